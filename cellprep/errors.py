@@ -1,0 +1,70 @@
+"""The one family of errors: each is a single line that says what is wrong and what would be right."""
+
+__all__ = [
+    "AnnotationError",
+    "CellprepError",
+    "ImageFileError",
+    "MissingExtraError",
+    "RLEError",
+    "RecipeError",
+    "SourceError",
+    "StoreError",
+    "StoreWriteError",
+    "UsageError",
+]
+
+
+class CellprepError(Exception):
+    """Base of all errors that a user can cause and mend; ``str`` of it is one line."""
+
+
+class RLEError(CellprepError):
+    """A run-length text is at fault.
+
+    Parameters
+    ----------
+    place
+        Index of the faulty annotation among those given.
+    problem
+        What is wrong, with the offending value, and what would be right.
+    """
+
+    def __init__(self, place: int, problem: str) -> None:
+        self.place = place
+        self.problem = problem
+        super().__init__(f"annotation {place}: {problem}")
+
+
+class UsageError(CellprepError):
+    """A command was called with options that do not fit the data or each other (exit code 2)."""
+
+
+class RecipeError(UsageError):
+    """An option of the targets has a value that it cannot have."""
+
+
+class SourceError(CellprepError):
+    """An annotation source as a whole cannot be read."""
+
+
+class AnnotationError(CellprepError):
+    """One image's annotations are at fault, at a known place of the source."""
+
+
+class ImageFileError(CellprepError):
+    """An image file is missing, unreadable, or not what its annotations say."""
+
+
+class StoreError(CellprepError):
+    """A store cannot be opened, read or written."""
+
+
+class StoreWriteError(StoreError):
+    """The store's disk takes no more: full, read-only or gone. It concerns all images, so a run stops."""
+
+
+class MissingExtraError(CellprepError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'cellprep[{extra}]'")

@@ -1,0 +1,134 @@
+"""Running one function over many small tasks in processes, watched by a progress bar.
+
+A worker that is killed, say for want of memory, costs the task that it died of and no other: the tasks that were
+under way are tried again one by one, each in a process of its own.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+__all__ = ["run_tasks"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def run_tasks(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    jobs: int,
+    total: int,
+    unit: str,
+    quiet: bool,
+) -> Iterator[tuple[Task, Result | None]]:
+    """Run a function over tasks and yield each task with its result, as they come.
+
+    Parameters
+    ----------
+    function
+        A function at the top of a module. It must not raise.
+    tasks
+        Small objects that can be pickled; taken only as fast as they are worked on.
+    jobs
+        Number of processes; -1 for one per core, 1 for none but this.
+    total
+        Number of tasks, for the progress bar.
+    unit
+        What a task is, for the progress bar.
+    quiet
+        Whether to show no bar; there is none either where standard error is no terminal.
+
+    Yields
+    ------
+    tuple
+        The task, and its result; None if the process that worked on it was killed, twice.
+    """
+    handout = _Handout(function, tasks)
+    with tqdm(total=total, unit=unit, disable=True if quiet else None, smoothing=0.1) as bar:
+        for outcome in _outcomes(handout, jobs):
+            yield outcome
+            bar.update()
+    if handout.error:
+        raise handout.error
+
+
+def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
+    while True:
+        try:
+            for index, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(handout):
+                yield handout.under_way.pop(index), result
+        except TerminatedWorkerError:
+            pass  # the tasks under way follow one by one, then the rest as before
+        if not handout.under_way:
+            return
+        for index in list(handout.under_way):
+            result = _run_alone(handout.call(index))
+            yield handout.under_way.pop(index), result
+
+
+def _run_alone(call: Any) -> Any:
+    try:
+        # With one job joblib would start no process, and this one would die.
+        return Parallel(n_jobs=2)([call])[0][1]
+    except TerminatedWorkerError:
+        return None
+
+
+class _Handout(Generic[Task]):
+    """The tasks as joblib takes them, from several threads; it remembers which are under way."""
+
+    def __init__(self, function: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
+        self.under_way: dict[int, Task] = {}
+        self.error: Exception | None = None
+        self._function = function
+        self._tasks = enumerate(tasks)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        with self._lock:
+            try:
+                index, task = next(self._tasks)
+            except StopIteration:
+                raise
+            except Exception as error:  # noqa: BLE001 - joblib would hang; it is raised when all is done
+                self.error = error
+                raise StopIteration from None
+            self.under_way[index] = task
+            return self.call(index)
+
+    def call(self, index: int) -> Any:
+        return delayed(_call)(os.getpid(), self._function, index, self.under_way[index])
+
+
+def _call(parent: int, function: Callable[[Task], Result], index: int, task: Task) -> tuple[int, Result]:
+    if os.getpid() != parent:
+        _become_worker(parent)
+    return index, function(task)
+
+
+@cache
+def _become_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when it does: joblib's workers would wait minutes for more to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)

@@ -1,0 +1,192 @@
+"""Image files: found by the image's id, read to the layout of a store."""
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from cellprep.errors import ImageFileError
+
+__all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The bytes of an image file, read once for hashing and for decoding.
+
+    Attributes
+    ----------
+    path
+        Where they came from.
+    content
+        The bytes.
+    """
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "ImageFile":
+        """Read a file whole.
+
+        Raises
+        ------
+        ImageFileError
+            If it cannot be read.
+        """
+        try:
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            raise ImageFileError(f"cannot read {path}: {error.strerror}") from error
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def decode(self) -> NDArray[Any]:
+        """Decode the image.
+
+        Returns
+        -------
+        ndarray
+            (H, W), or (C, H, W) for several channels, in the file's own dtype. An alpha channel is left out,
+            and grey stored as RGB becomes one channel.
+
+        Raises
+        ------
+        ImageFileError
+            If the file is damaged, or holds a stack.
+        """
+        decode = IMAGE_FORMATS.get(self.path.suffix.lower())
+        if decode is None:
+            raise ImageFileError(f"{self.path} is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
+        try:
+            pixels = decode(self.content)
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.path}: {error}") from None
+        except Exception as error:
+            raise ImageFileError(f"{self.path} is damaged, or no image: {_one_line(error)}") from error
+        if pixels.dtype.kind not in "uif":
+            raise ImageFileError(f"{self.path} holds {pixels.dtype} values: images hold integers or floats")
+        return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+class ImageFolder:
+    """A folder with one image file per id, ``<id>.png`` and the like.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no folder that can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        try:
+            entries = sorted(path.iterdir())
+        except OSError as error:
+            raise ImageFileError(f"cannot read the image folder {path}: {error.strerror}") from error
+        for entry in entries:
+            if entry.suffix.lower() in IMAGE_FORMATS:
+                self._files[entry.stem].append(entry)
+
+    def find(self, image_id: str) -> Path:
+        """Find the file of an image.
+
+        Raises
+        ------
+        ImageFileError
+            If there is none, or more than one.
+        """
+        files = self._files.get(image_id, [])
+        if not files:
+            raise ImageFileError(
+                f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})"
+            )
+        if len(files) > 1:
+            raise ImageFileError(f"several image files have this id: {', '.join(map(str, files))}; keep one")
+        return files[0]
+
+
+def _decode_png(content: bytes) -> NDArray[Any]:
+    Image.open(io.BytesIO(content)).verify()  # OpenCV shows damaged files as if they were whole
+    return _decode_with_opencv(content)
+
+
+def _decode_jpeg(content: bytes) -> NDArray[Any]:
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode not in ("L", "RGB"):
+            raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
+        return _channels_first(np.asarray(image))
+
+
+def _decode_tiff(content: bytes) -> NDArray[Any]:
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        if len(tiff.series) != 1:
+            raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
+        series = tiff.series[0]
+        axes = series.axes
+        if axes not in ("YX", "YXS", "SYX", "CYX"):
+            sizes = " x ".join(f"{axis} {size}" for axis, size in zip(axes, series.shape, strict=True))
+            raise ImageFileError(f"it is a stack ({sizes}): images have y, x, and at most one axis of channels")
+        try:
+            pixels = series.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            return _decode_with_opencv(content)  # knows the older compressions, such as LZW
+    if axes == "YXS":
+        return _channels_first(pixels)
+    return pixels if pixels.ndim == 2 else _without_copies(pixels)
+
+
+def _decode_with_opencv(content: bytes) -> NDArray[Any]:
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ImageFileError("OpenCV cannot decode it")
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        pixels = pixels[..., 2::-1]  # BGR, with or without alpha
+    return _channels_first(pixels)
+
+
+def _channels_first(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Turn (H, W) or (H, W, samples) into (H, W) or (C, H, W), without an alpha sample."""
+    if pixels.ndim == 2:
+        return pixels
+    colours = pixels[..., : 1 if pixels.shape[2] < 3 else 3]
+    return _without_copies(np.moveaxis(colours, 2, 0))
+
+
+def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
+    same = all(np.array_equal(channels[0], channel) for channel in channels[1:])
+    return channels[0] if same else channels
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+#: The decoders by the file name's end.
+IMAGE_FORMATS: dict[str, Callable[[bytes], NDArray[Any]]] = {
+    ".png": _decode_png,
+    ".tif": _decode_tiff,
+    ".tiff": _decode_tiff,
+    ".jpg": _decode_jpeg,
+    ".jpeg": _decode_jpeg,
+}

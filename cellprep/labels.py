@@ -1,0 +1,169 @@
+"""Overlaps between cells: who owns each pixel of an image.
+
+Annotated cells may overlap, predicted ones may not, so one cell has to lie on top of the other. A rule says in
+which order cells are placed; everything later follows from one image, that of the cells' ranks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.errors import RecipeError, UsageError
+from cellprep.rle import Runs
+
+__all__ = ["OVERLAP_RULES", "Cells", "OverlapRule", "cells_from_labels", "resolve_overlaps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of one image after their overlaps are resolved.
+
+    Attributes
+    ----------
+    ranks
+        (H, W) uint16, or uint32 beyond 65,535 cells: the place, from 1, at which the pixel's owner was put
+        into the image; a higher rank lies on top. 0 = nobody's pixel.
+    labels
+        (H, W) of the same dtype: the pixel's owner as 1 + its place among the annotations; 0 = nobody.
+    areas
+        (n,) int64: pixels of each annotation before overlaps.
+    """
+
+    ranks: NDArray[Any]
+    labels: NDArray[Any]
+    areas: NDArray[np.int64]
+
+    def hidden(self) -> NDArray[np.int64]:
+        """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
+        visible = np.bincount(self.labels.ravel(), minlength=len(self.areas) + 1) > 0
+        return np.flatnonzero(~visible[1:]) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapRule:
+    """How overlaps are resolved.
+
+    Attributes
+    ----------
+    order
+        Takes the areas (n,) of the annotations and returns the order (n,) in which they are placed.
+    keep_contested
+        Whether a pixel that several cells claim belongs to the topmost (True) or to nobody (False).
+    """
+
+    order: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    keep_contested: bool = True
+
+
+def _largest_first(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.argsort(-areas, kind="stable")
+
+
+def _as_annotated(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.arange(len(areas))
+
+
+#: The rules by name: smaller cells lie on top; later ones do; pixels that several claim belong to nobody.
+OVERLAP_RULES: dict[str, OverlapRule] = {
+    "smaller-on-top": OverlapRule(_largest_first),
+    "later-on-top": OverlapRule(_as_annotated),
+    "background": OverlapRule(_largest_first, keep_contested=False),
+}
+
+
+def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
+    """Give every pixel one owner.
+
+    Parameters
+    ----------
+    runs
+        The annotations, from `cellprep.parse_rle`.
+    rule
+        A name in `OVERLAP_RULES`. Cells of equal area keep their order, the later one on top.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such rule.
+
+    Examples
+    --------
+    A cell of four pixels, and one of two that covers half of the other's last column:
+
+    >>> from cellprep import parse_rle
+    >>> runs = parse_rle(["2 1 6 1", "1 2 5 2"], (2, 4))
+    >>> resolve_overlaps(runs).labels
+    array([[2, 1, 0, 0],
+           [2, 1, 0, 0]], dtype=uint16)
+    >>> resolve_overlaps(runs, "background").labels
+    array([[2, 0, 0, 0],
+           [2, 0, 0, 0]], dtype=uint16)
+    """
+    chosen = find_rule(rule)
+    areas = runs.areas
+    rank_of = _rank_of(areas, chosen)
+    ranks = runs.paint(rank_of[1:])
+    if not chosen.keep_contested:
+        ranks[runs.coverage() > 1] = 0
+    return Cells(ranks, _invert(rank_of)[ranks], areas)
+
+
+def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
+    """Take the cells of a label image, in which every pixel already has one owner.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background; numbers may be missing. Number k stays label k.
+    rule
+        As `resolve_overlaps`; it decides which of two touching cells gets the wall.
+
+    Raises
+    ------
+    UsageError
+        If `labels` is not a two-dimensional array of integers from 0, or numbers are larger than the image
+        has pixels.
+
+    Examples
+    --------
+    >>> cells = cells_from_labels([[1, 1, 3], [0, 1, 3]])
+    >>> cells.areas
+    array([3, 0, 2])
+    >>> cells.ranks
+    array([[1, 1, 2],
+           [0, 1, 2]], dtype=uint16)
+    """
+    image = np.asarray(labels)
+    if image.ndim != 2 or image.dtype.kind not in "iu":
+        raise UsageError(f"labels must be (H, W) integers, not {image.dtype} of shape {image.shape}")
+    if image.size and (image.min() < 0 or image.max() > image.size):
+        raise UsageError(
+            f"labels go from {image.min()} to {image.max()}: they must lie between 0 and the number of "
+            f"pixels, {image.size}; skimage.segmentation.relabel_sequential makes them so"
+        )
+    areas = np.bincount(image.ravel(), minlength=1)[1:]
+    rank_of = _rank_of(areas, find_rule(rule))
+    return Cells(rank_of[image], image.astype(rank_of.dtype), areas)
+
+
+def find_rule(name: str) -> OverlapRule:
+    """Look an overlap rule up by its name."""
+    if name not in OVERLAP_RULES:
+        raise RecipeError(f"overlap rule {name!r} is unknown: it is one of {', '.join(OVERLAP_RULES)}")
+    return OVERLAP_RULES[name]
+
+
+def _rank_of(areas: NDArray[np.int64], rule: OverlapRule) -> NDArray[Any]:
+    """Return the rank of each label, (n + 1,): 1 for the cell placed first; 0 for the background."""
+    order = np.concatenate(([0], rule.order(areas) + 1))
+    rank_of = _invert(order)
+    return rank_of.astype(np.uint16 if len(areas) <= np.iinfo(np.uint16).max else np.uint32)
+
+
+def _invert(permutation: NDArray[Any]) -> NDArray[Any]:
+    inverse = np.empty_like(permutation)
+    inverse[permutation] = np.arange(len(permutation))
+    return inverse

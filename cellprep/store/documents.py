@@ -1,0 +1,89 @@
+"""Zarr format 3 metadata, as zarr-python writes it, and the OME-Zarr 0.5 attributes of images and labels."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["array_document", "group_document", "image_multiscales", "label_multiscales"]
+
+_DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
+    "image": {2: ("y", "x"), 3: ("c", "y", "x")},
+    "cells": {2: ("cell", "field")},
+}
+_TARGET_DIMENSIONS: dict[int, tuple[str, ...]] = {2: ("y", "x"), 3: ("y", "x", "c")}
+
+
+@lru_cache(maxsize=1024)
+def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
+    """Return the ``zarr.json`` of an array in one chunk, compressed with Zstandard and guarded by a CRC-32C.
+
+    Parameters
+    ----------
+    name
+        Name of the array in its image's group: it decides the names of the dimensions.
+    shape
+        Shape of the array.
+    dtype
+        The data type's name in Zarr, which is NumPy's.
+    """
+    names = _DIMENSIONS.get(name, _TARGET_DIMENSIONS)[len(shape)]
+    return _encode(
+        {
+            "shape": list(shape),
+            "data_type": dtype,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [max(1, size) for size in shape]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0.0 if dtype.startswith("float") else 0,
+            "codecs": [
+                {"name": "bytes"}
+                if dtype in ("uint8", "int8")
+                else {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+                {"name": "crc32c"},
+            ],
+            "attributes": {},
+            "dimension_names": list(names),
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
+    )
+
+
+def group_document(attributes: dict[str, Any]) -> bytes:
+    """Return the ``zarr.json`` of a group."""
+    return _encode({"attributes": attributes, "zarr_format": 3, "node_type": "group"})
+
+
+def image_multiscales(image_id: str, dimensions: int, pixel_size: float | None) -> dict[str, Any]:
+    """Return the ``ome`` attribute of an image's group; `pixel_size` is in micrometres."""
+    return {"version": "0.5", "multiscales": [_multiscale(image_id, "image", dimensions, pixel_size)]}
+
+
+def label_multiscales(pixel_size: float | None, *, of_image: bool) -> dict[str, Any]:
+    """Return the ``ome`` attribute of ``labels/instances``, which names its image if there is one."""
+    source = {"source": {"image": "../../"}} if of_image else {}
+    multiscale = _multiscale("instances", "0", 2, pixel_size)
+    return {"version": "0.5", "multiscales": [multiscale], "image-label": source}
+
+
+def _multiscale(name: str, path: str, dimensions: int, pixel_size: float | None) -> dict[str, Any]:
+    unit = {} if pixel_size is None else {"unit": "micrometer"}
+    axes: list[dict[str, str]] = [{"name": axis, "type": "space", **unit} for axis in "yx"]
+    scale = [pixel_size or 1.0] * 2
+    if dimensions == 3:
+        axes.insert(0, {"name": "c", "type": "channel"})
+        scale.insert(0, 1.0)
+    transformation = {"type": "scale", "scale": scale}
+    return {
+        "name": name,
+        "axes": axes,
+        "datasets": [{"path": path, "coordinateTransformations": [transformation]}],
+    }
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode()

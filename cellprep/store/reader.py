@@ -1,0 +1,178 @@
+"""Reading a store: all that a user of the targets needs, without the annotation file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from cellprep.errors import StoreError
+from cellprep.store.arrays import array_path, read_array
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["SCHEMA_VERSION", "Store", "StoredImage", "open_store"]
+
+SCHEMA_VERSION = 1
+
+
+class StoredImage:
+    """One image of a store.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds no complete image.
+
+    Attributes
+    ----------
+    id : str
+        The image's name.
+    attributes : dict
+        What the store says of it: ``recipe``, ``shape``, ``arrays``, ``cells``, ``hidden``,
+        ``cell_type``, ``categories``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.attributes = _read_attributes(path)
+        if not self.attributes.get("complete"):
+            raise StoreError(f"{path} is no complete image of a cellprep store")
+
+    def __repr__(self) -> str:
+        return f"<StoredImage {self.id!r}: {self.attributes['cells']} cells>"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W), in pixels."""
+        height, width = self.attributes["shape"]
+        return height, width
+
+    @property
+    def arrays(self) -> list[str]:
+        """Names of the image's arrays: what `read` takes."""
+        names: list[str] = self.attributes["arrays"]
+        return names
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Read an array whole.
+
+        Parameters
+        ----------
+        name
+            ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
+
+        Raises
+        ------
+        StoreError
+            If there is no such array, or it is damaged.
+        """
+        if name not in self.arrays:
+            raise StoreError(f"{self.path} has no array {name!r}: it has {', '.join(self.arrays)}")
+        return read_array(self.path / array_path(name), name)
+
+
+class Store(Mapping[str, StoredImage]):
+    """A store as a mapping of image ids to images.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it is of a schema that this version does not know.
+
+    Attributes
+    ----------
+    attributes : dict
+        What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise StoreError(f"there is no store {path}")
+        self.attributes = _read_attributes(path)
+        schema = self.attributes.get("schema_version")
+        if schema is None:
+            raise StoreError(f"{path} is no cellprep store")
+        if schema != SCHEMA_VERSION:
+            raise StoreError(f"{path} has schema {schema}: this version of cellprep knows schema {SCHEMA_VERSION}")
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path}: {len(self)} images>"
+
+    def __getitem__(self, image_id: str) -> StoredImage:
+        if image_id not in self:
+            raise KeyError(image_id)
+        return StoredImage(self.path / image_id)
+
+    def __contains__(self, image_id: object) -> bool:
+        return (
+            isinstance(image_id, str) and may_be_image(image_id) and (self.path / image_id / "zarr.json").is_file()
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(entry.name for entry in self.path.iterdir() if entry.name in self))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def zarr(self) -> "zarr.Group":
+        """Open the store with zarr-python, read-only."""
+        import zarr
+
+        return zarr.open_group(self.path, mode="r")
+
+
+def open_store(path: Path | str) -> Store:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+
+    Returns
+    -------
+    Store
+        A mapping of image ids, sorted, to images.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a known schema.
+
+    Examples
+    --------
+    >>> store = open_store("data.zarr")  # doctest: +SKIP
+    >>> store["0140b3c8f445"].read("uvec").shape  # doctest: +SKIP
+    (520, 704, 2)
+    """
+    return Store(Path(path))
+
+
+def may_be_image(name: str) -> bool:
+    """Say whether an image's folder may have this name: it then lies right below the store's."""
+    return name not in ("", "zarr.json") and not name.startswith(".") and "/" not in name and "\\" not in name
+
+
+def _read_attributes(folder: Path) -> dict[str, Any]:
+    """Return what cellprep says of a group; nothing if it is not cellprep's."""
+    try:
+        document = json.loads((folder / "zarr.json").read_bytes())
+        attributes = document["attributes"]["cellprep"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return attributes if isinstance(attributes, dict) else {}

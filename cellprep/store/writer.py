@@ -1,0 +1,192 @@
+"""Writing a store so that each image is in it whole or not at all, whatever ends the writer.
+
+Workers write images into a folder of the run, inside the store's dot-folder. Only the process that holds the
+store's lock moves them into place, by one rename each, so that a worker which outlives its run changes nothing.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from cellprep.errors import StoreError, StoreWriteError
+from cellprep.store.arrays import array_path, write_array
+from cellprep.store.documents import group_document, image_multiscales, label_multiscales
+from cellprep.store.reader import SCHEMA_VERSION, Store, may_be_image
+
+__all__ = ["ImageContent", "StoreWriter", "write_image"]
+
+_DOT_FOLDER = ".cellprep"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageContent:
+    """What a store holds of one image.
+
+    Attributes
+    ----------
+    arrays
+        By name: ``labels``, ``cells``, every target, and ``image`` if there is one.
+    attributes
+        Of the image's group, under ``cellprep``; what follows from the arrays is added to them.
+    pixel_size
+        Side of a pixel in micrometres, if known.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    attributes: dict[str, Any]
+    pixel_size: float | None
+
+
+def write_image(folder: Path, content: ImageContent) -> None:
+    """Write one image into a folder of its own, whose parent must exist.
+
+    Raises
+    ------
+    StoreWriteError
+        If the disk takes no more.
+    """
+    image = content.arrays.get("image")
+    ome = {} if image is None else {"ome": image_multiscales(folder.name, image.ndim, content.pixel_size)}
+    instances = label_multiscales(content.pixel_size, of_image=image is not None)
+    groups = {
+        "labels": {"ome": {"version": "0.5", "labels": ["instances"]}},
+        "labels/instances": {"ome": instances},
+        ".": {"cellprep": {"complete": True, "arrays": list(content.arrays), **content.attributes}, **ome},
+    }
+    with _writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)  # left by a worker that was killed
+        folder.mkdir()
+        for name, array in content.arrays.items():
+            write_array(folder / array_path(name), name, array)
+        for name, attributes in groups.items():
+            (folder / name / "zarr.json").write_bytes(group_document(attributes))
+
+
+class StoreWriter:
+    """The one writer of a store; a context that holds the store's lock.
+
+    Parameters
+    ----------
+    path
+        Where the store is or is to be: no folder, an empty one, or a store.
+
+    Raises
+    ------
+    StoreError
+        If something else is there, or another run is writing.
+    StoreWriteError
+        If the folder cannot be written to.
+
+    Attributes
+    ----------
+    workspace
+        Where workers write: `write_image` to ``workspace / image_id``, then `commit`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._dot_folder = path / _DOT_FOLDER
+        self._lock = FileLock(self._dot_folder / "lock", timeout=0)
+        run = self._dot_folder / secrets.token_hex(8)
+        self.workspace = run / "new"
+        self._outgoing = run / "old"
+
+    def __enter__(self) -> Self:
+        self._refuse_foreign_folder()
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._dot_folder.mkdir(exist_ok=True)
+        self._acquire()
+        try:
+            with _writing(self.path):
+                self._remove_leftovers()
+                self.workspace.mkdir(parents=True)
+                self._outgoing.mkdir()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._release()
+
+    def set_attributes(self, attributes: dict[str, Any]) -> None:
+        """Set what the store says of itself, under ``cellprep``; nothing is written if it says so already."""
+        document = group_document({"cellprep": {"schema_version": SCHEMA_VERSION, **attributes}})
+        target = self.path / "zarr.json"
+        if target.is_file() and target.read_bytes() == document:
+            return
+        with _writing(self.path):
+            aside = self.workspace / "zarr.json"
+            aside.write_bytes(document)
+            aside.replace(target)
+
+    def commit(self, image_id: str) -> bool:
+        """Move a written image into its place; say whether an older one of this id left for it."""
+        with _writing(self.path):
+            replaced = self.remove(image_id)
+            (self.workspace / image_id).rename(self.path / image_id)
+        return replaced
+
+    def remove(self, image_id: str) -> bool:
+        """Take an image out of the store; say whether there was one."""
+        if not may_be_image(image_id):
+            return False
+        outgoing = self._outgoing / image_id
+        with _writing(self.path):
+            try:
+                (self.path / image_id).rename(outgoing)
+            except FileNotFoundError:
+                return False
+            shutil.rmtree(outgoing)
+        return True
+
+    def _refuse_foreign_folder(self) -> None:
+        try:
+            entries = {entry.name for entry in self.path.iterdir()}
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot hold a store: {error.strerror}") from error
+        if "zarr.json" in entries:
+            Store(self.path)
+        elif entries - {_DOT_FOLDER}:
+            raise StoreError(
+                f"{self.path} exists and is no cellprep store: it is left alone; choose another --out"
+            )
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreError(f"another run is writing to {self.path}: wait until it ends") from error
+        except OSError as error:
+            raise StoreWriteError(f"cannot lock {self.path}: {error.strerror}") from error
+
+    def _release(self) -> None:
+        # While the lock is held, so that no other run's files are in it.
+        shutil.rmtree(self._dot_folder, ignore_errors=True)
+        self._lock.release()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed runs left; a worker of theirs that still lives finds its folder gone."""
+        for leftover in self._dot_folder.iterdir():
+            if leftover.name != "lock":
+                gone = leftover.rename(self._dot_folder / f"gone-{secrets.token_hex(8)}")
+                shutil.rmtree(gone, ignore_errors=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreWriteError(f"cannot write to {path}: {error.strerror or error}") from error

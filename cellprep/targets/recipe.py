@@ -1,0 +1,110 @@
+"""The recipe: every choice that a target depends on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellprep.errors import RecipeError
+from cellprep.labels import find_rule
+from cellprep.targets.transforms import find_distance
+
+__all__ = ["PUBLISHED_BINS", "Recipe", "read_bins"]
+
+#: The original author's energy bins, in pixels: distances that OpenCV's 3x3 chamfer takes, then wide ones.
+PUBLISHED_BINS = (
+    0.955, 1.369, 1.91, 2.324, 2.739, 3.279, 3.694, 4.108, 4.649, 5.063, 5.477, 6.018, 10.0, 20.0, 40.0, 80.0,
+)  # fmt: skip
+
+_MOST_BINS = 255  # so that a level fits into uint8
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How targets are made from annotations.
+
+    Attributes
+    ----------
+    overlap
+        A name in `cellprep.OVERLAP_RULES`.
+    wall_width
+        Side of the square, in pixels and odd, by which a cell is dilated to wall it off from those below;
+        1 makes no walls.
+    distance
+        A name in `cellprep.DISTANCES`.
+    bins
+        Rising distances in pixels; the energy level of a pixel is the number of bins that its distance reaches.
+    background_cell
+        Whether what is no cell is treated as one gigantic cell.
+
+    Raises
+    ------
+    RecipeError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> Recipe(wall_width=5).levels
+    17
+    >>> Recipe(wall_width=4)
+    Traceback (most recent call last):
+    cellprep.errors.RecipeError: wall width 4 is not an odd number from 1
+    """
+
+    overlap: str = "smaller-on-top"
+    wall_width: int = 3
+    distance: str = "cv2"
+    bins: tuple[float, ...] = PUBLISHED_BINS
+    background_cell: bool = False
+
+    def __post_init__(self) -> None:
+        find_rule(self.overlap)
+        find_distance(self.distance)
+        if self.wall_width < 1 or self.wall_width % 2 == 0:
+            raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1")
+        _check_bins(self.bins)
+
+    @property
+    def levels(self) -> int:
+        """Number of energy levels."""
+        return len(self.bins) + 1
+
+
+def read_bins(path: Path) -> tuple[float, ...]:
+    """Read energy bins from a JSON file: a list of distances, or an object whose ``bins`` is one.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read, or what it holds are no bins.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"cannot read the bins file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RecipeError(f"bins file {path} is not JSON: {error}") from error
+    bins: Any = content.get("bins") if isinstance(content, dict) else content
+    if not (isinstance(bins, list) and all(type(value) in (int, float) for value in bins)):
+        raise RecipeError(
+            f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}'
+        )
+    try:
+        _check_bins(tuple(bins))
+    except RecipeError as error:
+        raise RecipeError(f"bins file {path}: {error}") from None
+    return tuple(float(value) for value in bins)
+
+
+def _check_bins(bins: tuple[float, ...]) -> None:
+    if not 1 <= len(bins) <= _MOST_BINS:
+        raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {_MOST_BINS}")
+    with np.errstate(over="ignore"):
+        values = np.array(bins, np.float32)
+    for value, single in zip(bins, values, strict=True):
+        if not (np.isfinite(single) and single > 0):
+            raise RecipeError(f"bin {value} is not a distance above 0")
+    for k in np.flatnonzero(np.diff(values) <= 0):
+        raise RecipeError(f"bin {bins[k + 1]} does not exceed the one before it, {bins[k]}: bins must rise")
