@@ -8,7 +8,8 @@ from typer.core import TyperGroup
 
 from cellprep._version import __version__
 from cellprep.annotations import READERS, open_source
-from cellprep.build import BuildOptions, build_targets
+from cellprep.build import BuildOptions, BuildReport, build_targets
+from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
 from cellprep.labels import OVERLAP_RULES
 from cellprep.rle import Order
@@ -47,8 +48,8 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-def _choices(registry: dict[str, Any]) -> dict[str, Any]:
-    return {"metavar": "|".join(registry), "autocompletion": lambda: list(registry)}
+def _choice(text: str, *names: str) -> Any:
+    return typer.Option(help=f"{text}: {', '.join(names)}.", autocompletion=lambda: list(names))
 
 
 Version = Annotated[
@@ -71,18 +72,16 @@ def build_targets_command(
         Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
     ] = None,
     format: Annotated[  # noqa: A002
-        str, typer.Option(help="Format of SOURCE.", **_choices({"auto": None, **READERS}))
+        str, _choice("Format of SOURCE", "auto", *READERS)
     ] = "auto",
     rle_order: Annotated[
         Order | None, typer.Option(help="How run-length masks count pixels; the format's own unless given.")
     ] = None,
-    overlap: Annotated[
-        str, typer.Option(help="Who gets pixels that several cells claim.", **_choices(OVERLAP_RULES))
-    ] = "smaller-on-top",
+    overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
     wall_width: Annotated[
         int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
     ] = 3,
-    distance: Annotated[str, typer.Option(help="Distance transform.", **_choices(DISTANCES))] = "cv2",
+    distance: Annotated[str, _choice("Distance transform", *DISTANCES)] = "cv2",
     bins: Annotated[
         Path | None,
         typer.Option(help="JSON list of the energy's bins, in pixels; the published ones unless given."),
@@ -124,7 +123,30 @@ def build_targets_command(
         prune=prune,
         quiet=quiet,
     )
-    report = build_targets(open_source(source, format, rle_order), out, options)
+    _tell(build_targets(open_source(source, format, rle_order), out, options), quiet)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
+        "cellprep-demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of the data set.")] = 0,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Generate a small data set, build its targets, and draw a picture of them.
+
+    Example: `cellprep demo --out cellprep-demo`
+    """
+    demo = run_demo(out, seed=seed, jobs=jobs, quiet=quiet)
+    _tell(demo.report, quiet)
+    if not quiet:
+        typer.echo(f"open the picture: {demo.picture}", err=True)
+
+
+def _tell(report: BuildReport, quiet: bool) -> None:
     errors = report.errors()
     for line in errors if quiet else report.notes() + errors:
         typer.echo(line, err=True)

@@ -116,9 +116,7 @@ class ImageFolder:
         """
         files = self._files.get(image_id, [])
         if not files:
-            raise ImageFileError(
-                f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})"
-            )
+            raise ImageFileError(f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})")
         if len(files) > 1:
             raise ImageFileError(f"several image files have this id: {', '.join(map(str, files))}; keep one")
         return files[0]

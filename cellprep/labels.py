@@ -16,6 +16,8 @@ from cellprep.rle import Runs
 
 __all__ = ["OVERLAP_RULES", "Cells", "OverlapRule", "cells_from_labels", "resolve_overlaps"]
 
+_LARGEST_LABEL = 2**24  # there is a table of areas up to the largest label
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -124,8 +126,7 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     Raises
     ------
     UsageError
-        If `labels` is not a two-dimensional array of integers from 0, or numbers are larger than the image
-        has pixels.
+        If `labels` is not a two-dimensional array of integers from 0 to 16,777,216.
 
     Examples
     --------
@@ -139,10 +140,10 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     image = np.asarray(labels)
     if image.ndim != 2 or image.dtype.kind not in "iu":
         raise UsageError(f"labels must be (H, W) integers, not {image.dtype} of shape {image.shape}")
-    if image.size and (image.min() < 0 or image.max() > image.size):
+    if image.size and (image.min() < 0 or image.max() > _LARGEST_LABEL):
         raise UsageError(
-            f"labels go from {image.min()} to {image.max()}: they must lie between 0 and the number of "
-            f"pixels, {image.size}; skimage.segmentation.relabel_sequential makes them so"
+            f"labels go from {image.min()} to {image.max()}: they must lie between 0 and {_LARGEST_LABEL}; "
+            "skimage.segmentation.relabel_sequential makes them so"
         )
     areas = np.bincount(image.ravel(), minlength=1)[1:]
     rank_of = _rank_of(areas, find_rule(rule))

@@ -52,6 +52,8 @@ class KaggleCSV:
         self.name = path.name
         self.order: Order = order or "row"
         self._rows_of = Counter(row.fields["id"] for row in self._rows())
+        if not self._rows_of:
+            raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -63,13 +65,15 @@ class KaggleCSV:
     def images(self) -> Iterator[ImageAnnotations | FaultyImage]:
         """Yield each image when its last row has been read."""
         pending: dict[str, list[_Row]] = {}
+        yielded = 0
         for row in self._rows():
             image_id = row.fields["id"]
             rows = pending.setdefault(image_id, [])
             rows.append(row)
             if len(rows) == self._rows_of[image_id]:
                 yield self._image(image_id, pending.pop(image_id))
-        if pending:
+                yielded += 1
+        if pending or yielded != len(self._rows_of):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
 
     def _image(self, image_id: str, rows: list[_Row]) -> ImageAnnotations | FaultyImage:

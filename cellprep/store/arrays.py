@@ -81,12 +81,11 @@ def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     data, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
     if google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
         raise StoreError(f"{path} is damaged: its checksum differs")
-    array = np.empty(shape, dtype.newbyteorder("<"))
     try:
-        _ZSTD.decode(data, out=array)
-    except RuntimeError as error:
+        array = np.frombuffer(_ZSTD.decode(data), dtype.newbyteorder("<")).reshape(shape)
+    except (RuntimeError, ValueError) as error:
         raise StoreError(f"{path} is damaged: it does not hold an array of shape {shape}") from error
-    return array.astype(dtype, copy=False)
+    return array.astype(dtype)  # a copy, which may be written to
 
 
 def _chunk_path(folder: Path, dimensions: int) -> Path:

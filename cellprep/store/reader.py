@@ -119,9 +119,7 @@ class Store(Mapping[str, StoredImage]):
         return StoredImage(self.path / image_id)
 
     def __contains__(self, image_id: object) -> bool:
-        return (
-            isinstance(image_id, str) and may_be_image(image_id) and (self.path / image_id / "zarr.json").is_file()
-        )
+        return isinstance(image_id, str) and may_be_image(image_id) and (self.path / image_id / "zarr.json").is_file()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(entry.name for entry in self.path.iterdir() if entry.name in self))

@@ -159,9 +159,7 @@ class StoreWriter:
         if "zarr.json" in entries:
             Store(self.path)
         elif entries - {_DOT_FOLDER}:
-            raise StoreError(
-                f"{self.path} exists and is no cellprep store: it is left alone; choose another --out"
-            )
+            raise StoreError(f"{self.path} exists and is no cellprep store: it is left alone; choose another --out")
 
     def _acquire(self) -> None:
         try:

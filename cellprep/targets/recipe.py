@@ -88,9 +88,7 @@ def read_bins(path: Path) -> tuple[float, ...]:
         raise RecipeError(f"bins file {path} is not JSON: {error}") from error
     bins: Any = content.get("bins") if isinstance(content, dict) else content
     if not (isinstance(bins, list) and all(type(value) in (int, float) for value in bins)):
-        raise RecipeError(
-            f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}'
-        )
+        raise RecipeError(f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}')
     try:
         _check_bins(tuple(bins))
     except RecipeError as error:

@@ -32,7 +32,7 @@ def _scipy(mask: Mask) -> Distance:
 def _skimage(mask: Mask) -> Distance:
     from skimage.morphology import medial_axis
 
-    result: Distance = medial_axis(mask, return_distance=True)[1].astype(np.float32)  # type: ignore[no-untyped-call]
+    result: Distance = medial_axis(mask, return_distance=True)[1].astype(np.float32)
     return result
 
 

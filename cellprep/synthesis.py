@@ -1,0 +1,156 @@
+"""Generated cells that look enough like phase contrast to show and to try everything on.
+
+Three types: ``stellate`` (large, with arms), ``round`` (small, with a process or two) and ``spindle`` (long and
+crowded). Cells touch and overlap, and some are cut by the image's edge.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CELL_TYPES", "CellType", "synthesise_cells", "synthesise_image"]
+
+_MOST_OVERLAP = 0.3  # of a new cell's area
+_SMALLEST = 40  # pixels of a cell within the image
+
+
+@dataclass(frozen=True, slots=True)
+class CellType:
+    """How cells of a type look.
+
+    Attributes
+    ----------
+    count
+        Least and most cells in an image of 512 x 640 pixels.
+    radius
+        Least and most radius of the body, in pixels.
+    elongation
+        Least and most ratio of length to width.
+    arms
+        Least and most number of arms.
+    reach
+        Length of the arms, in radii.
+    crowding
+        Share of the cells that are placed beside another one.
+    """
+
+    count: tuple[int, int]
+    radius: tuple[float, float]
+    elongation: tuple[float, float]
+    arms: tuple[int, int]
+    reach: float
+    crowding: float
+
+
+#: The types by name.
+CELL_TYPES: dict[str, CellType] = {
+    "stellate": CellType((20, 28), (12, 22), (1.0, 1.8), (2, 5), 2.6, 0.6),
+    "round": CellType((45, 65), (8, 13), (1.0, 1.3), (0, 2), 1.8, 0.6),
+    "spindle": CellType((120, 160), (7, 11), (2.0, 4.5), (0, 2), 0.5, 0.7),
+}
+
+
+def synthesise_cells(rng: np.random.Generator, shape: tuple[int, int], cell_type: str) -> Iterator[NDArray[np.bool_]]:
+    """Place cells of one type in an image and yield their masks, (H, W) bool, which may overlap.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    shape
+        (H, W) of the image, in pixels.
+    cell_type
+        A name in `CELL_TYPES`.
+    """
+    kind = CELL_TYPES[cell_type]
+    taken = np.zeros(shape, bool)
+    centres: list[NDArray[np.float64]] = []
+    count = round(rng.integers(*kind.count, endpoint=True) * shape[0] * shape[1] / (512 * 640))
+    for _ in range(20 * count):
+        if len(centres) == count:
+            break
+        outline = _outline(rng, kind)
+        centre = _centre(rng, kind, shape, centres)
+        mask = np.zeros(shape, np.uint8)
+        cv2.fillPoly(mask, [np.round(outline + centre).astype(np.int32)], 1)
+        inside = mask == 1
+        area = np.count_nonzero(inside)
+        if area >= _SMALLEST and np.count_nonzero(inside & taken) <= _MOST_OVERLAP * area:
+            taken |= inside
+            centres.append(centre)
+            yield inside
+
+
+def synthesise_image(
+    rng: np.random.Generator, shape: tuple[int, int], masks: list[NDArray[np.bool_]]
+) -> NDArray[np.uint8]:
+    """Draw cells as phase contrast shows them: textured bodies, bright rims and halos on uneven grey.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    shape
+        (H, W) of the image, in pixels.
+    masks
+        The cells, (H, W) bool each; later ones lie on top.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint8.
+    """
+    picture = 128 + 3 * _blurred_noise(rng, shape, sigma=60)
+    grain = _blurred_noise(rng, shape, sigma=1.2)
+    for mask in masks:
+        inside = mask.astype(np.uint8)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+        beyond = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+        body = 112 + rng.normal(0, 7) + rng.uniform(6, 14) * grain + 45 * np.exp(-depth / 1.2)
+        halo = rng.uniform(18, 40) * np.exp(-beyond / 2.5) - 22 * np.exp(-((beyond - 1) ** 2))
+        picture = np.where(mask, body, picture + halo)
+    picture = cv2.GaussianBlur(picture, (0, 0), 0.7) + rng.normal(0, 2, shape)
+    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+
+
+def _outline(rng: np.random.Generator, kind: CellType) -> NDArray[np.float64]:
+    """Return the outline of a cell about (0, 0): (180, 2), as (x, y)."""
+    angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    radius = np.ones_like(angle)
+    for wave in (2, 3, 5):
+        radius += rng.normal(0, 0.08) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
+    arms = int(rng.integers(*kind.arms, endpoint=True))
+    for direction in rng.uniform(0, 2 * np.pi) + 2 * np.pi / max(arms, 1) * (
+        np.arange(arms) + rng.uniform(-0.3, 0.3, arms)
+    ):
+        radius += kind.reach * rng.uniform(0.4, 1.3) * np.exp(60 * (np.cos(angle - direction) - 1))
+    radius *= rng.uniform(*kind.radius)
+    stretch = np.sqrt(rng.uniform(*kind.elongation))
+    along, across = radius * np.cos(angle) * stretch, radius * np.sin(angle) / stretch
+    across += rng.normal(0, 0.004) * along**2
+    turn = rng.uniform(0, np.pi)
+    return np.stack(
+        [along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)], axis=1
+    )
+
+
+def _centre(
+    rng: np.random.Generator, kind: CellType, shape: tuple[int, int], centres: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return where a cell goes, as (x, y): anywhere, or beside another one."""
+    if not centres or rng.random() > kind.crowding:
+        return rng.uniform(0, 1, 2) * shape[::-1]
+    direction = rng.uniform(0, 2 * np.pi)
+    step = rng.uniform(1.4, 2.4) * kind.radius[1]
+    beside = centres[rng.integers(len(centres))]
+    return beside + step * np.array([np.cos(direction), np.sin(direction)])
+
+
+def _blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> NDArray[np.float64]:
+    """Return smooth noise of mean 0 and standard deviation 1."""
+    noise = cv2.GaussianBlur(rng.normal(size=shape), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    smooth: NDArray[np.float64] = (noise - noise.mean()) / noise.std()
+    return smooth

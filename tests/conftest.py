@@ -1,0 +1,88 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cellprep.cli import app
+
+# Timings vary on shared machines; and the same examples everywhere make a failure everybody's.
+settings.register_profile("cellprep", deadline=None, derandomize=True)
+settings.load_profile("cellprep")
+
+HEADER = "id,annotation,width,height,cell_type"
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Folder of real annotated images."""
+    folder = os.environ.get("CELLPREP_TEST_DATA")
+    if not folder:
+        pytest.skip("CELLPREP_TEST_DATA does not name a folder of real annotated images")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def sartorius(test_data):
+    return test_data / "sartorius" / "train.csv"
+
+
+@pytest.fixture
+def cli():
+    """Run the command in this process."""
+
+    def run(*args):
+        return CliRunner().invoke(app, [str(arg) for arg in args])
+
+    return run
+
+
+@pytest.fixture
+def command():
+    """Run the command as a user does, in a process of its own."""
+
+    def run(*args, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "cellprep", *map(str, args)],
+            check=False,
+            **{"capture_output": True, "text": True, "timeout": 120, **options},
+        )
+
+    return run
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    def write(*rows, header=HEADER, name="train.csv"):
+        path = tmp_path / name
+        path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def tree(folder):
+    """Every file below a folder, with its bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@st.composite
+def masks(draw, max_side=12, max_count=6):
+    """Draw the masks of an image: rectangles and scattered pixels, overlapping as they like."""
+    height = draw(st.integers(1, max_side))
+    width = draw(st.integers(1, max_side))
+    count = draw(st.integers(0, max_count))
+    stack = np.zeros((count, height, width), bool)
+    for mask in stack:
+        top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        mask[top : draw(st.integers(top + 1, height)), left : draw(st.integers(left + 1, width))] = True
+        if draw(st.booleans()):
+            seed = draw(st.integers(0, 2**32 - 1))
+            noise = np.random.default_rng(seed).random((height, width)) < 0.2
+            np.logical_xor(mask, noise, out=mask)
+    return stack

@@ -1,0 +1,169 @@
+import pickle
+
+import pytest
+
+from cellprep import open_source
+from cellprep.annotations import FaultyImage, ImageAnnotations
+from cellprep.errors import AnnotationError, SourceError, UsageError
+
+GOOD = "good,1 2,5,4,round"
+
+
+def read(path):
+    return {image.image_id: image for image in open_source(path).images()}
+
+
+def problem(image):
+    """What is wrong with an image: known to the reader, or found when its masks are parsed."""
+    if isinstance(image, FaultyImage):
+        return image.problem
+    with pytest.raises(AnnotationError) as caught:
+        image.runs()
+    return str(caught.value)
+
+
+def test_reads_an_image(write_csv):
+    path = write_csv("007,1 2,5,4,round", "0e12,1 1,6,3,", "007,9 1 3 2,5,4,spindle", "007,20 1,5,4,spindle")
+    images = read(path)
+    assert list(images) == ["0e12", "007"]  # ids stay text; an image comes when its last row was seen
+    image = images["007"]
+    assert image == ImageAnnotations(
+        image_id="007",
+        height=4,
+        width=5,
+        masks=("1 2", "9 1 3 2", "20 1"),
+        order="row",
+        rows=(2, 4, 5),
+        cell_types=("round", "spindle", "spindle"),
+        cell_type="spindle",
+        source="train.csv",
+    )
+    assert len(pickle.dumps(image)) < 500
+    assert open_source(path).image_ids == ["007", "0e12"]
+
+
+def test_order_is_the_users_choice(write_csv):
+    image = next(iter(open_source(write_csv(GOOD), rle_order="column").images()))
+    assert image.runs().order == "column"
+
+
+def test_cell_type_is_optional_and_columns_come_in_any_order(write_csv):
+    path = write_csv("4,1 2,x,extra,5", header="height,annotation,id,note,width")
+    image = read(path)["x"]
+    assert (image.height, image.width, image.cell_types, image.cell_type) == (4, 5, ("",), "")
+
+
+def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbfid,annotation,width,height\r\n\r\na,1 2,5,4\r\n")
+    assert read(path)["a"].rows == (3,)
+
+
+def test_a_single_empty_annotation_is_an_image_without_cells(write_csv):
+    image = read(write_csv("none,,5,4,round"))["none"]
+    assert (image.masks, image.rows, image.cell_type) == ((), (), "round")
+    assert len(image.runs()) == 0
+
+
+@pytest.mark.parametrize("change", ["1 3,5,4,round", "1 2,6,4,round", "1 2,5,5,round", "1 2,5,4,spindle"])
+def test_fingerprint_covers_every_field(write_csv, change):
+    before = read(write_csv("a,1 2,5,4,round"))["a"].fingerprint()
+    assert read(write_csv("a,1 2,5,4,round"))["a"].fingerprint() == before
+    assert read(write_csv(f"a,{change}"))["a"].fingerprint() != before
+    assert read(write_csv("b,1 2,5,4,round", "a,1 2,5,4,round"))["a"].fingerprint() != before  # its row moved
+
+
+# Rows (the first is row 2 of the file) that make their image fail, and what is said.
+FAULTY_ROWS = {
+    "rle": (["bad,1 2 3,5,4,x"], "train.csv row 2: it has an odd number of numbers (3)"),
+    "rle of a later row": (["bad,1 2,5,4,x", "bad,0 2,5,4,x"], "train.csv row 3: start 0 of the run '0 2'"),
+    "empty beside others": (["bad,1 2,5,4,x", "bad,,5,4,x"], "train.csv row 3: the annotation is empty, beside"),
+    "two empty": (["bad,,5,4,x", "bad, ,5,4,x"], "train.csv row 2: the annotation is empty, beside others"),
+    "width": (["bad,1 2,5.0,4,x"], "train.csv row 2: width '5.0' is not a whole number of pixels above 0"),
+    "no height": (["bad,1 2,5,,x"], "train.csv row 2: height '' is not a whole number"),
+    "zero": (["bad,1 2,0,4,x"], "train.csv row 2: width '0' is not"),
+    "negative": (["bad,1 2,5,-4,x"], "train.csv row 2: height '-4' is not"),
+    "endless": (["bad,1 2,5,9999999999,x"], "train.csv row 2: height '9999999999' is not"),
+    "contradiction": (["bad,1 2,5,4,x", "bad,1 2,5,6,x"], "train.csv row 3: height 6 contradicts 4 in row 2"),
+    "too few fields": (["bad,1 2,5,4"], "train.csv row 2: it has 4 fields, the header has 5"),
+    "hardly any fields": (["bad"], "train.csv row 2: it has 1 fields, the header has 5"),
+    "too many fields": (["bad,1 2,5,4,x,y"], "train.csv row 2: it has 6 fields, the header has 5"),
+}
+
+
+@pytest.mark.parametrize(("rows", "message"), FAULTY_ROWS.values(), ids=FAULTY_ROWS.keys())
+def test_a_faulty_row_fails_its_image_only(write_csv, rows, message):
+    images = read(write_csv(*rows, GOOD))
+    assert problem(images["bad"]).startswith(message)
+    assert images["good"].runs().areas.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "message"),
+    [
+        ("", "the image id is empty"),
+        (".", "it begins with a dot"),
+        ("...", "it begins with a dot"),
+        (".hidden", "it begins with a dot"),
+        ("../train", "it begins with a dot"),
+        ("a/b", "it holds a slash or backslash"),
+        ("a\\b", "it holds a slash or backslash"),
+        ("a\tb", "it holds a control character"),
+        ("\x1b[31m", "it holds a control character"),
+        ("zarr.json", "that file name belongs to the store"),
+        ("__meta", "it begins with two underscores"),
+        ("x" * 201, "it is longer than 200 bytes"),
+        ("é" * 101, "it is longer than 200 bytes"),
+    ],
+)
+def test_refused_ids(write_csv, image_id, message):
+    images = read(write_csv(f"{image_id},1 2,5,4,x", GOOD))
+    assert problem(images[image_id]).startswith("train.csv row 2: ")
+    assert message in problem(images[image_id])
+    assert isinstance(images["good"], ImageAnnotations)
+
+
+@pytest.mark.parametrize("image_id", ["x" * 200, "a b", "a.b", "_a", "é", "a'b", "-x"])
+def test_legal_ids(write_csv, image_id):
+    assert isinstance(read(write_csv(f"{image_id},1 2,5,4,x"))[image_id], ImageAnnotations)
+
+
+FAULTY_SOURCES = {
+    "no width": (
+        b"id,annotation,height\na,1 2,4\n",
+        r"row 1: column width is missing.*found: id, annotation, height",
+    ),
+    "other separator": (b"id;annotation;width;height\n", "row 1: column id, annotation, width, height is missing"),
+    "empty file": (b"", "row 1: column .* is missing.*found: none"),
+    "column twice": (b"id,id,annotation,width,height\n", "row 1: column id is there twice"),
+    "no rows": (b"id,annotation,width,height\n", "holds no annotations: there is no row below the header"),
+    "not text": (b"id,annotation,width,height\na,1 2,5,4\n\xff\xfe,1,2,3\n", "the text is not UTF-8"),
+    "open quote": (b'id,annotation,width,height\na,"1 2,5,4\n', "after row 1: unexpected end of data"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FAULTY_SOURCES.values(), ids=FAULTY_SOURCES.keys())
+def test_faulty_sources(tmp_path, content, message):
+    path = tmp_path / "train.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message) as caught:
+        open_source(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sources_that_are_not_there(tmp_path):
+    with pytest.raises(SourceError, match="there is no annotation source"):
+        open_source(tmp_path / "train.csv")
+    (tmp_path / "train.txt").write_text("")
+    with pytest.raises(SourceError, match=r"train\.txt is of no known kind: give a \.csv"):
+        open_source(tmp_path / "train.txt")
+    with pytest.raises(UsageError, match="format 'yaml' is unknown: it is one of auto, kaggle-csv"):
+        open_source(tmp_path / "train.txt", "yaml")
+
+
+def test_a_file_that_changes_underneath(write_csv):
+    source = open_source(write_csv(GOOD, GOOD))
+    write_csv(GOOD)
+    with pytest.raises(SourceError, match="was changed while it was read"):
+        list(source.images())

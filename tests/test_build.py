@@ -1,0 +1,290 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import tree
+from PIL import Image
+
+from cellprep import (
+    BuildOptions,
+    Recipe,
+    build_targets,
+    compute_targets,
+    encode_rle,
+    open_source,
+    open_store,
+    resolve_overlaps,
+)
+from cellprep.errors import ImageFileError, SourceError, StoreError, UsageError
+
+ROWS = [
+    "a,1 3 7 3,6,5,round",
+    "a,2 2 8 2,6,5,spindle",
+    "b,1 30,6,5,round",
+    "b,13 6,6,5,round",
+    "c,,4,3,round",
+]
+
+
+def build(csv, out, **options):
+    return build_targets(open_source(csv), out, BuildOptions(**{"jobs": 1, "quiet": True, **options}))
+
+
+def counts(report):
+    return report.new, report.rewritten, report.current, len(report.failures)
+
+
+@pytest.fixture
+def csv(write_csv):
+    return write_csv(*ROWS)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "data.zarr"
+
+
+def save_images(folder, **shapes):
+    folder.mkdir(exist_ok=True)
+    for image_id, shape in shapes.items():
+        Image.fromarray(np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)).save(folder / f"{image_id}.png")
+    return folder
+
+
+def test_builds_what_the_library_computes(csv, out):
+    report = build(csv, out)
+    assert counts(report) == (3, 0, 0, 0)
+    assert (report.cells, report.empty) == (4, 1)
+    store = open_store(out)
+    assert list(store) == ["a", "b", "c"]
+    for image in open_source(csv).images():
+        cells = resolve_overlaps(image.runs())
+        stored = store[image.image_id]
+        np.testing.assert_array_equal(stored.read("labels"), cells.labels)
+        for name, array in compute_targets(cells).items():
+            np.testing.assert_array_equal(stored.read(name), array)
+    assert store["a"].read("cells").tolist() == [[2, 6, 0], [3, 4, 1]]
+    assert store["c"].read("cells").shape == (0, 3)
+    assert store["a"].attributes["categories"] == ["round", "spindle"]
+    assert store["c"].attributes["cell_type"] == "round"
+
+
+def test_the_store_tells_its_recipe_and_source(csv, out):
+    build(csv, out, recipe=Recipe(wall_width=5), pixel_size=0.5)
+    attributes = open_store(out).attributes
+    assert attributes["recipe"]["wall_width"] == 5
+    assert attributes["recipe"]["pixel_size"] == 0.5
+    assert attributes["source"] == {
+        "name": "train.csv",
+        "format": "kaggle-csv",
+        "sha256": open_source(csv).sha256,
+    }
+
+
+def test_hidden_cells_are_named(write_csv, out):
+    rows = ["a,1 4,6,5,x", "a,1 2,6,5,x", "a,3 2,6,5,x"]
+    report = build(write_csv(*rows), out)
+    assert report.hidden == {"a": (2,)}
+    assert "  a: row 2" in report.notes()
+    assert open_store(out)["a"].attributes["hidden"] == [1]
+    assert build(write_csv(*rows), out).hidden == {"a": (2,)}  # a second run names them, too
+
+
+def test_a_second_run_writes_nothing(csv, out):
+    build(csv, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert counts(build(csv, out)) == (0, 0, 3, 0)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": Recipe(overlap="background")},
+        {"recipe": Recipe(wall_width=5)},
+        {"recipe": Recipe(distance="scipy")},
+        {"recipe": Recipe(bins=(1.0, 2.0))},
+        {"recipe": Recipe(background_cell=True)},
+        {"pixel_size": 0.5},
+        {"overwrite": True},
+    ],
+)
+def test_other_options_make_images_stale(csv, out, tmp_path, change):
+    build(csv, out)
+    assert counts(build(csv, out, **change)) == (0, 3, 0, 0)
+    build(csv, tmp_path / "fresh.zarr", **change)
+    assert tree(out) == tree(tmp_path / "fresh.zarr")
+
+
+def test_other_annotations_make_their_image_stale(write_csv, out):
+    build(write_csv(*ROWS), out)
+    changed = [ROWS[0].replace("7 3", "7 2"), *ROWS[1:]]
+    assert counts(build(write_csv(*changed), out)) == (0, 1, 2, 0)
+
+
+def test_another_order_makes_images_stale(csv, out):
+    build(csv, out)
+    report = build_targets(open_source(csv, rle_order="column"), out, BuildOptions(jobs=1))
+    assert counts(report) == (0, 3, 0, 0)
+
+
+def test_other_pixels_make_their_image_stale(csv, out, tmp_path):
+    folder = save_images(tmp_path / "images", a=(5, 6), b=(5, 6), c=(3, 4))
+    assert counts(build(csv, out, images=folder)) == (3, 0, 0, 0)
+    assert counts(build(csv, out, images=folder)) == (0, 0, 3, 0)
+    np.testing.assert_array_equal(open_store(out)["c"].read("image"), np.arange(12).reshape(3, 4))
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(folder / "c.png")
+    assert counts(build(csv, out, images=folder)) == (0, 1, 2, 0)
+    assert counts(build(csv, out)) == (0, 3, 0, 0)
+    assert "image" not in open_store(out)["a"].arrays
+
+
+def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
+    folder = save_images(tmp_path / "images", a=(5, 6), b=(6, 5))
+    (folder / "c.png").write_bytes(b"not a picture")
+    report = build(csv, out, images=folder)
+    assert counts(report) == (1, 0, 0, 2)
+    assert report.failures["b"] == f"{folder / 'b.png'} is 6 x 5 (height x width): its annotations say 5 x 6"
+    assert "c.png is damaged, or no image" in report.failures["c"]
+    (folder / "b.png").unlink()
+    assert "there is no image file b.* in" in build(csv, out, images=folder).failures["b"]
+    with pytest.raises(ImageFileError, match="cannot read the image folder"):
+        build(csv, out, images=tmp_path / "nowhere")
+
+
+def test_faulty_rows_fail_their_images_and_no_others(write_csv, out):
+    report = build(write_csv(*ROWS, "b,1 2 3,6,5,x", "../d,1 2,6,5,x"), out)
+    assert counts(report) == (2, 0, 0, 2)
+    assert list(open_store(out)) == ["a", "c"]
+    assert report.errors() == [
+        "error: 2 of 4 images failed:",
+        "  b: train.csv row 7: it has an odd number of numbers (3): a run is a start and a length",
+        "  ../d: train.csv row 8: image id '../d' is refused: it begins with a dot",
+    ]
+
+
+def test_a_failed_rebuild_removes_the_stale_image(write_csv, out):
+    build(write_csv(*ROWS), out)
+    report = build(write_csv(*ROWS, "b,0 3,6,5,x"), out)
+    assert list(open_store(out)) == ["a", "c"]
+    assert report.removed == ["b"]
+    assert report.errors()[-2:] == ["the stale versions of these failed images were removed:", "  b"]
+
+
+def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, out):
+    build(write_csv(*ROWS), out)
+    report = build(write_csv(*ROWS[:2]), out)
+    assert report.gone == ["b", "c"]
+    assert report.notes()[:3] == ["2 images no longer in the source (kept; --prune removes them):", "  b", "  c"]
+    assert list(open_store(out)) == ["a", "b", "c"]
+    report = build(write_csv(*ROWS[:2]), out, prune=True)
+    assert report.notes()[0] == "2 images no longer in the source (removed):"
+    assert list(open_store(out)) == ["a"]
+
+
+def test_chosen_images_only(csv, out):
+    report = build(csv, out, only=("b", "b"))
+    assert counts(report) == (1, 0, 0, 0)
+    assert report.total == 1
+    assert list(open_store(out)) == ["b"]
+    build(csv, out)
+    assert build(csv, out, only=("a",)).gone == []
+    with pytest.raises(UsageError, match=r"image x is not in train\.csv"):
+        build(csv, out, only=("a", "x"))
+
+
+def test_a_damaged_image_in_the_store_is_built_again(csv, out, tmp_path):
+    build(csv, out)
+    (out / "a/zarr.json").write_text("{")
+    assert counts(build(csv, out)) == (0, 1, 2, 0)
+    build(csv, tmp_path / "fresh.zarr")
+    assert tree(out) == tree(tmp_path / "fresh.zarr")
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_the_same_bytes_for_any_number_of_jobs(write_csv, tmp_path, jobs):
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(12):
+        for _ in range(rng.integers(1, 6)):
+            starts = 20 * np.sort(rng.choice(40, 5, replace=False)) + 1
+            rows.append(f"{k},{' '.join(f'{start} {rng.integers(1, 20)}' for start in starts)},40,20,x")
+    csv = write_csv(*rng.permutation(rows))
+    for number in (1, jobs):
+        build(csv, tmp_path / f"{number}.zarr", jobs=number)
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / f"{jobs}.zarr")
+
+
+def column_major_rows():
+    """Discs in images of 130 x 176 pixels, counted by column."""
+    y, x = np.mgrid[:130, :176]
+    discs = np.stack([(y - 40) ** 2 + (x - 50 - k) ** 2 < 100 for k in range(3)])
+    return [f"{k},{text},176,130,x" for k, text in enumerate(encode_rle(discs, "column"))]
+
+
+def test_masks_in_the_other_order_are_noticed(write_csv, out):
+    csv = write_csv(*column_major_rows())
+    report = build(csv, out)
+    assert any("run again with --rle-order column" in line for line in report.notes())
+    right = build_targets(open_source(csv, rle_order="column"), out, BuildOptions(jobs=1))
+    assert not right.looks_scattered
+
+
+def test_masks_in_the_right_order_are_not_suspected(csv, out):
+    assert not build(csv, out).looks_scattered
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 0}, "jobs 0 is no number of processes"),
+        ({"jobs": -2}, "jobs -2 is no number"),
+        ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
+        ({"pixel_size": float("nan")}, "pixel size nan is not"),
+    ],
+)
+def test_options_are_validated(options, message):
+    with pytest.raises(UsageError, match=message):
+        BuildOptions(**options)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "zarr group"])
+def test_what_is_no_store_is_left_alone(csv, tmp_path, kind):
+    out = tmp_path / "precious"
+    if kind == "file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / ("zarr.json" if kind == "zarr group" else "thesis.tex")).write_text(
+            json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}})
+        )
+    before = out.read_bytes() if kind == "file" else tree(out)
+    with pytest.raises(StoreError, match=r"is no cellprep store|cannot hold a store"):
+        build(csv, out)
+    assert before == (out.read_bytes() if kind == "file" else tree(out))
+
+
+def test_an_empty_folder_may_become_a_store(csv, out):
+    out.mkdir()
+    assert counts(build(csv, out)) == (3, 0, 0, 0)
+
+
+def test_a_source_that_fails_half_way_keeps_what_was_built(write_csv, out):
+    source = open_source(write_csv(*ROWS))
+    write_csv(*ROWS[:2])
+    with pytest.raises(SourceError, match="was changed while it was read"):
+        build_targets(source, out, BuildOptions(jobs=1))
+    assert list(open_store(out)) == ["a"]
+    assert not (out / ".cellprep").exists()
+
+
+def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
+    def explode(cells, recipe):
+        if cells.labels.shape == (3, 4):
+            raise ZeroDivisionError("of\nsome sort")
+        return compute_targets(cells, recipe)
+
+    monkeypatch.setattr("cellprep.build.image.compute_targets", explode)
+    report = build(csv, out)
+    assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
+    assert list(open_store(out)) == ["a", "b"]

@@ -1,0 +1,75 @@
+"""The layers of the package, and what importing it may cost."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cellprep
+
+PACKAGE = Path(cellprep.__file__).parent
+
+# A module imports only from rows above its own, or from its own package.
+LAYERS = [
+    {"errors", "_version"},
+    {"rle", "labels", "targets", "synthesis"},
+    {"annotations", "images", "store", "executor"},
+    {"preview", "build"},
+    {"demo"},
+    {"__init__", "cli"},
+    {"__main__"},
+]
+# Within a row, these build on each other in turn.
+ORDER_WITHIN = [("rle", "labels", "targets")]
+
+
+def unit(path):
+    """The top-level module or package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def layer(name):
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    here = unit(path)
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] != "cellprep":
+            continue
+        assert len(parts) > 1 or here in ("__main__",), f"{path} imports the package's front door"
+        there = parts[1]
+        allowed = layer(there) < layer(here) or there == here
+        for order in ORDER_WITHIN:
+            if here in order and there in order:
+                allowed = order.index(there) <= order.index(here)
+        assert allowed, f"{here} imports {there}"
+
+
+def test_only_the_store_knows_zarr():
+    for path in PACKAGE.rglob("*.py"):
+        if unit(path) != "store":
+            assert not {"zarr", "numcodecs", "google_crc32c"} & {name.split(".")[0] for name in imports(path)}, path
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_starting_loads_nothing_slow():
+    code = "import sys, cellprep.cli; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "matplotlib", "pandas", "zarr", "scipy", "skimage"} & set(output.split())

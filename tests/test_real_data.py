@@ -1,0 +1,46 @@
+"""Every real image against the slow reference: exact equality."""
+
+import numpy as np
+import pytest
+import reference
+from joblib import Parallel, delayed
+
+from cellprep import PUBLISHED_BINS, Recipe, compute_targets, open_source, resolve_overlaps
+
+
+def differences(image, rule, width):
+    """Names of what differs between the package and the reference."""
+    runs = image.runs()
+    stack = np.stack([reference.decode(text, runs.shape, "row") for text in image.masks])
+    cells = resolve_overlaps(runs, rule)
+    targets = compute_targets(cells, Recipe(overlap=rule, wall_width=width))
+    expected = {
+        "semseg": reference.semseg(stack, runs.shape, rule, width),
+        "area": reference.area(stack, runs.shape, rule),
+        "labels": reference.labels(stack, runs.shape, rule),
+    }
+    found = {**targets, "labels": cells.labels}
+    wrong = [name for name, array in expected.items() if not np.array_equal(found[name], array)]
+    levels = np.digitize(targets["distance"].astype(np.float64) + 1e-5, np.array(PUBLISHED_BINS))
+    return wrong + (["energy"] if not np.array_equal(levels, targets["energy"]) else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "width", "every"),
+    [("smaller-on-top", 3, 1), ("smaller-on-top", 5, 1), ("later-on-top", 3, 4), ("background", 3, 4)],
+)
+def test_equal_to_the_authors_loop(sartorius, rule, width, every):
+    images = list(open_source(sartorius).images())
+    assert len(images) == 256
+    wrong = Parallel(n_jobs=2)(delayed(differences)(image, rule, width) for image in images[::every])
+    assert not {image.image_id: names for image, names in zip(images[::every], wrong, strict=True) if names}
+
+
+@pytest.mark.slow
+def test_vectors_of_a_real_image(sartorius):
+    image = next(iter(open_source(sartorius).images()))
+    targets = compute_targets(resolve_overlaps(image.runs()))
+    vectors = reference.unit_vectors(targets["distance"])
+    vectors[targets["semseg"][..., 2] == 1] = 0
+    np.testing.assert_array_equal(targets["uvec"], vectors)
