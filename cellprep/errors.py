@@ -60,7 +60,19 @@ class StoreError(CellprepError):
 
 
 class StoreWriteError(StoreError):
-    """The store's disk takes no more: full, read-only or gone. It concerns all images, so a run stops."""
+    """The store's disk takes no more: full, read-only or gone. It concerns all images, so a run stops.
+
+    Parameters
+    ----------
+    path
+        What was to be written.
+    reason
+        What the operating system says.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot write to {path}: {reason}")
 
 
 class MissingExtraError(CellprepError):

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -66,9 +67,14 @@ def run_tasks(
 
 def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
     while True:
+        results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
         try:
-            for index, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(handout):
+            for index, result in results:
                 yield handout.under_way.pop(index), result
+        except GeneratorExit:
+            handout.stop()
+            deque(results, maxlen=0)  # what is under way ends; joblib warns of results that nobody takes
+            raise
         except TerminatedWorkerError:
             pass  # the tasks under way follow one by one, then the rest as before
         if not handout.under_way:
@@ -93,7 +99,7 @@ class _Handout(Generic[Task]):
         self.under_way: dict[int, Task] = {}
         self.error: Exception | None = None
         self._function = function
-        self._tasks = enumerate(tasks)
+        self._tasks: Iterator[tuple[int, Task]] = enumerate(tasks)
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[Any]:
@@ -110,6 +116,11 @@ class _Handout(Generic[Task]):
                 raise StopIteration from None
             self.under_way[index] = task
             return self.call(index)
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._tasks = iter(())
 
     def call(self, index: int) -> Any:
         return delayed(_call)(os.getpid(), self._function, index, self.under_way[index])

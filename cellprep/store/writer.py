@@ -167,7 +167,7 @@ class StoreWriter:
         except Timeout as error:
             raise StoreError(f"another run is writing to {self.path}: wait until it ends") from error
         except OSError as error:
-            raise StoreWriteError(f"cannot lock {self.path}: {error.strerror}") from error
+            raise StoreWriteError(self.path, error.strerror or str(error)) from error
 
     def _release(self) -> None:
         # While the lock is held, so that no other run's files are in it.
@@ -187,4 +187,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreWriteError(f"cannot write to {path}: {error.strerror or error}") from error
+        raise StoreWriteError(path, error.strerror or str(error)) from error

@@ -1,0 +1,231 @@
+"""What a store looks like when its writer is killed, interrupted, out of space or not allowed."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import HEADER, tree
+
+from cellprep import open_store
+
+IMAGES = 60
+SHAPE = (180, 240)
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    """A source that takes a second or so to build."""
+    rng = np.random.default_rng(0)
+    lines = [HEADER]
+    for k in range(IMAGES):
+        for _ in range(8):
+            top, left = rng.integers(0, 140), rng.integers(0, 180)
+            starts = SHAPE[1] * (top + np.arange(40)) + left + 1
+            lines.append(f"{k:02},{' '.join(f'{start} 50' for start in starts)},{SHAPE[1]},{SHAPE[0]},x")
+    path = tmp_path_factory.mktemp("source") / "train.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def start(csv, out, *options):
+    args = [sys.executable, "-m", "cellprep", "build-targets", csv, "--out", out, "--jobs", "2", *options]
+    return subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(csv, out, *options):
+    process = start(csv, out, *options)
+    _, words = process.communicate(timeout=120)
+    return process.returncode, words
+
+
+@pytest.fixture(scope="module")
+def undisturbed(csv, tmp_path_factory):
+    """The store's files by wall width, as an undisturbed run leaves them."""
+    trees = {}
+    for width in ("3", "5"):
+        out = tmp_path_factory.mktemp("undisturbed") / "s.zarr"
+        assert finish(csv, out, "--wall-width", width)[0] == 0
+        trees[width] = tree(out)
+    return trees
+
+
+def images_of(files):
+    """The files of each image: {id: {path: bytes}}; what lies in the dot-folder is nobody's."""
+    images = {}
+    for path, content in files.items():
+        image_id, _, rest = path.partition("/")
+        if rest and not image_id.startswith("."):
+            images.setdefault(image_id, {})[rest] = content
+    return images
+
+
+def check_whole(out, undisturbed):
+    """Every image that is there equals one of the undisturbed versions, file by file."""
+    versions = [images_of(files) for files in undisturbed.values()]
+    for image_id, files in images_of(tree(out)).items():
+        assert any(files == version[image_id] for version in versions), image_id
+
+
+def children(pid):
+    """Ids of the processes that a process started."""
+    return [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 on Windows")
+def test_killed_at_any_moment_the_store_holds_only_whole_images(csv, tmp_path, undisturbed):
+    """Twelve runs, of alternating recipes, are killed: before, while and after they replace images."""
+    out = tmp_path / "s.zarr"
+    rng = random.Random(0)
+    killed = 0
+    for k in range(12):
+        process = start(csv, out, "--wall-width", "35"[k % 2])
+        if k % 4 == 0:
+            time.sleep(rng.uniform(0.3, 1.5))
+        else:
+            wait_until(lambda: (out / ".cellprep").is_dir() or process.poll() is not None)  # noqa: B023
+            time.sleep(rng.uniform(0.0, 1.2))
+        if process.poll() is None:
+            killed += 1
+            process.kill()
+        process.communicate()
+        if out.exists():
+            check_whole(out, undisturbed)
+    assert killed >= 8
+    assert finish(csv, out, "--wall-width", "3")[0] == 0
+    assert tree(out) == undisturbed["3"]
+    assert not (out / ".cellprep").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
+def test_workers_end_when_their_parent_is_killed(csv, tmp_path):
+    process = start(csv, tmp_path / "s.zarr")
+    wait_until(lambda: (tmp_path / "s.zarr/.cellprep").is_dir() and len(children(process.pid)) >= 2)
+    wait_until(lambda: list(tmp_path.glob("s.zarr/0*")))
+    workers = children(process.pid)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not any(_is_running(pid) for pid in workers), seconds=15)
+
+
+def _is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups on Windows")
+def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed):
+    out = tmp_path / "s.zarr"
+    process = start(csv, out)
+    wait_until(lambda: list(out.glob("0*")))
+    os.killpg(process.pid, signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert words == "interrupted: what is written is whole; the same command goes on from here\n"
+    check_whole(out, undisturbed)
+    assert not (out / ".cellprep").exists()
+    assert finish(csv, out)[0] == 0
+    assert tree(out) == undisturbed["3"]
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A file system of its own, if this user may mount one."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_next_run_goes_on(csv, tmp_path, undisturbed):
+    with small_disk(tmp_path / "disk", "1m") as remount:
+        out = tmp_path / "disk" / "s.zarr"
+        code, words = finish(csv, out)
+        assert code == 1
+        assert "No space left on device" in words
+        assert f"error: cannot write to {out}: No space left on device; " in words
+        assert "not tried. The store holds only whole images: the same command goes on from here" in words
+        assert "Traceback" not in words
+        check_whole(out, undisturbed)
+        assert not (out / ".cellprep").exists()
+        remount("size=100m")
+        assert finish(csv, out)[0] == 0
+        assert tree(out) == undisturbed["3"]
+
+
+def test_a_full_disk_on_a_rebuild_keeps_only_whole_images(csv, tmp_path, undisturbed):
+    with small_disk(tmp_path / "disk", "100m") as remount:
+        out = tmp_path / "disk" / "s.zarr"
+        assert finish(csv, out)[0] == 0
+        used = int(subprocess.check_output(["du", "-sk", tmp_path / "disk"]).split()[0])
+        remount(f"size={used + 8}k")
+        code, words = finish(csv, out, "--wall-width", "5")
+        assert (code, "Traceback" in words) == (1, False)
+        check_whole(out, undisturbed)
+        remount("size=100m")
+        assert finish(csv, out, "--wall-width", "5")[0] == 0
+        assert tree(out) == undisturbed["5"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_read_only_folder(csv, tmp_path, exists):
+    folder = tmp_path / "disk"
+    with small_disk(folder, "100m") as remount:
+        if exists:
+            assert finish(csv, folder / "s.zarr")[0] == 0
+        before = tree(folder)
+        remount("ro")
+        code, words = finish(csv, folder / "s.zarr", "--overwrite")
+        assert code == 1
+        assert words == f"error: cannot write to {folder / 's.zarr'}: Read-only file system\n"
+        assert tree(folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_without_permission(csv, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    code, words = finish(csv, tmp_path / "locked" / "s.zarr")
+    assert code == 1
+    assert words == f"error: cannot write to {tmp_path / 'locked' / 's.zarr'}: Permission denied\n"
+
+
+def test_two_runs_at_once(csv, tmp_path, undisturbed):
+    out = tmp_path / "s.zarr"
+    first = start(csv, out)
+    wait_until((out / ".cellprep").is_dir)
+    code, words = finish(csv, out)
+    first.communicate(timeout=60)
+    if code:  # unless the first had already ended
+        assert words == f"error: another run is writing to {out}: wait until it ends\n"
+    assert first.returncode == 0
+    assert tree(out) == undisturbed["3"]
+
+
+def test_leftovers_of_killed_runs_are_cleared(csv, tmp_path):
+    out = tmp_path / "s.zarr"
+    (out / ".cellprep" / "abc" / "new" / "00").mkdir(parents=True)
+    (out / ".cellprep" / "lock").touch()
+    assert finish(csv, out, "--image", "00")[0] == 0
+    assert sorted(entry.name for entry in out.iterdir()) == ["00", "zarr.json"]
+    assert list(open_store(out)) == ["00"]
