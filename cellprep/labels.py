@@ -116,6 +116,9 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
 def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     """Take the cells of a label image, in which every pixel already has one owner.
 
+    Areas are those of the labels: where annotations overlapped, a cell may now be smaller than one that it was
+    larger than, and the wall between them change sides.
+
     Parameters
     ----------
     labels

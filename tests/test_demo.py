@@ -1,0 +1,83 @@
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import tree
+from PIL import Image
+
+from cellprep import open_source, open_store
+from cellprep.demo import write_dataset
+from cellprep.preview import draw_targets, vector_colours
+from cellprep.synthesis import CELL_TYPES
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("dataset"), seed=3, images_per_type=2, shape=(200, 260))
+
+
+def test_the_same_seed_gives_the_same_files(dataset, tmp_path):
+    write_dataset(tmp_path / "a", seed=3, images_per_type=2, shape=(200, 260))
+    write_dataset(tmp_path / "b", seed=4, images_per_type=2, shape=(200, 260))
+    assert tree(tmp_path / "a") == tree(dataset.parent)
+    assert tree(tmp_path / "b")["train.csv"] != tree(dataset.parent)["train.csv"]
+
+
+def test_cells_are_of_three_types_and_touch_and_overlap(dataset):
+    with dataset.open() as file:
+        types = Counter(row["cell_type"] for row in csv.DictReader(file))
+    assert types.keys() == CELL_TYPES.keys()
+    coverage = [image.runs().coverage() for image in open_source(dataset).images()]
+    assert sum((overlap > 1).sum() for overlap in coverage) > 200
+    areas = np.concatenate([image.runs().areas for image in open_source(dataset).images()])
+    assert areas.min() >= 40
+    assert areas.max() > 5 * np.median(areas)
+
+
+def test_images_show_the_cells(dataset):
+    """Grey values within cells differ from those outside by more than either varies about its neighbours."""
+    for image in open_source(dataset).images():
+        pixels = np.asarray(Image.open(dataset.parent / "train" / f"{image.image_id}.png")).astype(float)
+        inside = image.runs().coverage() > 0
+        assert pixels.shape == inside.shape
+        assert pixels[inside].std() > 1.5 * pixels[~inside].std()
+
+
+def test_demo_builds_and_draws(cli, tmp_path):
+    out = tmp_path / "demo"
+    result = cli("demo", "--out", out, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith(f"open the picture: {out / 'targets.png'}\n")
+    store = open_store(out / "data.zarr")
+    assert len(store) == 12
+    assert {image.attributes["cell_type"] for image in store.values()} == set(CELL_TYPES)
+    picture = np.asarray(Image.open(out / "targets.png"))
+    assert picture.shape[1] > 1500
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000
+    assert "12 current" in cli("demo", "--out", out, "--jobs", 1).stderr
+
+
+def test_demo_leaves_other_folders_alone(cli, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    result = cli("demo", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "holds something else: choose another --out" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_draws_an_image_without_pixels_or_cells(cli, write_csv, tmp_path):
+    csv_path = write_csv("a,,60,50,", "b,1 60 121 60,60,50,round")
+    assert cli("build-targets", csv_path, "--out", tmp_path / "s.zarr", "--jobs", 1).exit_code == 0
+    for image_id, image in open_store(tmp_path / "s.zarr").items():
+        draw_targets(image, tmp_path / f"{image_id}.png")
+        assert (tmp_path / f"{image_id}.png").stat().st_size > 10_000
+
+
+def test_vector_colours():
+    """Right is red, and a quarter turn apart is another hue; no vector is grey."""
+    right, down, left, none = vector_colours(np.array([[[0, 1], [1, 0], [0, -1], [0, 0]]], np.float32))[0].astype(int)
+    assert right[0] > right[1:].max()
+    assert down[1] > down[2]
+    assert left[0] < left[1:].min()
+    assert np.ptp(none) == 0

@@ -1,0 +1,102 @@
+"""What the README and the examples tell people to type does work."""
+
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cellprep import __version__, open_store
+from cellprep.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def command_lines():
+    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("cellprep ")]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder in which the README's files are there."""
+    shutil.copytree(ROOT / "examples" / "cells", tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_commands_of_the_readme_run(line, workplace, command):
+    result = command(*shlex.split(line, comments=True)[1:], cwd=workplace)
+    assert result.returncode == 0, result.stderr
+
+
+def test_python_of_the_readme_runs(workplace, cli, capsys):
+    assert cli("build-targets", "train.csv", "--images", "train", "--quiet").exit_code == 0
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert "round-1 round" in capsys.readouterr().out
+
+
+def test_the_readme_lists_every_command():
+    listed = re.findall(r"^\| `cellprep ([\w-]+)", README, re.MULTILINE)
+    assert listed == [command.name for command in app.registered_commands]
+
+
+def test_make_knows_the_commands_of_the_readme():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_run(script, capsys):
+    runpy.run_path(str(script))
+    assert "round-1" in capsys.readouterr().out
+
+
+def test_the_store_is_as_its_document_says(workplace, command):
+    """Every array of a store is in the table of docs/store.md, with its dtype, and the other way round."""
+    assert command("build-targets", "train.csv", "--images", "train", cwd=workplace).returncode == 0
+    tree = (ROOT / "docs" / "store.md").read_text(encoding="utf-8").split("## Arrays")[0]
+    documented = dict(re.findall(r"^        ([\w/]+) +\(.*\) +([\w']+)", tree, re.MULTILINE))
+    image = open_store(workplace / "data.zarr")["round-1"]
+    stored = {
+        ("labels/instances/0" if name == "labels" else name): image.read(name).dtype.name for name in image.arrays
+    }
+    assert documented.keys() == stored.keys()
+    for name, dtype in documented.items():
+        assert dtype in (stored[name], "the"), name  # an image has the dtype of its file
+
+
+def test_an_extra_that_is_missing_is_named(tmp_path, cli, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = cli("demo", "--out", tmp_path / "demo", "--jobs", 1)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("error: drawing a picture needs matplotlib: pip install 'cellprep[plot]'\n")
+    assert len(open_store(tmp_path / "demo" / "data.zarr")) == 12
+
+
+def test_nothing_private_is_installed_with_the_package():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert sum((ROOT / name).stat().st_size for name in listed.splitlines()) < 2_000_000
