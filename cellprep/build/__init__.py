@@ -1,0 +1,186 @@
+"""The main job: annotations in, a store of targets out."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cellprep._version import __version__
+from cellprep.annotations import FaultyImage, ImageAnnotations, Source
+from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
+from cellprep.build.report import BuildReport
+from cellprep.errors import ImageFileError, StoreWriteError, UsageError
+from cellprep.executor import run_tasks
+from cellprep.images import ImageFolder
+from cellprep.store import Store, StoreWriter
+from cellprep.targets import Recipe
+
+__all__ = ["BuildOptions", "BuildReport", "build_targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What to build, and how to go about it.
+
+    Attributes
+    ----------
+    recipe
+        How targets are made.
+    images
+        Folder of image files to store beside the targets; none are stored unless given.
+    only
+        Ids of the images to build; all of the source unless given.
+    pixel_size
+        Side of a pixel in micrometres, if known.
+    jobs
+        Number of processes; -1 for one per core.
+    overwrite
+        Whether to build images again that are current.
+    prune
+        Whether to remove images that are no longer in the source.
+    quiet
+        Whether to show no progress bar.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+    images: Path | None = None
+    only: tuple[str, ...] = ()
+    pixel_size: float | None = None
+    jobs: int = -1
+    overwrite: bool = False
+    prune: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs == 0 or self.jobs < -1:
+            raise UsageError(f"jobs {self.jobs} is no number of processes: give 1 or more, or -1 for all cores")
+        if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
+            raise UsageError(f"pixel size {self.pixel_size} is not a length above 0, in micrometres")
+
+
+def build_targets(source: Source, out: Path | str, options: BuildOptions | None = None) -> BuildReport:
+    """Build the targets of every image of a source into a store.
+
+    Images that the store has as they would be built are left alone, stale ones are replaced, and an image that
+    fails stops no other. The store holds an image whole or not at all, whatever ends the run.
+
+    Parameters
+    ----------
+    source
+        From `cellprep.open_source`.
+    out
+        Folder of the store; made unless there.
+    options
+        What to build and how.
+
+    Returns
+    -------
+    BuildReport
+        What became of every image. Failures are in it, not raised.
+
+    Raises
+    ------
+    StoreError
+        If `out` is something else than a store, or another run is writing to it.
+    UsageError
+        If an image is asked for that the source does not have.
+    ImageFileError
+        If the image folder cannot be read.
+
+    Examples
+    --------
+    >>> from cellprep import BuildOptions, Recipe, open_source
+    >>> report = build_targets(  # doctest: +SKIP
+    ...     open_source("train.csv"), "data.zarr", BuildOptions(Recipe(wall_width=5))
+    ... )
+    >>> report.failures  # doctest: +SKIP
+    {}
+    """
+    options = options or BuildOptions()
+    out = Path(out)
+    folder = ImageFolder(options.images) if options.images else None
+    known = set(source.image_ids)
+    if unknown := [image_id for image_id in options.only if image_id not in known]:
+        raise UsageError(f"image {', '.join(unknown)} is not in {source.name}")
+    report = BuildReport(str(out), source.order, total=len(set(options.only) or known))
+    with StoreWriter(out) as writer:
+        writer.set_attributes(_store_attributes(source, options))
+        tasks = _tasks(source, out, writer.workspace, folder, options)
+        try:
+            _build_all(tasks, writer, report, options)
+        except StoreWriteError as error:
+            report.stopped = str(error)
+        report.sort(source.image_ids)
+        report.gone = [image_id for image_id in Store(out) if image_id not in known]
+        if options.prune:
+            report.pruned = all([writer.remove(image_id) for image_id in report.gone])
+    return report
+
+
+def _build_all(
+    tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, options: BuildOptions
+) -> None:
+    outcomes = run_tasks(
+        build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet
+    )
+    for task, result in outcomes:
+        image_id = task.annotations.image_id
+        outcome = result or ImageOutcome(
+            image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
+        )
+        was_there = False
+        if outcome.status == Status.BUILT:
+            was_there = writer.commit(image_id)
+        elif outcome.status != Status.CURRENT:
+            was_there = writer.remove(image_id)
+        report.add(outcome, was_there=was_there)
+        if outcome.status == Status.UNWRITABLE:
+            raise StoreWriteError(report.store, outcome.problem)
+
+
+def _tasks(
+    source: Source, store: Path, workspace: Path, folder: ImageFolder | None, options: BuildOptions
+) -> Iterator[ImageTask]:
+    only = set(options.only)
+    for image in source.images():
+        if only and image.image_id not in only:
+            continue
+        annotations, path = _with_image_file(image, folder)
+        yield ImageTask(
+            annotations=annotations,
+            image_path=path,
+            recipe=options.recipe,
+            pixel_size=options.pixel_size,
+            store=store,
+            overwrite=options.overwrite,
+            workspace=workspace,
+        )
+
+
+def _with_image_file(
+    image: ImageAnnotations | FaultyImage, folder: ImageFolder | None
+) -> tuple[ImageAnnotations | FaultyImage, Path | None]:
+    if folder is None or isinstance(image, FaultyImage):
+        return image, None
+    try:
+        return image, folder.find(image.image_id)
+    except ImageFileError as error:
+        return FaultyImage(image.image_id, str(error)), None
+
+
+def _store_attributes(source: Source, options: BuildOptions) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "recipe": {
+            **asdict(options.recipe),
+            "images": options.images is not None,
+            "pixel_size": options.pixel_size,
+            "rle_order": source.order,
+        },
+        "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
+    }

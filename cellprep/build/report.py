@@ -1,0 +1,144 @@
+"""What a build did, in numbers, names and words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cellprep.build.image import ImageOutcome, Status
+from cellprep.rle import Order
+
+__all__ = ["BuildReport"]
+
+
+@dataclass
+class BuildReport:
+    """What became of every image of a source, and of the store's other images.
+
+    Attributes
+    ----------
+    store
+        The store's path.
+    order
+        The order in which the source's run-length texts were taken to count pixels.
+    total
+        Number of images to build.
+    new, rewritten, current
+        Numbers of images that were missing, that were stale (or to be overwritten), and that were left alone.
+    cells
+        Number of cells of all these.
+    empty
+        How many of these images have no cells.
+    hidden
+        Per image the source rows of the cells that others cover entirely.
+    failures
+        Per image that is not in the store what is wrong with it.
+    removed
+        Images whose stale version left the store because they failed.
+    gone
+        Images of the store that are not in the source.
+    pruned
+        Whether `gone` were removed.
+    stopped
+        Why the run ended before all images were tried, if it did.
+    """
+
+    store: str
+    order: Order
+    total: int
+    new: int = 0
+    rewritten: int = 0
+    current: int = 0
+    cells: int = 0
+    empty: int = 0
+    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    pruned: bool = False
+    stopped: str = ""
+    _touching: tuple[int, int] = (0, 0)
+
+    def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
+        """Count one image; `was_there` says whether an older version of it had to leave the store."""
+        if outcome.status in (Status.FAILED, Status.UNWRITABLE):
+            self.failures[outcome.image_id] = outcome.problem
+            if was_there:
+                self.removed.append(outcome.image_id)
+            return
+        self.new += outcome.status == Status.BUILT and not was_there
+        self.rewritten += outcome.status == Status.BUILT and was_there
+        self.current += outcome.status == Status.CURRENT
+        self.cells += outcome.cells
+        self.empty += outcome.cells == 0
+        if outcome.hidden:
+            self.hidden[outcome.image_id] = outcome.hidden
+        self._touching = (
+            self._touching[0] + outcome.touching[0],
+            self._touching[1] + outcome.touching[1],
+        )
+
+    @property
+    def looks_scattered(self) -> bool:
+        """Whether masks look scattered in the order given and compact in the other."""
+        given, other = self._touching
+        return other >= 20 and other > 10 * given  # in real data at least 100 times as many
+
+    def sort(self, image_ids: list[str]) -> None:
+        """Put what is told per image into the source's order, whichever worker was first."""
+        place = {image_id: k for k, image_id in enumerate(image_ids)}
+        self.hidden = dict(sorted(self.hidden.items(), key=lambda item: place[item[0]]))
+        self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
+        self.removed.sort(key=place.__getitem__)
+
+    def notes(self) -> list[str]:
+        """Say what was done and noticed, the summary last."""
+        lines = []
+        if self.gone:
+            what = "removed" if self.pruned else "kept; --prune removes them"
+            lines += [f"{_count(len(self.gone), 'image')} no longer in the source ({what}):", *_indented(self.gone)]
+        if self.hidden:
+            count = sum(map(len, self.hidden.values()))
+            lines.append(f"{_count(count, 'cell')} hidden entirely by others, kept in `cells` without pixels:")
+            lines += _indented(f"{name}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items())
+        if self.looks_scattered:
+            other = "column" if self.order == "row" else "row"
+            lines.append(
+                f"warning: the masks look scattered when pixels count by {self.order}, compact when by {other}: "
+                f"if so, run again with --rle-order {other}"
+            )
+        return [*lines, self._summary()]
+
+    def errors(self) -> list[str]:
+        """Say what failed, and what became of it; nothing if all is well."""
+        lines = []
+        if self.failures:
+            lines.append(f"error: {len(self.failures):,} of {_count(self.total, 'image')} failed:")
+            lines += _indented(f"{_printable(name)}: {problem}" for name, problem in self.failures.items())
+        if self.removed:
+            lines += ["the stale versions of these failed images were removed:", *_indented(self.removed)]
+        if self.stopped:
+            done = self.new + self.rewritten + self.current + len(self.failures)
+            lines.append(
+                f"error: {self.stopped}; {_count(self.total - done, 'image')} not tried. The store holds only whole "
+                "images: the same command goes on from here"
+            )
+        return lines
+
+    def _summary(self) -> str:
+        parts = [f"{self.new} new", f"{self.rewritten} rewritten", f"{self.current} current"]
+        empty = f", {_count(self.empty, 'image')} without cells" if self.empty else ""
+        return (
+            f"{self.store}: {_count(self.new + self.rewritten + self.current, 'image')} "
+            f"({', '.join(parts)}), {_count(self.cells, 'cell')}{empty}"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _printable(image_id: str) -> str:
+    return image_id if image_id.isprintable() and image_id else repr(image_id)
