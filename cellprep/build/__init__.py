@@ -117,17 +117,14 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
             report.stopped = str(error)
         report.sort(source.image_ids)
         report.gone = [image_id for image_id in Store(out) if image_id not in known]
-        if options.prune:
-            report.pruned = all([writer.remove(image_id) for image_id in report.gone])
+        report.pruned = options.prune
+        for image_id in report.gone if options.prune else ():
+            writer.remove(image_id)
     return report
 
 
-def _build_all(
-    tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, options: BuildOptions
-) -> None:
-    outcomes = run_tasks(
-        build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet
-    )
+def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, options: BuildOptions) -> None:
+    outcomes = run_tasks(build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet)
     for task, result in outcomes:
         image_id = task.annotations.image_id
         outcome = result or ImageOutcome(

@@ -186,9 +186,7 @@ def _read_pixels(file: ImageFile, shape: tuple[int, int]) -> NDArray[Any]:
     return pixels
 
 
-def _cells_table(
-    annotations: ImageAnnotations, areas: NDArray[np.int64], categories: list[str]
-) -> NDArray[np.int64]:
+def _cells_table(annotations: ImageAnnotations, areas: NDArray[np.int64], categories: list[str]) -> NDArray[np.int64]:
     """Return the row, area and index of category (-1: none) of each annotation: (n, 3)."""
     index = {name: place for place, name in enumerate(categories)}
     types = [index.get(name, -1) for name in annotations.cell_types]
