@@ -1,5 +1,7 @@
 """The command line: each command only declares its options and calls the library once."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,5 +157,12 @@ def _tell(report: BuildReport, quiet: bool) -> None:
 
 
 def main() -> None:
-    """Run the command ``cellprep``."""
-    app()
+    """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("CELLPREP_TRACEBACK"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(f"error: unexpected {what}; please report it, with what CELLPREP_TRACEBACK=1 shows", err=True)
+        sys.exit(1)

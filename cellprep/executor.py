@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from joblib import Parallel, delayed
@@ -101,6 +102,8 @@ class _Handout(Generic[Task]):
         self._function = function
         self._tasks: Iterator[tuple[int, Task]] = enumerate(tasks)
         self._lock = threading.Lock()
+        self._parent = os.getpid()
+        self._folder = Path.cwd()
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -123,12 +126,13 @@ class _Handout(Generic[Task]):
             self._tasks = iter(())
 
     def call(self, index: int) -> Any:
-        return delayed(_call)(os.getpid(), self._function, index, self.under_way[index])
+        return delayed(_call)(self._parent, self._folder, self._function, index, self.under_way[index])
 
 
-def _call(parent: int, function: Callable[[Task], Result], index: int, task: Task) -> tuple[int, Result]:
+def _call(parent: int, folder: Path, function: Callable[[Task], Result], index: int, task: Task) -> tuple[int, Result]:
     if os.getpid() != parent:
         _become_worker(parent)
+        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
     return index, function(task)
 
 

@@ -1,12 +1,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import tree
 
 from cellprep import DISTANCES, OVERLAP_RULES, READERS, __version__, open_store
-from cellprep.cli import app
+from cellprep.cli import app, main
 from cellprep.store import StoreWriter
 
 COMMANDS = [command.name for command in app.registered_commands]
@@ -136,6 +137,21 @@ def test_nothing_else_is_touched(command, write_csv, tmp_path):
 
 
 def test_console_script_and_module_are_the_same():
-    script = subprocess.run(["cellprep", "--version"], capture_output=True, check=True)
+    script = subprocess.run([Path(sys.executable).with_name("cellprep"), "--version"], capture_output=True, check=True)
     module = subprocess.run([sys.executable, "-m", "cellprep", "--version"], capture_output=True, check=True)
     assert script.stdout == module.stdout
+
+
+def test_something_unexpected_is_one_line(monkeypatch, capsys):
+    def explode():
+        raise ZeroDivisionError("of\nsome sort")
+
+    monkeypatch.setattr("cellprep.cli.app", explode)
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == (
+        "error: unexpected ZeroDivisionError: of some sort; please report it, with what CELLPREP_TRACEBACK=1 shows\n"
+    )
+    monkeypatch.setenv("CELLPREP_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main()

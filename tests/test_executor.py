@@ -1,5 +1,6 @@
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,10 @@ from cellprep.executor import run_tasks
 
 def square(number):
     return number**2
+
+
+def working_folder(_):
+    return str(Path.cwd())
 
 
 def square_unless_killed(number):
@@ -56,3 +61,11 @@ def test_tasks_are_taken_as_they_are_worked_on():
     next(outcomes)
     assert len(taken) < 5_000
     outcomes.close()
+
+
+def test_workers_are_where_this_process_is(tmp_path, monkeypatch):
+    """Also when they are left from an earlier call."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert set(run(working_folder, range(4)).values()) == {str(tmp_path / name)}
