@@ -110,7 +110,7 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
     ranks = runs.paint(rank_of[1:])
     if not chosen.keep_contested:
         ranks[runs.coverage() > 1] = 0
-    return Cells(ranks, _invert(rank_of)[ranks], areas)
+    return Cells(ranks, np.take(_invert(rank_of), ranks), areas)
 
 
 def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:

@@ -19,5 +19,4 @@ def area(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDAr
     such pixels.
     """
     nobodys = np.count_nonzero(cells.labels == 0)
-    result: NDArray[np.float32] = np.concatenate(([nobodys], cells.areas)).astype(np.float32)[cells.labels]
-    return result
+    return np.take(np.concatenate(([nobodys], cells.areas)).astype(np.float32), cells.labels)

@@ -37,8 +37,10 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     """
     reach = distance + _TOLERANCE
     levels = np.zeros(distance.shape, np.uint8)
+    reached = np.empty(distance.shape, np.bool_)
     for edge in np.asarray(bins, np.float32):
-        levels += reach >= edge
+        np.greater_equal(reach, edge, out=reached)
+        levels += reached.view(np.uint8)
     return levels
 
 

@@ -24,8 +24,5 @@ def semseg(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> ND
     topmost = cv2.dilate(ranks, np.ones((recipe.wall_width, recipe.wall_width), np.uint8))
     owned = ranks > 0
     wall = owned & (topmost > ranks)
-    channels = np.empty((*ranks.shape, 3), np.uint8)
-    channels[..., 0] = owned & ~wall
-    channels[..., 1] = wall
-    channels[..., 2] = ~owned
-    return channels
+    channels = [channel.view(np.uint8) for channel in (owned & ~wall, wall, ~owned)]
+    return cv2.merge(channels).astype(np.uint8, copy=False)

@@ -19,7 +19,13 @@ def _cv2_chamfer(mask: Mask) -> Distance:
 
 
 def _cv2_exact(mask: Mask) -> Distance:
-    return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
+    # Intel's library takes square roots to 21 bits, and to which depends on where the array lies in memory.
+    uses_ipp = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
+    finally:
+        cv2.ipp.setUseIPP(uses_ipp)
 
 
 def _scipy(mask: Mask) -> Distance:

@@ -11,16 +11,19 @@ from cellprep.targets.recipe import Recipe
 
 __all__ = ["unit_gradient", "uvec"]
 
-_ROUNDING_NOISE = 1e-4  # on a ridge it would become a vector of full length
+_ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would become a vector of full length
+_ROWS_AT_ONCE = 64  # intermediate results then stay in the processor's cache
 
 
-def unit_gradient(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_gradient(distance: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the gradient of a distance transform, scaled to unit length.
 
     Parameters
     ----------
     distance
         (H, W) float32, in pixels.
+    within
+        (H, W) bool: where the vectors are wanted; they are 0 elsewhere.
 
     Returns
     -------
@@ -30,18 +33,33 @@ def unit_gradient(distance: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> unit_gradient(np.array([[0, 1, 2], [0, 1, 2]], np.float32))[..., 1]
-    array([[1., 1., 1.],
-           [1., 1., 1.]], dtype=float32)
+    >>> distance = np.array([[0, 1, 2], [0, 1, 2]], np.float32)
+    >>> unit_gradient(distance, distance > 0)[..., 1]
+    array([[0., 1., 1.],
+           [0., 1., 1.]], dtype=float32)
     """
-    gradient = np.zeros((*distance.shape, 2), np.float32)
-    for axis in (0, 1):
-        if distance.shape[axis] > 1:
-            gradient[..., axis] = np.gradient(distance, axis=axis)
-    gradient[np.abs(gradient) < _ROUNDING_NOISE] = 0
-    norm = np.sqrt(gradient[..., 0] ** 2 + gradient[..., 1] ** 2)[..., np.newaxis]
-    np.divide(gradient, norm, out=gradient, where=norm > 0)
-    return gradient
+    vectors = np.empty((*distance.shape, 2), np.float32)
+    for top in range(0, len(distance), _ROWS_AT_ONCE):
+        first, end = max(top - 1, 0), top + _ROWS_AT_ONCE
+        y = _slope(distance[first : end + 1])[top - first :][:_ROWS_AT_ONCE]
+        x = _slope(distance[top:end].T).T
+        norm = np.sqrt(y * y + x * x)
+        norm[norm == 0] = 1
+        vectors[top:end, :, 0] = y / norm * within[top:end] + 0.0  # no zeros below zero
+        vectors[top:end, :, 1] = x / norm * within[top:end] + 0.0
+    return vectors
+
+
+def _slope(lines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return differences along the first axis as `numpy.gradient` has them, without rounding noise."""
+    slope = np.zeros_like(lines)
+    if len(lines) > 1:
+        np.subtract(lines[2:], lines[:-2], out=slope[1:-1])
+        slope /= 2
+        slope[0] = lines[1] - lines[0]
+        slope[-1] = lines[-1] - lines[-2]
+    slope *= np.abs(slope) >= _ROUNDING_NOISE
+    return slope
 
 
 def uvec(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.float32]:
@@ -50,11 +68,10 @@ def uvec(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDAr
     0 on the background; walls keep their gradient. With the background as a cell, the vectors of
     ``semseg[..., 0]`` and of all the rest are computed apart, and none is set to 0.
     """
+    distance = done["distance"]
     if not recipe.background_cell:
-        vectors = unit_gradient(done["distance"])
-        vectors[done["semseg"][..., 2] == 1] = 0
-        return vectors
+        return unit_gradient(distance, cells.ranks > 0)
     inside = done["semseg"][..., 0] == 1
-    of_cells = unit_gradient(np.where(inside, done["distance"], np.float32(0)))
-    of_rest = unit_gradient(np.where(inside, np.float32(0), done["distance"]))
-    return np.where(inside[..., np.newaxis], of_cells, of_rest)
+    of_cells = unit_gradient(distance * inside, inside)
+    of_rest = unit_gradient(distance * ~inside, ~inside)
+    return of_cells + of_rest
