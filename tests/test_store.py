@@ -37,6 +37,7 @@ def write_store(path, **images):
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (0, 3)])
 def test_arrays_are_what_zarr_python_writes(tmp_path, dtype, shape):
     array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    (tmp_path / "ours").mkdir()
     write_array(tmp_path / "ours" / "image", "image", array)
     theirs = zarr.create_array(
         tmp_path / "theirs",

@@ -33,15 +33,17 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> None:
     Parameters
     ----------
     folder
-        The array's folder; folders above it are made.
+        The array's folder; the one above it must exist.
     name
         The array's name, which decides the names of its dimensions.
     array
         The array, in any memory layout.
     """
-    chunk = _chunk_path(folder, array.ndim)
-    (chunk.parent if array.size else folder).mkdir(parents=True)
+    folder.mkdir()
     if array.size:
+        chunk = _chunk_path(folder, array.ndim)
+        for parent in reversed(chunk.parents[: array.ndim]):
+            parent.mkdir()
         data = _ZSTD.encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
         chunk.write_bytes(data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little"))
     (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))

@@ -4,7 +4,13 @@ import json
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["array_document", "group_document", "image_multiscales", "label_multiscales"]
+__all__ = [
+    "array_document",
+    "group_document",
+    "image_multiscales",
+    "instances_document",
+    "labels_document",
+]
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
     "image": {2: ("y", "x"), 3: ("c", "y", "x")},
@@ -63,11 +69,18 @@ def image_multiscales(image_id: str, dimensions: int, pixel_size: float | None) 
     return {"version": "0.5", "multiscales": [_multiscale(image_id, "image", dimensions, pixel_size)]}
 
 
-def label_multiscales(pixel_size: float | None, *, of_image: bool) -> dict[str, Any]:
-    """Return the ``ome`` attribute of ``labels/instances``, which names its image if there is one."""
+@lru_cache
+def labels_document() -> bytes:
+    """Return the ``zarr.json`` of ``labels``."""
+    return group_document({"ome": {"version": "0.5", "labels": ["instances"]}})
+
+
+@lru_cache
+def instances_document(pixel_size: float | None, *, of_image: bool) -> bytes:
+    """Return the ``zarr.json`` of ``labels/instances``, which names its image if there is one."""
     source = {"source": {"image": "../../"}} if of_image else {}
     multiscale = _multiscale("instances", "0", 2, pixel_size)
-    return {"version": "0.5", "multiscales": [multiscale], "image-label": source}
+    return group_document({"ome": {"version": "0.5", "multiscales": [multiscale], "image-label": source}})
 
 
 def _multiscale(name: str, path: str, dimensions: int, pixel_size: float | None) -> dict[str, Any]:

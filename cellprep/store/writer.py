@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
 from cellprep.store.arrays import array_path, write_array
-from cellprep.store.documents import group_document, image_multiscales, label_multiscales
+from cellprep.store.documents import (
+    group_document,
+    image_multiscales,
+    instances_document,
+    labels_document,
+)
 from cellprep.store.reader import SCHEMA_VERSION, Store, may_be_image
 
 __all__ = ["ImageContent", "StoreWriter", "write_image"]
@@ -53,21 +58,22 @@ def write_image(folder: Path, content: ImageContent) -> None:
         If the disk takes no more.
     """
     image = content.arrays.get("image")
-    ome = {} if image is None else {"ome": image_multiscales(folder.name, image.ndim, content.pixel_size)}
-    instances = label_multiscales(content.pixel_size, of_image=image is not None)
+    attributes = {"cellprep": {"complete": True, "arrays": list(content.arrays), **content.attributes}}
+    if image is not None:
+        attributes["ome"] = image_multiscales(folder.name, image.ndim, content.pixel_size)
     groups = {
-        "labels": {"ome": {"version": "0.5", "labels": ["instances"]}},
-        "labels/instances": {"ome": instances},
-        ".": {"cellprep": {"complete": True, "arrays": list(content.arrays), **content.attributes}, **ome},
+        ".": group_document(attributes),
+        "labels": labels_document(),
+        "labels/instances": instances_document(content.pixel_size, of_image=image is not None),
     }
     with _writing(folder):
         if folder.exists():
             shutil.rmtree(folder)  # left by a worker that was killed
-        folder.mkdir()
+        for name, document in groups.items():
+            (folder / name).mkdir()
+            (folder / name / "zarr.json").write_bytes(document)
         for name, array in content.arrays.items():
             write_array(folder / array_path(name), name, array)
-        for name, attributes in groups.items():
-            (folder / name / "zarr.json").write_bytes(group_document(attributes))
 
 
 class StoreWriter:

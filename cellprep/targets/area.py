@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import Cells
+from cellprep.labels import Cells, look_up
 from cellprep.targets.recipe import Recipe
 
 __all__ = ["area"]
@@ -19,4 +19,4 @@ def area(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDAr
     such pixels.
     """
     nobodys = np.count_nonzero(cells.labels == 0)
-    return np.take(np.concatenate(([nobodys], cells.areas)).astype(np.float32), cells.labels)
+    return look_up(np.concatenate(([nobodys], cells.areas)).astype(np.float32), cells.labels)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import Cells
+from cellprep.labels import ROWS_AT_ONCE, Cells
 from cellprep.targets.recipe import Recipe
 
 __all__ = ["energy", "energy_levels"]
@@ -21,7 +21,7 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     Parameters
     ----------
     distance
-        Distances of any shape, float32, in pixels.
+        (H, W), or any other shape with an axis, float32, in pixels.
     bins
         Rising distances in pixels, at most 255. A distance up to 1e-5 below a bin reaches it.
 
@@ -35,12 +35,12 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     >>> energy_levels(np.array([0, 0.95499998, 1, 99], np.float32), [0.955, 1.369])
     array([0, 1, 1, 2], dtype=uint8)
     """
-    reach = distance + _TOLERANCE
     levels = np.zeros(distance.shape, np.uint8)
-    reached = np.empty(distance.shape, np.bool_)
-    for edge in np.asarray(bins, np.float32):
-        np.greater_equal(reach, edge, out=reached)
-        levels += reached.view(np.uint8)
+    for top in range(0, len(distance), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        reach = distance[rows] + _TOLERANCE
+        for edge in np.asarray(bins, np.float32):
+            levels[rows] += (reach >= edge).view(np.uint8)
     return levels
 
 

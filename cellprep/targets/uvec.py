@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import Cells
+from cellprep.labels import ROWS_AT_ONCE, Cells
 from cellprep.targets.recipe import Recipe
 
 __all__ = ["unit_gradient", "uvec"]
 
 _ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would become a vector of full length
-_ROWS_AT_ONCE = 64  # intermediate results then stay in the processor's cache
 
 
 def unit_gradient(distance: NDArray[np.float32], within: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -39,9 +38,9 @@ def unit_gradient(distance: NDArray[np.float32], within: NDArray[np.bool_]) -> N
            [0., 1., 1.]], dtype=float32)
     """
     vectors = np.empty((*distance.shape, 2), np.float32)
-    for top in range(0, len(distance), _ROWS_AT_ONCE):
-        first, end = max(top - 1, 0), top + _ROWS_AT_ONCE
-        y = _slope(distance[first : end + 1])[top - first :][:_ROWS_AT_ONCE]
+    for top in range(0, len(distance), ROWS_AT_ONCE):
+        first, end = max(top - 1, 0), top + ROWS_AT_ONCE
+        y = _slope(distance[first : end + 1])[top - first :][:ROWS_AT_ONCE]
         x = _slope(distance[top:end].T).T
         norm = np.sqrt(y * y + x * x)
         norm[norm == 0] = 1
