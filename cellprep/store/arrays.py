@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError
 from cellprep.store.documents import array_document
 
-__all__ = ["array_path", "read_array", "write_array"]
+__all__ = ["array_path", "encode_chunk", "read_array", "write_array"]
 
 _ZSTD = Zstd(level=0)
 _CHECKSUM_BYTES = 4
@@ -44,9 +44,15 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> None:
         chunk = _chunk_path(folder, array.ndim)
         for parent in reversed(chunk.parents[: array.ndim]):
             parent.mkdir()
-        data = _ZSTD.encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
-        chunk.write_bytes(data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little"))
+        chunk.write_bytes(encode_chunk(array))
     (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))
+
+
+def encode_chunk(array: NDArray[Any]) -> bytes:
+    """Return an array as the bytes of one chunk."""
+    data: bytes = _ZSTD.encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+    checksum: int = google_crc32c.value(data)
+    return data + checksum.to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def read_array(folder: Path, name: str) -> NDArray[Any]:

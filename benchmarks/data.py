@@ -1,0 +1,29 @@
+"""The images that are measured: real ones if CELLPREP_TEST_DATA names them, and generated ones always."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from cellprep import open_source
+from cellprep.annotations import ImageAnnotations
+from cellprep.demo import write_dataset
+
+
+def sources(folder: Path) -> dict[str, Path]:
+    """Return the CSVs by name; generated ones are written to `folder`."""
+    generated = write_dataset(folder / "generated", images_per_type=8, shape=(520, 704))
+    found = {"generated": generated}
+    real = os.environ.get("CELLPREP_TEST_DATA")
+    if real:
+        found = {"real": Path(real) / "sartorius" / "train.csv", **found}
+    return found
+
+
+def images_of(csv: Path) -> list[ImageAnnotations]:
+    """Return all images of a source that can be built."""
+    return [image for image in open_source(csv).images() if isinstance(image, ImageAnnotations)]
+
+
+def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder on the disk that stores will be on."""
+    return tempfile.TemporaryDirectory(prefix="cellprep-benchmark-")

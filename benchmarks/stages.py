@@ -1,0 +1,94 @@
+"""Where the time of one image goes, stage by stage, beside the original and single functions of other packages."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import original
+from benchmarks.data import images_of
+from benchmarks.timing import Timing, table, time_each
+from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_overlaps
+from cellprep.annotations import ImageAnnotations
+from cellprep.store import ImageContent, write_image
+from cellprep.store.arrays import encode_chunk
+
+RECIPE = Recipe()
+
+
+def content_of(image: ImageAnnotations) -> ImageContent:
+    """Return what the store would hold of an image."""
+    cells = resolve_overlaps(image.runs())
+    arrays = {"labels": cells.labels, "cells": np.zeros((len(cells.areas), 3), np.int64), **compute_targets(cells)}
+    return ImageContent(arrays, {}, None)
+
+
+def compute(image: ImageAnnotations) -> dict[str, Any]:
+    """Compute all targets from run-length text."""
+    return compute_targets(resolve_overlaps(image.runs()), RECIPE)
+
+
+def measure(csv: Path, folder: Path, most_images: int = 64) -> tuple[str, dict[str, Timing]]:
+    """Measure the stages on an even choice of a source's images; return a table, and the figures for the chart."""
+    cv2.setNumThreads(1)
+    everything = images_of(csv)
+    images = everything[:: max(1, len(everything) // most_images)]
+    rows: dict[str, Timing] = {}
+    whole_csv = time_each(lambda _: list(open_source(csv).images()), range(3), repeats=1)
+    per_image = len(everything)
+    rows["read CSV"] = Timing(*(figure / per_image for figure in (whole_csv.median, whole_csv.low, whole_csv.high)))
+    rows["decode"] = time_each(lambda image: image.runs(), images)
+    runs = {image.image_id: image.runs() for image in images}
+    rows["overlaps"] = time_each(lambda image: resolve_overlaps(runs[image.image_id]), images)
+    cells = {name: resolve_overlaps(run) for name, run in runs.items()}
+    done = {name: compute_targets(cell) for name, cell in cells.items()}
+    for name, target in TARGETS.items():
+        rows[name] = time_each(_target(target, cells, done), images)
+    rows["**all targets from text**"] = time_each(compute, images)
+    contents = {image.image_id: content_of(image) for image in images}
+    rows["encode (zstd, CRC-32C)"] = time_each(lambda image: _encode(contents[image.image_id]), images)
+    rows["encode and write"] = time_each(lambda image: write_image(folder / "image", contents[image.image_id]), images)
+    rows["**floor**: compute, encode, one raw file"] = time_each(lambda image: _floor(image, folder / "raw"), images)
+    rows["the original's targets"] = time_each(
+        lambda image: original.targets(image.masks, (image.height, image.width)), images[::8], repeats=1
+    )
+    for name, function in peers().items():
+        rows[name] = time_each(lambda image, f=function: f(cells[image.image_id].labels), images[::8], repeats=1)
+    base = rows["**all targets from text**"].median
+    lines = [[name, str(timing), f"{timing.median / base:.2f}"] for name, timing in rows.items()]
+    header = ["stage", "ms of processor time an image: median (quartiles)", "in units of all our targets"]
+    return table(f"Stages, {len(images)} images of {csv.parent.name}/{csv.name}", header, lines), rows
+
+
+def peers() -> dict[str, Callable[[np.ndarray], object]]:
+    """Functions of other packages that make targets of a label image, as far as they are installed."""
+    found: dict[str, Callable[[np.ndarray], object]] = {}
+
+    def offer(name: str, module: str, make: Callable[[Any], Callable[[np.ndarray], object]]) -> None:
+        try:
+            found[name] = make(importlib.import_module(module))
+        except ImportError:
+            return
+
+    offer("scipy distance_transform_edt", "scipy.ndimage", lambda m: lambda x: m.distance_transform_edt(x > 0))
+    offer("skimage medial_axis", "skimage.morphology", lambda m: lambda x: m.medial_axis(x > 0, return_distance=True))
+    offer("skimage find_boundaries", "skimage.segmentation", lambda m: m.find_boundaries)
+    offer("edt, per instance", "edt", lambda m: lambda x: m.edt(x, parallel=1))
+    offer("stardist star_dist, 32 rays", "stardist.geometry", lambda m: lambda x: m.star_dist(x, 32))
+    offer("cellpose labels_to_flows", "cellpose.dynamics", lambda m: lambda x: m.labels_to_flows([x]))
+    return found
+
+
+def _target(target: Callable[..., object], cells: dict[str, Any], done: dict[str, Any]) -> Callable[[Any], object]:
+    return lambda image: target(cells[image.image_id], done[image.image_id], RECIPE)
+
+
+def _encode(content: ImageContent) -> list[bytes]:
+    return [encode_chunk(array) for array in content.arrays.values() if array.size]
+
+
+def _floor(image: ImageAnnotations, path: Path) -> None:
+    path.write_bytes(b"".join(_encode(content_of(image))))

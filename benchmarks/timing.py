@@ -1,0 +1,64 @@
+"""Medians with their spread, in processor time, so that other work on the machine disturbs them less."""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds per item: median and quartiles over the items."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, milliseconds: list[float]) -> "Timing":
+        """Summarise one figure per item."""
+        low, median, high = np.percentile(milliseconds, [25, 50, 75])
+        return cls(float(median), float(low), float(high))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def time_each(function: Callable[[Any], object], items: Iterable[Any], repeats: int = 3) -> Timing:
+    """Time a function on every item: of some repeats the fastest counts, and of all items the median."""
+    figures = []
+    for item in items:
+        best = float("inf")
+        for _ in range(repeats):
+            start = time.process_time()
+            function(item)
+            best = min(best, time.process_time() - start)
+        figures.append(1000 * best)
+    return Timing.of(figures)
+
+
+def noise() -> Timing:
+    """Time the same small piece of work a hundred times: how much this machine's figures scatter by themselves."""
+    array = np.random.default_rng(0).random((512, 512), dtype=np.float32)
+    return time_each(lambda _: np.sort(array, axis=1), range(100), repeats=1)
+
+
+def processor_seconds() -> float:
+    """Processor time of the children that have ended, in user and system mode."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> str:
+    """Format a Markdown table."""
+    lines = [f"\n### {title}\n", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def median(values: Iterable[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
