@@ -68,7 +68,7 @@ def cellprep(version: Version = False) -> None:
 
 @app.command("build-targets")
 def build_targets_command(
-    source: Annotated[Path, typer.Argument(help="Annotations: a CSV in Kaggle's columns.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Annotations: a CSV in Kaggle's columns.")],
     out: Annotated[Path, typer.Option(help="Store to write.")] = Path("data.zarr"),
     images: Annotated[
         Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
@@ -133,7 +133,7 @@ def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
         "cellprep-demo"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of the data set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 0,
     jobs: Jobs = -1,
     quiet: Quiet = False,
     version: Version = False,

@@ -19,7 +19,7 @@ from cellprep.synthesis import CELL_TYPES, synthesise_cells, synthesise_image
 
 __all__ = ["Demo", "run_demo", "write_dataset"]
 
-_RECORD = "dataset.json"
+_MADE_BY = "cellprep demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     Parameters
     ----------
     out
-        Folder for all of it; made unless there.
+        Folder for all of it: new, empty, or one that a demonstration made.
     seed
-        Of the data set.
+        Of the data set, from 0; it is recorded in ``demo.json``.
     jobs
         Number of processes; -1 for one per core.
     quiet
@@ -55,17 +55,34 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     Raises
     ------
     SourceError
-        If `out` holds something else than a data set of this kind.
+        If `out` holds something else, or cannot be written to.
     MissingExtraError
         If Matplotlib is not installed; everything but the picture is then there.
     """
-    annotations = write_dataset(out, seed=seed)
+    record = out / "demo.json"
+    try:
+        _claim(out, record, seed)
+        annotations = write_dataset(out, seed=seed)
+    except OSError as error:
+        raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
     store = out / "data.zarr"
-    options = BuildOptions(images=out / "train", jobs=jobs, prune=True, quiet=quiet)
-    report = build_targets(open_source(annotations), store, options)
+    report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
     picture = out / "targets.png"
     draw_targets(open_store(store)["spindle-1"], picture)
     return Demo(report, picture)
+
+
+def _claim(out: Path, record: Path, seed: int) -> None:
+    """Take a folder that is new, empty or a demonstration's, and leave a record that it is one."""
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            ours = json.loads(record.read_bytes())["made_by"] == _MADE_BY
+        except (OSError, ValueError, KeyError, TypeError):
+            ours = False
+        if not ours:
+            raise SourceError(f"{out} holds something else: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"made_by": _MADE_BY, "version": __version__, "seed": seed}, indent=2) + "\n")
 
 
 def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: tuple[int, int] = (260, 352)) -> Path:
@@ -74,9 +91,9 @@ def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: 
     Parameters
     ----------
     out
-        Folder to write ``train.csv``, ``train/<id>.png`` and ``dataset.json`` to; made unless there.
+        Folder to write ``train.csv`` and ``train/<id>.png`` to, over what has these names; made unless there.
     seed
-        Of all randomness; the same seed gives the same files. It is recorded in ``dataset.json``.
+        Of all randomness; the same seed gives the same files.
     images_per_type
         Number of images of each type of cells.
     shape
@@ -86,17 +103,8 @@ def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: 
     -------
     Path
         The CSV.
-
-    Raises
-    ------
-    SourceError
-        If `out` holds something else than a data set of this kind.
     """
-    if out.exists() and not (out / _RECORD).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise SourceError(f"{out} holds something else: choose another --out")
     (out / "train").mkdir(parents=True, exist_ok=True)
-    record = {"generator": "cellprep", "version": __version__, "seed": seed}
-    (out / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
     height, width = shape
     rng = np.random.default_rng(seed)
     with (out / "train.csv").open("w", newline="", encoding="utf-8") as file:

@@ -10,11 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -44,9 +46,9 @@ def run_tasks(
     tasks
         Small objects that can be pickled; taken only as fast as they are worked on.
     jobs
-        Number of processes; -1 for one per core, 1 for none but this.
+        Number of processes, at most; -1 for one per core, 1 for none but this.
     total
-        Number of tasks, for the progress bar.
+        Number of tasks.
     unit
         What a task is, for the progress bar.
     quiet
@@ -59,7 +61,7 @@ def run_tasks(
     """
     handout = _Handout(function, tasks)
     with tqdm(total=total, unit=unit, disable=True if quiet else None, smoothing=0.1) as bar:
-        for outcome in _outcomes(handout, jobs):
+        for outcome in _outcomes(handout, max(1, min(effective_n_jobs(jobs), total))):
             yield outcome
             bar.update()
     if handout.error:
@@ -68,7 +70,8 @@ def run_tasks(
 
 def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
     while True:
-        results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
+        with _interrupts_held():
+            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
         try:
             for index, result in results:
                 yield handout.under_way.pop(index), result
@@ -87,9 +90,32 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
 
 def _run_alone(call: Any) -> Any:
     try:
-        # With one job joblib would start no process, and this one would die.
-        return Parallel(n_jobs=2)([call])[0][1]
+        with _interrupts_held():
+            # With one job joblib would start no process, and this one would die.
+            results = Parallel(n_jobs=2, return_as="generator")([call])
+        return next(results)[1]
     except TerminatedWorkerError:
+        return None
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets them through again, and would do so with the first worker's start
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it was deleted; absolute paths still work
         return None
 
 
@@ -103,7 +129,7 @@ class _Handout(Generic[Task]):
         self._tasks: Iterator[tuple[int, Task]] = enumerate(tasks)
         self._lock = threading.Lock()
         self._parent = os.getpid()
-        self._folder = Path.cwd()
+        self._folder = _working_folder()
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -129,17 +155,19 @@ class _Handout(Generic[Task]):
         return delayed(_call)(self._parent, self._folder, self._function, index, self.under_way[index])
 
 
-def _call(parent: int, folder: Path, function: Callable[[Task], Result], index: int, task: Task) -> tuple[int, Result]:
+def _call(
+    parent: int, folder: Path | None, function: Callable[[Task], Result], index: int, task: Task
+) -> tuple[int, Result]:
     if os.getpid() != parent:
         _become_worker(parent)
-        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
+        if folder:
+            os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
     return index, function(task)
 
 
 @cache
 def _become_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when it does: joblib's workers would wait minutes for more to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End when the parent does: joblib's workers would wait minutes for more to do."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

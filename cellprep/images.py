@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,13 @@ import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
 
 __all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder"]
+
+_ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class ImageFile:
         ImageFileError
             If the file is damaged, or holds a stack.
         """
+        if not self.content:
+            raise ImageFileError(f"{self.path} is empty")
         decode = IMAGE_FORMATS.get(self.path.suffix.lower())
         if decode is None:
             raise ImageFileError(f"{self.path} is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
@@ -123,35 +129,64 @@ class ImageFolder:
 
 
 def _decode_png(content: bytes) -> NDArray[Any]:
-    Image.open(io.BytesIO(content)).verify()  # OpenCV shows damaged files as if they were whole
+    with _opened(content) as image:
+        image.verify()  # OpenCV shows damaged files as if they were whole
     return _decode_with_opencv(content)
 
 
 def _decode_jpeg(content: bytes) -> NDArray[Any]:
-    with Image.open(io.BytesIO(content)) as image:
+    with _opened(content) as image:
         if image.mode not in ("L", "RGB"):
             raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
         return _channels_first(np.asarray(image))
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """Open a PNG or JPEG with Pillow, which knows damaged files, but not all depths of colour."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                yield image
+        except UnidentifiedImageError:
+            raise ImageFileError("it is damaged, or neither PNG nor JPEG") from None
+        except Image.DecompressionBombError:
+            raise ImageFileError("it has more than 178,956,970 pixels: store so large an image as TIFF") from None
 
 
 def _decode_tiff(content: bytes) -> NDArray[Any]:
     with tifffile.TiffFile(io.BytesIO(content)) as tiff:
         if len(tiff.series) != 1:
             raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
-        series = tiff.series[0]
+        series, page = tiff.series[0], tiff.pages.first
         axes = series.axes
         if axes not in ("YX", "YXS", "SYX", "CYX"):
             sizes = " x ".join(f"{axis} {size}" for axis, size in zip(axes, series.shape, strict=True))
             raise ImageFileError(f"it is a stack ({sizes}): images have y, x, and at most one axis of channels")
+        if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED):
+            colours = tifffile.PHOTOMETRIC(page.photometric).name.lower()
+            raise ImageFileError(f"its colours are {colours}: grey and RGB can be read")
         try:
             pixels = series.asarray()
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            return _decode_with_opencv(content)  # knows the older compressions, such as LZW
-    if axes == "YXS":
-        return _channels_first(pixels)
-    return pixels if pixels.ndim == 2 else _without_copies(pixels)
+            return _decode_rare_compression(content, page, len(tiff.pages))
+        alpha = [extra in _ALPHA for extra in page.extrasamples]
+    if axes == "YX":
+        return pixels
+    channels = np.moveaxis(pixels, 2, 0) if axes == "YXS" else pixels
+    kept = [True] * (len(channels) - len(alpha)) + [not is_alpha for is_alpha in alpha]
+    return _without_copies(channels[kept])
+
+
+def _decode_rare_compression(content: bytes, page: tifffile.TiffPage, pages: int) -> NDArray[Any]:
+    """Decode what tifffile leaves to another package, such as LZW, where OpenCV surely gives the same."""
+    if pages > 1 or page.samplesperpixel not in (1, 3):
+        compression = tifffile.COMPRESSION(page.compression).name
+        raise ImageFileError(f"its compression, {compression}, needs imagecodecs: pip install imagecodecs")
+    return _decode_with_opencv(content)
 
 
 def _decode_with_opencv(content: bytes) -> NDArray[Any]:
@@ -164,14 +199,12 @@ def _decode_with_opencv(content: bytes) -> NDArray[Any]:
 
 
 def _channels_first(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Turn (H, W) or (H, W, samples) into (H, W) or (C, H, W), without an alpha sample."""
-    if pixels.ndim == 2:
-        return pixels
-    colours = pixels[..., : 1 if pixels.shape[2] < 3 else 3]
-    return _without_copies(np.moveaxis(colours, 2, 0))
+    """Turn (H, W) or (H, W, samples) into (H, W) or (C, H, W)."""
+    return pixels if pixels.ndim == 2 else _without_copies(np.moveaxis(pixels, 2, 0))
 
 
 def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
+    """Turn grey that is stored as several equal channels into one."""
     same = all(np.array_equal(channels[0], channel) for channel in channels[1:])
     return channels[0] if same else channels
 

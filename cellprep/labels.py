@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.errors import RecipeError, UsageError
+from cellprep.errors import RecipeError
+from cellprep.label_images import as_label_image
 from cellprep.rle import Runs
 
 __all__ = ["OVERLAP_RULES", "ROWS_AT_ONCE", "Cells", "OverlapRule", "cells_from_labels", "look_up", "resolve_overlaps"]
 
 ROWS_AT_ONCE = 64  # what is computed of so many rows stays in the processor's cache
-
-_LARGEST_LABEL = 2**24  # there is a table of areas up to the largest label
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,9 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     Raises
     ------
     UsageError
-        If `labels` is not a two-dimensional array of integers from 0 to 16,777,216.
+        If `labels` is no label image.
+    RecipeError
+        If there is no such rule.
 
     Examples
     --------
@@ -142,14 +143,7 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     array([[1, 1, 2],
            [0, 1, 2]], dtype=uint16)
     """
-    image = np.asarray(labels)
-    if image.ndim != 2 or image.dtype.kind not in "iu":
-        raise UsageError(f"labels must be (H, W) integers, not {image.dtype} of shape {image.shape}")
-    if image.size and (image.min() < 0 or image.max() > _LARGEST_LABEL):
-        raise UsageError(
-            f"labels go from {image.min()} to {image.max()}: they must lie between 0 and {_LARGEST_LABEL}; "
-            "skimage.segmentation.relabel_sequential makes them so"
-        )
+    image = as_label_image(labels)
     areas = np.bincount(image.ravel(), minlength=1)[1:]
     rank_of = _rank_of(areas, find_rule(rule))
     return Cells(look_up(rank_of, image), image.astype(rank_of.dtype), areas)

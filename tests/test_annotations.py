@@ -42,6 +42,11 @@ def test_reads_an_image(write_csv):
     assert open_source(path).image_ids == ["007", "0e12"]
 
 
+def test_an_image_is_of_the_type_of_most_annotations_that_have_one(write_csv):
+    image = read(write_csv("a,1 2,5,4,", "a,1 2,5,4,", "a,1 2,5,4,round"))["a"]
+    assert (image.cell_types, image.cell_type) == (("", "", "round"), "round")
+
+
 def test_order_is_the_users_choice(write_csv):
     image = next(iter(open_source(write_csv(GOOD), rle_order="column").images()))
     assert image.runs().order == "column"
@@ -85,9 +90,9 @@ FAULTY_ROWS = {
     "negative": (["bad,1 2,5,-4,x"], "train.csv row 2: height '-4' is not"),
     "endless": (["bad,1 2,5,9999999999,x"], "train.csv row 2: height '9999999999' is not"),
     "contradiction": (["bad,1 2,5,4,x", "bad,1 2,5,6,x"], "train.csv row 3: height 6 contradicts 4 in row 2"),
-    "too few fields": (["bad,1 2,5,4"], "train.csv row 2: it has 4 fields, the header has 5"),
-    "hardly any fields": (["bad"], "train.csv row 2: it has 1 fields, the header has 5"),
-    "too many fields": (["bad,1 2,5,4,x,y"], "train.csv row 2: it has 6 fields, the header has 5"),
+    "too few fields": (["bad,1 2,5,4"], "train.csv row 2: its number of fields is 4, the header's 5"),
+    "hardly any fields": (["bad"], "train.csv row 2: its number of fields is 1, the header's 5"),
+    "too many fields": (["bad,1 2,5,4,x,y"], "train.csv row 2: its number of fields is 6, the header's 5"),
 }
 
 
@@ -131,7 +136,7 @@ def test_legal_ids(write_csv, image_id):
 FAULTY_SOURCES = {
     "no width": (
         b"id,annotation,height\na,1 2,4\n",
-        r"row 1: column width is missing.*found: id, annotation, height",
+        r"row 1: column width is missing.*found: 'id', 'annotation', 'height'",
     ),
     "other separator": (b"id;annotation;width;height\n", "row 1: column id, annotation, width, height is missing"),
     "empty file": (b"", "row 1: column .* is missing.*found: none"),
@@ -153,11 +158,15 @@ def test_faulty_sources(tmp_path, content, message):
 
 
 def test_sources_that_are_not_there(tmp_path):
-    with pytest.raises(SourceError, match="there is no annotation source"):
+    with pytest.raises(SourceError, match=r"cannot read the annotation source .*: No such file"):
         open_source(tmp_path / "train.csv")
     (tmp_path / "train.txt").write_text("")
     with pytest.raises(SourceError, match=r"train\.txt is of no known kind: give a \.csv"):
         open_source(tmp_path / "train.txt")
+    with pytest.raises(SourceError, match="is not a file of its own"):
+        open_source(tmp_path, "kaggle-csv")
+    with pytest.raises(UsageError, match="RLE order 'col' is unknown: it is 'row' or 'column'"):
+        open_source(tmp_path / "train.txt", rle_order="col")
     with pytest.raises(UsageError, match="format 'yaml' is unknown: it is one of auto, kaggle-csv"):
         open_source(tmp_path / "train.txt", "yaml")
 

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import zarr
 from conftest import tree
 from PIL import Image
 
 from cellprep import (
     BuildOptions,
+    BuildReport,
     Recipe,
     build_targets,
     compute_targets,
@@ -15,7 +17,8 @@ from cellprep import (
     open_store,
     resolve_overlaps,
 )
-from cellprep.errors import ImageFileError, SourceError, StoreError, UsageError
+from cellprep.build.image import ImageOutcome, Status
+from cellprep.errors import ImageFileError, StoreError, UsageError
 
 ROWS = [
     "a,1 3 7 3,6,5,round",
@@ -145,7 +148,7 @@ def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
     report = build(csv, out, images=folder)
     assert counts(report) == (1, 0, 0, 2)
     assert report.failures["b"] == f"{folder / 'b.png'} is 6 x 5 (height x width): its annotations say 5 x 6"
-    assert "c.png is damaged, or no image" in report.failures["c"]
+    assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or neither PNG nor JPEG"
     (folder / "b.png").unlink()
     assert "there is no image file b.* in" in build(csv, out, images=folder).failures["b"]
     with pytest.raises(ImageFileError, match="cannot read the image folder"):
@@ -189,7 +192,7 @@ def test_chosen_images_only(csv, out):
     assert list(open_store(out)) == ["b"]
     build(csv, out)
     assert build(csv, out, only=("a",)).gone == []
-    with pytest.raises(UsageError, match=r"image x is not in train\.csv"):
+    with pytest.raises(UsageError, match=r"image 'x' is not in train\.csv"):
         build(csv, out, only=("a", "x"))
 
 
@@ -230,6 +233,13 @@ def test_masks_in_the_other_order_are_noticed(write_csv, out):
     assert not right.looks_scattered
 
 
+@pytest.mark.parametrize(("touching", "scattered"), [((5, 100), True), ((20, 100), False), ((1, 19), False)])
+def test_only_a_great_difference_makes_masks_suspicious(touching, scattered):
+    report = BuildReport("s.zarr", "row", total=1)
+    report.add(ImageOutcome("a", Status.BUILT, touching=touching), was_there=False)
+    assert report.looks_scattered == scattered
+
+
 def test_masks_in_the_right_order_are_not_suspected(csv, out):
     assert not build(csv, out).looks_scattered
 
@@ -237,6 +247,7 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"only": "ab"}, "only='ab' is a text: give a sequence of ids"),
         ({"jobs": 0}, "jobs 0 is no number of processes"),
         ({"jobs": -2}, "jobs -2 is no number"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
@@ -272,10 +283,63 @@ def test_an_empty_folder_may_become_a_store(csv, out):
 def test_a_source_that_fails_half_way_keeps_what_was_built(write_csv, out):
     source = open_source(write_csv(*ROWS))
     write_csv(*ROWS[:2])
-    with pytest.raises(SourceError, match="was changed while it was read"):
-        build_targets(source, out, BuildOptions(jobs=1))
+    report = build_targets(source, out, BuildOptions(jobs=1, prune=True))
+    assert "was changed while it was read: run the command again; 2 images not tried" in report.errors()[-1]
     assert list(open_store(out)) == ["a"]
+    assert not report.pruned
     assert not (out / ".cellprep").exists()
+
+
+def test_what_failed_is_told_also_when_the_source_fails_half_way(write_csv, out):
+    source = open_source(write_csv("bad,0 1,6,5,x", *ROWS))
+    write_csv("bad,0 1,6,5,x", *ROWS[:2])
+    report = build_targets(source, out, BuildOptions(jobs=1))
+    assert report.failures.keys() == {"bad"}
+    assert report.stopped
+
+
+@pytest.mark.parametrize("image_id", ["", "..", "../elsewhere", "zarr.json", "__x", "a\0b", "x" * 300, "é" * 101])
+def test_refused_ids_fail_alone_and_touch_nothing(write_csv, out, image_id):
+    (out.parent / "elsewhere").mkdir()
+    report = build(write_csv(f"{image_id},1 2,6,5,x", *ROWS), out)
+    assert report.failures.keys() == {image_id}
+    assert not report.stopped
+    assert list(open_store(out)) == ["a", "b", "c"]
+    assert image_id not in open_store(out)
+    assert (out.parent / "elsewhere").is_dir()
+    assert all(line.isprintable() for line in report.errors())
+
+
+def test_other_groups_in_a_store_are_left_alone(csv, out):
+    build(csv, out)
+    theirs = zarr.create_group(out, path="predictions")
+    theirs.attrs["mine"] = True
+    report = build(csv, out, prune=True)
+    assert report.gone == []
+    assert list(open_store(out)) == ["a", "b", "c"]
+    assert zarr.open_group(out / "predictions").attrs["mine"]
+
+
+def test_failures_are_told_in_the_order_of_the_source(write_csv, out):
+    rows = [f"{k},{'0 1' if k % 3 else '1 4'},60,50,x" for k in (5, 3, 9, 1, 8, 2, 7, 4)]
+    rows.insert(3, "big,1 3000,60,50,x")
+    rows.append("big,1 3000,60,50,x")
+    rows += ["big2,1 100,60,50,x", "big2,1 100,60,50,x"]
+    report = build(write_csv(*rows), out, jobs=2)
+    assert list(report.failures) == ["5", "1", "8", "2", "7", "4"]
+    assert list(report.hidden) == ["big", "big2"]
+
+
+def test_a_new_schema_makes_images_stale(csv, out, monkeypatch):
+    build(csv, out)
+    monkeypatch.setattr("cellprep.build.image.SCHEMA_VERSION", 2)
+    assert counts(build(csv, out)) == (0, 3, 0, 0)
+
+
+def test_equal_recipes_are_equal_however_they_are_given(csv, out):
+    build(csv, out, recipe=Recipe(bins=(1, 2)), images=str(save_images(out.parent / "i", a=(5, 6), b=(5, 6), c=(3, 4))))
+    bins = np.array([1, 2], np.float32)
+    assert counts(build(csv, out, recipe=Recipe(bins=bins), images=out.parent / "i")) == (0, 0, 3, 0)
 
 
 def test_something_unexpected_fails_one_image(csv, out, monkeypatch):

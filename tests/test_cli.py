@@ -86,13 +86,13 @@ def test_failures_are_listed_with_exit_code_1(cli, write_csv, tmp_path):
 
 # What users get wrong: what they type, the exit code, and the one line that they read.
 MISTAKES = {
-    "no source": (["nowhere.csv"], 1, "there is no annotation source nowhere.csv"),
+    "no source": (["nowhere.csv"], 1, "cannot read the annotation source nowhere.csv: No such file"),
     "no format": (["{csv}", "--format", "yaml"], 2, "format 'yaml' is unknown: it is one of auto, kaggle-csv"),
     "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: it is one of smaller-on-top"),
     "even wall": (["{csv}", "--wall-width", "4"], 2, "wall width 4 is not an odd number"),
     "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: it is one of cv2"),
-    "no bins": (["{csv}", "--bins", "nowhere.json"], 2, "cannot read the bins file nowhere.json"),
-    "no image": (["{csv}", "--image", "x"], 2, "image x is not in train.csv"),
+    "no bins": (["{csv}", "--bins", "nowhere.json"], 1, "cannot read the bins file nowhere.json"),
+    "no image": (["{csv}", "--image", "x"], 2, "image 'x' is not in train.csv"),
     "no folder": (["{csv}", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
     "jobs": (["{csv}", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
     "foreign": (["{csv}", "--out", "{csv}"], 1, "cannot hold a store: Not a directory"),

@@ -1,4 +1,5 @@
 import csv
+import json
 from collections import Counter
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_cells_are_of_three_types_and_touch_and_overlap(dataset):
 
 
 def test_images_show_the_cells(dataset):
-    """Grey values within cells differ from those outside by more than either varies about its neighbours."""
+    """Cells are textured and rimmed, the background is even."""
     for image in open_source(dataset).images():
         pixels = np.asarray(Image.open(dataset.parent / "train" / f"{image.image_id}.png")).astype(float)
         inside = image.runs().coverage() > 0
@@ -59,11 +60,26 @@ def test_demo_builds_and_draws(cli, tmp_path):
 
 
 def test_demo_leaves_other_folders_alone(cli, tmp_path):
-    (tmp_path / "thesis.tex").write_text("mine")
+    (tmp_path / "train.csv").write_text("mine")
+    (tmp_path / "demo.json").write_text('{"made_by": "me"}')
+    before = tree(tmp_path)
     result = cli("demo", "--out", tmp_path)
     assert result.exit_code == 1
     assert "holds something else: choose another --out" in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert tree(tmp_path) == before
+
+
+def test_demo_says_when_it_cannot_write(cli, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    result = cli("demo", "--out", tmp_path / "file" / "demo")
+    assert result.exit_code == 1
+    assert result.stderr == f"error: cannot write the data set to {tmp_path / 'file' / 'demo'}: Not a directory\n"
+
+
+def test_the_seed_is_recorded(cli, tmp_path):
+    assert cli("demo", "--out", tmp_path / "demo", "--seed", 7, "--jobs", 1).exit_code == 0
+    assert json.loads((tmp_path / "demo" / "demo.json").read_text())["seed"] == 7
+    assert cli("demo", "--seed", -1).exit_code == 2
 
 
 def test_draws_an_image_without_pixels_or_cells(cli, write_csv, tmp_path):

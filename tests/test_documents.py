@@ -97,6 +97,10 @@ def test_an_extra_that_is_missing_is_named(tmp_path, cli, monkeypatch):
     assert len(open_store(tmp_path / "demo" / "data.zarr")) == 12
 
 
-def test_nothing_private_is_installed_with_the_package():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    assert sum((ROOT / name).stat().st_size for name in listed.splitlines()) < 2_000_000
+def test_the_repository_stays_small():
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git repository")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    sizes = [(ROOT / name).stat().st_size for name in listed.splitlines()]
+    assert len(sizes) > 50
+    assert sum(sizes) < 2_000_000

@@ -24,7 +24,7 @@ def square_unless_killed(number):
 
 
 def run(function, tasks, jobs=2):
-    return dict(run_tasks(function, tasks, jobs=jobs, total=0, unit="task", quiet=True))
+    return dict(run_tasks(function, tasks, jobs=jobs, total=len(tasks), unit="task", quiet=True))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

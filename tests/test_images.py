@@ -77,6 +77,50 @@ def test_reads_compressed_tiff(tmp_path):
     np.testing.assert_array_equal(decode(tmp_path / "lzw.tif"), np.moveaxis(RGB, 2, 0))
 
 
+def test_samples_of_a_tiff_are_channels_unless_they_are_alpha(tmp_path):
+    four = RNG.integers(0, 256, (6, 8, 4), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "two.tif", four[..., :2], photometric="minisblack", planarconfig="contig")
+    tifffile.imwrite(tmp_path / "four.tif", four, photometric="rgb", extrasamples=["unspecified"])
+    tifffile.imwrite(tmp_path / "alpha.tif", four, photometric="rgb", extrasamples=["unassalpha"])
+    planes = np.concatenate([np.repeat(GREY[None], 3, 0), four[None, ..., 3]])
+    tifffile.imwrite(tmp_path / "grey.tif", planes, photometric="rgb", planarconfig="separate", extrasamples=[1])
+    np.testing.assert_array_equal(decode(tmp_path / "two.tif"), np.moveaxis(four[..., :2], 2, 0))
+    np.testing.assert_array_equal(decode(tmp_path / "four.tif"), np.moveaxis(four, 2, 0))
+    np.testing.assert_array_equal(decode(tmp_path / "alpha.tif"), np.moveaxis(four[..., :3], 2, 0))
+    np.testing.assert_array_equal(decode(tmp_path / "grey.tif"), GREY)
+
+
+def test_refuses_colours_that_are_neither_grey_nor_rgb(tmp_path):
+    tifffile.imwrite(tmp_path / "cmyk.tif", np.zeros((6, 8, 4), np.uint8), photometric="separated")
+    colours = np.zeros((3, 256), np.uint16)
+    tifffile.imwrite(tmp_path / "palette.tif", GREY, photometric="palette", colormap=colours)
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    for name, colour in (("cmyk.tif", "separated"), ("palette.tif", "palette"), ("cmyk.jpg", "CMYK")):
+        with pytest.raises(ImageFileError, match=rf"{name}: its colours are {colour}: grey and RGB can be read"):
+            decode(tmp_path / name)
+
+
+def test_refuses_pages_that_opencv_would_leave_out(tmp_path):
+    pages = [Image.fromarray(page) for page in (GREY, GREY + 1, GREY + 2)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        if tiff.series[0].axes not in ("CYX", "SYX"):
+            match = "it is a stack"
+        else:
+            match = "its compression, LZW, needs imagecodecs"
+    with pytest.raises(ImageFileError, match=match):
+        decode(tmp_path / "a.tif")
+
+
+def test_refuses_pictures_too_large_for_their_format(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    assert decode(tmp_path / "a.png").shape == (60, 80)  # between one and two times the limit Pillow only warns
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageFileError, match=r"more than 178,956,970 pixels: store so large an image as TIFF"):
+        decode(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("axes", ["ZYX", "TYX"])
 def test_refuses_stacks(tmp_path, axes):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 6, 8), np.uint8), metadata={"axes": axes}, imagej=True)
@@ -99,7 +143,7 @@ def test_refuses_truncated_files(tmp_path, name, share):
     Image.fromarray(RNG.integers(0, 256, (60, 80), dtype=np.uint8)).save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ImageFileError, match="is damaged, or no image") as caught:
+    with pytest.raises(ImageFileError, match=r"is damaged, or|is empty") as caught:
         decode(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -119,7 +163,7 @@ def test_refuses_what_is_no_image(tmp_path):
     (tmp_path / "a.png").write_text("hello")
     (tmp_path / "a.gif").write_text("hello")
     tifffile.imwrite(tmp_path / "complex.tif", GREY.astype(np.complex64))
-    with pytest.raises(ImageFileError, match=r"a\.png is damaged, or no image"):
+    with pytest.raises(ImageFileError, match=r"a\.png: it is damaged, or neither PNG nor JPEG"):
         decode(tmp_path / "a.png")
     with pytest.raises(ImageFileError, match=r"its name must end in \.png, \.tif"):
         decode(tmp_path / "a.gif")

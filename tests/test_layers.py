@@ -14,7 +14,7 @@ PACKAGE = Path(cellprep.__file__).parent
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
     {"errors", "_version"},
-    {"rle", "labels", "targets", "synthesis"},
+    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
     {"annotations", "images", "store", "executor"},
     {"preview", "build"},
     {"demo"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
-ORDER_WITHIN = [("rle", "labels", "targets")]
+ORDER_WITHIN = [("label_images", "rle", "labels", "targets")]
 
 
 def unit(path):

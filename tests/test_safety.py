@@ -131,10 +131,13 @@ def _is_running(pid):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups on Windows")
-def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed):
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4, None])
+def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed, delay):
+    """While workers start, and when the first images are there."""
     out = tmp_path / "s.zarr"
     process = start(csv, out)
-    wait_until(lambda: list(out.glob("0*")))
+    wait_until(lambda: list(out.glob("0*")) if delay is None else (out / ".cellprep").is_dir())
+    time.sleep(delay or 0)
     os.killpg(process.pid, signal.SIGINT)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -165,7 +168,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_next_run_goes_on(csv, tmp_path,
         assert code == 1
         assert "No space left on device" in words
         assert f"error: cannot write to {out}: No space left on device; " in words
-        assert "not tried. The store holds only whole images: the same command goes on from here" in words
+        assert "not tried. The store holds only whole images, and the same command goes on from here" in words
         assert "Traceback" not in words
         check_whole(out, undisturbed)
         assert not (out / ".cellprep").exists()
@@ -202,22 +205,52 @@ def test_a_read_only_folder(csv, tmp_path, exists):
         assert tree(folder) == before
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_without_permission(csv, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o555)
-    code, words = finish(csv, tmp_path / "locked" / "s.zarr")
-    assert code == 1
-    assert words == f"error: cannot write to {tmp_path / 'locked' / 's.zarr'}: Permission denied\n"
+def as_ordinary_user():
+    """What to put before a command so that the superuser, too, is bound by permissions."""
+    if os.name == "nt":
+        pytest.skip("permissions work otherwise on Windows")
+    if os.geteuid() != 0:
+        return []
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"], check=False).returncode:
+        pytest.skip("the superuser may write everywhere, and cannot give that up here")
+    return prefix
 
 
+# Where something must not be read or written, how, and the one line that is said of it.
+FORBIDDEN = {
+    "the folder of the store": ("build-targets {csv} --out {locked}/s.zarr", 0o555, "cannot write to {locked}/s.zarr"),
+    "the source": ("build-targets {locked}/train.csv", 0o000, "cannot read the annotation source {locked}/train.csv"),
+    "the demo's folder": ("demo --out {locked}/demo", 0o555, "cannot write the data set to {locked}/demo"),
+}
+
+
+@pytest.mark.parametrize(("command", "mode", "message"), FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_without_permission(csv, tmp_path, command, mode, message):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=mode)
+    names = {"csv": csv, "locked": locked}
+    words = [part.format(**names) for part in command.split()]
+    prefix = as_ordinary_user()
+    result = subprocess.run(
+        [*prefix, sys.executable, "-m", "cellprep", *words], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"error: {message.format(**names)}: Permission denied\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can be stopped on Windows")
 def test_two_runs_at_once(csv, tmp_path, undisturbed):
     out = tmp_path / "s.zarr"
     first = start(csv, out)
-    wait_until((out / ".cellprep").is_dir)
+    wait_until((out / ".cellprep" / "lock").exists)
+    time.sleep(0.05)  # from the lock's file to its being held
+    os.kill(first.pid, signal.SIGSTOP)
     code, words = finish(csv, out)
+    os.kill(first.pid, signal.SIGCONT)
     first.communicate(timeout=60)
-    if code:  # unless the first had already ended
-        assert words == f"error: another run is writing to {out}: wait until it ends\n"
+    assert code == 1
+    assert words == f"error: another run is writing to {out}: wait until it ends\n"
     assert first.returncode == 0
     assert tree(out) == undisturbed["3"]
 

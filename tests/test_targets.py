@@ -15,12 +15,13 @@ from cellprep import (
     Recipe,
     cells_from_labels,
     compute_targets,
+    encode_labels,
     encode_rle,
     parse_rle,
     read_bins,
     resolve_overlaps,
 )
-from cellprep.errors import RecipeError, UsageError
+from cellprep.errors import RecipeError, SourceError, UsageError
 from cellprep.targets import distance_transform, energy_levels, unit_gradient
 
 rules = pytest.mark.parametrize("rule", OVERLAP_RULES)
@@ -274,8 +275,10 @@ def test_energy_levels_equal_the_reference(bins, distances):
 
 
 def test_rounding_noise_on_a_ridge_is_no_vector():
-    ridge = np.array([[0, 1, 2, 1.00005, 0]], np.float32)
+    ridge = np.array([[0, 1, 2, 1.00015, 0]], np.float32)
     assert unit_gradient(ridge, ridge >= 0)[0, 2].tolist() == [0, 0]
+    slope = np.array([[0, 1, 2, 1.00025, 0]], np.float32)
+    assert unit_gradient(slope, slope >= 0)[0, 2].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +288,7 @@ def test_rounding_noise_on_a_ridge_is_no_vector():
         ({"distance": "manhattan"}, "distance 'manhattan' is unknown: it is one of cv2"),
         ({"wall_width": 2}, "wall width 2 is not an odd number"),
         ({"wall_width": -1}, "wall width -1 is not an odd number"),
+        ({"wall_width": 101}, "wall width 101 is not an odd number from 1 to 99"),
         ({"bins": ()}, "there are 0 bins: there must be 1 to 255"),
         ({"bins": tuple(range(1, 257))}, "there are 256 bins"),
         ({"bins": (0.0, 1.0)}, "bin 0.0 is not a distance above 0"),
@@ -309,6 +313,8 @@ def test_reads_bins(tmp_path, content):
     ("content", "message"),
     [
         ("[1, 2", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[" + "1" * 400 + "]", r"bins\.json: bin 1+ is not a distance above 0"),
         ('"1 2"', "must hold a list of numbers"),
         ("[1, true]", "must hold a list of numbers"),
         ("{}", "must hold a list of numbers"),
@@ -321,7 +327,7 @@ def test_faulty_bins_files(tmp_path, content, message):
     path = tmp_path / "bins.json"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(SourceError, match=message):
         read_bins(path)
 
 
@@ -330,10 +336,12 @@ def test_faulty_bins_files(tmp_path, content, message):
     [
         ([[1.0]], r"must be \(H, W\) integers, not float64"),
         ([1, 2], r"of shape \(2,\)"),
+        (np.zeros((0, 5), int), r"of shape \(0, 5\)"),
         ([[-1, 0]], "go from -1 to 0"),
         ([[0, 2**24 + 1]], "go from 0 to 16777217: they must lie between 0 and 16777216"),
     ],
 )
 def test_faulty_label_images(labels, message):
-    with pytest.raises(UsageError, match=message):
-        cells_from_labels(labels)
+    for function in (cells_from_labels, encode_labels):
+        with pytest.raises(UsageError, match=message):
+            function(labels)

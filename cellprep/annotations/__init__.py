@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from cellprep.annotations.kaggle_csv import KaggleCSV
-from cellprep.annotations.record import FaultyImage, ImageAnnotations, id_problem
+from cellprep.annotations.record import FaultyImage, ImageAnnotations
 from cellprep.errors import SourceError, UsageError
-from cellprep.rle import Order
+from cellprep.rle import Order, check_order
 
-__all__ = ["READERS", "FaultyImage", "ImageAnnotations", "Source", "id_problem", "open_source"]
+__all__ = ["READERS", "FaultyImage", "ImageAnnotations", "Source", "open_source"]
 
 
 class Source(Protocol):
@@ -66,11 +66,15 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
     SourceError
         If there is nothing to read at `path`, or it is not of the format.
     UsageError
-        If there is no such format.
+        If there is no such format or order.
     """
     path = Path(path)
-    if not path.exists():
-        raise SourceError(f"there is no annotation source {path}")
+    if rle_order is not None:
+        check_order(rle_order)
+    try:
+        path.stat()
+    except OSError as error:
+        raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
     if format == "auto":
         format = _recognise(path)  # noqa: A001
     if format not in READERS:

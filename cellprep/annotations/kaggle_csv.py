@@ -1,19 +1,20 @@
 """Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
 
-The file is read twice, so that it never has to fit into memory: first to count the rows of each image, then to
-hand each image on as soon as its last row has been seen.
+The file never has to fit into memory: a first reading counts the rows of each image, a second one hands each image
+on as soon as its last row has been seen.
 """
 
 import csv
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
-from cellprep.annotations.record import FaultyImage, ImageAnnotations, id_problem
+from cellprep.annotations.record import FaultyImage, ImageAnnotations
 from cellprep.errors import AnnotationError, SourceError
+from cellprep.image_ids import id_problem
 from cellprep.rle import Order
 
 __all__ = ["KaggleCSV"]
@@ -48,6 +49,8 @@ class KaggleCSV:
     format = "kaggle-csv"
 
     def __init__(self, path: Path, order: Order | None = None) -> None:
+        if not path.is_file():
+            raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
         self.path = path
         self.name = path.name
         self.order: Order = order or "row"
@@ -98,7 +101,7 @@ class KaggleCSV:
                     row, "the annotation is empty, beside others: only an image without cells has an empty one"
                 )
         cells = [row for row in rows if row.fields["annotation"].strip()]
-        types = Counter(row.fields["cell_type"] for row in rows)
+        types = Counter(row.fields["cell_type"] for row in rows if row.fields["cell_type"])
         return ImageAnnotations(
             image_id=image_id,
             height=height,
@@ -107,7 +110,7 @@ class KaggleCSV:
             order=self.order,
             rows=tuple(row.number for row in cells),
             cell_types=tuple(row.fields["cell_type"] for row in cells),
-            cell_type=types.most_common(1)[0][0],
+            cell_type=types.most_common(1)[0][0] if types else "",
             source=self.name,
         )
 
@@ -121,7 +124,7 @@ class KaggleCSV:
         return AnnotationError(f"{self.name} row {row.number}: {problem}")
 
     def _rows(self) -> Iterator[_Row]:
-        csv.field_size_limit(sys.maxsize)
+        csv.field_size_limit(2**31 - 1)
         number = 1
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
@@ -141,7 +144,7 @@ class KaggleCSV:
     def _places(self, header: list[str]) -> dict[str, int]:
         missing = [name for name in _NEEDED if name not in header]
         if missing:
-            found = ", ".join(header) or "none"
+            found = shorten(", ".join(map(repr, header)), 200, placeholder=" ...") or "none"
             raise SourceError(
                 f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the "
                 f"columns {', '.join(_NEEDED)} and may have {', '.join(_OPTIONAL)}; found: {found}"
@@ -158,5 +161,5 @@ def _row(number: int, values: list[str], header: list[str], places: dict[str, in
     fields.update({name: values[place] for name, place in places.items() if place < len(values)})
     problem = None
     if len(values) != len(header):
-        problem = f"it has {len(values)} fields, the header has {len(header)}"
+        problem = f"its number of fields is {len(values)}, the header's {len(header)}"
     return _Row(number, fields, problem)

@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import unicodedata
 from dataclasses import dataclass
 
 from cellprep.errors import AnnotationError, RLEError
 from cellprep.rle import Order, Runs, parse_rle
 
-__all__ = ["FaultyImage", "ImageAnnotations", "id_problem"]
-
-_LONGEST_ID = 200  # bytes
+__all__ = ["FaultyImage", "ImageAnnotations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class ImageAnnotations:
     cell_types
         (n,) the annotations' categories; empty text where the source has none.
     cell_type
-        The image's category: that of most of its annotations.
+        The image's category: that of most of its annotations that have one; empty text if none has.
     source
         Name of the source, for messages.
     """
@@ -80,30 +77,3 @@ class FaultyImage:
 
     image_id: str
     problem: str
-
-
-def id_problem(image_id: str) -> str | None:
-    """Say why an id cannot name an image in a store; None if it can.
-
-    Examples
-    --------
-    >>> id_problem("0e12")
-    >>> id_problem("../train")
-    "image id '../train' is refused: it begins with a dot"
-    """
-    problem = None
-    if not image_id:
-        return "the image id is empty"
-    if image_id.startswith("."):
-        problem = "it begins with a dot"
-    elif image_id.startswith("__"):
-        problem = "it begins with two underscores"
-    elif image_id == "zarr.json":
-        problem = "that file name belongs to the store"
-    elif "/" in image_id or "\\" in image_id:
-        problem = "it holds a slash or backslash"
-    elif any(unicodedata.category(char) in ("Cc", "Cs") for char in image_id):
-        problem = "it holds a control character"
-    elif len(image_id.encode()) > _LONGEST_ID:
-        problem = f"it is longer than {_LONGEST_ID} bytes"
-    return problem and f"image id {image_id!r} is refused: {problem}"

@@ -9,7 +9,7 @@ from cellprep._version import __version__
 from cellprep.annotations import FaultyImage, ImageAnnotations, Source
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
-from cellprep.errors import ImageFileError, StoreWriteError, UsageError
+from cellprep.errors import CellprepError, ImageFileError, StoreWriteError, UsageError
 from cellprep.executor import run_tasks
 from cellprep.images import ImageFolder
 from cellprep.store import Store, StoreWriter
@@ -48,7 +48,7 @@ class BuildOptions:
     """
 
     recipe: Recipe = field(default_factory=Recipe)
-    images: Path | None = None
+    images: Path | str | None = None
     only: tuple[str, ...] = ()
     pixel_size: float | None = None
     jobs: int = -1
@@ -57,6 +57,8 @@ class BuildOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.only, str):
+            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         if self.jobs == 0 or self.jobs < -1:
             raise UsageError(f"jobs {self.jobs} is no number of processes: give 1 or more, or -1 for all cores")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
@@ -64,7 +66,7 @@ class BuildOptions:
 
 
 def build_targets(source: Source, out: Path | str, options: BuildOptions | None = None) -> BuildReport:
-    """Build the targets of every image of a source into a store.
+    r"""Build the targets of every image of a source into a store.
 
     Images that the store has as they would be built are left alone, stale ones are replaced, and an image that
     fails stops no other. The store holds an image whole or not at all, whatever ends the run.
@@ -81,7 +83,7 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     Returns
     -------
     BuildReport
-        What became of every image. Failures are in it, not raised.
+        What became of every image. Failures, and what ended the run early, are in it, not raised.
 
     Raises
     ------
@@ -94,32 +96,37 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
 
     Examples
     --------
+    >>> import tempfile
     >>> from cellprep import BuildOptions, Recipe, open_source
-    >>> report = build_targets(  # doctest: +SKIP
-    ...     open_source("train.csv"), "data.zarr", BuildOptions(Recipe(wall_width=5))
-    ... )
-    >>> report.failures  # doctest: +SKIP
-    {}
+    >>> rows = ["id,annotation,width,height", "a,8 2 14 2,6,5", "b,,6,5", "c,29 3,6,5"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("\n".join(rows))
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"), BuildOptions(Recipe(wall_width=5)))
+    >>> report.new, report.cells, report.empty
+    (2, 1, 1)
+    >>> report.failures["c"]
+    "train.csv row 4: run '29 3' goes past the last pixel, 30 (5 x 6)"
     """
     options = options or BuildOptions()
     out = Path(out)
-    folder = ImageFolder(options.images) if options.images else None
+    folder = ImageFolder(Path(options.images)) if options.images is not None else None
     known = set(source.image_ids)
     if unknown := [image_id for image_id in options.only if image_id not in known]:
-        raise UsageError(f"image {', '.join(unknown)} is not in {source.name}")
+        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}")
     report = BuildReport(str(out), source.order, total=len(set(options.only) or known))
     with StoreWriter(out) as writer:
         writer.set_attributes(_store_attributes(source, options))
         tasks = _tasks(source, out, writer.workspace, folder, options)
         try:
             _build_all(tasks, writer, report, options)
-        except StoreWriteError as error:
+            report.gone = Store(out).others(known)
+            report.pruned = options.prune
+            for image_id in report.gone if options.prune else ():
+                writer.remove(image_id)
+        except CellprepError as error:
             report.stopped = str(error)
-        report.sort(source.image_ids)
-        report.gone = [image_id for image_id in Store(out) if image_id not in known]
-        report.pruned = options.prune
-        for image_id in report.gone if options.prune else ():
-            writer.remove(image_id)
+    report.sort(source.image_ids)
     return report
 
 

@@ -103,7 +103,7 @@ def build_image(task: ImageTask) -> ImageOutcome:
     except CellprepError as error:
         return ImageOutcome(image_id, Status.FAILED, str(error))
     except MemoryError:
-        return ImageOutcome(image_id, Status.FAILED, "there is not enough memory for an image of this size")
+        return ImageOutcome(image_id, Status.FAILED, f"there is not enough memory for it{_size_of(task)}")
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are built
         problem = f"unexpected {type(error).__name__}: {error}; please report this"
         return ImageOutcome(image_id, Status.FAILED, " ".join(problem.split()))
@@ -151,6 +151,11 @@ def _build(task: ImageTask) -> ImageOutcome:
         hidden=_rows(annotations, hidden_labels),
         touching=(by_row, by_column) if runs.order == "row" else (by_column, by_row),
     )
+
+
+def _size_of(task: ImageTask) -> str:
+    image = task.annotations
+    return "" if isinstance(image, FaultyImage) else f" ({image.height} x {image.width})"
 
 
 def _stored(task: ImageTask) -> StoredImage | None:

@@ -55,7 +55,7 @@ class BuildReport:
     gone: list[str] = field(default_factory=list)
     pruned: bool = False
     stopped: str = ""
-    _touching: tuple[int, int] = (0, 0)
+    _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
         """Count one image; `was_there` says whether an older version of it had to leave the store."""
@@ -78,7 +78,10 @@ class BuildReport:
 
     @property
     def looks_scattered(self) -> bool:
-        """Whether masks look scattered in the order given and compact in the other."""
+        """Whether masks look scattered in the order given and compact in the other.
+
+        On square images both orders look alike, and only a picture tells.
+        """
         given, other = self._touching
         return other >= 20 and other > 10 * given  # in real data at least 100 times as many
 
@@ -94,11 +97,16 @@ class BuildReport:
         lines = []
         if self.gone:
             what = "removed" if self.pruned else "kept; --prune removes them"
-            lines += [f"{_count(len(self.gone), 'image')} no longer in the source ({what}):", *_indented(self.gone)]
+            lines += [
+                f"{_count(len(self.gone), 'image')} no longer in the source ({what}):",
+                *_indented(map(_printable, self.gone)),
+            ]
         if self.hidden:
             count = sum(map(len, self.hidden.values()))
             lines.append(f"{_count(count, 'cell')} hidden entirely by others, kept in `cells` without pixels:")
-            lines += _indented(f"{name}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items())
+            lines += _indented(
+                f"{_printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()
+            )
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"
             lines.append(
@@ -114,12 +122,15 @@ class BuildReport:
             lines.append(f"error: {len(self.failures):,} of {_count(self.total, 'image')} failed:")
             lines += _indented(f"{_printable(name)}: {problem}" for name, problem in self.failures.items())
         if self.removed:
-            lines += ["the stale versions of these failed images were removed:", *_indented(self.removed)]
+            lines += [
+                "the stale versions of these failed images were removed:",
+                *_indented(map(_printable, self.removed)),
+            ]
         if self.stopped:
             done = self.new + self.rewritten + self.current + len(self.failures)
             lines.append(
                 f"error: {self.stopped}; {_count(self.total - done, 'image')} not tried. The store holds only whole "
-                "images: the same command goes on from here"
+                "images, and the same command goes on from here"
             )
         return lines
 

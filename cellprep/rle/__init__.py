@@ -1,11 +1,12 @@
 """Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
 
 from cellprep.rle.runs import Order, Runs, touching_runs
-from cellprep.rle.text import decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 
 __all__ = [
     "Order",
     "Runs",
+    "check_order",
     "decode_rle",
     "encode_labels",
     "encode_rle",

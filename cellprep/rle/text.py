@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import UsageError
+from cellprep.label_images import as_label_image
 from cellprep.rle.faults import LONGEST_NUMBER, WHITESPACE, first_fault
 from cellprep.rle.runs import Order, Runs
 
-__all__ = ["decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
+__all__ = ["check_order", "decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
 
 _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 
@@ -48,7 +49,7 @@ def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row"
     >>> runs.starts, runs.lengths, runs.offsets
     (array([0, 4, 3]), array([2, 1, 1]), array([0, 2, 3]))
     """
-    _check_order(order)
+    check_order(order)
     size = shape[0] * shape[1]
     numbers = _split_numbers(texts)
     if numbers is not None:
@@ -129,7 +130,7 @@ def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str]:
     >>> encode_rle([[[1, 1, 0], [0, 1, 0]]])
     ['1 2 5 1']
     """
-    _check_order(order)
+    check_order(order)
     stack = np.asarray(masks) != 0
     if stack.ndim != 3:
         raise UsageError(f"masks must have three axes (n, H, W), not the shape {stack.shape}")
@@ -158,13 +159,18 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
     list of str
         The texts of the labels 1, 2, ..., max; empty for a label without pixels.
 
+    Raises
+    ------
+    UsageError
+        If `labels` is no label image, or `order` no order.
+
     Examples
     --------
     >>> encode_labels([[1, 1, 3], [0, 1, 3]])
     ['1 2 5 1', '', '3 1 6 1']
     """
-    _check_order(order)
-    image = np.asarray(labels)
+    check_order(order)
+    image = as_label_image(labels)
     flat = (image if order == "row" else image.T).ravel()
     edges = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))[: flat.size]
     lengths = np.diff(edges, append=flat.size)
@@ -176,7 +182,8 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
     return format_rle(Runs(edges[cells], lengths[cells], offsets, shape, order))
 
 
-def _check_order(order: str) -> None:
+def check_order(order: str) -> None:
+    """Raise UsageError unless `order` is one of the two that there are."""
     if order not in get_args(Order):
         raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
 

@@ -1,13 +1,14 @@
 """Reading a store: all that a user of the targets needs, without the annotation file."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
+from cellprep.image_ids import id_problem
 from cellprep.store.arrays import array_path, read_array
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ class Store(Mapping[str, StoredImage]):
         self.path = path
         if not path.is_dir():
             raise StoreError(f"there is no store {path}")
+        try:
+            (path / "zarr.json").read_bytes()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         self.attributes = _read_attributes(path)
         schema = self.attributes.get("schema_version")
         if schema is None:
@@ -119,13 +126,21 @@ class Store(Mapping[str, StoredImage]):
         return StoredImage(self.path / image_id)
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and may_be_image(image_id) and (self.path / image_id / "zarr.json").is_file()
+        """Say whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
+        if not isinstance(image_id, str) or id_problem(image_id):
+            return False
+        return bool(_read_attributes(self.path / image_id).get("complete"))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(entry.name for entry in self.path.iterdir() if entry.name in self))
+        return iter(self.others(set()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def others(self, known: Container[str]) -> list[str]:
+        """Return the sorted ids of the images that are not among those known; these are not looked at."""
+        names = (entry.name for entry in self.path.iterdir())
+        return sorted(name for name in names if name not in known and name in self)
 
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
@@ -135,7 +150,7 @@ class Store(Mapping[str, StoredImage]):
 
 
 def open_store(path: Path | str) -> Store:
-    """Open a store for reading.
+    r"""Open a store for reading.
 
     Parameters
     ----------
@@ -154,16 +169,17 @@ def open_store(path: Path | str) -> Store:
 
     Examples
     --------
-    >>> store = open_store("data.zarr")  # doctest: +SKIP
-    >>> store["0140b3c8f445"].read("uvec").shape  # doctest: +SKIP
-    (520, 704, 2)
+    >>> import tempfile
+    >>> from cellprep import build_targets, open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     store = open_store(Path(folder, "data.zarr"))
+    ...     list(store), store["0e12"].read("uvec").shape
+    (['0e12'], (5, 6, 2))
     """
     return Store(Path(path))
-
-
-def may_be_image(name: str) -> bool:
-    """Say whether an image's folder may have this name: it then lies right below the store's."""
-    return name not in ("", "zarr.json") and not name.startswith(".") and "/" not in name and "\\" not in name
 
 
 def _read_attributes(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ store's lock moves them into place, by one rename each, so that a worker which o
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
+from cellprep.image_ids import id_problem
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.documents import (
     group_document,
@@ -23,7 +24,7 @@ from cellprep.store.documents import (
     instances_document,
     labels_document,
 )
-from cellprep.store.reader import SCHEMA_VERSION, Store, may_be_image
+from cellprep.store.reader import SCHEMA_VERSION, Store
 
 __all__ = ["ImageContent", "StoreWriter", "write_image"]
 
@@ -107,11 +108,10 @@ class StoreWriter:
 
     def __enter__(self) -> Self:
         self._refuse_foreign_folder()
-        with _writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._dot_folder.mkdir(exist_ok=True)
-        self._acquire()
         try:
+            with _writing(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+            self._acquire()
             with _writing(self.path):
                 self._remove_leftovers()
                 self.workspace.mkdir(parents=True)
@@ -144,7 +144,7 @@ class StoreWriter:
 
     def remove(self, image_id: str) -> bool:
         """Take an image out of the store; say whether there was one."""
-        if not may_be_image(image_id):
+        if id_problem(image_id):
             return False
         outgoing = self._outgoing / image_id
         with _writing(self.path):
@@ -169,16 +169,20 @@ class StoreWriter:
 
     def _acquire(self) -> None:
         try:
+            self._dot_folder.mkdir(exist_ok=True)
             self._lock.acquire()
-        except Timeout as error:
+        except (Timeout, FileExistsError, FileNotFoundError) as error:  # it may be taking its dot-folder away
             raise StoreError(f"another run is writing to {self.path}: wait until it ends") from error
         except OSError as error:
             raise StoreWriteError(self.path, error.strerror or str(error)) from error
 
     def _release(self) -> None:
-        # While the lock is held, so that no other run's files are in it.
-        shutil.rmtree(self._dot_folder, ignore_errors=True)
-        self._lock.release()
+        if self._lock.is_locked:
+            shutil.rmtree(self._dot_folder, ignore_errors=True)  # while no other run can have files in it
+            self._lock.release()
+        else:
+            with suppress(OSError):
+                self._dot_folder.rmdir()  # it is empty unless another run holds the lock
 
     def _remove_leftovers(self) -> None:
         """Remove what killed runs left; a worker of theirs that still lives finds its folder gone."""

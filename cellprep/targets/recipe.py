@@ -1,13 +1,14 @@
 """The recipe: every choice that a target depends on."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cellprep.errors import RecipeError
+from cellprep.errors import RecipeError, SourceError
 from cellprep.labels import find_rule
 from cellprep.targets.transforms import find_distance
 
@@ -19,6 +20,7 @@ PUBLISHED_BINS = (
 )  # fmt: skip
 
 _MOST_BINS = 255  # so that a level fits into uint8
+_WIDEST_WALL = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Recipe:
     17
     >>> Recipe(wall_width=4)
     Traceback (most recent call last):
-    cellprep.errors.RecipeError: wall width 4 is not an odd number from 1
+    cellprep.errors.RecipeError: wall width 4 is not an odd number from 1 to 99
     """
 
     overlap: str = "smaller-on-top"
@@ -62,9 +64,9 @@ class Recipe:
     def __post_init__(self) -> None:
         find_rule(self.overlap)
         find_distance(self.distance)
-        if self.wall_width < 1 or self.wall_width % 2 == 0:
-            raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1")
-        _check_bins(self.bins)
+        if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
+            raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
+        object.__setattr__(self, "bins", _checked_bins(self.bins))
 
     @property
     def levels(self) -> int:
@@ -77,32 +79,42 @@ def read_bins(path: Path) -> tuple[float, ...]:
 
     Raises
     ------
-    RecipeError
+    SourceError
         If the file cannot be read, or what it holds are no bins.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"cannot read the bins file {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise RecipeError(f"bins file {path} is not JSON: {error}") from error
+        raise SourceError(f"cannot read the bins file {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"bins file {path} is not JSON: {error}") from error
     bins: Any = content.get("bins") if isinstance(content, dict) else content
     if not (isinstance(bins, list) and all(type(value) in (int, float) for value in bins)):
-        raise RecipeError(f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}')
+        raise SourceError(f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}')
     try:
-        _check_bins(tuple(bins))
+        return _checked_bins(bins)
     except RecipeError as error:
-        raise RecipeError(f"bins file {path}: {error}") from None
-    return tuple(float(value) for value in bins)
+        raise SourceError(f"bins file {path}: {error}") from None
 
 
-def _check_bins(bins: tuple[float, ...]) -> None:
+def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
+    """Return bins as Python's floats, so that equal bins give equal recipes."""
     if not 1 <= len(bins) <= _MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {_MOST_BINS}")
-    with np.errstate(over="ignore"):
-        values = np.array(bins, np.float32)
-    for value, single in zip(bins, values, strict=True):
+    before = np.float32(0)
+    for value in bins:
+        single = _to_float32(value)
         if not (np.isfinite(single) and single > 0):
-            raise RecipeError(f"bin {value} is not a distance above 0")
-    for k in np.flatnonzero(np.diff(values) <= 0):
-        raise RecipeError(f"bin {bins[k + 1]} does not exceed the one before it, {bins[k]}: bins must rise")
+            raise RecipeError(f"bin {str(value)[:40]} is not a distance above 0")
+        if single <= before:
+            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must rise")
+        before = single
+    return tuple(map(float, bins))
+
+
+def _to_float32(value: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        try:
+            return np.float32(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            return np.float32(np.inf)

@@ -1,0 +1,34 @@
+"""Which ids can name an image: the one rule for readers, which refuse others, and for the store."""
+
+import unicodedata
+
+__all__ = ["id_problem"]
+
+_LONGEST_ID = 200  # bytes
+
+
+def id_problem(image_id: str) -> str | None:
+    """Say why an id cannot name an image in a store; None if it can.
+
+    Examples
+    --------
+    >>> id_problem("0e12")
+    >>> id_problem("../train")
+    "image id '../train' is refused: it begins with a dot"
+    """
+    problem = None
+    if not image_id:
+        return "the image id is empty"
+    if image_id.startswith("."):
+        problem = "it begins with a dot"
+    elif image_id.startswith("__"):
+        problem = "it begins with two underscores"
+    elif image_id == "zarr.json":
+        problem = "that file name belongs to the store"
+    elif "/" in image_id or "\\" in image_id:
+        problem = "it holds a slash or backslash"
+    elif any(unicodedata.category(char) in ("Cc", "Cs") for char in image_id):
+        problem = "it holds a control character"
+    elif len(image_id.encode()) > _LONGEST_ID:
+        problem = f"it is longer than {_LONGEST_ID} bytes"
+    return problem and f"image id {image_id!r} is refused: {problem}"
