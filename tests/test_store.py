@@ -35,24 +35,27 @@ def write_store(path, **images):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int64", "float32", "float64", ">u2"])
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (0, 3)])
-def test_arrays_are_what_zarr_python_writes(tmp_path, dtype, shape):
+@pytest.mark.parametrize("name", ["image", "distance"])
+def test_arrays_are_what_zarr_python_writes(tmp_path, dtype, shape, name):
     array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     (tmp_path / "ours").mkdir()
-    write_array(tmp_path / "ours" / "image", "image", array)
+    write_array(tmp_path / "ours" / name, name, array)
+    third = {"image": ("c", "y", "x"), "distance": ("y", "x", "c")}[name]
     theirs = zarr.create_array(
         tmp_path / "theirs",
-        name="image",
+        name=name,
         shape=shape,
         chunks=tuple(max(1, size) for size in shape),
         dtype=array.dtype.newbyteorder("="),
         compressors=[ZstdCodec(level=0), Crc32cCodec()],
-        dimension_names=("y", "x") if len(shape) == 2 else ("c", "y", "x"),
+        dimension_names=("y", "x") if len(shape) == 2 else third,
+        chunk_key_encoding={"name": "default", "separator": "/" if name == "image" else "."},
         config={"write_empty_chunks": True},
     )
     theirs[...] = array
-    assert tree(tmp_path / "ours" / "image") == tree(tmp_path / "theirs" / "image")
-    np.testing.assert_array_equal(zarr.open_array(tmp_path / "ours" / "image")[...], array)
-    read = read_array(tmp_path / "theirs" / "image", "image")
+    assert tree(tmp_path / "ours" / name) == tree(tmp_path / "theirs" / name)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "ours" / name)[...], array)
+    read = read_array(tmp_path / "theirs" / name, name)
     assert read.dtype == array.dtype.newbyteorder("=")
     np.testing.assert_array_equal(read, array)
 
@@ -141,10 +144,10 @@ def flip(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda array: flip(array / "c/0/0"), "checksum differs"),
-        (lambda array: (array / "c/0/0").write_bytes((array / "c/0/0").read_bytes()[:-5]), "checksum differs"),
-        (lambda array: (array / "c/0/0").write_bytes(b""), "checksum differs"),
-        (lambda array: (array / "c/0/0").unlink(), "cannot be read: No such file"),
+        (lambda array: flip(array / "c.0.0"), "checksum differs"),
+        (lambda array: (array / "c.0.0").write_bytes((array / "c.0.0").read_bytes()[:-5]), "checksum differs"),
+        (lambda array: (array / "c.0.0").write_bytes(b""), "checksum differs"),
+        (lambda array: (array / "c.0.0").unlink(), "cannot be read: No such file"),
         (lambda array: (array / "zarr.json").write_text("{"), "is damaged"),
         (lambda array: (array / "zarr.json").write_text("[]"), "is damaged"),
         (lambda array: (array / "zarr.json").unlink(), "cannot be read"),

@@ -14,7 +14,7 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
-from cellprep.store.documents import array_document
+from cellprep.store.documents import array_document, chunk_separator
 
 __all__ = ["array_path", "encode_chunk", "read_array", "write_array"]
 
@@ -41,9 +41,9 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> None:
     """
     folder.mkdir()
     if array.size:
-        chunk = _chunk_path(folder, array.ndim)
-        for parent in reversed(chunk.parents[: array.ndim]):
-            parent.mkdir()
+        chunk = _chunk_path(folder, name, array.ndim)
+        if chunk.parent != folder:
+            chunk.parent.mkdir(parents=True)
         chunk.write_bytes(encode_chunk(array))
     (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))
 
@@ -78,7 +78,7 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
         raise StoreError(f"{path} is not as cellprep wrote it")
     if 0 in shape:
         return np.zeros(shape, dtype)
-    return _read_chunk(_chunk_path(folder, len(shape)), shape, dtype)
+    return _read_chunk(_chunk_path(folder, name, len(shape)), shape, dtype)
 
 
 def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -96,5 +96,5 @@ def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     return array.astype(dtype)  # a copy, which may be written to
 
 
-def _chunk_path(folder: Path, dimensions: int) -> Path:
-    return folder.joinpath("c", *["0"] * dimensions)
+def _chunk_path(folder: Path, name: str, dimensions: int) -> Path:
+    return folder / chunk_separator(name).join(["c", *["0"] * dimensions])

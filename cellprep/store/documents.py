@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "array_document",
+    "chunk_separator",
     "group_document",
     "image_multiscales",
     "instances_document",
@@ -17,6 +18,15 @@ _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
     "cells": {2: ("cell", "field")},
 }
 _TARGET_DIMENSIONS: dict[int, tuple[str, ...]] = {2: ("y", "x"), 3: ("y", "x", "c")}
+
+
+def chunk_separator(name: str) -> str:
+    """Return what parts the words of a chunk's key, ``c/0/0`` or ``c.0.0``.
+
+    OME-Zarr wants slashes. Elsewhere dots keep each chunk out of folders of its own, of which an image would need
+    fourteen more: on some file systems making them takes longer than computing what is in them.
+    """
+    return "/" if name in ("image", "labels") else "."
 
 
 @lru_cache(maxsize=1024)
@@ -41,7 +51,7 @@ def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
                 "name": "regular",
                 "configuration": {"chunk_shape": [max(1, size) for size in shape]},
             },
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": chunk_separator(name)}},
             "fill_value": 0.0 if dtype.startswith("float") else 0,
             "codecs": [
                 {"name": "bytes"}
