@@ -25,5 +25,5 @@ def images_of(csv: Path) -> list[ImageAnnotations]:
 
 
 def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
-    """Return a folder on the disk that stores will be on."""
+    """Return a folder on the disk that stores will be on, which TMPDIR may choose."""
     return tempfile.TemporaryDirectory(prefix="cellprep-benchmark-")

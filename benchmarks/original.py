@@ -20,7 +20,7 @@ def decode(text: str, shape: tuple[int, int]) -> np.ndarray:
 
 def targets(texts: Sequence[str], shape: tuple[int, int]) -> dict[str, np.ndarray]:
     """Compute semseg, distance, uvec, energy and area of one image."""
-    masks = sorted((decode(text, shape) for text in texts), key=lambda mask: -mask.sum())
+    masks = sorted((decode(text, shape) for text in texts), key=lambda mask: -int(mask.sum()))
     frame = np.zeros(shape, np.uint8)
     area = np.zeros(shape, np.float32)
     owned = np.zeros(shape, bool)

@@ -13,6 +13,7 @@ from benchmarks.data import images_of
 from benchmarks.timing import Timing, table, time_each
 from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_overlaps
 from cellprep.annotations import ImageAnnotations
+from cellprep.executor import keep_freed_memory
 from cellprep.store import ImageContent, write_image
 from cellprep.store.arrays import encode_chunk
 
@@ -34,6 +35,7 @@ def compute(image: ImageAnnotations) -> dict[str, Any]:
 def measure(csv: Path, folder: Path, most_images: int = 64) -> tuple[str, dict[str, Timing]]:
     """Measure the stages on an even choice of a source's images; return a table, and the figures for the chart."""
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as the command does
     everything = images_of(csv)
     images = everything[:: max(1, len(everything) // most_images)]
     rows: dict[str, Timing] = {}

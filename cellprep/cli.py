@@ -13,6 +13,7 @@ from cellprep.annotations import READERS, open_source
 from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
+from cellprep.executor import keep_freed_memory
 from cellprep.labels import OVERLAP_RULES
 from cellprep.rle import Order
 from cellprep.targets import DISTANCES, Recipe, read_bins
@@ -158,6 +159,7 @@ def _tell(report: BuildReport, quiet: bool) -> None:
 
 def main() -> None:
     """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
+    keep_freed_memory()
     try:
         app()
     except Exception as error:

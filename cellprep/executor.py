@@ -4,13 +4,14 @@ A worker that is killed, say for want of memory, costs the task that it died of 
 under way are tried again one by one, each in a process of its own.
 """
 
+import ctypes
 import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -20,7 +21,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-__all__ = ["run_tasks"]
+__all__ = ["keep_freed_memory", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -98,6 +99,19 @@ def _run_alone(call: Any) -> Any:
         return None
 
 
+def keep_freed_memory() -> None:
+    """Let the C library use freed arrays again, where it can be told so.
+
+    Else it hands them back after every image, and the system clears each of their pages once more: a fifth of the
+    time of a build. It is for processes that do nothing else.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # as <malloc.h> of the GNU C library numbers them
+    with suppress(OSError, AttributeError, TypeError):
+        c_library = ctypes.CDLL(None)
+        c_library.mallopt(trim_threshold, 1 << 28)
+        c_library.mallopt(mmap_threshold, 1 << 25)
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on."""
@@ -168,6 +182,7 @@ def _call(
 @cache
 def _become_worker(parent: int) -> None:
     """End when the parent does: joblib's workers would wait minutes for more to do."""
+    keep_freed_memory()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -38,9 +38,11 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     levels = np.zeros(distance.shape, np.uint8)
     for top in range(0, len(distance), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        reach = distance[rows] + _TOLERANCE
+        reach, level = distance[rows] + _TOLERANCE, levels[rows]
+        reached = np.empty(reach.shape, np.bool_)
         for edge in np.asarray(bins, np.float32):
-            levels[rows] += (reach >= edge).view(np.uint8)
+            np.greater_equal(reach, edge, out=reached)
+            level += reached.view(np.uint8)
     return levels
 
 

@@ -43,9 +43,9 @@ def unit_gradient(distance: NDArray[np.float32], within: NDArray[np.bool_]) -> N
         y = _slope(distance[first : end + 1])[top - first :][:ROWS_AT_ONCE]
         x = _slope(distance[top:end].T).T
         norm = np.sqrt(y * y + x * x)
-        norm[norm == 0] = 1
-        vectors[top:end, :, 0] = y / norm * within[top:end] + 0.0  # no zeros below zero
-        vectors[top:end, :, 1] = x / norm * within[top:end] + 0.0
+        norm += norm == 0
+        vectors[top:end, :, 0] = _masked_share(y, norm, within[top:end])
+        vectors[top:end, :, 1] = _masked_share(x, norm, within[top:end])
     return vectors
 
 
@@ -59,6 +59,16 @@ def _slope(lines: NDArray[np.float32]) -> NDArray[np.float32]:
         slope[-1] = lines[-1] - lines[-2]
     slope *= np.abs(slope) >= _ROUNDING_NOISE
     return slope
+
+
+def _masked_share(
+    part: NDArray[np.float32], whole: NDArray[np.float32], within: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return ``part / whole`` where it is wanted and 0 elsewhere, in the memory of `part`."""
+    part /= whole
+    part *= within
+    part += 0.0  # zeros below zero become plain ones
+    return part
 
 
 def uvec(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.float32]:
