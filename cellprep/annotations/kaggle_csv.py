@@ -8,9 +8,9 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import NamedTuple
 
 from cellprep.annotations.record import FaultyImage, ImageAnnotations
 from cellprep.errors import AnnotationError, SourceError
@@ -23,11 +23,16 @@ _NEEDED = ("id", "annotation", "width", "height")
 _OPTIONAL = ("cell_type",)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
+    """A row as the file has it; `problem` says what is wrong with its number of fields."""
+
     number: int
-    fields: dict[str, str]
-    problem: str | None
+    id: str
+    annotation: str
+    width: str
+    height: str
+    cell_type: str
+    problem: str
 
 
 class KaggleCSV:
@@ -54,7 +59,7 @@ class KaggleCSV:
         self.path = path
         self.name = path.name
         self.order: Order = order or "row"
-        self._rows_of = Counter(row.fields["id"] for row in self._rows())
+        self._rows_of = Counter(row.id for row in self._rows())
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with path.open("rb") as file:
@@ -70,11 +75,10 @@ class KaggleCSV:
         pending: dict[str, list[_Row]] = {}
         yielded = 0
         for row in self._rows():
-            image_id = row.fields["id"]
-            rows = pending.setdefault(image_id, [])
+            rows = pending.setdefault(row.id, [])
             rows.append(row)
-            if len(rows) == self._rows_of[image_id]:
-                yield self._image(image_id, pending.pop(image_id))
+            if len(rows) == self._rows_of[row.id]:
+                yield self._image(row.id, pending.pop(row.id))
                 yielded += 1
         if pending or yielded != len(self._rows_of):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
@@ -89,33 +93,34 @@ class KaggleCSV:
         first = rows[0]
         if problem := id_problem(image_id):
             raise self._fault(first, problem)
-        height, width = (self._size(first, name) for name in ("height", "width"))
+        height, width = self._size(first, "height"), self._size(first, "width")
         for row in rows:
             if row.problem:
                 raise self._fault(row, row.problem)
-            for name, size in (("height", height), ("width", width)):
-                if self._size(row, name) != size:
-                    raise self._fault(row, f"{name} {row.fields[name]} contradicts {size} in row {first.number}")
-            if not row.fields["annotation"].strip() and len(rows) > 1:
+            if row.height != first.height and self._size(row, "height") != height:
+                raise self._fault(row, f"height {row.height} contradicts {height} in row {first.number}")
+            if row.width != first.width and self._size(row, "width") != width:
+                raise self._fault(row, f"width {row.width} contradicts {width} in row {first.number}")
+            if not row.annotation.strip() and len(rows) > 1:
                 raise self._fault(
                     row, "the annotation is empty, beside others: only an image without cells has an empty one"
                 )
-        cells = [row for row in rows if row.fields["annotation"].strip()]
-        types = Counter(row.fields["cell_type"] for row in rows if row.fields["cell_type"])
+        cells = [row for row in rows if row.annotation.strip()]
+        types = Counter(row.cell_type for row in rows if row.cell_type)
         return ImageAnnotations(
             image_id=image_id,
             height=height,
             width=width,
-            masks=tuple(row.fields["annotation"] for row in cells),
+            masks=tuple(row.annotation for row in cells),
             order=self.order,
             rows=tuple(row.number for row in cells),
-            cell_types=tuple(row.fields["cell_type"] for row in cells),
+            cell_types=tuple(row.cell_type for row in cells),
             cell_type=types.most_common(1)[0][0] if types else "",
             source=self.name,
         )
 
     def _size(self, row: _Row, name: str) -> int:
-        text = row.fields[name].strip()
+        text: str = getattr(row, name).strip()
         if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
             raise self._fault(row, row.problem or f"{name} {text!r} is not a whole number of pixels above 0")
         return int(text)
@@ -132,8 +137,11 @@ class KaggleCSV:
                 header = [name.strip() for name in next(reader, [])]
                 places = self._places(header)
                 for number, values in enumerate(reader, start=2):
-                    if values:
-                        yield _row(number, values, header, places)
+                    if len(values) == len(header):
+                        fields = ["" if place is None else values[place] for place in places]
+                        yield _Row._make([number, *fields, ""])
+                    elif values:
+                        yield _incomplete_row(number, values, header, places)
         except OSError as error:
             raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -141,7 +149,8 @@ class KaggleCSV:
         except csv.Error as error:
             raise SourceError(f"{self.path} after row {number}: {error}") from error
 
-    def _places(self, header: list[str]) -> dict[str, int]:
+    def _places(self, header: list[str]) -> list[int | None]:
+        """Return the place in the file of each of the columns that a row is made of."""
         missing = [name for name in _NEEDED if name not in header]
         if missing:
             found = shorten(", ".join(map(repr, header)), 200, placeholder=" ...") or "none"
@@ -149,17 +158,12 @@ class KaggleCSV:
                 f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the "
                 f"columns {', '.join(_NEEDED)} and may have {', '.join(_OPTIONAL)}; found: {found}"
             )
-        places = {name: header.index(name) for name in (*_NEEDED, *_OPTIONAL) if name in header}
-        twice = [name for name in places if header.count(name) > 1]
+        twice = [name for name in (*_NEEDED, *_OPTIONAL) if header.count(name) > 1]
         if twice:
             raise SourceError(f"{self.path} row 1: column {', '.join(twice)} is there twice")
-        return places
+        return [header.index(name) if name in header else None for name in (*_NEEDED, *_OPTIONAL)]
 
 
-def _row(number: int, values: list[str], header: list[str], places: dict[str, int]) -> _Row:
-    fields = dict.fromkeys((*_NEEDED, *_OPTIONAL), "")
-    fields.update({name: values[place] for name, place in places.items() if place < len(values)})
-    problem = None
-    if len(values) != len(header):
-        problem = f"its number of fields is {len(values)}, the header's {len(header)}"
-    return _Row(number, fields, problem)
+def _incomplete_row(number: int, values: list[str], header: list[str], places: list[int | None]) -> _Row:
+    fields = [values[place] if place is not None and place < len(values) else "" for place in places]
+    return _Row._make([number, *fields, f"its number of fields is {len(values)}, the header's {len(header)}"])
