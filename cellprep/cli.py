@@ -78,7 +78,10 @@ def build_targets_command(
         str, _choice("Format of SOURCE", "auto", *READERS)
     ] = "auto",
     rle_order: Annotated[
-        Order | None, typer.Option(help="How run-length masks count pixels; the format's own unless given.")
+        Order | None,
+        typer.Option(
+            help="How run-length masks count pixels; the format's own unless given. On square images a wrong one goes unnoticed."
+        ),
     ] = None,
     overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
     wall_width: Annotated[

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorstore
 import zarr
 from conftest import tree
 from ome_zarr_models.v05 import Image as OMEImage
@@ -94,6 +95,17 @@ def test_zarr_python_reads_a_store(tmp_path, kind, pixel_size):
     assert group["a"]["uvec"].metadata.dimension_names == ("y", "x", "c")
     assert group["a"]["cells"].metadata.dimension_names == ("cell", "field")
     assert group["a"].attrs["cellprep"] == {"complete": True, "arrays": list(image.arrays), **ATTRIBUTES}
+
+
+def test_tensorstore_reads_a_store(tmp_path):
+    image = content(IMAGES["rgb"])
+    path = write_store(tmp_path / "s.zarr", a=image) / "a"
+    for name, array in image.arrays.items():
+        folder = path / ("labels/instances/0" if name == "labels" else name)
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder)}}
+        read = tensorstore.open(spec).result().read().result()
+        assert read.dtype == array.dtype
+        np.testing.assert_array_equal(read, array)
 
 
 @pytest.mark.parametrize("kind", IMAGES)
