@@ -80,7 +80,8 @@ def build_targets_command(
     rle_order: Annotated[
         Order | None,
         typer.Option(
-            help="How run-length masks count pixels; the format's own unless given. On square images a wrong one goes unnoticed."
+            help="How run-length masks count pixels; the format's own unless given. "
+            "A wrong order is noticed, but not on square images."
         ),
     ] = None,
     overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
