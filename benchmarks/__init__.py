@@ -1,1 +1,1 @@
-"""Speed and memory, measured: ``python -m benchmarks`` prints the tables of README.md beside this file."""
+"""Speed and memory, measured: ``python -m benchmarks`` prints the tables that README.md beside this file tells of."""

@@ -19,15 +19,15 @@ def main() -> None:
         for number, csv in enumerate(sources(folder).values()):
             text, figures = stages.measure(csv, folder)
             say(text + "\n")
-            text, command = whole.measure(csv, folder)
+            text, command = whole.measure(csv, folder, figures[stages.FLOOR].median)
             say(text + "\n")
             if number == 0:
-                draw(figures, command)
+                draw(figures, command, f"{csv.parent.name}/{csv.name}")
         say(reading.measure(folder / "generated" / "train.csv", folder) + "\n")
     say(f"\nNoise, again: {noise()} ms\n")
 
 
-def draw(figures: dict[str, Timing], command: float) -> None:
+def draw(figures: dict[str, Timing], command: float, source: str) -> None:
     """Draw what one image costs, as bars."""
     from matplotlib.figure import Figure
 
@@ -35,7 +35,7 @@ def draw(figures: dict[str, Timing], command: float) -> None:
         "the original's targets, nothing written": figures["the original's targets"].median,
         **{name: timing.median for name, timing in figures.items() if name.split()[0] in ("stardist", "cellpose")},
         "cellprep: whole command, all written": command,
-        "floor: compute, compress, one raw file": figures["**floor**: compute, encode, one raw file"].median,
+        "floor: compute, compress, one raw file": figures[stages.FLOOR].median,
         "cellprep: all targets": figures["**all targets from text**"].median,
     }
     figure = Figure(figsize=(9, 0.6 * len(bars) + 1.2), dpi=120, layout="constrained")
@@ -46,6 +46,7 @@ def draw(figures: dict[str, Timing], command: float) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds of processor time an image of 520 x 704 (median; logarithmic)")
+    axes.set_title(f"{source}: targets of one image")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(CHART)
 

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.timing import Timing, table
@@ -43,10 +44,10 @@ def measure(csv: Path, folder: Path, samples: int = 100) -> str:
     return table(f"Reading {', '.join(names)} of a random image", ["what", "ms of wall time: median (quartiles)"], rows)
 
 
-def _wall(function: "object", ids: list[str]) -> Timing:
+def _wall(function: Callable[[str], None], ids: list[str]) -> Timing:
     figures = []
     for image_id in ids:
         start = time.perf_counter()
-        function(image_id)  # type: ignore[operator]
+        function(image_id)
         figures.append(1000 * (time.perf_counter() - start))
     return Timing.of(figures)

@@ -3,6 +3,7 @@
 ``python -m benchmarks.scale 1000 10000 100000`` takes minutes, and 100 KB of disk an image.
 """
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -41,7 +42,7 @@ def measure(count: int, folder: Path) -> list[str]:
     write_csv(csv, count)
     fresh, parent, worker = _run(csv, store)
     again, _, _ = _run(csv, store)
-    subprocess.run(["rm", "-rf", store], check=True)
+    shutil.rmtree(store)
     return [f"{count:,}", f"{1000 * fresh / count:.2f}", f"{parent:.0f}", f"{worker:.0f}", f"{again:.1f}"]
 
 

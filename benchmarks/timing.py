@@ -1,7 +1,6 @@
 """Medians with their spread, in processor time, so that other work on the machine disturbs them less."""
 
 import resource
-import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -57,8 +56,3 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> str:
     """Format a Markdown table."""
     lines = [f"\n### {title}\n", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def median(values: Iterable[float]) -> float:
-    """Return the median."""
-    return statistics.median(values)

@@ -5,9 +5,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 from benchmarks.data import images_of
-from benchmarks.timing import median, processor_seconds, table
+from benchmarks.timing import processor_seconds, table
 
 REPEATS = 3
 COPIES = 4  # of the images, so that start-up is a small part
@@ -20,8 +21,10 @@ def run(*arguments: object) -> tuple[float, float]:
     return time.perf_counter() - start, processor_seconds() - before
 
 
-def measure(csv: Path, folder: Path) -> tuple[str, float]:
+def measure(csv: Path, folder: Path, floor: float) -> tuple[str, float]:
     """Measure fresh builds at one and two jobs and one with nothing to do; return a table and ms an image.
+
+    `floor` is what computing, encoding and writing one raw file take, in ms an image.
 
     Every build goes to a folder of its own, and none is removed before the end: some file systems are slow to make
     files where others have just been deleted.
@@ -43,6 +46,7 @@ def measure(csv: Path, folder: Path) -> tuple[str, float]:
     spent = [1000 * (cost - 3 * start_up) / count for _, cost in again]
     rows.append(["again, nothing to do", _figures(spent), _figures([wall for wall, _ in again])])
     rows.append(["speed-up by the second job", "", f"{walls[1] / walls[2]:.2f} (fastest runs)"])
+    rows.append(["ratio to the floor, 1 job", f"{costs[1] / floor:.2f}", ""])
     rows.append(["start-up alone", "", f"{start_up:.2f}"])
     header = ["command", "processor time, ms an image without start-up (each run)", "wall time, s (each run)"]
     return table(f"Whole command, {count} images of {csv.parent.name}/{csv.name}", header, rows), costs[1]

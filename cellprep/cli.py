@@ -149,7 +149,7 @@ def demo_command(
     """
     demo = run_demo(out, seed=seed, jobs=jobs, quiet=quiet)
     _tell(demo.report, quiet)
-    if not quiet:
+    if demo.picture and not quiet:
         typer.echo(f"open the picture: {demo.picture}", err=True)
 
 

@@ -31,11 +31,11 @@ class Demo:
     report
         What the build did.
     picture
-        The picture of one image's targets.
+        The picture of one image's targets; None if the build failed.
     """
 
     report: BuildReport
-    picture: Path
+    picture: Path | None
 
 
 def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -> Demo:
@@ -67,6 +67,8 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
         raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
     store = out / "data.zarr"
     report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
+    if report.errors():
+        return Demo(report, None)
     picture = out / "targets.png"
     draw_targets(open_store(store)["spindle-1"], picture)
     return Demo(report, picture)

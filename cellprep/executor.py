@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -62,21 +62,28 @@ def run_tasks(
     """
     handout = _Handout(function, tasks)
     with tqdm(total=total, unit=unit, disable=True if quiet else None, smoothing=0.1) as bar:
-        for outcome in _outcomes(handout, max(1, min(effective_n_jobs(jobs), total))):
+        for outcome in _outcomes(handout, _useful_jobs(jobs, total)):
             yield outcome
             bar.update()
     if handout.error:
         raise handout.error
 
 
+def _useful_jobs(jobs: int, total: int) -> int:
+    """Return no more processes than tasks, but two rather than none: a task may bring down only a worker."""
+    available: int = effective_n_jobs(jobs)
+    return min(available, max(total, 2))
+
+
 def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
     while True:
-        with _interrupts_held():
-            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
+        results: Iterator[tuple[int, Any]] = iter(())
         try:
+            with _interrupts_held() if jobs > 1 else nullcontext():
+                results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
             for index, result in results:
                 yield handout.under_way.pop(index), result
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             handout.stop()
             deque(results, maxlen=0)  # what is under way ends; joblib warns of results that nobody takes
             raise

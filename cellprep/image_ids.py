@@ -28,7 +28,7 @@ def id_problem(image_id: str) -> str | None:
     elif "/" in image_id or "\\" in image_id:
         problem = "it holds a slash or backslash"
     elif any(unicodedata.category(char) in ("Cc", "Cs") for char in image_id):
-        problem = "it holds a control character"
+        problem = "it holds a control character or half of a character"
     elif len(image_id.encode()) > _LONGEST_ID:
         problem = f"it is longer than {_LONGEST_ID} bytes"
     return problem and f"image id {image_id!r} is refused: {problem}"

@@ -20,6 +20,12 @@ from cellprep.errors import ImageFileError
 
 __all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder"]
 
+_KNOWN_COLOURS = {
+    tifffile.PHOTOMETRIC.MINISBLACK,
+    tifffile.PHOTOMETRIC.MINISWHITE,
+    tifffile.PHOTOMETRIC.RGB,
+    tifffile.PHOTOMETRIC.YCBCR,
+}
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 
 
@@ -82,8 +88,6 @@ class ImageFile:
             raise ImageFileError(f"{self.path}: {error}") from None
         except Exception as error:
             raise ImageFileError(f"{self.path} is damaged, or no image: {_one_line(error)}") from error
-        if pixels.dtype.kind not in "uif":
-            raise ImageFileError(f"{self.path} holds {pixels.dtype} values: images hold integers or floats")
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
 
@@ -129,28 +133,31 @@ class ImageFolder:
 
 
 def _decode_png(content: bytes) -> NDArray[Any]:
-    with _opened(content) as image:
+    with _opened(content, "PNG") as image:
         image.verify()  # OpenCV shows damaged files as if they were whole
     return _decode_with_opencv(content)
 
 
 def _decode_jpeg(content: bytes) -> NDArray[Any]:
-    with _opened(content) as image:
+    with _opened(content, "JPEG") as image:
         if image.mode not in ("L", "RGB"):
             raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
         return _channels_first(np.asarray(image))
 
 
 @contextmanager
-def _opened(content: bytes) -> Iterator[Image.Image]:
-    """Open a PNG or JPEG with Pillow, which knows damaged files, but not all depths of colour."""
+def _opened(content: bytes, kind: str) -> Iterator[Image.Image]:
+    """Open a file of one kind with Pillow, which knows damaged files, but not all depths of colour."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=[kind]) as image:
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1:
+                    raise ImageFileError(f"it is a stack of {frames} pictures: one is expected")
                 yield image
         except UnidentifiedImageError:
-            raise ImageFileError("it is damaged, or neither PNG nor JPEG") from None
+            raise ImageFileError(f"it is damaged, or not a {kind}") from None
         except Image.DecompressionBombError:
             raise ImageFileError("it has more than 178,956,970 pixels: store so large an image as TIFF") from None
 
@@ -164,9 +171,10 @@ def _decode_tiff(content: bytes) -> NDArray[Any]:
         if axes not in ("YX", "YXS", "SYX", "CYX"):
             sizes = " x ".join(f"{axis} {size}" for axis, size in zip(axes, series.shape, strict=True))
             raise ImageFileError(f"it is a stack ({sizes}): images have y, x, and at most one axis of channels")
-        if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED):
-            colours = tifffile.PHOTOMETRIC(page.photometric).name.lower()
-            raise ImageFileError(f"its colours are {colours}: grey and RGB can be read")
+        colours = tifffile.PHOTOMETRIC(page.photometric)
+        if colours not in _KNOWN_COLOURS:
+            raise ImageFileError(f"its colours are {colours.name.lower()}: grey and RGB can be read")
+        _check_dtype(series.dtype)
         try:
             pixels = series.asarray()
         except ValueError as error:
@@ -178,7 +186,7 @@ def _decode_tiff(content: bytes) -> NDArray[Any]:
         return pixels
     channels = np.moveaxis(pixels, 2, 0) if axes == "YXS" else pixels
     kept = [True] * (len(channels) - len(alpha)) + [not is_alpha for is_alpha in alpha]
-    return _without_copies(channels[kept])
+    return _without_copies(channels[kept]) if colours == tifffile.PHOTOMETRIC.RGB else channels[kept]
 
 
 def _decode_rare_compression(content: bytes, page: tifffile.TiffPage, pages: int) -> NDArray[Any]:
@@ -204,9 +212,14 @@ def _channels_first(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
-    """Turn grey that is stored as several equal channels into one."""
-    same = all(np.array_equal(channels[0], channel) for channel in channels[1:])
-    return channels[0] if same else channels
+    """Turn grey that is stored as three equal colours into one channel."""
+    red, *others = channels
+    return red if len(others) == 2 and all(np.array_equal(red, other) for other in others) else channels
+
+
+def _check_dtype(dtype: np.dtype[Any] | None) -> None:
+    if dtype is None or dtype.kind not in "uif":
+        raise ImageFileError(f"it holds {dtype} values: images hold integers or floats")
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,16 @@ from cellprep.errors import RecipeError
 from cellprep.label_images import as_label_image
 from cellprep.rle import Runs
 
-__all__ = ["OVERLAP_RULES", "ROWS_AT_ONCE", "Cells", "OverlapRule", "cells_from_labels", "look_up", "resolve_overlaps"]
+__all__ = [
+    "OVERLAP_RULES",
+    "ROWS_AT_ONCE",
+    "Cells",
+    "OverlapRule",
+    "cells_from_labels",
+    "find_rule",
+    "look_up",
+    "resolve_overlaps",
+]
 
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import MissingExtraError
+from cellprep.errors import ImageFileError, MissingExtraError
 from cellprep.store import StoredImage
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def draw_targets(image: StoredImage, path: Path) -> None:
     ------
     MissingExtraError
         If Matplotlib is not installed.
+    ImageFileError
+        If the picture cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -61,7 +63,10 @@ def draw_targets(image: StoredImage, path: Path) -> None:
     cell_type = image.attributes["cell_type"]
     kind = f"  ·  {cell_type}" if cell_type else ""
     figure.suptitle(f"{image.id}{kind}  ·  {image.attributes['cells']} cells  ·  {height} x {width}", fontsize=15)
-    figure.savefig(path)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise ImageFileError(f"cannot write the picture {path}: {error.strerror}") from error
 
 
 def vector_colours(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

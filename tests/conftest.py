@@ -46,9 +46,9 @@ def cli():
 def command():
     """Run the command as a user does, in a process of its own."""
 
-    def run(*args, **options):
+    def run(*args, prefix=(), **options):
         return subprocess.run(
-            [sys.executable, "-m", "cellprep", *map(str, args)],
+            [*prefix, sys.executable, "-m", "cellprep", *map(str, args)],
             check=False,
             **{"capture_output": True, "text": True, "timeout": 120, **options},
         )

@@ -148,7 +148,7 @@ def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
     report = build(csv, out, images=folder)
     assert counts(report) == (1, 0, 0, 2)
     assert report.failures["b"] == f"{folder / 'b.png'} is 6 x 5 (height x width): its annotations say 5 x 6"
-    assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or neither PNG nor JPEG"
+    assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or not a PNG"
     (folder / "b.png").unlink()
     assert "there is no image file b.* in" in build(csv, out, images=folder).failures["b"]
     with pytest.raises(ImageFileError, match="cannot read the image folder"):
@@ -320,6 +320,28 @@ def test_other_groups_in_a_store_are_left_alone(csv, out):
     assert zarr.open_group(out / "predictions").attrs["mine"]
 
 
+@pytest.mark.parametrize("kind", ["group", "folder", "file"])
+@pytest.mark.parametrize("rle", ["1 2", "0 1"])
+def test_what_stands_in_an_images_place_is_left_alone(csv, write_csv, out, kind, rle):
+    build(csv, out)
+    if kind == "group":
+        zarr.create_group(out, path="mine")
+    elif kind == "folder":
+        (out / "mine").mkdir()
+        (out / "mine" / "notes.txt").write_text("mine")
+    else:
+        (out / "mine").write_text("mine")
+    before = tree(out)
+    report = build(write_csv(*ROWS, f"mine,{rle},6,5,x"), out)
+    assert report.failures.keys() == {"mine"}
+    assert (report.removed, report.stopped) == ([], "")
+    assert {name: data for name, data in tree(out).items() if name != "zarr.json"} == {
+        name: data for name, data in before.items() if name != "zarr.json"
+    }
+    if rle == "1 2":
+        assert report.failures["mine"] == f"{out / 'mine'} is in its place and is not cellprep's: move it away"
+
+
 def test_failures_are_told_in_the_order_of_the_source(write_csv, out):
     rows = [f"{k},{'0 1' if k % 3 else '1 4'},60,50,x" for k in (5, 3, 9, 1, 8, 2, 7, 4)]
     rows.insert(3, "big,1 3000,60,50,x")
@@ -337,9 +359,10 @@ def test_a_new_schema_makes_images_stale(csv, out, monkeypatch):
 
 
 def test_equal_recipes_are_equal_however_they_are_given(csv, out):
-    build(csv, out, recipe=Recipe(bins=(1, 2)), images=str(save_images(out.parent / "i", a=(5, 6), b=(5, 6), c=(3, 4))))
-    bins = np.array([1, 2], np.float32)
-    assert counts(build(csv, out, recipe=Recipe(bins=bins), images=out.parent / "i")) == (0, 0, 3, 0)
+    images = save_images(out.parent / "i", a=(5, 6), b=(5, 6), c=(3, 4))
+    build(csv, out, recipe=Recipe(bins=(1, 2), wall_width=5), images=str(images), pixel_size=1)
+    recipe = Recipe(bins=np.array([1, 2], np.float32), wall_width=np.int64(5), background_cell=np.False_)
+    assert counts(build(csv, out, recipe=recipe, images=images, pixel_size=np.float32(1))) == (0, 0, 3, 0)
 
 
 def test_something_unexpected_fails_one_image(csv, out, monkeypatch):

@@ -57,10 +57,14 @@ def test_builds_and_says_so_on_stderr(cli, write_csv, tmp_path):
 def test_every_option_reaches_the_store(cli, write_csv, tmp_path):
     csv = write_csv("a,1 3 7 3,6,5,round", "b,2 2,6,5,round")
     (tmp_path / "bins.json").write_text("[1, 2]")
+    old = write_csv("b,2 2,6,5,round", "z,2 2,6,5,round", name="old.csv")
+    assert cli("build-targets", old, "--out", tmp_path / "s.zarr", "--jobs", 1).exit_code == 0
     options = "--format kaggle-csv --rle-order column --overlap later-on-top --wall-width 5 --distance scipy"
     options += f" --bins {tmp_path / 'bins.json'} --background-cell --image b --pixel-size 0.5 --overwrite --prune"
     result = cli("build-targets", csv, "--out", tmp_path / "s.zarr", "--jobs", 1, *options.split())
     assert result.exit_code == 0, result.output
+    again = cli("build-targets", csv, "--out", tmp_path / "s.zarr", "--jobs", 1, *options.split())
+    assert "1 image (0 new, 1 rewritten, 0 current)" in again.stderr
     store = open_store(tmp_path / "s.zarr")
     assert list(store) == ["b"]
     assert store.attributes["recipe"] == {

@@ -100,16 +100,45 @@ def test_refuses_colours_that_are_neither_grey_nor_rgb(tmp_path):
             decode(tmp_path / name)
 
 
-def test_refuses_pages_that_opencv_would_leave_out(tmp_path):
+def test_refuses_stacks_of_any_compression(tmp_path):
     pages = [Image.fromarray(page) for page in (GREY, GREY + 1, GREY + 2)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
-    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
-        if tiff.series[0].axes not in ("CYX", "SYX"):
-            match = "it is a stack"
-        else:
-            match = "its compression, LZW, needs imagecodecs"
-    with pytest.raises(ImageFileError, match=match):
+    with pytest.raises(ImageFileError, match=r"it is a stack \(I 3 x Y 6 x X 8\)"):
         decode(tmp_path / "a.tif")
+    pages[0].save(tmp_path / "a.png", save_all=True, append_images=pages[1:])
+    with pytest.raises(ImageFileError, match="it is a stack of 3 pictures"):
+        decode(tmp_path / "a.png")
+
+
+def test_refuses_pages_that_opencv_would_leave_out(tmp_path, monkeypatch):
+    def lacks_codec(series):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(DEEP, 2, 0), metadata={"axes": "CYX"}, imagej=True)
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", lacks_codec)
+    with pytest.raises(ImageFileError, match="its compression, NONE, needs imagecodecs: pip install imagecodecs"):
+        decode(tmp_path / "a.tif")
+
+
+def test_channels_that_are_equal_by_chance_stay(tmp_path):
+    tifffile.imwrite(tmp_path / "two.tif", np.zeros((2, 6, 8), np.uint8), metadata={"axes": "CYX"}, imagej=True)
+    tifffile.imwrite(tmp_path / "three.tif", np.zeros((3, 6, 8), np.uint8), metadata={"axes": "CYX"}, imagej=True)
+    assert decode(tmp_path / "two.tif").shape == (2, 6, 8)
+    assert decode(tmp_path / "three.tif").shape == (3, 6, 8)
+
+
+def test_a_name_must_not_lie(tmp_path):
+    tifffile.imwrite(tmp_path / "a.png", GREY)
+    with pytest.raises(ImageFileError, match="it is damaged, or not a PNG"):
+        decode(tmp_path / "a.png")
+
+
+def test_refuses_bits(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREY > 100)
+    Image.fromarray(GREY > 100).save(tmp_path / "lzw.tif", compression="tiff_lzw")
+    for name in ("a.tif", "lzw.tif"):
+        with pytest.raises(ImageFileError, match="holds bool values: images hold integers or floats"):
+            decode(tmp_path / name)
 
 
 def test_refuses_pictures_too_large_for_their_format(tmp_path, monkeypatch):
@@ -163,11 +192,11 @@ def test_refuses_what_is_no_image(tmp_path):
     (tmp_path / "a.png").write_text("hello")
     (tmp_path / "a.gif").write_text("hello")
     tifffile.imwrite(tmp_path / "complex.tif", GREY.astype(np.complex64))
-    with pytest.raises(ImageFileError, match=r"a\.png: it is damaged, or neither PNG nor JPEG"):
+    with pytest.raises(ImageFileError, match=r"a\.png: it is damaged, or not a PNG"):
         decode(tmp_path / "a.png")
     with pytest.raises(ImageFileError, match=r"its name must end in \.png, \.tif"):
         decode(tmp_path / "a.gif")
-    with pytest.raises(ImageFileError, match="holds complex64 values"):
+    with pytest.raises(ImageFileError, match="holds complex64 values: images hold"):
         decode(tmp_path / "complex.tif")
     with pytest.raises(ImageFileError, match=r"cannot read .*: No such file"):
         ImageFile.read(tmp_path / "b.png")

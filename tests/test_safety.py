@@ -131,7 +131,7 @@ def _is_running(pid):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups on Windows")
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4, None])
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, None])
 def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed, delay):
     """While workers start, and when the first images are there."""
     out = tmp_path / "s.zarr"
@@ -225,16 +225,12 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize(("command", "mode", "message"), FORBIDDEN.values(), ids=FORBIDDEN.keys())
-def test_without_permission(csv, tmp_path, command, mode, message):
+@pytest.mark.parametrize(("line", "mode", "message"), FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_without_permission(csv, tmp_path, command, line, mode, message):
     locked = tmp_path / "locked"
     locked.mkdir(mode=mode)
     names = {"csv": csv, "locked": locked}
-    words = [part.format(**names) for part in command.split()]
-    prefix = as_ordinary_user()
-    result = subprocess.run(
-        [*prefix, sys.executable, "-m", "cellprep", *words], capture_output=True, text=True, check=False
-    )
+    result = command(*(part.format(**names) for part in line.split()), prefix=as_ordinary_user())
     assert result.returncode == 1
     assert result.stderr == f"error: {message.format(**names)}: Permission denied\n"
 

@@ -288,6 +288,8 @@ def test_rounding_noise_on_a_ridge_is_no_vector():
         ({"distance": "manhattan"}, "distance 'manhattan' is unknown: it is one of cv2"),
         ({"wall_width": 2}, "wall width 2 is not an odd number"),
         ({"wall_width": -1}, "wall width -1 is not an odd number"),
+        ({"wall_width": 3.0}, r"wall width 3\.0 is not a whole number"),
+        ({"bins": "12"}, "bins '12' are a text"),
         ({"wall_width": 101}, "wall width 101 is not an odd number from 1 to 99"),
         ({"bins": ()}, "there are 0 bins: there must be 1 to 255"),
         ({"bins": tuple(range(1, 257))}, "there are 256 bins"),

@@ -1,7 +1,7 @@
 """Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
 
-The file never has to fit into memory: a first reading counts the rows of each image, a second one hands each image
-on as soon as its last row has been seen.
+A first reading counts the rows of each image, a second one hands each image on as soon as its last row has been seen:
+only images whose rows are still to come are in memory, which is one at a time if rows of an image stand together.
 """
 
 import csv

@@ -9,7 +9,7 @@ from cellprep._version import __version__
 from cellprep.annotations import FaultyImage, ImageAnnotations, Source
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
-from cellprep.errors import CellprepError, ImageFileError, StoreWriteError, UsageError
+from cellprep.errors import CellprepError, ImageFileError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import run_tasks
 from cellprep.images import ImageFolder
 from cellprep.store import Store, StoreWriter
@@ -61,8 +61,10 @@ class BuildOptions:
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         if self.jobs == 0 or self.jobs < -1:
             raise UsageError(f"jobs {self.jobs} is no number of processes: give 1 or more, or -1 for all cores")
-        if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
-            raise UsageError(f"pixel size {self.pixel_size} is not a length above 0, in micrometres")
+        if self.pixel_size is not None:
+            object.__setattr__(self, "pixel_size", float(self.pixel_size))
+            if not 0 < self.pixel_size < float("inf"):
+                raise UsageError(f"pixel size {self.pixel_size} is not a length above 0, in micrometres")
 
 
 def build_targets(source: Source, out: Path | str, options: BuildOptions | None = None) -> BuildReport:
@@ -139,7 +141,12 @@ def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildRep
         )
         was_there = False
         if outcome.status == Status.BUILT:
-            was_there = writer.commit(image_id)
+            try:
+                was_there = writer.commit(image_id)
+            except StoreWriteError:
+                raise
+            except StoreError as error:
+                outcome = ImageOutcome(image_id, Status.FAILED, str(error))
         elif outcome.status != Status.CURRENT:
             was_there = writer.remove(image_id)
         report.add(outcome, was_there=was_there)

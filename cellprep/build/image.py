@@ -116,7 +116,7 @@ def _build(task: ImageTask) -> ImageOutcome:
     file = ImageFile.read(task.image_path) if task.image_path else None
     recipe_hash = _recipe_hash(task, annotations, file)
     stored = _stored(task)
-    if stored and stored.attributes["recipe"] == recipe_hash and not task.overwrite:
+    if stored and stored.attributes.get("recipe") == recipe_hash and not task.overwrite:
         hidden = _rows(annotations, stored.attributes["hidden"])
         return ImageOutcome(annotations.image_id, Status.CURRENT, cells=len(annotations.rows), hidden=hidden)
 

@@ -121,9 +121,12 @@ class Store(Mapping[str, StoredImage]):
         return f"<Store {self.path}: {len(self)} images>"
 
     def __getitem__(self, image_id: str) -> StoredImage:
-        if image_id not in self:
+        if id_problem(image_id):
             raise KeyError(image_id)
-        return StoredImage(self.path / image_id)
+        try:
+            return StoredImage(self.path / image_id)
+        except StoreError:
+            raise KeyError(image_id) from None
 
     def __contains__(self, image_id: object) -> bool:
         """Say whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
@@ -180,6 +183,19 @@ def open_store(path: Path | str) -> Store:
     (['0e12'], (5, 6, 2))
     """
     return Store(Path(path))
+
+
+def is_foreign(place: Path) -> bool:
+    """Say whether what is in an image's place was put there by somebody else; damaged images were not."""
+    if not place.exists():
+        return place.is_symlink()
+    try:
+        attributes = json.loads((place / "zarr.json").read_bytes()).get("attributes", {})
+    except ValueError:
+        return False
+    except (OSError, AttributeError):
+        return True
+    return "cellprep" not in attributes
 
 
 def _read_attributes(folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from cellprep.store.documents import (
     instances_document,
     labels_document,
 )
-from cellprep.store.reader import SCHEMA_VERSION, Store
+from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign
 
 __all__ = ["ImageContent", "StoreWriter", "write_image"]
 
@@ -136,15 +136,23 @@ class StoreWriter:
             aside.replace(target)
 
     def commit(self, image_id: str) -> bool:
-        """Move a written image into its place; say whether an older one of this id left for it."""
+        """Move a written image into its place; say whether an older one of this id left for it.
+
+        Raises
+        ------
+        StoreError
+            If something that cellprep did not write is in its place.
+        """
+        if is_foreign(self.path / image_id):
+            raise StoreError(f"{self.path / image_id} is in its place and is not cellprep's: move it away")
         with _writing(self.path):
             replaced = self.remove(image_id)
             (self.workspace / image_id).rename(self.path / image_id)
         return replaced
 
     def remove(self, image_id: str) -> bool:
-        """Take an image out of the store; say whether there was one."""
-        if id_problem(image_id):
+        """Take an image out of the store, be it whole or damaged; say whether there was one."""
+        if id_problem(image_id) or is_foreign(self.path / image_id):
             return False
         outgoing = self._outgoing / image_id
         with _writing(self.path):

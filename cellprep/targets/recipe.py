@@ -1,6 +1,7 @@
 """The recipe: every choice that a target depends on."""
 
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class Recipe:
     def __post_init__(self) -> None:
         find_rule(self.overlap)
         find_distance(self.distance)
+        try:
+            object.__setattr__(self, "wall_width", operator.index(self.wall_width))
+        except TypeError:
+            raise RecipeError(f"wall width {self.wall_width!r} is not a whole number") from None
+        object.__setattr__(self, "background_cell", bool(self.background_cell))
         if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
             raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
         object.__setattr__(self, "bins", _checked_bins(self.bins))
@@ -99,6 +105,8 @@ def read_bins(path: Path) -> tuple[float, ...]:
 
 def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
+    if isinstance(bins, str):
+        raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
     if not 1 <= len(bins) <= _MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {_MOST_BINS}")
     before = np.float32(0)

@@ -1,0 +1,33 @@
+"""What is measured must be what it is called."""
+
+import numpy as np
+import pytest
+
+from benchmarks import original, stages, whole
+from benchmarks.data import images_of
+from cellprep import compute_targets, resolve_overlaps
+from cellprep.demo import write_dataset
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("measured"), images_per_type=1, shape=(120, 160))
+
+
+def test_the_original_computes_the_same(csv):
+    for image in images_of(csv):
+        theirs = original.targets(image.masks, (image.height, image.width))
+        for name, array in compute_targets(resolve_overlaps(image.runs())).items():
+            np.testing.assert_allclose(theirs[name], array, atol=1e-6, err_msg=name)
+
+
+def test_measures_every_stage(csv, tmp_path):
+    text, figures = stages.measure(csv, tmp_path)
+    assert all(timing.median >= 0 for timing in figures.values())
+    assert all(name in text for name in figures)
+
+
+def test_measures_the_whole_command(csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "REPEATS", 1)
+    text, _ = whole.measure(csv, tmp_path, floor=1.0)
+    assert "12 images" in text
