@@ -19,7 +19,7 @@ def main() -> None:
         for number, csv in enumerate(sources(folder).values()):
             text, figures = stages.measure(csv, folder)
             say(text + "\n")
-            text, command = whole.measure(csv, folder, figures[stages.FLOOR].median)
+            text, command = whole.measure(csv, folder, figures[stages.FLOOR].mean)
             say(text + "\n")
             if number == 0:
                 draw(figures, command, f"{csv.parent.name}/{csv.name}")
@@ -32,11 +32,11 @@ def draw(figures: dict[str, Timing], command: float, source: str) -> None:
     from matplotlib.figure import Figure
 
     bars = {
-        "the original's targets, nothing written": figures["the original's targets"].median,
-        **{name: timing.median for name, timing in figures.items() if name.split()[0] in ("stardist", "cellpose")},
+        "the original's targets, nothing written": figures["the original's targets"].mean,
+        **{name: timing.mean for name, timing in figures.items() if name.split()[0] in ("stardist", "cellpose")},
         "cellprep: whole command, all written": command,
-        "floor: compute, compress, one raw file": figures[stages.FLOOR].median,
-        "cellprep: all targets": figures["**all targets from text**"].median,
+        "the floor: compute, compress, one raw file": figures[stages.FLOOR].mean,
+        "cellprep: all targets": figures["**all targets from text**"].mean,
     }
     figure = Figure(figsize=(9, 0.6 * len(bars) + 1.2), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -45,7 +45,8 @@ def draw(figures: dict[str, Timing], command: float, source: str) -> None:
     axes.bar_label(shown, fmt="%.1f", padding=4)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlabel("milliseconds of processor time an image of 520 x 704 (median; logarithmic)")
+    axes.set_xlim(1, 2 * max(bars.values()))
+    axes.set_xlabel("milliseconds of processor time an image of 520 x 704 (mean; logarithmic)")
     axes.set_title(f"{source}: targets of one image")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(CHART)

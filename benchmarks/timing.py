@@ -11,17 +11,18 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds per item: median and quartiles over the items."""
+    """Milliseconds per item: median, quartiles and mean over the items."""
 
     median: float
     low: float
     high: float
+    mean: float
 
     @classmethod
     def of(cls, milliseconds: list[float]) -> "Timing":
         """Summarise one figure per item."""
         low, median, high = np.percentile(milliseconds, [25, 50, 75])
-        return cls(float(median), float(low), float(high))
+        return cls(float(median), float(low), float(high), float(np.mean(milliseconds)))
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
