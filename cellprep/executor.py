@@ -61,7 +61,7 @@ def run_tasks(
         The task, and its result; None if the process that worked on it was killed, twice.
     """
     handout = _Handout(function, tasks)
-    with tqdm(total=total, unit=unit, disable=True if quiet else None, smoothing=0.1) as bar:
+    with tqdm(total=total, unit=f" {unit}", disable=True if quiet else None, smoothing=0.1) as bar:
         for outcome in _outcomes(handout, _useful_jobs(jobs, total)):
             yield outcome
             bar.update()

@@ -1,6 +1,7 @@
 """Reading a store: all that a user of the targets needs, without the annotation file."""
 
 import json
+import os
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,12 +105,8 @@ class Store(Mapping[str, StoredImage]):
         self.path = path
         if not path.is_dir():
             raise StoreError(f"there is no store {path}")
-        try:
-            (path / "zarr.json").read_bytes()
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise StoreError(f"{path} cannot be read: Permission denied")
         self.attributes = _read_attributes(path)
         schema = self.attributes.get("schema_version")
         if schema is None:
