@@ -81,14 +81,13 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
         try:
             with _interrupts_held() if jobs > 1 else nullcontext():
                 results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
-            for index, result in results:
-                yield handout.under_way.pop(index), result
+            with suppress(TerminatedWorkerError):  # the tasks under way follow one by one, then the rest as before
+                for index, result in results:
+                    yield handout.under_way.pop(index), result
         except (GeneratorExit, KeyboardInterrupt):
             handout.stop()
             deque(results, maxlen=0)  # what is under way ends; joblib warns of results that nobody takes
             raise
-        except TerminatedWorkerError:
-            pass  # the tasks under way follow one by one, then the rest as before
         if not handout.under_way:
             return
         for index in list(handout.under_way):

@@ -18,7 +18,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.build.image import ImageOutcome, Status
-from cellprep.errors import ImageFileError, StoreError, UsageError
+from cellprep.errors import ImageFileError, StoreError, StoreWriteError, UsageError
 
 ROWS = [
     "a,1 3 7 3,6,5,round",
@@ -320,12 +320,15 @@ def test_other_groups_in_a_store_are_left_alone(csv, out):
     assert zarr.open_group(out / "predictions").attrs["mine"]
 
 
-@pytest.mark.parametrize("kind", ["group", "folder", "file"])
+@pytest.mark.parametrize("kind", ["group", "folder", "file", "[]", '{"attributes": null}'])
 @pytest.mark.parametrize("rle", ["1 2", "0 1"])
 def test_what_stands_in_an_images_place_is_left_alone(csv, write_csv, out, kind, rle):
     build(csv, out)
     if kind == "group":
         zarr.create_group(out, path="mine")
+    elif kind[0] in "[{":
+        (out / "mine").mkdir()
+        (out / "mine" / "zarr.json").write_text(kind)
     elif kind == "folder":
         (out / "mine").mkdir()
         (out / "mine" / "notes.txt").write_text("mine")
@@ -340,6 +343,16 @@ def test_what_stands_in_an_images_place_is_left_alone(csv, write_csv, out, kind,
     }
     if rle == "1 2":
         assert report.failures["mine"] == f"{out / 'mine'} is in its place and is not cellprep's: move it away"
+
+
+def test_an_image_that_cannot_be_moved_into_place_is_named(csv, out, monkeypatch):
+    def refuse(writer, image_id):
+        raise StoreWriteError(out, "No space left on device")
+
+    monkeypatch.setattr("cellprep.store.StoreWriter.commit", refuse)
+    report = build(csv, out)
+    assert report.failures == {"a": "No space left on device"}
+    assert report.errors()[-1].startswith(f"error: cannot write to {out}: No space left on device; 2 images not tried")
 
 
 def test_failures_are_told_in_the_order_of_the_source(write_csv, out):

@@ -22,6 +22,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.errors import RecipeError, SourceError, UsageError
+from cellprep.labels import look_up
 from cellprep.targets import distance_transform, energy_levels, unit_gradient
 
 rules = pytest.mark.parametrize("rule", OVERLAP_RULES)
@@ -272,6 +273,16 @@ def test_energy_levels_that_this_opencv_gives():
 def test_energy_levels_equal_the_reference(bins, distances):
     distance = np.array(distances, np.float32)
     np.testing.assert_array_equal(energy_levels(distance, sorted(bins)), reference.levels(distance, bins))
+
+
+@pytest.mark.parametrize("height", [1, 2, 127, 128, 129, 130, 256, 257])
+def test_working_in_blocks_of_rows_leaves_no_seams(height):
+    rng = np.random.default_rng(height)
+    distance = (rng.integers(0, 40, (height, 5)) / 4).astype(np.float32)
+    np.testing.assert_array_equal(unit_gradient(distance, distance >= 0), reference.unit_vectors(distance))
+    np.testing.assert_array_equal(energy_levels(distance, [1, 2, 5]), reference.levels(distance, [1, 2, 5]))
+    indices = rng.integers(0, 300, (height, 5)).astype(np.uint16)
+    np.testing.assert_array_equal(look_up(np.arange(300) ** 2, indices), indices.astype(int) ** 2)
 
 
 def test_rounding_noise_on_a_ridge_is_no_vector():

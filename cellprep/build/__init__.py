@@ -143,8 +143,8 @@ def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildRep
         if outcome.status == Status.BUILT:
             try:
                 was_there = writer.commit(image_id)
-            except StoreWriteError:
-                raise
+            except StoreWriteError as error:
+                outcome = ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
             except StoreError as error:
                 outcome = ImageOutcome(image_id, Status.FAILED, str(error))
         elif outcome.status != Status.CURRENT:

@@ -115,7 +115,7 @@ class Store(Mapping[str, StoredImage]):
             raise StoreError(f"{path} has schema {schema}: this version of cellprep knows schema {SCHEMA_VERSION}")
 
     def __repr__(self) -> str:
-        return f"<Store {self.path}: {len(self)} images>"
+        return f"<Store {self.path}>"
 
     def __getitem__(self, image_id: str) -> StoredImage:
         if id_problem(image_id):
@@ -187,12 +187,11 @@ def is_foreign(place: Path) -> bool:
     if not place.exists():
         return place.is_symlink()
     try:
-        attributes = json.loads((place / "zarr.json").read_bytes()).get("attributes", {})
+        return "cellprep" not in json.loads((place / "zarr.json").read_bytes())["attributes"]
     except ValueError:
         return False
-    except (OSError, AttributeError):
+    except (OSError, KeyError, TypeError):
         return True
-    return "cellprep" not in attributes
 
 
 def _read_attributes(folder: Path) -> dict[str, Any]:
