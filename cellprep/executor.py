@@ -6,20 +6,20 @@ under way are tried again one by one, each in a process of its own.
 
 import ctypes
 import os
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from functools import cache
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
+
+from cellprep.interrupts import interrupts_kept_from_workers
 
 __all__ = ["keep_freed_memory", "run_tasks"]
 
@@ -79,7 +79,7 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
     while True:
         results: Iterator[tuple[int, Any]] = iter(())
         try:
-            with _interrupts_held() if jobs > 1 else nullcontext():
+            with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
                 results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
             with suppress(TerminatedWorkerError):  # the tasks under way follow one by one, then the rest as before
                 for index, result in results:
@@ -97,7 +97,7 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
 
 def _run_alone(call: Any) -> Any:
     try:
-        with _interrupts_held():
+        with interrupts_kept_from_workers():
             # With one job joblib would start no process, and this one would die.
             results = Parallel(n_jobs=2, return_as="generator")([call])
         return next(results)[1]
@@ -116,20 +116,6 @@ def keep_freed_memory() -> None:
         c_library = ctypes.CDLL(None)
         c_library.mallopt(trim_threshold, 1 << 28)
         c_library.mallopt(mmap_threshold, 1 << 25)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which lets them through again, and would do so with the first worker's start
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _working_folder() -> Path | None:

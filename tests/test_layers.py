@@ -13,7 +13,7 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version"},
+    {"errors", "_version", "interrupts"},
     {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
     {"annotations", "images", "store", "executor"},
     {"preview", "build"},

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
 from cellprep.image_ids import id_problem
+from cellprep.interrupts import interrupts_deferred
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.documents import (
     group_document,
@@ -109,20 +110,16 @@ class StoreWriter:
     def __enter__(self) -> Self:
         self._refuse_foreign_folder()
         try:
-            with _writing(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-            with _writing(self.path):
-                self._remove_leftovers()
-                self.workspace.mkdir(parents=True)
-                self._outgoing.mkdir()
+            with interrupts_deferred():
+                self._make_workspace()
         except BaseException:
             self._release()
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._release()
+        with interrupts_deferred():
+            self._release()
 
     def set_attributes(self, attributes: dict[str, Any]) -> None:
         """Set what the store says of itself, under ``cellprep``; nothing is written if it says so already."""
@@ -174,6 +171,15 @@ class StoreWriter:
             Store(self.path)
         elif entries - {_DOT_FOLDER}:
             raise StoreError(f"{self.path} exists and is no cellprep store: it is left alone; choose another --out")
+
+    def _make_workspace(self) -> None:
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._acquire()
+        with _writing(self.path):
+            self._remove_leftovers()
+            self.workspace.mkdir(parents=True)
+            self._outgoing.mkdir()
 
     def _acquire(self) -> None:
         try:
