@@ -95,7 +95,14 @@ def test_zarr_python_reads_a_store(tmp_path, kind, pixel_size):
         np.testing.assert_array_equal(stored[...], array)
     assert group["a"]["uvec"].metadata.dimension_names == ("y", "x", "c")
     assert group["a"]["cells"].metadata.dimension_names == ("cell", "field")
-    assert group["a"].attrs["cellprep"] == {"complete": True, "arrays": list(image.arrays), **ATTRIBUTES}
+    chunks = [path for path in (tmp_path / "s.zarr/a").rglob("*") if path.is_file() and path.name != "zarr.json"]
+    size = sum(path.stat().st_size for path in chunks)
+    assert group["a"].attrs["cellprep"] == {
+        "complete": True,
+        "arrays": list(image.arrays),
+        "bytes": size,
+        **ATTRIBUTES,
+    }
 
 
 def test_tensorstore_reads_a_store(tmp_path):

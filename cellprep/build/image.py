@@ -133,13 +133,16 @@ def _build(task: ImageTask) -> ImageOutcome:
         "cells": _cells_table(annotations, cells.areas, categories),
         **targets,
     }
+    of_category = [annotations.cell_types.count(name) for name in categories]
     attributes = {
         "recipe": recipe_hash,
+        "options": asdict(task.recipe),
         "shape": list(runs.shape),
         "cells": len(runs),
         "hidden": hidden_labels,
         "cell_type": annotations.cell_type or None,
         "categories": categories,
+        "cells_of_category": of_category,
     }
     write_image(task.workspace / annotations.image_id, ImageContent(arrays, attributes, task.pixel_size))
     height, width = runs.shape

@@ -27,8 +27,8 @@ def array_path(name: str) -> str:
     return "labels/instances/0" if name == "labels" else name
 
 
-def write_array(folder: Path, name: str, array: NDArray[Any]) -> None:
-    """Write an array into a new folder.
+def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
+    """Write an array into a new folder, and return the size of its chunk in bytes.
 
     Parameters
     ----------
@@ -40,12 +40,13 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> None:
         The array, in any memory layout.
     """
     folder.mkdir()
-    if array.size:
-        chunk = _chunk_path(folder, name, array.ndim)
-        if chunk.parent != folder:
-            chunk.parent.mkdir(parents=True)
-        chunk.write_bytes(encode_chunk(array))
     (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))
+    if not array.size:
+        return 0
+    chunk = _chunk_path(folder, name, array.ndim)
+    if chunk.parent != folder:
+        chunk.parent.mkdir(parents=True)
+    return chunk.write_bytes(encode_chunk(array))
 
 
 def encode_chunk(array: NDArray[Any]) -> bytes:

@@ -59,23 +59,27 @@ def write_image(folder: Path, content: ImageContent) -> None:
     StoreWriteError
         If the disk takes no more.
     """
+    with _writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)  # left by a worker that was killed
+        (folder / "labels/instances").mkdir(parents=True)
+        size = sum(write_array(folder / array_path(name), name, array) for name, array in content.arrays.items())
+        for name, document in _group_documents(folder.name, content, size).items():
+            (folder / name / "zarr.json").write_bytes(document)
+
+
+def _group_documents(image_id: str, content: ImageContent, size: int) -> dict[str, bytes]:
     image = content.arrays.get("image")
-    attributes = {"cellprep": {"complete": True, "arrays": list(content.arrays), **content.attributes}}
+    attributes: dict[str, Any] = {
+        "cellprep": {"complete": True, "arrays": list(content.arrays), "bytes": size, **content.attributes}
+    }
     if image is not None:
-        attributes["ome"] = image_multiscales(folder.name, image.ndim, content.pixel_size)
-    groups = {
+        attributes["ome"] = image_multiscales(image_id, image.ndim, content.pixel_size)
+    return {
         ".": group_document(attributes),
         "labels": labels_document(),
         "labels/instances": instances_document(content.pixel_size, of_image=image is not None),
     }
-    with _writing(folder):
-        if folder.exists():
-            shutil.rmtree(folder)  # left by a worker that was killed
-        for name, document in groups.items():
-            (folder / name).mkdir()
-            (folder / name / "zarr.json").write_bytes(document)
-        for name, array in content.arrays.items():
-            write_array(folder / array_path(name), name, array)
 
 
 class StoreWriter:
