@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from cellprep import open_source
-from cellprep.annotations import ImageAnnotations
+from cellprep.annotations import ImageRecord
 from cellprep.demo import write_dataset
 
 
@@ -19,9 +19,9 @@ def sources(folder: Path) -> dict[str, Path]:
     return found
 
 
-def images_of(csv: Path) -> list[ImageAnnotations]:
+def images_of(csv: Path) -> list[ImageRecord]:
     """Return all images of a source that can be built."""
-    return [image for image in open_source(csv).images() if isinstance(image, ImageAnnotations)]
+    return [image for image in open_source(csv).images() if isinstance(image, ImageRecord)]
 
 
 def temporary_folder() -> "tempfile.TemporaryDirectory[str]":

@@ -13,7 +13,7 @@ from benchmarks import original
 from benchmarks.data import images_of
 from benchmarks.timing import Timing, table, time_each
 from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_overlaps
-from cellprep.annotations import ImageAnnotations
+from cellprep.annotations import ImageRecord
 from cellprep.executor import keep_freed_memory
 from cellprep.store import ImageContent, write_image
 from cellprep.store.arrays import encode_chunk
@@ -22,16 +22,16 @@ RECIPE = Recipe()
 FLOOR = "**floor**: compute, encode, one raw file"
 
 
-def content_of(image: ImageAnnotations) -> ImageContent:
+def content_of(image: ImageRecord) -> ImageContent:
     """Return what the store would hold of an image."""
-    cells = resolve_overlaps(image.runs())
+    cells = resolve_overlaps(image.load().runs)
     arrays = {"labels": cells.labels, "cells": np.zeros((len(cells.areas), 3), np.int64), **compute_targets(cells)}
     return ImageContent(arrays, {}, None)
 
 
-def compute(image: ImageAnnotations) -> dict[str, Any]:
+def compute(image: ImageRecord) -> dict[str, Any]:
     """Compute all targets from run-length text."""
-    return compute_targets(resolve_overlaps(image.runs()), RECIPE)
+    return compute_targets(resolve_overlaps(image.load().runs), RECIPE)
 
 
 def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[str, Timing]]:
@@ -44,8 +44,8 @@ def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[s
     whole_csv = time_each(lambda _: list(open_source(csv).images()), range(3), repeats=1)
     per_image = len(everything)
     rows["read CSV"] = Timing(*(figure / per_image for figure in astuple(whole_csv)))
-    rows["decode"] = time_each(lambda image: image.runs(), images)
-    runs = {image.image_id: image.runs() for image in images}
+    rows["decode"] = time_each(lambda image: image.load().runs, images)
+    runs = {image.image_id: image.load().runs for image in images}
     rows["overlaps"] = time_each(lambda image: resolve_overlaps(runs[image.image_id]), images)
     cells = {name: resolve_overlaps(run) for name, run in runs.items()}
     done = {name: compute_targets(cell) for name, cell in cells.items()}
@@ -97,5 +97,5 @@ def _encode(content: ImageContent) -> list[bytes]:
     return [encode_chunk(array) for array in content.arrays.values() if array.size]
 
 
-def _floor(image: ImageAnnotations, path: Path) -> None:
+def _floor(image: ImageRecord, path: Path) -> None:
     path.write_bytes(b"".join(_encode(content_of(image))))

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from cellprep._version import __version__
-from cellprep.annotations import READERS, open_source
+from cellprep.annotations import READERS, Source, open_source
 from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
@@ -62,6 +62,23 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
 
 
+SourcePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store.",
+    ),
+]
+Format = Annotated[str, _choice("Format of SOURCE", "auto", *READERS)]
+RLEOrder = Annotated[
+    Order | None,
+    typer.Option(
+        help="How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. "
+        "A wrong order is noticed, but not on square images."
+    ),
+]
+
+
 @app.callback()
 def cellprep(version: Version = False) -> None:
     """Turn instance annotations of cells into training targets for the Deep Watershed Transform."""
@@ -69,20 +86,15 @@ def cellprep(version: Version = False) -> None:
 
 @app.command("build-targets")
 def build_targets_command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Annotations: a CSV in Kaggle's columns.")],
+    source: SourcePath,
     out: Annotated[Path, typer.Option(help="Store to write.")] = Path("data.zarr"),
     images: Annotated[
         Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
     ] = None,
-    format: Annotated[  # noqa: A002
-        str, _choice("Format of SOURCE", "auto", *READERS)
-    ] = "auto",
-    rle_order: Annotated[
-        Order | None,
-        typer.Option(
-            help="How run-length masks count pixels; the format's own unless given. "
-            "A wrong order is noticed, but not on square images."
-        ),
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="CSV of annotations (image, row) and images to leave out, as check writes it.")
     ] = None,
     overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
     wall_width: Annotated[
@@ -123,6 +135,7 @@ def build_targets_command(
     options = BuildOptions(
         recipe=recipe,
         images=images,
+        exclude=exclude,
         only=tuple(image or ()),
         pixel_size=pixel_size,
         jobs=jobs,
@@ -130,7 +143,7 @@ def build_targets_command(
         prune=prune,
         quiet=quiet,
     )
-    _tell(build_targets(open_source(source, format, rle_order), out, options), quiet)
+    _tell(build_targets(_open(source, format, rle_order, quiet), out, options), quiet)
 
 
 @app.command("demo")
@@ -151,6 +164,14 @@ def demo_command(
     _tell(demo.report, quiet)
     if demo.picture and not quiet:
         typer.echo(f"open the picture: {demo.picture}", err=True)
+
+
+def _open(path: Path, format: str, rle_order: Order | None, quiet: bool) -> Source:  # noqa: A002
+    source = open_source(path, format, rle_order)
+    if not quiet:
+        order = f", pixels counted by {source.order}" if source.order else ""
+        typer.echo(f"{source.name}: {source.format}{order}, images: {len(source.image_ids):,}", err=True)
+    return source
 
 
 def _tell(report: BuildReport, quiet: bool) -> None:

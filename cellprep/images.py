@@ -4,11 +4,11 @@ import hashlib
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
 
-__all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder"]
+__all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder", "Pixels"]
 
 _KNOWN_COLOURS = {
     tifffile.PHOTOMETRIC.MINISBLACK,
@@ -29,24 +29,33 @@ _KNOWN_COLOURS = {
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 
 
+class Pixels(Protocol):
+    """An image, wherever it is kept; ``str`` of it names the place."""
+
+    def sha256(self) -> str:
+        """Return a hash of its content, in hex."""
+
+    def decode(self) -> NDArray[Any]:
+        """Return (H, W), or (C, H, W) for several channels."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The bytes of an image file, read once for hashing and for decoding.
+    """An image file.
 
     Attributes
     ----------
     path
-        Where they came from.
-    content
-        The bytes.
+        Where it is.
     """
 
     path: Path
-    content: bytes
 
-    @classmethod
-    def read(cls, path: Path) -> "ImageFile":
-        """Read a file whole.
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read(self) -> bytes:
+        """Read it whole.
 
         Raises
         ------
@@ -54,14 +63,13 @@ class ImageFile:
             If it cannot be read.
         """
         try:
-            return cls(path, path.read_bytes())
+            return self.path.read_bytes()
         except OSError as error:
-            raise ImageFileError(f"cannot read {path}: {error.strerror}") from error
+            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
 
-    @property
     def sha256(self) -> str:
-        """Hash of the bytes, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
+        """Return the hash of its bytes, in hex."""
+        return hashlib.sha256(self.read()).hexdigest()
 
     def decode(self) -> NDArray[Any]:
         """Decode the image.
@@ -75,15 +83,16 @@ class ImageFile:
         Raises
         ------
         ImageFileError
-            If the file is damaged, or holds a stack.
+            If the file cannot be read, is damaged, or holds a stack.
         """
-        if not self.content:
+        content = self.read()
+        if not content:
             raise ImageFileError(f"{self.path} is empty")
         decode = IMAGE_FORMATS.get(self.path.suffix.lower())
         if decode is None:
             raise ImageFileError(f"{self.path} is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
         try:
-            pixels = decode(self.content)
+            pixels = decode(content)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
         except Exception as error:
@@ -92,7 +101,7 @@ class ImageFile:
 
 
 class ImageFolder:
-    """A folder with one image file per id, ``<id>.png`` and the like.
+    """A folder with one image file per id, ``<id>.png`` and the like; ids may also be whole file names.
 
     Parameters
     ----------
@@ -116,20 +125,41 @@ class ImageFolder:
             if entry.suffix.lower() in IMAGE_FORMATS:
                 self._files[entry.stem].append(entry)
 
-    def find(self, image_id: str) -> Path:
+    def find(self, image_id: str, file_name: str = "") -> ImageFile:
         """Find the file of an image.
+
+        Parameters
+        ----------
+        image_id
+            The image.
+        file_name
+            Where the file may be below the folder, if known.
 
         Raises
         ------
         ImageFileError
             If there is none, or more than one.
         """
-        files = self._files.get(image_id, [])
+        told = Path(file_name)
+        if file_name and not told.is_absolute() and ".." not in told.parts and (self.path / told).is_file():
+            return ImageFile(self.path / told)
+        files = self._files.get(image_id) or [
+            file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
+        ]
         if not files:
             raise ImageFileError(f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})")
         if len(files) > 1:
             raise ImageFileError(f"several image files have this id: {', '.join(map(str, files))}; keep one")
-        return files[0]
+        return ImageFile(files[0])
+
+    def others(self, known: Collection[str]) -> list[str]:
+        """Return the names of the files that belong to none of the images known."""
+        return [
+            file.name
+            for stem, files in self._files.items()
+            for file in files
+            if stem not in known and file.name not in known
+        ]
 
 
 def _decode_png(content: bytes) -> NDArray[Any]:

@@ -86,7 +86,7 @@ OVERLAP_RULES: dict[str, OverlapRule] = {
 }
 
 
-def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
+def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np.int64] | None = None) -> Cells:
     """Give every pixel one owner.
 
     Parameters
@@ -95,6 +95,9 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
         The annotations, from `cellprep.parse_rle`.
     rule
         A name in `OVERLAP_RULES`. Cells of equal area keep their order, the later one on top.
+    areas
+        (n,) pixels of each annotation before overlaps, where `runs` no longer tell, because overlaps had been
+        resolved before; those of `runs` unless given.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top") -> Cells:
            [2, 0, 0, 0]], dtype=uint16)
     """
     chosen = find_rule(rule)
-    areas = runs.areas
+    areas = runs.areas if areas is None else areas
     rank_of = _rank_of(areas, chosen)
     ranks = runs.paint(rank_of[1:])
     if not chosen.keep_contested:

@@ -3,7 +3,8 @@ import pickle
 import pytest
 
 from cellprep import open_source
-from cellprep.annotations import FaultyImage, ImageAnnotations
+from cellprep.annotations import FaultyImage, ImageRecord
+from cellprep.annotations.kaggle_csv import CSVImage
 from cellprep.errors import AnnotationError, SourceError, UsageError
 
 GOOD = "good,1 2,5,4,round"
@@ -18,7 +19,7 @@ def problem(image):
     if isinstance(image, FaultyImage):
         return image.problem
     with pytest.raises(AnnotationError) as caught:
-        image.runs()
+        image.load()
     return str(caught.value)
 
 
@@ -27,10 +28,9 @@ def test_reads_an_image(write_csv):
     images = read(path)
     assert list(images) == ["0e12", "007"]  # ids stay text; an image comes when its last row was seen
     image = images["007"]
-    assert image == ImageAnnotations(
+    assert image == CSVImage(
         image_id="007",
-        height=4,
-        width=5,
+        shape=(4, 5),
         masks=("1 2", "9 1 3 2", "20 1"),
         order="row",
         rows=(2, 4, 5),
@@ -49,13 +49,13 @@ def test_an_image_is_of_the_type_of_most_annotations_that_have_one(write_csv):
 
 def test_order_is_the_users_choice(write_csv):
     image = next(iter(open_source(write_csv(GOOD), rle_order="column").images()))
-    assert image.runs().order == "column"
+    assert image.load().runs.order == "column"
 
 
 def test_cell_type_is_optional_and_columns_come_in_any_order(write_csv):
     path = write_csv("4,1 2,x,extra,5", header="height,annotation,id,note,width")
     image = read(path)["x"]
-    assert (image.height, image.width, image.cell_types, image.cell_type) == (4, 5, ("",), "")
+    assert (image.shape, image.cell_types, image.cell_type) == ((4, 5), ("",), "")
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
@@ -67,7 +67,7 @@ def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
 def test_a_single_empty_annotation_is_an_image_without_cells(write_csv):
     image = read(write_csv("none,,5,4,round"))["none"]
     assert (image.masks, image.rows, image.cell_type) == ((), (), "round")
-    assert len(image.runs()) == 0
+    assert len(image.load().runs) == 0
 
 
 @pytest.mark.parametrize("change", ["1 3,5,4,round", "1 2,6,4,round", "1 2,5,5,round", "1 2,5,4,spindle"])
@@ -100,7 +100,7 @@ FAULTY_ROWS = {
 def test_a_faulty_row_fails_its_image_only(write_csv, rows, message):
     images = read(write_csv(*rows, GOOD))
     assert problem(images["bad"]).startswith(message)
-    assert images["good"].runs().areas.tolist() == [2]
+    assert images["good"].load().runs.areas.tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_refused_ids(write_csv, image_id, message):
     images = read(write_csv(f"{image_id},1 2,5,4,x", GOOD))
     assert problem(images[image_id]).startswith("train.csv row 2: ")
     assert message in problem(images[image_id])
-    assert isinstance(images["good"], ImageAnnotations)
+    assert isinstance(images["good"], ImageRecord)
 
 
 @pytest.mark.parametrize("image_id", ["x" * 200, "a b", "a.b", "_a", "é", "a'b", "-x"])
 def test_legal_ids(write_csv, image_id):
-    assert isinstance(read(write_csv(f"{image_id},1 2,5,4,x"))[image_id], ImageAnnotations)
+    assert isinstance(read(write_csv(f"{image_id},1 2,5,4,x"))[image_id], ImageRecord)
 
 
 FAULTY_SOURCES = {
@@ -138,7 +138,10 @@ FAULTY_SOURCES = {
         b"id,annotation,height\na,1 2,4\n",
         r"row 1: column width is missing.*found: 'id', 'annotation', 'height'",
     ),
-    "other separator": (b"id;annotation;width;height\n", "row 1: column id, annotation, width, height is missing"),
+    "other separator": (
+        b"id;annotation;width;height\n",
+        r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels\)",
+    ),
     "empty file": (b"", "row 1: column .* is missing.*found: none"),
     "column twice": (b"id,id,annotation,width,height\n", "row 1: column id is there twice"),
     "no rows": (b"id,annotation,width,height\n", "holds no annotations: there is no row below the header"),
@@ -161,7 +164,7 @@ def test_sources_that_are_not_there(tmp_path):
     with pytest.raises(SourceError, match=r"cannot read the annotation source .*: No such file"):
         open_source(tmp_path / "train.csv")
     (tmp_path / "train.txt").write_text("")
-    with pytest.raises(SourceError, match=r"train\.txt is of no known kind: give a \.csv"):
+    with pytest.raises(SourceError, match=r"train\.txt is of no known kind: give one of these"):
         open_source(tmp_path / "train.txt")
     with pytest.raises(SourceError, match="is not a file of its own"):
         open_source(tmp_path, "kaggle-csv")

@@ -17,7 +17,7 @@ def csv(tmp_path_factory):
 def test_the_original_computes_the_same(csv):
     for image in images_of(csv):
         theirs = original.targets(image.masks, (image.height, image.width))
-        for name, array in compute_targets(resolve_overlaps(image.runs())).items():
+        for name, array in compute_targets(resolve_overlaps(image.load().runs)).items():
             np.testing.assert_allclose(theirs[name], array, atol=1e-6, err_msg=name)
 
 

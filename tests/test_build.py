@@ -61,7 +61,7 @@ def test_builds_what_the_library_computes(csv, out):
     store = open_store(out)
     assert list(store) == ["a", "b", "c"]
     for image in open_source(csv).images():
-        cells = resolve_overlaps(image.runs())
+        cells = resolve_overlaps(image.load().runs)
         stored = store[image.image_id]
         np.testing.assert_array_equal(stored.read("labels"), cells.labels)
         for name, array in compute_targets(cells).items():

@@ -29,9 +29,9 @@ def test_cells_are_of_three_types_and_touch_and_overlap(dataset):
     with dataset.open() as file:
         types = Counter(row["cell_type"] for row in csv.DictReader(file))
     assert types.keys() == CELL_TYPES.keys()
-    coverage = [image.runs().coverage() for image in open_source(dataset).images()]
+    coverage = [image.load().runs.coverage() for image in open_source(dataset).images()]
     assert sum((overlap > 1).sum() for overlap in coverage) > 200
-    areas = np.concatenate([image.runs().areas for image in open_source(dataset).images()])
+    areas = np.concatenate([image.load().runs.areas for image in open_source(dataset).images()])
     assert areas.min() >= 40
     assert areas.max() > 5 * np.median(areas)
 
@@ -40,7 +40,7 @@ def test_images_show_the_cells(dataset):
     """Cells are textured and rimmed, the background is even."""
     for image in open_source(dataset).images():
         pixels = np.asarray(Image.open(dataset.parent / "train" / f"{image.image_id}.png")).astype(float)
-        inside = image.runs().coverage() > 0
+        inside = image.load().runs.coverage() > 0
         assert pixels.shape == inside.shape
         assert pixels[inside].std() > 1.5 * pixels[~inside].std()
 

@@ -15,7 +15,7 @@ ALPHA = np.full((6, 8, 1), 255, np.uint8)
 
 
 def decode(path):
-    return ImageFile.read(path).decode()
+    return ImageFile(path).decode()
 
 
 def test_reads_png(tmp_path):
@@ -199,14 +199,16 @@ def test_refuses_what_is_no_image(tmp_path):
     with pytest.raises(ImageFileError, match="holds complex64 values: images hold"):
         decode(tmp_path / "complex.tif")
     with pytest.raises(ImageFileError, match=r"cannot read .*: No such file"):
-        ImageFile.read(tmp_path / "b.png")
+        decode(tmp_path / "b.png")
 
 
 def test_finds_files_by_id(tmp_path):
     for name in ("a.png", "b.TIF", "c.d.jpg", "e.png", "e.tif", "f.txt"):
         (tmp_path / name).touch()
     folder = ImageFolder(tmp_path)
-    assert [folder.find(image_id).name for image_id in ("a", "b", "c.d")] == ["a.png", "b.TIF", "c.d.jpg"]
+    found = [folder.find(image_id).path.name for image_id in ("a", "b", "c.d", "a.png")]
+    assert found == ["a.png", "b.TIF", "c.d.jpg", "a.png"]
+    assert folder.others({"a", "b.TIF", "e"}) == ["c.d.jpg"]
     with pytest.raises(ImageFileError, match=r"several image files have this id: .*e\.png, .*e\.tif; keep one"):
         folder.find("e")
     with pytest.raises(ImageFileError, match=r"there is no image file f\.\* in"):

@@ -10,7 +10,7 @@ from cellprep import PUBLISHED_BINS, Recipe, compute_targets, open_source, resol
 
 def differences(image, rule, width):
     """Names of what differs between the package and the reference."""
-    runs = image.runs()
+    runs = image.load().runs
     stack = np.stack([reference.decode(text, runs.shape, "row") for text in image.masks])
     cells = resolve_overlaps(runs, rule)
     targets = compute_targets(cells, Recipe(overlap=rule, wall_width=width))
@@ -40,7 +40,7 @@ def test_equal_to_the_authors_loop(sartorius, rule, width, every):
 @pytest.mark.slow
 def test_vectors_of_a_real_image(sartorius):
     image = next(iter(open_source(sartorius).images()))
-    targets = compute_targets(resolve_overlaps(image.runs()))
+    targets = compute_targets(resolve_overlaps(image.load().runs))
     vectors = reference.unit_vectors(targets["distance"])
     vectors[targets["semseg"][..., 2] == 1] = 0
     np.testing.assert_array_equal(targets["uvec"], vectors)

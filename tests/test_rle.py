@@ -124,7 +124,7 @@ def test_real_annotations_survive_a_round_trip(sartorius):
 
     count = 0
     for image in open_source(sartorius).images():
-        runs = image.runs()
+        runs = image.load().runs
         stack = runs.to_masks()
         assert encode_rle(stack) == format_rle(runs)
         assert format_rle(runs) == [" ".join(text.split()) for text in image.masks]

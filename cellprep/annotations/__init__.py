@@ -1,51 +1,83 @@
-"""Annotation sources: one reader per format, all giving the same record.
+"""Annotation sources: one reader per format, all giving the same records.
 
 A new format is one class in one file, and one line in `READERS`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from cellprep.annotations.cellprep_store import CellprepStore
+from cellprep.annotations.coco_json import COCOJSON
+from cellprep.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.annotations.kaggle_csv import KaggleCSV
-from cellprep.annotations.record import FaultyImage, ImageAnnotations
+from cellprep.annotations.label_folder import LabelFolder
+from cellprep.annotations.mask_folder import MaskFolder
+from cellprep.annotations.ome_zarr import OMEZarr
+from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.errors import SourceError, UsageError
 from cellprep.rle import Order, check_order
 
-__all__ = ["READERS", "FaultyImage", "ImageAnnotations", "Source", "open_source"]
+__all__ = [
+    "READERS",
+    "Annotations",
+    "Exclusions",
+    "FaultyImage",
+    "ImageRecord",
+    "Source",
+    "open_source",
+    "read_exclusions",
+]
 
 
 class Source(Protocol):
-    """What a reader offers.
+    """What a reader offers; a class that is called with the path and, for run-length texts, their order.
 
     Attributes
     ----------
+    path
+        Where it is.
     name
         File or folder name, for messages and for the store's record of where it came from.
     format
         The reader's name in `READERS`.
     order
-        The order in which masks count pixels.
+        The order in which run-length texts count pixels; None if the format leaves no choice.
     sha256
-        Hash of the source's content, in hex.
+        Hash of the source's content, in hex; of a folder, of its files' names and sizes.
+    unannotated
+        Names of the source's own images that have no annotations.
     """
 
+    path: Path
     name: str
     format: str
-    order: Order
+    order: Order | None
     sha256: str
+    unannotated: list[str]
+
+    def __init__(self, path: Path, order: Order | None = None) -> None: ...
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a source of this format."""
 
     @property
     def image_ids(self) -> list[str]:
         """The ids of all images, in the source's order."""
 
-    def images(self) -> Iterator[ImageAnnotations | FaultyImage]:
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
 
 
-#: The readers by format.
-READERS: dict[str, Callable[[Path, Order | None], Source]] = {
+#: The readers by format; the first that recognises a path reads it.
+READERS: dict[str, type[Source]] = {
     "kaggle-csv": KaggleCSV,
+    "coco": COCOJSON,
+    "cellprep": CellprepStore,
+    "ome-zarr": OMEZarr,
+    "mask-folder": MaskFolder,
+    "label-folder": LabelFolder,
 }
 
 
@@ -66,7 +98,7 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
     SourceError
         If there is nothing to read at `path`, or it is not of the format.
     UsageError
-        If there is no such format or order.
+        If there is no such format or order, or the format has no order to choose.
     """
     path = Path(path)
     if rle_order is not None:
@@ -79,10 +111,14 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         format = _recognise(path)  # noqa: A001
     if format not in READERS:
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
-    return READERS[format](path, rle_order)
+    source = READERS[format](path, rle_order)
+    if rle_order and source.order is None:
+        raise UsageError(f"{path} is of the format {format}, whose masks leave no order to choose")
+    return source
 
 
 def _recognise(path: Path) -> str:
-    if path.is_file() and path.suffix.lower() == ".csv":
-        return "kaggle-csv"
-    raise SourceError(f"{path} is of no known kind: give a .csv file, or name its --format ({', '.join(READERS)})")
+    for name, reader in READERS.items():
+        if reader.recognises(path):
+            return name
+    raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")

@@ -1,5 +1,8 @@
 """Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
 
+The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixels, whose runs count down the columns
+and whose sizes only the images tell.
+
 A first reading counts the rows of each image, a second one hands each image on as soon as its last row has been seen:
 only images whose rows are still to come are in memory, which is one at a time if rows of an image stand together.
 """
@@ -8,19 +11,89 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cellprep.annotations.record import FaultyImage, ImageAnnotations
-from cellprep.errors import AnnotationError, SourceError
+from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.errors import AnnotationError, RLEError, SourceError
 from cellprep.image_ids import id_problem
-from cellprep.rle import Order
+from cellprep.rle import Order, parse_rle
 
 __all__ = ["KaggleCSV"]
 
-_NEEDED = ("id", "annotation", "width", "height")
-_OPTIONAL = ("cell_type",)
+_NEEDED = ("id", "annotation")
+_OPTIONAL = ("width", "height", "cell_type")
+_OTHER_NAMES = {"ImageId": "id", "EncodedPixels": "annotation"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CSVImage(ImageRecord):
+    """The rows of one image.
+
+    Attributes
+    ----------
+    shape
+        (H, W), in pixels; None if the file does not tell.
+    masks
+        (n,) run-length texts.
+    order
+        The order in which the texts count pixels.
+    rows, cell_types
+        (n,) as `Annotations` has them.
+    cell_type
+        The image's category, which an image without cells may have as well.
+    """
+
+    shape: tuple[int, int] | None
+    masks: tuple[str, ...]
+    order: Order
+    rows: tuple[int, ...]
+    cell_types: tuple[str, ...]
+    cell_type: str
+
+    def content(self) -> list[Any]:
+        """Return all fields."""
+        return [self.shape, self.order, self.masks, self.rows, self.cell_types, self.cell_type]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Parse the masks."""
+        check_excluded(self.excluded, self.rows)
+        kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
+        masks = [self.masks[place] for place in kept]
+        rows = tuple(self.rows[place] for place in kept)
+        for row, mask in zip(rows, masks, strict=True):
+            if not mask.strip():
+                raise AnnotationError(
+                    f"{self.source} row {row}: the annotation is empty, beside others: only an image without cells "
+                    "has an empty one"
+                )
+        try:
+            runs = parse_rle(masks, self._shape(shape), self.order)
+        except RLEError as error:
+            raise AnnotationError(f"{self.source} row {rows[error.place]}: {error.problem}") from error
+        return Annotations(runs, rows, tuple(self.cell_types[place] for place in kept), self.cell_type)
+
+    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
+        """Parse the masks one by one."""
+        found = {}
+        for row, mask in zip(self.rows, self.masks, strict=True):
+            try:
+                parse_rle([mask], self._shape(shape), self.order)
+            except RLEError as error:
+                found[row] = error.problem
+            if not mask.strip():
+                found[row] = "the annotation is empty, beside others"
+        return found
+
+    def _shape(self, shape: tuple[int, int] | None) -> tuple[int, int]:
+        known = self.shape or shape
+        if known is None:
+            raise AnnotationError(
+                f"{self.source} has no columns width and height: give the images, whose files tell (--images)"
+            )
+        return known
 
 
 class _Row(NamedTuple):
@@ -43,7 +116,8 @@ class KaggleCSV:
     path
         The file.
     order
-        The order in which its masks count pixels; along the rows unless given.
+        The order in which its masks count pixels; along the rows unless given, but down the columns if the column
+        is called EncodedPixels.
 
     Raises
     ------
@@ -58,19 +132,27 @@ class KaggleCSV:
             raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
         self.path = path
         self.name = path.name
-        self.order: Order = order or "row"
+        self._columns: list[str] = []
         self._rows_of = Counter(row.id for row in self._rows())
+        self._order: Order = order or ("column" if "EncodedPixels" in self._columns else "row")
+        self.order: Order | None = self._order
+        self.unannotated: list[str] = []
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a CSV file."""
+        return path.is_file() and path.suffix.lower() == ".csv"
 
     @property
     def image_ids(self) -> list[str]:
         """The ids of all images, in the order of their first rows."""
         return list(self._rows_of)
 
-    def images(self) -> Iterator[ImageAnnotations | FaultyImage]:
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image when its last row has been read."""
         pending: dict[str, list[_Row]] = {}
         yielded = 0
@@ -83,41 +165,40 @@ class KaggleCSV:
         if pending or yielded != len(self._rows_of):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
 
-    def _image(self, image_id: str, rows: list[_Row]) -> ImageAnnotations | FaultyImage:
+    def _image(self, image_id: str, rows: list[_Row]) -> ImageRecord | FaultyImage:
         try:
             return self._checked_image(image_id, rows)
         except AnnotationError as error:
             return FaultyImage(image_id, str(error))
 
-    def _checked_image(self, image_id: str, rows: list[_Row]) -> ImageAnnotations:
+    def _checked_image(self, image_id: str, rows: list[_Row]) -> CSVImage:
         first = rows[0]
         if problem := id_problem(image_id):
             raise self._fault(first, problem)
-        height, width = self._size(first, "height"), self._size(first, "width")
+        shape = self._shape(first)
         for row in rows:
             if row.problem:
                 raise self._fault(row, row.problem)
-            if row.height != first.height and self._size(row, "height") != height:
-                raise self._fault(row, f"height {row.height} contradicts {height} in row {first.number}")
-            if row.width != first.width and self._size(row, "width") != width:
-                raise self._fault(row, f"width {row.width} contradicts {width} in row {first.number}")
-            if not row.annotation.strip() and len(rows) > 1:
-                raise self._fault(
-                    row, "the annotation is empty, beside others: only an image without cells has an empty one"
-                )
-        cells = [row for row in rows if row.annotation.strip()]
-        types = Counter(row.cell_type for row in rows if row.cell_type)
-        return ImageAnnotations(
+            for name in ("height", "width"):
+                here, there = getattr(row, name), getattr(first, name)
+                if here != there and self._size(row, name) != self._size(first, name):
+                    raise self._fault(row, f"{name} {here} contradicts {there} in row {first.number}")
+        cells = rows if len(rows) > 1 or first.annotation.strip() else []
+        return CSVImage(
             image_id=image_id,
-            height=height,
-            width=width,
+            shape=shape,
             masks=tuple(row.annotation for row in cells),
-            order=self.order,
+            order=self._order,
             rows=tuple(row.number for row in cells),
             cell_types=tuple(row.cell_type for row in cells),
-            cell_type=types.most_common(1)[0][0] if types else "",
+            cell_type=most_common([row.cell_type for row in rows]),
             source=self.name,
         )
+
+    def _shape(self, row: _Row) -> tuple[int, int] | None:
+        if "width" not in self._columns:
+            return None
+        return self._size(row, "height"), self._size(row, "width")
 
     def _size(self, row: _Row, name: str) -> int:
         text: str = getattr(row, name).strip()
@@ -134,8 +215,8 @@ class KaggleCSV:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                header = [name.strip() for name in next(reader, [])]
-                places = self._places(header)
+                self._columns = header = [name.strip() for name in next(reader, [])]
+                places = self._places([_OTHER_NAMES.get(name, name) for name in header])
                 for number, values in enumerate(reader, start=2):
                     if len(values) == len(header):
                         fields = ["" if place is None else values[place] for place in places]
@@ -151,12 +232,14 @@ class KaggleCSV:
 
     def _places(self, header: list[str]) -> list[int | None]:
         """Return the place in the file of each of the columns that a row is made of."""
-        missing = [name for name in _NEEDED if name not in header]
+        needed = (*_NEEDED, "width", "height") if {"width", "height"} & set(header) else _NEEDED
+        missing = [name for name in needed if name not in header]
         if missing:
             found = shorten(", ".join(map(repr, header)), 200, placeholder=" ...") or "none"
             raise SourceError(
-                f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the "
-                f"columns {', '.join(_NEEDED)} and may have {', '.join(_OPTIONAL)}; found: {found}"
+                f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
+                f"{', '.join(_NEEDED)} (or {', '.join(_OTHER_NAMES)}), and may have {', '.join(_OPTIONAL)}; "
+                f"found: {found}"
             )
         twice = [name for name in (*_NEEDED, *_OPTIONAL) if header.count(name) > 1]
         if twice:

@@ -1,66 +1,126 @@
-"""The record that every reader gives: one image's annotations, small enough to send to another process."""
+"""What every reader gives: a small record of each image, which a worker turns into its annotations."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from cellprep.errors import AnnotationError, RLEError
-from cellprep.rle import Order, Runs, parse_rle
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["FaultyImage", "ImageAnnotations"]
+from cellprep.errors import AnnotationError
+from cellprep.images import Pixels
+from cellprep.rle import Runs
+
+__all__ = ["Annotations", "FaultyImage", "ImageRecord", "check_excluded", "digest", "most_common"]
 
 
 @dataclass(frozen=True, slots=True)
-class ImageAnnotations:
-    """All annotations of one image, as their source has them.
+class Annotations:
+    """The annotations of one image.
+
+    Attributes
+    ----------
+    runs
+        Their masks, which may overlap.
+    rows
+        (n,) where each stands in its source: the row of a CSV as a spreadsheet counts it (the header is row 1), the
+        id of a COCO annotation, the number of a label, or the place of a mask file among those of its image.
+    cell_types
+        (n,) their categories; empty text where the source has none.
+    cell_type
+        The image's category; empty text if it has none.
+    areas
+        (n,) int64: pixels of each before overlaps, if `runs` no longer tell.
+    overlap
+        The rule by which overlaps were resolved before, if they were.
+    ignore
+        (H, W) bool: the pixels of which nobody has said what they are, if the source marks some.
+    pixel_size
+        Side of a pixel in micrometres, if the source tells.
+    """
+
+    runs: Runs
+    rows: tuple[int, ...]
+    cell_types: tuple[str, ...]
+    cell_type: str
+    areas: NDArray[np.int64] | None = None
+    overlap: str | None = None
+    ignore: NDArray[np.bool_] | None = None
+    pixel_size: float | None = None
+
+    def without(self, rows: frozenset[int]) -> "Annotations":
+        """Leave out the annotations of some rows."""
+        if not rows:
+            return self
+        check_excluded(rows, self.rows)
+        kept = np.array([row not in rows for row in self.rows], bool)
+        return replace(
+            self,
+            runs=self.runs.take(kept),
+            rows=tuple(row for row in self.rows if row not in rows),
+            cell_types=tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep),
+            areas=None if self.areas is None else self.areas[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord(ABC):
+    """What a reader knows of an image: small enough to send to another process, which loads the rest.
 
     Attributes
     ----------
     image_id
         The image's name in the source, and in a store.
-    height, width
-        Size of the image, in pixels.
-    masks
-        (n,) run-length texts, one per annotation.
-    order
-        The order in which the texts count pixels.
-    rows
-        (n,) rows of the source, one per annotation, as a spreadsheet counts them: the header is row 1.
-    cell_types
-        (n,) the annotations' categories; empty text where the source has none.
-    cell_type
-        The image's category: that of most of its annotations that have one; empty text if none has.
     source
         Name of the source, for messages.
+    pixels
+        The image itself, if the source has it.
+    file_name
+        Name of the image's file, if the source tells one that may differ from the id.
+    excluded
+        Rows of the annotations to leave out.
     """
 
     image_id: str
-    height: int
-    width: int
-    masks: tuple[str, ...]
-    order: Order
-    rows: tuple[int, ...]
-    cell_types: tuple[str, ...]
-    cell_type: str
     source: str
+    pixels: Pixels | None = None
+    file_name: str = ""
+    excluded: frozenset[int] = frozenset()
 
-    def runs(self) -> Runs:
-        """Parse the masks.
+    @abstractmethod
+    def content(self) -> list[Any]:
+        """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""
+
+    @abstractmethod
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Return the annotations, without those that are excluded.
+
+        Parameters
+        ----------
+        shape
+            (H, W) of the image, for sources that tell no sizes.
 
         Raises
         ------
-        AnnotationError
-            Naming the row and the value at fault.
+        CellprepError
+            Naming the place and the value at fault.
         """
-        try:
-            return parse_rle(self.masks, (self.height, self.width), self.order)
-        except RLEError as error:
-            raise AnnotationError(f"{self.source} row {self.rows[error.place]}: {error.problem}") from error
+
+    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
+        """Say of each row what is wrong with its mask, where it can be told apart from the others."""
+        return {}
 
     def fingerprint(self) -> str:
         """Return a SHA-256, in hex, of everything that targets may depend on."""
-        content = [self.height, self.width, self.order, self.masks, self.rows, self.cell_types, self.cell_type]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return digest([*self.content(), sorted(self.excluded)])
+
+    def without(self, rows: Iterable[int]) -> Self:
+        """Leave out the annotations of some more rows."""
+        return replace(self, excluded=self.excluded.union(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +137,20 @@ class FaultyImage:
 
     image_id: str
     problem: str
+
+
+def check_excluded(excluded: frozenset[int], rows: Sequence[int]) -> None:
+    """Raise AnnotationError if a row that is to be left out is not among those of its image."""
+    if strangers := sorted(excluded.difference(rows)):
+        raise AnnotationError(f"row {strangers[0]} is to be left out, but none of its annotations has this row")
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256, in hex, of something that JSON can express."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def most_common(cell_types: Sequence[str]) -> str:
+    """Return the category of most cells that have one; the first of equals; empty text if none has."""
+    counts = Counter(name for name in cell_types if name)
+    return counts.most_common(1)[0][0] if counts else ""

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cellprep._version import __version__
-from cellprep.annotations import FaultyImage, ImageAnnotations, Source
+from cellprep.annotations import Exclusions, FaultyImage, ImageRecord, Source, read_exclusions
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, ImageFileError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import run_tasks
-from cellprep.images import ImageFolder
+from cellprep.images import ImageFolder, Pixels
 from cellprep.store import Store, StoreWriter
 from cellprep.targets import Recipe
 
@@ -27,7 +27,9 @@ class BuildOptions:
     recipe
         How targets are made.
     images
-        Folder of image files to store beside the targets; none are stored unless given.
+        Folder of image files to store beside the targets. Unless given, those are stored that the source itself has.
+    exclude
+        CSV of the annotations and images to leave out, as `cellprep check` writes it.
     only
         Ids of the images to build; all of the source unless given.
     pixel_size
@@ -49,6 +51,7 @@ class BuildOptions:
 
     recipe: Recipe = field(default_factory=Recipe)
     images: Path | str | None = None
+    exclude: Path | str | None = None
     only: tuple[str, ...] = ()
     pixel_size: float | None = None
     jobs: int = -1
@@ -112,17 +115,15 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     """
     options = options or BuildOptions()
     out = Path(out)
-    folder = ImageFolder(Path(options.images)) if options.images is not None else None
-    known = set(source.image_ids)
-    if unknown := [image_id for image_id in options.only if image_id not in known]:
-        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}")
-    report = BuildReport(str(out), source.order, total=len(set(options.only) or known))
+    plan = _plan(source, out, options)
+    report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
+    report.unannotated = plan.folder.others(plan.known) if plan.folder else source.unannotated
     with StoreWriter(out) as writer:
-        writer.set_attributes(_store_attributes(source, options))
-        tasks = _tasks(source, out, writer.workspace, folder, options)
+        writer.set_attributes(_store_attributes(source, options, plan))
+        tasks = _tasks(source, plan, out, writer.workspace, options)
         try:
             _build_all(tasks, writer, report, options)
-            report.gone = Store(out).others(known)
+            report.gone = Store(out).others(plan.known)
             report.pruned = options.prune
             for image_id in report.gone if options.prune else ():
                 writer.remove(image_id)
@@ -132,10 +133,34 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which images are built, what of them is left out, and where image files are."""
+
+    known: frozenset[str]
+    exclusions: Exclusions | None
+    folder: ImageFolder | None
+
+
+def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
+    folder = ImageFolder(Path(options.images)) if options.images is not None else None
+    known = frozenset(source.image_ids)
+    exclusions = read_exclusions(Path(options.exclude)) if options.exclude is not None else None
+    if exclusions:
+        if strangers := sorted(exclusions.named - known):
+            raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
+        known -= exclusions.images
+    if unknown := [image_id for image_id in options.only if image_id not in known]:
+        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is left out")
+    if source.path.is_dir() and source.path.resolve() == out.resolve():
+        raise UsageError(f"{out} is both the source and the store to write: choose another --out")
+    return _Plan(known, exclusions, folder)
+
+
 def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, options: BuildOptions) -> None:
     outcomes = run_tasks(build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet)
     for task, result in outcomes:
-        image_id = task.annotations.image_id
+        image_id = task.record.image_id
         outcome = result or ImageOutcome(
             image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
         )
@@ -154,17 +179,17 @@ def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildRep
             raise StoreWriteError(report.store, outcome.problem)
 
 
-def _tasks(
-    source: Source, store: Path, workspace: Path, folder: ImageFolder | None, options: BuildOptions
-) -> Iterator[ImageTask]:
+def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:
     only = set(options.only)
     for image in source.images():
-        if only and image.image_id not in only:
+        if (only and image.image_id not in only) or image.image_id not in plan.known:
             continue
-        annotations, path = _with_image_file(image, folder)
+        record, pixels = _with_pixels(image, plan.folder)
+        if plan.exclusions and isinstance(record, ImageRecord):
+            record = record.without(plan.exclusions.rows.get(image.image_id, ()))
         yield ImageTask(
-            annotations=annotations,
-            image_path=path,
+            record=record,
+            pixels=pixels,
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
@@ -173,19 +198,21 @@ def _tasks(
         )
 
 
-def _with_image_file(
-    image: ImageAnnotations | FaultyImage, folder: ImageFolder | None
-) -> tuple[ImageAnnotations | FaultyImage, Path | None]:
-    if folder is None or isinstance(image, FaultyImage):
+def _with_pixels(
+    image: ImageRecord | FaultyImage, folder: ImageFolder | None
+) -> tuple[ImageRecord | FaultyImage, Pixels | None]:
+    if isinstance(image, FaultyImage):
         return image, None
+    if folder is None:
+        return image, image.pixels
     try:
-        return image, folder.find(image.image_id)
+        return image, folder.find(image.image_id, image.file_name)
     except ImageFileError as error:
         return FaultyImage(image.image_id, str(error)), None
 
 
-def _store_attributes(source: Source, options: BuildOptions) -> dict[str, Any]:
-    return {
+def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
         "version": __version__,
         "recipe": {
             **asdict(options.recipe),
@@ -195,3 +222,11 @@ def _store_attributes(source: Source, options: BuildOptions) -> dict[str, Any]:
         },
         "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
     }
+    if left_out := plan.exclusions:
+        attributes["excluded"] = {
+            "name": left_out.name,
+            "sha256": left_out.sha256,
+            "annotations": sum(map(len, left_out.rows.values())),
+            "images": sorted(left_out.images),
+        }
+    return attributes

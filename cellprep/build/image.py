@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.annotations import FaultyImage, ImageAnnotations
+from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
-from cellprep.images import ImageFile
-from cellprep.labels import resolve_overlaps
-from cellprep.rle import touching_runs
+from cellprep.images import Pixels
+from cellprep.labels import Cells, resolve_overlaps
+from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
 from cellprep.targets import Recipe, compute_targets
 
@@ -30,10 +30,10 @@ class ImageTask:
 
     Attributes
     ----------
-    annotations
-        The image's record.
-    image_path
-        Its image file, if images are to be stored.
+    record
+        What its reader says of it.
+    pixels
+        The image itself, if it is to be stored.
     recipe
         How its targets are made.
     pixel_size
@@ -46,8 +46,8 @@ class ImageTask:
         The folder to write it to, under its id.
     """
 
-    annotations: ImageAnnotations | FaultyImage
-    image_path: Path | None
+    record: ImageRecord | FaultyImage
+    pixels: Pixels | None
     recipe: Recipe
     pixel_size: float | None
     store: Path
@@ -81,6 +81,8 @@ class ImageOutcome:
         Number of its cells.
     hidden
         Source rows of the cells that others cover entirely.
+    blank
+        Source rows of the cells that have no pixel at all.
     touching
         Runs that touch the one before, in the order given and in the other.
     """
@@ -90,12 +92,13 @@ class ImageOutcome:
     problem: str = ""
     cells: int = 0
     hidden: tuple[int, ...] = ()
+    blank: tuple[int, ...] = ()
     touching: tuple[int, int] = (0, 0)
 
 
 def build_image(task: ImageTask) -> ImageOutcome:
     """Build one image into the workspace, unless the store has it as it would be. Never raises."""
-    image_id = task.annotations.image_id
+    image_id = task.record.image_id
     try:
         return _build(task)
     except StoreWriteError as error:
@@ -103,27 +106,27 @@ def build_image(task: ImageTask) -> ImageOutcome:
     except CellprepError as error:
         return ImageOutcome(image_id, Status.FAILED, str(error))
     except MemoryError:
-        return ImageOutcome(image_id, Status.FAILED, f"there is not enough memory for it{_size_of(task)}")
+        return ImageOutcome(image_id, Status.FAILED, "there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are built
         problem = f"unexpected {type(error).__name__}: {error}; please report this"
         return ImageOutcome(image_id, Status.FAILED, " ".join(problem.split()))
 
 
 def _build(task: ImageTask) -> ImageOutcome:
-    annotations = task.annotations
-    if isinstance(annotations, FaultyImage):
-        raise AnnotationError(annotations.problem)
-    file = ImageFile.read(task.image_path) if task.image_path else None
-    recipe_hash = _recipe_hash(task, annotations, file)
-    stored = _stored(task)
-    if stored and stored.attributes.get("recipe") == recipe_hash and not task.overwrite:
-        hidden = _rows(annotations, stored.attributes["hidden"])
-        return ImageOutcome(annotations.image_id, Status.CURRENT, cells=len(annotations.rows), hidden=hidden)
+    record = task.record
+    if isinstance(record, FaultyImage):
+        raise AnnotationError(record.problem)
+    recipe_hash = _recipe_hash(task, record)
+    if not task.overwrite and (stored := _stored(task)) and stored.attributes.get("recipe") == recipe_hash:
+        with suppress(StoreError):  # a damaged one is built again
+            return _outcome_of(record.image_id, stored)
 
-    runs = annotations.runs()
-    pixels = _read_pixels(file, runs.shape) if file else None
-    cells = resolve_overlaps(runs, task.recipe.overlap)
-    hidden_labels = cells.hidden().tolist()
+    pixels = task.pixels.decode() if task.pixels else None
+    annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    _check_sizes(pixels, annotations, task)
+    _check_overlap_rule(annotations, task.recipe)
+    cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
+    hidden = cells.hidden().tolist()
     with _one_opencv_thread():
         targets = compute_targets(cells, task.recipe)
     categories = sorted(set(annotations.cell_types) - {""})
@@ -132,73 +135,99 @@ def _build(task: ImageTask) -> ImageOutcome:
         "labels": cells.labels,
         "cells": _cells_table(annotations, cells.areas, categories),
         **targets,
+        **_ignored(annotations, cells),
     }
-    of_category = [annotations.cell_types.count(name) for name in categories]
+    pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
         "options": asdict(task.recipe),
-        "shape": list(runs.shape),
-        "cells": len(runs),
-        "hidden": hidden_labels,
+        "pixel_size": pixel_size,
+        "shape": list(annotations.runs.shape),
+        "cells": len(annotations.runs),
+        "hidden": hidden,
+        "excluded": sorted(record.excluded),
         "cell_type": annotations.cell_type or None,
         "categories": categories,
-        "cells_of_category": of_category,
+        "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
-    write_image(task.workspace / annotations.image_id, ImageContent(arrays, attributes, task.pixel_size))
-    height, width = runs.shape
-    by_row, by_column = touching_runs(runs, width), touching_runs(runs, height)
+    write_image(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
+    outcome = _outcome(record.image_id, Status.BUILT, hidden, arrays["cells"])
+    return replace(outcome, touching=_touching(annotations.runs))
+
+
+def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
+    hidden = stored.attributes["hidden"]
+    if not hidden:
+        return ImageOutcome(image_id, Status.CURRENT, cells=stored.attributes["cells"])
+    return _outcome(image_id, Status.CURRENT, hidden, stored.read("cells"))
+
+
+def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
+    without_pixels = table[np.array(hidden, np.int64) - 1]
+    covered = without_pixels[:, 1] > 0
     return ImageOutcome(
-        annotations.image_id,
-        Status.BUILT,
-        cells=len(runs),
-        hidden=_rows(annotations, hidden_labels),
-        touching=(by_row, by_column) if runs.order == "row" else (by_column, by_row),
+        image_id,
+        status,
+        cells=len(table),
+        hidden=tuple(without_pixels[covered, 0].tolist()),
+        blank=tuple(without_pixels[~covered, 0].tolist()),
     )
-
-
-def _size_of(task: ImageTask) -> str:
-    image = task.annotations
-    return "" if isinstance(image, FaultyImage) else f" ({image.height} x {image.width})"
 
 
 def _stored(task: ImageTask) -> StoredImage | None:
     try:
-        return StoredImage(task.store / task.annotations.image_id)
+        return StoredImage(task.store / task.record.image_id)
     except StoreError:
         return None
 
 
-def _rows(annotations: ImageAnnotations, labels: list[int]) -> tuple[int, ...]:
-    return tuple(annotations.rows[label - 1] for label in labels)
-
-
-def _recipe_hash(task: ImageTask, annotations: ImageAnnotations, file: ImageFile | None) -> str:
+def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
     """Hash everything that the image in the store depends on."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "recipe": asdict(task.recipe),
         "pixel_size": task.pixel_size,
-        "annotations": annotations.fingerprint(),
-        "image": file.sha256 if file else None,
+        "annotations": record.fingerprint(),
+        "image": task.pixels.sha256() if task.pixels else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _read_pixels(file: ImageFile, shape: tuple[int, int]) -> NDArray[Any]:
-    pixels = file.decode()
-    if pixels.shape[-2:] != shape:
-        height, width = pixels.shape[-2:]
+def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, task: ImageTask) -> None:
+    height, width = annotations.runs.shape
+    if pixels is not None and pixels.shape[-2:] != (height, width):
         raise ImageFileError(
-            f"{file.path} is {height} x {width} (height x width): its annotations say {shape[0]} x {shape[1]}"
+            f"{task.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
+            f"its annotations say {height} x {width}"
         )
-    return pixels
 
 
-def _cells_table(annotations: ImageAnnotations, areas: NDArray[np.int64], categories: list[str]) -> NDArray[np.int64]:
+def _check_overlap_rule(annotations: Annotations, recipe: Recipe) -> None:
+    if annotations.overlap not in (None, recipe.overlap):
+        raise AnnotationError(
+            f"its overlaps were resolved by the rule {annotations.overlap}, and cannot be resolved again by "
+            f"{recipe.overlap}: keep the rule, or build from the annotations"
+        )
+
+
+def _cells_table(annotations: Annotations, areas: NDArray[np.int64], categories: list[str]) -> NDArray[np.int64]:
     """Return the row, area and index of category (-1: none) of each annotation: (n, 3)."""
     index = {name: place for place, name in enumerate(categories)}
     types = [index.get(name, -1) for name in annotations.cell_types]
     return np.stack([np.array(annotations.rows, np.int64), areas, np.array(types, np.int64)], axis=1)
+
+
+def _ignored(annotations: Annotations, cells: Cells) -> dict[str, NDArray[np.uint8]]:
+    """Return the pixels to ignore, but for those of annotated cells."""
+    if annotations.ignore is None:
+        return {}
+    return {"ignore": (annotations.ignore & (cells.labels == 0)).astype(np.uint8)}
+
+
+def _touching(runs: Runs) -> tuple[int, int]:
+    height, width = runs.shape
+    by_row, by_column = touching_runs(runs, width), touching_runs(runs, height)
+    return (by_row, by_column) if runs.order == "row" else (by_column, by_row)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from cellprep.rle import Order
 
 __all__ = ["BuildReport"]
 
+_NAMED = 10
+
 
 @dataclass
 class BuildReport:
@@ -18,7 +20,7 @@ class BuildReport:
     store
         The store's path.
     order
-        The order in which the source's run-length texts were taken to count pixels.
+        The order in which the source's run-length texts were taken to count pixels; None if there was no choice.
     total
         Number of images to build.
     new, rewritten, current
@@ -29,6 +31,10 @@ class BuildReport:
         How many of these images have no cells.
     hidden
         Per image the source rows of the cells that others cover entirely.
+    blank
+        Per image the source rows of the annotations that have no pixel.
+    unannotated
+        Names of image files without annotations.
     failures
         Per image that is not in the store what is wrong with it.
     removed
@@ -42,7 +48,7 @@ class BuildReport:
     """
 
     store: str
-    order: Order
+    order: Order | None
     total: int
     new: int = 0
     rewritten: int = 0
@@ -50,6 +56,8 @@ class BuildReport:
     cells: int = 0
     empty: int = 0
     hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    blank: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    unannotated: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
@@ -71,6 +79,8 @@ class BuildReport:
         self.empty += outcome.cells == 0
         if outcome.hidden:
             self.hidden[outcome.image_id] = outcome.hidden
+        if outcome.blank:
+            self.blank[outcome.image_id] = outcome.blank
         self._touching = (
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
@@ -83,12 +93,13 @@ class BuildReport:
         On square images both orders look alike, and only a picture tells.
         """
         given, other = self._touching
-        return other >= 20 and other > 10 * given  # in real data at least 100 times as many
+        return self.order is not None and other >= 20 and other > 10 * given  # in real data at least 100 times as many
 
     def sort(self, image_ids: list[str]) -> None:
         """Put what is told per image into the source's order, whichever worker was first."""
         place = {image_id: k for k, image_id in enumerate(image_ids)}
         self.hidden = dict(sorted(self.hidden.items(), key=lambda item: place[item[0]]))
+        self.blank = dict(sorted(self.blank.items(), key=lambda item: place[item[0]]))
         self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
         self.removed.sort(key=place.__getitem__)
 
@@ -101,12 +112,15 @@ class BuildReport:
                 f"{_count(len(self.gone), 'image')} no longer in the source ({what}):",
                 *_indented(map(_printable, self.gone)),
             ]
-        if self.hidden:
-            count = sum(map(len, self.hidden.values()))
-            lines.append(f"{_count(count, 'cell')} hidden entirely by others, kept in `cells` without pixels:")
-            lines += _indented(
-                f"{_printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()
-            )
+        lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
+        lines += _rows_of("without any pixel, kept in `cells`", self.blank)
+        if self.unannotated:
+            lines += [
+                f"{_count(len(self.unannotated), 'image file')} without annotations, not in the store:",
+                *_indented(map(_printable, self.unannotated[:_NAMED])),
+            ]
+            if len(self.unannotated) > _NAMED:
+                lines.append(f"  and {len(self.unannotated) - _NAMED:,} more")
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"
             lines.append(
@@ -141,6 +155,13 @@ class BuildReport:
             f"{self.store}: {_count(self.new + self.rewritten + self.current, 'image')} "
             f"({', '.join(parts)}), {_count(self.cells, 'cell')}{empty}"
         )
+
+
+def _rows_of(what: str, rows: dict[str, tuple[int, ...]]) -> list[str]:
+    if not rows:
+        return []
+    lines = [f"{_printable(name)}: row {', '.join(map(str, found))}" for name, found in rows.items()]
+    return [f"{_count(sum(map(len, rows.values())), 'cell')} {what}:", *_indented(lines)]
 
 
 def _count(number: int, noun: str) -> str:

@@ -56,6 +56,13 @@ class Runs:
         before = np.cumsum(self.lengths) - self.lengths
         return np.repeat(self.starts - before, self.lengths) + np.arange(self.lengths.sum())
 
+    def take(self, kept: NDArray[np.bool_]) -> "Runs":
+        """Return only some of the annotations: `kept` is (n,) bool."""
+        counts = np.diff(self.offsets)
+        inside = np.repeat(kept, counts)
+        offsets = np.concatenate(([0], np.cumsum(counts[kept])))
+        return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
+
     def paint(self, values: NDArray[Any]) -> NDArray[Any]:
         """Paint each annotation with its value; where they overlap, the highest value stays.
 

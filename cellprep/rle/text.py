@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellprep.errors import UsageError
 from cellprep.label_images import as_label_image
 from cellprep.rle.faults import LONGEST_NUMBER, WHITESPACE, first_fault
+from cellprep.rle.labels import runs_from_labels
 from cellprep.rle.runs import Order, Runs
 
 __all__ = ["check_order", "decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
@@ -171,15 +172,11 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
     """
     check_order(order)
     image = as_label_image(labels)
-    flat = (image if order == "row" else image.T).ravel()
-    edges = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))[: flat.size]
-    lengths = np.diff(edges, append=flat.size)
-    owner = flat[edges].astype(np.int64)
-    cells = np.flatnonzero(owner)
-    cells = cells[np.argsort(owner[cells], kind="stable")]
-    offsets = np.searchsorted(owner[cells], np.arange(1, owner.max(initial=0) + 2))
-    shape = (image.shape[0], image.shape[1])
-    return format_rle(Runs(edges[cells], lengths[cells], offsets, shape, order))
+    runs, values = runs_from_labels(image, order)
+    texts = [""] * int(image.max())
+    for value, text in zip(values.tolist(), format_rle(runs), strict=True):
+        texts[value - 1] = text
+    return texts
 
 
 def check_order(order: str) -> None:

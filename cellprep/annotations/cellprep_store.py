@@ -1,0 +1,129 @@
+"""Reader of cellprep's own stores: their labels as annotations, to build them again by another recipe.
+
+Overlaps have been resolved for good; but a store remembers what each cell's area was before, and so who lies on top.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.errors import StoreError
+from cellprep.rle import Order, Runs, runs_from_labels
+from cellprep.store import Store, StoredImage
+
+__all__ = ["CellprepStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """The image of an image in a store.
+
+    Attributes
+    ----------
+    path
+        The folder of the image's group.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path / "image")
+
+    def sha256(self) -> str:
+        """Return the hash of its pixels, in hex."""
+        return hashlib.sha256(self.decode().tobytes()).hexdigest()
+
+    def decode(self) -> NDArray[Any]:
+        """Read it."""
+        return StoredImage(self.path).read("image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabels(ImageRecord):
+    """The labels of an image in a store.
+
+    Attributes
+    ----------
+    path
+        The folder of the image's group.
+    """
+
+    path: Path
+
+    def content(self) -> list[Any]:
+        """Return what the labels were made of."""
+        return [StoredImage(self.path).attributes["recipe"]]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Read the labels and the table of cells."""
+        image = StoredImage(self.path)
+        table = image.read("cells")
+        names = [*image.attributes["categories"], ""]  # -1 stands for none
+        return Annotations(
+            runs=_runs_of_all(image.read("labels"), len(table)),
+            rows=tuple(table[:, 0].tolist()),
+            cell_types=tuple(names[index] for index in table[:, 2]),
+            cell_type=image.attributes["cell_type"] or "",
+            areas=table[:, 1],
+            overlap=image.attributes["options"]["overlap"],
+            ignore=image.read("ignore") != 0 if "ignore" in image.arrays else None,
+            pixel_size=image.attributes["pixel_size"],
+        ).without(self.excluded)
+
+
+class CellprepStore:
+    """The images of a store.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    order
+        Means nothing here.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a known schema.
+    """
+
+    format = "cellprep"
+    order: Order | None = None
+
+    def __init__(self, path: Path, order: Order | None = None) -> None:
+        self.path = path
+        self.name = path.resolve().name
+        self._store = Store(path)
+        self.image_ids = list(self._store)
+        self.sha256 = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
+        self.unannotated: list[str] = []
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a folder is a store."""
+        try:
+            Store(path)
+        except StoreError:
+            return False
+        return True
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image."""
+        for image_id in self.image_ids:
+            image = self._store[image_id]
+            pixels = StoredPixels(image.path) if "image" in image.arrays else None
+            yield StoredLabels(image_id=image_id, source=self.name, path=image.path, pixels=pixels)
+
+
+def _runs_of_all(labels: NDArray[Any], count: int) -> Runs:
+    """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
+    runs, values = runs_from_labels(labels)
+    runs_of = np.zeros(count + 1, np.int64)
+    runs_of[values] = np.diff(runs.offsets)
+    return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)

@@ -1,0 +1,258 @@
+"""Reader of COCO JSON: polygons, run-length counts, compressed or not, and crowds; LIVECell's files too.
+
+The file is parsed once, but for the masks: these stay bytes of JSON until a worker loads their image, so that a file of
+a million cells takes little more memory than its size.
+"""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.errors import AnnotationError, RLEError, SourceError
+from cellprep.image_ids import id_problem
+from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
+
+__all__ = ["COCOJSON"]
+
+_Id = int | str
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: _Id
+    file_name: str = ""
+    width: int = 0
+    height: int = 0
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: int
+    image_id: _Id
+    category_id: _Id = ""
+    iscrowd: int = 0
+    segmentation: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Category(msgspec.Struct):
+    id: _Id
+    name: str
+
+
+class _Document(msgspec.Struct):
+    images: list[_Image]
+    annotations: list[_Annotation] | dict[str, _Annotation]
+    categories: list[_Category] = []
+
+
+class _Counts(msgspec.Struct):
+    size: tuple[int, int]
+    counts: str | list[int]
+
+
+_masks = msgspec.json.Decoder(list[list[float]] | _Counts | None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class COCOImage(ImageRecord):
+    """The annotations of one image.
+
+    Attributes
+    ----------
+    shape
+        (H, W), in pixels; None if the file does not tell.
+    masks
+        (n,) the values of ``segmentation``, as JSON.
+    rows
+        (n,) the annotations' ids.
+    cell_types
+        (n,) the names of their categories.
+    crowds
+        The values of ``segmentation`` of the crowds, as JSON, by their ids.
+    """
+
+    shape: tuple[int, int] | None
+    masks: tuple[bytes, ...]
+    rows: tuple[int, ...]
+    cell_types: tuple[str, ...]
+    crowds: dict[int, bytes]
+
+    def content(self) -> list[Any]:
+        """Return all fields."""
+        crowds = [[row, mask.decode()] for row, mask in self.crowds.items()]
+        return [self.shape, [mask.decode() for mask in self.masks], self.rows, self.cell_types, crowds]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Rasterise the polygons and parse the counts."""
+        check_excluded(self.excluded, (*self.rows, *self.crowds))
+        kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
+        rows = tuple(self.rows[place] for place in kept)
+        size = self._shape(shape)
+        crowds = {row: mask for row, mask in self.crowds.items() if row not in self.excluded}
+        ignore = self._runs(list(crowds.values()), list(crowds), size).coverage() > 0 if crowds else None
+        return Annotations(
+            runs=self._runs([self.masks[place] for place in kept], rows, size),
+            rows=rows,
+            cell_types=tuple(self.cell_types[place] for place in kept),
+            cell_type=most_common(self.cell_types),
+            ignore=ignore,
+        )
+
+    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
+        """Parse the masks one by one."""
+        size = self._shape(shape)
+        found = {}
+        for row, mask in [*zip(self.rows, self.masks, strict=True), *self.crowds.items()]:
+            try:
+                parse_coco_counts([_counts(mask, size)], size)
+            except RLEError as error:
+                found[row] = error.problem
+        return found
+
+    def _runs(self, masks: Sequence[bytes], rows: Sequence[int], shape: tuple[int, int]) -> Runs:
+        counts: list[bytes | list[int]] = []
+        try:
+            for mask in masks:
+                counts.append(_counts(mask, shape))
+        except RLEError as error:
+            raise self._fault(rows[len(counts)], error) from error
+        try:
+            return parse_coco_counts(counts, shape)
+        except RLEError as error:
+            raise self._fault(rows[error.place], error) from error
+
+    def _fault(self, row: int, error: RLEError) -> AnnotationError:
+        return AnnotationError(f"{self.source} annotation {row}: {error.problem}")
+
+    def _shape(self, shape: tuple[int, int] | None) -> tuple[int, int]:
+        known = self.shape or shape
+        if known is None:
+            raise AnnotationError(
+                f"{self.source} gives no width and height of image {self.image_id!r}: "
+                "give the images, whose files tell (--images)"
+            )
+        return known
+
+
+class COCOJSON:
+    """Annotations in a COCO file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    order
+        Means nothing here: COCO's counts always go down the columns.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or is no COCO JSON.
+    """
+
+    format = "coco"
+    order: Order | None = None
+
+    def __init__(self, path: Path, order: Order | None = None) -> None:
+        self.path = path
+        self.name = path.name
+        self.unannotated: list[str] = []
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        try:
+            document = msgspec.json.decode(content, type=_Document)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SourceError(f"{path} is no COCO JSON: {error}") from error
+        annotations = document.annotations
+        self._annotations = list(annotations.values()) if isinstance(annotations, dict) else annotations
+        self._names = {category.id: category.name for category in document.categories}
+        self._images: dict[str, list[_Image]] = defaultdict(list)
+        for image in document.images:
+            self._images[_name(image)].append(image)
+        self._of_image: dict[_Id, list[_Annotation]] = defaultdict(list)
+        for annotation in self._annotations:
+            self._of_image[annotation.image_id].append(annotation)
+        if not self._images:
+            raise SourceError(f"{path} holds no annotations: its list of images is empty")
+        strays = self._of_image.keys() - {image.id for image in document.images}
+        self._strays = sorted(f"image {stray}" for stray in strays)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a COCO file."""
+        return path.is_file() and path.suffix.lower() == ".json"
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The names of all images."""
+        return [*self._images, *self._strays]
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image, then those that only annotations name."""
+        for name, images in self._images.items():
+            try:
+                yield self._record(name, images)
+            except AnnotationError as error:
+                yield FaultyImage(name, f"{self.name} image {images[0].id}: {error}")
+        for name in self._strays:
+            yield FaultyImage(name, f"{self.name} has annotations of it, but it is not among the images")
+
+    def _record(self, name: str, images: list[_Image]) -> COCOImage:
+        image = images[0]
+        annotations = self._of_image.get(image.id, [])
+        if len(images) > 1:
+            raise AnnotationError(f"image {images[1].id} has the same name, {name!r}: names must differ")
+        if problem := id_problem(name):
+            raise AnnotationError(problem)
+        if min(image.width, image.height) < 0 or (image.width > 0) != (image.height > 0):
+            raise AnnotationError(f"its size {image.height} x {image.width} (height x width) is none")
+        if len({annotation.id for annotation in annotations}) < len(annotations):
+            most, _ = Counter(annotation.id for annotation in annotations).most_common(1)[0]
+            raise AnnotationError(f"several of its annotations have the id {most}: ids must differ")
+        cells = [annotation for annotation in annotations if not annotation.iscrowd]
+        return COCOImage(
+            image_id=name,
+            source=self.name,
+            file_name=image.file_name,
+            shape=(image.height, image.width) if image.height else None,
+            masks=tuple(bytes(annotation.segmentation) for annotation in cells),
+            rows=tuple(annotation.id for annotation in cells),
+            cell_types=tuple(map(self._category, cells)),
+            crowds={annotation.id: bytes(annotation.segmentation) for annotation in annotations if annotation.iscrowd},
+        )
+
+    def _category(self, annotation: _Annotation) -> str:
+        if self._names and annotation.category_id not in self._names:
+            raise AnnotationError(
+                f"annotation {annotation.id} is of category {annotation.category_id!r}, which the file does not list"
+            )
+        return self._names.get(annotation.category_id, "")
+
+
+def _name(image: _Image) -> str:
+    """Return the name of an image's file without folders and its end, or the image's id if there is no file."""
+    name = re.split(r"[/\\]", image.file_name)[-1]
+    return name.rpartition(".")[0] or name or str(image.id)
+
+
+def _counts(mask: bytes, shape: tuple[int, int]) -> bytes | list[int]:
+    try:
+        content = _masks.decode(mask)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RLEError(0, f"its segmentation is neither polygons nor counts: {error}") from error
+    if content is None:
+        raise RLEError(0, "it has no segmentation")
+    if isinstance(content, list):
+        return polygon_counts(content, shape)
+    if content.size != shape:
+        height, width = content.size
+        raise RLEError(0, f"its mask is {height} x {width} (height x width), its image {shape[0]} x {shape[1]}")
+    return content.counts.encode(errors="replace") if isinstance(content.counts, str) else content.counts

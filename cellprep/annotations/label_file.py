@@ -1,0 +1,91 @@
+"""Label images in files: PNG, TIFF and NPY, of any integer type."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cellprep.annotations.record import Annotations, ImageRecord
+from cellprep.errors import AnnotationError, CellprepError, ImageFileError
+from cellprep.images import ImageFile
+from cellprep.rle import runs_from_labels
+
+__all__ = ["LABEL_FORMATS", "LabelFileImage", "annotations_of_labels", "read_labels"]
+
+#: The ends of the names of label files.
+LABEL_FORMATS = (".npy", ".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelFileImage(ImageRecord):
+    """A label image in a file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    """
+
+    path: Path
+
+    def content(self) -> list[Any]:
+        """Return the file's hash."""
+        return [ImageFile(self.path).sha256()]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Read the labels."""
+        return annotations_of_labels(read_labels(self.path), str(self.path)).without(self.excluded)
+
+
+def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
+    """Take each label of an image as one annotation, whose row is the label's number.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background.
+    place
+        Where they come from, for messages.
+
+    Raises
+    ------
+    AnnotationError
+        If they are no label image.
+    """
+    if labels.dtype.kind not in "iu":
+        raise AnnotationError(f"{place} holds {labels.dtype} values: label images hold integers")
+    if labels.ndim != 2 or not labels.size:
+        shape = " x ".join(map(str, labels.shape))
+        raise AnnotationError(f"{place} is {shape}: a label image has one number per pixel, (height, width)")
+    if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
+        worst = labels.min() if labels.min() < 0 else labels.max()
+        raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
+    runs, values = runs_from_labels(labels)
+    return Annotations(runs, tuple(values.tolist()), ("",) * len(runs), "")
+
+
+def read_labels(path: Path) -> NDArray[Any]:
+    """Read an array of labels from a file; whether they are labels is for `annotations_of_labels` to say."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npy":
+            return np.load(io.BytesIO(ImageFile(path).read()), allow_pickle=False)  # type: ignore[no-any-return]
+        if suffix == ".png" and (numbers := _palette_numbers(ImageFile(path).read())) is not None:
+            return numbers
+    except CellprepError:
+        raise
+    except Exception as error:
+        raise ImageFileError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    if suffix not in LABEL_FORMATS:
+        raise ImageFileError(f"{path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}")
+    return ImageFile(path).decode()
+
+
+def _palette_numbers(content: bytes) -> NDArray[Any] | None:
+    """Return the numbers that stand for colours in a PNG with a palette: with labels, they are what is meant."""
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        return np.asarray(image) if image.mode == "P" else None
