@@ -3,9 +3,7 @@
 A new format is one class in one file, and one line in `READERS`.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.annotations.coco_json import COCOJSON
@@ -15,6 +13,7 @@ from cellprep.annotations.label_folder import LabelFolder
 from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.ome_zarr import OMEZarr
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.annotations.source import Source
 from cellprep.errors import SourceError, UsageError
 from cellprep.rle import Order, check_order
 
@@ -28,46 +27,6 @@ __all__ = [
     "open_source",
     "read_exclusions",
 ]
-
-
-class Source(Protocol):
-    """What a reader offers; a class that is called with the path and, for run-length texts, their order.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    name
-        File or folder name, for messages and for the store's record of where it came from.
-    format
-        The reader's name in `READERS`.
-    order
-        The order in which run-length texts count pixels; None if the format leaves no choice.
-    sha256
-        Hash of the source's content, in hex; of a folder, of its files' names and sizes.
-    unannotated
-        Names of the source's own images that have no annotations.
-    """
-
-    path: Path
-    name: str
-    format: str
-    order: Order | None
-    sha256: str
-    unannotated: list[str]
-
-    def __init__(self, path: Path, order: Order | None = None) -> None: ...
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Say whether a path looks like a source of this format."""
-
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of all images, in the source's order."""
-
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield every image once, be it whole or at fault."""
 
 
 #: The readers by format; the first that recognises a path reads it.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.annotations.source import Source
 from cellprep.errors import StoreError
 from cellprep.rle import Order, Runs, runs_from_labels
 from cellprep.store import Store, StoredImage
@@ -77,15 +78,13 @@ class StoredLabels(ImageRecord):
         ).without(self.excluded)
 
 
-class CellprepStore:
+class CellprepStore(Source):
     """The images of a store.
 
     Parameters
     ----------
     path
         The store's folder.
-    order
-        Means nothing here.
 
     Raises
     ------
@@ -94,15 +93,12 @@ class CellprepStore:
     """
 
     format = "cellprep"
-    order: Order | None = None
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        self.path = path
-        self.name = path.resolve().name
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
         self._store = Store(path)
-        self.image_ids = list(self._store)
+        self._ids = list(self._store)
         self.sha256 = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
-        self.unannotated: list[str] = []
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -113,9 +109,14 @@ class CellprepStore:
             return False
         return True
 
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, sorted."""
+        return list(self._ids)
+
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
-        for image_id in self.image_ids:
+        for image_id in self._ids:
             image = self._store[image_id]
             pixels = StoredPixels(image.path) if "image" in image.arrays else None
             yield StoredLabels(image_id=image_id, source=self.name, path=image.path, pixels=pixels)

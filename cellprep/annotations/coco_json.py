@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, RLEError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
@@ -139,15 +140,13 @@ class COCOImage(ImageRecord):
         return known
 
 
-class COCOJSON:
+class COCOJSON(Source):
     """Annotations in a COCO file.
 
     Parameters
     ----------
     path
         The file.
-    order
-        Means nothing here: COCO's counts always go down the columns.
 
     Raises
     ------
@@ -156,12 +155,9 @@ class COCOJSON:
     """
 
     format = "coco"
-    order: Order | None = None
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        self.path = path
-        self.name = path.name
-        self.unannotated: list[str] = []
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
         try:
             content = path.read_bytes()
         except OSError as error:

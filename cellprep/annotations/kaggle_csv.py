@@ -17,6 +17,7 @@ from textwrap import shorten
 from typing import Any, NamedTuple
 
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, RLEError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.rle import Order, parse_rle
@@ -108,7 +109,7 @@ class _Row(NamedTuple):
     problem: str
 
 
-class KaggleCSV:
+class KaggleCSV(Source):
     """Annotations in a CSV file.
 
     Parameters
@@ -130,13 +131,12 @@ class KaggleCSV:
     def __init__(self, path: Path, order: Order | None = None) -> None:
         if not path.is_file():
             raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
-        self.path = path
-        self.name = path.name
+        super().__init__(path)
         self._columns: list[str] = []
         self._rows_of = Counter(row.id for row in self._rows())
         self._order: Order = order or ("column" if "EncodedPixels" in self._columns else "row")
-        self.order: Order | None = self._order
-        self.unannotated: list[str] = []
+        self.order = self._order
+        self.needs_images = "width" not in self._columns
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with path.open("rb") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from cellprep.annotations.label_file import LABEL_FORMATS, LabelFileImage
 from cellprep.annotations.listing import files_in, hash_of_listing
 from cellprep.annotations.record import FaultyImage, ImageRecord
+from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.images import ImageFolder
@@ -17,7 +18,7 @@ __all__ = ["LabelFolder"]
 _MASK_ENDS = ("_cp_masks", "_masks")
 
 
-class LabelFolder:
+class LabelFolder(Source):
     """Annotations in one label image per image, in one of three layouts.
 
     ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist); ``<id>_masks.*`` or ``<id>_cp_masks.*`` beside ``<id>.*``
@@ -27,8 +28,6 @@ class LabelFolder:
     ----------
     path
         The folder.
-    order
-        Means nothing here.
 
     Raises
     ------
@@ -37,11 +36,9 @@ class LabelFolder:
     """
 
     format = "label-folder"
-    order: Order | None = None
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        self.path = path
-        self.name = path.resolve().name
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
         folder = path / "masks" if (path / "masks").is_dir() else path
         self._masks = _mask_files(folder)
         if not self._masks:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cellprep.annotations.listing import files_in, folders_in, hash_of_listing
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
+from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.images import IMAGE_FORMATS, ImageFile, ImageFolder
@@ -72,15 +73,13 @@ class MaskFilesImage(ImageRecord):
         return (pixels if pixels.ndim == 2 else pixels.any(axis=0)) != 0
 
 
-class MaskFolder:
+class MaskFolder(Source):
     """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``.
 
     Parameters
     ----------
     path
         The folder of the images' folders.
-    order
-        Means nothing here.
 
     Raises
     ------
@@ -89,11 +88,9 @@ class MaskFolder:
     """
 
     format = "mask-folder"
-    order: Order | None = None
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        self.path = path
-        self.name = path.resolve().name
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
         folders = folders_in(path)
         self._masks = {
             folder.name: files_in(folder / "masks", IMAGE_FORMATS) for folder in folders if (folder / "masks").is_dir()

@@ -9,6 +9,7 @@ from cellprep.annotations.label_file import annotations_of_labels
 from cellprep.annotations.listing import folders_in
 from cellprep.annotations.multiscale import OMEZarrPixels, label_names, ome_attributes
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, digest
+from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.rle import Order
@@ -38,15 +39,13 @@ class OMEZarrLabels(ImageRecord):
         return replace(found, pixel_size=self.labels.pixel_size()).without(self.excluded)
 
 
-class OMEZarr:
+class OMEZarr(Source):
     """One OME-Zarr image, or a folder of them, each with one label image, or one called ``instances``.
 
     Parameters
     ----------
     path
         The image's folder; one label image's folder, ``<image>/labels/<name>``; or a folder of images.
-    order
-        Means nothing here.
 
     Raises
     ------
@@ -55,16 +54,13 @@ class OMEZarr:
     """
 
     format = "ome-zarr"
-    order: Order | None = None
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        self.path = path
-        self.name = path.resolve().name
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
         self._images = _images(path)
         if not self._images:
             raise SourceError(f"{path} is no OME-Zarr image, and holds none")
         self.sha256 = digest({image_id: ome_attributes(image) for image_id, image in self._images.items()})
-        self.unannotated: list[str] = []
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -89,16 +85,23 @@ class OMEZarr:
             raise AnnotationError(f"{path}: {problem}")
         image, labels = (path.parent.parent, path) if path.parent.name == "labels" else (path, _labels_of(path))
         return OMEZarrLabels(
-            image_id=image_id, source=self.name, labels=OMEZarrPixels(labels), pixels=OMEZarrPixels(image)
+            image_id=image_id,
+            source=self.name,
+            labels=OMEZarrPixels(labels),
+            pixels=OMEZarrPixels(image) if "multiscales" in ome_attributes(image) else None,
         )
 
 
 def _images(path: Path) -> dict[str, Path]:
     """Return the images by their ids."""
-    if "multiscales" in ome_attributes(path):
+    if _is_image(path):
         image = path.resolve().parent.parent if path.resolve().parent.name == "labels" else path.resolve()
         return {_image_id(image): path.resolve()}
-    return {_image_id(folder): folder for folder in folders_in(path) if "multiscales" in ome_attributes(folder)}
+    return {_image_id(folder): folder for folder in folders_in(path) if _is_image(folder)}
+
+
+def _is_image(folder: Path) -> bool:
+    return "multiscales" in ome_attributes(folder) or bool(label_names(folder))
 
 
 def _image_id(image: Path) -> str:

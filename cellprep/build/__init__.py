@@ -144,6 +144,8 @@ class _Plan:
 
 def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
     folder = ImageFolder(Path(options.images)) if options.images is not None else None
+    if source.needs_images and folder is None:
+        raise UsageError(f"{source.name} has no columns width and height: give the images, whose files tell (--images)")
     known = frozenset(source.image_ids)
     exclusions = read_exclusions(Path(options.exclude)) if options.exclude is not None else None
     if exclusions:

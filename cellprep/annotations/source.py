@@ -1,0 +1,64 @@
+"""What every reader is: a source of image records."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from cellprep.annotations.record import FaultyImage, ImageRecord
+from cellprep.rle import Order
+
+__all__ = ["Source"]
+
+
+class Source(ABC):
+    """Annotations in a file or folder.
+
+    Parameters
+    ----------
+    path
+        Where they are.
+    order
+        The order in which run-length texts count pixels, for formats that leave the choice.
+
+    Attributes
+    ----------
+    path
+        Where they are.
+    name
+        File or folder name, for messages and for the store's record of where it came from.
+    format
+        The reader's name in `READERS`.
+    order
+        The order in which run-length texts count pixels; None if the format leaves no choice.
+    sha256
+        Hash of the source's content, in hex; of a folder, of its files' names and sizes.
+    needs_images
+        Whether only the image files tell the images' sizes.
+    unannotated
+        Names of the source's own images that have no annotations.
+    """
+
+    format: ClassVar[str]
+    sha256: str
+
+    def __init__(self, path: Path, order: Order | None = None) -> None:
+        self.path = path
+        self.name = path.name if path.name not in ("", "..") else path.resolve().name
+        self.order = order
+        self.needs_images = False
+        self.unannotated: list[str] = []
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a source of this format."""
+
+    @property
+    @abstractmethod
+    def image_ids(self) -> list[str]:
+        """The ids of all images, in the source's order."""
+
+    @abstractmethod
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield every image once, be it whole or at fault."""
