@@ -42,6 +42,17 @@ class Source(Protocol):
     def images(self) -> Iterator[ImageAnnotations | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
 
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image: one that annotations are not made of, such as its plate.
+
+        Raises
+        ------
+        UsageError
+            If the source has no such column.
+        SourceError
+            If it says different things of one image.
+        """
+
 
 #: The readers by format.
 READERS: dict[str, Callable[[Path, Order | None], Source]] = {

@@ -13,7 +13,7 @@ from textwrap import shorten
 from typing import NamedTuple
 
 from cellprep.annotations.record import FaultyImage, ImageAnnotations
-from cellprep.errors import AnnotationError, SourceError
+from cellprep.errors import AnnotationError, SourceError, UsageError
 from cellprep.image_ids import id_problem
 from cellprep.rle import Order
 
@@ -83,6 +83,37 @@ class KaggleCSV:
         if pending or yielded != len(self._rows_of):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
 
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image, without spaces around it.
+
+        Rows whose number of fields is not the header's do not count: their images are at fault.
+        """
+        table = self._table()
+        _, header = next(table)
+        place, id_place = self._own_column(header, column), header.index("id")
+        found: dict[str, tuple[int, str]] = {}
+        for number, values in table:
+            if len(values) != len(header):
+                continue
+            image_id, value = values[id_place], values[place].strip()
+            first, known = found.setdefault(image_id, (number, value))
+            if value != known:
+                raise SourceError(
+                    f"{self.name} row {number}: {column} {value!r} contradicts {known!r} in row {first}: "
+                    f"all rows of image {image_id!r} must have the same"
+                )
+        return {image_id: value for image_id, (_, value) in found.items()}
+
+    def _own_column(self, header: list[str], column: str) -> int:
+        """Return the place of a column that annotations are not made of."""
+        own = [name for name in header if name not in (*_NEEDED, *_OPTIONAL)]
+        if column not in own:
+            found = shorten(", ".join(map(repr, own)), 200, placeholder=" ...") or "none"
+            raise UsageError(f"{self.name} has no column {column!r} to group images by; it has: {found}")
+        if own.count(column) > 1:
+            raise UsageError(f"{self.name} has the column {column!r} twice")
+        return header.index(column)
+
     def _image(self, image_id: str, rows: list[_Row]) -> ImageAnnotations | FaultyImage:
         try:
             return self._checked_image(image_id, rows)
@@ -129,19 +160,27 @@ class KaggleCSV:
         return AnnotationError(f"{self.name} row {row.number}: {problem}")
 
     def _rows(self) -> Iterator[_Row]:
+        table = self._table()
+        _, header = next(table)
+        places = self._places(header)
+        for number, values in table:
+            if len(values) == len(header):
+                fields = ["" if place is None else values[place] for place in places]
+                yield _Row._make([number, *fields, ""])
+            else:
+                yield _incomplete_row(number, values, header, places)
+
+    def _table(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number and the fields of the header, and of every row that is not empty."""
         csv.field_size_limit(2**31 - 1)
         number = 1
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                header = [name.strip() for name in next(reader, [])]
-                places = self._places(header)
+                yield 1, [name.strip() for name in next(reader, [])]
                 for number, values in enumerate(reader, start=2):
-                    if len(values) == len(header):
-                        fields = ["" if place is None else values[place] for place in places]
-                        yield _Row._make([number, *fields, ""])
-                    elif values:
-                        yield _incomplete_row(number, values, header, places)
+                    if values:
+                        yield number, values
         except OSError as error:
             raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
