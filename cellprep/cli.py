@@ -3,20 +3,24 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperGroup
 
 from cellprep._version import __version__
 from cellprep.annotations import READERS, open_source
-from cellprep.build import BuildOptions, BuildReport, build_targets
+from cellprep.bin_fitting import fit_bins
+from cellprep.build import BuildOptions, build_targets
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory
 from cellprep.labels import OVERLAP_RULES
+from cellprep.output import refuse_to_overwrite
 from cellprep.rle import Order
-from cellprep.targets import DISTANCES, Recipe, read_bins
+from cellprep.splitting import SplitOptions, split_source
+from cellprep.store import open_store
+from cellprep.targets import BIN_METHODS, DISTANCES, Recipe, read_bins
 
 __all__ = ["main"]
 
@@ -59,6 +63,15 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+SourcePath = Annotated[Path, typer.Argument(metavar="SOURCE", help="Annotations: a CSV in Kaggle's columns.")]
+Format = Annotated[str, _choice("Format of SOURCE", "auto", *READERS)]
+RleOrder = Annotated[
+    Order | None,
+    typer.Option(
+        help="How run-length masks count pixels; the format's own unless given. "
+        "A wrong order is noticed, but not on square images."
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
 
 
@@ -69,21 +82,13 @@ def cellprep(version: Version = False) -> None:
 
 @app.command("build-targets")
 def build_targets_command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Annotations: a CSV in Kaggle's columns.")],
+    source: SourcePath,
     out: Annotated[Path, typer.Option(help="Store to write.")] = Path("data.zarr"),
     images: Annotated[
         Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
     ] = None,
-    format: Annotated[  # noqa: A002
-        str, _choice("Format of SOURCE", "auto", *READERS)
-    ] = "auto",
-    rle_order: Annotated[
-        Order | None,
-        typer.Option(
-            help="How run-length masks count pixels; the format's own unless given. "
-            "A wrong order is noticed, but not on square images."
-        ),
-    ] = None,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RleOrder = None,
     overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
     wall_width: Annotated[
         int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
@@ -133,6 +138,56 @@ def build_targets_command(
     _tell(build_targets(open_source(source, format, rle_order), out, options), quiet)
 
 
+@app.command("fit-bins")
+def fit_bins_command(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store of targets.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write, for `build-targets --bins`.")] = Path("bins.json"),
+    levels: Annotated[int, typer.Option(help="Number of energy levels, level 0 among them: 2 to 256.")] = 17,
+    method: Annotated[str, _choice("How to choose the bins", *BIN_METHODS)] = "distances",
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Fit energy bins to the cells of a store, for cells of other sizes than the published bins are made for.
+
+    Every bin is a distance that occurs. `distances` takes the lowest ones, leaves out those near the one before, and
+    ends with wide steps to the largest; `quantiles` gives the levels equal shares of the cells' pixels.
+
+    Example: `cellprep fit-bins data.zarr --levels 17 --out bins.json`
+    """
+    _tell(fit_bins(open_store(store), out, levels=levels, method=method, jobs=jobs, quiet=quiet), quiet)
+
+
+@app.command("split")
+def split_command(
+    source: SourcePath,
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("folds.csv"),
+    folds: Annotated[int, typer.Option(help="Number of folds, at least 2.")] = 5,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RleOrder = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column of SOURCE whose equal values stay together; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds, from 0.")] = 0,
+    keep_annotated_twice: Annotated[
+        bool, typer.Option("--keep-annotated-twice", help="Keep images of which most covered pixels are so twice.")
+    ] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Split images into folds, each with its share of every cell type and of images with few and many cells.
+
+    Images that agree in all columns given by `--group`, such as plate and well, are never parted.
+
+    Example: `cellprep split train.csv --folds 5 --out folds.csv`
+    """
+    refuse_to_overwrite(out, source)
+    options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, jobs, quiet)
+    _tell(split_source(open_source(source, format, rle_order), out, options), quiet)
+
+
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
@@ -153,7 +208,13 @@ def demo_command(
         typer.echo(f"open the picture: {demo.picture}", err=True)
 
 
-def _tell(report: BuildReport, quiet: bool) -> None:
+class _Report(Protocol):
+    def notes(self) -> list[str]: ...
+
+    def errors(self) -> list[str]: ...
+
+
+def _tell(report: _Report, quiet: bool) -> None:
     errors = report.errors()
     for line in errors if quiet else report.notes() + errors:
         typer.echo(line, err=True)

@@ -14,9 +14,9 @@ PACKAGE = Path(cellprep.__file__).parent
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
     {"errors", "_version", "interrupts"},
-    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
-    {"annotations", "images", "store", "executor"},
-    {"preview", "build"},
+    {"image_ids", "label_images", "rle", "labels", "targets", "folds", "text_table", "synthesis"},
+    {"annotations", "images", "store", "executor", "output"},
+    {"preview", "build", "bin_fitting", "splitting"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
