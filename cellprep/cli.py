@@ -3,20 +3,24 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperGroup
 
 from cellprep._version import __version__
-from cellprep.annotations import READERS, Source, open_source
-from cellprep.build import BuildOptions, BuildReport, build_targets
+from cellprep.annotations import READERS, open_source
+from cellprep.bin_fitting import fit_bins
+from cellprep.build import BuildOptions, build_targets
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory
 from cellprep.labels import OVERLAP_RULES
+from cellprep.output import refuse_to_overwrite
 from cellprep.rle import Order
-from cellprep.targets import DISTANCES, Recipe, read_bins
+from cellprep.splitting import SplitOptions, split_source
+from cellprep.store import open_store
+from cellprep.targets import BIN_METHODS, DISTANCES, Recipe, read_bins
 
 __all__ = ["main"]
 
@@ -143,7 +147,62 @@ def build_targets_command(
         prune=prune,
         quiet=quiet,
     )
-    _tell(build_targets(_open(source, format, rle_order, quiet), out, options), quiet)
+    annotations = open_source(source, format, rle_order)
+    _tell(build_targets(annotations, out, options), quiet, annotations.description)
+
+
+@app.command("fit-bins")
+def fit_bins_command(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store of targets.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write, for `build-targets --bins`.")] = Path("bins.json"),
+    levels: Annotated[int, typer.Option(help="Number of energy levels, level 0 among them: 2 to 256.")] = 17,
+    method: Annotated[str, _choice("How to choose the bins", *BIN_METHODS)] = "distances",
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Fit energy bins to the cells of a store, for cells of other sizes than the published bins are made for.
+
+    Every bin is a distance that occurs. `distances` takes the lowest ones, leaves out those near the one before, and
+    ends with wide steps to the largest; `quantiles` gives the levels equal shares of the cells' pixels.
+
+    Example: `cellprep fit-bins data.zarr --levels 17 --out bins.json`
+    """
+    _tell(fit_bins(open_store(store), out, levels=levels, method=method, jobs=jobs, quiet=quiet), quiet)
+
+
+@app.command("split")
+def split_command(
+    source: SourcePath,
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("folds.csv"),
+    folds: Annotated[int, typer.Option(help="Number of folds, at least 2.")] = 5,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column of SOURCE whose equal values stay together; repeatable."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of image files, for a SOURCE that does not tell their sizes.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds, from 0.")] = 0,
+    keep_annotated_twice: Annotated[
+        bool, typer.Option("--keep-annotated-twice", help="Keep images of which most covered pixels are so twice.")
+    ] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Split images into folds, each with its share of every cell type and of images with few and many cells.
+
+    Images that agree in all columns given by `--group`, such as plate and well, are never parted.
+
+    Example: `cellprep split train.csv --folds 5 --out folds.csv`
+    """
+    refuse_to_overwrite(out, source)
+    options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet)
+    annotations = open_source(source, format, rle_order)
+    _tell(split_source(annotations, out, options), quiet, annotations.description)
 
 
 @app.command("demo")
@@ -166,17 +225,15 @@ def demo_command(
         typer.echo(f"open the picture: {demo.picture}", err=True)
 
 
-def _open(path: Path, format: str, rle_order: Order | None, quiet: bool) -> Source:  # noqa: A002
-    source = open_source(path, format, rle_order)
-    if not quiet:
-        order = f", pixels counted by {source.order}" if source.order else ""
-        typer.echo(f"{source.name}: {source.format}{order}, images: {len(source.image_ids):,}", err=True)
-    return source
+class _Report(Protocol):
+    def notes(self) -> list[str]: ...
+
+    def errors(self) -> list[str]: ...
 
 
-def _tell(report: BuildReport, quiet: bool) -> None:
+def _tell(report: _Report, quiet: bool, *first: str) -> None:
     errors = report.errors()
-    for line in errors if quiet else report.notes() + errors:
+    for line in errors if quiet else [*first, *report.notes(), *errors]:
         typer.echo(line, err=True)
     if errors:
         raise typer.Exit(1)

@@ -14,10 +14,10 @@ PACKAGE = Path(cellprep.__file__).parent
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
     {"errors", "_version", "interrupts"},
-    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
-    {"images", "store", "executor"},
+    {"image_ids", "label_images", "rle", "labels", "targets", "folds", "text_table", "synthesis"},
+    {"images", "store", "executor", "output"},
     {"annotations"},
-    {"preview", "build"},
+    {"preview", "build", "bin_fitting", "splitting"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
