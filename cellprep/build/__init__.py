@@ -10,7 +10,7 @@ from cellprep.annotations import Exclusions, FaultyImage, ImageRecord, Source, r
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, ImageFileError, StoreError, StoreWriteError, UsageError
-from cellprep.executor import run_tasks
+from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder, Pixels
 from cellprep.store import Store, StoreWriter
 from cellprep.targets import Recipe
@@ -62,8 +62,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if isinstance(self.only, str):
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
-        if self.jobs == 0 or self.jobs < -1:
-            raise UsageError(f"jobs {self.jobs} is no number of processes: give 1 or more, or -1 for all cores")
+        check_jobs(self.jobs)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):
