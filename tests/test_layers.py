@@ -13,17 +13,17 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "interrupts"},
-    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
+    {"errors", "_version", "interrupts", "wording"},
+    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis", "outlines"},
     {"images", "store", "executor"},
     {"annotations"},
-    {"preview", "build"},
+    {"preview", "build", "export"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
-ORDER_WITHIN = [("label_images", "rle", "labels", "targets")]
+ORDER_WITHIN = [("label_images", "rle", "labels", "targets"), ("label_images", "outlines")]
 
 
 def unit(path):
