@@ -1,13 +1,15 @@
 """Training targets for the Deep Watershed Transform from instance annotations of cells.
 
 The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_labels`), then `compute_targets`;
-for a whole data set `open_source` and `build_targets`. `open_store` reads what was built.
+for a whole data set `open_source` and `build_targets`. `open_store` reads what was built, and `export_labels`
+gives its labels to other tools.
 """
 
 from cellprep._version import __version__
 from cellprep.annotations import READERS, open_source
 from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.errors import CellprepError
+from cellprep.export import EXPORTERS, ExportReport, export_labels
 from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
 from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.store import Store, StoredImage, open_store
@@ -15,6 +17,7 @@ from cellprep.targets import DISTANCES, PUBLISHED_BINS, TARGETS, Recipe, compute
 
 __all__ = [
     "DISTANCES",
+    "EXPORTERS",
     "OVERLAP_RULES",
     "PUBLISHED_BINS",
     "READERS",
@@ -23,6 +26,7 @@ __all__ = [
     "BuildReport",
     "CellprepError",
     "Cells",
+    "ExportReport",
     "Recipe",
     "Runs",
     "Store",
@@ -34,6 +38,7 @@ __all__ = [
     "decode_rle",
     "encode_labels",
     "encode_rle",
+    "export_labels",
     "format_rle",
     "open_source",
     "open_store",

@@ -14,8 +14,10 @@ from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory
+from cellprep.export import EXPORTERS, ExportReport, export_labels
 from cellprep.labels import OVERLAP_RULES
 from cellprep.rle import Order
+from cellprep.store import open_store
 from cellprep.targets import DISTANCES, Recipe, read_bins
 
 __all__ = ["main"]
@@ -146,6 +148,27 @@ def build_targets_command(
     _tell(build_targets(_open(source, format, rle_order, quiet), out, options), quiet)
 
 
+@app.command("export")
+def export_command(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store to export, such as data.zarr.")],
+    to: Annotated[str, _choice("Format to write", *EXPORTERS)],
+    out: Annotated[
+        Path,
+        typer.Option(help="File to write, or folder for a file per image (label-tiff, geojson); it must not exist."),
+    ],
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Export the labels of a store, in a format that other tools read.
+
+    An image that fails stops no other. What is written comes into its place when it is whole.
+
+    Example: `cellprep export data.zarr --to coco --out labels.json`
+    """
+    _tell(export_labels(open_store(store), to, out, jobs=jobs, quiet=quiet), quiet)
+
+
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
@@ -174,7 +197,7 @@ def _open(path: Path, format: str, rle_order: Order | None, quiet: bool) -> Sour
     return source
 
 
-def _tell(report: BuildReport, quiet: bool) -> None:
+def _tell(report: BuildReport | ExportReport, quiet: bool) -> None:
     errors = report.errors()
     for line in errors if quiet else report.notes() + errors:
         typer.echo(line, err=True)
