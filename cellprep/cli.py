@@ -1,5 +1,6 @@
 """The command line: each command only declares its options and calls the library once."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ from cellprep._version import __version__
 from cellprep.annotations import READERS, open_source
 from cellprep.bin_fitting import fit_bins
 from cellprep.build import BuildOptions, build_targets
+from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.demo import run_demo
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory
+from cellprep.export import EXPORTERS, export_labels
 from cellprep.labels import OVERLAP_RULES
 from cellprep.output import refuse_to_overwrite
 from cellprep.rle import Order
@@ -63,6 +66,8 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Overlap = Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
 
 
@@ -100,7 +105,7 @@ def build_targets_command(
     exclude: Annotated[
         Path | None, typer.Option(help="CSV of annotations (image, row) and images to leave out, as check writes it.")
     ] = None,
-    overlap: Annotated[str, _choice("Who gets pixels that several cells claim", *OVERLAP_RULES)] = "smaller-on-top",
+    overlap: Overlap = "smaller-on-top",
     wall_width: Annotated[
         int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
     ] = 3,
@@ -149,6 +154,48 @@ def build_targets_command(
     )
     annotations = open_source(source, format, rle_order)
     _tell(build_targets(annotations, out, options), quiet, annotations.description)
+
+
+@app.command("check")
+def check_command(
+    source: SourcePath,
+    images: Annotated[Path | None, typer.Option(help="Folder of image files, named by id, to check as well.")] = None,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    overlap: Overlap = "smaller-on-top",
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help=f"Rule to flag by; repeatable. Of {', '.join(RULES)}; edge only if named."),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="RULE=VALUE", help="Threshold of a rule; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV of flags to write, a row per finding, for `build-targets --exclude`.")
+    ] = None,
+    as_json: JSON = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.")] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
+
+    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+
+    Example: `cellprep check train.csv --out flags.csv`
+    """
+    options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet)
+    report = check_source(open_source(source, format, rle_order), options)
+    if out:
+        refuse_to_overwrite(out, source)
+        report.write_flags(out)
+    if as_json:
+        _print_json(report.to_dict())
+    elif not quiet:
+        typer.echo("\n".join(report.table()))
+    if strict and report.flagged:
+        raise typer.Exit(1)
 
 
 @app.command("fit-bins")
@@ -205,6 +252,27 @@ def split_command(
     _tell(split_source(annotations, out, options), quiet, annotations.description)
 
 
+@app.command("export")
+def export_command(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store to export, such as data.zarr.")],
+    to: Annotated[str, _choice("Format to write", *EXPORTERS)],
+    out: Annotated[
+        Path,
+        typer.Option(help="File to write, or folder for a file per image (label-tiff, geojson); it must not exist."),
+    ],
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Export the labels of a store, in a format that other tools read.
+
+    An image that fails stops no other. What is written comes into its place when it is whole.
+
+    Example: `cellprep export data.zarr --to coco --out labels.json`
+    """
+    _tell(export_labels(open_store(store), to, out, jobs=jobs, quiet=quiet), quiet)
+
+
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
@@ -223,6 +291,10 @@ def demo_command(
     _tell(demo.report, quiet)
     if demo.picture and not quiet:
         typer.echo(f"open the picture: {demo.picture}", err=True)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 class _Report(Protocol):
