@@ -55,8 +55,10 @@ def find_overlaps(runs: Runs) -> Overlaps:
     by_position = np.argsort(positions, kind="stable")
     positions = positions[by_position]
     owners = np.repeat(runs.owners, runs.lengths)[by_position]
-    again = np.concatenate(([False], positions[1:] == positions[:-1]))
-    contested = again | np.concatenate((again[1:], [False]))[: len(again)]
+    again = np.zeros(len(positions), bool)
+    again[1:] = positions[1:] == positions[:-1]
+    contested = again.copy()
+    contested[:-1] |= again[1:]
     pairs = _pairs(positions, owners, len(runs))
     keys, pixels = np.unique(pairs, return_counts=True)
     first, second = np.divmod(keys, max(len(runs), 1))

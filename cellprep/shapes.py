@@ -89,7 +89,7 @@ def measure_shape(cutout: Cutout) -> Shape:
     beyond = _going_on(cutout)
     squares = cv2.dilate(cv2.erode(beyond, _SQUARE, anchor=(0, 0)), _SQUARE, anchor=(1, 1))
     thin = cv2.countNonZero(cv2.subtract(mask, squares))
-    lower, upper = beyond[1:], beyond[:-1]
+    lower, upper = beyond[1:, 1:-1], beyond[:-1, 1:-1]
     straight = max(_longest_run(lower > upper), _longest_run(lower < upper))
     return Shape(pieces, filled.size - cv2.countNonZero(filled), thin, straight)
 

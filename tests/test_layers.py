@@ -23,7 +23,12 @@ LAYERS = [
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
-ORDER_WITHIN = [("label_images", "rle", "labels", "targets"), ("label_images", "outlines")]
+ORDER_WITHIN = [
+    ("label_images", "rle", "labels", "targets"),
+    ("label_images", "outlines"),
+    ("rle", "overlaps"),
+    ("rle", "shapes"),
+]
 
 
 def unit(path):
