@@ -150,7 +150,7 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     def explode():
         raise ZeroDivisionError("of\nsome sort")
 
-    monkeypatch.setattr("cellprep.cli.app", explode)
+    monkeypatch.setattr("cellprep.cli.door.app", explode)
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (
