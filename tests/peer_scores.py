@@ -82,7 +82,12 @@ def hovernet_aji(truth, predicted):
 
 
 def kaggle(ious):
-    """The mean precision of one image, https://www.kaggle.com/theoviel/competition-metric-map-iou."""
+    """The mean precision of one image: https://www.kaggle.com/theoviel/competition-metric-map-iou.
+
+    What is divided by 0 is as in mle-bench's grade.py of the TGS salt identification challenge, of the same metric.
+    """
+    if ious.shape == (0, 0):
+        return 1.0
     precisions = []
     for threshold in np.arange(0.5, 1.0, 0.05):
         matches = ious > threshold
@@ -90,7 +95,7 @@ def kaggle(ious):
         false_positives = np.sum(matches, axis=0) == 0
         false_negatives = np.sum(matches, axis=1) == 0
         tp, fp, fn = true_positives.sum(), false_positives.sum(), false_negatives.sum()
-        precisions.append(tp / (tp + fp + fn))
+        precisions.append(tp / (tp + fp + fn) if tp + fp + fn else 0)
     return np.mean(precisions)
 
 

@@ -95,7 +95,7 @@ def test_every_score_is_that_of_dense_formulas(sides, ignoring):
     assert (score.truth, score.predicted) == (len(truth), len(predicted))
     assert list(score.matched) == [best_count(ious, threshold) for threshold in IOU_THRESHOLDS]
     assert score.aji == pytest.approx(peers.hovernet_aji(truth, predicted))
-    assert score.kaggle_precision == pytest.approx(peers.kaggle(ious) if ious.shape != (0, 0) else 1)
+    assert score.kaggle_precision == pytest.approx(peers.kaggle(ious))
     assert (score.merged, score.split) == (peers.merged(truth, predicted), peers.merged(predicted, truth))
 
 
@@ -226,6 +226,11 @@ CASES = {
         ONE,
         [[1, 1, 2, 2], [0, 0, 3, 3]],
         {"merged": 1, "split": 0, "matched": 1, "missed": 2, "false": 0},
+    ),
+    "two good ones for one cell, of which Kaggle counts none": (
+        parse_rle(["1 4", "1 4"], (2, 4)),
+        ONE,
+        {"kaggle_map": 0, "matched": 1, "false": 1, "split": 1},
     ),
     "half of a cell merges nothing": ([[1, 1, 1, 0], [0, 0, 0, 0]], [[1, 1, 2, 2], [0, 0, 0, 0]], {"merged": 0}),
     "split": ([[1, 2, 3, 3], [0, 2, 0, 3]], ONE, {"merged": 0, "split": 1, "matched": 0, "missed": 1, "false": 3}),

@@ -18,14 +18,17 @@ def kaggle_precision(pairs: Pairs, threshold: float) -> float:
 
     The published restatement of the metric, https://www.kaggle.com/theoviel/competition-metric-map-iou, counts with
     ``matches = ious > threshold``, true cells by predicted ones: TP where a row has exactly one, FN where it has none,
-    FP where a column has none. An image without cells on both sides is right: 1.
+    FP where a column has none. Where nothing is counted, an image without any cell is right, 1, and every other wrong, 0:
+    so has it ``grade.py`` of mle-bench for another competition with this metric, TGS salt identification.
     """
     good = pairs.ious > threshold
     of_truth = np.bincount(pairs.truth[good], minlength=len(pairs.truth_areas))
     of_predicted = np.bincount(pairs.predicted[good], minlength=len(pairs.predicted_areas))
     found = int((of_truth == 1).sum())
     wrong = int((of_truth == 0).sum() + (of_predicted == 0).sum())
-    return found / (found + wrong) if found + wrong else 1.0
+    if found + wrong:
+        return found / (found + wrong)
+    return 0.0 if len(of_truth) or len(of_predicted) else 1.0
 
 
 def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
