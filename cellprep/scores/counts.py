@@ -18,8 +18,8 @@ def kaggle_precision(pairs: Pairs, threshold: float) -> float:
 
     The published restatement of the metric, https://www.kaggle.com/theoviel/competition-metric-map-iou, counts with
     ``matches = ious > threshold``, true cells by predicted ones: TP where a row has exactly one, FN where it has none,
-    FP where a column has none. Where nothing is counted, an image without any cell is right, 1, and every other wrong, 0:
-    so has it ``grade.py`` of mle-bench for another competition with this metric, TGS salt identification.
+    FP where a column has none. Where nothing is counted, an image without any cell is right, 1, and every other wrong,
+    0: so has it ``grade.py`` of mle-bench for another competition with this metric, TGS salt identification.
     """
     good = pairs.ious > threshold
     of_truth = np.bincount(pairs.truth[good], minlength=len(pairs.truth_areas))
