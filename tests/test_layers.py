@@ -27,15 +27,16 @@ LAYERS = [
         "folds",
         "synthesis",
     },
-    {"images", "store", "executor", "output", "text_table"},
+    {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "bin_fitting", "splitting", "export", "check"},
+    {"preview", "build", "bin_fitting", "splitting", "export", "check", "evaluation"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
+    ("wording", "errors"),
     ("label_images", "rle", "labels", "targets"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),
