@@ -2,8 +2,8 @@
 
 The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_labels`), then `compute_targets`;
 for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built, `fit_bins`
-fits energy bins to it, `export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate` scores predicted cells
-against true ones; `score_image` and `summarise` do it without files.
+fits energy bins to it, `export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate`
+scores predicted cells against true ones; `score_image` and `summarise` do so without files.
 """
 
 from cellprep._version import __version__

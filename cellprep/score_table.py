@@ -10,7 +10,7 @@ __all__ = ["score_table"]
 
 
 def score_table(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Lay out scores as `cellprep.scores.summarise` returns them, under the names they have there.
+    r"""Lay out scores as `cellprep.scores.summarise` returns them, under the names they have there.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def score_table(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
     Examples
     --------
-    >>> print(*score_table({"all": {"images": 1200, "pq": 0.51234, "ap": {"0.50": 1.0}, "coco_ap": None}}), sep="\\n")
+    >>> print(*score_table({"all": {"images": 1200, "pq": 0.51234, "ap": {"0.50": 1.0}, "coco_ap": None}}), sep="\n")
     score      all
     images   1,200
     pq       0.512

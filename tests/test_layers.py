@@ -37,6 +37,7 @@ LAYERS = [
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
     ("wording", "errors"),
+    ("text_table", "score_table"),
     ("label_images", "rle", "labels", "targets"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),

@@ -232,6 +232,11 @@ CASES = {
         ONE,
         {"kaggle_map": 0, "matched": 1, "false": 1, "split": 1},
     ),
+    "one lies in another, and both are found": (
+        parse_rle(["1 3 5 4", "4 1"], (2, 4)),
+        parse_rle(["1 8", "4 1"], (2, 4)),
+        {"merged": 0, "split": 0, "matched": 2},
+    ),
     "half of a cell merges nothing": ([[1, 1, 1, 0], [0, 0, 0, 0]], [[1, 1, 2, 2], [0, 0, 0, 0]], {"merged": 0}),
     "split": ([[1, 2, 3, 3], [0, 2, 0, 3]], ONE, {"merged": 0, "split": 1, "matched": 0, "missed": 1, "false": 3}),
 }

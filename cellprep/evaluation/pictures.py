@@ -140,7 +140,8 @@ def _background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]
         return 0.08 + 0.25 * np.minimum(truth.runs.coverage(), 2) / 2
     grey = (decoded if decoded.ndim == 2 else decoded.mean(axis=0)).astype(float)
     low, high = np.percentile(grey, [0.5, 99.5])
-    return 0.8 * np.clip((grey - low) / max(high - low, 1e-9), 0, 1)
+    darkened: NDArray[np.float64] = 0.8 * np.clip((grey - low) / max(high - low, 1e-9), 0, 1)
+    return darkened
 
 
 def _outline(axes: "Axes", runs: Runs, colour: str, style: str) -> None:

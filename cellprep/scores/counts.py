@@ -8,7 +8,7 @@ of their pixels, and a cell to which several are assigned is merged, or split.
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.scores.pairs import Pairs
+from cellprep.scores.pairs import Indices, Pairs
 
 __all__ = ["find_merged", "find_split", "kaggle_precision"]
 
@@ -32,14 +32,33 @@ def kaggle_precision(pairs: Pairs, threshold: float) -> float:
 
 
 def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
-    """Say which predicted cells cover more than half of two or more true cells: (n,) bool."""
-    covering = 2 * pairs.pixels > pairs.truth_areas[pairs.truth]
-    flags: NDArray[np.bool_] = np.bincount(pairs.predicted[covering], minlength=len(pairs.predicted_areas)) > 1
-    return flags
+    """Say which predicted cells are merged: (n,) bool.
+
+    Each true cell is assigned to the predicted one that covers more than half of it; of several, which then overlap, to
+    that with the highest IoU. Predicted cells to which two or more true ones are assigned are merged.
+    """
+    covering = np.flatnonzero(2 * pairs.pixels > pairs.truth_areas[pairs.truth])
+    best = _best(pairs.truth[covering], pairs.ious[covering])
+    return _several(pairs.predicted[covering][best], len(pairs.predicted_areas))
 
 
 def find_split(pairs: Pairs) -> NDArray[np.bool_]:
-    """Say which true cells two or more predicted ones lie in with more than half of their pixels: (m,) bool."""
-    inside = 2 * pairs.pixels > pairs.predicted_areas[pairs.predicted]
-    flags: NDArray[np.bool_] = np.bincount(pairs.truth[inside], minlength=len(pairs.truth_areas)) > 1
+    """Say which true cells are split: (m,) bool.
+
+    Each predicted cell is assigned to the true one that more than half of it lies in; of several, which then overlap, to
+    that with the highest IoU. True cells to which two or more predicted ones are assigned are split.
+    """
+    inside = np.flatnonzero(2 * pairs.pixels > pairs.predicted_areas[pairs.predicted])
+    best = _best(pairs.predicted[inside], pairs.ious[inside])
+    return _several(pairs.truth[inside][best], len(pairs.truth_areas))
+
+
+def _best(cells: Indices, ious: NDArray[np.float64]) -> Indices:
+    """Return the places of the pairs with the highest IoU of each cell, the first of equals."""
+    order = np.lexsort((-ious, cells))
+    return order[np.flatnonzero(np.diff(cells[order], prepend=-1))]
+
+
+def _several(cells: Indices, count: int) -> NDArray[np.bool_]:
+    flags: NDArray[np.bool_] = np.bincount(cells, minlength=count) > 1
     return flags

@@ -38,9 +38,9 @@ class ImageScore:
     aji, aji_cellpose
         The aggregated Jaccard index, and what cellpose calls so; None if there is no cell at all.
     merged
-        Number of predicted cells that cover more than half of two or more true cells.
+        Number of predicted cells that each cover more than half of two or more true cells.
     split
-        Number of true cells that two or more predicted cells lie in with more than half of their pixels.
+        Number of true cells that each hold more than half of two or more predicted cells.
     blank_truth, blank_predicted
         Numbers of cells left out, because none of their pixels counts.
     detections

@@ -26,8 +26,8 @@ class CellVerdicts:
     false, missed
         (n,) and (m,) bool: predicted and true cells without a match at an IoU of 0.5.
     merged, split
-        (n,) and (m,) bool: predicted cells that cover more than half of two or more true ones, and true cells that two
-        or more predicted ones lie in with more than half of their pixels.
+        (n,) and (m,) bool: predicted cells that cover more than half of two or more true ones, and true cells that hold
+        more than half of two or more predicted ones.
     """
 
     counts_predicted: NDArray[np.bool_]
