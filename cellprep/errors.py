@@ -17,7 +17,7 @@ __all__ = [
     "UsageError",
 ]
 
-_NAMED = 100  # names in a line; more are counted
+_NAMED = 20  # names in a line; more are counted
 
 
 class CellprepError(Exception):

@@ -95,10 +95,8 @@ def _draw(drawing: Drawing) -> None:
         (truth.runs, _TRUTH, "true", "--"),
     ):
         for name, (colour, choose) in kinds.items():
-            chosen = choose(verdicts)
-            _outline(axes, runs.take(chosen), colour, style)
-            label = f"{name} ({side}): {np.count_nonzero(chosen):,}"
-            names += axes.plot([], [], color=colour, linestyle=style, linewidth=3, label=label)
+            _outline(axes, runs.take(choose(verdicts)), colour, style)
+            names += axes.plot([], [], color=colour, linestyle=style, linewidth=3, label=f"{name} ({side})")
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_title(_title(drawing, truth.cell_type), fontsize=15)
     figure.legend(
@@ -119,7 +117,8 @@ def _title(drawing: Drawing, cell_type: str) -> str:
         drawing.task.image_id,
         cell_type,
         f"kaggle_map {score.kaggle_precision:.3f}",
-        f"{score.matched[0]:,} of {score.truth:,} cells found, {score.false:,} false",
+        f"{score.matched[0]:,} of {score.truth:,} cells found",
+        *(f"{getattr(score, name):,} {name}" for name in ("missed", "false", "merged", "split")),
     ]
     return "  ·  ".join(part for part in parts if part).replace("$", r"\$")
 

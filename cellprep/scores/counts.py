@@ -45,8 +45,8 @@ def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
 def find_split(pairs: Pairs) -> NDArray[np.bool_]:
     """Say which true cells are split: (m,) bool.
 
-    Each predicted cell is assigned to the true one that more than half of it lies in; of several, which then overlap, to
-    that with the highest IoU. True cells to which two or more predicted ones are assigned are split.
+    Each predicted cell is assigned to the true one that more than half of it lies in; of several, which then overlap,
+    to that with the highest IoU. True cells to which two or more predicted ones are assigned are split.
     """
     inside = np.flatnonzero(2 * pairs.pixels > pairs.predicted_areas[pairs.predicted])
     best = _best(pairs.predicted[inside], pairs.ious[inside])
