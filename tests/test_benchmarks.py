@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import original, stages, whole
+from benchmarks import matching, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import compute_targets, resolve_overlaps
 from cellprep.demo import write_dataset
@@ -31,3 +31,8 @@ def test_measures_the_whole_command(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "REPEATS", 1)
     text, _ = whole.measure(csv, tmp_path, floor=1.0)
     assert "12 images" in text
+
+
+def test_measures_matching_and_finds_the_same():
+    pytest.importorskip("stardist")
+    assert "| 9 | 60 x 60 |" in matching.measure({9: 60}, repeats=1)

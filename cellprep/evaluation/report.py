@@ -49,6 +49,8 @@ class EvaluationReport:
     @cached_property
     def scores(self) -> dict[str, Any]:
         """The scores overall and by cell type, as `cellprep.scores.summarise_by_type` returns them."""
+        if not self.scored:
+            return {"overall": None, "by_cell_type": {}, "images": 0}
         return summarise_by_type([score for _, score in self.scored], [image.cell_type for image, _ in self.scored])
 
     def worst(self, number: int) -> list[str]:
