@@ -4,6 +4,7 @@ The file is parsed once, but for the masks: these stay bytes of JSON until a wor
 a million cells takes little more memory than its size.
 """
 
+import codecs
 import hashlib
 import re
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
 __all__ = ["COCOJSON"]
 
 _Id = int | str
+_LONGEST_SIDE = 10**9
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -36,7 +38,7 @@ class _Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: _Id
     category_id: _Id = ""
-    iscrowd: int = 0
+    iscrowd: int | bool | None = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -100,7 +102,7 @@ class COCOImage(ImageRecord):
             runs=self._runs([self.masks[place] for place in kept], rows, size),
             rows=rows,
             cell_types=tuple(self.cell_types[place] for place in kept),
-            cell_type=most_common(self.cell_types),
+            cell_type=most_common([self.cell_types[place] for place in kept]) or most_common(self.cell_types),
             ignore=ignore,
         )
 
@@ -164,22 +166,21 @@ class COCOJSON(Source):
             raise SourceError(f"cannot read {path}: {error.strerror}") from error
         self.sha256 = hashlib.sha256(content).hexdigest()
         try:
-            document = msgspec.json.decode(content, type=_Document)
+            document = msgspec.json.decode(content.removeprefix(codecs.BOM_UTF8), type=_Document)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceError(f"{path} is no COCO JSON: {error}") from error
         annotations = document.annotations
-        self._annotations = list(annotations.values()) if isinstance(annotations, dict) else annotations
         self._names = {category.id: category.name for category in document.categories}
         self._images: dict[str, list[_Image]] = defaultdict(list)
         for image in document.images:
             self._images[_name(image)].append(image)
         self._of_image: dict[_Id, list[_Annotation]] = defaultdict(list)
-        for annotation in self._annotations:
+        for annotation in annotations.values() if isinstance(annotations, dict) else annotations:
             self._of_image[annotation.image_id].append(annotation)
         if not self._images:
             raise SourceError(f"{path} holds no annotations: its list of images is empty")
-        strays = self._of_image.keys() - {image.id for image in document.images}
-        self._strays = sorted(f"image {stray}" for stray in strays)
+        self._times = Counter(image.id for image in document.images)
+        self._strays = sorted({f"image {stray}" for stray in self._of_image.keys() - self._times.keys()})
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -197,7 +198,7 @@ class COCOJSON(Source):
             try:
                 yield self._record(name, images)
             except AnnotationError as error:
-                yield FaultyImage(name, f"{self.name} image {images[0].id}: {error}")
+                yield FaultyImage(name, f"{self.name} image {images[0].id!r}: {error}")
         for name in self._strays:
             yield FaultyImage(name, f"{self.name} has annotations of it, but it is not among the images")
 
@@ -205,14 +206,15 @@ class COCOJSON(Source):
         image = images[0]
         annotations = self._of_image.get(image.id, [])
         if len(images) > 1:
-            raise AnnotationError(f"image {images[1].id} has the same name, {name!r}: names must differ")
+            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
+        if self._times[image.id] > 1:
+            raise AnnotationError("another image has the same id: ids must differ")
         if problem := id_problem(name):
             raise AnnotationError(problem)
-        if min(image.width, image.height) < 0 or (image.width > 0) != (image.height > 0):
+        sides = (image.height, image.width)
+        if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
             raise AnnotationError(f"its size {image.height} x {image.width} (height x width) is none")
-        if len({annotation.id for annotation in annotations}) < len(annotations):
-            most, _ = Counter(annotation.id for annotation in annotations).most_common(1)[0]
-            raise AnnotationError(f"several of its annotations have the id {most}: ids must differ")
+        self._check_ids(annotations)
         cells = [annotation for annotation in annotations if not annotation.iscrowd]
         return COCOImage(
             image_id=name,
@@ -224,6 +226,13 @@ class COCOJSON(Source):
             cell_types=tuple(map(self._category, cells)),
             crowds={annotation.id: bytes(annotation.segmentation) for annotation in annotations if annotation.iscrowd},
         )
+
+    def _check_ids(self, annotations: Sequence[_Annotation]) -> None:
+        for row, times in Counter(annotation.id for annotation in annotations).items():
+            if times > 1:
+                raise AnnotationError(f"several of its annotations have the id {row}: ids must differ")
+            if not -(2**63) <= row < 2**63:
+                raise AnnotationError(f"the id {row} of an annotation has more than 64 bits")
 
     def _category(self, annotation: _Annotation) -> str:
         if self._names and annotation.category_id not in self._names:

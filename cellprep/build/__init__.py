@@ -117,7 +117,7 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     out = Path(out)
     plan = _plan(source, out, options)
     report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
-    report.unannotated = plan.folder.others(plan.known) if plan.folder else source.unannotated
+    report.unannotated = plan.folder.others(set(source.image_ids)) if plan.folder else source.unannotated
     with StoreWriter(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))
         tasks = _tasks(source, plan, out, writer.workspace, options)

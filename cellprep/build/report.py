@@ -134,7 +134,7 @@ class BuildReport:
         lines = []
         if self.failures:
             lines.append(f"error: {len(self.failures):,} of {_count(self.total, 'image')} failed:")
-            lines += _indented(f"{_printable(name)}: {problem}" for name, problem in self.failures.items())
+            lines += _indented(f"{_printable(name)}: {_printable(problem)}" for name, problem in self.failures.items())
         if self.removed:
             lines += [
                 "the stale versions of these failed images were removed:",
