@@ -58,8 +58,9 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     if labels.dtype.kind not in "iu":
         raise AnnotationError(f"{place} holds {labels.dtype} values: label images hold integers")
     if labels.ndim != 2 or not labels.size:
-        shape = " x ".join(map(str, labels.shape))
-        raise AnnotationError(f"{place} is {shape}: a label image has one number per pixel, (height, width)")
+        raise AnnotationError(
+            f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
+        )
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
