@@ -5,6 +5,7 @@ __all__ = [
     "CellprepError",
     "ImageFileError",
     "MissingExtraError",
+    "OutputError",
     "RLEError",
     "RecipeError",
     "SourceError",
@@ -73,6 +74,10 @@ class StoreWriteError(StoreError):
     def __init__(self, path: object, reason: str) -> None:
         self.reason = reason
         super().__init__(f"cannot write to {path}: {reason}")
+
+
+class OutputError(CellprepError):
+    """A file that a command is to write cannot be written."""
 
 
 class MissingExtraError(CellprepError):

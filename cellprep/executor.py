@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
@@ -19,14 +19,27 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
+from cellprep.errors import UsageError
 from cellprep.interrupts import interrupts_kept_from_workers
 
-__all__ = ["keep_freed_memory", "run_tasks"]
+__all__ = ["check_jobs", "keep_freed_memory", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse what is no number of processes.
+
+    Raises
+    ------
+    UsageError
+        If it is neither -1 nor at least 1.
+    """
+    if jobs == 0 or jobs < -1:
+        raise UsageError(f"jobs {jobs} is no number of processes: give 1 or more, or -1 for all cores")
 
 
 def run_tasks(
@@ -37,7 +50,7 @@ def run_tasks(
     total: int,
     unit: str,
     quiet: bool,
-) -> Iterator[tuple[Task, Result | None]]:
+) -> Generator[tuple[Task, Result | None], None, None]:
     """Run a function over tasks and yield each task with its result, as they come.
 
     Parameters

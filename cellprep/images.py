@@ -160,11 +160,12 @@ class ImageFolder:
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
+        names = set(known)
         return [
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in known and file.name not in known
+            if stem not in names and file.name not in names
         ]
 
 

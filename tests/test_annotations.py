@@ -179,3 +179,30 @@ def test_a_file_that_changes_underneath(write_csv):
     write_csv(GOOD)
     with pytest.raises(SourceError, match="was changed while it was read"):
         list(source.images())
+
+
+def test_values_of_a_column(write_csv):
+    header = "id,annotation,width,height, plate ,cell_type"
+    path = write_csv("a,1 2,5,4, P1 ,x", "b,1 2,5,4,,x", "", "a,5 1,5,4,P1,x", "c,1 2,5", "b,5 1,5", header=header)
+    assert open_source(path).values("plate") == {"a": "P1", "b": ""}  # rows that lack fields do not count
+
+
+def test_rows_must_agree_on_a_column(write_csv):
+    path = write_csv("a,1 2,5,4,P1", "b,1 2,5,4,P1", "a,5 1,5,4,P2", header="id,annotation,width,height,plate")
+    message = "train.csv row 4: plate 'P2' contradicts 'P1' in row 2: all rows of image 'a' must have the same"
+    with pytest.raises(SourceError, match=message):
+        open_source(path).values("plate")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("id,annotation,width,height,site", "no column 'plate' to group images by; it has: 'site'"),
+        ("id,annotation,width,height,cell_type", "no column 'plate' to group images by; it has: none"),
+        ("id,annotation,width,height,plate,plate", "has the column 'plate' twice"),
+    ],
+)
+def test_columns_that_are_not_there(write_csv, header, message):
+    path = write_csv("a,1 2,5,4,x", header=header)
+    with pytest.raises(UsageError, match=message):
+        open_source(path).values("plate")

@@ -110,10 +110,9 @@ def test_mistakes_are_one_line(cli, write_csv, tmp_path, monkeypatch, args, code
     result = cli("build-targets", *(arg.format(csv=csv) for arg in args))
     assert result.exit_code == code
     assert result.stdout == ""
-    *said, error = result.stderr.splitlines()
-    assert error.startswith("error: ")
-    assert message in error
-    assert said in ([], ["train.csv: kaggle-csv, pixels counted by row, images: 1"])
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("args", [["build-targets"], ["build-targets", "a.csv", "--wall-width", "wide"], ["nonsense"]])
@@ -127,7 +126,7 @@ def test_a_second_run_is_refused_while_one_writes(cli, write_csv, tmp_path):
     with StoreWriter(out) as writer:
         result = cli("build-targets", csv, "--out", out)
         assert result.exit_code == 1
-        assert result.stderr.splitlines()[-1] == f"error: another run is writing to {out}: wait until it ends"
+        assert result.stderr == f"error: another run is writing to {out}: wait until it ends\n"
         assert writer.workspace.is_dir()
     assert cli("build-targets", csv, "--out", out).exit_code == 0
 
@@ -151,7 +150,7 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     def explode():
         raise ZeroDivisionError("of\nsome sort")
 
-    monkeypatch.setattr("cellprep.cli.app", explode)
+    monkeypatch.setattr("cellprep.cli.door.app", explode)
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (

@@ -22,7 +22,9 @@ def blocks(language):
 
 
 def command_lines():
-    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("cellprep ")]
+    """The lines of each block that has any: later ones may need what earlier ones wrote."""
+    lines = [[line for line in block.splitlines() if line.startswith("cellprep ")] for block in blocks("sh")]
+    return [block for block in lines if block]
 
 
 @pytest.fixture
@@ -33,10 +35,11 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("line", command_lines())
-def test_commands_of_the_readme_run(line, workplace, command):
-    result = command(*shlex.split(line, comments=True)[1:], cwd=workplace)
-    assert result.returncode == 0, result.stderr
+@pytest.mark.parametrize("lines", command_lines(), ids=lambda lines: lines[0])
+def test_commands_of_the_readme_run(lines, workplace, command):
+    for line in lines:
+        result = command(*shlex.split(line, comments=True)[1:], cwd=workplace)
+        assert result.returncode == 0, result.stderr
 
 
 def test_python_of_the_readme_runs(workplace, cli, capsys):

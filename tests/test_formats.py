@@ -135,14 +135,13 @@ def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):
     out = ("--out", tmp_path / "out.zarr", "--jobs", 1)
     result = cli("build-targets", tmp_path / "a.csv", *out)
     assert result.exit_code == 2
-    assert result.stderr.splitlines() == [
-        "a.csv: kaggle-csv, pixels counted by column, images: 1",
-        "error: a.csv has no columns width and height: give the images, whose files tell (--images)",
-    ]
+    problem = "error: a.csv has no columns width and height: give the images, whose files tell (--images)"
+    assert result.stderr.splitlines()[-1] == problem
     (tmp_path / "images").mkdir()
     Image.fromarray(MASK).save(tmp_path / "images/a.png")
     result = cli("build-targets", tmp_path / "a.csv", "--images", tmp_path / "images", *out)
     assert result.exit_code == 0, result.output
+    assert "a.csv: kaggle-csv, pixels counted by column, images: 1\n" in result.stderr
     np.testing.assert_array_equal(open_store(tmp_path / "out.zarr")["a"].read("labels"), MASK)
     Image.fromarray(MASK[:1]).save(tmp_path / "images/a.png")
     result = cli("build-targets", tmp_path / "a.csv", "--images", tmp_path / "images", *out)

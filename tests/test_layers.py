@@ -13,17 +13,22 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "interrupts"},
-    {"image_ids", "label_images", "rle", "labels", "targets", "synthesis"},
-    {"images", "store", "executor"},
+    {"errors", "_version", "interrupts", "wording"},
+    {"image_ids", "label_images", "rle", "labels", "overlaps", "shapes", "targets", "outlines", "folds", "synthesis"},
+    {"images", "store", "executor", "output", "text_table"},
     {"annotations"},
-    {"preview", "build"},
+    {"preview", "build", "bin_fitting", "splitting", "export", "check"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
-ORDER_WITHIN = [("label_images", "rle", "labels", "targets")]
+ORDER_WITHIN = [
+    ("label_images", "rle", "labels", "targets"),
+    ("label_images", "outlines"),
+    ("rle", "overlaps"),
+    ("rle", "shapes"),
+]
 
 
 def unit(path):

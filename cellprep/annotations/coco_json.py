@@ -85,6 +85,11 @@ class COCOImage(ImageRecord):
     cell_types: tuple[str, ...]
     crowds: dict[int, bytes]
 
+    @property
+    def needs_shape(self) -> bool:
+        """Whether the file does not tell the image's size."""
+        return self.shape is None
+
     def content(self) -> list[Any]:
         """Return all fields."""
         crowds = [[row, mask.decode()] for row, mask in self.crowds.items()]

@@ -11,93 +11,23 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.annotations.csv_image import CSVImage
+from cellprep.annotations.record import FaultyImage, ImageRecord, most_common
 from cellprep.annotations.source import Source
-from cellprep.errors import AnnotationError, RLEError, SourceError
+from cellprep.errors import AnnotationError, SourceError, UsageError
 from cellprep.image_ids import id_problem
-from cellprep.rle import Order, parse_rle
+from cellprep.rle import Order
 
 __all__ = ["KaggleCSV"]
 
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
 _OTHER_NAMES = {"ImageId": "id", "EncodedPixels": "annotation"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CSVImage(ImageRecord):
-    """The rows of one image.
-
-    Attributes
-    ----------
-    shape
-        (H, W), in pixels; None if the file does not tell.
-    masks
-        (n,) run-length texts.
-    order
-        The order in which the texts count pixels.
-    rows, cell_types
-        (n,) as `Annotations` has them.
-    cell_type
-        The image's category, which an image without cells may have as well.
-    """
-
-    shape: tuple[int, int] | None
-    masks: tuple[str, ...]
-    order: Order
-    rows: tuple[int, ...]
-    cell_types: tuple[str, ...]
-    cell_type: str
-
-    def content(self) -> list[Any]:
-        """Return all fields."""
-        return [self.shape, self.order, self.masks, self.rows, self.cell_types, self.cell_type]
-
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Parse the masks."""
-        check_excluded(self.excluded, self.rows)
-        kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
-        if len(kept) == 1 and not self.masks[kept[0]].strip():
-            kept = []  # an empty one that was beside others
-        masks = [self.masks[place] for place in kept]
-        rows = tuple(self.rows[place] for place in kept)
-        for row, mask in zip(rows, masks, strict=True):
-            if not mask.strip():
-                raise AnnotationError(
-                    f"{self.source} row {row}: the annotation is empty, beside others: only an image without cells "
-                    "has an empty one"
-                )
-        try:
-            runs = parse_rle(masks, self._shape(shape), self.order)
-        except RLEError as error:
-            raise AnnotationError(f"{self.source} row {rows[error.place]}: {error.problem}") from error
-        cell_types = tuple(self.cell_types[place] for place in kept)
-        return Annotations(runs, rows, cell_types, most_common(cell_types) or self.cell_type)
-
-    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
-        """Parse the masks one by one."""
-        found = {}
-        for row, mask in zip(self.rows, self.masks, strict=True):
-            try:
-                parse_rle([mask], self._shape(shape), self.order)
-            except RLEError as error:
-                found[row] = error.problem
-            if not mask.strip():
-                found[row] = "the annotation is empty, beside others"
-        return found
-
-    def _shape(self, shape: tuple[int, int] | None) -> tuple[int, int]:
-        known = self.shape or shape
-        if known is None:
-            raise AnnotationError(
-                f"{self.source} has no columns width and height: give the images, whose files tell (--images)"
-            )
-        return known
 
 
 class _Row(NamedTuple):
@@ -135,11 +65,11 @@ class KaggleCSV(Source):
         if not path.is_file():
             raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
         super().__init__(path)
-        self._columns: list[str] = []
-        self._rows_of = Counter(row.id for row in self._rows())
+        self._columns = self._header()
         self._order: Order = order or ("column" if "EncodedPixels" in self._columns else "row")
         self.order = self._order
         self.needs_images = "width" not in self._columns
+        self._rows_of = Counter(row.id for row in self._rows())
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with path.open("rb") as file:
@@ -167,6 +97,37 @@ class KaggleCSV(Source):
                 yielded += 1
         if pending or yielded != len(self._rows_of):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
+
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image, without spaces around it.
+
+        Rows whose number of fields is not the header's do not count: their images are at fault.
+        """
+        header = self._columns
+        place = self._own_column(header, column)
+        id_place = next(k for k, name in enumerate(header) if _OTHER_NAMES.get(name, name) == "id")
+        found: dict[str, tuple[int, str]] = {}
+        for number, values in islice(self._table(), 1, None):
+            if len(values) != len(header):
+                continue
+            image_id, value = values[id_place], values[place].strip()
+            first, known = found.setdefault(image_id, (number, value))
+            if value != known:
+                raise SourceError(
+                    f"{self.name} row {number}: {column} {value!r} contradicts {known!r} in row {first}: "
+                    f"all rows of image {image_id!r} must have the same"
+                )
+        return {image_id: value for image_id, (_, value) in found.items()}
+
+    def _own_column(self, header: list[str], column: str) -> int:
+        """Return the place of a column that annotations are not made of."""
+        own = [name for name in header if name not in (*_NEEDED, *_OPTIONAL, *_OTHER_NAMES)]
+        if column not in own:
+            found = shorten(", ".join(map(repr, own)), 200, placeholder=" ...") or "none"
+            raise UsageError(f"{self.name} has no column {column!r} to group images by; it has: {found}")
+        if own.count(column) > 1:
+            raise UsageError(f"{self.name} has the column {column!r} twice")
+        return header.index(column)
 
     def _image(self, image_id: str, rows: list[_Row]) -> ImageRecord | FaultyImage:
         try:
@@ -213,19 +174,30 @@ class KaggleCSV(Source):
         return AnnotationError(f"{self.name} row {row.number}: {problem}")
 
     def _rows(self) -> Iterator[_Row]:
+        header = self._columns
+        places = self._places(header)
+        for number, values in islice(self._table(), 1, None):
+            if len(values) == len(header):
+                fields = ["" if place is None else values[place] for place in places]
+                yield _Row._make([number, *fields, ""])
+            else:
+                yield _incomplete_row(number, values, header, places)
+
+    def _header(self) -> list[str]:
+        _, names = next(self._table())
+        return [name.strip() for name in names]
+
+    def _table(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number and the fields of the header, and of every row that is not empty."""
         csv.field_size_limit(2**31 - 1)
         number = 1
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                self._columns = header = [name.strip() for name in next(reader, [])]
-                places = self._places([_OTHER_NAMES.get(name, name) for name in header])
+                yield 1, next(reader, [])
                 for number, values in enumerate(reader, start=2):
-                    if len(values) == len(header):
-                        fields = ["" if place is None else values[place] for place in places]
-                        yield _Row._make([number, *fields, ""])
-                    elif values:
-                        yield _incomplete_row(number, values, header, places)
+                    if values:
+                        yield number, values
         except OSError as error:
             raise SourceError(f"cannot read {self.path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -233,12 +205,13 @@ class KaggleCSV(Source):
         except csv.Error as error:
             raise SourceError(f"{self.path} after row {number}: {error}") from error
 
-    def _places(self, header: list[str]) -> list[int | None]:
+    def _places(self, columns: list[str]) -> list[int | None]:
         """Return the place in the file of each of the columns that a row is made of."""
+        header = [_OTHER_NAMES.get(name, name) for name in columns]
         needed = (*_NEEDED, "width", "height") if {"width", "height"} & set(header) else _NEEDED
         missing = [name for name in needed if name not in header]
         if missing:
-            found = shorten(", ".join(map(repr, header)), 200, placeholder=" ...") or "none"
+            found = shorten(", ".join(map(repr, columns)), 200, placeholder=" ...") or "none"
             raise SourceError(
                 f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
                 f"{', '.join(_NEEDED)} (or {', '.join(_OTHER_NAMES)}), and may have {', '.join(_OPTIONAL)}; "

@@ -35,6 +35,11 @@ class MaskFilesImage(ImageRecord):
     folder: Path
     files: tuple[str, ...]
 
+    @property
+    def needs_shape(self) -> bool:
+        """Whether there is no mask to tell the image's size."""
+        return not self.files
+
     def content(self) -> list[Any]:
         """Return the files' names and hashes."""
         return [[name, ImageFile(self.folder / name).sha256()] for name in self.files]

@@ -93,6 +93,11 @@ class ImageRecord(ABC):
     file_name: str = ""
     excluded: frozenset[int] = frozenset()
 
+    @property
+    def needs_shape(self) -> bool:
+        """Whether `load` must be told the image's size."""
+        return False
+
     @abstractmethod
     def content(self) -> list[Any]:
         """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""

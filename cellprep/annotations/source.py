@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cellprep.annotations.record import FaultyImage, ImageRecord
+from cellprep.errors import UsageError
 from cellprep.rle import Order
 
 __all__ = ["Source"]
@@ -58,6 +59,24 @@ class Source(ABC):
     @abstractmethod
     def image_ids(self) -> list[str]:
         """The ids of all images, in the source's order."""
+
+    @property
+    def description(self) -> str:
+        """What the source was taken for, in a line."""
+        order = f", pixels counted by {self.order}" if self.order else ""
+        return f"{self.name}: {self.format}{order}, images: {len(self.image_ids):,}"
+
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image: one that annotations are not made of, such as its plate.
+
+        Raises
+        ------
+        UsageError
+            If the source has no such column.
+        SourceError
+            If it says different things of one image.
+        """
+        raise UsageError(f"{self.name} is of the format {self.format}, which has no columns, such as {column!r}")
 
     @abstractmethod
     def images(self) -> Iterator[ImageRecord | FaultyImage]:

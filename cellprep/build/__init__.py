@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cellprep._version import __version__
-from cellprep.annotations import Exclusions, FaultyImage, ImageRecord, Source, read_exclusions
+from cellprep.annotations import Exclusions, ImageRecord, Source, open_images, read_exclusions, with_images
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
-from cellprep.errors import CellprepError, ImageFileError, StoreError, StoreWriteError, UsageError
-from cellprep.executor import run_tasks
-from cellprep.images import ImageFolder, Pixels
+from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
+from cellprep.executor import check_jobs, run_tasks
+from cellprep.images import ImageFolder
 from cellprep.store import Store, StoreWriter
 from cellprep.targets import Recipe
 
@@ -62,8 +62,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if isinstance(self.only, str):
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
-        if self.jobs == 0 or self.jobs < -1:
-            raise UsageError(f"jobs {self.jobs} is no number of processes: give 1 or more, or -1 for all cores")
+        check_jobs(self.jobs)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):
@@ -117,7 +116,7 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     out = Path(out)
     plan = _plan(source, out, options)
     report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
-    report.unannotated = plan.folder.others(set(source.image_ids)) if plan.folder else source.unannotated
+    report.unannotated = plan.folder.others(source.image_ids) if plan.folder else source.unannotated
     with StoreWriter(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))
         tasks = _tasks(source, plan, out, writer.workspace, options)
@@ -143,9 +142,7 @@ class _Plan:
 
 
 def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
-    folder = ImageFolder(Path(options.images)) if options.images is not None else None
-    if source.needs_images and folder is None:
-        raise UsageError(f"{source.name} has no columns width and height: give the images, whose files tell (--images)")
+    folder = open_images(source, options.images)
     known = frozenset(source.image_ids)
     exclusions = read_exclusions(Path(options.exclude)) if options.exclude is not None else None
     if exclusions:
@@ -183,34 +180,18 @@ def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildRep
 
 def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:
     only = set(options.only)
-    for image in source.images():
-        if (only and image.image_id not in only) or image.image_id not in plan.known:
+    for record in with_images(source, plan.folder):
+        if (only and record.image_id not in only) or record.image_id not in plan.known:
             continue
-        record, pixels = _with_pixels(image, plan.folder)
-        if plan.exclusions and isinstance(record, ImageRecord):
-            record = record.without(plan.exclusions.rows.get(image.image_id, ()))
+        left_out = plan.exclusions.rows.get(record.image_id, ()) if plan.exclusions else ()
         yield ImageTask(
-            record=record,
-            pixels=pixels,
+            record=record.without(left_out) if isinstance(record, ImageRecord) else record,
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
             overwrite=options.overwrite,
             workspace=workspace,
         )
-
-
-def _with_pixels(
-    image: ImageRecord | FaultyImage, folder: ImageFolder | None
-) -> tuple[ImageRecord | FaultyImage, Pixels | None]:
-    if isinstance(image, FaultyImage):
-        return image, None
-    if folder is None:
-        return image, image.pixels
-    try:
-        return image, folder.find(image.image_id, image.file_name)
-    except ImageFileError as error:
-        return FaultyImage(image.image_id, str(error)), None
 
 
 def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
-from cellprep.images import Pixels
 from cellprep.labels import Cells, resolve_overlaps
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
@@ -32,8 +31,6 @@ class ImageTask:
     ----------
     record
         What its reader says of it.
-    pixels
-        The image itself, if it is to be stored.
     recipe
         How its targets are made.
     pixel_size
@@ -47,7 +44,6 @@ class ImageTask:
     """
 
     record: ImageRecord | FaultyImage
-    pixels: Pixels | None
     recipe: Recipe
     pixel_size: float | None
     store: Path
@@ -121,9 +117,9 @@ def _build(task: ImageTask) -> ImageOutcome:
         with suppress(StoreError):  # a damaged one is built again
             return _outcome_of(record.image_id, stored)
 
-    pixels = task.pixels.decode() if task.pixels else None
+    pixels = record.pixels.decode() if record.pixels else None
     annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
-    _check_sizes(pixels, annotations, task)
+    _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
     cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
     hidden = cells.hidden().tolist()
@@ -188,16 +184,16 @@ def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
         "recipe": asdict(task.recipe),
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
-        "image": task.pixels.sha256() if task.pixels else None,
+        "image": record.pixels.sha256() if record.pixels else None,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, task: ImageTask) -> None:
+def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, record: ImageRecord) -> None:
     height, width = annotations.runs.shape
     if pixels is not None and pixels.shape[-2:] != (height, width):
         raise ImageFileError(
-            f"{task.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
+            f"{record.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
             f"its annotations say {height} x {width}"
         )
 

@@ -9,16 +9,21 @@ from cellprep.labels import Cells
 from cellprep.targets.area import area
 from cellprep.targets.distance import distance
 from cellprep.targets.energy import energy, energy_levels
+from cellprep.targets.fitting import BIN_METHODS, choose_bins
+from cellprep.targets.histogram import DistanceHistogram
 from cellprep.targets.recipe import PUBLISHED_BINS, Recipe, read_bins
 from cellprep.targets.semseg import semseg
 from cellprep.targets.transforms import DISTANCES, distance_transform
 from cellprep.targets.uvec import unit_gradient, uvec
 
 __all__ = [
+    "BIN_METHODS",
     "DISTANCES",
     "PUBLISHED_BINS",
     "TARGETS",
+    "DistanceHistogram",
     "Recipe",
+    "choose_bins",
     "compute_targets",
     "distance_transform",
     "energy_levels",

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from cellprep.labels import ROWS_AT_ONCE, Cells
 from cellprep.targets.recipe import Recipe
 
-__all__ = ["energy", "energy_levels"]
+__all__ = ["TOLERANCE", "energy", "energy_levels"]
 
 # OpenCV from 4.9 on returns 0.95499998 where the published bins say 0.955; distances are never this close else.
-_TOLERANCE = np.float32(1e-5)
+TOLERANCE = np.float32(1e-5)
 
 
 def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArray[np.uint8]:
@@ -38,7 +38,7 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     levels = np.zeros(distance.shape, np.uint8)
     for top in range(0, len(distance), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        reach, level = distance[rows] + _TOLERANCE, levels[rows]
+        reach, level = distance[rows] + TOLERANCE, levels[rows]
         reached = np.empty(reach.shape, np.bool_)
         for edge in np.asarray(bins, np.float32):
             np.greater_equal(reach, edge, out=reached)

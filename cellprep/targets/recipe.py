@@ -13,14 +13,14 @@ from cellprep.errors import RecipeError, SourceError
 from cellprep.labels import find_rule
 from cellprep.targets.transforms import find_distance
 
-__all__ = ["PUBLISHED_BINS", "Recipe", "read_bins"]
+__all__ = ["MOST_BINS", "PUBLISHED_BINS", "Recipe", "read_bins"]
 
 #: The original author's energy bins, in pixels: distances that OpenCV's 3x3 chamfer takes, then wide ones.
 PUBLISHED_BINS = (
     0.955, 1.369, 1.91, 2.324, 2.739, 3.279, 3.694, 4.108, 4.649, 5.063, 5.477, 6.018, 10.0, 20.0, 40.0, 80.0,
 )  # fmt: skip
 
-_MOST_BINS = 255  # so that a level fits into uint8
+MOST_BINS = 255  # so that a level fits into uint8
 _WIDEST_WALL = 99
 
 
@@ -107,8 +107,8 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
         raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
-    if not 1 <= len(bins) <= _MOST_BINS:
-        raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {_MOST_BINS}")
+    if not 1 <= len(bins) <= MOST_BINS:
+        raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
     before = np.float32(0)
     for value in bins:
         single = _to_float32(value)

@@ -1,0 +1,57 @@
+"""What a check finds in one image."""
+
+from dataclasses import dataclass
+
+__all__ = ["Finding", "ImageFindings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something suspicious.
+
+    Attributes
+    ----------
+    image_id
+        The image.
+    rule
+        A name in `RULES`.
+    row
+        The annotation's place in the source; None if it is the image as a whole.
+    cell_type
+        Its category, or the image's; empty text if there is none.
+    value
+        What was measured, if the rule measures.
+    note
+        What is wrong, in words, where numbers do not tell.
+    """
+
+    image_id: str
+    rule: str
+    row: int | None = None
+    cell_type: str = ""
+    value: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFindings:
+    """What was found in one image, and what later rules need of its annotations.
+
+    Attributes
+    ----------
+    image_id
+        The image.
+    cell_type
+        Its category.
+    findings
+        What was found.
+    rows, cell_types, areas
+        (n,) of each annotation: its place in the source, category and area in pixels.
+    """
+
+    image_id: str
+    cell_type: str
+    findings: tuple[Finding, ...]
+    rows: tuple[int, ...] = ()
+    cell_types: tuple[str, ...] = ()
+    areas: tuple[int, ...] = ()

@@ -1,0 +1,97 @@
+"""Commands that build stores."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellprep.annotations import open_source
+from cellprep.build import BuildOptions, build_targets
+from cellprep.cli.door import app
+from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, SourcePath, Version, choice
+from cellprep.cli.words import tell
+from cellprep.demo import run_demo
+from cellprep.targets import DISTANCES, Recipe, read_bins
+
+
+@app.command("build-targets")
+def build_targets_command(
+    source: SourcePath,
+    out: Annotated[Path, typer.Option(help="Store to write.")] = Path("data.zarr"),
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
+    ] = None,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="CSV of annotations (image, row) and images to leave out, as check writes it.")
+    ] = None,
+    overlap: Overlap = "smaller-on-top",
+    wall_width: Annotated[
+        int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
+    ] = 3,
+    distance: Annotated[str, choice("Distance transform", *DISTANCES)] = "cv2",
+    bins: Annotated[
+        Path | None,
+        typer.Option(help="JSON list of the energy's bins, in pixels; the published ones unless given."),
+    ] = None,
+    background_cell: Annotated[
+        bool, typer.Option("--background-cell", help="Treat the background as one gigantic cell.")
+    ] = False,
+    image: Annotated[
+        list[str] | None, typer.Option(help="Id of an image to build; repeatable. All unless given.")
+    ] = None,
+    pixel_size: Annotated[float | None, typer.Option(help="Side of a pixel, in micrometres.")] = None,
+    jobs: Jobs = -1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Build current images again, too.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove images that are no longer in SOURCE.")] = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Build training targets from annotations: one store, an image at a time, in parallel.
+
+    Images that the store has as they would be built are left alone, so the same command goes on where an
+    interrupted one stopped.
+
+    Example: `cellprep build-targets train.csv --images train/ --out data.zarr`
+    """
+    recipe = Recipe(
+        overlap=overlap,
+        wall_width=wall_width,
+        distance=distance,
+        background_cell=background_cell,
+        **({"bins": read_bins(bins)} if bins else {}),
+    )
+    options = BuildOptions(
+        recipe=recipe,
+        images=images,
+        exclude=exclude,
+        only=tuple(image or ()),
+        pixel_size=pixel_size,
+        jobs=jobs,
+        overwrite=overwrite,
+        prune=prune,
+        quiet=quiet,
+    )
+    annotations = open_source(source, format, rle_order)
+    tell(build_targets(annotations, out, options), quiet, annotations.description)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
+        "cellprep-demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 0,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Generate a small data set, build its targets, and draw a picture of them.
+
+    Example: `cellprep demo --out cellprep-demo`
+    """
+    demo = run_demo(out, seed=seed, jobs=jobs, quiet=quiet)
+    tell(demo.report, quiet)
+    if demo.picture and not quiet:
+        typer.echo(f"open the picture: {demo.picture}", err=True)

@@ -1,0 +1,56 @@
+"""The door: the application that commands are hung into, and where errors leave."""
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cellprep.cli.options import Version
+from cellprep.errors import CellprepError, UsageError
+from cellprep.executor import keep_freed_memory
+
+__all__ = ["app", "main"]
+
+
+class _Door(TyperGroup):
+    """Where errors leave: one line each, no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CellprepError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted: what is written is whole; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="cellprep",
+    cls=_Door,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def cellprep(version: Version = False) -> None:
+    """Turn instance annotations of cells into training targets for the Deep Watershed Transform."""
+
+
+def main() -> None:
+    """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
+    keep_freed_memory()
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("CELLPREP_TRACEBACK"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(f"error: unexpected {what}; please report it, with what CELLPREP_TRACEBACK=1 shows", err=True)
+        sys.exit(1)

@@ -1,0 +1,50 @@
+"""Options that commands share: the same name and the same meaning everywhere."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cellprep._version import __version__
+from cellprep.annotations import READERS
+from cellprep.labels import OVERLAP_RULES
+from cellprep.rle import Order
+
+__all__ = ["JSON", "Format", "Jobs", "Overlap", "Quiet", "RLEOrder", "SourcePath", "Version", "choice"]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"cellprep {__version__}")
+        raise typer.Exit
+
+
+def choice(text: str, *names: str) -> Any:
+    """Return an option that takes one of some names, and tells and completes them."""
+    return typer.Option(help=f"{text}: {', '.join(names)}.", autocompletion=lambda: list(names))
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Overlap = Annotated[str, choice("Who gets pixels that several cells claim", *OVERLAP_RULES)]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
+Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
+
+
+SourcePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store.",
+    ),
+]
+Format = Annotated[str, choice("Format of SOURCE", "auto", *READERS)]
+RLEOrder = Annotated[
+    Order | None,
+    typer.Option(
+        help="How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. "
+        "A wrong order is noticed, but not on square images."
+    ),
+]

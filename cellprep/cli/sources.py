@@ -1,0 +1,91 @@
+"""Commands on annotation sources."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellprep.annotations import open_source
+from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
+from cellprep.cli.door import app
+from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, SourcePath, Version
+from cellprep.cli.words import print_json, tell
+from cellprep.output import refuse_to_overwrite
+from cellprep.splitting import SplitOptions, split_source
+
+
+@app.command("check")
+def check_command(
+    source: SourcePath,
+    images: Annotated[Path | None, typer.Option(help="Folder of image files, named by id, to check as well.")] = None,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    overlap: Overlap = "smaller-on-top",
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help=f"Rule to flag by; repeatable. Of {', '.join(RULES)}; edge only if named."),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="RULE=VALUE", help="Threshold of a rule; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV of flags to write, a row per finding, for `build-targets --exclude`.")
+    ] = None,
+    as_json: JSON = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.")] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
+
+    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+
+    Example: `cellprep check train.csv --out flags.csv`
+    """
+    options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet)
+    if out:
+        refuse_to_overwrite(out, source)
+    report = check_source(open_source(source, format, rle_order), options)
+    if out:
+        report.write_flags(out)
+    if as_json:
+        print_json(report.to_dict())
+    elif not quiet:
+        typer.echo("\n".join(report.table()))
+    if strict and report.flagged:
+        raise typer.Exit(1)
+
+
+@app.command("split")
+def split_command(
+    source: SourcePath,
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("folds.csv"),
+    folds: Annotated[int, typer.Option(help="Number of folds, at least 2.")] = 5,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column of SOURCE whose equal values stay together; repeatable."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of image files, for a SOURCE that does not tell their sizes.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds, from 0.")] = 0,
+    keep_annotated_twice: Annotated[
+        bool, typer.Option("--keep-annotated-twice", help="Keep images of which most covered pixels are so twice.")
+    ] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Split images into folds, each with its share of every cell type and of images with few and many cells.
+
+    Images that agree in all columns given by `--group`, such as plate and well, are never parted.
+
+    Example: `cellprep split train.csv --folds 5 --out folds.csv`
+    """
+    refuse_to_overwrite(out, source)
+    options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet)
+    annotations = open_source(source, format, rle_order)
+    tell(split_source(annotations, out, options), quiet, annotations.description)

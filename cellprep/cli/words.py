@@ -1,0 +1,28 @@
+"""What commands say: data to stdout, words to stderr."""
+
+import json
+from typing import Any, Protocol
+
+import typer
+
+__all__ = ["print_json", "tell"]
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print one JSON object to stdout."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+class _Report(Protocol):
+    def notes(self) -> list[str]: ...
+
+    def errors(self) -> list[str]: ...
+
+
+def tell(report: _Report, quiet: bool, *first: str) -> None:
+    """Say what was done, and exit with 1 if something failed; if quiet, say only what failed."""
+    errors = report.errors()
+    for line in errors if quiet else [*first, *report.notes(), *errors]:
+        typer.echo(line, err=True)
+    if errors:
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""Files that a command leaves behind: whole or not at all."""
+
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from cellprep.errors import OutputError, UsageError
+
+__all__ = ["refuse_to_overwrite", "write_whole"]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what was there is then still there.
+    """
+    path = path.resolve()  # through links, so that they stay links
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: something is there that is no file")
+    aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    try:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+        aside.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def refuse_to_overwrite(out: Path, source: Path) -> None:
+    """Refuse a file to write that is the one to read, under whatever name.
+
+    Raises
+    ------
+    UsageError
+        If both are the same file.
+    """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"--out {out} is the file that is read: choose another")

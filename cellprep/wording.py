@@ -1,0 +1,32 @@
+"""Words that reports share: numbers with their nouns, and names that others chose."""
+
+from collections.abc import Iterable
+
+__all__ = ["count", "indented", "printable"]
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "image"), count(2000, "cell")
+    ('1 image', '2,000 cells')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Return lines as the items of a list."""
+    return [f"  {line}" for line in lines]
+
+
+def printable(name: str) -> str:
+    r"""Return a name as one line that no terminal acts on: ids and types come from files of others.
+
+    Examples
+    --------
+    >>> print(printable("0e12"), printable("two\nlines"), printable(""))
+    0e12 'two\nlines' ''
+    """
+    return name if name.isprintable() and name else repr(name)
