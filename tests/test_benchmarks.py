@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import original, stages, whole
+from benchmarks import coco, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import compute_targets, resolve_overlaps
 from cellprep.demo import write_dataset
@@ -31,3 +31,10 @@ def test_measures_the_whole_command(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "REPEATS", 1)
     text, _ = whole.measure(csv, tmp_path, floor=1.0)
     assert "12 images" in text
+
+
+def test_measures_a_coco_file(tmp_path):
+    annotations, size, *figures = coco.measure(700, tmp_path)
+    assert (annotations, size) == ("700", "0")
+    assert all(float(figure) >= 0 for figure in figures)
+    assert not list(tmp_path.iterdir())
