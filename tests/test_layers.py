@@ -17,7 +17,7 @@ LAYERS = [
     {"image_ids", "label_images", "rle", "labels", "overlaps", "shapes", "targets", "outlines", "folds", "synthesis"},
     {"images", "store", "executor", "output", "text_table"},
     {"annotations"},
-    {"preview", "build", "bin_fitting", "splitting", "export", "check"},
+    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
