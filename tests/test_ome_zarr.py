@@ -229,6 +229,15 @@ def test_another_scale_or_other_pixels_make_it_stale(tmp_path):
     )
 
 
+def test_the_same_bytes_in_another_shape_make_it_stale(tmp_path):
+    path = write(tmp_path / "a.zarr")
+    build(path, tmp_path / "s.zarr")
+    write_multiscale(path, GREY.reshape(5, 4), "0.5")
+    write_labels(path, "0.5", labels=LABELS.reshape(5, 4))
+    assert build(path, tmp_path / "s.zarr").rewritten == 1
+    assert open_store(tmp_path / "s.zarr")["a"].shape == (5, 4)
+
+
 def test_big_endian_labels(tmp_path):
     write_multiscale(tmp_path / "a.zarr", GREY.astype(">u2"), "0.4")
     write_labels(tmp_path / "a.zarr", "0.4", labels=LABELS.astype(">i4"))

@@ -144,3 +144,11 @@ def test_stores_that_are_none(tmp_path):
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"cellprep": {"schema_version": 99}}}))
     with pytest.raises(StoreError, match="has schema 99: this version of cellprep knows schema 1"):
         open_source(tmp_path, "cellprep")
+
+
+def test_cells_left_out_of_a_store_no_longer_decide_its_images_type(write_csv, tmp_path):
+    build(write_csv("a,1 2,6,5,round", "a,7 2,6,5,round", "a,20 2,6,5,spindle"), tmp_path / "old.zarr")
+    (tmp_path / "flags.csv").write_text("image,row\na,2\na,3\n")
+    build(tmp_path / "old.zarr", tmp_path / "new.zarr", exclude=tmp_path / "flags.csv")
+    attributes = open_store(tmp_path / "new.zarr")["a"].attributes
+    assert (attributes["cell_type"], attributes["categories"], attributes["cells"]) == ("spindle", ["spindle"], 1)
