@@ -16,7 +16,7 @@ def csv(tmp_path_factory):
 
 def test_the_original_computes_the_same(csv):
     for image in images_of(csv):
-        theirs = original.targets(image.masks, (image.height, image.width))
+        theirs = original.targets(image.masks, image.shape)
         for name, array in compute_targets(resolve_overlaps(image.load().runs)).items():
             np.testing.assert_allclose(theirs[name], array, atol=1e-6, err_msg=name)
 
