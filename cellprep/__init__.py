@@ -1,9 +1,10 @@
 """Training targets for the Deep Watershed Transform from instance annotations of cells.
 
 The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_labels`), then `compute_targets`;
-for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built, `fit_bins`
-fits energy bins to it, `export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate`
-scores predicted cells against true ones; `score_image` and `summarise` do so without files.
+for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built,
+`describe_store` tells what it holds, `verify_store` whether it is whole, `fit_bins` fits energy bins to it,
+`export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate` scores predicted cells
+against true ones; `score_image` and `summarise` do so without files.
 """
 
 from cellprep._version import __version__
@@ -14,12 +15,14 @@ from cellprep.check import RULES, CheckOptions, CheckReport, check_source
 from cellprep.errors import CellprepError
 from cellprep.evaluation import EvaluationOptions, EvaluationReport, draw_worst, evaluate
 from cellprep.export import EXPORTERS, ExportReport, export_labels
+from cellprep.info import StoreInfo, describe_store
 from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
 from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
 from cellprep.splitting import Split, SplitOptions, split_source
 from cellprep.store import Store, StoredImage, open_store
 from cellprep.targets import BIN_METHODS, DISTANCES, PUBLISHED_BINS, TARGETS, Recipe, compute_targets, read_bins
+from cellprep.verify import VerifyReport, verify_store
 
 __all__ = [
     "BIN_METHODS",
@@ -47,13 +50,16 @@ __all__ = [
     "Split",
     "SplitOptions",
     "Store",
+    "StoreInfo",
     "StoredImage",
+    "VerifyReport",
     "__version__",
     "build_targets",
     "cells_from_labels",
     "check_source",
     "compute_targets",
     "decode_rle",
+    "describe_store",
     "draw_worst",
     "encode_labels",
     "encode_rle",
@@ -70,4 +76,5 @@ __all__ = [
     "score_image",
     "split_source",
     "summarise",
+    "verify_store",
 ]

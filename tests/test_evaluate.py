@@ -215,7 +215,7 @@ def test_images_that_fail_are_named_and_in_no_score(cli, found, truth, write_csv
     assert message in cli("evaluate", small, truth).stderr
     nothing = write_csv("a,1 x,30,20,", name="nothing.csv")
     result = cli("evaluate", nothing, truth, "--image", "a", "--worst", 1, "--pictures", tmp_path / "worst")
-    assert (result.exit_code, result.stdout.strip()) == (1, "")
+    assert (result.exit_code, result.stdout) == (1, "")
     content = json.loads(cli("evaluate", nothing, truth, "--image", "a", "--json").stdout)
     assert (content["overall"], content["images"], list(content["failures"])) == (None, 0, ["a"])
 

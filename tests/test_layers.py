@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "bin_fitting", "splitting", "export", "check", "evaluation"},
+    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},

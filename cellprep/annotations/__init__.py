@@ -71,13 +71,15 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         path.stat()
     except OSError as error:
         raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
-    if format == "auto":
-        format = _recognise(path)  # noqa: A001
-    if format not in READERS:
+    if format not in ("auto", *READERS):
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
-    source = READERS[format](path, rle_order)
+    try:
+        reader = _recognise(path) if format == "auto" else READERS[format]
+        source = reader(path, rle_order)
+    except OSError as error:
+        raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     if rle_order and source.order is None:
-        raise UsageError(f"{path} is of the format {format}, whose masks leave no order to choose")
+        raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     return source
 
 
@@ -102,8 +104,8 @@ def open_prediction(path: Path | str, truth: Source, format: str = "auto", rle_o
     return open_source(path, format, rle_order)
 
 
-def _recognise(path: Path) -> str:
-    for name, reader in READERS.items():
+def _recognise(path: Path) -> type[Source]:
+    for reader in READERS.values():
         if reader.recognises(path):
-            return name
+            return reader
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")

@@ -4,6 +4,7 @@ A file is parsed once, but for the masks: these stay bytes of JSON until a worke
 a million cells takes little more memory than its size.
 """
 
+import codecs
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +42,7 @@ class AnnotationEntry(msgspec.Struct, gc=False):
     id: int
     image_id: EntryId
     category_id: EntryId = ""
-    iscrowd: int = 0
+    iscrowd: int | bool | None = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
     score: float | None = None
 
@@ -93,6 +94,6 @@ def parse(content: bytes, kind: type[Content], path: Path, what: str) -> Content
         If it is not of that kind.
     """
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content.removeprefix(codecs.BOM_UTF8), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"{path} is no {what}: {error}") from error

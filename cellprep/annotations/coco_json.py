@@ -19,6 +19,8 @@ from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
 
 __all__ = ["COCOJSON"]
 
+_LONGEST_SIDE = 10**9
+
 
 class _Counts(msgspec.Struct):
     size: tuple[int, int]
@@ -77,7 +79,7 @@ class COCOImage(ImageRecord):
             runs=self._runs([self.masks[place] for place in kept], rows, size),
             rows=rows,
             cell_types=tuple(self.cell_types[place] for place in kept),
-            cell_type=most_common(self.cell_types),
+            cell_type=most_common([self.cell_types[place] for place in kept]) or most_common(self.cell_types),
             ignore=ignore,
             scores=None if self.scores is None else tuple(self.scores[place] for place in kept),
         )
@@ -128,8 +130,8 @@ class COCOJSON(Source):
 
     Attributes
     ----------
-    document
-        What stands in the file.
+    listed, categories
+        The images and categories that stand in the file.
 
     Raises
     ------
@@ -148,18 +150,18 @@ class COCOJSON(Source):
             raise SourceError(f"{path} holds no annotations: its list of images is empty")
 
     def _take(self, document: Document) -> None:
-        self.document = document
+        self.listed = document.images
+        self.categories = document.categories
         annotations = document.annotations
-        entries = annotations.values() if isinstance(annotations, dict) else annotations
         self._names = {category.id: category.name for category in document.categories}
         self._images: dict[str, list[ImageEntry]] = defaultdict(list)
         for image in document.images:
             self._images[_name(image)].append(image)
         self._of_image: dict[EntryId, list[AnnotationEntry]] = defaultdict(list)
-        for annotation in entries:
+        for annotation in annotations.values() if isinstance(annotations, dict) else annotations:
             self._of_image[annotation.image_id].append(annotation)
-        strays = self._of_image.keys() - {image.id for image in document.images}
-        self._strays = sorted(f"image {stray}" for stray in strays)
+        self._times = Counter(image.id for image in document.images)
+        self._strays = sorted({f"image {stray}" for stray in self._of_image.keys() - self._times.keys()})
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -177,7 +179,7 @@ class COCOJSON(Source):
             try:
                 yield self._record(name, images)
             except AnnotationError as error:
-                yield FaultyImage(name, f"{self.name} image {images[0].id}: {error}")
+                yield FaultyImage(name, f"{self.name} image {images[0].id!r}: {error}")
         for name in self._strays:
             yield FaultyImage(name, f"{self.name} has annotations of it, but it is not among the images")
 
@@ -185,14 +187,15 @@ class COCOJSON(Source):
         image = images[0]
         annotations = self._of_image.get(image.id, [])
         if len(images) > 1:
-            raise AnnotationError(f"image {images[1].id} has the same name, {name!r}: names must differ")
+            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
+        if self._times[image.id] > 1:
+            raise AnnotationError("another image has the same id: ids must differ")
         if problem := id_problem(name):
             raise AnnotationError(problem)
-        if min(image.width, image.height) < 0 or (image.width > 0) != (image.height > 0):
+        sides = (image.height, image.width)
+        if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
             raise AnnotationError(f"its size {image.height} x {image.width} (height x width) is none")
-        if len({annotation.id for annotation in annotations}) < len(annotations):
-            most, _ = Counter(annotation.id for annotation in annotations).most_common(1)[0]
-            raise AnnotationError(f"several of its annotations have the id {most}: ids must differ")
+        self._check_ids(annotations)
         cells = [annotation for annotation in annotations if not annotation.iscrowd]
         scores = [cell.score for cell in cells if cell.score is not None]
         return COCOImage(
@@ -206,6 +209,13 @@ class COCOJSON(Source):
             scores=tuple(scores) if scores and len(scores) == len(cells) else None,
             crowds={annotation.id: bytes(annotation.segmentation) for annotation in annotations if annotation.iscrowd},
         )
+
+    def _check_ids(self, annotations: Sequence[AnnotationEntry]) -> None:
+        for row, times in Counter(annotation.id for annotation in annotations).items():
+            if times > 1:
+                raise AnnotationError(f"several of its annotations have the id {row}: ids must differ")
+            if not -(2**63) <= row < 2**63:
+                raise AnnotationError(f"the id {row} of an annotation has more than 64 bits")
 
     def _category(self, annotation: AnnotationEntry) -> str:
         if self._names and annotation.category_id not in self._names:

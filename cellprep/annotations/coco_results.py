@@ -1,5 +1,6 @@
 """Reader of COCO results: predicted cells with scores, of images that another COCO file lists."""
 
+import codecs
 import hashlib
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class COCOResults(COCOJSON):
             AnnotationEntry(row, result.image_id, result.category_id, 0, result.segmentation, result.score)
             for row, result in enumerate(results, start=1)
         ]
-        self._take(Document(truth.document.images, entries, truth.document.categories))
+        self._take(Document(truth.listed, entries, truth.categories))
 
 
 def is_coco_results(path: Path) -> bool:
@@ -50,6 +51,6 @@ def is_coco_results(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return file.read(100).lstrip().startswith(b"[")
+            return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -61,11 +61,13 @@ class Annotations:
             return self
         check_excluded(rows, self.rows)
         kept = np.array([row not in rows for row in self.rows], bool)
+        cell_types = tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep)
         return replace(
             self,
             runs=self.runs.take(kept),
             rows=tuple(row for row in self.rows if row not in rows),
-            cell_types=tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep),
+            cell_types=cell_types,
+            cell_type=most_common(cell_types) or self.cell_type,
             areas=None if self.areas is None else self.areas[kept],
             scores=None if self.scores is None else tuple(np.array(self.scores)[kept].tolist()),
         )

@@ -63,7 +63,7 @@ def evaluate_command(
         report.write_csv(out)
     if as_json:
         print_json(report.to_dict())
-    elif not quiet:
+    elif report.scored and not quiet:
         typer.echo("\n".join(report.table()))
     drawn = draw_worst(report, found, known, worst, pictures, options) if worst else []
     if drawn and not (as_json or quiet):
