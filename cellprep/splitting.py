@@ -252,7 +252,7 @@ def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     """Measure every image, in the source's order."""
     ids = source.image_ids
     found = {}
-    images = with_images(source, open_images(source, options.images) if source.needs_images else None)
+    images = with_images(source, open_images(source, options.images), for_sizes=True)
     for task, facts in run_tasks(
         _measure, images, jobs=options.jobs, total=len(ids), unit="image", quiet=options.quiet
     ):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from conftest import tree
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cellprep import SplitOptions, open_source, split_source
 from cellprep.errors import OutputError, SourceError, UsageError
@@ -202,6 +204,19 @@ def test_too_few_images_because_others_are_left_out(write_csv):
     with pytest.raises(UsageError, match=r"1 are left \(1 annotated twice\)"):
         split(twice, folds=2)
     assert len(split(twice, folds=2, keep_annotated_twice=True).images) == 2
+
+
+def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
+    boxes = [{"id": k, "image_id": k, "category_id": 1, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]} for k in (1, 2)]
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png", "width": 5, "height": 4}]
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "x"}]}))
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "images/a.png")  # b's is not needed
+    options = ["--folds", 2, "--jobs", 1, "--out", tmp_path / "f.csv"]
+    assert "give the images, whose files tell (--images)" in cli("split", path, *options).stderr
+    assert cli("split", path, *options, "--images", tmp_path / "images").exit_code == 0
+    assert sorted(line[0] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
