@@ -12,6 +12,8 @@ __all__ = ["refuse_to_overwrite", "write_whole"]
 def write_whole(path: Path, text: str) -> None:
     """Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
 
+    What is no text, as in the names of some files, is written as an escape such as ``\\udcff``.
+
     Raises
     ------
     OutputError
@@ -22,7 +24,7 @@ def write_whole(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path}: something is there that is no file")
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         aside.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

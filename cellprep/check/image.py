@@ -1,7 +1,7 @@
 """Checking one image: what a worker does."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -70,6 +70,7 @@ def _check(task: CheckTask) -> ImageFindings:
     shape = None if pixels is None else (pixels.shape[-2], pixels.shape[-1])
     faults, annotations = _load(record, shape)
     found += [Finding(record.image_id, "fault", row=row, note=problem) for row, problem in faults.items()]
+    found = [replace(finding, cell_type=annotations.cell_type) for finding in found]
     if pixels is not None:
         found += _judge_pixels(record, pixels, annotations)
     found += _judge_annotations(record.image_id, annotations, task)
@@ -97,8 +98,8 @@ def _load(record: ImageRecord, shape: tuple[int, int] | None) -> tuple[dict[int,
 def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annotations) -> Iterator[Finding]:
     height, width = annotations.runs.shape
     if pixels.shape[-2:] != (height, width):
-        sizes = f"{pixels.shape[-2]} x {pixels.shape[-1]}, its annotations {height} x {width}"
-        yield Finding(record.image_id, "image-size", note=f"{record.pixels} is {sizes} (height x width)")
+        sizes = f"{pixels.shape[-2]} x {pixels.shape[-1]}, its annotations {height} x {width} (height x width)"
+        yield Finding(record.image_id, "image-size", cell_type=annotations.cell_type, note=f"{record.pixels} is {sizes}")
     if pixels.min() == pixels.max():
         note = f"every pixel of {record.pixels} is {pixels.flat[0]}"
         yield Finding(record.image_id, "image-constant", cell_type=annotations.cell_type, note=note)
