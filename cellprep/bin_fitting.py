@@ -12,6 +12,7 @@ from cellprep.errors import CellprepError, StoreError
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.output import write_whole
 from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
 from cellprep.targets import PUBLISHED_BINS, DistanceHistogram, choose_bins
 from cellprep.text_table import text_table
 
@@ -176,8 +177,9 @@ def fit_bins(
     (0.955, 1.91)
     """
     check_jobs(jobs)
-    fitted = FittedBins(store.path.resolve().name, method, levels)
-    for image_id, found in _measure_all(store, jobs, quiet):
+    ids = list(store)
+    fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))
+    for image_id, found in _measure_all([store.path / image_id for image_id in ids], jobs, quiet):
         if found.problem:
             fitted.failures[image_id] = found.problem
             continue
@@ -207,8 +209,7 @@ def _refuse_nothing(fitted: FittedBins, store: Store) -> None:
     raise StoreError(f"{store.path} holds no {'pixel of a cell' if fitted.images else 'images'} to fit bins to")
 
 
-def _measure_all(store: Store, jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
-    paths = [store.path / image_id for image_id in store]
+def _measure_all(paths: list[Path], jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
     killed = _ImageDistances(problem="the process that read it was killed, probably because memory ran out")
     for path, found in run_tasks(_measure, paths, jobs=jobs, total=len(paths), unit="image", quiet=quiet):
         yield path.name, found or killed

@@ -10,9 +10,9 @@ __all__ = ["refuse_to_overwrite", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
+    r"""Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
 
-    What is no text, as in the names of some files, is written as an escape such as ``\\udcff``.
+    What is no text, as in the names of some files, is written as an escape such as ``\udcff``.
 
     Raises
     ------

@@ -204,6 +204,9 @@ def test_a_damaged_image_is_named_and_left_out(write_csv, tmp_path, cli):
     assert result.exit_code == 1
     assert result.stderr.startswith("error: 1 of 2 images failed; the bins are fitted without them:\n  'a': ")
     assert json.loads((tmp_path / "b.json").read_text())["images"] == 1
+    (store.path / "a" / "zarr.json").unlink()
+    again = fit(store, levels=4)
+    assert (list(again.failures), again.images) == (["a"], 1)
     (store.path / "b" / "semseg" / "zarr.json").unlink()
     result = cli("fit-bins", store.path, "--levels", 4, "--jobs", 1, "--out", tmp_path / "c.json")
     assert result.exit_code == 1

@@ -99,7 +99,8 @@ def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annota
     height, width = annotations.runs.shape
     if pixels.shape[-2:] != (height, width):
         sizes = f"{pixels.shape[-2]} x {pixels.shape[-1]}, its annotations {height} x {width} (height x width)"
-        yield Finding(record.image_id, "image-size", cell_type=annotations.cell_type, note=f"{record.pixels} is {sizes}")
+        note = f"{record.pixels} is {sizes}"
+        yield Finding(record.image_id, "image-size", cell_type=annotations.cell_type, note=note)
     if pixels.min() == pixels.max():
         note = f"every pixel of {record.pixels} is {pixels.flat[0]}"
         yield Finding(record.image_id, "image-constant", cell_type=annotations.cell_type, note=note)
