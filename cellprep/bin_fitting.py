@@ -15,6 +15,7 @@ from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.targets import PUBLISHED_BINS, DistanceHistogram, choose_bins
 from cellprep.text_table import text_table
+from cellprep.wording import count, indented, printable, unexpected
 
 __all__ = ["FittedBins", "fit_bins"]
 
@@ -86,15 +87,16 @@ class FittedBins:
 
     def notes(self) -> list[str]:
         """Say which levels the bins make, and for comparison the published ones."""
-        lines = [f"fitted bins ({self.method}), {self.histogram.pixels:,} cell pixels of {self.images:,} images:"]
+        pixels = count(self.histogram.pixels, "cell pixel")
+        lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
         lines += self._table(self.bins)
         lines += ["the published bins, for comparison:", *self._table(PUBLISHED_BINS)]
         if self.filling:
             lines.append("left out, because a cell fills the image and its distance is a convention:")
-            lines += [f"  {image_id!r}" for image_id in self.filling]
+            lines += indented(map(printable, self.filling))
         if self.background_cells:
             lines.append(
-                f"note: {self.background_cells:,} images were built with --background-cell: "
+                f"note: {count(self.background_cells, 'image')} built with --background-cell: "
                 "the bins are fitted to the cells, without the background"
             )
         if len(self.distances) > 1:
@@ -110,8 +112,10 @@ class FittedBins:
         if not self.failures:
             return []
         total = self.images + len(self.filling) + len(self.failures)
-        lines = [f"  {image_id!r}: {problem}" for image_id, problem in sorted(self.failures.items())]
-        return [f"error: {len(self.failures):,} of {total:,} images failed; the bins are fitted without them:", *lines]
+        failures = sorted(self.failures.items())
+        lines = indented(f"{printable(image_id)}: {printable(problem)}" for image_id, problem in failures)
+        failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
+        return [f"error: {failed}; the bins are fitted without them:", *lines]
 
     def _table(self, bins: tuple[float, ...]) -> list[str]:
         edges = ["0", *map(str, bins), "more"]
@@ -226,8 +230,7 @@ def _measure(path: Path) -> _ImageDistances:
     except MemoryError:
         return _ImageDistances(problem="there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others count
-        problem = f"unexpected {type(error).__name__}: {error}; please report this"
-        return _ImageDistances(problem=" ".join(problem.split()))
+        return _ImageDistances(problem=unexpected(error))
     options = image.attributes.get("options", {})
     fills = bool(inside.all())
     histogram = _NONE if fills else DistanceHistogram.of(distance)

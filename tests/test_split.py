@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cellprep import SplitOptions, open_source, split_source
+from cellprep.annotations.csv_image import CSVImage
 from cellprep.errors import OutputError, SourceError, UsageError
 from cellprep.folds import assign_folds, strata_of
 from cellprep.output import write_whole
@@ -157,7 +158,7 @@ def test_groups_are_never_split(write_csv):
 def test_images_without_a_value_are_on_their_own(write_csv):
     rows = [f"im{n},1 2,5,4,round,{'P' if n < 3 else ' '}," for n in range(9)]
     result = split(write_csv(*rows, header=PLATES), folds=3, groups=("plate", "well"))
-    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value are groups of their own"
+    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each a group of its own"
     assert len(set(result.folds[:3])) == 1
     assert sorted(np.bincount(result.folds)) == [3, 3, 3]
 
@@ -172,10 +173,10 @@ def test_annotated_twice_is_left_out_and_named(write_csv, tmp_path, cli):
     path, out = write_csv(*rows, *TWICE, header=PLATES), tmp_path / "f.csv"
     result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1)
     assert result.exit_code == 0
-    assert "(left out; --keep-annotated-twice keeps them):\n  'twice'\n" in result.stderr
+    assert "(left out; --keep-annotated-twice keeps them):\n  twice\n" in result.stderr
     assert "twice" not in out.read_text()
     result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1, "--keep-annotated-twice")
-    assert "(kept):\n  'twice'\n" in result.stderr
+    assert "(kept):\n  twice\n" in result.stderr
     assert "\ntwice," in out.read_text()
     # Half of the pixels are not most of them.
     half = write_csv("half,1 8,5,4,round", "half,5 4,5,4,round", "b,1,5,4,round".replace(",1,", ",1 1,"))
@@ -188,12 +189,21 @@ def test_failing_images_are_named_and_the_others_split(write_csv, tmp_path, cli)
     for quiet in ([], ["--quiet"]):
         result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1, *quiet)
         assert result.exit_code == 1
-        assert (
-            "error: 3 of 5 images failed, and are in no fold:\n  'long': train.csv row 4: run '20 2'" in result.stderr
-        )
-        assert "\n  'size': train.csv row 5: width 'x'" in result.stderr
-        assert "\n  '../c': train.csv row 6: image id '../c' is refused" in result.stderr
+        assert "error: 3 of 5 images failed, and are in no fold:\n  long: train.csv row 4: run '20 2'" in result.stderr
+        assert "\n  size: train.csv row 5: width 'x'" in result.stderr
+        assert "\n  ../c: train.csv row 6: image id '../c' is refused" in result.stderr
     assert [line[0] for line in out.read_text().splitlines()[1:]] == ["a", "b"]
+
+
+def test_something_unexpected_costs_one_image(write_csv, monkeypatch):
+    def load(image, shape):
+        return honest(image, shape) if image.image_id != "a" else 1 / 0
+
+    honest = CSVImage.load
+    monkeypatch.setattr(CSVImage, "load", load)
+    result = split(write_csv(*(f"{name},1 2,5,4,round" for name in "abc")), folds=2)
+    assert result.failures == {"a": "unexpected ZeroDivisionError: division by zero; please report this"}
+    assert len(result.images) == 2
 
 
 def test_too_few_images_because_others_are_left_out(write_csv):

@@ -10,6 +10,7 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.check.findings import Finding, ImageFindings
 from cellprep.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
+from cellprep.wording import unexpected
 
 __all__ = ["CheckTask", "check_image"]
 
@@ -50,7 +51,7 @@ def check_image(task: CheckTask) -> ImageFindings:
     except MemoryError:
         problem = "there is not enough memory for it"
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are checked
-        problem = " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+        problem = unexpected(error)
     return ImageFindings(task.image_id, "", (Finding(task.image_id, "image-fault", note=problem),))
 
 

@@ -125,7 +125,7 @@ class CheckReport:
         """Lay out the numbers of findings by rule and type, then what is wrong with images, by name."""
         annotations = self.annotations
         types = sorted(annotations.keys() | {found.cell_type for found in self.findings})
-        header = ["rule", "threshold", *(name or "(no type)" for name in types), "all"]
+        header = ["rule", "threshold", *(printable(name) if name else "(no type)" for name in types), "all"]
         images = Counter(image.cell_type for image in self.images)
         rows = [
             ["images", "", *_numbers(images, types)],
