@@ -140,9 +140,7 @@ class Split:
             lines.append(f"annotated twice, more pixels covered by several annotations than by one ({what}):")
             lines += indented(map(printable, self.annotated_twice))
         if self.grouped_by:
-            alone = (
-                f"; {count(self.ungrouped, 'image')} without a value, each a group of its own" if self.ungrouped else ""
-            )
+            alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
         return lines + self._table()
 

@@ -158,7 +158,7 @@ def test_groups_are_never_split(write_csv):
 def test_images_without_a_value_are_on_their_own(write_csv):
     rows = [f"im{n},1 2,5,4,round,{'P' if n < 3 else ' '}," for n in range(9)]
     result = split(write_csv(*rows, header=PLATES), folds=3, groups=("plate", "well"))
-    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each a group of its own"
+    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each on its own"
     assert len(set(result.folds[:3])) == 1
     assert sorted(np.bincount(result.folds)) == [3, 3, 3]
 
