@@ -10,7 +10,7 @@ import numpy as np
 
 from cellprep.errors import CellprepError, StoreError
 from cellprep.executor import check_jobs, run_tasks
-from cellprep.output import write_whole
+from cellprep.output import check_place, write_whole
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.targets import PUBLISHED_BINS, DistanceHistogram, choose_bins
@@ -181,6 +181,8 @@ def fit_bins(
     (0.955, 1.91)
     """
     check_jobs(jobs)
+    if out is not None:
+        check_place(out)
     ids = list(store)
     fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))
     for image_id, found in _measure_all([store.path / image_id for image_id in ids], jobs, quiet):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
 
-__all__ = ["refuse_to_overwrite", "write_whole"]
+__all__ = ["check_place", "refuse_to_overwrite", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -20,8 +20,7 @@ def write_whole(path: Path, text: str) -> None:
         If it cannot be written; what was there is then still there.
     """
     path = path.resolve()  # through links, so that they stay links
-    if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write {path}: something is there that is no file")
+    check_place(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -33,13 +32,30 @@ def write_whole(path: Path, text: str) -> None:
             aside.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Refuse a place where no file can be, before long work is done for it.
+
+    Raises
+    ------
+    OutputError
+        If something is there that is no file, or there is no folder for it.
+    """
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: something is there that is no file")
+    if not path.resolve().parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def refuse_to_overwrite(out: Path, source: Path) -> None:
-    """Refuse a file to write that is the one to read, under whatever name.
+    """Refuse a file to write that is the one to read, under whatever name, or a place where no file can be.
 
     Raises
     ------
     UsageError
         If both are the same file.
+    OutputError
+        If no file can be there.
     """
+    check_place(out)
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out} is the file that is read: choose another")

@@ -230,6 +230,16 @@ def test_json_has_everything_and_nothing_else_is_printed(cli, write_csv):
     } in content["flags"]
 
 
+@pytest.mark.parametrize("place", ["nowhere/flags.csv", "train.csv/flags.csv", "."])
+def test_a_place_for_flags_is_refused_before_anything_is_checked(cli, write_csv, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    write_csv(*rows("a", BLOCK))
+    monkeypatch.setattr("cellprep.cli.sources.check_source", None)
+    result = cli("check", "train.csv", "--out", place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: cannot write {place}: ")
+
+
 def test_strict_makes_findings_an_error(cli, write_csv):
     good, bad = rows("a", BLOCK), rows("b", BLOCK, BLOCK)
     assert cli("check", write_csv(*good), "--strict").exit_code == 0

@@ -241,7 +241,7 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
         (["--out", "train.csv"], 2, "--out train.csv is the file that is read: choose another"),
         (["--out", "."], 1, "something is there that is no file"),
         (["--out", "train.csv/f.csv"], 1, "cannot write "),
-        (["--out", "nowhere/f.csv"], 1, "No such file or directory"),
+        (["--out", "nowhere/f.csv"], 1, "there is no folder nowhere"),
     ],
     ids=str,
 )
