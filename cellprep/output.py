@@ -40,10 +40,13 @@ def check_place(path: Path) -> None:
     OutputError
         If something is there that is no file, or there is no folder for it.
     """
-    if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write {path}: something is there that is no file")
-    if not path.resolve().parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: something is there that is no file")
+        if not path.resolve().parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def refuse_to_overwrite(out: Path, source: Path) -> None:

@@ -230,7 +230,7 @@ def test_json_has_everything_and_nothing_else_is_printed(cli, write_csv):
     } in content["flags"]
 
 
-@pytest.mark.parametrize("place", ["nowhere/flags.csv", "train.csv/flags.csv", "."])
+@pytest.mark.parametrize("place", ["nowhere/flags.csv", "train.csv/flags.csv", ".", "x" * 300])
 def test_a_place_for_flags_is_refused_before_anything_is_checked(cli, write_csv, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     write_csv(*rows("a", BLOCK))
