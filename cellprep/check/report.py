@@ -108,17 +108,7 @@ class CheckReport:
                 }
                 for image in self.images
             ],
-            "flags": [
-                {
-                    "image": found.image_id,
-                    "row": found.row,
-                    "cell_type": found.cell_type,
-                    "rule": found.rule,
-                    "value": found.value,
-                    "note": found.note,
-                }
-                for found in self.flagged
-            ],
+            "flags": [_flag(found) for found in self.flagged],
         }
 
     def table(self) -> list[str]:
@@ -160,6 +150,17 @@ class CheckReport:
             f"{len(annotations):,} of {self.annotations.total():,} annotations and {len(images):,} of "
             f"{len(self.images):,} images as a whole are suspicious"
         )
+
+
+def _flag(found: Finding) -> dict[str, Any]:
+    return {
+        "image": found.image_id,
+        "row": found.row,
+        "cell_type": found.cell_type,
+        "rule": found.rule,
+        "value": found.value,
+        "note": found.note,
+    }
 
 
 def _in_words(found: Finding) -> str:
