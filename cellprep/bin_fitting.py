@@ -10,10 +10,12 @@ import numpy as np
 
 from cellprep.errors import CellprepError, StoreError
 from cellprep.executor import check_jobs, run_tasks
-from cellprep.output import write_whole
+from cellprep.output import check_place, write_whole
 from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
 from cellprep.targets import PUBLISHED_BINS, DistanceHistogram, choose_bins
 from cellprep.text_table import text_table
+from cellprep.wording import count, indented, printable, unexpected
 
 __all__ = ["FittedBins", "fit_bins"]
 
@@ -85,15 +87,16 @@ class FittedBins:
 
     def notes(self) -> list[str]:
         """Say which levels the bins make, and for comparison the published ones."""
-        lines = [f"fitted bins ({self.method}), {self.histogram.pixels:,} cell pixels of {self.images:,} images:"]
+        pixels = count(self.histogram.pixels, "cell pixel")
+        lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
         lines += self._table(self.bins)
         lines += ["the published bins, for comparison:", *self._table(PUBLISHED_BINS)]
         if self.filling:
             lines.append("left out, because a cell fills the image and its distance is a convention:")
-            lines += [f"  {image_id!r}" for image_id in self.filling]
+            lines += indented(map(printable, self.filling))
         if self.background_cells:
             lines.append(
-                f"note: {self.background_cells:,} images were built with --background-cell: "
+                f"note: {count(self.background_cells, 'image')} built with --background-cell: "
                 "the bins are fitted to the cells, without the background"
             )
         if len(self.distances) > 1:
@@ -109,8 +112,10 @@ class FittedBins:
         if not self.failures:
             return []
         total = self.images + len(self.filling) + len(self.failures)
-        lines = [f"  {image_id!r}: {problem}" for image_id, problem in sorted(self.failures.items())]
-        return [f"error: {len(self.failures):,} of {total:,} images failed; the bins are fitted without them:", *lines]
+        failures = sorted(self.failures.items())
+        lines = indented(f"{printable(image_id)}: {printable(problem)}" for image_id, problem in failures)
+        failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
+        return [f"error: {failed}; the bins are fitted without them:", *lines]
 
     def _table(self, bins: tuple[float, ...]) -> list[str]:
         edges = ["0", *map(str, bins), "more"]
@@ -176,8 +181,11 @@ def fit_bins(
     (0.955, 1.91)
     """
     check_jobs(jobs)
-    fitted = FittedBins(store.path.resolve().name, method, levels)
-    for image_id, found in _measure_all(store, jobs, quiet):
+    if out is not None:
+        check_place(out)
+    ids = list(store)
+    fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))
+    for image_id, found in _measure_all([store.path / image_id for image_id in ids], jobs, quiet):
         if found.problem:
             fitted.failures[image_id] = found.problem
             continue
@@ -207,8 +215,7 @@ def _refuse_nothing(fitted: FittedBins, store: Store) -> None:
     raise StoreError(f"{store.path} holds no {'pixel of a cell' if fitted.images else 'images'} to fit bins to")
 
 
-def _measure_all(store: Store, jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
-    paths = [store.path / image_id for image_id in store]
+def _measure_all(paths: list[Path], jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
     killed = _ImageDistances(problem="the process that read it was killed, probably because memory ran out")
     for path, found in run_tasks(_measure, paths, jobs=jobs, total=len(paths), unit="image", quiet=quiet):
         yield path.name, found or killed
@@ -225,8 +232,7 @@ def _measure(path: Path) -> _ImageDistances:
     except MemoryError:
         return _ImageDistances(problem="there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others count
-        problem = f"unexpected {type(error).__name__}: {error}; please report this"
-        return _ImageDistances(problem=" ".join(problem.split()))
+        return _ImageDistances(problem=unexpected(error))
     options = image.attributes.get("options", {})
     fills = bool(inside.all())
     histogram = _NONE if fills else DistanceHistogram.of(distance)

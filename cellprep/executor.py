@@ -93,9 +93,9 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
     while True:
         results: Iterator[tuple[int, Any]] = iter(())
         try:
-            with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
-                results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
             with suppress(TerminatedWorkerError):  # the tasks under way follow one by one, then the rest as before
+                with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
+                    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
                 for index, result in results:
                     yield handout.under_way.pop(index), result
         except (GeneratorExit, KeyboardInterrupt):

@@ -106,7 +106,9 @@ def hash_of_pixels(pixels: NDArray[Any]) -> str:
 
 
 class ImageFolder:
-    """A folder with one image file per id, ``<id>.png`` and the like; ids may also be whole file names.
+    """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
+
+    Ids may also be whole file names.
 
     Parameters
     ----------
@@ -152,6 +154,9 @@ class ImageFolder:
         files = self._files.get(image_id) or [
             file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
         ]
+        if not files:
+            own = self.path / image_id / "images"  # as the 2018 Data Science Bowl has them
+            files = [file for end in IMAGE_FORMATS if (file := own / f"{image_id}{end}").is_file()]
         if not files:
             raise ImageFileError(f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})")
         if len(files) > 1:

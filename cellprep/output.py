@@ -6,11 +6,13 @@ from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
 
-__all__ = ["refuse_to_overwrite", "write_whole"]
+__all__ = ["check_place", "refuse_to_overwrite", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
+    r"""Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
+
+    What is no text, as in the names of some files, is written as an escape such as ``\udcff``.
 
     Raises
     ------
@@ -18,11 +20,10 @@ def write_whole(path: Path, text: str) -> None:
         If it cannot be written; what was there is then still there.
     """
     path = path.resolve()  # through links, so that they stay links
-    if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write {path}: something is there that is no file")
+    check_place(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         aside.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
@@ -31,13 +32,33 @@ def write_whole(path: Path, text: str) -> None:
             aside.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Refuse a place where no file can be, before long work is done for it.
+
+    Raises
+    ------
+    OutputError
+        If something is there that is no file, or there is no folder for it.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: something is there that is no file")
+        if not path.resolve().parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
 def refuse_to_overwrite(out: Path, source: Path) -> None:
-    """Refuse a file to write that is the one to read, under whatever name.
+    """Refuse a file to write that is the one to read, under whatever name, or a place where no file can be.
 
     Raises
     ------
     UsageError
         If both are the same file.
+    OutputError
+        If no file can be there.
     """
+    check_place(out)
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out} is the file that is read: choose another")

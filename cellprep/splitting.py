@@ -15,6 +15,7 @@ from cellprep.executor import check_jobs, run_tasks
 from cellprep.folds import assign_folds, check_folds, strata_of
 from cellprep.output import write_whole
 from cellprep.text_table import text_table
+from cellprep.wording import count, indented, printable, unexpected
 
 __all__ = ["ImageFacts", "Split", "SplitOptions", "split_source"]
 
@@ -137,10 +138,10 @@ class Split:
         if self.annotated_twice:
             what = "kept" if self.kept_annotated_twice else "left out; --keep-annotated-twice keeps them"
             lines.append(f"annotated twice, more pixels covered by several annotations than by one ({what}):")
-            lines += [f"  {image_id!r}" for image_id in self.annotated_twice]
+            lines += indented(map(printable, self.annotated_twice))
         if self.grouped_by:
-            alone = f"; {self.ungrouped:,} images without a value are groups of their own" if self.ungrouped else ""
-            lines.append(f"{self.groups:,} groups by {', '.join(self.grouped_by)}{alone}")
+            alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
+            lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
         return lines + self._table()
 
     def errors(self) -> list[str]:
@@ -149,8 +150,8 @@ class Split:
             return []
         left_out = 0 if self.kept_annotated_twice else len(self.annotated_twice)
         total = len(self.images) + len(self.failures) + left_out
-        lines = [f"  {image_id!r}: {problem}" for image_id, problem in self.failures.items()]
-        return [f"error: {len(self.failures):,} of {total:,} images failed, and are in no fold:", *lines]
+        lines = indented(f"{printable(image_id)}: {printable(problem)}" for image_id, problem in self.failures.items())
+        return [f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:", *lines]
 
     def _table(self) -> list[str]:
         """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""
@@ -161,8 +162,7 @@ class Split:
             by_type = Counter(image.cell_type for image in images)
             rows.append([len(images), sum(image.cells for image in images), *(by_type[name] for name in types)])
         spread = [max(column) - min(column) for column in zip(*rows, strict=True)]
-        names = [name if name.isprintable() else repr(name) for name in types]
-        header = ["fold", "images", "cells", *(name or "(no type)" for name in names)]
+        header = ["fold", "images", "cells", *(printable(name) if name else "(no type)" for name in types)]
         named = [*((str(fold), row) for fold, row in enumerate(rows)), ("spread", spread)]
         return text_table(header, [[name, *(f"{number:,}" for number in row)] for name, row in named])
 
@@ -252,7 +252,7 @@ def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     """Measure every image, in the source's order."""
     ids = source.image_ids
     found = {}
-    images = with_images(source, open_images(source, options.images) if source.needs_images else None)
+    images = with_images(source, open_images(source, options.images), for_sizes=True)
     for task, facts in run_tasks(
         _measure, images, jobs=options.jobs, total=len(ids), unit="image", quiet=options.quiet
     ):
@@ -272,6 +272,8 @@ def _measure(image: ImageRecord | FaultyImage) -> ImageFacts:
         return ImageFacts(image.image_id, problem=str(error))
     except MemoryError:
         return ImageFacts(image.image_id, problem="there is not enough memory for it")
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are measured
+        return ImageFacts(image.image_id, problem=unexpected(error))
     twice = np.count_nonzero(coverage > 1) > np.count_nonzero(coverage == 1)
     return ImageFacts(image.image_id, annotations.cell_type, len(annotations.runs), bool(twice))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-__all__ = ["count", "indented", "printable"]
+__all__ = ["count", "indented", "printable", "unexpected"]
 
 
 def count(number: int, noun: str) -> str:
@@ -30,3 +30,14 @@ def printable(name: str) -> str:
     0e12 'two\nlines' ''
     """
     return name if name.isprintable() and name else repr(name)
+
+
+def unexpected(error: Exception) -> str:
+    r"""Return one line about an error that nobody foresaw.
+
+    Examples
+    --------
+    >>> unexpected(ValueError("so\nit is"))
+    'unexpected ValueError: so it is; please report this'
+    """
+    return " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())

@@ -178,10 +178,14 @@ def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, o
     build(write_csv(*ROWS), out)
     report = build(write_csv(*ROWS[:2]), out)
     assert report.gone == ["b", "c"]
-    assert report.notes()[:3] == ["2 images no longer in the source (kept; --prune removes them):", "  b", "  c"]
+    assert report.notes()[:3] == [
+        "2 images no longer in the source, or left out (kept; --prune removes them):",
+        "  b",
+        "  c",
+    ]
     assert list(open_store(out)) == ["a", "b", "c"]
     report = build(write_csv(*ROWS[:2]), out, prune=True)
-    assert report.notes()[0] == "2 images no longer in the source (removed):"
+    assert report.notes()[0] == "2 images no longer in the source, or left out (removed):"
     assert list(open_store(out)) == ["a"]
 
 

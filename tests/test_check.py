@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,39 @@ def test_the_flags_leave_nothing_to_find(cli, write_csv, tmp_path):
     assert (again.cells.total(), again.flagged) == (3, [])
 
 
+def test_the_words_count_what_cannot_be_read_and_name_some(cli, write_csv, tmp_path):
+    (tmp_path / "images").mkdir()
+    path = write_csv(*(row for k in range(12) for row in rows(f"i{k:02}", BLOCK)), "i00,1 x,30,20,round")
+    result = cli("check", path, "--images", tmp_path / "images", "--jobs", 1)
+    lines = result.stdout.splitlines()
+    assert [line.split() for line in lines[1:6]] == [
+        ["rule", "threshold", "round", "all"],
+        ["images", "12", "12"],
+        ["annotations", "13", "13"],
+        ["fault", "1", "1"],
+        ["image-missing", "12", "12"],
+    ]
+    assert lines[6].startswith("i00: image-missing: there is no image file i00.* in ")
+    assert lines[7] == "i00 row 14: fault: 'x' is not a whole number"
+    assert sum("image-missing: there is no" in line for line in lines) == 10
+    assert lines[-2:] == [
+        "image-missing: 2 more; --out names every one",
+        "1 of 13 annotations and 12 of 12 images as a whole are suspicious",
+    ]
+
+
+def test_names_of_files_that_are_no_text(cli, tmp_path):
+    (tmp_path / "labels").mkdir()
+    try:
+        tifffile.imwrite(os.fsdecode(os.fsencode(tmp_path) + b"/labels/\xff.tif"), np.eye(9, dtype=np.uint8))
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+    result = cli("check", tmp_path / "labels", "--out", tmp_path / "flags.csv", "--jobs", 1)
+    assert result.exit_code == 0
+    assert "'\\udcff': image-fault: " in result.stdout
+    assert (tmp_path / "flags.csv").read_text().splitlines()[1].startswith("\\udcff,,,image-fault,")
+
+
 def test_json_has_everything_and_nothing_else_is_printed(cli, write_csv):
     path = write_csv(*rows("a", BLOCK, BLOCK), *rows("b", mask((0, 6, 5, 11)), cell_type="spindle"))
     result = cli("check", path, "--json")
@@ -194,6 +228,16 @@ def test_json_has_everything_and_nothing_else_is_printed(cli, write_csv):
         "value": 1.0,
         "note": "with row 2",
     } in content["flags"]
+
+
+@pytest.mark.parametrize("place", ["nowhere/flags.csv", "train.csv/flags.csv", ".", "x" * 300])
+def test_a_place_for_flags_is_refused_before_anything_is_checked(cli, write_csv, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    write_csv(*rows("a", BLOCK))
+    monkeypatch.setattr("cellprep.cli.sources.check_source", None)
+    result = cli("check", "train.csv", "--out", place)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: cannot write {place}: ")
 
 
 def test_strict_makes_findings_an_error(cli, write_csv):

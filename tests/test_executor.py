@@ -3,7 +3,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from cellprep import executor
 from cellprep.errors import SourceError
 from cellprep.executor import run_tasks
 
@@ -35,6 +37,21 @@ def test_every_task_comes_back_with_its_result(jobs, count):
 
 def test_a_killed_worker_costs_its_task_only():
     assert run(square_unless_killed, range(40)) == {k: None if k % 10 == 3 else k**2 for k in range(40)}
+
+
+def test_a_worker_may_die_while_the_first_tasks_are_handed_out(monkeypatch):
+    def dying(**options):
+        monkeypatch.setattr(executor, "Parallel", honest)
+
+        def take_two(tasks):
+            next(tasks), next(tasks)
+            raise TerminatedWorkerError("no worker could start")
+
+        return take_two
+
+    honest = executor.Parallel
+    monkeypatch.setattr(executor, "Parallel", dying)
+    assert run(square, range(9)) == {k: k**2 for k in range(9)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

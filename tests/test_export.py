@@ -402,7 +402,12 @@ def contradict(image):
     rewrite(open_store(image.parent), image.name, cells=np.zeros((0, 3), np.int64), labels=np.ones((3, 4), np.uint16))
 
 
+def lose_metadata(image):
+    image.joinpath("zarr.json").unlink()
+
+
 DAMAGES = {
+    "metadata": (lose_metadata, "its zarr.json is missing or damaged: cellprep verify --repair removes it"),
     "chunk": (break_chunk, "is damaged: its checksum differs"),
     "contradiction": (contradict, "its labels and its table of 0 cells contradict each other"),
 }

@@ -95,6 +95,19 @@ def test_every_format_is_recognised_and_gives_the_same_record(tmp_path, name):
         np.testing.assert_array_equal(open_store(tmp_path / "out.zarr")["a"].read(target), array)
 
 
+def test_a_damaged_image_of_a_store_is_named(tmp_path):
+    csv = tmp_path / "a.csv"
+    csv.write_text("id,annotation,width,height\na,2 2 7 1,4,3\nb,2 2 7 1,4,3\n")
+    options = BuildOptions(jobs=1, quiet=True)
+    build_targets(open_source(csv), tmp_path / "a.zarr", options)
+    (tmp_path / "a.zarr/a/zarr.json").write_text("{")
+    source = open_source(tmp_path / "a.zarr")
+    assert source.image_ids == ["b", "a"]
+    report = build_targets(source, tmp_path / "out.zarr", options)
+    assert (report.new, list(report.failures)) == (1, ["a"])
+    assert "its zarr.json is missing or damaged" in report.failures["a"]
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_the_command_says_what_it_took(cli, tmp_path, name):
     path = SOURCES[name](tmp_path)

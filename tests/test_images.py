@@ -205,9 +205,11 @@ def test_refuses_what_is_no_image(tmp_path):
 def test_finds_files_by_id(tmp_path):
     for name in ("a.png", "b.TIF", "c.d.jpg", "e.png", "e.tif", "f.txt"):
         (tmp_path / name).touch()
+    (tmp_path / "g/images").mkdir(parents=True)
+    (tmp_path / "g/images/g.png").touch()
     folder = ImageFolder(tmp_path)
-    found = [folder.find(image_id).path.name for image_id in ("a", "b", "c.d", "a.png")]
-    assert found == ["a.png", "b.TIF", "c.d.jpg", "a.png"]
+    found = [folder.find(image_id).path.name for image_id in ("a", "b", "c.d", "a.png", "g")]
+    assert found == ["a.png", "b.TIF", "c.d.jpg", "a.png", "g.png"]
     assert folder.others({"a", "b.TIF", "e"}) == ["c.d.jpg"]
     with pytest.raises(ImageFileError, match=r"several image files have this id: .*e\.png, .*e\.tif; keep one"):
         folder.find("e")

@@ -153,7 +153,7 @@ def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed
     os.killpg(process.pid, signal.SIGINT)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert words == "interrupted: what is written is whole; the same command goes on from here\n"
+    assert words == "interrupted: what is written is whole; run the same command again\n"
     check_whole(out, undisturbed)
     assert not (out / ".cellprep").exists()
     assert finish(csv, out)[0] == 0

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from conftest import tree
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cellprep import SplitOptions, open_source, split_source
+from cellprep.annotations.csv_image import CSVImage
 from cellprep.errors import OutputError, SourceError, UsageError
 from cellprep.folds import assign_folds, strata_of
 from cellprep.output import write_whole
@@ -155,7 +158,7 @@ def test_groups_are_never_split(write_csv):
 def test_images_without_a_value_are_on_their_own(write_csv):
     rows = [f"im{n},1 2,5,4,round,{'P' if n < 3 else ' '}," for n in range(9)]
     result = split(write_csv(*rows, header=PLATES), folds=3, groups=("plate", "well"))
-    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value are groups of their own"
+    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each on its own"
     assert len(set(result.folds[:3])) == 1
     assert sorted(np.bincount(result.folds)) == [3, 3, 3]
 
@@ -170,10 +173,10 @@ def test_annotated_twice_is_left_out_and_named(write_csv, tmp_path, cli):
     path, out = write_csv(*rows, *TWICE, header=PLATES), tmp_path / "f.csv"
     result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1)
     assert result.exit_code == 0
-    assert "(left out; --keep-annotated-twice keeps them):\n  'twice'\n" in result.stderr
+    assert "(left out; --keep-annotated-twice keeps them):\n  twice\n" in result.stderr
     assert "twice" not in out.read_text()
     result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1, "--keep-annotated-twice")
-    assert "(kept):\n  'twice'\n" in result.stderr
+    assert "(kept):\n  twice\n" in result.stderr
     assert "\ntwice," in out.read_text()
     # Half of the pixels are not most of them.
     half = write_csv("half,1 8,5,4,round", "half,5 4,5,4,round", "b,1,5,4,round".replace(",1,", ",1 1,"))
@@ -186,12 +189,21 @@ def test_failing_images_are_named_and_the_others_split(write_csv, tmp_path, cli)
     for quiet in ([], ["--quiet"]):
         result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1, *quiet)
         assert result.exit_code == 1
-        assert (
-            "error: 3 of 5 images failed, and are in no fold:\n  'long': train.csv row 4: run '20 2'" in result.stderr
-        )
-        assert "\n  'size': train.csv row 5: width 'x'" in result.stderr
-        assert "\n  '../c': train.csv row 6: image id '../c' is refused" in result.stderr
+        assert "error: 3 of 5 images failed, and are in no fold:\n  long: train.csv row 4: run '20 2'" in result.stderr
+        assert "\n  size: train.csv row 5: width 'x'" in result.stderr
+        assert "\n  ../c: train.csv row 6: image id '../c' is refused" in result.stderr
     assert [line[0] for line in out.read_text().splitlines()[1:]] == ["a", "b"]
+
+
+def test_something_unexpected_costs_one_image(write_csv, monkeypatch):
+    def load(image, shape):
+        return honest(image, shape) if image.image_id != "a" else 1 / 0
+
+    honest = CSVImage.load
+    monkeypatch.setattr(CSVImage, "load", load)
+    result = split(write_csv(*(f"{name},1 2,5,4,round" for name in "abc")), folds=2)
+    assert result.failures == {"a": "unexpected ZeroDivisionError: division by zero; please report this"}
+    assert len(result.images) == 2
 
 
 def test_too_few_images_because_others_are_left_out(write_csv):
@@ -202,6 +214,19 @@ def test_too_few_images_because_others_are_left_out(write_csv):
     with pytest.raises(UsageError, match=r"1 are left \(1 annotated twice\)"):
         split(twice, folds=2)
     assert len(split(twice, folds=2, keep_annotated_twice=True).images) == 2
+
+
+def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
+    boxes = [{"id": k, "image_id": k, "category_id": 1, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]} for k in (1, 2)]
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png", "width": 5, "height": 4}]
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "x"}]}))
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "images/a.png")  # b's is not needed
+    options = ["--folds", 2, "--jobs", 1, "--out", tmp_path / "f.csv"]
+    assert "give the images, whose files tell (--images)" in cli("split", path, *options).stderr
+    assert cli("split", path, *options, "--images", tmp_path / "images").exit_code == 0
+    assert sorted(line[0] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +241,7 @@ def test_too_few_images_because_others_are_left_out(write_csv):
         (["--out", "train.csv"], 2, "--out train.csv is the file that is read: choose another"),
         (["--out", "."], 1, "something is there that is no file"),
         (["--out", "train.csv/f.csv"], 1, "cannot write "),
-        (["--out", "nowhere/f.csv"], 1, "No such file or directory"),
+        (["--out", "nowhere/f.csv"], 1, "there is no folder nowhere"),
     ],
     ids=str,
 )

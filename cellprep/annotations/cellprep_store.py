@@ -18,6 +18,7 @@ from cellprep.errors import StoreError
 from cellprep.images import hash_of_pixels
 from cellprep.rle import Order, Runs, runs_from_labels
 from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
 
 __all__ = ["CellprepStore"]
 
@@ -99,6 +100,7 @@ class CellprepStore(Source):
         super().__init__(path)
         self._store = Store(path)
         self._ids = list(self._store)
+        self._damaged = damaged_images(path, set(self._ids))
         self.sha256 = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
 
     @classmethod
@@ -112,15 +114,16 @@ class CellprepStore(Source):
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
-        return list(self._ids)
+        """The ids of all images, sorted, then those of damaged ones."""
+        return [*self._ids, *self._damaged]
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield each image."""
+        """Yield each image, then those that are damaged."""
         for image_id in self._ids:
             image = self._store[image_id]
             pixels = StoredPixels(image.path) if "image" in image.arrays else None
             yield StoredLabels(image_id=image_id, source=self.name, path=image.path, pixels=pixels)
+        yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
 
 
 def _runs_of_all(labels: NDArray[Any], count: int) -> Runs:

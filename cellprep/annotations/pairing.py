@@ -29,10 +29,12 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
     return None
 
 
-def with_images(source: Source, folder: ImageFolder | None) -> Iterator[ImageRecord | FaultyImage]:
-    """Yield the images of a source, with their files if there is a folder of them."""
+def with_images(
+    source: Source, folder: ImageFolder | None, *, for_sizes: bool = False
+) -> Iterator[ImageRecord | FaultyImage]:
+    """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one."""
     for image in source.images():
-        if folder is None or isinstance(image, FaultyImage):
+        if folder is None or isinstance(image, FaultyImage) or (for_sizes and not image.needs_shape):
             yield image
             continue
         try:

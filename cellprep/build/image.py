@@ -20,6 +20,7 @@ from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
 from cellprep.store.attributes import form_problem
 from cellprep.targets import Recipe, compute_targets
+from cellprep.wording import unexpected
 
 __all__ = ["ImageOutcome", "ImageTask", "Status", "build_image"]
 
@@ -108,8 +109,7 @@ def build_image(task: ImageTask) -> ImageOutcome:
     except MemoryError:
         return ImageOutcome(image_id, Status.FAILED, "there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are built
-        problem = f"unexpected {type(error).__name__}: {error}; please report this"
-        return ImageOutcome(image_id, Status.FAILED, " ".join(problem.split()))
+        return ImageOutcome(image_id, Status.FAILED, unexpected(error))
 
 
 def _build(task: ImageTask) -> ImageOutcome:

@@ -109,7 +109,7 @@ class BuildReport:
         if self.gone:
             what = "removed" if self.pruned else "kept; --prune removes them"
             lines += [
-                f"{count(len(self.gone), 'image')} no longer in the source ({what}):",
+                f"{count(len(self.gone), 'image')} no longer in the source, or left out ({what}):",
                 *indented(map(printable, self.gone)),
             ]
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)

@@ -1,7 +1,7 @@
 """Checking one image: what a worker does."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.check.findings import Finding, ImageFindings
 from cellprep.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
+from cellprep.wording import unexpected
 
 __all__ = ["CheckTask", "check_image"]
 
@@ -50,7 +51,7 @@ def check_image(task: CheckTask) -> ImageFindings:
     except MemoryError:
         problem = "there is not enough memory for it"
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are checked
-        problem = " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+        problem = unexpected(error)
     return ImageFindings(task.image_id, "", (Finding(task.image_id, "image-fault", note=problem),))
 
 
@@ -70,6 +71,7 @@ def _check(task: CheckTask) -> ImageFindings:
     shape = None if pixels is None else (pixels.shape[-2], pixels.shape[-1])
     faults, annotations = _load(record, shape)
     found += [Finding(record.image_id, "fault", row=row, note=problem) for row, problem in faults.items()]
+    found = [replace(finding, cell_type=annotations.cell_type) for finding in found]
     if pixels is not None:
         found += _judge_pixels(record, pixels, annotations)
     found += _judge_annotations(record.image_id, annotations, task)
@@ -97,8 +99,9 @@ def _load(record: ImageRecord, shape: tuple[int, int] | None) -> tuple[dict[int,
 def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annotations) -> Iterator[Finding]:
     height, width = annotations.runs.shape
     if pixels.shape[-2:] != (height, width):
-        sizes = f"{pixels.shape[-2]} x {pixels.shape[-1]}, its annotations {height} x {width}"
-        yield Finding(record.image_id, "image-size", note=f"{record.pixels} is {sizes} (height x width)")
+        sizes = f"{pixels.shape[-2]} x {pixels.shape[-1]}, its annotations {height} x {width} (height x width)"
+        note = f"{record.pixels} is {sizes}"
+        yield Finding(record.image_id, "image-size", cell_type=annotations.cell_type, note=note)
     if pixels.min() == pixels.max():
         note = f"every pixel of {record.pixels} is {pixels.flat[0]}"
         yield Finding(record.image_id, "image-constant", cell_type=annotations.cell_type, note=note)

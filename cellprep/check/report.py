@@ -16,6 +16,8 @@ from cellprep.wording import printable
 
 __all__ = ["CheckReport"]
 
+_NAMED = 10  # images of a rule that the table's words name
+
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -45,6 +47,11 @@ class CheckReport:
     def flagged(self) -> list[Finding]:
         """The findings that count."""
         return [finding for finding in self.findings if finding.rule in self.rules]
+
+    @property
+    def annotations(self) -> Counter[str]:
+        """Number of annotations by type, with those that could not be read."""
+        return self.cells + Counter(found.cell_type for found in self._of_rule("fault"))
 
     @property
     def cells(self) -> Counter[str]:
@@ -101,28 +108,18 @@ class CheckReport:
                 }
                 for image in self.images
             ],
-            "flags": [
-                {
-                    "image": found.image_id,
-                    "row": found.row,
-                    "cell_type": found.cell_type,
-                    "rule": found.rule,
-                    "value": found.value,
-                    "note": found.note,
-                }
-                for found in self.flagged
-            ],
+            "flags": [_flag(found) for found in self.flagged],
         }
 
     def table(self) -> list[str]:
         """Lay out the numbers of findings by rule and type, then what is wrong with images, by name."""
-        cells = self.cells
-        types = sorted(cells.keys() | {found.cell_type for found in self.findings})
-        header = ["rule", "threshold", *(name or "(no type)" for name in types), "all"]
+        annotations = self.annotations
+        types = sorted(annotations.keys() | {found.cell_type for found in self.findings})
+        header = ["rule", "threshold", *(printable(name) if name else "(no type)" for name in types), "all"]
         images = Counter(image.cell_type for image in self.images)
         rows = [
             ["images", "", *_numbers(images, types)],
-            ["annotations", "", *_numbers(cells, types)],
+            ["annotations", "", *_numbers(annotations, types)],
             *(
                 [name, f"{self.thresholds[name]:g}" if name in self.thresholds else "", *_numbers(counts, types)]
                 for name in RULES
@@ -137,20 +134,40 @@ class CheckReport:
 
     def _images_in_words(self) -> list[str]:
         lines = []
+        told: Counter[str] = Counter()
         for found in self.flagged:
             if found.row is None or found.rule == "fault":
-                row = "" if found.row is None else f" row {found.row}"
-                value = "" if found.value is None else f" {found.value:.3g}"
-                lines.append(f"{printable(found.image_id)}{row}: {found.rule}{value} {found.note}".rstrip())
-        return lines
+                told[found.rule] += 1
+                if told[found.rule] <= _NAMED:
+                    lines.append(_in_words(found))
+        more = (told - Counter(dict.fromkeys(told, _NAMED))).items()
+        return lines + [f"{rule}: {number:,} more; --out names every one" for rule, number in more]
 
     def _summary(self) -> str:
         annotations = {(found.image_id, found.row) for found in self.flagged if found.row is not None}
         images = {found.image_id for found in self.flagged if found.row is None}
         return (
-            f"{len(annotations):,} of {self.cells.total():,} annotations and {len(images):,} of "
+            f"{len(annotations):,} of {self.annotations.total():,} annotations and {len(images):,} of "
             f"{len(self.images):,} images as a whole are suspicious"
         )
+
+
+def _flag(found: Finding) -> dict[str, Any]:
+    return {
+        "image": found.image_id,
+        "row": found.row,
+        "cell_type": found.cell_type,
+        "rule": found.rule,
+        "value": found.value,
+        "note": found.note,
+    }
+
+
+def _in_words(found: Finding) -> str:
+    row = "" if found.row is None else f" row {found.row}"
+    value = "" if found.value is None else f" {found.value:.3g}"
+    note = f": {printable(found.note)}" if found.note else ""
+    return f"{printable(found.image_id)}{row}: {found.rule}{value}{note}"
 
 
 def _numbers(counts: Counter[str], types: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ class _Door(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted: what is written is whole; the same command goes on from here", err=True)
+            typer.echo("interrupted: what is written is whole; run the same command again", err=True)
             raise typer.Exit(130) from None
 
 

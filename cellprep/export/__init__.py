@@ -17,6 +17,7 @@ from cellprep.export.formats import FilePerImage, OneFile
 from cellprep.export.image import ImageExport, ImageOutcome, export_image
 from cellprep.export.report import ExportReport
 from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
@@ -88,7 +89,8 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     images = list(store.values())
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")
-    report = ExportReport(str(out), to, total=len(images))
+    damaged = damaged_images(store.path, {image.id for image in images})
+    report = ExportReport(str(out), to, total=len(images) + len(damaged), failures=damaged)
     with written_aside(out) as aside:
         tasks = _tasks(images, exporter, aside)
         with closing(

@@ -8,6 +8,7 @@ from cellprep.errors import CellprepError
 from cellprep.export.content import read_content
 from cellprep.export.formats import FilePerImage, OneFile
 from cellprep.store import StoredImage
+from cellprep.wording import unexpected
 
 __all__ = ["ImageExport", "ImageOutcome", "export_image"]
 
@@ -73,8 +74,7 @@ def export_image(task: ImageExport) -> ImageOutcome:
     except MemoryError:
         return ImageOutcome(problem="there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are exported
-        problem = f"unexpected {type(error).__name__}: {error}; please report this"
-        return ImageOutcome(problem=" ".join(problem.split()))
+        return ImageOutcome(problem=unexpected(error))
 
 
 def _export(task: ImageExport) -> ImageOutcome:

@@ -74,4 +74,4 @@ class ExportReport:
             return []
         nothing = "" if self.images else f"; {self.out} was not written"
         lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
-        return lines + indented(f"{printable(name)}: {problem}" for name, problem in self.failures.items())
+        return lines + indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())

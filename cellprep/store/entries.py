@@ -1,6 +1,7 @@
 """What lies in a store's folder: images, what is left of images, and what is not cellprep's."""
 
 import os
+from collections.abc import Container
 from enum import StrEnum
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from cellprep.image_ids import id_problem
 from cellprep.store.reader import is_foreign, read_attributes
 from cellprep.store.writer import DOT_FOLDER
 
-__all__ = ["Kind", "count_folders", "entry_names", "has_leftovers", "kind_of"]
+__all__ = ["Kind", "count_folders", "damaged_images", "entry_names", "has_leftovers", "kind_of"]
 
 
 class Kind(StrEnum):
@@ -37,6 +38,21 @@ def kind_of(place: Path) -> Kind:
     if read_attributes(place).get("complete"):
         return Kind.IMAGE
     return Kind.FOREIGN if is_foreign(place) else Kind.DAMAGED
+
+
+def damaged_images(store: Path, images: Container[str]) -> dict[str, str]:
+    """Say of each former image what is wrong: readers of a store do not see it, and would leave it out in silence.
+
+    Parameters
+    ----------
+    store
+        The store's folder.
+    images
+        The images that readers see; these are not looked at.
+    """
+    problem = "its zarr.json is missing or damaged: cellprep verify --repair removes it, to be built again"
+    names = (name for name in entry_names(store) if name not in images)
+    return {name: problem for name in names if kind_of(store / name) is Kind.DAMAGED}
 
 
 def has_leftovers(store: Path) -> bool:

@@ -18,7 +18,7 @@ from cellprep.store.integrity import file_faults
 from cellprep.store.reader import read_attributes
 from cellprep.verify.forms import array_fault, attributes_fault, missing_arrays
 from cellprep.verify.invariants import INVARIANTS
-from cellprep.wording import printable
+from cellprep.wording import printable, unexpected
 
 __all__ = ["Fault", "Findings", "verify_image"]
 
@@ -79,8 +79,7 @@ def verify_image(place: Path) -> Findings:
     except MemoryError:
         return Findings(kind, unchecked="there is not enough memory to verify it")
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are verified
-        problem = f"unexpected {type(error).__name__}: {error}; please report this"
-        return Findings(kind, unchecked=" ".join(problem.split()))
+        return Findings(kind, unchecked=unexpected(error))
 
 
 def _findings(place: Path, kind: Kind) -> Findings:

@@ -97,7 +97,7 @@ class VerifyReport:
             lines.append("--repair removes broken images, and cellprep build-targets makes them again")
         if self.unchecked:
             lines.append(f"error: {len(self.unchecked):,} could not be verified, and may be whole:")
-            lines += indented(f"{printable(name)}: {problem}" for name, problem in self.unchecked.items())
+            lines += indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.unchecked.items())
         if self.removed:
             lines.append(f"{count(len(self.removed), 'broken image')} removed: cellprep build-targets makes them again")
         if self.stopped:
