@@ -331,7 +331,7 @@ def test_files_with_bytes_changed(tmp_path_factory, end, seed, cut):
 
 @given(st.sampled_from(["a.npy", "a.png", "a.tif"]), st.binary(max_size=80))
 def test_files_of_random_bytes(tmp_path_factory, name, content):
-    folder = tmp_path_factory.getbasetemp() / "random"
+    folder = tmp_path_factory.getbasetemp() / "random-labels"
     folder.mkdir(exist_ok=True)
     magic = {"a.npy": b"\x93NUMPY\x01\x00", "a.png": b"\x89PNG\r\n\x1a\n", "a.tif": b"II*\x00"}[name]
     for prefix in (b"", magic):
