@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 import zarr
@@ -235,6 +236,15 @@ def test_masks_in_the_other_order_are_noticed(write_csv, out):
     assert any("run again with --rle-order column" in line for line in report.notes())
     right = build_targets(open_source(csv, rle_order="column"), out, BuildOptions(jobs=1))
     assert not right.looks_scattered
+
+
+def test_pictures_are_not_labels_but_told(cli, tmp_path):
+    (tmp_path / "masks").mkdir()
+    grey = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "masks/a.png"), grey)
+    assert "like the grey values of pictures" in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
+    cv2.imwrite(str(tmp_path / "masks/a.png"), np.kron(grey[:6, :8], np.ones((10, 10), np.uint8)))
+    assert "scattered" not in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
 
 
 @pytest.mark.parametrize(("touching", "scattered"), [((5, 100), True), ((20, 100), False), ((1, 19), False)])

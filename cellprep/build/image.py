@@ -81,8 +81,10 @@ class ImageOutcome:
         Source rows of the cells that others cover entirely.
     blank
         Source rows of the cells that have no pixel at all.
+    runs
+        Number of runs of pixels that its cells are made of.
     touching
-        Runs that touch the one before, in the order given and in the other.
+        How many of these touch the one before, in the order given and in the other.
     attributes
         What the store says of it; nothing if it failed.
     """
@@ -93,6 +95,7 @@ class ImageOutcome:
     cells: int = 0
     hidden: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()
+    runs: int = 0
     touching: tuple[int, int] = (0, 0)
     attributes: dict[str, Any] = field(default_factory=dict)
 
@@ -152,7 +155,8 @@ def _build(task: ImageTask) -> ImageOutcome:
     }
     written = write_image(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, arrays["cells"])
-    return replace(outcome, touching=_touching(annotations.runs), attributes=written)
+    runs = annotations.runs
+    return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:

@@ -63,6 +63,7 @@ class BuildReport:
     gone: list[str] = field(default_factory=list)
     pruned: bool = False
     stopped: str = ""
+    _runs: int = field(default=0, init=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
@@ -81,6 +82,7 @@ class BuildReport:
             self.hidden[outcome.image_id] = outcome.hidden
         if outcome.blank:
             self.blank[outcome.image_id] = outcome.blank
+        self._runs += outcome.runs
         self._touching = (
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
@@ -94,6 +96,12 @@ class BuildReport:
         """
         given, other = self._touching
         return self.order is not None and other >= 20 and other > 10 * given  # in real data at least 100 times as many
+
+    @property
+    def looks_like_pictures(self) -> bool:
+        """Whether labels are scattered as only the grey values of pictures are."""
+        given, _ = self._touching
+        return self.order is None and self._runs >= 1000 and given < 0.3 * self._runs  # 0.06 and less; of cells 0.67
 
     def sort(self, image_ids: list[str]) -> None:
         """Put what is told per image into the source's order, whichever worker was first."""
@@ -121,6 +129,11 @@ class BuildReport:
             ]
             if len(self.unannotated) > _NAMED:
                 lines.append(f"  and {len(self.unannotated) - _NAMED:,} more")
+        if self.looks_like_pictures:
+            lines.append(
+                "warning: the labels are scattered like the grey values of pictures: a label image holds one number "
+                "per cell"
+            )
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"
             lines.append(
