@@ -14,7 +14,19 @@ PACKAGE = Path(cellprep.__file__).parent
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
     {"errors", "_version", "interrupts", "wording"},
-    {"image_ids", "label_images", "rle", "labels", "overlaps", "shapes", "targets", "outlines", "folds", "synthesis"},
+    {
+        "image_ids",
+        "label_images",
+        "rle",
+        "labels",
+        "overlaps",
+        "shapes",
+        "targets",
+        "outlines",
+        "folds",
+        "synthesis",
+        "decode",
+    },
     {"images", "store", "executor", "output", "text_table"},
     {"annotations"},
     {"preview", "build", "bin_fitting", "splitting", "export", "check"},
