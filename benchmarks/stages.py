@@ -57,7 +57,7 @@ def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[s
     rows["encode and write"] = time_each(lambda image: write_image(folder / "image", contents[image.image_id]), images)
     rows[FLOOR] = time_each(lambda image: _floor(image, folder / "raw"), images)
     rows["the original's targets"] = time_each(
-        lambda image: original.targets(image.masks, (image.height, image.width)), images, repeats=1
+        lambda image: original.targets(image.masks, image.shape), images, repeats=1
     )
     for name, function in peers().items():
         rows[name] = time_each(lambda image, f=function: f(cells[image.image_id].labels), images, repeats=1)

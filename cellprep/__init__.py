@@ -1,27 +1,34 @@
 """Training targets for the Deep Watershed Transform from instance annotations of cells.
 
 The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_labels`), then `compute_targets`;
-for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built, `fit_bins`
-fits energy bins to it, `export_labels` gives its labels to other tools, and `split_source` makes folds.
+for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built,
+`describe_store` tells what it holds, `verify_store` whether it is whole, `fit_bins` fits energy bins to it,
+`export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate` scores predicted cells
+against true ones; `score_image` and `summarise` do so without files.
 """
 
 from cellprep._version import __version__
-from cellprep.annotations import READERS, open_source
+from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.bin_fitting import FittedBins, fit_bins
 from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.check import RULES, CheckOptions, CheckReport, check_source
 from cellprep.errors import CellprepError
+from cellprep.evaluation import EvaluationOptions, EvaluationReport, draw_worst, evaluate
 from cellprep.export import EXPORTERS, ExportReport, export_labels
+from cellprep.info import StoreInfo, describe_store
 from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
 from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
 from cellprep.splitting import Split, SplitOptions, split_source
 from cellprep.store import Store, StoredImage, open_store
 from cellprep.targets import BIN_METHODS, DISTANCES, PUBLISHED_BINS, TARGETS, Recipe, compute_targets, read_bins
+from cellprep.verify import VerifyReport, verify_store
 
 __all__ = [
     "BIN_METHODS",
     "DISTANCES",
     "EXPORTERS",
+    "IOU_THRESHOLDS",
     "OVERLAP_RULES",
     "PUBLISHED_BINS",
     "READERS",
@@ -33,29 +40,41 @@ __all__ = [
     "Cells",
     "CheckOptions",
     "CheckReport",
+    "EvaluationOptions",
+    "EvaluationReport",
     "ExportReport",
     "FittedBins",
+    "ImageScore",
     "Recipe",
     "Runs",
     "Split",
     "SplitOptions",
     "Store",
+    "StoreInfo",
     "StoredImage",
+    "VerifyReport",
     "__version__",
     "build_targets",
     "cells_from_labels",
     "check_source",
     "compute_targets",
     "decode_rle",
+    "describe_store",
+    "draw_worst",
     "encode_labels",
     "encode_rle",
+    "evaluate",
     "export_labels",
     "fit_bins",
     "format_rle",
+    "open_prediction",
     "open_source",
     "open_store",
     "parse_rle",
     "read_bins",
     "resolve_overlaps",
+    "score_image",
     "split_source",
+    "summarise",
+    "verify_store",
 ]

@@ -1,5 +1,7 @@
 """The one family of errors: each is a single line that says what is wrong and what would be right."""
 
+from cellprep.wording import printable
+
 __all__ = [
     "AnnotationError",
     "CellprepError",
@@ -11,8 +13,11 @@ __all__ = [
     "SourceError",
     "StoreError",
     "StoreWriteError",
+    "UnpairedError",
     "UsageError",
 ]
+
+_NAMED = 20  # names in a line; more are counted
 
 
 class CellprepError(Exception):
@@ -50,6 +55,33 @@ class SourceError(CellprepError):
 
 class AnnotationError(CellprepError):
     """One image's annotations are at fault, at a known place of the source."""
+
+
+class UnpairedError(CellprepError):
+    """Images are on one side of a comparison only, so that nothing is compared.
+
+    Parameters
+    ----------
+    not_predicted
+        The images that are missing among the predicted ones.
+    not_true
+        The images that are missing among the true ones.
+    """
+
+    def __init__(self, not_predicted: list[str], not_true: list[str]) -> None:
+        self.not_predicted = not_predicted
+        self.not_true = not_true
+        sides = {"predictions": not_predicted, "truth": not_true}
+        missing = [
+            f"missing in the {side}: {', '.join(map(printable, names[:_NAMED]))}"
+            + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+            for side, names in sides.items()
+            if names
+        ]
+        super().__init__(
+            f"both sides need the same images, and nothing is scored; {'; '.join(missing)}. "
+            "One without cells needs its empty annotation, label image or entry, too"
+        )
 
 
 class ImageFileError(CellprepError):

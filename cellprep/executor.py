@@ -10,11 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import cv2
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from cellprep.errors import UsageError
 from cellprep.interrupts import interrupts_kept_from_workers
 
-__all__ = ["check_jobs", "keep_freed_memory", "run_tasks"]
+__all__ = ["check_jobs", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -129,6 +130,17 @@ def keep_freed_memory() -> None:
         c_library = ctypes.CDLL(None)
         c_library.mallopt(trim_threshold, 1 << 28)
         c_library.mallopt(mmap_threshold, 1 << 25)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV's threads from multiplying with the worker processes."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _working_folder() -> Path | None:

@@ -5,7 +5,7 @@ import io
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
 
-__all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder", "Pixels"]
+__all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder", "Pixels", "check_dtype", "hash_of_pixels", "opened"]
 
 _KNOWN_COLOURS = {
     tifffile.PHOTOMETRIC.MINISBLACK,
@@ -100,6 +100,11 @@ class ImageFile:
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
 
+def hash_of_pixels(pixels: NDArray[Any]) -> str:
+    """Return the SHA-256, in hex, of an image's values, shape and type."""
+    return hashlib.sha256(f"{pixels.dtype.str} {pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+
+
 class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like; ids may also be whole file names.
 
@@ -141,8 +146,9 @@ class ImageFolder:
             If there is none, or more than one.
         """
         told = Path(file_name)
-        if file_name and not told.is_absolute() and ".." not in told.parts and (self.path / told).is_file():
-            return ImageFile(self.path / told)
+        with suppress(OSError):  # a name may be too long to be one
+            if file_name and not told.is_absolute() and ".." not in told.parts and (self.path / told).is_file():
+                return ImageFile(self.path / told)
         files = self._files.get(image_id) or [
             file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
         ]
@@ -154,29 +160,30 @@ class ImageFolder:
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
+        names = set(known)
         return [
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in known and file.name not in known
+            if stem not in names and file.name not in names
         ]
 
 
 def _decode_png(content: bytes) -> NDArray[Any]:
-    with _opened(content, "PNG") as image:
+    with opened(content, "PNG") as image:
         image.verify()  # OpenCV shows damaged files as if they were whole
     return _decode_with_opencv(content)
 
 
 def _decode_jpeg(content: bytes) -> NDArray[Any]:
-    with _opened(content, "JPEG") as image:
+    with opened(content, "JPEG") as image:
         if image.mode not in ("L", "RGB"):
             raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
         return _channels_first(np.asarray(image))
 
 
 @contextmanager
-def _opened(content: bytes, kind: str) -> Iterator[Image.Image]:
+def opened(content: bytes, kind: str) -> Iterator[Image.Image]:
     """Open a file of one kind with Pillow, which knows damaged files, but not all depths of colour."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -204,7 +211,7 @@ def _decode_tiff(content: bytes) -> NDArray[Any]:
         colours = tifffile.PHOTOMETRIC(page.photometric)
         if colours not in _KNOWN_COLOURS:
             raise ImageFileError(f"its colours are {colours.name.lower()}: grey and RGB can be read")
-        _check_dtype(series.dtype)
+        check_dtype(series.dtype)
         try:
             pixels = series.asarray()
         except ValueError as error:
@@ -247,7 +254,8 @@ def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
     return red if len(others) == 2 and all(np.array_equal(red, other) for other in others) else channels
 
 
-def _check_dtype(dtype: np.dtype[Any] | None) -> None:
+def check_dtype(dtype: np.dtype[Any] | None) -> None:
+    """Raise ImageFileError unless these are values that an image can have."""
     if dtype is None or dtype.kind not in "uif":
         raise ImageFileError(f"it holds {dtype} values: images hold integers or floats")
 

@@ -28,13 +28,18 @@ def interrupts_deferred() -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_workers() -> Iterator[None]:
-    """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on."""
+    """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on.
+
+    Here it acts when they have started: the threads of libraries take it even if this one does not, and a worker whose
+    parent leaves while it starts says so in a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # which lets them through again, and would do so with the first worker's start
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with interrupts_deferred():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -24,6 +24,7 @@ __all__ = [
     "find_rule",
     "look_up",
     "resolve_overlaps",
+    "restore_cells",
 ]
 
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
@@ -157,8 +158,28 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
     """
     image = as_label_image(labels)
     areas = np.bincount(image.ravel(), minlength=1)[1:]
+    return restore_cells(image, areas, rule)
+
+
+def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> Cells:
+    """Return the cells that `resolve_overlaps` made, from what a store keeps of them.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers from 0 to n.
+    areas
+        (n,) int64: pixels of each annotation before overlaps.
+    rule
+        A name in `OVERLAP_RULES`.
+
+    Examples
+    --------
+    >>> restore_cells(np.array([[2, 1]]), np.array([2, 1]), "smaller-on-top").ranks
+    array([[2, 1]], dtype=uint16)
+    """
     rank_of = _rank_of(areas, find_rule(rule))
-    return Cells(look_up(rank_of, image), image.astype(rank_of.dtype), areas)
+    return Cells(look_up(rank_of, labels), labels.astype(rank_of.dtype), areas)
 
 
 def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:

@@ -24,10 +24,13 @@ class Cutout:
         (h + 2, w + 2) uint8, 1 inside; the margin is empty.
     at_edge
         Whether it touches the image's top, bottom, left and right edge.
+    origin
+        Row and column in the image of the cutout's first pixel, which may be -1.
     """
 
     mask: NDArray[np.uint8]
     at_edge: tuple[bool, bool, bool, bool]
+    origin: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def cutouts(runs: Runs) -> Iterator[Cutout]:
         top, bottom, left, right = y.min(), y.max(), x.min(), x.max()
         mask = np.zeros((bottom - top + 3, right - left + 3), np.uint8)
         mask[y - top + 1, x - left + 1] = 1
-        yield Cutout(mask, (top == 0, bottom == height - 1, left == 0, right == width - 1))
+        at_edge = (top == 0, bottom == height - 1, left == 0, right == width - 1)
+        yield Cutout(mask, at_edge, (int(top) - 1, int(left) - 1))
 
 
 def measure_shape(cutout: Cutout) -> Shape:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import original, stages, whole
+from benchmarks import coco, matching, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import compute_targets, resolve_overlaps
 from cellprep.demo import write_dataset
@@ -16,7 +16,7 @@ def csv(tmp_path_factory):
 
 def test_the_original_computes_the_same(csv):
     for image in images_of(csv):
-        theirs = original.targets(image.masks, (image.height, image.width))
+        theirs = original.targets(image.masks, image.shape)
         for name, array in compute_targets(resolve_overlaps(image.load().runs)).items():
             np.testing.assert_allclose(theirs[name], array, atol=1e-6, err_msg=name)
 
@@ -31,3 +31,15 @@ def test_measures_the_whole_command(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "REPEATS", 1)
     text, _ = whole.measure(csv, tmp_path, floor=1.0)
     assert "12 images" in text
+
+
+def test_measures_matching_and_finds_the_same():
+    pytest.importorskip("stardist")
+    assert "| 9 | 60 x 60 |" in matching.measure({9: 60}, repeats=1)
+
+
+def test_measures_a_coco_file(tmp_path):
+    annotations, size, *figures = coco.measure(700, tmp_path)
+    assert (annotations, size) == ("700", "0")
+    assert all(float(figure) >= 0 for figure in figures)
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellprep import __version__, open_store
+from cellprep import READERS, __version__, open_store
 from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +54,13 @@ def test_the_readme_lists_every_command():
     assert listed == [command.name for command in app.registered_commands]
 
 
+def test_the_readme_and_the_stores_document_list_every_format():
+    section = README.split("## Annotations")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE) == list(READERS)
+    table = (ROOT / "docs" / "store.md").read_text(encoding="utf-8").split("| format |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`([\w-]+)`", re.sub(r"\|[^|]*\|$", "", table, flags=re.MULTILINE))) == set(READERS)
+
+
 def test_make_knows_the_commands_of_the_readme():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE):
@@ -87,6 +94,7 @@ def test_the_store_is_as_its_document_says(workplace, command):
     stored = {
         ("labels/instances/0" if name == "labels" else name): image.read(name).dtype.name for name in image.arrays
     }
+    assert documented.pop("ignore") == "uint8"  # which only crowds bring
     assert documented.keys() == stored.keys()
     for name, dtype in documented.items():
         assert dtype in (stored[name], "the"), name  # an image has the dtype of its file

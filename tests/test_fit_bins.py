@@ -244,9 +244,9 @@ def test_the_command(store, cli, tmp_path):
     assert result.stderr.startswith(
         "fitted bins (quantiles), 25 cell pixels of 2 images:\n"
         "level   from  to below  pixels   share\n"
-        "    0      0     0.955       0   0.00%\n"
-        "    1  0.955      1.91      16  64.00%\n"
-        "    2   1.91      more       9  36.00%\n"
+        "0          0     0.955       0   0.00%\n"
+        "1      0.955      1.91      16  64.00%\n"
+        "2       1.91      more       9  36.00%\n"
         "the published bins, for comparison:\n"
     )
     first = out.read_bytes()

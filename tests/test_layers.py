@@ -20,6 +20,7 @@ LAYERS = [
         "rle",
         "labels",
         "overlaps",
+        "scores",
         "shapes",
         "targets",
         "outlines",
@@ -27,19 +28,22 @@ LAYERS = [
         "synthesis",
         "decode",
     },
-    {"images", "store", "executor", "output", "text_table"},
+    {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "bin_fitting", "splitting", "export", "check"},
+    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
 ]
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
+    ("wording", "errors"),
+    ("text_table", "score_table"),
     ("label_images", "rle", "labels", "targets"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),
     ("rle", "shapes"),
+    ("label_images", "rle", "scores"),
 ]
 
 

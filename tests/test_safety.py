@@ -15,6 +15,8 @@ import pytest
 from conftest import HEADER, tree
 
 from cellprep import open_store
+from cellprep.store import Summary
+from cellprep.store.reader import read_attributes
 
 IMAGES = 120
 SHAPE = (180, 240)
@@ -72,6 +74,17 @@ def check_whole(out, undisturbed):
     versions = [images_of(files) for files in undisturbed.values()]
     for image_id, files in images_of(tree(out)).items():
         assert any(files == version[image_id] for version in versions), image_id
+    check_summary(out)
+
+
+def check_summary(out):
+    """A summary that is there is true, whatever ended the run."""
+    told = read_attributes(out).get("summary")
+    if told:
+        summary = Summary()
+        for image in open_store(out).values():
+            summary.add(image.attributes)
+        assert {**told, **summary.to_dict()} == told
 
 
 def children(pid):

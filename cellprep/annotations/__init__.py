@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.annotations.coco_json import COCOJSON
+from cellprep.annotations.coco_results import COCOResults, is_coco_results
 from cellprep.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
@@ -26,6 +27,7 @@ __all__ = [
     "ImageRecord",
     "Source",
     "open_images",
+    "open_prediction",
     "open_source",
     "read_exclusions",
     "with_images",
@@ -69,18 +71,41 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         path.stat()
     except OSError as error:
         raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
-    if format == "auto":
-        format = _recognise(path)  # noqa: A001
-    if format not in READERS:
+    if format not in ("auto", *READERS):
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
-    source = READERS[format](path, rle_order)
+    try:
+        reader = _recognise(path) if format == "auto" else READERS[format]
+        source = reader(path, rle_order)
+    except OSError as error:
+        raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     if rle_order and source.order is None:
-        raise UsageError(f"{path} is of the format {format}, whose masks leave no order to choose")
+        raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     return source
 
 
-def _recognise(path: Path) -> str:
-    for name, reader in READERS.items():
+def open_prediction(path: Path | str, truth: Source, format: str = "auto", rle_order: Order | None = None) -> Source:  # noqa: A002
+    """Open predicted cells: any annotation source, or a file of COCO results.
+
+    Parameters
+    ----------
+    path, format, rle_order
+        As `open_source` takes them.
+    truth
+        The true cells; for COCO results the COCO file that lists their images.
+
+    Raises
+    ------
+    SourceError, UsageError
+        As `open_source`; SourceError also if there are COCO results, but the truth is no COCO file.
+    """
+    path = Path(path)
+    if format in ("auto", COCOJSON.format) and is_coco_results(path):
+        return COCOResults(path, truth)
+    return open_source(path, format, rle_order)
+
+
+def _recognise(path: Path) -> type[Source]:
+    for reader in READERS.values():
         if reader.recognises(path):
-            return name
+            return reader
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")

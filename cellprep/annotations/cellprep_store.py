@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import StoreError
+from cellprep.images import hash_of_pixels
 from cellprep.rle import Order, Runs, runs_from_labels
 from cellprep.store import Store, StoredImage
 
@@ -38,7 +39,7 @@ class StoredPixels:
 
     def sha256(self) -> str:
         """Return the hash of its pixels, in hex."""
-        return hashlib.sha256(self.decode().tobytes()).hexdigest()
+        return hash_of_pixels(self.decode())
 
     def decode(self) -> NDArray[Any]:
         """Read it."""

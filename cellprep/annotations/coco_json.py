@@ -1,8 +1,4 @@
-"""Reader of COCO JSON: polygons, run-length counts, compressed or not, and crowds; LIVECell's files too.
-
-The file is parsed once, but for the masks: these stay bytes of JSON until a worker loads their image, so that a file of
-a million cells takes little more memory than its size.
-"""
+"""Reader of COCO JSON: polygons, run-length counts, compressed or not, and crowds; LIVECell's files too."""
 
 import hashlib
 import re
@@ -14,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from cellprep.annotations.coco_document import AnnotationEntry, Document, EntryId, ImageEntry, parse, read
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
 from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, RLEError, SourceError
@@ -22,33 +19,7 @@ from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
 
 __all__ = ["COCOJSON"]
 
-_Id = int | str
-
-
-class _Image(msgspec.Struct, gc=False):
-    id: _Id
-    file_name: str = ""
-    width: int = 0
-    height: int = 0
-
-
-class _Annotation(msgspec.Struct, gc=False):
-    id: int
-    image_id: _Id
-    category_id: _Id = ""
-    iscrowd: int = 0
-    segmentation: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Category(msgspec.Struct):
-    id: _Id
-    name: str
-
-
-class _Document(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[_Annotation] | dict[str, _Annotation]
-    categories: list[_Category] = []
+_LONGEST_SIDE = 10**9
 
 
 class _Counts(msgspec.Struct):
@@ -75,6 +46,8 @@ class COCOImage(ImageRecord):
         (n,) the names of their categories.
     crowds
         The values of ``segmentation`` of the crowds, as JSON, by their ids.
+    scores
+        (n,) how sure a network is of each; None if not all tell.
     """
 
     shape: tuple[int, int] | None
@@ -82,6 +55,7 @@ class COCOImage(ImageRecord):
     rows: tuple[int, ...]
     cell_types: tuple[str, ...]
     crowds: dict[int, bytes]
+    scores: tuple[float, ...] | None = None
 
     @property
     def needs_shape(self) -> bool:
@@ -89,7 +63,7 @@ class COCOImage(ImageRecord):
         return self.shape is None
 
     def content(self) -> list[Any]:
-        """Return all fields."""
+        """Return all fields that targets may depend on."""
         crowds = [[row, mask.decode()] for row, mask in self.crowds.items()]
         return [self.shape, [mask.decode() for mask in self.masks], self.rows, self.cell_types, crowds]
 
@@ -105,8 +79,9 @@ class COCOImage(ImageRecord):
             runs=self._runs([self.masks[place] for place in kept], rows, size),
             rows=rows,
             cell_types=tuple(self.cell_types[place] for place in kept),
-            cell_type=most_common(self.cell_types),
+            cell_type=most_common([self.cell_types[place] for place in kept]) or most_common(self.cell_types),
             ignore=ignore,
+            scores=None if self.scores is None else tuple(self.scores[place] for place in kept),
         )
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
@@ -153,6 +128,11 @@ class COCOJSON(Source):
     path
         The file.
 
+    Attributes
+    ----------
+    listed, categories
+        The images and categories that stand in the file.
+
     Raises
     ------
     SourceError
@@ -163,28 +143,25 @@ class COCOJSON(Source):
 
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        try:
-            document = msgspec.json.decode(content, type=_Document)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise SourceError(f"{path} is no COCO JSON: {error}") from error
-        annotations = document.annotations
-        self._annotations = list(annotations.values()) if isinstance(annotations, dict) else annotations
-        self._names = {category.id: category.name for category in document.categories}
-        self._images: dict[str, list[_Image]] = defaultdict(list)
-        for image in document.images:
-            self._images[_name(image)].append(image)
-        self._of_image: dict[_Id, list[_Annotation]] = defaultdict(list)
-        for annotation in self._annotations:
-            self._of_image[annotation.image_id].append(annotation)
+        self._take(parse(content, Document, path, "COCO JSON"))
         if not self._images:
             raise SourceError(f"{path} holds no annotations: its list of images is empty")
-        strays = self._of_image.keys() - {image.id for image in document.images}
-        self._strays = sorted(f"image {stray}" for stray in strays)
+
+    def _take(self, document: Document) -> None:
+        self.listed = document.images
+        self.categories = document.categories
+        annotations = document.annotations
+        self._names = {category.id: category.name for category in document.categories}
+        self._images: dict[str, list[ImageEntry]] = defaultdict(list)
+        for image in document.images:
+            self._images[_name(image)].append(image)
+        self._of_image: dict[EntryId, list[AnnotationEntry]] = defaultdict(list)
+        for annotation in annotations.values() if isinstance(annotations, dict) else annotations:
+            self._of_image[annotation.image_id].append(annotation)
+        self._times = Counter(image.id for image in document.images)
+        self._strays = sorted({f"image {stray}" for stray in self._of_image.keys() - self._times.keys()})
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -202,23 +179,25 @@ class COCOJSON(Source):
             try:
                 yield self._record(name, images)
             except AnnotationError as error:
-                yield FaultyImage(name, f"{self.name} image {images[0].id}: {error}")
+                yield FaultyImage(name, f"{self.name} image {images[0].id!r}: {error}")
         for name in self._strays:
             yield FaultyImage(name, f"{self.name} has annotations of it, but it is not among the images")
 
-    def _record(self, name: str, images: list[_Image]) -> COCOImage:
+    def _record(self, name: str, images: list[ImageEntry]) -> COCOImage:
         image = images[0]
         annotations = self._of_image.get(image.id, [])
         if len(images) > 1:
-            raise AnnotationError(f"image {images[1].id} has the same name, {name!r}: names must differ")
+            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
+        if self._times[image.id] > 1:
+            raise AnnotationError("another image has the same id: ids must differ")
         if problem := id_problem(name):
             raise AnnotationError(problem)
-        if min(image.width, image.height) < 0 or (image.width > 0) != (image.height > 0):
+        sides = (image.height, image.width)
+        if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
             raise AnnotationError(f"its size {image.height} x {image.width} (height x width) is none")
-        if len({annotation.id for annotation in annotations}) < len(annotations):
-            most, _ = Counter(annotation.id for annotation in annotations).most_common(1)[0]
-            raise AnnotationError(f"several of its annotations have the id {most}: ids must differ")
+        self._check_ids(annotations)
         cells = [annotation for annotation in annotations if not annotation.iscrowd]
+        scores = [cell.score for cell in cells if cell.score is not None]
         return COCOImage(
             image_id=name,
             source=self.name,
@@ -227,10 +206,18 @@ class COCOJSON(Source):
             masks=tuple(bytes(annotation.segmentation) for annotation in cells),
             rows=tuple(annotation.id for annotation in cells),
             cell_types=tuple(map(self._category, cells)),
+            scores=tuple(scores) if scores and len(scores) == len(cells) else None,
             crowds={annotation.id: bytes(annotation.segmentation) for annotation in annotations if annotation.iscrowd},
         )
 
-    def _category(self, annotation: _Annotation) -> str:
+    def _check_ids(self, annotations: Sequence[AnnotationEntry]) -> None:
+        for row, times in Counter(annotation.id for annotation in annotations).items():
+            if times > 1:
+                raise AnnotationError(f"several of its annotations have the id {row}: ids must differ")
+            if not -(2**63) <= row < 2**63:
+                raise AnnotationError(f"the id {row} of an annotation has more than 64 bits")
+
+    def _category(self, annotation: AnnotationEntry) -> str:
         if self._names and annotation.category_id not in self._names:
             raise AnnotationError(
                 f"annotation {annotation.id} is of category {annotation.category_id!r}, which the file does not list"
@@ -238,7 +225,7 @@ class COCOJSON(Source):
         return self._names.get(annotation.category_id, "")
 
 
-def _name(image: _Image) -> str:
+def _name(image: ImageEntry) -> str:
     """Return the name of an image's file without folders and its end, or the image's id if there is no file."""
     name = re.split(r"[/\\]", image.file_name)[-1]
     return name.rpartition(".")[0] or name or str(image.id)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cellprep.annotations.record import Annotations, ImageRecord, check_excluded
+from cellprep.annotations.record import Annotations, ImageRecord, check_excluded, most_common
 from cellprep.errors import AnnotationError, RLEError
 from cellprep.rle import Order, parse_rle
 
@@ -48,6 +48,8 @@ class CSVImage(ImageRecord):
         """Parse the masks."""
         check_excluded(self.excluded, self.rows)
         kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
+        if len(kept) == 1 and not self.masks[kept[0]].strip():
+            kept = []  # an empty one that was beside others
         masks = [self.masks[place] for place in kept]
         rows = tuple(self.rows[place] for place in kept)
         for row, mask in zip(rows, masks, strict=True):
@@ -60,7 +62,8 @@ class CSVImage(ImageRecord):
             runs = parse_rle(masks, self._shape(shape), self.order)
         except RLEError as error:
             raise AnnotationError(f"{self.source} row {rows[error.place]}: {error.problem}") from error
-        return Annotations(runs, rows, tuple(self.cell_types[place] for place in kept), self.cell_type)
+        cell_types = tuple(self.cell_types[place] for place in kept)
+        return Annotations(runs, rows, cell_types, most_common(cell_types) or self.cell_type)
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
         """Parse the masks one by one."""

@@ -72,15 +72,15 @@ def read_exclusions(path: Path) -> Exclusions:
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not {"image", "row"} <= set(reader.fieldnames or ()):
-            raise SourceError(f"{path} row 1: it needs the columns image and row, as cellprep check writes them")
-        for number, line in enumerate(reader, start=2):
-            image, row = line["image"] or "", (line["row"] or "").strip()
+            raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
+        for line in reader:
+            image, row = line["image"] or "", (line["row"] or "").strip().removesuffix(".0")
             if not row:
                 images.add(image)
             elif row.removeprefix("-").isdecimal() and len(row) < 20:
                 rows[image].add(int(row))
             else:
-                raise SourceError(f"{path} row {number}: row {row!r} is no whole number")
+                raise SourceError(f"{path} line {reader.line_num}: row {row!r} is no whole number")
     except csv.Error as error:
         raise SourceError(f"{path}: {error}") from error
     return Exclusions(

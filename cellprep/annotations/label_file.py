@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cellprep.annotations.record import Annotations, ImageRecord
-from cellprep.errors import AnnotationError, CellprepError, ImageFileError
-from cellprep.images import ImageFile
+from cellprep.errors import AnnotationError, ImageFileError
+from cellprep.images import ImageFile, opened
 from cellprep.rle import runs_from_labels
 
 __all__ = ["LABEL_FORMATS", "LabelFileImage", "annotations_of_labels", "read_labels"]
@@ -59,8 +58,9 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     if labels.dtype.kind not in "iu":
         raise AnnotationError(f"{place} holds {labels.dtype} values: label images hold integers")
     if labels.ndim != 2 or not labels.size:
-        shape = " x ".join(map(str, labels.shape))
-        raise AnnotationError(f"{place} is {shape}: a label image has one number per pixel, (height, width)")
+        raise AnnotationError(
+            f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
+        )
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
@@ -70,22 +70,22 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
 
 def read_labels(path: Path) -> NDArray[Any]:
     """Read an array of labels from a file; whether they are labels is for `annotations_of_labels` to say."""
-    suffix = path.suffix.lower()
+    suffix, file = path.suffix.lower(), ImageFile(path)
+    if suffix not in LABEL_FORMATS:
+        raise ImageFileError(f"{path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}")
     try:
         if suffix == ".npy":
-            return np.load(io.BytesIO(ImageFile(path).read()), allow_pickle=False)  # type: ignore[no-any-return]
-        if suffix == ".png" and (numbers := _palette_numbers(ImageFile(path).read())) is not None:
-            return numbers
-    except CellprepError:
+            return np.lib.format.read_array(io.BytesIO(file.read()))
+        pixels = file.decode()
+        numbers = _palette_numbers(file.read()) if suffix == ".png" else None
+    except ImageFileError:
         raise
     except Exception as error:
         raise ImageFileError(f"{path} is damaged: {' '.join(str(error).split())}") from error
-    if suffix not in LABEL_FORMATS:
-        raise ImageFileError(f"{path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}")
-    return ImageFile(path).decode()
+    return pixels if numbers is None else numbers
 
 
 def _palette_numbers(content: bytes) -> NDArray[Any] | None:
     """Return the numbers that stand for colours in a PNG with a palette: with labels, they are what is meant."""
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+    with opened(content, "PNG") as image:
         return np.asarray(image) if image.mode == "P" else None

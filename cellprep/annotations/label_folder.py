@@ -10,7 +10,7 @@ from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, SourceError
 from cellprep.image_ids import id_problem
-from cellprep.images import ImageFolder
+from cellprep.images import IMAGE_FORMATS, ImageFolder
 from cellprep.rle import Order
 
 __all__ = ["LabelFolder"]
@@ -22,7 +22,7 @@ class LabelFolder(Source):
     """Annotations in one label image per image, in one of three layouts.
 
     ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist); ``<id>_masks.*`` or ``<id>_cp_masks.*`` beside ``<id>.*``
-    (Cellpose); or nothing but ``<id>.*``, without images.
+    (Cellpose); or no images, which may then be elsewhere.
 
     Parameters
     ----------
@@ -80,8 +80,9 @@ class LabelFolder(Source):
     def _image_folder(self, masks: Path) -> ImageFolder | None:
         if masks != self.path:
             return ImageFolder(self.path / "images") if (self.path / "images").is_dir() else None
-        beside = any(files[0].stem != image_id for image_id, files in self._masks.items())
-        return ImageFolder(self.path) if beside else None
+        named = {file.name for files in self._masks.values() for file in files}
+        beside = {file.stem for file in files_in(self.path, IMAGE_FORMATS) if file.name not in named}
+        return ImageFolder(self.path) if beside & self._masks.keys() else None
 
 
 def _mask_files(folder: Path) -> dict[str, list[Path]]:

@@ -6,17 +6,25 @@ from pathlib import Path
 
 from cellprep.errors import SourceError
 
-__all__ = ["files_in", "folders_in", "hash_of_listing"]
+__all__ = ["entries_in", "files_in", "folders_in", "hash_of_listing"]
+
+
+def entries_in(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for what is hidden: systems put files of their own there."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def files_in(folder: Path, ends: Container[str]) -> list[Path]:
     """Return the files whose names end so, such as ``.png``."""
-    return [entry for entry in _entries(folder) if entry.suffix.lower() in ends]
+    return [entry for entry in entries_in(folder) if entry.suffix.lower() in ends]
 
 
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder."""
-    return [entry for entry in _entries(folder) if entry.is_dir()]
+    return [entry for entry in entries_in(folder) if entry.is_dir()]
 
 
 def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
@@ -26,10 +34,3 @@ def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
     except OSError as error:
         raise SourceError(f"cannot read {error.filename}: {error.strerror}") from error
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise SourceError(f"cannot read {folder}: {error.strerror}") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cellprep.annotations.listing import files_in, folders_in, hash_of_listing
+from cellprep.annotations.listing import entries_in, files_in, folders_in, hash_of_listing
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
 from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
@@ -16,6 +16,8 @@ from cellprep.images import IMAGE_FORMATS, ImageFile, ImageFolder
 from cellprep.rle import Order, encode_rle, parse_rle
 
 __all__ = ["MaskFolder"]
+
+_MASK_FORMATS = (".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +50,8 @@ class MaskFilesImage(ImageRecord):
         rows = tuple(row for row in range(1, len(self.files) + 1) if row not in self.excluded)
         texts = []
         for row in rows:
-            mask = self._mask(row)
-            shape = shape or mask.shape
-            if mask.shape != shape:
-                raise AnnotationError(
-                    f"{self.folder / self.files[row - 1]} is {mask.shape[0]} x {mask.shape[1]} (height x width), "
-                    f"the image or its first mask {shape[0]} x {shape[1]}"
-                )
+            mask = self._mask(row, shape)
+            shape = mask.shape
             texts += encode_rle(mask[np.newaxis])
         if shape is None:
             raise AnnotationError(f"{self.folder} holds no mask, and there is no image: nothing tells the size")
@@ -65,17 +62,21 @@ class MaskFilesImage(ImageRecord):
         found = {}
         for row in range(1, len(self.files) + 1):
             try:
-                mask = self._mask(row)
-                if shape and mask.shape != shape:
-                    found[row] = f"its mask is {mask.shape[0]} x {mask.shape[1]}, its image {shape[0]} x {shape[1]}"
+                shape = self._mask(row, shape).shape
             except CellprepError as error:
                 found[row] = str(error)
         return found
 
-    def _mask(self, row: int) -> Any:
+    def _mask(self, row: int, shape: tuple[int, int] | None) -> Any:
         """Return one mask, (H, W) bool: what is not black."""
-        pixels = ImageFile(self.folder / self.files[row - 1]).decode()
-        return (pixels if pixels.ndim == 2 else pixels.any(axis=0)) != 0
+        file = ImageFile(self.folder / self.files[row - 1])
+        if file.path.suffix.lower() not in _MASK_FORMATS:
+            raise ImageFileError(f"{file} is no mask file: its name must end in {', '.join(_MASK_FORMATS)}")
+        pixels = file.decode()
+        mask = (pixels if pixels.ndim == 2 else pixels.any(axis=0)) != 0
+        if mask.shape != (shape or mask.shape):
+            raise AnnotationError(f"{file} is {_size(mask.shape)}, the image or its first mask {_size(shape)}")
+        return mask
 
 
 class MaskFolder(Source):
@@ -97,9 +98,7 @@ class MaskFolder(Source):
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
         folders = folders_in(path)
-        self._masks = {
-            folder.name: files_in(folder / "masks", IMAGE_FORMATS) for folder in folders if (folder / "masks").is_dir()
-        }
+        self._masks = {folder.name: entries_in(folder / "masks") for folder in folders if (folder / "masks").is_dir()}
         if not self._masks:
             raise SourceError(f"{path} holds no folder <id>/masks")
         self.unannotated = [
@@ -136,6 +135,10 @@ class MaskFolder(Source):
             files=tuple(file.name for file in files),
             pixels=_image(folder / "images", image_id) if (folder / "images").is_dir() else None,
         )
+
+
+def _size(shape: Any) -> str:
+    return f"{shape[0]} x {shape[1]} (height x width)"
 
 
 def _image(folder: Path, image_id: str) -> ImageFile:

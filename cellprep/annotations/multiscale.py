@@ -1,19 +1,40 @@
 """OME-Zarr's multiscale images, of version 0.4 (Zarr format 2) and 0.5 (format 3): what they are and their pixels."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
+from cellprep.images import check_dtype, hash_of_pixels
 
 __all__ = ["OMEZarrPixels", "label_names", "ome_attributes"]
 
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
+
+
+class _Axis(msgspec.Struct):
+    name: str
+    unit: str | None = None
+
+
+class _Transformation(msgspec.Struct):
+    scale: list[float] | None = None
+
+
+class _Dataset(msgspec.Struct):
+    path: str
+    transformations: list[_Transformation] = msgspec.field(default=[], name="coordinateTransformations")
+
+
+class _Multiscale(msgspec.Struct):
+    axes: list[_Axis]
+    datasets: Annotated[list[_Dataset], msgspec.Meta(min_length=1)]
+    transformations: list[_Transformation] = msgspec.field(default=[], name="coordinateTransformations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +54,7 @@ class OMEZarrPixels:
 
     def sha256(self) -> str:
         """Return the hash of its pixels, in hex."""
-        return hashlib.sha256(self.decode().tobytes()).hexdigest()
+        return hash_of_pixels(self.decode())
 
     def decode(self) -> NDArray[Any]:
         """Read it: (H, W), or (C, H, W) for several channels.
@@ -45,42 +66,48 @@ class OMEZarrPixels:
         """
         import zarr
 
-        pixels: Any
-        names = [axis["name"] for axis in self._multiscale()["axes"]]
+        multiscale = self._multiscale()
+        names = [axis.name for axis in multiscale.axes]
         try:
             group: Any = zarr.open_group(self.path, mode="r")
-            pixels = np.asarray(group[self._multiscale()["datasets"][0]["path"]][...])
+            pixels: NDArray[Any] = np.asarray(group[multiscale.datasets[0].path][...])
         except Exception as error:
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
-        single = tuple(place for place, name in enumerate(names) if name not in "yx" and pixels.shape[place] == 1)
-        kept = "".join(name for place, name in enumerate(names) if place not in single)
-        if kept not in ("yx", "cyx"):
-            raise ImageFileError(f"{self.path} has the axes {kept}: images have y, x, and at most c before them")
-        squeezed: NDArray[Any] = pixels.squeeze(single)
-        return squeezed
+        if len(names) != pixels.ndim:
+            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
+        kept = [name for place, name in enumerate(names) if place not in single]
+        if kept not in (["y", "x"], ["c", "y", "x"]):
+            sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
+            raise ImageFileError(f"{self.path} is a stack ({sizes}): images have y, x, and at most c before them")
+        try:
+            check_dtype(pixels.dtype)
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.path}: {error}") from None
+        return pixels.squeeze(single)
 
     def pixel_size(self) -> float | None:
         """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""
         multiscale = self._multiscale()
-        transformations = multiscale["datasets"][0].get("coordinateTransformations", [])
-        scale = next((found["scale"] for found in transformations if found.get("type") == "scale"), None)
-        if scale is None:
-            return None
+        scale = np.ones(len(multiscale.axes))
+        for step in (*multiscale.datasets[0].transformations, *multiscale.transformations):
+            if step.scale is not None and len(step.scale) == len(scale):
+                scale *= step.scale
         sizes = {
-            step * _MICROMETRES[axis["unit"]] if axis.get("unit") in _MICROMETRES else None
-            for axis, step in zip(multiscale["axes"], scale, strict=True)
-            if axis["name"] in "yx"
+            float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
+            for axis, step in zip(multiscale.axes, scale, strict=True)
+            if axis.name in ("y", "x")
         }
-        return sizes.pop() if len(sizes) == 1 else None
+        size = sizes.pop() if len(sizes) == 1 else 0.0
+        return size if 0 < size < float("inf") else None
 
-    def _multiscale(self) -> dict[str, Any]:
+    def _multiscale(self) -> _Multiscale:
         try:
-            multiscale: dict[str, Any] = ome_attributes(self.path)["multiscales"][0]
-            if multiscale["axes"][0]["name"] and multiscale["datasets"][0]["path"]:
-                return multiscale
-        except (KeyError, IndexError, TypeError):
-            pass
-        raise ImageFileError(f"{self.path} is no OME-Zarr image: it has no multiscales with axes and datasets")
+            return msgspec.convert(ome_attributes(self.path)["multiscales"][0], _Multiscale)
+        except (KeyError, IndexError, TypeError, msgspec.ValidationError) as error:
+            raise ImageFileError(
+                f"{self.path} is no OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and datasets"
+            ) from error
 
 
 def label_names(image: Path) -> list[str]:

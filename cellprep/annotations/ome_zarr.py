@@ -1,5 +1,6 @@
 """Reader of OME-Zarr images with label images."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,13 +31,17 @@ class OMEZarrLabels(ImageRecord):
     labels: OMEZarrPixels
 
     def content(self) -> list[Any]:
-        """Return the labels' hash and scale."""
-        return [self.labels.sha256(), self.labels.pixel_size()]
+        """Return the labels' hash and the scale."""
+        return [self.labels.sha256(), self._pixel_size()]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         found = annotations_of_labels(self.labels.decode(), str(self.labels))
-        return replace(found, pixel_size=self.labels.pixel_size()).without(self.excluded)
+        return replace(found, pixel_size=self._pixel_size()).without(self.excluded)
+
+    def _pixel_size(self) -> float | None:
+        image = self.pixels.pixel_size() if isinstance(self.pixels, OMEZarrPixels) else None
+        return image or self.labels.pixel_size()
 
 
 class OMEZarr(Source):
@@ -57,10 +62,14 @@ class OMEZarr(Source):
 
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
-        self._images = _images(path)
-        if not self._images:
+        found = _images(path)
+        if not found:
             raise SourceError(f"{path} is no OME-Zarr image, and holds none")
-        self.sha256 = digest({image_id: ome_attributes(image) for image_id, image in self._images.items()})
+        self._images = {image_id: paths for image_id, paths in found.items() if any(map(_has_labels, paths))}
+        self.unannotated = [image_id for image_id in found if image_id not in self._images]
+        if not self._images:
+            raise SourceError(f"{path} holds no OME-Zarr image with label images: they lie in <image>/labels/<name>")
+        self.sha256 = digest({image_id: list(map(ome_attributes, paths)) for image_id, paths in found.items()})
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -74,16 +83,19 @@ class OMEZarr(Source):
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
-        for image_id, path in self._images.items():
+        for image_id, paths in self._images.items():
             try:
-                yield self._record(image_id, path)
+                yield self._record(image_id, paths)
             except AnnotationError as error:
                 yield FaultyImage(image_id, str(error))
 
-    def _record(self, image_id: str, path: Path) -> OMEZarrLabels:
+    def _record(self, image_id: str, paths: list[Path]) -> OMEZarrLabels:
+        path = paths[0]
         if problem := id_problem(image_id):
             raise AnnotationError(f"{path}: {problem}")
-        image, labels = (path.parent.parent, path) if path.parent.name == "labels" else (path, _labels_of(path))
+        if len(paths) > 1:
+            raise AnnotationError(f"several images have this id: {', '.join(map(str, paths))}; keep one")
+        image, labels = (path.parent.parent, path) if _is_label_image(path) else (path, _labels_of(path))
         return OMEZarrLabels(
             image_id=image_id,
             source=self.name,
@@ -92,16 +104,28 @@ class OMEZarr(Source):
         )
 
 
-def _images(path: Path) -> dict[str, Path]:
+def _images(path: Path) -> dict[str, list[Path]]:
     """Return the images by their ids."""
+    path = path.resolve()
     if _is_image(path):
-        image = path.resolve().parent.parent if path.resolve().parent.name == "labels" else path.resolve()
-        return {_image_id(image): path.resolve()}
-    return {_image_id(folder): folder for folder in folders_in(path) if _is_image(folder)}
+        return {_image_id(path.parent.parent if _is_label_image(path) else path): [path]}
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in folders_in(path):
+        if _is_image(folder) and not _is_label_image(folder):
+            found[_image_id(folder)].append(folder)
+    return dict(sorted(found.items()))
 
 
 def _is_image(folder: Path) -> bool:
     return "multiscales" in ome_attributes(folder) or bool(label_names(folder))
+
+
+def _is_label_image(folder: Path) -> bool:
+    return folder.parent.name == "labels" and folder.name in label_names(folder.parent.parent)
+
+
+def _has_labels(image: Path) -> bool:
+    return _is_label_image(image) or bool(label_names(image))
 
 
 def _image_id(image: Path) -> str:
@@ -111,9 +135,8 @@ def _image_id(image: Path) -> str:
 def _labels_of(image: Path) -> Path:
     names = label_names(image)
     if len(names) != 1 and "instances" not in names:
-        found = ", ".join(names) or "none"
         raise AnnotationError(
-            f"{image} must have one label image, or one called instances; found: {found}. "
-            f"{image.name}/labels/<name> can be given as a source"
+            f"{image} has the label images {', '.join(map(repr, names))}: it must have one, or one called instances; "
+            f"or give {image.name}/labels/<name> as the source"
         )
     return image / "labels" / ("instances" if "instances" in names else names[0])

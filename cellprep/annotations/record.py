@@ -41,6 +41,8 @@ class Annotations:
         (H, W) bool: the pixels of which nobody has said what they are, if the source marks some.
     pixel_size
         Side of a pixel in micrometres, if the source tells.
+    scores
+        (n,) how sure a network is of each, if the source tells of all.
     """
 
     runs: Runs
@@ -51,6 +53,7 @@ class Annotations:
     overlap: str | None = None
     ignore: NDArray[np.bool_] | None = None
     pixel_size: float | None = None
+    scores: tuple[float, ...] | None = None
 
     def without(self, rows: frozenset[int]) -> "Annotations":
         """Leave out the annotations of some rows."""
@@ -58,12 +61,15 @@ class Annotations:
             return self
         check_excluded(rows, self.rows)
         kept = np.array([row not in rows for row in self.rows], bool)
+        cell_types = tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep)
         return replace(
             self,
             runs=self.runs.take(kept),
             rows=tuple(row for row in self.rows if row not in rows),
-            cell_types=tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep),
+            cell_types=cell_types,
+            cell_type=most_common(cell_types) or self.cell_type,
             areas=None if self.areas is None else self.areas[kept],
+            scores=None if self.scores is None else tuple(np.array(self.scores)[kept].tolist()),
         )
 
 

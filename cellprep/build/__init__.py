@@ -12,7 +12,9 @@ from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
-from cellprep.store import Store, StoreWriter
+from cellprep.store import Store, StoreWriter, Summary
+from cellprep.store.attributes import form_problem
+from cellprep.store.reader import read_attributes
 from cellprep.targets import Recipe
 
 __all__ = ["BuildOptions", "BuildReport", "build_targets"]
@@ -116,16 +118,20 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     out = Path(out)
     plan = _plan(source, out, options)
     report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
-    report.unannotated = plan.folder.others(plan.known) if plan.folder else source.unannotated
+    report.unannotated = plan.folder.others(source.image_ids) if plan.folder else source.unannotated
     with StoreWriter(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))
         tasks = _tasks(source, plan, out, writer.workspace, options)
+        summary = Summary()
         try:
-            _build_all(tasks, writer, report, options)
+            _build_all(tasks, writer, report, summary, options)
             report.gone = Store(out).others(plan.known)
             report.pruned = options.prune
             for image_id in report.gone if options.prune else ():
                 writer.remove(image_id)
+            if report.total == len(plan.known):
+                _add_others(summary, out, [] if options.prune else report.gone)
+                writer.set_summary(_summary(report, summary))
         except CellprepError as error:
             report.stopped = str(error)
     report.sort(source.image_ids)
@@ -156,7 +162,9 @@ def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
     return _Plan(known, exclusions, folder)
 
 
-def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, options: BuildOptions) -> None:
+def _build_all(
+    tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, summary: Summary, options: BuildOptions
+) -> None:
     outcomes = run_tasks(build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet)
     for task, result in outcomes:
         image_id = task.record.image_id
@@ -174,8 +182,22 @@ def _build_all(tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildRep
         elif outcome.status != Status.CURRENT:
             was_there = writer.remove(image_id)
         report.add(outcome, was_there=was_there)
+        if outcome.attributes:
+            summary.add(outcome.attributes)
         if outcome.status == Status.UNWRITABLE:
             raise StoreWriteError(report.store, outcome.problem)
+
+
+def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:
+    for image_id in gone:
+        attributes = read_attributes(store / image_id)
+        if not form_problem(attributes):  # else `info` finds fewer images counted than there are
+            summary.add(attributes)
+
+
+def _summary(report: BuildReport, summary: Summary) -> dict[str, Any]:
+    stored = report.new + report.rewritten + report.current
+    return {"source_images": report.total, "source_images_stored": stored, **summary.to_dict()}
 
 
 def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:

@@ -2,22 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.annotations import Annotations, FaultyImage, ImageRecord
+from cellprep.annotations.record import most_common
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
+from cellprep.executor import one_opencv_thread
 from cellprep.labels import Cells, resolve_overlaps
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
+from cellprep.store.attributes import form_problem
 from cellprep.targets import Recipe, compute_targets
 
 __all__ = ["ImageOutcome", "ImageTask", "Status", "build_image"]
@@ -81,6 +82,8 @@ class ImageOutcome:
         Source rows of the cells that have no pixel at all.
     touching
         Runs that touch the one before, in the order given and in the other.
+    attributes
+        What the store says of it; nothing if it failed.
     """
 
     image_id: str
@@ -90,6 +93,7 @@ class ImageOutcome:
     hidden: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()
     touching: tuple[int, int] = (0, 0)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def build_image(task: ImageTask) -> ImageOutcome:
@@ -115,7 +119,7 @@ def _build(task: ImageTask) -> ImageOutcome:
     recipe_hash = _recipe_hash(task, record)
     if not task.overwrite and (stored := _stored(task)) and stored.attributes.get("recipe") == recipe_hash:
         with suppress(StoreError):  # a damaged one is built again
-            return _outcome_of(record.image_id, stored)
+            return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
     pixels = record.pixels.decode() if record.pixels else None
     annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
@@ -123,7 +127,7 @@ def _build(task: ImageTask) -> ImageOutcome:
     _check_overlap_rule(annotations, task.recipe)
     cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
     hidden = cells.hidden().tolist()
-    with _one_opencv_thread():
+    with one_opencv_thread():
         targets = compute_targets(cells, task.recipe)
     categories = sorted(set(annotations.cell_types) - {""})
     arrays = {
@@ -142,13 +146,13 @@ def _build(task: ImageTask) -> ImageOutcome:
         "cells": len(annotations.runs),
         "hidden": hidden,
         "excluded": sorted(record.excluded),
-        "cell_type": annotations.cell_type or None,
+        "cell_type": _cell_type(annotations) or None,
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
-    write_image(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
+    written = write_image(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, arrays["cells"])
-    return replace(outcome, touching=_touching(annotations.runs))
+    return replace(outcome, touching=_touching(annotations.runs), attributes=written)
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
@@ -172,9 +176,10 @@ def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np
 
 def _stored(task: ImageTask) -> StoredImage | None:
     try:
-        return StoredImage(task.store / task.record.image_id)
+        stored = StoredImage(task.store / task.record.image_id)
     except StoreError:
         return None
+    return None if form_problem(stored.attributes) else stored
 
 
 def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
@@ -213,6 +218,11 @@ def _cells_table(annotations: Annotations, areas: NDArray[np.int64], categories:
     return np.stack([np.array(annotations.rows, np.int64), areas, np.array(types, np.int64)], axis=1)
 
 
+def _cell_type(annotations: Annotations) -> str:
+    """Return the type of most annotations that are kept; an image without any may have one all the same."""
+    return most_common(annotations.cell_types) if annotations.cell_types else annotations.cell_type
+
+
 def _ignored(annotations: Annotations, cells: Cells) -> dict[str, NDArray[np.uint8]]:
     """Return the pixels to ignore, but for those of annotated cells."""
     if annotations.ignore is None:
@@ -224,14 +234,3 @@ def _touching(runs: Runs) -> tuple[int, int]:
     height, width = runs.shape
     by_row, by_column = touching_runs(runs, width), touching_runs(runs, height)
     return (by_row, by_column) if runs.order == "row" else (by_column, by_row)
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Keep OpenCV's threads from multiplying with the worker processes."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

@@ -1,10 +1,10 @@
 """What a build did, in numbers, names and words."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cellprep.build.image import ImageOutcome, Status
 from cellprep.rle import Order
+from cellprep.wording import count, indented, printable
 
 __all__ = ["BuildReport"]
 
@@ -109,15 +109,15 @@ class BuildReport:
         if self.gone:
             what = "removed" if self.pruned else "kept; --prune removes them"
             lines += [
-                f"{_count(len(self.gone), 'image')} no longer in the source ({what}):",
-                *_indented(map(_printable, self.gone)),
+                f"{count(len(self.gone), 'image')} no longer in the source ({what}):",
+                *indented(map(printable, self.gone)),
             ]
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
         lines += _rows_of("without any pixel, kept in `cells`", self.blank)
         if self.unannotated:
             lines += [
-                f"{_count(len(self.unannotated), 'image file')} without annotations, not in the store:",
-                *_indented(map(_printable, self.unannotated[:_NAMED])),
+                f"{count(len(self.unannotated), 'image file')} without annotations, not in the store:",
+                *indented(map(printable, self.unannotated[:_NAMED])),
             ]
             if len(self.unannotated) > _NAMED:
                 lines.append(f"  and {len(self.unannotated) - _NAMED:,} more")
@@ -133,44 +133,32 @@ class BuildReport:
         """Say what failed, and what became of it; nothing if all is well."""
         lines = []
         if self.failures:
-            lines.append(f"error: {len(self.failures):,} of {_count(self.total, 'image')} failed:")
-            lines += _indented(f"{_printable(name)}: {problem}" for name, problem in self.failures.items())
+            lines.append(f"error: {len(self.failures):,} of {count(self.total, 'image')} failed:")
+            lines += indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())
         if self.removed:
             lines += [
                 "the stale versions of these failed images were removed:",
-                *_indented(map(_printable, self.removed)),
+                *indented(map(printable, self.removed)),
             ]
         if self.stopped:
             done = self.new + self.rewritten + self.current + len(self.failures)
             lines.append(
-                f"error: {self.stopped}; {_count(self.total - done, 'image')} not tried. The store holds only whole "
+                f"error: {self.stopped}; {count(self.total - done, 'image')} not tried. The store holds only whole "
                 "images, and the same command goes on from here"
             )
         return lines
 
     def _summary(self) -> str:
         parts = [f"{self.new} new", f"{self.rewritten} rewritten", f"{self.current} current"]
-        empty = f", {_count(self.empty, 'image')} without cells" if self.empty else ""
+        empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
         return (
-            f"{self.store}: {_count(self.new + self.rewritten + self.current, 'image')} "
-            f"({', '.join(parts)}), {_count(self.cells, 'cell')}{empty}"
+            f"{self.store}: {count(self.new + self.rewritten + self.current, 'image')} "
+            f"({', '.join(parts)}), {count(self.cells, 'cell')}{empty}"
         )
 
 
 def _rows_of(what: str, rows: dict[str, tuple[int, ...]]) -> list[str]:
     if not rows:
         return []
-    lines = [f"{_printable(name)}: row {', '.join(map(str, found))}" for name, found in rows.items()]
-    return [f"{_count(sum(map(len, rows.values())), 'cell')} {what}:", *_indented(lines)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
-
-
-def _printable(image_id: str) -> str:
-    return image_id if image_id.isprintable() and image_id else repr(image_id)
+    lines = [f"{printable(name)}: row {', '.join(map(str, found))}" for name, found in rows.items()]
+    return [f"{count(sum(map(len, rows.values())), 'cell')} {what}:", *indented(lines)]

@@ -7,16 +7,58 @@ import typer
 
 from cellprep.bin_fitting import fit_bins
 from cellprep.cli.door import app
-from cellprep.cli.options import Jobs, Quiet, Version, choice
-from cellprep.cli.words import tell
+from cellprep.cli.options import JSON, Jobs, Quiet, Version, choice
+from cellprep.cli.words import print_json, tell
 from cellprep.export import EXPORTERS, export_labels
+from cellprep.info import describe_store
 from cellprep.store import open_store
 from cellprep.targets import BIN_METHODS
+from cellprep.verify import verify_store
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Store of targets, such as data.zarr.")]
+
+
+@app.command("info")
+def info_command(store: StorePath, as_json: JSON = False, quiet: Quiet = False, version: Version = False) -> None:
+    """Tell what a store holds: images, cells, recipe, source, size, and whether it is complete.
+
+    Example: `cellprep info data.zarr`
+    """
+    info = describe_store(store, quiet=quiet)
+    if as_json:
+        print_json(info.to_dict())
+    else:
+        typer.echo("\n".join(info.lines()))
+    tell(info, quiet)
+
+
+@app.command("verify")
+def verify_command(
+    store: StorePath,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Remove broken images, so that build-targets makes them again; the exit code stays 1."
+        ),
+    ] = False,
+    jobs: Jobs = -1,
+    as_json: JSON = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Verify that every image of a store is whole and its arrays agree; name what is broken, and where.
+
+    Example: `cellprep verify data.zarr`
+    """
+    report = verify_store(store, jobs=jobs, repair=repair, quiet=quiet)
+    if as_json:
+        print_json(report.to_dict())
+    tell(report, quiet)
 
 
 @app.command("fit-bins")
 def fit_bins_command(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store of targets.")],
+    store: StorePath,
     out: Annotated[Path, typer.Option(help="JSON file to write, for `build-targets --bins`.")] = Path("bins.json"),
     levels: Annotated[int, typer.Option(help="Number of energy levels, level 0 among them: 2 to 256.")] = 17,
     method: Annotated[str, choice("How to choose the bins", *BIN_METHODS)] = "distances",
@@ -36,7 +78,7 @@ def fit_bins_command(
 
 @app.command("export")
 def export_command(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store to export, such as data.zarr.")],
+    store: StorePath,
     to: Annotated[str, choice("Format to write", *EXPORTERS)],
     out: Annotated[
         Path,

@@ -9,8 +9,8 @@ __all__ = ["print_json", "tell"]
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object to stdout."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object to stdout, in ASCII: names of files may be no text at all."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 class _Report(Protocol):

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.decode.components import Labels, sizes
+from cellprep.decode.components import Floats, Ints, Labels, sizes, sum_by
 
 __all__ = ["NEIGHBOURS", "Contacts", "find_contacts", "pair_places"]
 
 #: Steps (y, x) to the eight neighbours of a pixel.
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,14 @@ class Contacts:
     contact: Ints
     length: Ints
     own: Ints
-    area: NDArray[np.float64]
+    area: Floats
 
     def __len__(self) -> int:
         return len(self.a)
 
-    def total(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def total(self, values: NDArray[Any]) -> Floats:
         """Sum values (m,) of the members over each contact: (k,)."""
-        return np.bincount(self.contact, values, len(self))
+        return sum_by(self.contact, values, len(self))
 
 
 def find_contacts(seeds: Labels, walls: NDArray[np.bool_]) -> Contacts:
@@ -86,7 +84,7 @@ def find_contacts(seeds: Labels, walls: NDArray[np.bool_]) -> Contacts:
     length = np.bincount(contact, minlength=len(keys))
     shared = np.bincount(contact, middle[pixel] > 0, len(keys)).astype(np.int64)
     ends = np.concatenate([a, b])
-    area = sizes(seeds) + np.bincount(ends, np.tile(length, 2) / 2, count + 1)
+    area = sizes(seeds) + sum_by(ends, np.tile(length, 2) / 2, count + 1)
     return Contacts(seeds, y, x, lowest, middle, highest, a, b, pixel, contact, length, length - shared, area)
 
 

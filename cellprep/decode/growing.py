@@ -44,4 +44,5 @@ def _winners(beside: NDArray[np.int32]) -> NDArray[np.int32]:
         votes += (beside == beside[:, place, None]) * np.int8(2 if place < 4 else 1)
     votes[beside == 0] = 0
     most = votes == votes.max(axis=1, keepdims=True)
-    return np.where(most, beside, np.iinfo(np.int32).max).min(axis=1)
+    winners: NDArray[np.int32] = np.where(most, beside, np.iinfo(np.int32).max).min(axis=1)
+    return winners

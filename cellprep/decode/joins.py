@@ -7,13 +7,11 @@ and its other part is across that neighbour.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cellprep.decode.contacts import Contacts, Ints, pair_places
+from cellprep.decode.components import Floats, Ints, sum_by
+from cellprep.decode.contacts import Contacts, pair_places
 
 __all__ = ["join_pieces"]
-
-Floats = NDArray[np.float64]
 
 _SMALLEST = 20  # pixels of a piece that joins others; smaller ones are too many, and not worth an error
 _LOWEST = -0.5  # log odds of a join
@@ -116,7 +114,8 @@ def _odds(contacts: Contacts, pairs: _Candidates) -> Floats:
 def _surprise(below: Floats, ratio: Floats) -> Floats:
     """Return how much the evidence says against a whole cell of this size relative to the one on top."""
     expected = _NEVER + (1 - 2 * _NEVER) / (1 + np.exp(-_STEEP * np.log(ratio)))
-    return -np.log(expected + (1 - expected) * np.exp(-np.clip(below, -30, 30)))
+    surprise: Floats = -np.log(expected + (1 - expected) * np.exp(-np.clip(below, -30, 30)))
+    return surprise
 
 
 def _mean_gap(contacts: Contacts, first: Ints, second: Ints) -> Floats:
@@ -135,7 +134,7 @@ def _mean_gap(contacts: Contacts, first: Ints, second: Ints) -> Floats:
     target = step + np.repeat(start[long][pair], longs[pair])
     squared = (y[source] - y[target]) ** 2 + (x[source] - x[target]) ** 2
     nearest = np.sqrt(np.minimum.reduceat(squared, starts))
-    return np.bincount(pair, nearest, len(short)) / shorts
+    return sum_by(pair, nearest, len(short)) / shorts
 
 
 def _merge(contacts: Contacts, first: Ints, second: Ints, odds: Floats) -> Ints:

@@ -9,7 +9,7 @@ __all__ = ["number_in_raster_order"]
 
 
 def number_in_raster_order(labels: NDArray[np.int32]) -> NDArray[Any]:
-    """Number labels from 1 in the order of their first pixels, row by row; 0 stays 0.
+    """Give labels the numbers from 1 in the order of their first pixels, row by row; 0 stays 0.
 
     Parameters
     ----------

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.decode.contacts import NEIGHBOURS, Contacts, Ints, pair_places
+from cellprep.decode.components import Floats, Ints, sum_by
+from cellprep.decode.contacts import NEIGHBOURS, Contacts, pair_places
 
 __all__ = ["order_by_shape", "order_by_size"]
-
-Floats = NDArray[np.float64]
 
 _MARGIN = 2
 _NEAR = [(dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2) if dy or dx]
@@ -77,7 +76,7 @@ class _Frame:
         contact = self.contacts.contact[ends]
         more = self._first_more(ends, self.centre[ends], _NEAR)
         count = np.bincount(contact, minlength=len(self.contacts))
-        return np.bincount(contact, more, len(self.contacts)) / np.maximum(count, 1) / len(_NEAR)
+        return sum_by(contact, more, len(self.contacts)) / np.maximum(count, 1) / len(_NEAR)
 
     def _first_more(self, members: Ints, centre: Ints, steps: list[tuple[int, int]]) -> Floats:
         """Count pixels of the first seed less those of the second, at some steps from each centre."""
@@ -105,7 +104,7 @@ def _leaning(contacts: Contacts) -> Floats:
     only = np.all([(seed == 0) | (seed == other) for seed in others], axis=0) & (other > 0)
     places, known = pair_places(contacts, beside[only], other[only])
     sign = np.where(beside[only] < other[only], -1.0, 1.0)
-    return np.bincount(places[known], sign[known], len(contacts))
+    return sum_by(places[known], sign[known], len(contacts))
 
 
 def _bulge(contacts: Contacts) -> Floats:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.decode.components import Labels
-from cellprep.decode.contacts import NEIGHBOURS, Contacts, Ints, find_contacts
+from cellprep.decode.components import Floats, Ints, Labels, sum_by
+from cellprep.decode.contacts import NEIGHBOURS, Contacts, find_contacts
 from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import Maps
@@ -32,15 +32,15 @@ def walls_to_owners(maps: Maps) -> Labels:
     return grow(_without_small_pieces(labels, contacts, cell), maps.mask)
 
 
-def order_cells(contacts: Contacts, shape: NDArray[np.float64], cell: Ints) -> NDArray[np.float64]:
+def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:
     """Return the evidence that the first seed of each contact lies below, of all contacts of the same two cells."""
     count = len(contacts.area)
-    area = np.bincount(cell, contacts.area, count)
+    area = sum_by(cell, contacts.area, count)
     first, second = cell[contacts.a], cell[contacts.b]
     turned = np.where(first < second, 1.0, -1.0)
     keys = np.minimum(first, second) * count + np.maximum(first, second)
     _, pair = np.unique(keys, return_inverse=True)
-    together = np.bincount(pair, shape * turned)[pair] * turned if len(keys) else shape
+    together = sum_by(pair, shape * turned, len(keys))[pair] * turned
     return 1.1 * together + order_by_size(area[first], area[second])
 
 

@@ -15,6 +15,8 @@ _FIRST, _LAST = ord("0"), ord("o")  # six bits in each character
 _MORE, _SIGN = 0x20, 0x10
 _LONGEST_NUMBER = 10  # characters: 50 bits
 _FAR = 1_000_000  # pixels; no image has such a side
+_LONGEST_OUTLINE = 10_000_000  # pixels; pycocotools takes memory for each
+_MOST_PIXELS = 2**32 - 1  # pycocotools counts no further
 
 
 def parse_coco_counts(counts: Sequence[bytes | Sequence[int]], shape: tuple[int, int]) -> Runs:
@@ -67,7 +69,7 @@ def polygon_counts(polygons: Sequence[Sequence[float]], shape: tuple[int, int]) 
     Raises
     ------
     RLEError
-        If a part is no polygon. Its `place` is 0.
+        If a part is no polygon, or one that pycocotools could not hold. Its `place` is 0.
 
     Examples
     --------
@@ -78,14 +80,19 @@ def polygon_counts(polygons: Sequence[Sequence[float]], shape: tuple[int, int]) 
     """
     from pycocotools import mask
 
+    if not polygons:
+        raise RLEError(0, "there is no polygon")
+    if shape[0] * shape[1] > _MOST_PIXELS:
+        raise RLEError(0, f"its image is {shape[0]} x {shape[1]}: polygons need one of at most {_MOST_PIXELS:,} pixels")
     for part in polygons:
         if len(part) < 6 or len(part) % 2:
             raise RLEError(0, f"a polygon of {len(part)} numbers: it has at least three points, x and y of each")
-        if not all(-_FAR < number < _FAR for number in part):
-            raise RLEError(0, "a polygon has a point that is not finite, or a million pixels away")
-    if not polygons:
-        raise RLEError(0, "there is no polygon")
-    parts = mask.frPyObjects([list(map(float, part)) for part in polygons], *shape)
+    outlines = [np.array(part, np.float64) for part in polygons]
+    for outline in outlines:
+        farthest = np.abs(outline).max()
+        if not (farthest <= _FAR and np.abs(outline - np.roll(outline, 2)).sum() <= _LONGEST_OUTLINE):
+            raise RLEError(0, "a polygon has a point that is not finite or a million pixels away, or no end of points")
+    parts = mask.frPyObjects(outlines, *shape)
     counts: bytes = (parts[0] if len(parts) == 1 else mask.merge(parts))["counts"]
     return counts
 

@@ -63,6 +63,21 @@ class Runs:
         offsets = np.concatenate(([0], np.cumsum(counts[kept])))
         return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
 
+    def in_order(self, order: Order) -> "Runs":
+        """Return the same masks with their pixels counted in another order."""
+        if order == self.order:
+            return self
+        line = self.shape[1] if self.order == "row" else self.shape[0]
+        across, along = np.divmod(self.positions(), line)
+        lines = self.shape[0] * self.shape[1] // line
+        return _of_pixels(np.repeat(self.owners, self.lengths), along * lines + across, self, order)
+
+    def outside(self, region: NDArray[np.bool_]) -> "Runs":
+        """Return the masks without the pixels of a region, (H, W) bool; some may have none left."""
+        positions = self.positions()
+        kept = ~region.ravel("C" if self.order == "row" else "F")[positions]
+        return _of_pixels(np.repeat(self.owners, self.lengths)[kept], positions[kept], self, self.order)
+
     def paint(self, values: NDArray[Any]) -> NDArray[Any]:
         """Paint each annotation with its value; where they overlap, the highest value stays.
 
@@ -130,3 +145,14 @@ def touching_runs(runs: Runs, line_length: int) -> int:
         & (last[:-1] < line_length)
     )
     return int(np.count_nonzero(touching))
+
+
+def _of_pixels(owners: NDArray[np.int64], positions: NDArray[np.int64], like: Runs, order: Order) -> Runs:
+    """Return the runs of pixels, each once per owner; number of masks and shape are those of `like`."""
+    size = like.shape[0] * like.shape[1]
+    owners, positions = np.divmod(np.sort(owners * size + positions), size)
+    begins = (np.diff(positions, prepend=-2) != 1) | (np.diff(owners, prepend=-1) != 0)
+    first = np.flatnonzero(begins)
+    lengths = np.diff(first, append=len(positions))
+    offsets = np.searchsorted(owners[first], np.arange(len(like) + 1))
+    return Runs(positions[first], lengths, offsets, like.shape, order)

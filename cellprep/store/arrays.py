@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError
 from cellprep.store.documents import array_document, chunk_separator
 
-__all__ = ["array_path", "encode_chunk", "read_array", "write_array"]
+__all__ = ["array_files", "array_path", "encode_chunk", "read_array", "write_array"]
 
 _ZSTD = Zstd(level=0)
 _CHECKSUM_BYTES = 4
@@ -25,6 +25,13 @@ _CHECKSUM_BYTES = 4
 def array_path(name: str) -> str:
     """Return where an array lies within its image's group: label images have a place of their own in OME-Zarr."""
     return "labels/instances/0" if name == "labels" else name
+
+
+def array_files(name: str, shape: tuple[int, ...]) -> list[str]:
+    """Return the files that hold an array, relative to its image's folder: its metadata and its chunk, if any."""
+    folder = Path(array_path(name))
+    chunks = [] if 0 in shape else [_chunk_path(folder, name, len(shape))]
+    return [path.as_posix() for path in (folder / "zarr.json", *chunks)]
 
 
 def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:

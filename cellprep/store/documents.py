@@ -8,9 +8,7 @@ __all__ = [
     "array_document",
     "chunk_separator",
     "group_document",
-    "image_multiscales",
-    "instances_document",
-    "labels_document",
+    "image_documents",
 ]
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
@@ -74,19 +72,40 @@ def group_document(attributes: dict[str, Any]) -> bytes:
     return _encode({"attributes": attributes, "zarr_format": 3, "node_type": "group"})
 
 
-def image_multiscales(image_id: str, dimensions: int, pixel_size: float | None) -> dict[str, Any]:
-    """Return the ``ome`` attribute of an image's group; `pixel_size` is in micrometres."""
-    return {"version": "0.5", "multiscales": [_multiscale(image_id, "image", dimensions, pixel_size)]}
+def image_documents(
+    image_id: str, attributes: dict[str, Any], dimensions: int | None, pixel_size: float | None
+) -> dict[str, bytes]:
+    """Return the ``zarr.json`` of each group of an image, by its path in the image's folder.
+
+    Parameters
+    ----------
+    image_id
+        The image's name.
+    attributes
+        What cellprep says of it.
+    dimensions
+        Number of axes of ``image``; None if there is no such array.
+    pixel_size
+        Side of a pixel in micrometres, if known.
+    """
+    groups: dict[str, Any] = {"cellprep": attributes}
+    if dimensions is not None:
+        multiscale = _multiscale(image_id, "image", dimensions, pixel_size)
+        groups["ome"] = {"version": "0.5", "multiscales": [multiscale]}
+    return {
+        ".": group_document(groups),
+        "labels": _labels_document(),
+        "labels/instances": _instances_document(pixel_size, of_image=dimensions is not None),
+    }
 
 
 @lru_cache
-def labels_document() -> bytes:
-    """Return the ``zarr.json`` of ``labels``."""
+def _labels_document() -> bytes:
     return group_document({"ome": {"version": "0.5", "labels": ["instances"]}})
 
 
-@lru_cache
-def instances_document(pixel_size: float | None, *, of_image: bool) -> bytes:
+@lru_cache(typed=True)  # 1 and 1.0 are written differently
+def _instances_document(pixel_size: float | None, *, of_image: bool) -> bytes:
     """Return the ``zarr.json`` of ``labels/instances``, which names its image if there is one."""
     source = {"source": {"image": "../../"}} if of_image else {}
     multiscale = _multiscale("instances", "0", 2, pixel_size)

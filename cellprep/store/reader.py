@@ -15,7 +15,7 @@ from cellprep.store.arrays import array_path, read_array
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["SCHEMA_VERSION", "Store", "StoredImage", "open_store"]
+__all__ = ["SCHEMA_VERSION", "Store", "StoredImage", "is_foreign", "open_store", "read_attributes"]
 
 SCHEMA_VERSION = 1
 
@@ -45,7 +45,7 @@ class StoredImage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
-        self.attributes = _read_attributes(path)
+        self.attributes = read_attributes(path)
         if not self.attributes.get("complete"):
             raise StoreError(f"{path} is no complete image of a cellprep store")
 
@@ -107,7 +107,7 @@ class Store(Mapping[str, StoredImage]):
             raise StoreError(f"there is no store {path}")
         if not os.access(path, os.R_OK | os.X_OK):
             raise StoreError(f"{path} cannot be read: Permission denied")
-        self.attributes = _read_attributes(path)
+        self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
         if schema is None:
             raise StoreError(f"{path} is no cellprep store")
@@ -129,7 +129,7 @@ class Store(Mapping[str, StoredImage]):
         """Say whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
         if not isinstance(image_id, str) or id_problem(image_id):
             return False
-        return bool(_read_attributes(self.path / image_id).get("complete"))
+        return bool(read_attributes(self.path / image_id).get("complete"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.others(set()))
@@ -188,17 +188,27 @@ def is_foreign(place: Path) -> bool:
         return place.is_symlink()
     try:
         return "cellprep" not in json.loads((place / "zarr.json").read_bytes())["attributes"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
+    except FileNotFoundError:
+        return not _looks_like_image(place)
     except (OSError, KeyError, TypeError):
         return True
 
 
-def _read_attributes(folder: Path) -> dict[str, Any]:
+def _looks_like_image(folder: Path) -> bool:
+    """Say whether a folder without metadata of its own holds what only an image of a store does."""
+    try:
+        return all((folder / array_path(name) / "zarr.json").is_file() for name in ("labels", "cells"))
+    except OSError:
+        return False
+
+
+def read_attributes(folder: Path) -> dict[str, Any]:
     """Return what cellprep says of a group; nothing if it is not cellprep's."""
     try:
         document = json.loads((folder / "zarr.json").read_bytes())
         attributes = document["attributes"]["cellprep"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return {}
     return attributes if isinstance(attributes, dict) else {}

@@ -19,17 +19,12 @@ from cellprep.errors import StoreError, StoreWriteError
 from cellprep.image_ids import id_problem
 from cellprep.interrupts import interrupts_deferred
 from cellprep.store.arrays import array_path, write_array
-from cellprep.store.documents import (
-    group_document,
-    image_multiscales,
-    instances_document,
-    labels_document,
-)
-from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign
+from cellprep.store.documents import group_document, image_documents
+from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 
-__all__ = ["ImageContent", "StoreWriter", "write_image"]
+__all__ = ["DOT_FOLDER", "ImageContent", "StoreWriter", "restore_root", "write_image"]
 
-_DOT_FOLDER = ".cellprep"
+DOT_FOLDER = ".cellprep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +46,37 @@ class ImageContent:
     pixel_size: float | None
 
 
-def write_image(folder: Path, content: ImageContent) -> None:
-    """Write one image into a folder of its own, whose parent must exist.
+def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
+    """Write one image into a folder of its own, whose parent must exist, and return its attributes in the store.
 
     Raises
     ------
     StoreWriteError
         If the disk takes no more.
     """
+    image = content.arrays.get("image")
     with _writing(folder):
         if folder.exists():
             shutil.rmtree(folder)  # left by a worker that was killed
         (folder / "labels/instances").mkdir(parents=True)
         size = sum(write_array(folder / array_path(name), name, array) for name, array in content.arrays.items())
-        for name, document in _group_documents(folder.name, content, size).items():
+        attributes = {"complete": True, "arrays": list(content.arrays), "bytes": size, **content.attributes}
+        dimensions = None if image is None else image.ndim
+        for name, document in image_documents(folder.name, attributes, dimensions, content.pixel_size).items():
             (folder / name / "zarr.json").write_bytes(document)
+    return attributes
 
 
-def _group_documents(image_id: str, content: ImageContent, size: int) -> dict[str, bytes]:
-    image = content.arrays.get("image")
-    attributes: dict[str, Any] = {
-        "cellprep": {"complete": True, "arrays": list(content.arrays), "bytes": size, **content.attributes}
-    }
-    if image is not None:
-        attributes["ome"] = image_multiscales(image_id, image.ndim, content.pixel_size)
-    return {
-        ".": group_document(attributes),
-        "labels": labels_document(),
-        "labels/instances": instances_document(content.pixel_size, of_image=image is not None),
-    }
+def restore_root(store: Path) -> None:
+    """Replace a store's own metadata, which are lost, by such as let it be opened; the next build completes them.
+
+    Raises
+    ------
+    StoreWriteError
+        If the disk takes no more.
+    """
+    with _writing(store):
+        (store / "zarr.json").write_bytes(group_document({"cellprep": {"schema_version": SCHEMA_VERSION}}))
 
 
 class StoreWriter:
@@ -105,11 +102,12 @@ class StoreWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._dot_folder = path / _DOT_FOLDER
+        self._dot_folder = path / DOT_FOLDER
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
         run = self._dot_folder / secrets.token_hex(8)
         self.workspace = run / "new"
         self._outgoing = run / "old"
+        self._changed = False  # since there may have been a summary
 
     def __enter__(self) -> Self:
         self._refuse_foreign_folder()
@@ -126,15 +124,42 @@ class StoreWriter:
             self._release()
 
     def set_attributes(self, attributes: dict[str, Any]) -> None:
-        """Set what the store says of itself, under ``cellprep``; nothing is written if it says so already."""
-        document = group_document({"cellprep": {"schema_version": SCHEMA_VERSION, **attributes}})
-        target = self.path / "zarr.json"
-        if target.is_file() and target.read_bytes() == document:
-            return
-        with _writing(self.path):
-            aside = self.workspace / "zarr.json"
-            aside.write_bytes(document)
-            aside.replace(target)
+        """Set what the store says of itself, under ``cellprep``; nothing is written if it says so already.
+
+        A summary stays where all else is as it was.
+        """
+        wanted = {"schema_version": SCHEMA_VERSION, **attributes}
+        summary = read_attributes(self.path).get("summary")
+        if summary is None or not self._says({**wanted, "summary": summary}):
+            self._write_attributes(wanted)
+
+    def set_summary(self, summary: dict[str, Any]) -> None:
+        """Set what the store says of all its images; the next change to any of them takes it away first."""
+        self._write_attributes({**read_attributes(self.path), "summary": summary})
+        self._changed = False
+
+    def drop_summary(self) -> None:
+        """Take the summary away, so that one which a reader finds is true, whatever ends this run."""
+        attributes = read_attributes(self.path)
+        attributes.pop("summary", None)
+        if attributes:
+            self._write_attributes(attributes)
+
+    def _begin_change(self) -> None:
+        if not self._changed:
+            self.drop_summary()
+            self._changed = True
+
+    def _write_attributes(self, attributes: dict[str, Any]) -> None:
+        if not self._says(attributes):
+            with _writing(self.path):
+                aside = self.workspace / "zarr.json"
+                aside.write_bytes(group_document({"cellprep": attributes}))
+                aside.replace(self.path / "zarr.json")
+
+    def _says(self, attributes: dict[str, Any]) -> bool:
+        document = self.path / "zarr.json"
+        return document.is_file() and document.read_bytes() == group_document({"cellprep": attributes})
 
     def commit(self, image_id: str) -> bool:
         """Move a written image into its place; say whether an older one of this id left for it.
@@ -147,6 +172,7 @@ class StoreWriter:
         if is_foreign(self.path / image_id):
             raise StoreError(f"{self.path / image_id} is in its place and is not cellprep's: move it away")
         with _writing(self.path):
+            self._begin_change()
             replaced = self.remove(image_id)
             (self.workspace / image_id).rename(self.path / image_id)
         return replaced
@@ -155,12 +181,12 @@ class StoreWriter:
         """Take an image out of the store, be it whole or damaged; say whether there was one."""
         if id_problem(image_id) or is_foreign(self.path / image_id):
             return False
-        outgoing = self._outgoing / image_id
+        place, outgoing = self.path / image_id, self._outgoing / image_id
+        if not place.exists():
+            return False
         with _writing(self.path):
-            try:
-                (self.path / image_id).rename(outgoing)
-            except FileNotFoundError:
-                return False
+            self._begin_change()
+            place.rename(outgoing)
             shutil.rmtree(outgoing)
         return True
 
@@ -173,7 +199,7 @@ class StoreWriter:
             raise StoreError(f"{self.path} cannot hold a store: {error.strerror}") from error
         if "zarr.json" in entries:
             Store(self.path)
-        elif entries - {_DOT_FOLDER}:
+        elif entries - {DOT_FOLDER}:
             raise StoreError(f"{self.path} exists and is no cellprep store: it is left alone; choose another --out")
 
     def _make_workspace(self) -> None:

@@ -1,0 +1,56 @@
+"""Reader of COCO results: predicted cells with scores, of images that another COCO file lists."""
+
+import codecs
+import hashlib
+from pathlib import Path
+
+from cellprep.annotations.coco_document import AnnotationEntry, Document, Result, parse, read
+from cellprep.annotations.coco_json import COCOJSON
+from cellprep.annotations.source import Source
+from cellprep.errors import SourceError
+
+__all__ = ["COCOResults", "is_coco_results"]
+
+
+class COCOResults(COCOJSON):
+    """Predicted cells in a file of COCO results. A cell's row is its place in the file, from 1.
+
+    Parameters
+    ----------
+    path
+        The file: a list of cells, each with ``image_id``, ``category_id``, ``segmentation`` and ``score``.
+    truth
+        The COCO file that lists the images and categories.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or holds no COCO results; or if `truth` is no COCO file.
+    """
+
+    def __init__(self, path: Path, truth: Source) -> None:
+        Source.__init__(self, path)
+        if not isinstance(truth, COCOJSON):
+            raise SourceError(
+                f"{path} holds COCO results, which name images by the ids of a COCO JSON: give that as the truth, not "
+                f"{truth.name}, of the format {truth.format}"
+            )
+        content = read(path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        results = parse(content, list[Result], path, "file of COCO results")
+        entries = [
+            AnnotationEntry(row, result.image_id, result.category_id, 0, result.segmentation, result.score)
+            for row, result in enumerate(results, start=1)
+        ]
+        self._take(Document(truth.listed, entries, truth.categories))
+
+
+def is_coco_results(path: Path) -> bool:
+    """Say whether a file looks like COCO results: a list, where a COCO file is an object."""
+    if not COCOJSON.recognises(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error

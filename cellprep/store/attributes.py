@@ -1,0 +1,70 @@
+"""What a store says of an image, under ``cellprep``: the form that every reader may count on."""
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["form_problem"]
+
+
+def form_problem(attributes: dict[str, Any]) -> str | None:
+    """Say what an image's attributes lack, or have in another form than ``docs/store.md`` says.
+
+    Returns
+    -------
+    str or None
+        The first fault; None if the form is right, whatever the arrays hold.
+
+    Examples
+    --------
+    >>> form_problem({"complete": True, "arrays": "labels"})
+    "`arrays` is 'labels': it must be a list of names"
+    >>> form_problem({"complete": True})
+    '`arrays` is missing'
+    """
+    for key, (form, fits) in _FORMS.items():
+        if key not in attributes:
+            return f"`{key}` is missing"
+        if not fits(attributes[key]):
+            return f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
+    if not all(1 <= label <= attributes["cells"] for label in attributes["hidden"]):
+        return "`hidden` names labels that no annotation has"
+    if len(attributes["cells_of_category"]) != len(attributes["categories"]):
+        return "`cells_of_category` and `categories` differ in length"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _are_whole(value: Any) -> bool:
+    return isinstance(value, list) and all(type(number) is int for number in value)
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
+
+
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "complete": ("true", lambda value: value is True),
+    "arrays": ("a list of names", _are_names),
+    "recipe": ("a text", lambda value: isinstance(value, str)),
+    "options": ("an object", lambda value: isinstance(value, dict)),
+    "pixel_size": ("a length above 0, or null", lambda value: value is None or _is_length(value)),
+    "bytes": ("a number", _is_number),
+    "shape": ("two numbers above 0", lambda value: _are_numbers(value) and len(value) == 2 and 0 not in value),
+    "cells": ("a number", _is_number),
+    "hidden": ("a list of numbers", _are_numbers),
+    "excluded": ("a list of whole numbers", _are_whole),
+    "cell_type": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "categories": ("a list of names", _are_names),
+    "cells_of_category": ("a list of numbers", _are_numbers),
+}

@@ -1,0 +1,44 @@
+"""What lies in a store's folder: images, what is left of images, and what is not cellprep's."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from cellprep.image_ids import id_problem
+from cellprep.store.reader import is_foreign, read_attributes
+from cellprep.store.writer import DOT_FOLDER
+
+__all__ = ["Kind", "count_folders", "entry_names", "has_leftovers", "kind_of"]
+
+
+class Kind(StrEnum):
+    """What an entry of a store's folder is."""
+
+    IMAGE = "image"
+    DAMAGED = "damaged"
+    FOREIGN = "foreign"
+
+
+def entry_names(store: Path) -> list[str]:
+    """Return the sorted names of all that lies in a store's folder, but for the store's own files."""
+    return sorted(name for name in os.listdir(store) if name not in ("zarr.json", DOT_FOLDER))  # noqa: PTH208 - fast
+
+
+def count_folders(store: Path) -> int:
+    """Return how many folders may be images, by their names alone."""
+    with os.scandir(store) as entries:
+        return sum(1 for entry in entries if not entry.name.startswith((".", "__")) and entry.is_dir())
+
+
+def kind_of(place: Path) -> Kind:
+    """Say what an entry is: an image whose metadata say so, a damaged one that is none any more, or foreign."""
+    if id_problem(place.name):
+        return Kind.FOREIGN
+    if read_attributes(place).get("complete"):
+        return Kind.IMAGE
+    return Kind.FOREIGN if is_foreign(place) else Kind.DAMAGED
+
+
+def has_leftovers(store: Path) -> bool:
+    """Say whether a run is writing to a store, or was killed and left its folder."""
+    return (store / DOT_FOLDER).exists()

@@ -1,0 +1,77 @@
+"""Whether the files of an image are those that cellprep wrote, whatever its arrays hold."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cellprep.store.arrays import array_files
+from cellprep.store.documents import image_documents
+
+__all__ = ["file_faults"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def file_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the files of an image: its groups' metadata, and what lies beside them.
+
+    Parameters
+    ----------
+    folder
+        The image's folder.
+    attributes
+        What it says of itself, in the right form.
+    shapes
+        Of the arrays that can be read, by name. Files of the others are not spoken of.
+
+    Yields
+    ------
+    tuple of str
+        The file, relative to the folder, and the fault.
+    """
+    yield from _document_faults(folder, attributes, shapes)
+    files = dict(_files_below(folder))
+    expected = {f"{group}zarr.json" for group in ("", "labels/", "labels/instances/")}
+    for name in attributes["arrays"]:
+        for shape in [shapes[name]] if name in shapes else [(1, 1), (1, 1, 1)]:
+            expected.update(array_files(name, shape))
+    for file in sorted(files.keys() - expected):
+        if not any(path.startswith(file) for path in expected):  # the folder of a chunk that is lost
+            yield file, "cellprep did not put it there"
+    size = sum(files[file] for file in expected & files.keys() if not file.endswith("zarr.json"))
+    if len(shapes) == len(attributes["arrays"]) and size != attributes["bytes"]:
+        yield "zarr.json", f"`bytes` is {attributes['bytes']}: the chunks of the arrays have {size}"
+
+
+def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:
+    found = {group: _read(folder / group / "zarr.json") for group in (".", "labels", "labels/instances")}
+    possible: list[int | None] = [None]
+    if "image" in attributes["arrays"]:
+        possible = [len(shapes["image"])] if "image" in shapes else [2, 3]
+    size = attributes["pixel_size"]
+    wanted = [image_documents(folder.name, attributes, dimensions, size) for dimensions in possible]
+    for group, document in found.items():
+        if document not in [documents[group] for documents in wanted]:
+            fault = "is missing" if document is None else "is not as cellprep wrote it"
+            yield (Path(group) / "zarr.json").as_posix(), fault
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _files_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield every file with its size, and every empty folder with a slash at its end."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    if not found:
+        yield prefix, 0
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size

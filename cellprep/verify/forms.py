@@ -1,0 +1,71 @@
+"""Which arrays an image has, with what shapes and dtypes, as ``docs/store.md`` says."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import RecipeError
+from cellprep.store.attributes import form_problem
+from cellprep.targets import TARGETS, Recipe
+
+__all__ = ["ARRAYS", "array_fault", "attributes_fault", "missing_arrays"]
+
+Attributes = Mapping[str, Any]
+
+
+def _plain(dtype: str, channels: int | None = None) -> Callable[[Attributes], tuple[str, list[int]]]:
+    return lambda of: (dtype, [*of["shape"], *([channels] if channels else [])])
+
+
+#: By array its dtype and shape, which follow from an image's attributes; those of ``image`` are the file's.
+ARRAYS: dict[str, Callable[[Attributes], tuple[str, list[int]]]] = {
+    "labels": lambda of: ("uint16" if of["cells"] <= np.iinfo(np.uint16).max else "uint32", of["shape"]),
+    "cells": lambda of: ("int64", [of["cells"], 3]),
+    "semseg": _plain("uint8", 3),
+    "distance": _plain("float32"),
+    "uvec": _plain("float32", 2),
+    "energy": _plain("uint8"),
+    "area": _plain("float32"),
+    "ignore": _plain("uint8"),
+}
+_ALWAYS = {"labels", "cells", *TARGETS}
+
+
+def attributes_fault(attributes: dict[str, Any]) -> str | None:
+    """Say what is wrong with the form of an image's attributes."""
+    if problem := form_problem(attributes):
+        return problem
+    if unknown := [name for name in attributes["arrays"] if name not in (*ARRAYS, "image")]:
+        return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(ARRAYS)}, image"
+    try:
+        recipe = Recipe(**attributes["options"])
+    except (TypeError, ValueError, RecipeError) as error:
+        return f"`options` are no recipe: {error}"
+    if json.dumps(asdict(recipe), sort_keys=True) != json.dumps(attributes["options"], sort_keys=True):
+        return "`options` are no recipe as cellprep writes it"
+    return None
+
+
+def missing_arrays(attributes: Attributes) -> Iterator[str]:
+    """Yield the arrays that every image has and this one does not."""
+    yield from sorted(_ALWAYS - set(attributes["arrays"]))
+
+
+def array_fault(name: str, array: NDArray[Any], attributes: Attributes) -> str | None:
+    """Say in what an array's dtype or shape is not what it must be."""
+    if name == "image":
+        return _image_fault(array, attributes["shape"])
+    dtype, shape = ARRAYS[name](attributes)
+    if (array.dtype.name, list(array.shape)) == (dtype, shape):
+        return None
+    return f"it is {array.dtype} of shape {list(array.shape)}: it must be {dtype} of shape {shape}"
+
+
+def _image_fault(image: NDArray[Any], shape: list[int]) -> str | None:
+    if image.dtype.kind in "uif" and image.ndim in (2, 3) and list(image.shape[-2:]) == shape:
+        return None
+    return f"it is {image.dtype} of shape {list(image.shape)}: height and width must be {shape}"

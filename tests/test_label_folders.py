@@ -1,0 +1,341 @@
+"""Folders of label images: runs of labels, layouts, file types, and what is said of faulty files."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import masks
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+
+from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.annotations import ImageRecord
+from cellprep.errors import CellprepError, ImageFileError, SourceError, UsageError
+from cellprep.rle import runs_from_labels
+
+LABELS = np.array([[0, 7, 7, 0], [0, 7, 3, 3], [100, 0, 0, 3]])
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+
+def read(path, **options):
+    return {image.image_id: image for image in open_source(path, **options).images()}
+
+
+def build(path, out, **options):
+    return build_targets(open_source(path), out, BuildOptions(jobs=1, quiet=True, **options))
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix.startswith(".tif"):
+        tifffile.imwrite(path, array)
+    else:
+        Image.fromarray(array).save(path)
+    return path
+
+
+def is_labels(found, labels=LABELS):
+    """Whether annotations are the labels, each under its number."""
+    values = [value for value in np.unique(labels).tolist() if value]
+    stack = np.array([labels == value for value in values]).reshape(-1, *labels.shape)
+    return found.rows == tuple(values) and np.array_equal(found.runs.to_masks(), stack)
+
+
+# Runs of labels
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.uint8, np.int16, np.uint16, np.int64, ">u4", np.uint64]),
+        st.tuples(st.integers(1, 7), st.integers(1, 7)),
+        elements=st.sampled_from([0, 0, 1, 2, 3, 5, 127]),
+    ),
+    st.sampled_from(["row", "column"]),
+)
+def test_runs_of_labels_are_their_pixels(labels, order):
+    runs, values = runs_from_labels(labels, order)
+    assert values.tolist() == sorted(set(labels.ravel().tolist()) - {0})
+    assert runs.order == order
+    for mask, value in zip(runs.to_masks(), values, strict=True):
+        np.testing.assert_array_equal(mask, labels == value)
+    ends = runs.starts + runs.lengths
+    same = np.diff(runs.owners) == 0
+    assert (runs.starts[1:][same] > ends[:-1][same]).all()  # sorted, and as long as can be
+
+
+def test_labels_may_be_as_large_as_int64_holds():
+    largest = np.iinfo(np.int64).max
+    runs, values = runs_from_labels(np.array([[largest, 1], [0, largest]], np.uint64))
+    assert values.tolist() == [1, largest]
+    assert runs.areas.tolist() == [1, 2]
+
+
+@given(masks(), st.data())
+def test_some_of_the_runs_can_be_taken(stack, data):
+    from cellprep import encode_rle, parse_rle
+
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(stack), max_size=len(stack))), bool)
+    runs = parse_rle(encode_rle(stack), stack.shape[1:])
+    np.testing.assert_array_equal(runs.take(kept).to_masks(), stack[kept])
+
+
+# Types of files
+
+TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("byteorder", "<>")
+@pytest.mark.parametrize("end", [".npy", ".tif"])
+def test_any_integers(tmp_path, dtype, byteorder, end):
+    labels = LABELS.astype(np.dtype(dtype).newbyteorder(byteorder))
+    if end == ".npy":
+        np.save(tmp_path / "a.npy", labels)
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", labels, byteorder=byteorder)
+    assert is_labels(read(tmp_path)["a"].load())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_png(tmp_path, dtype):
+    save(tmp_path / "a.PNG", LABELS.astype(dtype))
+    assert is_labels(read(tmp_path)["a"].load())
+
+
+@pytest.mark.parametrize("most", [1, 3, 15, 255])
+def test_a_palette_is_no_label(tmp_path, most):
+    labels = (np.arange(12).reshape(3, 4) * 7 % (most + 1)).astype(np.uint8)
+    image = Image.fromarray(labels)
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(tmp_path / "a.png", bits=most.bit_length())
+    with Image.open(tmp_path / "a.png") as saved:
+        assert saved.mode == "P"
+    assert is_labels(read(tmp_path)["a"].load(), labels)
+
+
+def test_compressed_tiff(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tiff", LABELS.astype(np.uint16), compression="zlib", predictor=True)
+    for name, dtype in [("b", np.uint8), ("c", np.uint16), ("d", np.int32)]:
+        Image.fromarray(LABELS.astype(dtype)).save(tmp_path / f"{name}.tif", compression="tiff_lzw")
+    for image in read(tmp_path).values():
+        assert is_labels(image.load())
+
+
+def test_npy_in_columns(tmp_path):
+    np.save(tmp_path / "a.npy", np.asfortranarray(LABELS))
+    assert is_labels(read(tmp_path)["a"].load())
+
+
+# Layouts
+
+
+def test_labels_alone(tmp_path):
+    for name in ("b.npy", "a.tif", "c.d.png"):
+        save(tmp_path / name, LABELS.astype(np.uint8))
+    (tmp_path / "._a.tif").write_bytes(b"\0")
+    (tmp_path / "notes.txt").write_text("")
+    source = open_source(tmp_path)
+    assert (source.format, source.image_ids, source.unannotated) == ("label-folder", ["a", "b", "c.d"], [])
+    for image in source.images():
+        assert image.pixels is None
+        assert is_labels(image.load())
+
+
+def stardist(folder):
+    save(folder / "images/a.tif", GREY)
+    save(folder / "images/free.tif", GREY)
+    return save(folder / "masks/a.tif", LABELS.astype(np.uint16))
+
+
+def cellpose(folder):
+    save(folder / "a.png", GREY)
+    save(folder / "free.png", GREY)
+    np.save(folder / "a_seg.npy", np.array({"masks": LABELS}), allow_pickle=True)
+    return save(folder / "a_masks.tif", LABELS.astype(np.uint16))
+
+
+def cellpose_cp(folder):
+    save(folder / "a.png", GREY)
+    save(folder / "free.png", GREY)
+    return save(folder / "a_cp_masks.png", LABELS.astype(np.uint16))
+
+
+@pytest.mark.parametrize("layout", [stardist, cellpose, cellpose_cp])
+def test_labels_beside_their_images(tmp_path, layout):
+    labels = layout(tmp_path / "data")
+    source = open_source(tmp_path / "data")
+    assert (source.format, source.image_ids) == ("label-folder", ["a"])
+    assert [name.partition(".")[0] for name in source.unannotated] == ["free"]
+    report = build(tmp_path / "data", tmp_path / "s.zarr")
+    assert (report.new, report.failures) == (1, {})
+    assert f"  {source.unannotated[0]}" in report.notes()
+    stored = open_store(tmp_path / "s.zarr")["a"]
+    np.testing.assert_array_equal(stored.read("image"), GREY)
+    np.testing.assert_array_equal(stored.read("labels"), np.searchsorted([0, 3, 7, 100], LABELS))
+    assert stored.read("cells").tolist() == [[3, 3, -1], [7, 3, -1], [100, 1, -1]]
+    assert build(tmp_path / "data", tmp_path / "s.zarr").current == 1
+    save(labels, np.zeros_like(LABELS).astype(np.uint16))
+    assert build(tmp_path / "data", tmp_path / "s.zarr").rewritten == 1
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a_masks.tif", "a_cp_masks.tif"])
+def test_labels_and_images_in_two_folders(tmp_path, name):
+    save(tmp_path / "labels" / name, LABELS.astype(np.uint16))
+    save(tmp_path / "images/a.png", GREY)
+    report = build(tmp_path / "labels", tmp_path / "s.zarr", images=tmp_path / "images")
+    assert (report.new, report.failures) == (1, {})
+    np.testing.assert_array_equal(open_store(tmp_path / "s.zarr")["a"].read("image"), GREY)
+
+
+def test_masks_without_a_folder_of_images(tmp_path):
+    save(tmp_path / "masks/a.tif", LABELS.astype(np.uint16))
+    assert read(tmp_path)["a"].pixels is None
+
+
+# Faults
+
+FAULTY_LABELS = {
+    "floats": ("a.tif", LABELS.astype(np.float32), "a.tif holds float32 values: label images hold integers"),
+    "bools": ("a.npy", LABELS > 0, "a.npy holds bool values: label images hold integers"),
+    "bools in a TIFF": ("a.tif", LABELS > 0, "a.tif: it holds bool values: images hold integers or floats"),
+    "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
+    "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
+    "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),
+    "stack": ("a.npy", np.stack([LABELS] * 5), "a.npy has the shape (5, 3, 4): a label image has one"),
+    "stack in a TIFF": ("a.tif", np.zeros((5, 9, 8), np.uint16), "a.tif: it is a stack (Q 5 x Y 9 x X 8)"),
+    "colours": ("a.png", np.arange(36, dtype=np.uint8).reshape(3, 4, 3), "a.png has the shape (3, 3, 4): a label"),
+    "line": ("a.npy", LABELS[0], "a.npy has the shape (4,): a label image has one number per pixel, (height,"),
+    "number": ("a.npy", np.array(5), "a.npy has the shape (): a label image"),
+    "no pixel": ("a.npy", LABELS[:0], "a.npy has the shape (0, 4): a label image"),
+    "records": ("a.npy", np.zeros((2, 2), "i4,i4"), "a.npy holds [('f0', '<i4'), ('f1', '<i4')] values: label images"),
+    "dates": ("a.npy", np.zeros((2, 2), "M8[s]"), "a.npy holds datetime64[s] values: label images hold integers"),
+    "objects": ("a.npy", np.array([[{}]]), "a.npy is damaged: Object arrays cannot be loaded when allow_pickle"),
+    "words": ("a.npy", b"labels", "a.npy is damaged: "),
+    "empty": ("a.npy", b"", "a.npy is damaged: EOF"),
+    "empty PNG": ("a.png", b"", "a.png is empty"),
+    "no PNG": ("a.png", b"labels", "a.png: it is damaged, or not a PNG"),
+    "no TIFF": ("a.tif", b"labels", "a.tif is damaged, or no image: not a TIFF file"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), FAULTY_LABELS.values(), ids=FAULTY_LABELS.keys())
+def test_a_faulty_label_image_fails_alone(tmp_path, name, content, message):
+    folder = tmp_path / "labels"
+    save(folder / "good.npy", LABELS)
+    if isinstance(content, bytes):
+        (folder / name).write_bytes(content)
+    else:
+        save(folder / name, content)
+    report = build(folder, tmp_path / "s.zarr")
+    assert report.failures["a"].startswith(f"{folder}/{message}")
+    assert list(open_store(tmp_path / "s.zarr")) == ["good"]
+
+
+def test_an_archive_is_no_array(tmp_path):
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.savez(file, labels=LABELS)
+    with pytest.raises(ImageFileError, match=r"a\.npy is damaged: the magic string is not correct"):
+        read(tmp_path)["a"].load()
+
+
+def test_a_header_that_promises_too_much(tmp_path):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**7, 10**7)})
+    (tmp_path / "a.npy").write_bytes(file.getvalue())
+    with pytest.raises(ImageFileError, match=r"a\.npy is damaged: "):
+        read(tmp_path)["a"].load()
+
+
+def test_damage_to_a_palette_png_is_seen(tmp_path):
+    image = Image.fromarray(LABELS.astype(np.uint8))
+    image.putpalette(bytes(range(256)) * 3)
+    image.save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[content.index(b"IDAT") + 8] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageFileError, match=r"a\.png is damaged, or no image: broken PNG file"):
+        read(tmp_path)["a"].load()
+
+
+def test_images_and_labels_that_do_not_match_fail_alone(tmp_path):
+    folder = tmp_path / "data"
+    stardist(folder)
+    for name in ("twice.tif", "twice.npy", "other.tif", "__x.tif", "nothing.tif"):
+        save(folder / "masks" / name, LABELS.astype(np.uint8))
+    save(folder / "images/other.tif", GREY.T)
+    save(folder / "images/twice.tif", GREY)
+    assert build(folder, tmp_path / "s.zarr").failures == {
+        "__x": f"{folder}/masks/__x.tif: image id '__x' is refused: it begins with two underscores",
+        "nothing": f"there is no image file nothing.* in {folder}/images (.png, .tif, .tiff, .jpg, .jpeg)",
+        "other": f"{folder}/images/other.tif is 4 x 3 (height x width): its annotations say 3 x 4",
+        "twice": f"several label images have this id: {folder}/masks/twice.npy, {folder}/masks/twice.tif; keep one",
+    }
+    assert list(open_store(tmp_path / "s.zarr")) == ["a"]
+
+
+def test_names_with_control_characters_stay_one_line(tmp_path):
+    save(tmp_path / "labels/a\nb.npy", LABELS)
+    report = build(tmp_path / "labels", tmp_path / "s.zarr")
+    assert all(line.isprintable() for line in report.errors())
+    assert "it holds a control character" in report.errors()[1]
+
+
+def test_folders_without_labels(tmp_path):
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(SourceError, match=r"masks holds no label image \(\.npy, \.png, \.tif, \.tiff\)"):
+        open_source(tmp_path, "label-folder")
+    with pytest.raises(SourceError, match="is of no known kind: give one of these, and name its --format: kaggle-csv"):
+        open_source(tmp_path)
+    file = save(tmp_path / "a.npy", LABELS)
+    with pytest.raises(SourceError, match=r"cannot read .*a\.npy: Not a directory"):
+        open_source(file, "label-folder")
+    with pytest.raises(SourceError, match="of no known kind"):
+        open_source(file)
+    (tmp_path / "masks").rmdir()
+    with pytest.raises(UsageError, match="is of the format label-folder, whose masks leave no order to choose"):
+        open_source(tmp_path, rle_order="row")
+
+
+# Fuzz
+
+
+@given(st.sampled_from([".npy", ".png", ".tif", "p.png"]), st.integers(0, 2**32 - 1), st.booleans())
+def test_files_with_bytes_changed(tmp_path_factory, end, seed, cut):
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.getbasetemp() / "changed"
+    if end == "p.png":
+        image = Image.fromarray(LABELS.astype(np.uint8))
+        image.putpalette(bytes(range(256)) * 3)
+        folder.mkdir(exist_ok=True)
+        path = folder / "a.png"
+        image.save(path)
+    else:
+        path = save(folder / f"a{end}", LABELS.astype(np.uint16))
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(content), rng.integers(1, 4)):
+        content[place] = rng.integers(256)
+    path.write_bytes(content[: rng.integers(len(content))] if cut else content)
+    for image in open_source(folder).images():
+        assert isinstance(image, ImageRecord)
+        try:
+            image.load()
+        except (CellprepError, MemoryError) as error:
+            assert "\n" not in str(error)
+    path.unlink()
+
+
+@given(st.sampled_from(["a.npy", "a.png", "a.tif"]), st.binary(max_size=80))
+def test_files_of_random_bytes(tmp_path_factory, name, content):
+    folder = tmp_path_factory.getbasetemp() / "random"
+    folder.mkdir(exist_ok=True)
+    magic = {"a.npy": b"\x93NUMPY\x01\x00", "a.png": b"\x89PNG\r\n\x1a\n", "a.tif": b"II*\x00"}[name]
+    for prefix in (b"", magic):
+        (folder / name).write_bytes(prefix + content)
+        with pytest.raises(ImageFileError):
+            read(folder)["a"].load()
+    (folder / name).unlink()

@@ -1,0 +1,621 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import zarr
+from conftest import masks, tree
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_safety import as_ordinary_user
+
+from cellprep import (
+    DISTANCES,
+    OVERLAP_RULES,
+    BuildOptions,
+    Recipe,
+    build_targets,
+    encode_rle,
+    open_source,
+    open_store,
+    verify_store,
+)
+from cellprep.errors import StoreError, UsageError
+from cellprep.store import StoreWriter
+from cellprep.store.arrays import array_path, read_array, write_array
+from cellprep.verify import INVARIANTS
+
+SIDE = 12
+
+
+def rows_of(image_id, stack, cell_type="x"):
+    height, width = stack.shape[1:]
+    texts = encode_rle(stack) if len(stack) else [""]
+    return [f"{image_id},{text},{width},{height},{cell_type}" for text in texts if text or len(texts) == 1]
+
+
+def drawn():
+    """Three cells, of which the second overlaps the first, and a fourth that the first covers."""
+    stack = np.zeros((4, SIDE, SIDE), bool)
+    stack[0, 1:8, 1:8] = True
+    stack[1, 4:10, 6:11] = True
+    stack[2, 9:11, 1:4] = True
+    stack[3, 2, 2] = True
+    return stack
+
+
+def build(csv, out, **options):
+    return build_targets(open_source(csv), out, BuildOptions(**{"jobs": 1, "quiet": True, **options}))
+
+
+def verify(out, **options):
+    return verify_store(out, **{"jobs": 1, "quiet": True, **options})
+
+
+@pytest.fixture
+def csv(write_csv):
+    stack = drawn()
+    hidden = stack[[0, 1, 2, 0]]  # the first is hidden by its twin
+    return write_csv(*rows_of("a", stack, "round"), *rows_of("b", hidden), *rows_of("c", stack[:0]))
+
+
+@pytest.fixture
+def out(csv, tmp_path):
+    build(csv, tmp_path / "s.zarr")
+    return tmp_path / "s.zarr"
+
+
+def rewrite(out, name, change, image_id="b"):
+    """Change an array in place, and write it back as validly encoded as before; `bytes` follows."""
+    folder = out / image_id / array_path(name)
+    array = read_array(folder, name)
+    changed = change(array)
+    shutil.rmtree(folder)
+    write_array(folder, name, array if changed is None else changed)
+    image = out / image_id
+    size = sum(path.stat().st_size for path in image.rglob("*") if path.is_file() and path.name != "zarr.json")
+    edit(image, {"bytes": size})
+
+
+def edit(group, value):
+    """Change what a group says of itself, in the form that cellprep writes."""
+    document = json.loads((group / "zarr.json").read_text())
+    document["attributes"]["cellprep"] |= value
+    (group / "zarr.json").write_text(json.dumps(document, indent=2))
+
+
+def assigning(place, value):
+    def change(array):
+        assert not np.array_equal(array[place], value), "the change changes nothing"
+        array[place] = value
+
+    return change
+
+
+def add_ignore(image):
+    """Give an image an array of pixels to ignore, one of them a cell's."""
+    ignore = np.zeros((SIDE, SIDE), np.uint8)
+    ignore[2, 3] = ignore[11, 11] = 1
+    size = write_array(image / "ignore", "ignore", ignore)
+    attributes = open_store(image.parent)[image.name].attributes
+    edit(image, {"arrays": [*attributes["arrays"], "ignore"], "bytes": attributes["bytes"] + size})
+
+
+def swap_cells(array):
+    """Make the first cell and what is not cell exchange a pixel, within the rules of a partition."""
+    array[5, 2] = (0, 1, 0)
+
+
+# Per invariant: the array, a change that breaks it, and words of the report; y, x where there is a place.
+TAMPERED = {
+    "known labels": ("labels", assigning((3, 5), 9), "1 pixel wrong, the first at y 3, x 5: 9; there are 4 ann"),
+    "hidden cells": ("labels", assigning((0, 0), 1), "1 label contradict `hidden`: 1 is in `hidden`, but has pixels"),
+    "rows": ("cells", assigning((1, 0), 6), "source row 6 is there 2 times"),
+    "areas of annotations": ("cells", assigning((3, 1), 3), "1 area wrong, the first of label 4: 3; it owns 41 pixels"),
+    "categories": ("cells", assigning((0, 2), 1), "label 1 has category 1 of 1"),
+    "cell type": ("cells", None, "`cell_type` is 'y': most cells are 'x'"),
+    "partition": ("semseg", assigning((5, 7, 1), 1), "1 pixel wrong, the first at y 5, x 7: (1, 1, 0); exactly one"),
+    "background": ("semseg", assigning((0, 3), (1, 0, 0)), "the first at y 0, x 3: (1, 0, 0); the last channel is 1"),
+    "walls": ("semseg", swap_cells, "the first at y 5, x 2: (0, 1, 0); it should be (1, 0, 0)"),
+    "distances from 0": ("distance", assigning((2, 3), np.nan), "1 pixel wrong, the first at y 2, x 3: nan"),
+    "no distance outside": ("distance", assigning((0, slice(2, 4)), 1), "2 pixels wrong, the first at y 0, x 2: 1;"),
+    "distances to the border": ("distance", assigning((4, 3), 5), "1 pixel wrong, the first at y 4, x 3: 5; it should"),
+    "unit length": ("uvec", assigning((2, 1), (1, 1)), "the first at y 2, x 1: 1.41421; vectors have length 1 or 0"),
+    "no vectors outside": ("uvec", assigning((0, 11), (1, 0)), "the first at y 0, x 11: (1, 0); vectors are 0 on"),
+    "vectors along the gradient": ("uvec", assigning((2, 4), (1, 0)), "y 2, x 4: (1, 0); it should be (0, -1)"),
+    "levels of the distance": ("energy", assigning((4, 4), 200), "y 4, x 4: 200; it should be "),
+    "no cells ignored": ("ignore", None, "1 pixel wrong, the first at y 2, x 3: 1; it is 1 or 0, and 0 on cells"),
+    "areas of owners": ("area", assigning((11, 11), 7), "1 pixel wrong, the first at y 11, x 11: 7; it should be 6"),
+}
+
+
+def test_every_invariant_is_tampered_with():
+    assert TAMPERED.keys() == INVARIANTS.keys()
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_broken_invariant_is_found_and_named(out, name):
+    array, change, words = TAMPERED[name]
+    if change:
+        rewrite(out, array, change)
+    elif array == "ignore":
+        add_ignore(out / "b")
+    else:
+        edit(out / "b", {"cell_type": "y"})
+    report = verify(out)
+    assert report.broken.keys() == {"b"}
+    found = {(fault.subject, fault.invariant): fault.problem for fault in report.broken["b"]}
+    assert (array, name) in found, found
+    assert words in found[array, name]
+    assert not report.sound
+    assert report.errors()[0] == "error: 1 of 3 images broken:"
+    assert any(f"  b: {array}, {name}: " in line for line in report.errors())
+
+
+@pytest.mark.parametrize("name", ["energy", "area", "distance", "uvec"])
+def test_only_the_array_that_is_wrong_is_named(out, name):
+    rewrite(out, name, assigning((4, 4), 0.6))
+    assert {fault.subject for fault in verify(out).broken["b"]} == {name}
+
+
+# More that is wrong in arrays: the array, the change, and what is said.
+FURTHER = {
+    "a negative area": ("cells", assigning((2, 1), -1), "areas of annotations"),
+    "an area beyond the image": ("cells", assigning((2, 1), SIDE * SIDE + 1), "areas of annotations"),
+    "no category": ("cells", assigning((2, 2), -1), "categories"),
+    "channels above 1": ("semseg", assigning((5, 7), (255, 2, 0)), "partition"),
+    "no channel": ("semseg", assigning((5, 7), 0), "partition"),
+    "endless distance": ("distance", assigning((5, 7), np.inf), "distances from 0"),
+    "negative distance": ("distance", assigning((5, 7), -1), "distances from 0"),
+    "no distance inside": ("distance", assigning((5, 7), 0), "no distance outside"),
+    "endless vector": ("uvec", assigning((5, 7), 3e38), "unit length"),
+    "vector of nothing": ("uvec", assigning((5, 7), np.nan), "unit length"),
+    "another owner": ("labels", assigning((9, 3), 4), "walls"),
+    "an owner of too much": ("labels", assigning((0, 0), 3), "areas of annotations"),
+    "a pixel disowned": ("labels", assigning((9, 3), 0), "background"),
+    "dtype": ("energy", lambda array: array.astype(np.int64), "form"),
+    "dtype of labels": ("labels", lambda array: array.astype(np.uint32), "form"),
+    "shape": ("distance", lambda array: array[:-1].copy(), "form"),
+    "transposed channels": ("semseg", lambda array: array[..., :2].copy(), "form"),
+    "rows of cells": ("cells", lambda array: array[:-1].copy(), "form"),
+    "fields of cells": ("cells", lambda array: array[:, :-1].copy(), "form"),
+}
+
+
+@pytest.mark.parametrize(("array", "change", "invariant"), FURTHER.values(), ids=FURTHER)
+def test_other_wrong_values_are_found(out, array, change, invariant):
+    rewrite(out, array, change)
+    assert invariant in {fault.invariant for fault in verify(out).broken["b"]}
+
+
+def test_a_rounding_error_is_no_fault(out):
+    for name in ("uvec", "distance"):
+        rewrite(out, name, lambda array: array * np.float32(1 + 1e-6))
+        assert verify(out).broken == {}
+
+
+ATTRIBUTES = {
+    "cells": ({"cells": 5}, {"form", "hidden cells"}),
+    "shape": ({"shape": [SIDE, SIDE + 1]}, {"form"}),
+    "hidden": ({"hidden": []}, {"hidden cells"}),
+    "hidden twice": ({"hidden": [1, 1]}, {"hidden cells"}),
+    "categories": ({"categories": ["x", "y"], "cells_of_category": [4, 0]}, {"categories"}),
+    "cells_of_category": ({"cells_of_category": [5]}, {"categories"}),
+    "cell_type": ({"cell_type": None}, {"cell type"}),
+    "bytes": ({"bytes": 7}, {"files"}),
+    "array forgotten": ({"arrays": ["labels", "cells", "semseg", "distance", "uvec", "energy"]}, {"form", "files"}),
+    "array invented": ({"arrays": ["../../a/labels"]}, {"attributes"}),
+    "options": ({"options": {"wall_width": 4}}, {"attributes"}),
+    "bins": ({"options": {"bins": 3}}, {"attributes"}),
+    "an option forgotten": ({"options": {"wall_width": 3}}, {"attributes"}),
+    "length": ({"cells_of_category": [1, 3]}, {"attributes"}),
+    **{
+        f"{key} is {value!r}": ({key: value}, {"attributes"})
+        for key in ("arrays", "bytes", "shape", "cells", "hidden", "categories", "cells_of_category", "options")
+        for value in (None, "x", -1, [None])
+    },
+    "recipe": ({"recipe": None}, {"attributes"}),
+}
+
+
+@pytest.mark.parametrize(("value", "invariants"), ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_edited_attributes_are_found(out, value, invariants):
+    edit(out / "b", value)
+    report = verify(out)
+    assert report.broken.keys() == {"b"}
+    assert {fault.invariant for fault in report.broken["b"]} == invariants
+
+
+def test_sorted_categories(write_csv, tmp_path):
+    stack = drawn()
+    build(write_csv(*rows_of("b", stack[:1], "x"), *rows_of("b", stack[1:2], "y")), tmp_path / "s.zarr")
+    edit(tmp_path / "s.zarr/b", {"categories": ["y", "x"]})
+    assert "`categories` are not sorted: ['y', 'x']" in verify(tmp_path / "s.zarr").errors()[1]
+
+
+def flip(path):
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+
+
+def write_at(path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+
+
+# Files that are damaged: what is done to the image's folder, the file or array that is named, and words.
+DAMAGE = {
+    "chunk removed": (lambda b: (b / "uvec/c.0.0.0").unlink(), "uvec", "cannot be read: No such file"),
+    "chunk of labels removed": (
+        lambda b: shutil.rmtree(b / "labels/instances/0/c"),
+        "labels",
+        "cannot be read: No such file",
+    ),
+    "chunk truncated": (lambda b: os.truncate(b / "area/c.0.0", 9), "area", "its checksum differs"),
+    "chunk emptied": (lambda b: os.truncate(b / "area/c.0.0", 0), "area", "its checksum differs"),
+    "bit flipped": (lambda b: flip(b / "energy/c.0.0"), "energy", "its checksum differs"),
+    "array removed": (lambda b: shutil.rmtree(b / "distance"), "distance", "cannot be read: No such file"),
+    "array's metadata removed": (lambda b: (b / "cells/zarr.json").unlink(), "cells", "cannot be read"),
+    "array's metadata damaged": (lambda b: (b / "cells/zarr.json").write_text("{"), "cells", "is damaged"),
+    "array's metadata edited": (
+        lambda b: (b / "cells/zarr.json").write_text((b / "cells/zarr.json").read_text().replace("cell", "well")),
+        "cells",
+        "is not as cellprep wrote it",
+    ),
+    "file added": (lambda b: write_at(b / "notes.txt"), "notes.txt", "cellprep did not put it there"),
+    "file added deep": (lambda b: write_at(b / "uvec/c.1.0.0"), "uvec/c.1.0.0", "cellprep did not put it there"),
+    "folder added": (lambda b: (b / "mine").mkdir(), "mine/", "cellprep did not put it there"),
+    "array added": (lambda b: shutil.copytree(b / "area", b / "b/area"), "b/area/c.0.0", "cellprep did not put it"),
+    "group's metadata removed": (lambda b: (b / "labels/zarr.json").unlink(), "labels/zarr.json", "is missing"),
+    "group's metadata edited": (
+        lambda b: (b / "labels/instances/zarr.json").write_text("{}"),
+        "labels/instances/zarr.json",
+        "is not as cellprep wrote it",
+    ),
+    "metadata reformatted": (
+        lambda b: (b / "zarr.json").write_text(json.dumps(json.loads((b / "zarr.json").read_text()))),
+        "zarr.json",
+        "is not as cellprep wrote it",
+    ),
+    "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no image any more"),
+    "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no image any more"),
+    "not complete": (lambda b: edit(b, {"complete": False}), "zarr.json", "is no image any more"),
+}
+
+
+@pytest.mark.parametrize(("damage", "subject", "words"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_damaged_files_are_found_and_repaired(csv, out, damage, subject, words, jobs):
+    undisturbed = tree(out)
+    damage(out / "b")
+    report = verify(out, jobs=jobs)
+    assert report.broken.keys() == {"b"}
+    assert any(words in fault.problem for fault in report.broken["b"] if fault.subject == subject), report.errors()
+    assert "--repair removes broken images, and cellprep build-targets makes them again" in report.errors()
+    assert (report.images, report.whole, report.store_faults) == (3, 2, [])
+
+    repaired = verify(out, repair=True, jobs=jobs)
+    assert (repaired.broken, repaired.removed) == (report.broken, ["b"])
+    assert repaired.errors()[-1] == "1 broken image removed: cellprep build-targets makes them again"
+    assert not (out / ".cellprep").exists()
+    assert verify(out).sound
+    assert build(csv, out).new == 1
+    assert tree(out) == undisturbed
+
+
+def test_tampered_arrays_are_repaired(csv, out):
+    undisturbed = tree(out)
+    for array, change, _ in TAMPERED.values():
+        if change:
+            rewrite(out, array, change)
+            assert verify(out, repair=True).removed == ["b"]
+            build(csv, out)
+            assert tree(out) == undisturbed
+
+
+def test_a_whole_store_is_not_written_to(out):
+    before = {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in out.rglob("*")}
+    assert verify(out).sound
+    assert verify(out, repair=True).removed == []
+    assert {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in out.rglob("*")} == before
+
+
+def test_what_is_not_cellpreps_is_mentioned_and_left_alone(out):
+    zarr.create_group(out, path="predictions").attrs["mine"] = True
+    (out / "notes\n.txt").write_text("mine")
+    (out / "empty").mkdir()
+    shutil.copytree(out / "a", out / "__copy")
+    (out / "gone").symlink_to("nowhere")
+    before = tree(out)
+    report = verify(out, repair=True)
+    assert report.sound
+    assert report.foreign == ["__copy", "empty", "gone", "notes\n.txt", "predictions"]
+    assert report.notes() == [
+        "5 not cellprep's, left alone:",
+        "  __copy",
+        "  empty",
+        "  gone",
+        r"  'notes\n.txt'",
+        "  predictions",
+        f"{out}: 3 images, 3 whole",
+    ]
+    assert tree(out) == before
+
+
+def test_a_folder_of_a_run_is_mentioned(out):
+    (out / ".cellprep/abc/new/a").mkdir(parents=True)
+    report = verify(out)
+    assert (report.sound, report.under_way) == (True, True)
+    assert report.notes()[0] == "`.cellprep` is in the store: a run is writing, or was killed"
+    assert verify(out, repair=True).notes()[0] == "`.cellprep` is in the store: a run was killed and left it; cleared"
+    assert not (out / ".cellprep").exists()
+
+
+def test_repair_waits_for_no_other_run(out):
+    with StoreWriter(out), pytest.raises(StoreError, match="another run is writing"):
+        verify(out, repair=True)
+
+
+# What is wrong with what a store says of itself.
+ROOTS = {
+    "summary": (lambda s: edit(s, {"summary": {**summary(s), "cells": 5}}), "not true: `cells` is 5 where the images"),
+    "summary's form": (lambda s: edit(s, {"summary": []}), "its summary is damaged"),
+    "stored": (lambda s: edit(s, {"summary": {**summary(s), "source_images_stored": 9}}), "more images of the source"),
+    "image lost": (lambda s: shutil.rmtree(s / "a"), "not true: `images` is 3 where the images say 2"),
+    "source": (lambda s: edit(s, {"source": None}), "does not tell its source"),
+    "format": (lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"), "is not as cellprep"),
+}
+
+
+def summary(out):
+    return open_store(out).attributes["summary"]
+
+
+@pytest.mark.parametrize(("damage", "words"), ROOTS.values(), ids=ROOTS)
+def test_a_store_that_is_wrong_about_itself(csv, out, damage, words):
+    undisturbed = tree(out)
+    damage(out)
+    report = verify(out)
+    assert any(words in fault for fault in report.store_faults)
+    assert (report.broken, report.sound) == ({}, False)
+    assert report.errors()[0].startswith(f"error: {out}: its ")
+    verify(out, repair=True)
+    assert "summary" not in open_store(out).attributes
+    build(csv, out)
+    assert tree(out) == undisturbed
+    assert verify(out).sound
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"attributes": {}}', None, "[" * 100_000])
+def test_a_store_whose_own_metadata_are_lost(csv, out, content):
+    undisturbed = tree(out)
+    (out / "zarr.json").unlink()
+    if content is not None:
+        (out / "zarr.json").write_text(content)
+    flip(out / "b/energy/c.0.0")
+    report = verify(out)
+    assert report.store_faults == ["its zarr.json is missing or damaged: nobody can open the store"]
+    assert report.broken.keys() == {"b"}
+    assert verify(out, repair=True).removed == ["b"]
+    build(csv, out)
+    assert tree(out) == undisturbed
+
+
+def test_what_is_no_store(out, tmp_path):
+    for path, words in [
+        (tmp_path / "nowhere", "there is no store"),
+        (tmp_path, "is no cellprep store"),
+        (out / "a", "is no cellprep store"),
+        (out / "a/zarr.json", "there is no store"),
+    ]:
+        for repair in (False, True):
+            with pytest.raises(StoreError, match=words):
+                verify(path, repair=repair)
+    assert not (tmp_path / "nowhere").exists()
+    edit(out, {"schema_version": 2})
+    with pytest.raises(StoreError, match="has schema 2"):
+        verify(out, repair=True)
+    with pytest.raises(UsageError, match="jobs 0 is no number"):
+        verify(out, jobs=0)
+
+
+@pytest.mark.parametrize("locked", ["b", "b/zarr.json", "b/energy/c.0.0", "b/energy"])
+def test_what_may_not_be_read_is_not_removed(out, command, locked):
+    before = tree(out)
+    (out / locked).chmod(0)
+    result = command("verify", out, "--repair", prefix=as_ordinary_user())
+    (out / locked).chmod(0o755)
+    assert result.returncode == 1
+    assert "error: 1 could not be verified, and may be whole:\n  b: " in result.stderr
+    assert "Permission denied" in result.stderr
+    assert tree(out) == before
+
+
+def test_a_store_that_cannot_be_repaired(out, monkeypatch):
+    flip(out / "b/energy/c.0.0")
+
+    remove = shutil.rmtree
+
+    def refuse(folder, ignore_errors=False):
+        if not ignore_errors:
+            raise OSError(28, "No space left on device")
+        remove(folder)
+
+    monkeypatch.setattr("cellprep.store.writer.shutil.rmtree", refuse)
+    report = verify(out, repair=True)
+    assert report.errors()[-1].startswith("error: not all broken images could be removed: cannot write to")
+
+
+def test_something_unexpected_costs_one_image(out, monkeypatch):
+    def explode(array):
+        raise ZeroDivisionError("of\nsome sort")
+
+    monkeypatch.setattr("cellprep.verify.image.missing_arrays", explode)
+    report = verify(out, repair=True)
+    assert report.unchecked["b"] == "unexpected ZeroDivisionError: of some sort; please report this"
+    assert (report.removed, report.whole) == ([], 0)
+    monkeypatch.setattr("cellprep.verify.image.missing_arrays", lambda _: (_ for _ in ()).throw(MemoryError))
+    assert verify(out).unchecked["b"] == "there is not enough memory to verify it"
+
+
+def test_the_command(cli, out):
+    result = cli("verify", out, "--jobs", 1)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{out}: 3 images, 3 whole\n")
+    assert cli("verify", out, "--jobs", 1, "--quiet").output == ""
+    told = json.loads(cli("verify", out, "--jobs", 1, "--json").stdout)
+    assert (told["sound"], told["images"], told["whole"], told["broken"]) == (True, 3, 3, {})
+    rewrite(out, "energy", assigning((4, 4), 200))
+    result = cli("verify", out, "--jobs", 1, "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["sound"]) == (1, False)
+    assert "error: 1 of 3 images broken:" in result.stderr
+    assert told["broken"]["b"][0]["subject"] == "energy"
+    assert told["broken"]["b"][0]["invariant"] == "levels of the distance"
+    result = cli("verify", out, "--jobs", 1, "--quiet", "--repair")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[0] == "error: 1 of 3 images broken:"
+    assert "1 broken image removed" in result.stderr
+    assert cli("verify", out, "--jobs", 1).exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_names_that_are_no_text(out, command):
+    (out / os.fsdecode(b"\xff")).mkdir()
+    result = command("verify", out, "--json")
+    assert (result.returncode, json.loads(result.stdout)["foreign"]) == (0, ["\udcff"])
+    assert r"'\udcff'" in result.stderr
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stack=masks(),
+    overlap=st.sampled_from(sorted(OVERLAP_RULES)),
+    distance=st.sampled_from(sorted(DISTANCES)),
+    wall_width=st.sampled_from([1, 3, 5]),
+    bins=st.sampled_from([(0.955, 1.369), (1.0, 1.4142135, 2.0, 5.0), (1e-3,)]),
+    background_cell=st.booleans(),
+)
+def test_whatever_is_built_is_sound(write_csv, tmp_path, stack, **options):
+    stack = stack[stack.any(axis=(1, 2))]
+    full, none, point = np.ones((2, 5, 7), bool), np.zeros((0, 4, 3), bool), np.ones((1, 1, 1), bool)
+    images = {"drawn": stack, "full": full, "none": none, "point": point, "hole": point[:0]}
+    csv = write_csv(*(row for image_id, drawing in images.items() for row in rows_of(image_id, drawing)))
+    shutil.rmtree(tmp_path / "s.zarr", ignore_errors=True)
+    assert not build(csv, tmp_path / "s.zarr", recipe=Recipe(**options)).errors()
+    report = verify(tmp_path / "s.zarr")
+    assert report.sound, report.errors()
+
+
+RECIPES = [
+    *({"overlap": name} for name in OVERLAP_RULES),
+    *({"distance": name} for name in DISTANCES),
+    *({"distance": name, "background_cell": True} for name in DISTANCES),
+    {"wall_width": 1},
+    {"wall_width": 5},
+    {"bins": (1.0, 2.5, 7.0)},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "-".join(f"{value}" for value in recipe.values()))
+def test_real_data_are_sound_under_every_recipe(sartorius, test_data, tmp_path, recipe):
+    with_images = sorted(path.stem for path in (test_data / "sartorius/images").iterdir())[:3]
+    out = tmp_path / "s.zarr"
+    options = {"images": test_data / "sartorius/images", "recipe": Recipe(**recipe), "pixel_size": 0.65}
+    assert not build(sartorius, out, only=tuple(with_images), **options).errors()
+    assert not build(sartorius, out, only=("a9fc5e872671", "ca5df17f6717"), recipe=Recipe(**recipe)).errors()
+    report = verify(out)
+    assert report.images == 5
+    assert report.sound, report.errors()
+
+
+def test_images_of_all_kinds_are_sound(write_csv, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    kinds = {"grey": ((5, 6), np.uint8), "rgb": ((5, 6, 3), np.uint8), "deep": ((5, 6), np.uint16)}
+    for image_id, (shape, dtype) in kinds.items():
+        Image.fromarray(rng.integers(0, 255, shape).astype(dtype)).save(tmp_path / "images" / f"{image_id}.png")
+    csv = write_csv(*(f"{image_id},1 3 7 3,6,5,x" for image_id in kinds))
+    out = tmp_path / "s.zarr"
+    for pixel_size in (None, 0.5, 1.0):
+        assert not build(csv, out, images=tmp_path / "images", pixel_size=pixel_size).errors()
+        assert verify(out).sound
+    rewrite(out, "image", lambda array: array[:, 1:].copy(), "rgb")
+    rewrite(out, "image", lambda array: array[np.newaxis].copy(), "grey")
+    document = (out / "deep/zarr.json").read_text()
+    (out / "deep/zarr.json").write_text(document.replace('"unit": "micrometer"', '"unit": "meter"'))
+    found = {
+        name: {(fault.subject, fault.invariant) for fault in faults} for name, faults in verify(out).broken.items()
+    }
+    assert found == {
+        "rgb": {("image", "form")},
+        "grey": {("zarr.json", "files")},
+        "deep": {("zarr.json", "files")},
+    }
+
+
+def coco(path):
+    """A source with a crowd that covers part of a cell, and an annotation without a pixel."""
+    square = [[1, 1, 6, 1, 6, 6, 1, 6]]
+    masks = [(square, 0), ([[4, 4, 9, 4, 9, 9, 4, 9]], 1), ({"size": [10, 12], "counts": [120]}, 0)]
+    annotations = [
+        {"id": k - 1, "image_id": 5, "category_id": 1, "segmentation": mask, "iscrowd": crowd}
+        for k, (mask, crowd) in enumerate(masks)
+    ]
+    images = [{"id": 5, "file_name": "a.png", "height": 10, "width": 12}]
+    categories = [{"id": 1, "name": "x"}]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return path
+
+
+def test_crowds_and_blank_annotations_are_sound(tmp_path):
+    report = build(coco(tmp_path / "coco.json"), tmp_path / "s.zarr")
+    assert report.blank
+    image = open_store(tmp_path / "s.zarr")["a"]
+    assert image.read("ignore").any()
+    assert verify(tmp_path / "s.zarr").sound
+    assert build(tmp_path / "coco.json", tmp_path / "s.zarr").current == 1
+    rewrite(tmp_path / "s.zarr", "ignore", assigning((2, 2), 1), "a")
+    assert [fault.invariant for fault in verify(tmp_path / "s.zarr").broken["a"]] == ["no cells ignored"]
+
+
+def test_what_is_left_out_is_sound_and_so_is_a_store_of_a_store(write_csv, tmp_path):
+    stack = drawn()
+    rows = [*rows_of("b", stack[:2], "x"), *rows_of("b", stack[2:3], "y"), *rows_of("c", stack[:1], "x")]
+    csv = write_csv(*rows)
+    exclude = write_csv("b,2", "b,3", "c,5", header="image,row", name="exclude.csv")
+    assert not build(csv, tmp_path / "s.zarr", exclude=exclude).errors()
+    assert open_store(tmp_path / "s.zarr")["b"].attributes["cell_type"] == "y"
+    assert not build(tmp_path / "s.zarr", tmp_path / "t.zarr").errors()
+    for name in ("s.zarr", "t.zarr"):
+        report = verify(tmp_path / name)
+        assert report.sound, report.errors()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows kills otherwise")
+def test_a_killed_worker_breaks_no_image(out):
+    code = (
+        "import cellprep.verify as v\n"
+        f"report = v.verify_store({str(out)!r}, jobs=2, repair=True, quiet=True)\n"
+        "print(report.unchecked, report.removed)\n"
+    )
+    site = out.parent / "sitecustomize.py"
+    site.write_text(
+        "import os, cellprep.verify.image as v\n"
+        "def missing(attributes):\n"
+        "    if attributes['cells'] == 0: os._exit(9)\n"
+        "    return iter(())\n"
+        "v.missing_arrays = missing\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(out.parent), *sys.path])}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "{'c': 'the process that verified it was killed, probably because memory ran out'} []" in result.stdout
