@@ -39,7 +39,7 @@ LAYERS = [
 ORDER_WITHIN = [
     ("wording", "errors"),
     ("text_table", "score_table"),
-    ("label_images", "rle", "labels", "targets"),
+    ("label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),
     ("rle", "shapes"),

@@ -108,7 +108,8 @@ def _odds(contacts: Contacts, pairs: _Candidates) -> Floats:
     gap = _mean_gap(contacts, pairs.small_cut, pairs.large_cut)
     length = np.minimum(contacts.length[pairs.small_cut], contacts.length[pairs.large_cut])
     smaller = np.maximum(0, np.log(top / small))
-    return -1.67 + 0.5 * small_odd + 0.9 * large_odd + 1.7 * smaller - 2 * np.log1p(gap) + 0.8 * np.log(length)
+    odds: Floats = -1.67 + 0.5 * small_odd + 0.9 * large_odd + 1.7 * smaller - 2 * np.log1p(gap) + 0.8 * np.log(length)
+    return odds
 
 
 def _surprise(below: Floats, ratio: Floats) -> Floats:

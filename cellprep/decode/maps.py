@@ -22,11 +22,14 @@ class Maps:
         (H, W) bool: where there are cells, their walls included.
     walls
         (H, W) bool: pixels of the mask that are walls.
+    still
+        (H, W) bool: pixels without a vector. Beside a single cell that is the background.
     """
 
     energy: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     walls: NDArray[np.bool_]
+    still: NDArray[np.bool_]
 
 
 def read_maps(energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike, walls: ArrayLike | None = None) -> Maps:
@@ -50,4 +53,7 @@ def read_maps(energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike, walls:
             raise UsageError(f"{name} has shape {found}, and energy {levels.shape}: {name} should be {right}")
     inside = inside > 0
     levels = np.where(inside, np.clip(levels, 0, 255), 0).astype(np.uint8)
-    return Maps(levels, inside, inside & (levels == 0 if walls is None else np.asarray(walls) > 0))
+    still: NDArray[np.bool_] = np.zeros(levels.shape, bool) if uvec is None else (np.asarray(uvec) == 0).all(axis=-1)
+    nothing: NDArray[np.bool_] = inside & (levels == 0)
+    known = nothing if walls is None else (inside & (np.asarray(walls) > 0)) | (nothing & still)
+    return Maps(levels, inside, known, still)

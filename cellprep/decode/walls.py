@@ -29,7 +29,8 @@ def walls_to_owners(maps: Maps) -> Labels:
     cell = join_pieces(contacts, shape)
     first_below = order_cells(contacts, shape, cell) >= 0
     labels = _own_walls(contacts, cell.astype(np.int32), np.where(first_below, contacts.a, contacts.b))
-    return grow(_without_small_pieces(labels, contacts, cell), maps.mask)
+    kept = _without_small_pieces(labels, contacts, cell)
+    return grow(kept, maps.mask & ~_beyond_cells(contacts, maps))
 
 
 def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:
@@ -66,6 +67,17 @@ def _own_walls(contacts: Contacts, cell: NDArray[np.int32], below: Ints) -> Labe
     owned[y + 1, x + 1] = found
     labels[contacts.y, contacts.x] = owned[contacts.y + 1, contacts.x + 1]
     return labels
+
+
+def _beyond_cells(contacts: Contacts, maps: Maps) -> NDArray[np.bool_]:
+    """Find walls that no two seeds are beside and that have no vector: there the mask is larger than its cells.
+
+    On a wall beside one cell alone the vector points into that cell.
+    """
+    beyond = np.zeros(maps.mask.shape, bool)
+    alone = contacts.lowest == contacts.highest
+    beyond[contacts.y[alone], contacts.x[alone]] = True
+    return beyond & maps.still
 
 
 def _without_small_pieces(labels: Labels, contacts: Contacts, cell: Ints) -> Labels:
