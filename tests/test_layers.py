@@ -30,7 +30,7 @@ LAYERS = [
     },
     {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation"},
+    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation", "roundtrip"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
@@ -44,6 +44,7 @@ ORDER_WITHIN = [
     ("rle", "overlaps"),
     ("rle", "shapes"),
     ("label_images", "rle", "scores"),
+    ("evaluation", "roundtrip"),
 ]
 
 

@@ -13,7 +13,7 @@ from cellprep.decode.walls import walls_to_owners
 from cellprep.decode.watershed import grown_seeds
 from cellprep.errors import RecipeError
 
-__all__ = ["DECODERS", "DEFAULT_DECODER", "Maps", "energy_to_labels"]
+__all__ = ["DECODERS", "DEFAULT_DECODER", "energy_to_labels", "find_decoder"]
 
 #: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners.
 DECODERS: dict[str, Callable[[Maps], NDArray[np.int32]]] = {
@@ -40,12 +40,12 @@ def energy_to_labels(
     energy
         (H, W) levels. What lies outside the mask does not matter.
     uvec
-        (H, W, 2) unit vectors, or None. No decoder of today uses them; their shape is checked.
+        (H, W, 2) unit vectors, or None. Where they are 0, the mask may be larger than its cells.
     mask
         (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells.
     walls
         (H, W), any dtype: ``semseg[..., 1]`` where it is known, above 0 on walls. Unless given, walls are the pixels
-        of the mask at level 0.
+        of the mask at level 0. (``background_cell`` gives walls a level, so that only given walls are sure ones.)
     decoder
         A name in `cellprep.DECODERS`.
 
@@ -68,6 +68,12 @@ def energy_to_labels(
     >>> energy_to_labels(energy, None, np.ones_like(energy))[0]
     array([1, 1, 1, 1, 2, 2, 2], dtype=uint16)
     """
-    if decoder not in DECODERS:
-        raise RecipeError(f"decoder {decoder!r} is unknown: it is one of {', '.join(DECODERS)}")
-    return number_in_raster_order(DECODERS[decoder](read_maps(energy, uvec, mask, walls)))
+    decode = find_decoder(decoder)
+    return number_in_raster_order(decode(read_maps(energy, uvec, mask, walls)))
+
+
+def find_decoder(name: str) -> Callable[[Maps], NDArray[np.int32]]:
+    """Look a decoder up by its name."""
+    if name not in DECODERS:
+        raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
+    return DECODERS[name]

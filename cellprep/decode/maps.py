@@ -1,6 +1,7 @@
 """What is decoded: the maps of one image, brought to one form."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,7 +54,12 @@ def read_maps(energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike, walls:
             raise UsageError(f"{name} has shape {found}, and energy {levels.shape}: {name} should be {right}")
     inside = inside > 0
     levels = np.where(inside, np.clip(levels, 0, 255), 0).astype(np.uint8)
-    still: NDArray[np.bool_] = np.zeros(levels.shape, bool) if uvec is None else (np.asarray(uvec) == 0).all(axis=-1)
+    still = np.zeros(levels.shape, bool) if uvec is None else _is_zero(np.asarray(uvec))
     nothing: NDArray[np.bool_] = inside & (levels == 0)
     known = nothing if walls is None else (inside & (np.asarray(walls) > 0)) | (nothing & still)
     return Maps(levels, inside, known, still)
+
+
+def _is_zero(vectors: NDArray[Any]) -> NDArray[np.bool_]:
+    still: NDArray[np.bool_] = (vectors[..., 0] == 0) & (vectors[..., 1] == 0)
+    return still
