@@ -13,7 +13,9 @@ from cellprep.decode.seeds import find_seeds
 
 __all__ = ["walls_to_owners"]
 
-_SMALLEST_PIECE = 30
+_SMALLEST_PIECE = 10  # pixels of what touches others
+_SMALLEST_BELOW = 30  # pixels of what lies below one so many times larger:
+_TIMES = 3
 
 
 def walls_to_owners(maps: Maps) -> Labels:
@@ -21,7 +23,8 @@ def walls_to_owners(maps: Maps) -> Labels:
 
     Seeds are what is left of the mask without walls. The shape of a wall tells which of two seeds lies on top of the
     other; pieces that a cell on top cut apart are joined; then, with the sizes of whole cells, each wall goes to the
-    cell below. Pieces of fewer than 30 pixels that touch others and could not be joined go to those around them.
+    cell below. What touches others and is too small for a cell goes to those around it: pieces of fewer than 10 pixels,
+    and of fewer than 30 below a cell three times as large. Mask beyond cells stays background.
     """
     seeds = find_seeds(maps)
     contacts = find_contacts(seeds, maps.walls & (seeds == 0))
@@ -29,7 +32,7 @@ def walls_to_owners(maps: Maps) -> Labels:
     cell = join_pieces(contacts, shape)
     first_below = order_cells(contacts, shape, cell) >= 0
     labels = _own_walls(contacts, cell.astype(np.int32), np.where(first_below, contacts.a, contacts.b))
-    kept = _without_small_pieces(labels, contacts, cell)
+    kept = _without_small_pieces(labels, contacts, cell, first_below)
     return grow(kept, maps.mask & ~_beyond_cells(contacts, maps))
 
 
@@ -80,10 +83,14 @@ def _beyond_cells(contacts: Contacts, maps: Maps) -> NDArray[np.bool_]:
     return beyond & maps.still
 
 
-def _without_small_pieces(labels: Labels, contacts: Contacts, cell: Ints) -> Labels:
+def _without_small_pieces(labels: Labels, contacts: Contacts, cell: Ints, first_below: NDArray[np.bool_]) -> Labels:
+    """Leave out what is too small to be a cell of its own, and was joined to none."""
     count = len(contacts.area)
     area = np.bincount(labels.ravel(), minlength=count)
+    first, second = cell[contacts.a], cell[contacts.b]
+    above = np.zeros(count, np.int64)  # the area of the largest cell on top of each
+    np.maximum.at(above, np.where(first_below, first, second), area[np.where(first_below, second, first)])
     touching = np.zeros(count, bool)
-    touching[cell[contacts.a]] = touching[cell[contacts.b]] = True
-    kept = np.where(touching & (area < _SMALLEST_PIECE), 0, np.arange(count)).astype(np.int32)
-    return kept[labels]
+    touching[first] = touching[second] = True
+    small = (touching & (area < _SMALLEST_PIECE)) | ((area < _SMALLEST_BELOW) & (area * _TIMES < above))
+    return np.where(small, 0, np.arange(count)).astype(np.int32)[labels]
