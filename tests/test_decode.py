@@ -131,11 +131,15 @@ def test_merges_as_one_by_one(seed, pieces, pairs):
     assert found.tolist() == reference.merge(pieces + 1, first, second, odds, walled)
 
 
-@given(st.lists(st.integers(0, 4), max_size=12))
-def test_pairs_of_equal(values):
-    one, other = joins._pairs_of_equal(np.array(values, np.int64))
-    expected = [(i, j) for i in range(len(values)) for j in range(i + 1, len(values)) if values[i] == values[j]]
-    assert sorted(zip(one.tolist(), other.tolist(), strict=True)) == expected
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 3.5, 199.0, 200.0, 203.5, 900.0])), max_size=12))
+def test_near_pairs(members):
+    values, positions = np.array(members).reshape(-1, 2).T
+    one, other = joins._near_pairs(values.astype(np.int64), positions)
+    found = sorted(tuple(sorted(pair)) for pair in zip(one.tolist(), other.tolist(), strict=True))
+    pairs = [(i, j) for j in range(len(members)) for i in range(j)]
+    assert found == sorted(
+        (i, j) for i, j in pairs if values[i] == values[j] and abs(positions[i] - positions[j]) <= 200
+    )
 
 
 @given(seed_images)
@@ -207,6 +211,11 @@ def test_no_join_of_whole_cells_beside_a_larger_one():
     stack = np.stack([rectangle((60, 60), 20, 40, 5, 55), disc((60, 60), 12, 20, 9), disc((60, 60), 48, 38, 9)])
     labels, targets = targets_of(stack)
     assert score_image(decode(targets), labels).kaggle_precision == 1
+
+
+def test_a_cell_within_another_lies_on_top():
+    labels, targets = targets_of(np.stack([disc((60, 60), 30, 30, 28), disc((60, 60), 33, 28, 4)]))
+    np.testing.assert_array_equal(decode(targets), labels)
 
 
 def test_small_cells_that_touch_nothing_stay():
@@ -346,6 +355,17 @@ def test_refuses_what_does_not_fit():
         energy_to_labels(energy[:0], None, energy[:0])
     with pytest.raises(RecipeError, match="decoder 'best' is unknown: it is one of original, watershed, walls"):
         energy_to_labels(energy, vectors, energy, decoder="best")
+
+
+def test_thousands_of_cells_on_one_stay_apart():
+    """Pairs beside the same cell grow with the square of their number; joins must not."""
+    labels = np.ones((960, 960), int)
+    tile = disc((24, 24), 12, 12, 8)
+    for k in range(1600):
+        top, left = 24 * (k // 40), 24 * (k % 40)
+        labels[top : top + 24, left : left + 24][tile] = k + 2
+    targets = compute_targets(cells_from_labels(labels))
+    assert decode(targets).max() == 1601
 
 
 def test_join_pieces_without_contacts():

@@ -15,6 +15,10 @@ __all__ = ["join_pieces"]
 
 _SMALLEST = 20  # pixels of a piece that joins others; smaller ones are too many, and not worth an error
 _LOWEST = -0.5  # log odds of a join
+_LARGEST = 1.5  # area of the smaller of two pieces, relative to what lies on top
+_FARTHEST = 200  # pixels between the centres of cuts
+_DENIED = -3  # evidence against lying below that rules it out
+_MOST_SMALLER = 2.0  # log ratio of areas from which on a smaller piece is no more likely a part of something
 _NEVER = 0.01  # share of cells that defy the order of sizes
 _STEEP = 5.0  # log odds that the larger of two cells lies below, for a ratio of e
 
@@ -70,27 +74,28 @@ def join_pieces(contacts: Contacts, below: Floats) -> Ints:
 def _find_candidates(contacts: Contacts, below: Floats) -> _Candidates:
     low, top = np.concatenate([contacts.a, contacts.b]), np.concatenate([contacts.b, contacts.a])
     evidence, area = np.concatenate([below, -below]), contacts.area
-    one, other = _pairs_of_equal(top)
+    centre_y = contacts.total(contacts.y[contacts.pixel]) / contacts.length
+    cut = np.tile(np.arange(len(contacts)), 2)
+    able = np.flatnonzero((area[low] >= _SMALLEST) & (evidence > _DENIED))
+    one, other = (able[places] for places in _near_pairs(top[able], centre_y[cut[able]]))
     swapped = area[low[one]] > area[low[other]]
     one, other = np.where(swapped, other, one), np.where(swapped, one, other)
-    worth = (area[low[one]] >= _SMALLEST) & (area[low[one]] < 1.5 * area[top[one]])
-    worth &= np.minimum(evidence[one], evidence[other]) > -3
+    worth = area[low[one]] < _LARGEST * area[top[one]]
     one, other = one[worth], other[worth]
     place, known = pair_places(contacts, low[one], low[other])
     if len(contacts):
         apart = known & (contacts.own[place] > 0)  # a wall between them that no third seed explains
         one, other = one[~apart], other[~apart]
-    cuts = one % max(len(contacts), 1), other % max(len(contacts), 1)
-    return _Candidates(low[one], low[other], top[one], evidence[one], evidence[other], *cuts)
+    return _Candidates(low[one], low[other], top[one], evidence[one], evidence[other], cut[one], cut[other])
 
 
-def _pairs_of_equal(values: Ints) -> tuple[Ints, Ints]:
-    """Return all pairs of places that hold the same value, the earlier place first."""
-    order = np.argsort(values, kind="stable")
-    ranked = values[order]
-    run = np.searchsorted(ranked, ranked, side="right")  # where the run of equal values ends
-    later = run - np.arange(len(ranked)) - 1
-    first = np.repeat(np.arange(len(ranked)), later)
+def _near_pairs(values: Ints, positions: Floats) -> tuple[Ints, Ints]:
+    """Return all pairs of places that hold the same value, at positions no farther apart than joins go."""
+    order = np.lexsort((positions, values))
+    apart = positions.max(initial=0) + _FARTHEST + 1  # so that positions of different values are never near
+    line = values[order] * apart + positions[order]
+    later = np.searchsorted(line, line + _FARTHEST, side="right") - np.arange(len(line)) - 1
+    first = np.repeat(np.arange(len(line)), later)
     step = np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
     return order[first], order[first + step + 1]
 
@@ -105,10 +110,14 @@ def _odds(contacts: Contacts, pairs: _Candidates) -> Floats:
     small, large, top = area[pairs.small], area[pairs.large], area[pairs.top]
     small_odd = _surprise(pairs.small_below, small / top)
     large_odd = _surprise(pairs.large_below, large / top)
-    gap = _mean_gap(contacts, pairs.small_cut, pairs.large_cut)
-    length = np.minimum(contacts.length[pairs.small_cut], contacts.length[pairs.large_cut])
-    smaller = np.maximum(0, np.log(top / small))
-    odds: Floats = -1.67 + 0.5 * small_odd + 0.9 * large_odd + 1.7 * smaller - 2 * np.log1p(gap) + 0.8 * np.log(length)
+    lengths = contacts.length[pairs.small_cut], contacts.length[pairs.large_cut]
+    smaller = np.clip(np.log(top / small), 0, _MOST_SMALLER)
+    touching = -1.67 + 0.5 * small_odd + 0.9 * large_odd + 1.7 * smaller + 0.8 * np.log(np.minimum(*lengths))
+    reach = np.expm1((touching - _LOWEST) / 2)  # beyond this gap a join is too unlikely
+    near = _least_gap(contacts, pairs.small_cut, pairs.large_cut) <= reach
+    gap = np.full(len(near), np.inf)
+    gap[near] = _mean_gap(contacts, pairs.small_cut[near], pairs.large_cut[near])
+    odds: Floats = touching - 2 * np.log1p(gap)
     return odds
 
 
@@ -117,6 +126,16 @@ def _surprise(below: Floats, ratio: Floats) -> Floats:
     expected = _NEVER + (1 - 2 * _NEVER) / (1 + np.exp(-_STEEP * np.log(ratio)))
     surprise: Floats = -np.log(expected + (1 - expected) * np.exp(-np.clip(below, -30, 30)))
     return surprise
+
+
+def _least_gap(contacts: Contacts, first: Ints, second: Ints) -> Floats:
+    """Return what `_mean_gap` is at least, from the circles around the contacts' centres."""
+    y, x = contacts.y[contacts.pixel], contacts.x[contacts.pixel]
+    centre_y, centre_x = contacts.total(y) / contacts.length, contacts.total(x) / contacts.length
+    radius = np.zeros(len(contacts))
+    np.maximum.at(radius, contacts.contact, np.hypot(y - centre_y[contacts.contact], x - centre_x[contacts.contact]))
+    apart = np.hypot(centre_y[first] - centre_y[second], centre_x[first] - centre_x[second])
+    return apart - radius[first] - radius[second]
 
 
 def _mean_gap(contacts: Contacts, first: Ints, second: Ints) -> Floats:

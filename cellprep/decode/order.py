@@ -21,6 +21,7 @@ _NOTCH = 0.36  # for each pixel by which the second seed is more beside concave 
 _BLUNT = 0.78  # for the sign of the same where background is at least straight
 _ENDS = 4.7  # for the share of a 5 x 5 window that the first seed has more, at the wall's ends
 _LEANING = 2.0  # for each wall pixel that only one of the two is beside
+_ENCLOSED = 6.0  # where one encloses the other: as good as sure, and not fitted
 _BULGE = 3.5  # for the sagitta, in tenths of the wall's length
 
 
@@ -28,7 +29,9 @@ def order_by_shape(contacts: Contacts, mask: NDArray[np.bool_]) -> Floats:
     """Return the evidence of shape that the first seed of each contact lies below: (k,)."""
     frame = _Frame(contacts, mask)
     notch, blunt = frame.corners(5), frame.corners(4)
-    shape = _NOTCH * notch + _BLUNT * np.sign(blunt) + _ENDS * frame.share_at_ends()
+    ends = frame.ends()
+    shape = _NOTCH * notch + _BLUNT * np.sign(blunt) + _ENDS * frame.share_at_ends(ends)
+    shape += _ENCLOSED * frame.enclosures(ends)
     return shape + _LEANING * _leaning(contacts) + _BULGE * _bulge(contacts)
 
 
@@ -69,14 +72,27 @@ class _Frame:
             more[found] -= self._first_more(found, corner[found], NEIGHBOURS)
         return self.contacts.total(more)
 
-    def share_at_ends(self) -> Floats:
-        """Tell by which share of a window the first seed has more of it than the second, where background is in it."""
+    def ends(self) -> Ints:
+        """Return the members (e,) that have background within two pixels."""
         near_background = cv2.dilate(self.background.view(np.uint8).reshape(-1, self.width), np.ones((5, 5), np.uint8))
-        ends = np.flatnonzero(near_background.ravel()[self.centre])
+        return np.flatnonzero(near_background.ravel()[self.centre])
+
+    def share_at_ends(self, ends: Ints) -> Floats:
+        """Tell by which share of a window the first seed has more of it than the second, where background is in it."""
         contact = self.contacts.contact[ends]
         more = self._first_more(ends, self.centre[ends], _NEAR)
         count = np.bincount(contact, minlength=len(self.contacts))
         return sum_by(contact, more, len(self.contacts)) / np.maximum(count, 1) / len(_NEAR)
+
+    def enclosures(self, ends: Ints) -> Floats:
+        """Tell where one seed encloses the other, which then lies on top: 1 if the first does, -1 if the second.
+
+        A wall that meets neither background nor a third seed has no end.
+        """
+        contacts = self.contacts
+        closed = (np.bincount(contacts.contact[ends], minlength=len(contacts)) == 0) & (contacts.own == contacts.length)
+        larger: Floats = np.sign(contacts.area[contacts.a] - contacts.area[contacts.b])
+        return np.where(closed, larger, 0.0)
 
     def _first_more(self, members: Ints, centre: Ints, steps: list[tuple[int, int]]) -> Floats:
         """Count pixels of the first seed less those of the second, at some steps from each centre."""
