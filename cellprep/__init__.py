@@ -12,12 +12,14 @@ from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.bin_fitting import FittedBins, fit_bins
 from cellprep.build import BuildOptions, BuildReport, build_targets
 from cellprep.check import RULES, CheckOptions, CheckReport, check_source
+from cellprep.decode import DECODERS, energy_to_labels
 from cellprep.errors import CellprepError
 from cellprep.evaluation import EvaluationOptions, EvaluationReport, draw_worst, evaluate
 from cellprep.export import EXPORTERS, ExportReport, export_labels
 from cellprep.info import StoreInfo, describe_store
 from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
 from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
 from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
 from cellprep.splitting import Split, SplitOptions, split_source
 from cellprep.store import Store, StoredImage, open_store
@@ -26,6 +28,7 @@ from cellprep.verify import VerifyReport, verify_store
 
 __all__ = [
     "BIN_METHODS",
+    "DECODERS",
     "DISTANCES",
     "EXPORTERS",
     "IOU_THRESHOLDS",
@@ -46,6 +49,8 @@ __all__ = [
     "FittedBins",
     "ImageScore",
     "Recipe",
+    "RoundtripOptions",
+    "RoundtripReport",
     "Runs",
     "Split",
     "SplitOptions",
@@ -63,6 +68,7 @@ __all__ = [
     "draw_worst",
     "encode_labels",
     "encode_rle",
+    "energy_to_labels",
     "evaluate",
     "export_labels",
     "fit_bins",
@@ -73,6 +79,7 @@ __all__ = [
     "parse_rle",
     "read_bins",
     "resolve_overlaps",
+    "roundtrip",
     "score_image",
     "split_source",
     "summarise",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks import coco, matching, original, stages, whole
+from benchmarks import coco, decoding, matching, original, stages, whole
 from benchmarks.data import images_of
-from cellprep import compute_targets, resolve_overlaps
+from cellprep import DECODERS, compute_targets, resolve_overlaps
 from cellprep.demo import write_dataset
 
 
@@ -43,3 +43,26 @@ def test_measures_a_coco_file(tmp_path):
     assert (annotations, size) == ("700", "0")
     assert all(float(figure) >= 0 for figure in figures)
     assert not list(tmp_path.iterdir())
+
+
+def test_measures_decoding_and_draws_its_curves(csv, tmp_path):
+    images = images_of(csv)[:2]
+    assert all(name in decoding.round_trip(images) for name in DECODERS)
+    found = decoding.curves(images[:1])
+    assert found.keys() == decoding.NOISES.keys()
+    for kind, lines in found.items():
+        assert all(len(values) == len(decoding.NOISES[kind][2]) for values in lines.values())
+    decoding.draw(found, "title", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", decoding.NOISES)
+def test_noise_starts_at_none(csv, kind):
+    noise, _, amounts = decoding.NOISES[kind]
+    true = decoding.maps_of(images_of(csv)[0])
+    same = noise(true, amounts[0], np.random.default_rng(0))
+    changed = noise(true, amounts[-1], np.random.default_rng(0))
+    equal = [
+        all(np.array_equal(value, vars(true)[name]) for name, value in vars(maps).items()) for maps in (same, changed)
+    ]
+    assert equal == [True, False]

@@ -26,10 +26,11 @@ LAYERS = [
         "outlines",
         "folds",
         "synthesis",
+        "decode",
     },
     {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation"},
+    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation", "roundtrip"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
@@ -38,11 +39,12 @@ LAYERS = [
 ORDER_WITHIN = [
     ("wording", "errors"),
     ("text_table", "score_table"),
-    ("label_images", "rle", "labels", "targets"),
+    ("label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),
     ("rle", "shapes"),
     ("label_images", "rle", "scores"),
+    ("evaluation", "roundtrip"),
 ]
 
 

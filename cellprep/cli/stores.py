@@ -9,8 +9,10 @@ from cellprep.bin_fitting import fit_bins
 from cellprep.cli.door import app
 from cellprep.cli.options import JSON, Jobs, Quiet, Version, choice
 from cellprep.cli.words import print_json, tell
+from cellprep.decode import DECODERS
 from cellprep.export import EXPORTERS, export_labels
 from cellprep.info import describe_store
+from cellprep.roundtrip import RoundtripOptions, roundtrip
 from cellprep.store import open_store
 from cellprep.targets import BIN_METHODS
 from cellprep.verify import verify_store
@@ -74,6 +76,34 @@ def fit_bins_command(
     Example: `cellprep fit-bins data.zarr --levels 17 --out bins.json`
     """
     tell(fit_bins(open_store(store), out, levels=levels, method=method, jobs=jobs, quiet=quiet), quiet)
+
+
+@app.command("roundtrip")
+def roundtrip_command(
+    store: StorePath,
+    decoder: Annotated[list[str] | None, choice("Decoder to score, repeatable; all unless given", *DECODERS)] = None,
+    without_walls: Annotated[
+        bool, typer.Option("--without-walls", help="Give the decoders no walls: they take them from the energy.")
+    ] = False,
+    worst: Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name.")] = 5,
+    as_json: JSON = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Decode the targets of a store again, and score them against its labels: what is lost before any network.
+
+    The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder.
+
+    Example: `cellprep roundtrip data.zarr`
+    """
+    options = RoundtripOptions(tuple(decoder or ()), not without_walls, jobs, quiet)
+    report = roundtrip(open_store(store), options)
+    if as_json:
+        print_json(report.to_dict())
+    elif not quiet:
+        typer.echo("\n".join([*report.table(), "", *report.table_of_worst(worst)]))
+    tell(report, quiet)
 
 
 @app.command("export")

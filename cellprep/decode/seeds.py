@@ -1,0 +1,60 @@
+"""Seeds: what is left of the mask without walls, cut by level where the energy says that a wall is lost."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.decode.components import Labels, components, keep_large
+from cellprep.decode.maps import Maps
+from cellprep.targets.transforms import distance_transform
+
+__all__ = ["contradictions", "find_seeds"]
+
+_BINS_PER_PIXEL = 100  # tells the distances of a pixel grid apart, as far as they tell levels 0 to 2 apart
+_SMALLEST_PIECE = 20
+
+
+def find_seeds(maps: Maps) -> Labels:
+    """Return the 8-connected pieces of the mask between walls: (H, W) int32, 0 elsewhere.
+
+    A piece with contradictions has lost walls, and is cut above level 1, as the original author cuts: of what this
+    leaves, pieces of at least 20 pixels are seeds. If there are none, it stays whole.
+    """
+    cells = maps.mask & ~maps.walls
+    wrong = contradictions(maps.energy, cells)
+    if not wrong.any():
+        return components(cells)
+    pieces = components(cells)
+    doubtful = np.zeros(int(pieces.max()) + 1, bool)
+    doubtful[pieces[wrong]] = True
+    cut = keep_large(components(doubtful[pieces] & (maps.energy > 1)), _SMALLEST_PIECE) > 0
+    replaced = np.zeros_like(doubtful)
+    replaced[pieces[cut]] = True
+    return components(cut | (cells & ~replaced[pieces]))
+
+
+def contradictions(energy: NDArray[np.uint8], cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find pixels of levels 0 and 1 that should have more. True maps have none.
+
+    The energy follows from the distance to walls and background, so that pixels at the same distance have the same
+    level. Pixels beside a lost wall are farther from those that are left than their level says.
+
+    Parameters
+    ----------
+    energy
+        (H, W) uint8 levels.
+    cells
+        (H, W) bool: the cells without the walls that are known.
+
+    Returns
+    -------
+    ndarray
+        (H, W) bool: pixels whose level is lower than that of most pixels at their distance.
+    """
+    if not cells.any() or cells.all():
+        return np.zeros(cells.shape, bool)
+    bins = (distance_transform(cells.view(np.uint8)) * _BINS_PER_PIXEL + 0.5).astype(np.int64)
+    levels = np.minimum(energy, 2)
+    counts = np.bincount((bins * 3 + levels)[cells], minlength=3 * (int(bins.max()) + 1)).reshape(-1, 3)
+    usual = counts.argmax(axis=1).astype(np.uint8)
+    wrong: NDArray[np.bool_] = cells & (levels < 2) & (levels < usual[bins])
+    return wrong

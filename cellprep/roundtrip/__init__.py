@@ -1,0 +1,94 @@
+"""What the targets of a store can express at best: decoded again, and scored against the labels they were made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cellprep.decode import DECODERS, find_decoder
+from cellprep.errors import StoreError
+from cellprep.executor import check_jobs, run_tasks
+from cellprep.roundtrip.image import ImageRoundtrip, RoundtripTask, decode_and_score
+from cellprep.roundtrip.report import RoundtripReport
+from cellprep.store import Store
+
+__all__ = ["RoundtripOptions", "RoundtripReport", "roundtrip"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundtripOptions:
+    """How to decode.
+
+    Attributes
+    ----------
+    decoders
+        Names in `cellprep.DECODERS`; all unless given.
+    walls
+        Whether the decoders are given the walls, as a semantic network may tell them.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such decoder.
+    UsageError
+        If `jobs` is no number of processes.
+    """
+
+    decoders: Sequence[str] = ()
+    walls: bool = True
+    jobs: int = -1
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.decoders:
+            find_decoder(name)
+        check_jobs(self.jobs)
+
+
+def roundtrip(store: Store, options: RoundtripOptions | None = None) -> RoundtripReport:
+    r"""Decode the targets of each image of a store, and score what comes out against its labels.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    options
+        How to decode.
+
+    Returns
+    -------
+    RoundtripReport
+        The scores by decoder; images that cannot be read are in its failures, and in no score.
+
+    Raises
+    ------
+    StoreError
+        If the store holds no images.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from cellprep import build_targets, open_source, open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
+    ...     built = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     report = roundtrip(open_store(Path(folder, "data.zarr")))
+    >>> report.decoders["walls"].scores["overall"]["kaggle_map"]
+    1.0
+    """
+    options = options or RoundtripOptions()
+    chosen = tuple(dict.fromkeys(options.decoders)) or tuple(DECODERS)
+    tasks = [RoundtripTask(store.path / image_id, chosen, options.walls) for image_id in store]
+    if not tasks:
+        raise StoreError(f"{store.path} holds no images to decode")
+    found: dict[str, ImageRoundtrip] = {}
+    for task, image in run_tasks(
+        decode_and_score, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
+    ):
+        killed = ImageRoundtrip(problem="the process that decoded it was killed; memory may have run out")
+        found[task.path.name] = image or killed
+    return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())))

@@ -1,0 +1,63 @@
+"""Decoding and scoring one image: what a worker does."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellprep.decode import energy_to_labels
+from cellprep.errors import CellprepError
+from cellprep.scores import ImageScore, score_image
+from cellprep.store import StoredImage
+
+__all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundtripTask:
+    """One image to decode: its folder, by which decoders, and whether these are given the walls."""
+
+    path: Path
+    decoders: tuple[str, ...]
+    walls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRoundtrip:
+    """What became of one image.
+
+    Attributes
+    ----------
+    cell_type
+        Its category; empty if it has none.
+    scores
+        Its score by decoder; none if it could not be decoded.
+    problem
+        Why it could not.
+    """
+
+    cell_type: str = ""
+    scores: dict[str, ImageScore] = field(default_factory=dict)
+    problem: str = ""
+
+
+def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
+    """Decode and score one image. Never raises."""
+    try:
+        return _decode_and_score(task)
+    except CellprepError as error:
+        problem = str(error)
+    except MemoryError:
+        problem = "there is not enough memory for it"
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
+        problem = " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+    return ImageRoundtrip(problem=problem)
+
+
+def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
+    image = StoredImage(task.path)
+    energy, uvec, semseg, labels = (image.read(name) for name in ("energy", "uvec", "semseg", "labels"))
+    ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
+    mask, walls = semseg[..., 0] + semseg[..., 1], semseg[..., 1] if task.walls else None
+    scores = {
+        name: score_image(energy_to_labels(energy, uvec, mask, walls, name), labels, ignore) for name in task.decoders
+    }
+    return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)

@@ -1,0 +1,407 @@
+import warnings
+
+import decode_reference as reference
+import numpy as np
+import pytest
+from conftest import masks
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.ndimage import label
+
+from cellprep import DECODERS, Recipe, compute_targets, energy_to_labels, open_source, resolve_overlaps
+from cellprep.decode import joins, walls
+from cellprep.decode.contacts import find_contacts
+from cellprep.decode.growing import grow
+from cellprep.decode.joins import join_pieces
+from cellprep.decode.maps import read_maps
+from cellprep.decode.numbering import number_in_raster_order
+from cellprep.decode.order import order_by_shape
+from cellprep.decode.seeds import contradictions, find_seeds
+from cellprep.errors import RecipeError, UsageError
+from cellprep.labels import cells_from_labels
+from cellprep.rle import encode_rle, parse_rle
+from cellprep.scores import score_image
+
+SQUARE = np.ones((3, 3), bool)
+
+
+def targets_of(stack, recipe=None):
+    cells = resolve_overlaps(parse_rle(encode_rle(stack), stack.shape[1:]))
+    return cells.labels, compute_targets(cells, recipe)
+
+
+def decode(targets, decoder="walls", with_walls=False, **changed):
+    found = {**targets, **changed}
+    semseg = found["semseg"]
+    given_walls = semseg[..., 1] if with_walls else None
+    return energy_to_labels(found["energy"], found["uvec"], semseg[..., 0] + semseg[..., 1], given_walls, decoder)
+
+
+def rectangle(shape, top, bottom, left, right):
+    mask = np.zeros(shape, bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def disc(shape, y, x, radius):
+    ys, xs = np.indices(shape)
+    return (ys - y) ** 2 + (xs - x) ** 2 <= radius**2
+
+
+seed_images = arrays.arrays(
+    np.int32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 4)
+)
+
+
+# The steps against their slow restatements
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 16), st.integers(1, 16)), elements=st.integers(0, 3)))
+def test_the_original_cut_is_the_authors(energy):
+    expected = reference.numbered(reference.original(energy))
+    np.testing.assert_array_equal(energy_to_labels(energy, None, energy > 0, decoder="original"), expected)
+
+
+def test_the_original_cut_step_by_step():
+    energy = np.full((14, 30), 2, np.uint8)
+    energy[:, 12] = 0  # between two pieces,
+    energy[5, 5] = 1  # a hole,
+    energy[:, 24:] = 0
+    energy[2:6, 26:30] = 2  # and a piece of 16 pixels
+    found = energy_to_labels(energy, None, np.ones(energy.shape), decoder="original")
+    assert found[5, 5] == 1
+    assert found[:, 13:25].tolist() == [[2] * 12] * 14  # dilated by a pixel, beyond what is above level 1
+    assert found[0, 12] == 2  # the later one on top
+    assert not found[:, 25:].any()
+
+
+@given(seed_images)
+def test_numbers_follow_rows(labels):
+    found = number_in_raster_order(labels)
+    np.testing.assert_array_equal(found, reference.numbered(labels))
+    assert found.dtype == np.uint16
+
+
+def test_many_labels_need_more_bits():
+    labels = np.arange(70_000, 0, -1, np.int32).reshape(700, 100)
+    found = number_in_raster_order(labels)
+    assert found.dtype == np.uint32
+    np.testing.assert_array_equal(found.ravel(), np.arange(1, 70_001))
+
+
+@given(seed_images, st.integers(0, 2**32 - 1))
+def test_contacts_are_those_of_looking_at_each_pixel(seeds, seed):
+    wall = (seeds == 0) | (np.random.default_rng(seed).random(seeds.shape) < 0.2)
+    seeds = np.where(wall, 0, seeds).astype(np.int32)
+    members, own = reference.contacts(seeds, wall)
+    contacts = find_contacts(seeds, wall)
+    pairs = list(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True))
+    assert pairs == sorted(members)
+    for k, pair in enumerate(pairs):
+        places = contacts.pixel[contacts.contact == k]
+        found = sorted(zip(contacts.y[places].tolist(), contacts.x[places].tolist(), strict=True))
+        if sum(len(pixels) for pixels in members.values()) and found != sorted(members[pair]):
+            # of four seeds beside a pixel, any between the lowest and the highest may be the middle one
+            assert any(len(reference.beside(seeds, y, x)) > 3 for y, x in members[pair])
+        else:
+            assert (contacts.length[k], contacts.own[k]) == (len(found), own[pair])
+
+
+@given(seed_images, st.integers(0, 2**32 - 1))
+def test_grows_as_pixel_by_pixel(labels, seed):
+    within = np.random.default_rng(seed).random(labels.shape) < 0.8
+    labels = np.where(np.random.default_rng(seed + 1).random(labels.shape) < 0.3, labels, 0).astype(np.int32)
+    np.testing.assert_array_equal(grow(labels, within), reference.grow(labels, within))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.integers(0, 20))
+def test_merges_as_one_by_one(seed, pieces, pairs):
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(1, pieces + 1, (2, pairs))
+    odds = rng.integers(0, 6, pairs).astype(float)  # with ties
+    walled = [tuple(sorted(rng.integers(1, pieces + 1, 2))) for _ in range(3)]
+
+    class Walled:
+        area = np.ones(pieces + 1)
+        own = np.ones(len(walled))
+        a, b = np.array(walled).T
+
+    found = joins._merge(Walled, first, second, odds)
+    assert found.tolist() == reference.merge(pieces + 1, first, second, odds, walled)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 3.5, 199.0, 200.0, 203.5, 900.0])), max_size=12))
+def test_near_pairs(members):
+    values, positions = np.array(members).reshape(-1, 2).T
+    one, other = joins._near_pairs(values.astype(np.int64), positions)
+    found = sorted(tuple(sorted(pair)) for pair in zip(one.tolist(), other.tolist(), strict=True))
+    pairs = [(i, j) for j in range(len(members)) for i in range(j)]
+    assert found == sorted(
+        (i, j) for i, j in pairs if values[i] == values[j] and abs(positions[i] - positions[j]) <= 200
+    )
+
+
+@given(seed_images)
+def test_gaps_are_those_of_all_pairs_of_pixels(seeds):
+    contacts = find_contacts(seeds, seeds == 0)
+    first, second = np.triu_indices(len(contacts), 1)
+    pixels = [
+        [(contacts.y[p], contacts.x[p]) for p in contacts.pixel[contacts.contact == k]] for k in range(len(contacts))
+    ]
+    if len(first):
+        expected = [reference.mean_gap(pixels[i], pixels[j]) for i, j in zip(first, second, strict=True)]
+        np.testing.assert_allclose(joins._mean_gap(contacts, first, second), expected)
+
+
+# What each step is for, drawn by hand
+
+
+def overlapping_discs():
+    return np.stack([disc((40, 52), 20, 18, 14), disc((40, 52), 20, 36, 10)])
+
+
+def test_the_wall_belongs_to_the_cell_below():
+    labels, targets = targets_of(overlapping_discs())
+    np.testing.assert_array_equal(decode(targets), labels)
+    assert (decode(targets, "watershed") != labels).any()
+
+
+def test_shape_tells_the_cell_on_top_whatever_the_sizes():
+    """A large disc on top of a small one, which no rule makes but an order of annotation."""
+    cells = resolve_overlaps(parse_rle(encode_rle(overlapping_discs()[::-1]), (40, 52)), "later-on-top")
+    maps = compute_targets(cells)
+    found = read_maps(maps["energy"], maps["uvec"], cells.labels > 0)
+    contacts = find_contacts(find_seeds(found), found.walls)
+    assert cells.labels[20, 18] == 2  # the large one, which rows meet first: the first seed, on top
+    assert order_by_shape(contacts, found.mask).tolist() < [0]
+    cells = resolve_overlaps(parse_rle(encode_rle(overlapping_discs()), (40, 52)), "later-on-top")
+    maps = compute_targets(cells)
+    found = read_maps(maps["energy"], maps["uvec"], cells.labels > 0)
+    assert order_by_shape(find_contacts(find_seeds(found), found.walls), found.mask).tolist() > [0]
+
+
+def crossing():
+    """A long cell, and a smaller one that lies across it, so that little of it is left on one side."""
+    return np.stack([rectangle((60, 90), 23, 37, 3, 54), rectangle((60, 90), 4, 56, 44, 50)])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_joins_the_pieces_of_a_cell_below_another(turned):
+    stack = crossing().swapaxes(1, 2) if turned else crossing()
+    labels, targets = targets_of(stack)
+    assert label(labels == 1, SQUARE)[1] == 2
+    found = decode(targets)
+    assert found.max() == 2
+    assert score_image(found, labels).kaggle_precision == 1
+
+
+def test_joins_nothing_across_a_wall_that_only_two_pieces_can_have_made():
+    """The same, but the two pieces belong to different cells, which meet beside the one on top."""
+    stack = np.stack(
+        [rectangle((50, 90), 18, 40, 3, 47), rectangle((50, 90), 18, 40, 47, 87), rectangle((50, 90), 4, 26, 42, 52)]
+    )
+    labels, targets = targets_of(stack)
+    found = decode(targets)
+    assert found.max() == 3
+    assert score_image(found, labels).matched[0] == 3
+
+
+def test_no_join_of_whole_cells_beside_a_larger_one():
+    stack = np.stack([rectangle((60, 60), 20, 40, 5, 55), disc((60, 60), 12, 20, 9), disc((60, 60), 48, 38, 9)])
+    labels, targets = targets_of(stack)
+    assert score_image(decode(targets), labels).kaggle_precision == 1
+
+
+def test_a_cell_within_another_lies_on_top():
+    labels, targets = targets_of(np.stack([disc((60, 60), 30, 30, 28), disc((60, 60), 33, 28, 4)]))
+    np.testing.assert_array_equal(decode(targets), labels)
+
+
+def test_small_cells_that_touch_nothing_stay():
+    labels = np.zeros((12, 12), int)
+    labels[1, 1], labels[4:6, 4:6], labels[9:11, 2:9] = 1, 2, 3
+    targets = compute_targets(cells_from_labels(labels))
+    np.testing.assert_array_equal(decode(targets), labels)
+
+
+def test_a_lost_wall_is_found_by_the_energy():
+    stack = np.stack([rectangle((30, 60), 2, 28, 2, 30), rectangle((30, 60), 5, 25, 30, 58)])
+    labels, targets = targets_of(stack)
+    energy = targets["energy"].copy()
+    gap = np.s_[12:18, 28:31]
+    energy[gap] = np.where(targets["semseg"][gap][..., 1] == 1, 1, energy[gap])
+    assert label(energy > 0, SQUARE)[1] == 1
+    found = decode(targets, energy=energy)
+    assert score_image(found, labels).matched[5] == 2  # an IoU of 0.75
+    maps = read_maps(energy, targets["uvec"], labels > 0)
+    wrong = contradictions(energy, maps.mask & ~maps.walls)
+    assert wrong.any()
+    assert not wrong[:, :26].any()
+
+
+@given(masks())
+def test_true_maps_have_no_contradictions(stack):
+    _, targets = targets_of(stack)
+    assert not contradictions(targets["energy"], targets["semseg"][..., 0] == 1).any()
+
+
+def test_mask_beyond_the_cells_stays_background():
+    labels, targets = targets_of(overlapping_discs())
+    wide = np.ones(labels.shape, np.uint8)
+    found = energy_to_labels(targets["energy"], targets["uvec"], wide)
+    assert score_image(found, labels).matched[8] == 2  # an IoU of 0.9
+    assert found.max() == 2
+    without_vectors = energy_to_labels(targets["energy"], None, wide)
+    assert without_vectors.all()
+
+
+# Any input
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("with_walls", [False, True])
+@given(stack=masks(max_side=20))
+def test_decodes_any_targets(decoder, with_walls, stack):
+    labels, targets = targets_of(stack)
+    found = decode(targets, decoder, with_walls)
+    assert (found.shape, found.dtype) == (labels.shape, np.uint16)
+    np.testing.assert_array_equal(found, reference.numbered(found))
+    if decoder != "original":
+        assert not found[labels == 0].any()
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@given(st.data())
+def test_decodes_any_maps(decoder, data):
+    shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    energy = data.draw(arrays.arrays(np.uint8, shape, elements=st.integers(0, 4)))
+    mask = data.draw(arrays.arrays(st.sampled_from([np.bool_, np.uint8, np.int64, np.float32]), shape))
+    uvec = data.draw(st.none() | st.just(np.random.default_rng(0).standard_normal((*shape, 2)).round()))
+    wall = data.draw(st.none() | arrays.arrays(np.uint8, shape, elements=st.integers(0, 1)))
+    inside = np.nan_to_num(mask.astype(float)) > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = energy_to_labels(energy, uvec, mask, wall, decoder)
+    elsewhere = np.where(inside, energy, 255 - energy)
+    np.testing.assert_array_equal(energy_to_labels(elsewhere, uvec, mask, wall, decoder), found)
+    if decoder != "original":
+        assert not found[~inside].any()
+
+
+@pytest.mark.parametrize("decoder", ["watershed", "walls"])
+@given(stack=masks(max_side=20))
+def test_labels_are_connected_but_for_joins(decoder, stack):
+    _, targets = targets_of(stack)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walls, "join_pieces", lambda contacts, shape: np.arange(len(contacts.area)))
+        found = decode(targets, decoder)
+    for k in range(1, int(found.max()) + 1):
+        assert label(found == k, SQUARE)[1] == 1
+
+
+def turn(targets, turns, flip):
+    """Turn maps, and the vectors in them."""
+    turned = {name: np.rot90(array, turns) for name, array in targets.items()}
+    y, x = np.moveaxis(turned["uvec"], -1, 0)
+    for _ in range(turns):
+        y, x = -x, y
+    turned["uvec"] = np.stack([y, x], axis=-1)
+    if flip:
+        turned = {name: array[::-1] for name, array in turned.items()}
+        turned["uvec"] = turned["uvec"] * [-1, 1]
+    return turned
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("stack", [overlapping_discs(), crossing()], ids=["discs", "crossing"])
+@pytest.mark.parametrize("decoder", ["original", "walls"])
+def test_turns_with_the_image(decoder, stack, turns, flip):
+    _, targets = targets_of(stack)
+    expected = np.rot90(decode(targets, decoder), turns)
+    expected = number_in_raster_order((expected[::-1] if flip else expected).astype(np.int32))
+    np.testing.assert_array_equal(decode(turn(targets, turns, flip), decoder), expected)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_cell_that_fills_the_image(decoder):
+    _, targets = targets_of(np.ones((1, 9, 11), bool))
+    assert (decode(targets, decoder) == 1).all()
+    _, targets = targets_of(np.zeros((0, 9, 11), bool))
+    assert not decode(targets, decoder).any()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe(background_cell=True), Recipe(distance="scipy"), Recipe(wall_width=5), Recipe(bins=(2.5, 4.0, 8.0))],
+    ids=["background", "exact", "wide", "late-bins"],
+)
+@pytest.mark.parametrize("with_walls", [False, True])
+def test_other_recipes(recipe, with_walls):
+    labels, targets = targets_of(overlapping_discs(), recipe)
+    assert score_image(decode(targets, with_walls=with_walls), labels).matched[6] == 2  # an IoU of 0.8
+
+
+def test_refuses_what_does_not_fit():
+    energy, vectors = np.zeros((3, 4), np.uint8), np.zeros((3, 4, 2))
+    with pytest.raises(UsageError, match=r"mask has shape \(4, 3\), and energy \(3, 4\): mask should be \(3, 4\)"):
+        energy_to_labels(energy, vectors, energy.T)
+    with pytest.raises(UsageError, match=r"uvec has shape \(2, 3, 4\)"):
+        energy_to_labels(energy, vectors.transpose(2, 0, 1), energy)
+    with pytest.raises(UsageError, match="walls has shape"):
+        energy_to_labels(energy, vectors, energy, energy[:2])
+    with pytest.raises(UsageError, match=r"energy has shape \(0, 4\)"):
+        energy_to_labels(energy[:0], None, energy[:0])
+    with pytest.raises(RecipeError, match="decoder 'best' is unknown: it is one of original, watershed, walls"):
+        energy_to_labels(energy, vectors, energy, decoder="best")
+
+
+def test_thousands_of_cells_on_one_stay_apart():
+    """Pairs beside the same cell grow with the square of their number; joins must not."""
+    labels = np.ones((960, 960), int)
+    tile = disc((24, 24), 12, 12, 8)
+    for k in range(1600):
+        top, left = 24 * (k // 40), 24 * (k % 40)
+        labels[top : top + 24, left : left + 24][tile] = k + 2
+    targets = compute_targets(cells_from_labels(labels))
+    assert decode(targets).max() == 1601
+
+
+def test_join_pieces_without_contacts():
+    seeds = np.array([[1, 0, 0, 2]], np.int32)
+    assert join_pieces(find_contacts(seeds, np.zeros((1, 4), bool)), np.zeros(0)).tolist() == [0, 1, 2]
+
+
+# Real annotations
+
+
+@pytest.fixture(scope="module")
+def real(sartorius):
+    """Two images of each type, with their targets."""
+    chosen = {}
+    for image in open_source(sartorius).images():
+        if len(chosen.setdefault(image.cell_type, [])) < 2:
+            cells = resolve_overlaps(image.load().runs)
+            chosen[image.cell_type].append((cells.labels, compute_targets(cells)))
+    return chosen
+
+
+def precision(images, **options):
+    return np.mean([score_image(decode(targets, **options), labels).kaggle_precision for labels, targets in images])
+
+
+@pytest.mark.parametrize("with_walls", [False, True])
+def test_real_images_come_back(real, with_walls):
+    everything = [image for images in real.values() for image in images]
+    found = precision(everything, with_walls=with_walls)
+    assert found > 0.95
+    assert found > precision(everything, decoder="watershed") > precision(everything, decoder="original")
+
+
+def test_real_images_turn(real):
+    for images in real.values():
+        _, targets = images[0]
+        turned = decode(turn(targets, 1, True))
+        expected = np.rot90(decode(targets), 1)[::-1]
+        assert score_image(turned, expected).kaggle_precision > 0.98
