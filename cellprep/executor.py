@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -95,7 +94,7 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
         try:
             with suppress(TerminatedWorkerError):  # the tasks under way follow one by one, then the rest as before
                 with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
-                    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(handout)
+                    results = _parallel(jobs, "generator_unordered")(handout)
                 for index, result in results:
                     yield handout.under_way.pop(index), result
         except (GeneratorExit, KeyboardInterrupt):
@@ -109,11 +108,15 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
             yield handout.under_way.pop(index), result
 
 
+def _parallel(jobs: int, return_as: str) -> Parallel:
+    return Parallel(n_jobs=jobs, return_as=return_as, initializer=_become_worker, initargs=(os.getpid(),))
+
+
 def _run_alone(call: Any) -> Any:
     try:
         with interrupts_kept_from_workers():
             # With one job joblib would start no process, and this one would die.
-            results = Parallel(n_jobs=2, return_as="generator")([call])
+            results = _parallel(2, "generator")([call])
         return next(results)[1]
     except TerminatedWorkerError:
         return None
@@ -189,16 +192,13 @@ class _Handout(Generic[Task]):
 def _call(
     parent: int, folder: Path | None, function: Callable[[Task], Result], index: int, task: Task
 ) -> tuple[int, Result]:
-    if os.getpid() != parent:
-        _become_worker(parent)
-        if folder:
-            os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
+    if folder and os.getpid() != parent:
+        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
     return index, function(task)
 
 
-@cache
 def _become_worker(parent: int) -> None:
-    """End when the parent does: joblib's workers would wait minutes for more to do."""
+    """End when the parent does, be it before the first task: joblib's workers would wait minutes for more to do."""
     keep_freed_memory()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -125,14 +125,16 @@ def test_killed_at_any_moment_the_store_holds_only_whole_images(csv, tmp_path, u
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
-def test_workers_end_when_their_parent_is_killed(csv, tmp_path):
+@pytest.mark.parametrize("working", [False, True])
+def test_workers_end_when_their_parent_is_killed(csv, tmp_path, working):
+    """Those that work, and those that have only started."""
     process = start(csv, tmp_path / "s.zarr")
-    wait_until(lambda: (tmp_path / "s.zarr/.cellprep").is_dir() and len(children(process.pid)) >= 2)
-    wait_until(lambda: list(tmp_path.glob("s.zarr/0*")))
+    wait_until(lambda: (tmp_path / "s.zarr/.cellprep").is_dir() and len(children(process.pid)) >= 3)
+    wait_until(lambda: not working or list(tmp_path.glob("s.zarr/0*")))
     workers = children(process.pid)
     process.kill()
     process.communicate()
-    wait_until(lambda: not any(_is_running(pid) for pid in workers), seconds=15)
+    wait_until(lambda: not any(_is_running(pid) for pid in workers), seconds=30)
 
 
 def _is_running(pid):
