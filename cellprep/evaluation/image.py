@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.errors import AnnotationError, CellprepError
 from cellprep.scores import ImageScore, score_image
+from cellprep.wording import unexpected
 
 __all__ = ["EvaluationTask", "ImageEvaluation", "evaluate_image", "load_both"]
 
@@ -65,7 +66,7 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
     except MemoryError:
         problem = "there is not enough memory for it"
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
-        problem = " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+        problem = unexpected(error)
     return ImageEvaluation(task.image_id, problem=problem)
 
 

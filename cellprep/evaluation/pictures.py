@@ -14,6 +14,7 @@ from cellprep.evaluation.image import EvaluationTask, load_both
 from cellprep.rle import Runs
 from cellprep.scores import CellVerdicts, ImageScore, judge_cells
 from cellprep.shapes import cutouts
+from cellprep.wording import unexpected
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ def draw_verdicts(drawing: Drawing) -> str:
     except MemoryError:
         return "there is not enough memory for it"
     except Exception as error:  # noqa: BLE001 - the others are drawn whatever happens to one
-        return " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+        return unexpected(error)
     return ""
 
 

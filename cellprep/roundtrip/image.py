@@ -7,6 +7,7 @@ from cellprep.decode import energy_to_labels
 from cellprep.errors import CellprepError
 from cellprep.scores import ImageScore, score_image
 from cellprep.store import StoredImage
+from cellprep.wording import unexpected
 
 __all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score"]
 
@@ -48,7 +49,7 @@ def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
     except MemoryError:
         problem = "there is not enough memory for it"
     except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
-        problem = " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())
+        problem = unexpected(error)
     return ImageRoundtrip(problem=problem)
 
 
