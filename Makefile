@@ -8,7 +8,7 @@ demo: .venv/demo
 	$(BIN)/cellprep demo
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/test
 	$(BIN)/ruff check
@@ -26,5 +26,5 @@ bench: .venv/test
 
 .venv/test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,train,test]'
 	touch $@

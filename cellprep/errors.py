@@ -15,6 +15,7 @@ __all__ = [
     "StoreWriteError",
     "UnpairedError",
     "UsageError",
+    "WeightsError",
 ]
 
 _NAMED = 20  # names in a line; more are counted
@@ -110,6 +111,10 @@ class StoreWriteError(StoreError):
 
 class OutputError(CellprepError):
     """A file that a command is to write cannot be written."""
+
+
+class WeightsError(CellprepError):
+    """A file of weights, or a checkpoint, is not what it should be."""
 
 
 class MissingExtraError(CellprepError):

@@ -30,7 +30,19 @@ LAYERS = [
     },
     {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
-    {"preview", "build", "info", "verify", "bin_fitting", "splitting", "export", "check", "evaluation", "roundtrip"},
+    {
+        "preview",
+        "build",
+        "info",
+        "verify",
+        "bin_fitting",
+        "splitting",
+        "export",
+        "check",
+        "evaluation",
+        "roundtrip",
+        "learn",
+    },
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},
@@ -45,6 +57,8 @@ ORDER_WITHIN = [
     ("rle", "shapes"),
     ("label_images", "rle", "scores"),
     ("evaluation", "roundtrip"),
+    ("preview", "learn"),
+    ("evaluation", "learn"),
 ]
 
 
@@ -87,6 +101,12 @@ def test_only_the_store_and_the_reader_of_other_peoples_zarr_know_it():
             assert not {"zarr", "numcodecs", "google_crc32c"} & {name.split(".")[0] for name in imports(path)}, path
 
 
+def test_only_learn_imports_torch():
+    for path in PACKAGE.rglob("*.py"):
+        if unit(path) != "learn":
+            assert not {"torch", "safetensors"} & {name.split(".")[0] for name in imports(path)}, path
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 300
@@ -96,3 +116,10 @@ def test_starting_loads_nothing_slow():
     code = "import sys, cellprep.cli; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "matplotlib", "pandas", "zarr", "scipy", "skimage"} & set(output.split())
+
+
+def test_build_and_learn_meet_in_the_store_only():
+    for path in PACKAGE.rglob("*.py"):
+        known = {name.split(".")[1] for name in imports(path) if name.startswith("cellprep.")}
+        assert not (unit(path) == "learn" and "build" in known), path
+        assert not (unit(path) == "build" and "learn" in known), path

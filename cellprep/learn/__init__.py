@@ -1,0 +1,37 @@
+"""Networks that learn from stores: training and prediction, with torch.
+
+Only this package imports torch, and not before it is used: the names below are loaded when they are asked for.
+`cellprep.learn.settings` has all that the command line needs to know, without torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from cellprep.errors import MissingExtraError
+
+# Where each public name lives.
+_HOMES = {
+    "Network": "networks",
+    "build_network": "networks",
+    "Weights": "weights",
+    "load_weights": "weights",
+    "save_weights": "weights",
+}
+
+__all__ = [*_HOMES]
+
+
+def require_torch(purpose: str) -> None:
+    """Raise MissingExtraError if the packages of the extra ``train`` are not installed."""
+    for package in ("torch", "safetensors"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise MissingExtraError(purpose, package, "train") from error
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_torch(f"cellprep.learn.{name}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,75 @@
+"""What a network is, apart from its weights: known without torch."""
+
+from dataclasses import dataclass
+
+from cellprep.errors import UsageError
+
+__all__ = ["ARCHITECTURES", "NETWORKS", "NetworkSettings"]
+
+#: The networks by name, and what each does.
+NETWORKS = {
+    "semseg": "image -> cell, wall, background",
+    "dn": "image and mask -> unit vectors",
+    "wtn": "unit vectors -> energy levels",
+    "wn": "image and mask -> unit vectors and energy levels: DN and WTN, end to end",
+}
+
+#: The bodies that each network may have, the default one first.
+ARCHITECTURES = {
+    "semseg": ("unet",),
+    "dn": ("published", "unet"),
+    "wtn": ("published", "unet"),
+    "wn": ("published", "unet"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """What a network is built from.
+
+    Attributes
+    ----------
+    name
+        A name in `NETWORKS`.
+    arch
+        One of the network's `ARCHITECTURES`.
+    base_channels
+        Channels of the first layers, which scale all the others; 64 as published.
+    image_channels
+        Channels of the images that it sees (not of ``wtn``).
+    levels
+        Energy levels (of ``wtn`` and ``wn``).
+    masked
+        Whether it sees, and answers for, the pixels of its input mask only. False where the background is
+        a cell of its own.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> NetworkSettings("dn", base_channels=16).arch
+    'published'
+    """
+
+    name: str
+    arch: str = ""
+    base_channels: int = 64
+    image_channels: int = 1
+    levels: int = 17
+    masked: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name not in NETWORKS:
+            raise UsageError(f"network {self.name!r} is unknown: it is one of {', '.join(NETWORKS)}")
+        known = ARCHITECTURES[self.name]
+        object.__setattr__(self, "arch", self.arch or known[0])
+        if self.arch not in known:
+            raise UsageError(f"{self.name} has no architecture {self.arch!r}: it is one of {', '.join(known)}")
+        for name, least, most in (("base_channels", 1, 1024), ("image_channels", 1, 64), ("levels", 2, 256)):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and least <= value <= most):
+                words = name.replace("_", " ")
+                raise UsageError(f"{words} {value!r} is not possible: give a whole number from {least} to {most}")
