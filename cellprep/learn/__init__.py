@@ -18,7 +18,7 @@ _HOMES = {
     "save_weights": "weights",
 }
 
-__all__ = [*_HOMES]
+__all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings
 
 
 def require_torch(purpose: str) -> None:
