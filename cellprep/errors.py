@@ -13,6 +13,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "StoreWriteError",
+    "TrainingError",
     "UnpairedError",
     "UsageError",
     "WeightsError",
@@ -115,6 +116,10 @@ class OutputError(CellprepError):
 
 class WeightsError(CellprepError):
     """A file of weights, or a checkpoint, is not what it should be."""
+
+
+class TrainingError(CellprepError):
+    """A training cannot go on."""
 
 
 class MissingExtraError(CellprepError):

@@ -13,7 +13,10 @@ from cellprep.store import StoredImage
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_targets", "vector_colours"]
+__all__ = ["SEMSEG_COLOURS", "draw_targets", "vector_colours"]
+
+#: Of cell, wall and background, (3, 3) uint8: distinct for the colour-blind.
+SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
 
 
 def draw_targets(image: StoredImage, path: Path) -> None:
@@ -107,9 +110,8 @@ def _draw_outlined(axes: "Axes", image: StoredImage, labels: NDArray[Any]) -> No
 
 def _draw_semseg(axes: "Axes", semseg: NDArray[np.uint8]) -> None:
     names = ("cell", "wall", "background")
-    colours = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)  # distinct for the colour-blind
-    axes.imshow(colours[semseg.argmax(axis=2)], interpolation="nearest")
-    for name, colour in zip(names, colours / 255, strict=True):
+    axes.imshow(SEMSEG_COLOURS[semseg.argmax(axis=2)], interpolation="nearest")
+    for name, colour in zip(names, SEMSEG_COLOURS / 255, strict=True):
         axes.plot([], [], "s", color=colour, markeredgecolor="0.5", label=name)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False, handletextpad=0.1)
 

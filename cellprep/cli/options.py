@@ -8,9 +8,23 @@ import typer
 from cellprep._version import __version__
 from cellprep.annotations import READERS
 from cellprep.labels import OVERLAP_RULES
+from cellprep.learn.options import DEVICES, PRECISIONS
 from cellprep.rle import Order
 
-__all__ = ["JSON", "Format", "Jobs", "Overlap", "Quiet", "RLEOrder", "SourcePath", "Version", "choice"]
+__all__ = [
+    "JSON",
+    "Data",
+    "Device",
+    "Format",
+    "Jobs",
+    "Overlap",
+    "Precision",
+    "Quiet",
+    "RLEOrder",
+    "SourcePath",
+    "Version",
+    "choice",
+]
 
 
 def _show_version(value: bool) -> None:
@@ -31,6 +45,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Overlap = Annotated[str, choice("Who gets pixels that several cells claim", *OVERLAP_RULES)]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
+Data = Annotated[Path, typer.Option(metavar="STORE", help="Store to learn from, with images.")]
+Device = Annotated[str, choice("Where networks run; a GPU where there is one, unless given", *DEVICES)]
+Precision = Annotated[
+    str, choice("Numbers that networks compute with; bfloat16 where the device gains by it, unless given", *PRECISIONS)
+]
 
 
 SourcePath = Annotated[

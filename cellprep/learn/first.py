@@ -1,0 +1,61 @@
+"""The network that a training begins with."""
+
+from cellprep.errors import UsageError
+from cellprep.learn.networks import Network, build_network
+from cellprep.learn.networks.vgg16 import load_vgg16
+from cellprep.learn.networks.wn import WatershedNetwork
+from cellprep.learn.options import TrainOptions
+from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.weights import Weights, load_weights
+
+__all__ = ["first_network"]
+
+
+def first_network(options: TrainOptions, image_channels: int, levels: int) -> Network:
+    """Build the network, with random weights or those that the options name.
+
+    Raises
+    ------
+    UsageError
+        If the weights are those of another network than is to be trained.
+    WeightsError
+        If a file of weights cannot be read.
+    """
+    given = [load_weights(path) for path in options.init]
+    names = sorted(weights.settings.name for weights in given)
+    if names not in ([], [options.network], *([["dn", "wtn"]] if options.network == "wn" else [])):
+        needed = f"those of a {options.network}" + (", or of a dn and a wtn" if options.network == "wn" else "")
+        raise UsageError(f"--init gives weights of {' and '.join(names)}: give {needed}")
+    settings = _settings(options, given, image_channels, levels)
+    network = build_network(settings, options.seed)
+    if options.encoder:
+        load_vgg16(network, options.encoder)
+    elif isinstance(network, WatershedNetwork) and names == ["dn", "wtn"]:
+        parts = {weights.settings.name: weights.network for weights in given}
+        network.start_from(parts["dn"], parts["wtn"])
+    elif given:
+        network.load_state_dict(given[0].network.state_dict())
+    return network
+
+
+def _settings(options: TrainOptions, given: list[Weights], image_channels: int, levels: int) -> NetworkSettings:
+    """Return the settings: what the options leave open, the weights to start from decide."""
+    arch, base_channels = options.arch, options.base_channels
+    if given:
+        arch = arch or given[0].settings.arch
+        base_channels = base_channels or given[0].settings.base_channels
+    settings = NetworkSettings(
+        options.network, arch, base_channels or 64, image_channels, levels, masked=not options.background_cell
+    )
+    for path, weights in zip(options.init, given, strict=True):
+        found = weights.settings
+        relevant = ["arch", "base_channels"]
+        relevant += ["image_channels", "masked"] if found.name != "wtn" else []
+        relevant += ["levels"] if found.name in ("wtn", "wn") else []
+        for name in relevant:
+            if getattr(found, name) != getattr(settings, name):
+                raise UsageError(
+                    f"{path} has {name.replace('_', ' ')} {getattr(found, name)}, and this training "
+                    f"{getattr(settings, name)}: they must be the same"
+                )
+    return settings

@@ -1,0 +1,35 @@
+"""Whether a store holds instances at all: unit vectors and energy cannot be had from semantic masks."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from skimage.measure import label
+
+from cellprep.errors import UsageError
+from cellprep.store import Store
+
+__all__ = ["refuse_semantic_masks"]
+
+_LOOKED_AT = 20  # images; the smallest are as telling as all
+
+
+def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) -> None:
+    """Refuse a store of semantic masks: no image has more than one cell, and most such cells are in pieces.
+
+    Raises
+    ------
+    UsageError
+        If the store holds no instances.
+    """
+    ids = list(image_ids)
+    counts = np.array([store[image_id].attributes["cells"] for image_id in ids])
+    if (counts > 1).any() or not counts.any():
+        return
+    ones = [image_id for image_id, cells in zip(ids, counts, strict=True) if cells == 1][:_LOOKED_AT]
+    pieces = [int(label(store[image_id].read("labels") > 0, connectivity=2, return_num=True)[1]) for image_id in ones]
+    if np.median(pieces) > 1:
+        raise UsageError(
+            f"{store.path} holds semantic masks: no image has more than one cell, and most are in pieces "
+            f"({int(np.median(pieces))} in the median). {network} learns how cells part, which takes a label per cell; "
+            "semseg can be trained on it"
+        )

@@ -1,0 +1,112 @@
+"""The record of a run: a row of figures per epoch, as a CSV, as curves, and for TensorBoard."""
+
+import csv
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cellprep.errors import MissingExtraError
+from cellprep.output import write_whole
+
+__all__ = ["Row", "TensorBoard", "draw_curves", "write_metrics"]
+
+Row = dict[str, float]
+
+_WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are no measure
+
+
+def write_metrics(path: Path, rows: list[Row]) -> None:
+    """Write a CSV with a row per epoch.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+    write_whole(path, text.getvalue())
+
+
+def draw_curves(path: Path, rows: list[Row], title: str) -> None:
+    """Draw the losses and every measure over the epochs.
+
+    Parameters
+    ----------
+    path
+        The PNG to write.
+    rows
+        One per epoch.
+    title
+        What was trained.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    OutputError
+        If the picture cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError as error:
+        raise MissingExtraError("drawing curves", "matplotlib", "plot") from error
+
+    epochs = [row["epoch"] for row in rows]
+    measures = [name for name in rows[0] if name not in _WHERE and not name.endswith("loss")]
+    figure = Figure(figsize=(5.5 * (2 + bool(measures)), 4.2), dpi=110, layout="constrained")
+    panels = figure.subplots(1, 2 + bool(measures))
+    best = min(rows, key=lambda row: row["val_loss"])
+    for name, colour in (("train_loss", "#0072b2"), ("val_loss", "#d55e00")):
+        panels[0].plot(epochs, [row[name] for row in rows], color=colour, label=name.replace("_", " "))
+    panels[0].plot(best["epoch"], best["val_loss"], "o", color="#d55e00", label=f"best: epoch {best['epoch']:.0f}")
+    for name in measures:
+        panels[1].plot(epochs, [row[name] for row in rows], label=name.replace("_", " ").removeprefix("val "))
+    panels[-1].plot(epochs, [row["rate"] for row in rows], color="0.4", label="learning rate")
+    names = ["loss", *(["validation"] if measures else []), "learning rate"]
+    for axes, name in zip(panels, names, strict=True):
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    losses = [row[name] for row in rows for name in ("train_loss", "val_loss")]
+    if min(losses) > 0 and max(losses) > 5 * min(losses):
+        panels[0].set_yscale("log")
+    figure.suptitle(title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_whole(path, buffer.getvalue())
+
+
+class TensorBoard:
+    """Writes the rows for TensorBoard.
+
+    Parameters
+    ----------
+    folder
+        Folder of its event files.
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError("--tensorboard", "tensorboard", "tensorboard") from error
+        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def write(self, row: Row) -> None:
+        """Add a row."""
+        for name, value in row.items():
+            if name != "epoch":
+                self._writer.add_scalar(name, value, int(row["epoch"]))
+        with suppress(OSError):  # the record of truth is elsewhere
+            self._writer.flush()

@@ -1,0 +1,158 @@
+"""How a network is trained: what the command line offers, known without torch."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cellprep.errors import UsageError
+from cellprep.learn.settings import ARCHITECTURES, NETWORKS
+
+__all__ = ["AUGMENTATIONS", "DEVICES", "MASKS", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainOptions"]
+
+AUGMENTATIONS = ("flips", "rotation", "zoom", "elastic", "grey")
+MASKS = ("cells-and-walls", "cells")
+OPTIMISERS = ("adamw", "adam")
+SCHEDULES = ("one-cycle", "constant")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+# What a run may change when it goes on, because its result does not depend on it.
+_FREE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    network
+        A name in `cellprep.learn.settings.NETWORKS`.
+    out
+        Folder of the run; new, unless it is resumed.
+    epochs
+        How often the set is gone through.
+    batch_size
+        Crops per step.
+    crop
+        Side of a crop, in pixels.
+    base_channels, arch
+        As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or the published ones, unless given.
+    mask
+        Input mask of DN and WN: ``cells-and-walls`` or ``cells``.
+    background_cell
+        Train on the whole image, the background being a cell of its own; the store must be built so.
+    augment
+        Names of augmentations.
+    normalisation
+        A name in `cellprep.learn.normalisation.NORMALISATIONS`.
+    init
+        Weights to start from: for ``wn`` those of a ``dn`` and a ``wtn``, or of a ``wn``.
+    encoder
+        File of VGG-16's weights, as torchvision lays them out, for the encoder of DN and WN.
+    optimiser, schedule, max_lr, weight_decay
+        A name each in `OPTIMISERS` and `SCHEDULES`; the highest learning rate; AdamW's decay of weights.
+    patience
+        Epochs without a lower validation loss after which training stops; 0 = never.
+    val_ids, val_fraction, folds, fold
+        The validation images: a file of their ids; a share of the images; or a fold of a file that
+        ``cellprep split`` wrote.
+    seed
+        Of everything random: first weights, choice of images, crops, augmentation, dropout.
+    device, precision
+        One each of `DEVICES` and `PRECISIONS`.
+    workers
+        Processes that load crops; -1 chooses by the device.
+    in_memory
+        Keep the whole set in memory.
+    resume
+        Go on with the run in `out`.
+    tensorboard
+        Write what TensorBoard shows as well.
+    quiet
+        Show no progress.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have, or two do not go together.
+
+    Examples
+    --------
+    >>> TrainOptions("dn", Path("runs/dn"), base_channels=16).schedule
+    'one-cycle'
+    """
+
+    network: str
+    out: Path
+    epochs: int = 50
+    batch_size: int = 8
+    crop: int = 256
+    base_channels: int | None = None
+    arch: str = ""
+    mask: str = "cells-and-walls"
+    background_cell: bool = False
+    augment: tuple[str, ...] = AUGMENTATIONS
+    normalisation: str = "dataset"
+    init: tuple[Path, ...] = ()
+    encoder: Path | None = None
+    optimiser: str = "adamw"
+    schedule: str = "one-cycle"
+    max_lr: float = 1e-3
+    weight_decay: float = 1e-2
+    patience: int = 0
+    val_ids: Path | None = None
+    val_fraction: float = 0.1
+    folds: Path | None = None
+    fold: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = -1
+    in_memory: bool = False
+    resume: bool = False
+    tensorboard: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        least_of = {"epochs": 1, "batch_size": 1, "crop": 16, "patience": 0, "seed": 0, "workers": -1}
+        for name, least in least_of.items():
+            if getattr(self, name) < least:
+                words = name.replace("_", " ")
+                raise UsageError(f"{words} {getattr(self, name)} is not possible: give {least} or more")
+        if not 0 < self.max_lr < 10 or not 0 <= self.weight_decay < 1:
+            raise UsageError(
+                f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
+                "give a rate above 0 and below 10, and a decay from 0 to below 1"
+            )
+        if self.network in ("semseg", "wtn") and (self.encoder or self.mask != MASKS[0] or self.background_cell):
+            raise UsageError("a mask, the background as a cell and an encoder's weights belong to dn and wn only")
+        if self.encoder and self.init:
+            raise UsageError("--encoder and --init both give the first weights: give one of them")
+
+    def _check_names(self) -> None:
+        if self.network not in NETWORKS:
+            raise UsageError(f"network {self.network!r} is unknown: it is one of {', '.join(NETWORKS)}")
+        known = {
+            "arch": ("", *ARCHITECTURES[self.network]),
+            "mask": MASKS,
+            "optimiser": OPTIMISERS,
+            "schedule": SCHEDULES,
+            "device": DEVICES,
+            "precision": PRECISIONS,
+        }
+        for option, names in known.items():
+            if getattr(self, option) not in names:
+                valid = ", ".join(filter(None, names))
+                raise UsageError(f"{option} {getattr(self, option)!r} is unknown: it is one of {valid}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the result depends on, as JSON has it."""
+        return {name: _plain(value) for name, value in asdict(self).items() if name not in _FREE}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

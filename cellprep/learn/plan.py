@@ -1,0 +1,86 @@
+"""What a training is to be, found out before it starts: everything that can be wrong is said here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cellprep.errors import UsageError
+from cellprep.learn.choosing import choose_images
+from cellprep.learn.instances import refuse_semantic_masks
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.options import TrainOptions
+from cellprep.learn.samples import CropSettings, fit_normalisation, recipe_of
+from cellprep.store import Store
+from cellprep.targets import Recipe
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training is to be.
+
+    Attributes
+    ----------
+    train_ids, val_ids
+        The images to train on, and those to validate on.
+    recipe
+        That of the store's targets.
+    normalisation
+        Fitted to the images to train on.
+    crops
+        How crops are made.
+    """
+
+    train_ids: list[str]
+    val_ids: list[str]
+    recipe: Recipe
+    normalisation: Normalisation
+    crops: CropSettings
+
+    def shown(self, number: int) -> set[int]:
+        """Return the places of some validation images, evenly apart."""
+        return set(np.linspace(0, len(self.val_ids) - 1, number).round().astype(int).tolist())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a run that goes on must agree with, as JSON has it."""
+        return {
+            "train_images": self.train_ids,
+            "validation_images": self.val_ids,
+            "recipe": self.recipe.to_dict(),
+            "normalisation": self.normalisation.to_dict(),
+        }
+
+
+def make_plan(store: Store, options: TrainOptions) -> Plan:
+    """Choose images, and find out whether the store has what the network needs.
+
+    Raises
+    ------
+    UsageError
+        If the options do not fit the store.
+    """
+    train_ids, val_ids = choose_images(
+        store,
+        val_ids=options.val_ids,
+        val_fraction=options.val_fraction,
+        folds=options.folds,
+        fold=options.fold,
+        seed=options.seed,
+    )
+    recipe = recipe_of(store)
+    if options.background_cell and not recipe.background_cell:
+        raise UsageError(
+            f"{store.path} has no background as a cell: build it with `cellprep build-targets --background-cell`"
+        )
+    if options.network != "semseg":
+        refuse_semantic_masks(store, train_ids, options.network)
+    crops = CropSettings(
+        crop=options.crop,
+        augment=options.augment,
+        mask="everything" if options.background_cell else options.mask,
+        seed=options.seed,
+        in_memory=options.in_memory,
+    )
+    return Plan(train_ids, val_ids, recipe, fit_normalisation(store, train_ids, options.normalisation), crops)

@@ -1,0 +1,156 @@
+"""A run's moving parts: a network, what changes it, and what is measured. It knows no network by name."""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from cellprep.errors import TrainingError
+from cellprep.learn.devices import Machine
+from cellprep.learn.journal import Row
+from cellprep.learn.options import TrainOptions
+from cellprep.learn.rates import make_optimiser, make_schedule
+from cellprep.learn.tasks import Batch, Maps, Share, Task
+
+__all__ = ["Shown", "Trainer"]
+
+_STEEPEST = 1.0  # gradients are cut to this norm: that of a direction grows without bound as its vector nears 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A validation image and what the network makes of it, to be drawn.
+
+    Attributes
+    ----------
+    batch
+        The image and its targets, N = 1, on the CPU.
+    maps
+        The predicted maps, likewise, float32.
+    """
+
+    batch: Batch
+    maps: Maps
+
+
+class Trainer:
+    """A network in training.
+
+    Parameters
+    ----------
+    network
+        The network; it is moved to the machine's device.
+    task
+        What it is asked for.
+    options
+        How it is trained.
+    machine
+        Where.
+    steps
+        Steps in the whole run, for the learning rate.
+    """
+
+    def __init__(self, network: nn.Module, task: Task, options: TrainOptions, machine: Machine, steps: int) -> None:
+        self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.task = task
+        self.machine = machine
+        self.seed = options.seed
+        self.optimiser = make_optimiser(self.network, options)
+        self.schedule = make_schedule(self.optimiser, options, steps)
+
+    def train(self, epoch: int, batches: Iterable[Batch], bar: "tqdm[Any]") -> Row:
+        """Go through the batches of an epoch, and return its loss, learning rate and seconds.
+
+        What is random in the network follows from the seed and the epoch alone, so that a run that was
+        interrupted goes on as if it had not been.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no finite number any more.
+        """
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
+        self.network.train()
+        started, rate = time.perf_counter(), self.schedule.get_last_lr()[0]
+        losses = []
+        for batch in batches:
+            loss = self._step(batch)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} in epoch {epoch}: try a lower --max-lr, or --precision float32"
+                )
+            losses.append(loss)
+            bar.set_postfix_str(f"epoch {epoch}, loss {np.mean(losses[-20:]):.4f}", refresh=False)
+            bar.update()
+        seconds = time.perf_counter() - started
+        return {"epoch": epoch, "rate": rate, "seconds": seconds, "train_loss": float(np.mean(losses))}
+
+    def _step(self, batch: Batch) -> float:
+        batch = self._at_hand(batch)
+        with self.machine.autocast():
+            maps = self.task.predict(self.network, batch)
+        loss = self.task.loss(maps, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), _STEEPEST)
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def validate(self, batches: Iterable[Batch], shown: set[int]) -> tuple[Row, list[Shown]]:
+        """Measure the network on whole images.
+
+        Parameters
+        ----------
+        batches
+            One image each.
+        shown
+            Places of the images to return with what was made of them.
+
+        Returns
+        -------
+        tuple
+            The mean loss over the images and each measure over all their pixels; and the images shown.
+        """
+        self.network.eval()
+        losses: list[float] = []
+        sums: dict[str, Share] = {}
+        kept = []
+        for place, given in enumerate(batches):
+            batch = self._at_hand(given)
+            with self.machine.autocast():
+                maps = self.task.predict(self.network, batch)
+            losses.append(self.task.loss(maps, batch).item())
+            for name, (value, weight) in self.task.measure(maps, batch).items():
+                total, weights = sums.get(name, (0.0, 0.0))
+                sums[name] = (total + value, weights + weight)
+            if place in shown:
+                kept.append(Shown(given, {name: values.float().cpu() for name, values in maps.items()}))
+        row = {"val_loss": float(np.mean(losses))}
+        return row | {f"val_{name}": value / max(weight, 1.0) for name, (value, weight) in sums.items()}, kept
+
+    def _at_hand(self, batch: Batch) -> Batch:
+        """Move what a network takes to its device."""
+        tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        return {name: value.to(self.machine.device, non_blocking=True) for name, value in tensors.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes in training."""
+        return {
+            "network": {name: value.cpu() for name, value in self.network.state_dict().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])

@@ -1,0 +1,170 @@
+"""Training a network on a store."""
+
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cellprep.learn.devices import choose_machine
+from cellprep.learn.first import first_network
+from cellprep.learn.journal import Row, TensorBoard, draw_curves, write_metrics
+from cellprep.learn.loading import train_loader, validation_loader
+from cellprep.learn.options import TrainOptions
+from cellprep.learn.pictures import draw_validation, has_matplotlib
+from cellprep.learn.plan import Plan, make_plan
+from cellprep.learn.run_folder import RunFolder
+from cellprep.learn.tasks import TASKS
+from cellprep.learn.trainer import Shown, Trainer
+from cellprep.learn.weights import Weights, save_weights
+from cellprep.store import Store
+from cellprep.wording import count
+
+__all__ = ["TrainReport", "train"]
+
+_SHOWN = 4  # validation images that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What came of a training.
+
+    Attributes
+    ----------
+    out
+        The run's folder.
+    rows
+        The figures of every epoch.
+    train_images, val_images
+        Number of images that it was trained and validated on.
+    machine
+        Where, in words.
+    drawn
+        Whether pictures were drawn.
+    """
+
+    out: Path
+    rows: list[Row]
+    train_images: int
+    val_images: int
+    machine: str
+    drawn: bool
+
+    @property
+    def best(self) -> Row:
+        """The figures of the epoch with the lowest validation loss."""
+        return _best(self.rows)
+
+    def notes(self) -> list[str]:
+        """Return what is to be told."""
+        lines = [
+            f"{count(len(self.rows), 'epoch')} on {count(self.train_images, 'image')}, validated on "
+            f"{self.val_images:,} others, on {self.machine}",
+            f"best: {_in_words(self.best)}",
+            f"weights: {RunFolder(self.out).best}",
+        ]
+        return lines if self.drawn else [*lines, "no pictures, which need matplotlib: pip install 'cellprep[plot]'"]
+
+    def errors(self) -> list[str]:
+        """Return what failed: nothing, as a training that fails raises."""
+        return []
+
+
+def train(store: Store, options: TrainOptions) -> TrainReport:
+    """Train a network, and leave its weights, figures and pictures in a folder.
+
+    The same options on the same data give the same weights on the same machine with the same number of threads,
+    whether or not the run was interrupted and resumed.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`, with images.
+    options
+        How.
+
+    Returns
+    -------
+    TrainReport
+        What came of it.
+
+    Raises
+    ------
+    UsageError
+        If options do not fit the data, or the folder is not the one that they need.
+    WeightsError
+        If weights to start from, or the state to go on with, cannot be read.
+    TrainingError
+        If the loss is no finite number any more.
+    OutputError
+        If something cannot be written; what was written before is whole.
+    """
+    machine = choose_machine(options.device, options.precision)
+    plan = make_plan(store, options)
+    network = first_network(options, plan.normalisation.channels, plan.recipe.levels)
+    folder = RunFolder(options.out)
+    settings = {"options": options.to_dict(), **plan.to_dict()}
+    state = folder.take_up(settings) if options.resume else folder.begin(settings)
+    workers = machine.workers() if options.workers < 0 else options.workers
+    batches = train_loader(store, plan.train_ids, plan.crops, plan.normalisation, options.batch_size, workers)
+    whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple)
+    trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
+    rows: list[Row] = []
+    if state:
+        trainer.restore(state)
+        rows = state["rows"]
+    board = TensorBoard(folder.tensorboard) if options.tensorboard else None
+    total, done = options.epochs * len(batches), len(rows) * len(batches)
+    hidden = True if options.quiet else None
+    with closing(batches), tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
+        while len(rows) < options.epochs and not _is_stale(rows, options.patience):
+            epoch = len(rows) + 1
+            row = trainer.train(epoch, batches.epoch(epoch), bar)
+            measured, shown = trainer.validate(whole, plan.shown(_SHOWN))
+            rows.append(row | measured)
+            _keep(folder, trainer, plan, options, rows, shown)
+            if board:
+                board.write(rows[-1])
+            if not options.quiet:
+                tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
+    return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), str(machine), has_matplotlib())
+
+
+def _keep(
+    folder: RunFolder, trainer: Trainer, plan: Plan, options: TrainOptions, rows: list[Row], shown: list[Shown]
+) -> None:
+    """Write all that an epoch leaves, the state last."""
+    figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
+    training = {"options": options.to_dict(), "images": len(plan.train_ids), "figures": figures}
+    normalisation = None if options.network == "wtn" else plan.normalisation
+    weights = Weights(trainer.network, normalisation, plan.recipe, options.mask, training)
+    is_best = rows[-1] is _best(rows)
+    if is_best:
+        save_weights(folder.best, weights)
+    save_weights(folder.last, weights)
+    write_metrics(folder.metrics, rows)
+    if has_matplotlib():
+        draw_curves(folder.curves, rows, f"{folder.path.name}: {options.network}, {len(plan.train_ids):,} images")
+        if is_best:
+            draw_validation(folder.pictures, shown, rows[-1])
+    folder.keep({"epoch": len(rows), "rows": rows, **trainer.state()})
+
+
+def _best(rows: list[Row]) -> Row:
+    return min(rows, key=lambda row: row["val_loss"])
+
+
+def _is_stale(rows: list[Row], patience: int) -> bool:
+    """Say whether the validation loss has not become lower for that many epochs."""
+    return bool(patience and rows) and len(rows) - _best(rows)["epoch"] >= patience
+
+
+def _in_words(row: Row) -> str:
+    measures = [
+        f"{name.removeprefix('val_').replace('_', ' ')} {value:.4g}"
+        for name, value in row.items()
+        if name.startswith("val_") and name != "val_loss"
+    ]
+    losses = f"loss {row['train_loss']:.4f}, validation {row['val_loss']:.4f}"
+    return f"epoch {row['epoch']:.0f}: {', '.join([losses, *measures])}, {row['seconds']:.0f} s"
