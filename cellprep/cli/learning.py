@@ -96,7 +96,7 @@ def train_command(
         arch=arch,
         mask=mask,
         background_cell=background_cell,
-        augment=tuple(AUGMENTATIONS if augment is None else augment),
+        augment=tuple(AUGMENTATIONS if augment is None else [name for name in augment if name != "none"]),
         normalisation=normalisation,
         init=tuple(init or ()),
         encoder=encoder,

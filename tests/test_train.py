@@ -1,0 +1,243 @@
+import csv
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from skimage.draw import disk
+
+from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.errors import MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
+from cellprep.learn.options import TrainOptions
+from cellprep.learn.settings import NETWORKS
+from cellprep.learn.trainer import Trainer
+from cellprep.learn.training import train
+from cellprep.learn.weights import load_weights
+
+
+def write_discs(folder, count=5, shape=(40, 56)):
+    """Bright discs on dark ground, two of which touch."""
+    import tifffile
+
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(count):
+        labels = np.zeros(shape, np.uint16)
+        for label, centre in enumerate([(14, 14), (20, 27), (28, 44)], start=1):
+            labels[disk(np.add(centre, rng.integers(-2, 3, 2)), rng.integers(7, 9), shape=shape)] = label
+        image = np.where(labels > 0, 170, 60) + rng.normal(0, 12, shape)
+        tifffile.imwrite(folder / "masks" / f"i{number}.tif", labels)
+        tifffile.imwrite(folder / "images" / f"i{number}.tif", image.clip(0, 255).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("discs")
+    source = open_source(write_discs(folder / "source"))
+    build_targets(source, folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
+    return open_store(folder / "data.zarr")
+
+
+@pytest.fixture
+def options(tmp_path):
+    def make(network, **others):
+        settings = {
+            "out": tmp_path / network,
+            "epochs": 2,
+            "batch_size": 2,
+            "crop": 32,
+            "base_channels": 2,
+            "val_fraction": 0.4,
+            "device": "cpu",
+            "precision": "float32",
+            "workers": 0,
+            "quiet": True,
+        }
+        return TrainOptions(network, **settings | others)
+
+    return make
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_run_leaves_all_that_it_should(discs, options, network):
+    report = train(discs, options(network))
+    assert sorted(path.name for path in report.out.iterdir()) == [
+        "best.safetensors", "curves.png", "last.safetensors", "metrics.csv", "run.json", "state.pt", "validation",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (report.out / "validation").iterdir()) == ["i2.png", "i4.png"]
+    weights = load_weights(report.out / "best.safetensors")
+    assert weights.settings.name == network and weights.settings.base_channels == 2
+    assert weights.training["figures"]["epoch"] == report.best["epoch"]
+    assert (weights.normalisation is None) == (network == "wtn")
+    rows = list(csv.DictReader((report.out / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert json.loads((report.out / "run.json").read_text())["validation_images"] == ["i2", "i4"]
+
+
+@pytest.mark.parametrize("network", ["semseg", "dn"])
+def test_networks_learn(discs, options, network):
+    arch = "unet" if network == "dn" else ""
+    report = train(discs, options(network, epochs=12, arch=arch, base_channels=4, max_lr=1e-2, augment=("flips",)))
+    assert report.rows[-1]["val_loss"] < 0.7 * report.rows[0]["val_loss"]
+
+
+@pytest.mark.parametrize(("network", "arch"), [("semseg", "unet"), ("wn", "published")])  # with batch norm; with dropout
+def test_an_interrupted_run_goes_on_to_the_same_weights(discs, options, network, arch, tmp_path, monkeypatch):
+    whole = options(network, epochs=4, arch=arch, out=tmp_path / "whole")
+    train(discs, whole)
+    steps = iter(range(100))
+    step = Trainer._step
+
+    def interrupted(self, batch):
+        if next(steps) == 5:  # in the third epoch
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(discs, replace(whole, out=tmp_path / "cut"))
+    assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) == 3
+    train(discs, replace(whole, out=tmp_path / "cut", resume=True))
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_run_interrupted_in_its_first_epoch_begins_again(discs, options, monkeypatch):
+    def interrupted(self, batch):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(discs, options("wtn", epochs=1))
+    assert len(train(discs, options("wtn", epochs=1, resume=True)).rows) == 1
+
+
+def test_a_finished_run_has_nothing_to_go_on_with(discs, options):
+    train(discs, options("wtn", epochs=1))
+    before = (options("wtn").out / "last.safetensors").read_bytes()
+    assert len(train(discs, options("wtn", epochs=1, resume=True)).rows) == 1
+    assert (options("wtn").out / "last.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_keeps_the_last_state(discs, options, monkeypatch):
+    train(discs, options("wtn"))
+    state = (options("wtn").out / "state.pt").read_bytes()
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda self, content: (_ for _ in ()).throw(OSError(28, "No space")))
+    monkeypatch.setattr("cellprep.learn.training._is_stale", lambda rows, patience: len(rows) > 2)
+    with pytest.raises(OutputError, match="No space"):
+        train(discs, options("wtn", resume=True))
+    assert (options("wtn").out / "state.pt").read_bytes() == state
+
+
+def test_training_stops_when_it_gets_no_better(discs, options, monkeypatch):
+    losses = iter([3.0, 2.0, 2.5, 2.0, 1.0])
+    validate = Trainer.validate
+    monkeypatch.setattr(
+        Trainer, "validate", lambda *args: (validate(*args)[0] | {"val_loss": next(losses)}, validate(*args)[1])
+    )
+    report = train(discs, options("wtn", epochs=9, patience=2))
+    assert [row["val_loss"] for row in report.rows] == [3.0, 2.0, 2.5, 2.0]
+    assert report.best["epoch"] == 2
+
+
+def test_training_starts_from_weights(discs, options, tmp_path):
+    for network in ("dn", "wtn"):
+        train(discs, options(network, base_channels=3, epochs=1))
+    init = (tmp_path / "dn" / "last.safetensors", tmp_path / "wtn" / "last.safetensors")
+    # A rate so low that nothing changes, and the settings those of the weights.
+    train(discs, options("wn", init=init, base_channels=None, epochs=1, max_lr=1e-30))
+    wn = load_weights(tmp_path / "wn" / "last.safetensors").network
+    for part, path in zip((wn.dn, wn.wtn), init, strict=True):
+        for name, tensor in load_weights(path).network.state_dict().items():
+            assert torch.equal(tensor, part.state_dict()[name])
+    train(discs, options("wn", init=(tmp_path / "wn" / "last.safetensors",), epochs=1, out=tmp_path / "fine", base_channels=3))
+
+
+@pytest.mark.parametrize(
+    ("network", "others", "message"),
+    [
+        ("unet", {}, "network 'unet' is unknown: it is one of semseg, dn, wtn, wn"),
+        ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
+        ("dn", {"max_lr": 0}, "a rate of 0"),
+        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells"),
+        ("semseg", {"arch": "published"}, "arch 'published' is unknown: it is one of unet"),
+        ("semseg", {"background_cell": True}, "belong to dn and wn only"),
+        ("dn", {"background_cell": True}, "build it with `cellprep build-targets --background-cell`"),
+        ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
+        ("dn", {"augment": ("mirrors",)}, "mirrors"),
+        ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
+        ("dn", {"device": "cuda"}, "there is no device 'cuda' that torch can use: there is"),
+        ("dn", {"resume": True}, "there is no run in .* to go on with"),
+    ],
+)
+def test_options_that_cannot_be(discs, options, network, others, message):
+    if others.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UsageError, match=message):
+        train(discs, options(network, **others))
+
+
+def test_runs_are_not_mixed_up(discs, options):
+    train(discs, options("wtn", epochs=1))
+    with pytest.raises(UsageError, match="is not empty: --resume goes on"):
+        train(discs, options("wtn", epochs=1))
+    with pytest.raises(UsageError, match="begun with another epochs, crop: give the same"):
+        train(discs, options("wtn", epochs=3, crop=48, resume=True))
+    with pytest.raises(UsageError, match="--init gives weights of wtn: give those of a dn$"):
+        train(discs, options("dn", init=(options("wtn").out / "best.safetensors",)))
+    with pytest.raises(UsageError, match="has base channels 2, and this training 3"):
+        train(discs, options("wtn", init=(options("wtn").out / "best.safetensors",), base_channels=3, out=discs.path / "x"))
+    state = options("wtn").out / "state.pt"
+    for content in (b"", b"PK no zip", state.read_bytes()[:-400]):
+        state.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"state\.pt is damaged or no state"):
+            train(discs, options("wtn", epochs=1, resume=True))
+
+
+def test_semantic_masks_are_refused(options, tmp_path):
+    source = write_discs(tmp_path / "source")
+    for path in (source / "masks").iterdir():
+        import tifffile
+
+        labels = tifffile.imread(path)
+        labels[:, 20:24] = 0  # two pieces at least
+        tifffile.imwrite(path, (labels > 0).astype(np.uint8))
+    build_targets(open_source(source), tmp_path / "masks.zarr", BuildOptions(jobs=1, quiet=True))
+    store = open_store(tmp_path / "masks.zarr")
+    for network in ("dn", "wtn", "wn"):
+        with pytest.raises(UsageError, match="holds semantic masks: no image has more than one cell"):
+            train(store, options(network))
+    assert train(store, options("semseg", epochs=1)).rows
+
+
+def test_a_loss_that_is_no_number_ends_the_run(discs, options, monkeypatch):
+    monkeypatch.setattr(Trainer, "_step", lambda self, batch: float("nan"))
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1: lower --max-lr"):
+        train(discs, options("wtn"))
+
+
+def test_the_command_trains(discs, cli, tmp_path):
+    args = ("train", "semseg", "--data", discs.path, "--out", tmp_path / "run", "--base-channels", 2, "--epochs", 1,
+            "--crop", 32, "--workers", 0, "--device", "cpu", "--val-fraction", 0.4, "--augment", "none")  # fmt: skip
+    result = cli(*args)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    assert "1 epoch on 3 images, validated on 2 others, on cpu" in result.stderr
+    assert "best.safetensors" in result.stderr
+    result = cli(*args, "--quiet")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_without_torch_the_command_says_how_to_install_it(cli, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = cli("train", "dn", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr == "error: cellprep train needs torch: pip install 'cellprep[train]'\n"
+    with pytest.raises(MissingExtraError, match="load_weights needs torch"):
+        from cellprep.learn import load_weights  # noqa: F401
