@@ -57,7 +57,33 @@ class Normalisation:
         """Number of channels of the images."""
         return len(self.low)
 
-    def apply(self, image: NDArray[Any], whole: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    def limits(self, image: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the grey values of an image that become 0 and 1.
+
+        Parameters
+        ----------
+        image
+            (C, H, W), of any real dtype: a whole image.
+
+        Returns
+        -------
+        ndarray
+            (2, C) float64. For a channel of one value the second is greater by 1.
+
+        Raises
+        ------
+        UsageError
+            If the image has another number of channels.
+        """
+        self._check(image)
+        low, high = np.array(self.low), np.array(self.high)
+        if self.kind == "percentile":
+            low, high = np.array([_percentiles(*values) for values in zip(image, low, high, strict=True)]).T
+        return np.stack([low, np.where(high > low, high, low + 1)])
+
+    def apply(
+        self, image: NDArray[Any], whole: NDArray[Any] | None = None, limits: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
         """Normalise an image or a part of one.
 
         Parameters
@@ -66,6 +92,8 @@ class Normalisation:
             (C, H, W), of any real dtype.
         whole
             The (C, H', W') image that it is a part of, whose percentiles count; itself unless given.
+        limits
+            The `limits` of the whole image, where they are known.
 
         Returns
         -------
@@ -77,15 +105,24 @@ class Normalisation:
         UsageError
             If the image has another number of channels.
         """
+        self._check(image)
+        if limits is None:
+            limits = self.limits(image if whole is None else whole)
+        low, high = limits[:, :, None, None]
+        if image.dtype in (np.uint8, np.uint16, np.float32):  # which lose nothing as float32
+            low, high = low.astype(np.float32), high.astype(np.float32)
+        return ((image - low) / (high - low)).astype(np.float32, copy=False)
+
+    def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:
             raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
-        low, high = np.array(self.low), np.array(self.high)
-        if self.kind == "percentile":
-            reference = image if whole is None else whole
-            pairs = zip(reference, low, high, strict=True)
-            low, high = np.array([np.percentile(channel, limits) for channel, *limits in pairs]).T
-        span = np.where(high > low, high - low, 1)
-        normalised: NDArray[np.float32] = (
-            (image - low[:, None, None].astype(np.float32)) / span[:, None, None].astype(np.float32)
-        ).astype(np.float32, copy=False)
-        return normalised
+
+
+def _percentiles(channel: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    """Return percentiles as `numpy.percentile` does, of whole numbers by counting, which is many times as fast."""
+    if channel.dtype not in (np.uint8, np.uint16):
+        return np.percentile(channel.astype(np.float64), (low, high))
+    reached = np.cumsum(np.bincount(channel.ravel()))
+    places = np.array([low, high]) / 100 * (channel.size - 1)
+    below, above = (np.searchsorted(reached, place, side="right") for place in (np.floor(places), np.ceil(places)))
+    return below + (above - below) * (places - np.floor(places))

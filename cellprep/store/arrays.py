@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError
 from cellprep.store.documents import array_document, chunk_separator
 
-__all__ = ["array_files", "array_path", "encode_chunk", "read_array", "write_array"]
+__all__ = ["array_files", "array_form", "array_path", "encode_chunk", "read_array", "write_array"]
 
 _ZSTD = Zstd(level=0)
 _CHECKSUM_BYTES = 4
@@ -71,6 +71,20 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
     StoreError
         If there is no array, or its bytes are not those that were written.
     """
+    shape, dtype = array_form(folder, name)
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    return _read_chunk(_chunk_path(folder, name, len(shape)), shape, dtype)
+
+
+def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and dtype of the array that `write_array` wrote.
+
+    Raises
+    ------
+    StoreError
+        If there is no array, or what it says of itself is not what was written.
+    """
     path = folder / "zarr.json"
     try:
         document = path.read_bytes()
@@ -84,9 +98,7 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
         raise StoreError(f"{path} is damaged: {error}") from error
     if not intact:
         raise StoreError(f"{path} is not as cellprep wrote it")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    return _read_chunk(_chunk_path(folder, name, len(shape)), shape, dtype)
+    return shape, dtype
 
 
 def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -6,11 +6,12 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
 from cellprep.image_ids import id_problem
-from cellprep.store.arrays import array_path, read_array
+from cellprep.store.arrays import array_form, array_path, read_array
 
 if TYPE_CHECKING:
     import zarr
@@ -77,9 +78,16 @@ class StoredImage:
         StoreError
             If there is no such array, or it is damaged.
         """
+        return read_array(self._place(name), name)
+
+    def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype of an array, without reading it; raises as `read` does."""
+        return array_form(self._place(name), name)
+
+    def _place(self, name: str) -> Path:
         if name not in self.arrays:
             raise StoreError(f"{self.path} has no array {name!r}: it has {', '.join(self.arrays)}")
-        return read_array(self.path / array_path(name), name)
+        return self.path / array_path(name)
 
 
 class Store(Mapping[str, StoredImage]):

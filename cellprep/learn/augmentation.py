@@ -1,0 +1,123 @@
+"""Augmentations by name: each draws its share of what is done to a sample."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cellprep.errors import UsageError
+from cellprep.learn.grey import Grey
+from cellprep.learn.warp import Warp, Waves
+
+__all__ = ["AUGMENTATIONS", "Plan", "check_augmentations", "draw_plan"]
+
+_MOST_ZOOM = 4 / 3
+_WAVES = 8
+_WAVELENGTHS = (48, 160)  # pixels
+_MOST_DISPLACEMENT = 4  # pixels, root mean square
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done to one sample.
+
+    Attributes
+    ----------
+    warp
+        How it is moved: all geometric augmentations in one.
+    grey
+        How its grey values change, if they do.
+    """
+
+    warp: Warp
+    grey: Grey | None = None
+
+
+Augmentation = Callable[[Plan, int, np.random.Generator], Plan]
+
+
+def _flip(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    turn = np.diag(rng.choice([-1.0, 1.0], 2))
+    if rng.random() < 0.5:
+        turn = turn[::-1]
+    return _then(plan, turn)
+
+
+def _rotate(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    angle = rng.uniform(0, 2 * np.pi)
+    return _then(plan, np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
+
+
+def _zoom(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    limit = np.log(_MOST_ZOOM)
+    return _then(plan, np.eye(2) * np.exp(rng.uniform(-limit, limit)))
+
+
+def _then(plan: Plan, matrix: np.ndarray) -> Plan:
+    return replace(plan, warp=replace(plan.warp, matrix=plan.warp.matrix @ matrix))
+
+
+def _deform(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    lengths = np.exp(rng.uniform(*np.log(_WAVELENGTHS), _WAVES))
+    directions, phases = rng.uniform(0, 2 * np.pi, (2, _WAVES))
+    frequencies = (2 * np.pi / lengths) * np.array([np.sin(directions), np.cos(directions)])
+    # Long waves move more, so that all deform alike; a wave of amplitude a has the mean square a² / 2.
+    amplitudes = rng.standard_normal((_WAVES, 2)) * lengths[:, None]
+    size = rng.uniform(0, _MOST_DISPLACEMENT) / np.sqrt((amplitudes**2).sum() / 2)
+    return replace(plan, warp=replace(plan.warp, waves=Waves(amplitudes * size, frequencies.T, phases)))
+
+
+def _tint(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    return replace(plan, grey=Grey.draw(channels, rng))
+
+
+#: The augmentations by name, in the order in which they draw.
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "flips": _flip,
+    "rotation": _rotate,
+    "zoom": _zoom,
+    "elastic": _deform,
+    "grey": _tint,
+}
+
+
+def check_augmentations(names: Collection[str]) -> None:
+    """Refuse what is no augmentation.
+
+    Raises
+    ------
+    UsageError
+        If a name is not in `AUGMENTATIONS`.
+    """
+    if isinstance(names, str):
+        raise UsageError(f"augment={names!r} is a text: give a sequence of names")
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise UsageError(f"augmentation {name!r} is unknown: it is one of {', '.join(AUGMENTATIONS)}")
+
+
+def draw_plan(names: Collection[str], channels: int, rng: np.random.Generator) -> Plan:
+    """Draw what is done to a sample.
+
+    Parameters
+    ----------
+    names
+        Names in `AUGMENTATIONS`, in any order.
+    channels
+        Number of the image's channels.
+    rng
+        Where the random numbers come from.
+
+    Examples
+    --------
+    >>> draw_plan((), 1, np.random.default_rng(0)).warp.quarter_turn
+    array([[1, 0],
+           [0, 1]])
+    >>> round(draw_plan(("rotation", "flips"), 1, np.random.default_rng(0)).warp.zoom, 6)
+    1.0
+    """
+    plan = Plan(Warp(np.eye(2)))
+    for name, augmentation in AUGMENTATIONS.items():
+        if name in names:
+            plan = augmentation(plan, channels, rng)
+    return plan

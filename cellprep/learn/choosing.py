@@ -1,0 +1,133 @@
+"""Which images a network learns from, and which it is validated on."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from cellprep.errors import SourceError, StoreError, UsageError
+from cellprep.store import Store
+from cellprep.store.entries import damaged_images
+from cellprep.wording import count, printable
+
+__all__ = ["choose_images"]
+
+_NAMED = 20  # names in a line; more are counted
+
+
+def choose_images(
+    store: Store,
+    *,
+    val_ids: Path | None = None,
+    val_fraction: float = 0.2,
+    folds: Path | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+) -> tuple[list[str], list[str]]:
+    """Choose the images to train on, and those to validate on.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    val_ids
+        Text file of the ids to validate on, one a line; all others are trained on.
+    val_fraction
+        Share of the images to validate on, where no file names them: drawn at random, from each type of cells its share.
+    folds
+        CSV that ``cellprep split`` wrote. Images that are in no fold are in neither list.
+    fold
+        The fold to validate on.
+    seed
+        Of the random choice, from 0.
+
+    Returns
+    -------
+    tuple of list of str
+        The ids to train on and those to validate on, each sorted and not empty.
+
+    Raises
+    ------
+    UsageError
+        If the choice leaves nothing to train on or to validate on, or the options do not fit each other.
+    SourceError
+        If a file cannot be read, or names images that are not in the store.
+    StoreError
+        If the store has damaged images.
+    """
+    if (folds is None) != (fold is None):
+        raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
+    if val_ids is not None and folds is not None:
+        raise UsageError("the images to validate on are given twice, by ids and by a fold: give one of both")
+    ids = list(store)
+    if damaged := damaged_images(store.path, set(ids)):
+        raise StoreError(f"{store.path} has {count(len(damaged), 'damaged image')}: {_listed(damaged)}; "
+                         "`verify --repair` removes them, to be built again")  # fmt: skip
+    if folds is not None and fold is not None:
+        fold_of = _read_folds(folds)
+        _refuse_unknown(fold_of, ids, folds)
+        chosen = {image_id for image_id, place in fold_of.items() if place == fold}
+        if not chosen:
+            raise UsageError(f"{folds} has no fold {fold}: it has {', '.join(map(str, sorted(set(fold_of.values()))))}")
+        ids = sorted(fold_of)
+    elif val_ids is not None:
+        chosen = set(_read_ids(val_ids))
+        _refuse_unknown(chosen, ids, val_ids)
+    else:
+        chosen = _draw(store, ids, val_fraction, seed)
+    train = [image_id for image_id in ids if image_id not in chosen]
+    if not chosen:
+        raise UsageError(f"none of the {count(len(ids), 'image')} is left to validate on")
+    if not train:
+        raise UsageError(f"none of the {count(len(ids), 'image')} is left to train on")
+    return train, sorted(chosen)
+
+
+def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
+    """Draw ids evenly from a list that is sorted by type, and in random order within a type."""
+    if not 0 < fraction < 1:
+        raise UsageError(f"{fraction} is no share of the images to validate on: give more than 0 and less than 1")
+    if len(ids) < 2:
+        raise UsageError(f"{store.path} has {count(len(ids), 'image')}: to train and to validate, give two or more")
+    rng = np.random.default_rng(seed)
+    types = {image_id: store[image_id].attributes["cell_type"] or "" for image_id in ids}
+    order = sorted((ids[place] for place in rng.permutation(len(ids))), key=types.__getitem__)
+    number = int(np.clip(round(fraction * len(ids)), 1, len(ids) - 1))
+    places = np.floor((np.arange(number) + rng.random()) * len(ids) / number).astype(int)
+    return {order[place] for place in places}
+
+
+def _read_ids(path: Path) -> list[str]:
+    return [line.strip() for line in _read(path).splitlines() if line.strip()]
+
+
+def _read_folds(path: Path) -> dict[str, int]:
+    reader = csv.DictReader(_read(path).splitlines())
+    if missing := [name for name in ("image", "fold") if name not in (reader.fieldnames or ())]:
+        raise SourceError(f"{path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
+    fold_of = {}
+    for number, row in enumerate(reader, start=2):
+        if not (row["fold"] or "").isdecimal():
+            raise SourceError(f"{path} row {number}: fold {row['fold']!r} is no number from 0")
+        fold_of[row["image"]] = int(row["fold"])
+    return fold_of
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is no text in UTF-8: {error.reason}") from error
+
+
+def _refuse_unknown(chosen: Iterable[str], ids: list[str], path: Path) -> None:
+    if unknown := sorted(set(chosen) - set(ids)):
+        raise SourceError(f"{path} names {count(len(unknown), 'image')} that the store lacks: {_listed(unknown)}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = [printable(name) for name in names]
+    return ", ".join(listed[:_NAMED]) + (f" and {len(listed) - _NAMED:,} more" if len(listed) > _NAMED else "")

@@ -1,0 +1,48 @@
+"""Fitting a normalisation to the images that a network learns from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.training_set import TrainingSet
+from cellprep.store import Store
+
+__all__ = ["fit_normalisation"]
+
+_PERCENTILES = (1.0, 99.8)
+
+
+def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -> Normalisation:
+    """Fit a normalisation to images of a store, which are read one after the other.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    ids
+        The images; each pixel of them counts alike.
+    kind
+        A name in `NORMALISATIONS`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind, or the images cannot be learned from together, as `TrainingSet` has it.
+    StoreError
+        If an image is damaged.
+    """
+    images = TrainingSet(store, ids)
+    if kind != "dataset":
+        low, high = _PERCENTILES
+        return Normalisation(kind, (low,) * images.channels, (high,) * images.channels)
+    pixels = 0
+    mean, squares = np.zeros(images.channels), np.zeros(images.channels)
+    for index in range(len(images)):
+        image = images.read(index, ["image"])["image"].astype(np.float64)
+        size, here = image[0].size, image.mean(axis=(1, 2))
+        # Sums of squares of large values would cancel: those about the means are added (Chan, Golub, LeVeque 1979).
+        squares += image.var(axis=(1, 2)) * size + (here - mean) ** 2 * pixels * size / (pixels + size)
+        mean += (here - mean) * size / (pixels + size)
+        pixels += size
+    return Normalisation(kind, tuple(mean), tuple(mean + np.sqrt(squares / pixels)))

@@ -1,0 +1,92 @@
+"""Changes of grey values, as other microscopes, exposures and focuses would make them."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Grey"]
+
+_MOST_BRIGHTNESS = 0.3  # standard deviations
+_CONTRAST = (0.7, 1.4)
+_GAMMA = (0.7, 1.4)
+_MOST_BLUR = 1.5  # pixels
+_BLURRED = 0.25  # share of the samples
+_MOST_NOISE = 0.2  # standard deviations
+_NOISY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Grey:
+    """What is done to an image's grey values: gamma, contrast, brightness, blur and noise, in this order.
+
+    Attributes
+    ----------
+    gamma
+        (C,): the exponent, of values between the channel's least, 0, and greatest, 1.
+    contrast
+        (C,): the factor, about the channel's mean.
+    brightness
+        (C,): what is added, in standard deviations of the channel.
+    blur
+        Standard deviation of the Gaussian blur, in pixels; 0 for none.
+    noise
+        Standard deviation of the normal noise, in standard deviations of the channel; 0 for none.
+    seed
+        Of the noise.
+    """
+
+    gamma: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+    brightness: NDArray[np.float64]
+    blur: float
+    noise: float
+    seed: int
+
+    @classmethod
+    def draw(cls, channels: int, rng: np.random.Generator) -> "Grey":
+        """Draw a change for images of so many channels."""
+        return cls(
+            gamma=np.exp(rng.uniform(*np.log(_GAMMA), channels)),
+            contrast=np.exp(rng.uniform(*np.log(_CONTRAST), channels)),
+            brightness=rng.uniform(-_MOST_BRIGHTNESS, _MOST_BRIGHTNESS, channels),
+            blur=_sometimes(_BLURRED, _MOST_BLUR, rng),
+            noise=_sometimes(_NOISY, _MOST_NOISE, rng),
+            seed=int(rng.integers(2**32)),
+        )
+
+    def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Change an image (C, H, W) float32; a channel of one value stays as it is."""
+        rng = np.random.default_rng(self.seed)
+        settings = zip(image, self.gamma, self.contrast, self.brightness, strict=True)
+        return np.stack([self._change(channel, *values, rng=rng) for channel, *values in settings])
+
+    def _change(
+        self,
+        channel: NDArray[np.float32],
+        gamma: float,
+        contrast: float,
+        brightness: float,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        low, high, *_ = cv2.minMaxLoc(channel)
+        if not high > low:
+            return channel
+        changed = cv2.pow((channel - np.float32(low)) / np.float32(high - low), gamma)
+        mean, deviation = (float(value.item()) for value in cv2.meanStdDev(changed))
+        old_deviation = cv2.meanStdDev(channel)[1].item()
+        # Gamma has moved mean and spread; contrast and brightness alone are to say what they become.
+        scale = old_deviation / deviation * contrast
+        offset = cv2.mean(channel)[0] + brightness * old_deviation - mean * scale
+        changed = changed * np.float32(scale) + np.float32(offset)
+        if self.blur:
+            changed = cv2.GaussianBlur(changed, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT)
+        if self.noise:
+            changed += rng.standard_normal(changed.shape, np.float32) * np.float32(self.noise * old_deviation)
+        return changed
+
+
+def _sometimes(share: float, most: float, rng: np.random.Generator) -> float:
+    chance, value = rng.random(), rng.uniform(0, most)
+    return float(value) if chance < share else 0.0

@@ -1,0 +1,292 @@
+"""Batches of samples, made by worker processes, and the same whatever their number."""
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from cellprep.errors import CellprepError, UsageError
+from cellprep.executor import keep_freed_memory
+from cellprep.interrupts import interrupts_kept_from_workers
+from cellprep.learn.drawing import crops_of, draw_images
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.samples import CropSettings, SampleMaker
+from cellprep.learn.training_set import TrainingSet
+from cellprep.store import Store
+from cellprep.wording import printable, unexpected
+
+__all__ = ["Batch", "Loader", "train_loader", "validation_loader"]
+
+#: Tensors by name, each with a first axis for the samples; and ``id``, a list of their images' ids.
+Batch = dict[str, Any]
+
+
+class _Draw(NamedTuple):
+    """One sample to make: its image, and what its random numbers derive from."""
+
+    image: int
+    epoch: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What is wrong with a sample that could not be made."""
+
+    problem: str
+
+
+class _Crops:
+    """Batches of the samples of an epoch."""
+
+    def __init__(self, images: TrainingSet, settings: CropSettings, batch_size: int) -> None:
+        self.epoch = 0
+        self._weights = crops_of([image.shape for image in images.images], settings.crop)
+        self._count = settings.samples_per_epoch or int(np.ceil(self._weights.sum()))
+        self._seed = settings.seed
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-self._count // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[_Draw]]:
+        images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
+        draws = [_Draw(int(image), self.epoch, place) for place, image in enumerate(images)]
+        for first in range(0, len(draws), self._batch_size):
+            yield draws[first : first + self._batch_size]
+
+
+class _Wholes:
+    """Batches of one image each, in order, the same in every epoch."""
+
+    def __init__(self, count: int) -> None:
+        self.epoch = 0
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[list[_Draw]]:
+        return ([_Draw(image, 0, image)] for image in range(self._count))
+
+
+class _Samples(Dataset[dict[str, Any] | _Failure]):
+    """Samples by draw; it notes what each worker is at, so that what a killed one was at can be told."""
+
+    def __init__(self, maker: SampleMaker, whole_multiple: int | None, workers: int) -> None:
+        self._maker = maker
+        self._whole_multiple = whole_multiple
+        self._under_way = multiprocessing.RawArray("q", 2 * workers)  # per worker: process id, image
+
+    def __getitem__(self, draw: _Draw) -> dict[str, Any] | _Failure:
+        if worker := get_worker_info():
+            self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), draw.image]
+        name = self.name(draw.image)
+        try:
+            return {**self._make(draw), "id": self._maker.images.images[draw.image].id}
+        except CellprepError as error:
+            return _Failure(f"image {name}: {error}")
+        except MemoryError:
+            return _Failure(f"image {name}: there is not enough memory for it")
+        except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
+            return _Failure(f"image {name}: {unexpected(error)}")
+
+    def _make(self, draw: _Draw) -> dict[str, Any]:
+        if self._whole_multiple is not None:
+            return self._maker.whole(draw.image, self._whole_multiple)
+        rng = np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place])
+        return self._maker.crop(draw.image, rng)
+
+    def name(self, image: int) -> str:
+        """Return an image's id, for messages."""
+        return printable(self._maker.images.images[image].id)
+
+    def under_way(self, processes: set[int]) -> list[str]:
+        """Return the names of the images that some workers were at."""
+        pairs = zip(self._under_way[::2], self._under_way[1::2], strict=True)
+        return sorted({self.name(image) for process, image in pairs if process in processes})
+
+
+class Loader:
+    """Batches of samples, epoch by epoch.
+
+    A batch is a dict: ``image`` (N, C, H, W) float32, normalised; ``mask`` (N, 1, H, W) float32, 0 or 1; ``semseg``
+    (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x); ``energy``
+    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored
+    or no pixel of the image is shown; ``id``, a list of N ids.
+
+    Attributes
+    ----------
+    samples : TrainingSet
+        The images.
+    """
+
+    def __init__(self, samples: _Samples, batches: _Crops | _Wholes, workers: int) -> None:
+        self._samples = samples
+        self._batches = batches
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of more workers than cores: it is the user's choice
+            self._loader = DataLoader(
+                samples,
+                batch_sampler=batches,
+                num_workers=workers,
+                collate_fn=_collate,
+                worker_init_fn=_begin_worker,
+                persistent_workers=workers > 0,
+                pin_memory=torch.cuda.is_available(),
+                generator=torch.Generator(),  # else each epoch would draw from torch's own
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self._batches)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, which depend on its number and nothing that was before.
+
+        Raises
+        ------
+        CellprepError
+            If an image cannot be read, or a worker was killed.
+        """
+        self._batches.epoch = number
+        try:
+            with interrupts_kept_from_workers(), _child_signals_kept():
+                batches = iter(self._loader)
+            for batch in batches:
+                if isinstance(batch, _Failure):
+                    raise CellprepError(batch.problem)
+                yield batch
+        except RuntimeError as error:
+            if dead := re.match(r"DataLoader worker \(pid\(s\) ([\d, ]+)\)", str(error)):
+                raise CellprepError(self._death({int(process) for process in dead[1].split(",")})) from error
+            raise
+
+    def _death(self, processes: set[int]) -> str:
+        images = ", ".join(self._samples.under_way(processes)) or "no image yet"
+        return f"a worker that was to load images was killed, probably because memory ran out; it was at {images}"
+
+
+def train_loader(
+    store: Store,
+    ids: Sequence[str],
+    settings: CropSettings,
+    normalisation: Normalisation,
+    multiple: int,
+    batch_size: int,
+    workers: int,
+) -> Loader:
+    """Load random crops of images, augmented.
+
+    All that is random derives from the seed, the epoch, and a sample's place in it. Images are drawn in proportion to
+    their area, those smaller than a crop as if they were one. Unless ``settings`` say how many samples an epoch
+    has, it shows every image at least once, and of large ones as many crops as they could be cut into.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    ids
+        The images.
+    settings
+        How samples are made.
+    normalisation
+        Of the grey values.
+    multiple
+        What the network wants a sample's side to be a multiple of, in pixels.
+    batch_size
+        Samples in a batch; the last one may have fewer.
+    workers
+        Number of processes that make samples; 0 for none but this.
+
+    Raises
+    ------
+    UsageError
+        If the crop is no multiple, the images cannot be learned from together, or they do not fit into memory.
+    StoreError
+        If what the store says of an image is damaged.
+    """
+    if settings.crop % multiple:
+        nearest = max(1, round(settings.crop / multiple)) * multiple
+        raise UsageError(f"crop {settings.crop} is no multiple of {multiple}, as the network wants it: give {nearest}")
+    if batch_size < 1:
+        raise UsageError(f"{batch_size} samples are no batch: give 1 or more")
+    maker = _maker(store, ids, settings, normalisation, workers)
+    if settings.in_memory:
+        maker.images.keep(maker.names(whole=False), _copies(workers))
+    return Loader(_Samples(maker, None, workers), _Crops(maker.images, settings, batch_size), workers)
+
+
+def validation_loader(
+    store: Store,
+    ids: Sequence[str],
+    settings: CropSettings,
+    normalisation: Normalisation,
+    multiple: int,
+    workers: int,
+) -> Loader:
+    """Load whole images, one a batch, in the order of `ids`, neither cropped nor augmented.
+
+    They are padded symmetrically, below and at the right, to a multiple of so many pixels. Parameters and errors are
+    those of `train_loader`.
+    """
+    maker = _maker(store, ids, settings, normalisation, workers)
+    if settings.in_memory:
+        maker.images.keep(maker.names(whole=True), _copies(workers))
+    return Loader(_Samples(maker, multiple, workers), _Wholes(len(maker.images)), workers)
+
+
+def _maker(
+    store: Store, ids: Sequence[str], settings: CropSettings, normalisation: Normalisation, workers: int
+) -> SampleMaker:
+    if workers < 0:
+        raise UsageError(f"{workers} workers are not possible: give 0 or more")
+    images = TrainingSet(store, ids)
+    if normalisation.channels != images.channels:
+        raise UsageError(
+            f"the images have {images.channels} channels, and the normalisation is for {normalisation.channels}"
+        )
+    return SampleMaker(images, settings, normalisation)
+
+
+def _copies(workers: int) -> int:
+    """Return how many processes have the images in memory of their own: forked ones share them."""
+    return 1 if multiprocessing.get_start_method() == "fork" else 1 + workers
+
+
+def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
+    batch: Batch = {"id": []}
+    for sample in samples:
+        if isinstance(sample, _Failure):
+            return sample
+        batch["id"].append(sample.pop("id"))
+    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+
+
+def _begin_worker(number: int) -> None:
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+
+
+@contextmanager
+def _child_signals_kept() -> Iterator[None]:
+    """Keep torch from raising at whatever line runs when a worker dies: the next batch tells of it within seconds."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -1,0 +1,210 @@
+"""Samples: what a network sees of an image, and what it is to answer; arrays, without torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import UsageError
+from cellprep.learn.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.training_set import TrainingSet
+from cellprep.learn.views import View
+from cellprep.learn.warp import Placement
+from cellprep.learn.warping import warp_targets
+from cellprep.learn.windows import Span, cut_targets, turned_targets
+
+__all__ = ["MASKS", "CropSettings", "SampleMaker"]
+
+#: What the direction network is told of where cells are: the default first.
+MASKS = {
+    "cells-and-walls": "all that belongs to a cell",
+    "cells": "cells without their walls, which gives the walls away",
+}
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class CropSettings:
+    """How samples are made of images.
+
+    Attributes
+    ----------
+    crop
+        Side of a sample, in pixels.
+    augment
+        Names in `AUGMENTATIONS`.
+    mask
+        A name in `MASKS`.
+    samples_per_epoch
+        How many samples an epoch has; unless given, as many as there are crops in all images, as `draw_counts` has it.
+    seed
+        Of all that is random, from 0.
+    in_memory
+        Whether all images are kept in memory.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> CropSettings(mask="walls")
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: mask 'walls' is unknown: it is one of cells-and-walls, cells
+    """
+
+    crop: int = 256
+    augment: tuple[str, ...] = tuple(AUGMENTATIONS)
+    mask: str = "cells-and-walls"
+    samples_per_epoch: int | None = None
+    seed: int = 0
+    in_memory: bool = False
+
+    def __post_init__(self) -> None:
+        check_augmentations(self.augment)
+        object.__setattr__(self, "augment", tuple(self.augment))
+        if self.mask not in MASKS:
+            raise UsageError(f"mask {self.mask!r} is unknown: it is one of {', '.join(MASKS)}")
+        if self.crop < 1:
+            raise UsageError(f"crop {self.crop} is no side of a sample: give 1 or more pixels")
+        if self.samples_per_epoch is not None and self.samples_per_epoch < 1:
+            raise UsageError(f"{self.samples_per_epoch} samples an epoch are not possible: give 1 or more")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed} is below 0")
+
+
+class SampleMaker:
+    """Makes samples of the images of a set.
+
+    Parameters
+    ----------
+    images
+        The set.
+    settings
+        How.
+    normalisation
+        Of the grey values.
+    """
+
+    def __init__(self, images: TrainingSet, settings: CropSettings, normalisation: Normalisation) -> None:
+        self.images = images
+        self.settings = settings
+        self.normalisation = normalisation
+        self._limits: dict[int, NDArray[np.float64]] = {}
+
+    def names(self, whole: bool) -> list[str]:
+        """Return the names of the arrays that samples are made of, be they crops or whole images."""
+        free = not whole and set(self.settings.augment) & {"rotation", "zoom", "elastic"}
+        targets = ["labels", "cells"] if free else ["semseg", "uvec", "energy", "area"]
+        return ["image", *targets, "ignore"]
+
+    def crop(self, index: int, rng: np.random.Generator) -> Arrays:
+        """Make a sample of a place of an image, both drawn, and augment it.
+
+        Parameters
+        ----------
+        index
+            The image's place in the set.
+        rng
+            Where the random numbers come from.
+
+        Returns
+        -------
+        dict of str to ndarray
+            With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised; ``mask`` (1, h, w) float32, 0 or 1;
+            ``semseg`` (h, w) int64, 0 cell, 1 wall, 2 background; ``uvec`` (2, h, w) float32; ``energy`` (h, w) int64;
+            ``area`` (h, w) float32; ``counts`` (h, w) bool.
+
+        Raises
+        ------
+        StoreError
+            If an array is damaged.
+        """
+        size = self.settings.crop
+        start = [_draw_start(length, size, rng) for length in self.images.images[index].shape]
+        plan = draw_plan(self.settings.augment, self.images.channels, rng)
+        arrays = self.images.read(index, self.names(whole=False))
+        if "labels" in arrays:
+            return self._finish(*self._warp(index, arrays, start, plan), plan)
+        rows, columns = (Span(first, first + size) for first in start)
+        image, targets, counts = self._cut(index, arrays, rows, columns)
+        turn = plan.warp.quarter_turn
+        assert turn is not None
+        moved = turned_targets({"image": np.moveaxis(image, 0, -1), "counts": counts, **targets}, turn)
+        return self._finish(np.moveaxis(moved.pop("image"), -1, 0), moved, moved.pop("counts"), plan)
+
+    def whole(self, index: int, multiple: int) -> Arrays:
+        """Make a sample of a whole image, as `crop` does, but not augmented.
+
+        It is padded symmetrically below and at the right to a multiple of so many pixels, which do not count.
+        """
+        arrays = self.images.read(index, self.names(whole=True))
+        spans = [Span(0, -(-length // multiple) * multiple) for length in self.images.images[index].shape]
+        return self._finish(*self._cut(index, arrays, *spans))
+
+    def _cut(
+        self, index: int, arrays: Arrays, rows: Span, columns: Span
+    ) -> tuple[NDArray[np.float32], Arrays, NDArray[np.bool_]]:
+        """Cut a window of the image, normalised, and of its targets, and say which pixels count."""
+        height, width = arrays["energy"].shape
+        targets = {name: arrays[name] for name in ("semseg", "uvec", "energy", "area", "ignore") if name in arrays}
+        channels = cut_targets(dict(enumerate(arrays["image"])), rows, columns)
+        image = np.stack(list(channels.values()))
+        windows = cut_targets(targets, rows, columns)
+        counts = rows.real(height)[:, None] & columns.real(width)
+        if "ignore" in windows:
+            counts = counts & (windows.pop("ignore") == 0)
+        return self._normalise(index, image, arrays["image"]), windows, counts
+
+    def _warp(
+        self, index: int, arrays: Arrays, start: Sequence[int], plan: Plan
+    ) -> tuple[NDArray[np.float32], Arrays, NDArray[np.bool_]]:
+        """Warp the crop that begins at `start`, as `_cut` cuts it."""
+        size = self.settings.crop
+        middle = (size - 1) / 2
+        place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
+        view = View(self.images.images[index].shape, plan.warp, place)
+        targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], self.images.recipe, view, size)
+        window = view.window(Span(0, size), Span(0, size))
+        image = self._normalise(index, window.cut(arrays["image"]), arrays["image"])
+        shown = np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image])
+        if "ignore" in arrays:
+            counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
+        return shown, targets, counts
+
+    def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:
+        if index not in self._limits:
+            self._limits[index] = self.normalisation.limits(whole)
+        return self.normalisation.apply(part, limits=self._limits[index])
+
+    def _finish(
+        self, image: NDArray[np.float32], targets: Arrays, counts: NDArray[np.bool_], plan: Plan | None = None
+    ) -> Arrays:
+        """Change grey values, and give the arrays the form that networks want."""
+        semseg = targets["semseg"]
+        if self.images.recipe.background_cell:
+            mask = np.ones(counts.shape, np.float32)
+        elif self.settings.mask == "cells":
+            mask = semseg[..., 0].astype(np.float32)
+        else:
+            mask = (1 - semseg[..., 2]).astype(np.float32)
+        return {
+            "image": plan.grey.apply(image) if plan and plan.grey else image,
+            "mask": mask[None],
+            "semseg": (semseg[..., 1] + 2 * semseg[..., 2]).astype(np.int64),
+            "uvec": np.moveaxis(targets["uvec"], -1, 0),
+            "energy": targets["energy"].astype(np.int64),
+            "area": targets["area"],
+            "counts": counts,
+        }
+
+
+def _draw_start(length: int, size: int, rng: np.random.Generator) -> int:
+    """Draw where a crop begins along an axis; where the image is smaller, it may be anywhere within the crop."""
+    return int(rng.integers(min(0, length - size), max(0, length - size) + 1))

@@ -1,0 +1,153 @@
+"""The images of a store that a network learns from: checked together once, read one by one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import CellprepError, StoreError, UsageError
+from cellprep.learn.memory import available_memory
+from cellprep.store import Store, StoredImage
+from cellprep.targets import Recipe
+from cellprep.wording import printable
+
+__all__ = ["TrainingSet"]
+
+_TARGETS = ("labels", "cells", "semseg", "uvec", "energy", "area")
+
+
+class TrainingSet:
+    """Images with their targets.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    ids
+        The images, of which there must be one at least.
+
+    Raises
+    ------
+    UsageError
+        If there are no images, or one is not in the store, has no pixels, or differs from the first in its number
+        of channels or its recipe.
+    StoreError
+        If what the store says of an image is damaged.
+
+    Attributes
+    ----------
+    images : list of StoredImage
+        In the order of `ids`.
+    recipe : Recipe
+        That of their targets.
+    channels : int
+        Of their pixels.
+    """
+
+    def __init__(self, store: Store, ids: Sequence[str]) -> None:
+        if not ids:
+            raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
+        self.images = [_find(store, image_id) for image_id in ids]
+        self.recipe = _recipe_of(self.images[0])
+        self.channels = _channels_of(self.images[0])
+        for image in self.images:
+            self._compare(image)
+        self._kept: dict[tuple[int, str], NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Read arrays of an image, by name; ``ignore`` only if it has one, ``image`` always as (C, H, W).
+
+        Raises
+        ------
+        StoreError
+            If one is damaged.
+        """
+        return {name: self._read(index, name) for name in names if name in self.images[index].arrays}
+
+    def keep(self, names: Sequence[str], copies: int) -> None:
+        """Read arrays of all images and keep them in memory.
+
+        Parameters
+        ----------
+        names
+            Which arrays.
+        copies
+            The number of processes that will have a copy each.
+
+        Raises
+        ------
+        UsageError
+            If they do not fit into the memory that is available.
+        """
+        wanted = [(index, name) for index, image in enumerate(self.images) for name in names if name in image.arrays]
+        needed = copies * sum(_bytes_of(self.images[index], name) for index, name in wanted)
+        available = available_memory()
+        if available is not None and needed > available:
+            raise UsageError(
+                f"{len(self)} images need {_size(needed)} of memory, and {_size(available)} are available: "
+                "read them from the disk instead, or choose fewer"
+            )
+        self._kept = {(index, name): self._read(index, name) for index, name in wanted}
+
+    def _read(self, index: int, name: str) -> NDArray[Any]:
+        if (index, name) in self._kept:
+            return self._kept[index, name]
+        image = self.images[index]
+        array = image.read(name)
+        if name != "image":
+            return array
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise StoreError(f"image {printable(image.id)}: some grey values are no numbers, or infinite")
+        return array if array.ndim == 3 else array[None]
+
+    def _compare(self, image: StoredImage) -> None:
+        first = self.images[0]
+        channels = _channels_of(image)
+        if channels != self.channels:
+            raise UsageError(
+                f"image {printable(image.id)} has {channels} channels and {printable(first.id)} has {self.channels}: "
+                "all images must have the same number"
+            )
+        if _recipe_of(image) != self.recipe:
+            raise UsageError(
+                f"image {printable(image.id)} was built by another recipe than {printable(first.id)}: "
+                "build all of them by one, or choose images of one"
+            )
+
+
+def _find(store: Store, image_id: str) -> StoredImage:
+    if image_id not in store:
+        raise UsageError(f"image {printable(image_id)} is not in {store.path}")
+    image = store[image_id]
+    if "image" not in image.arrays:
+        raise UsageError(
+            f"image {printable(image_id)} of {store.path} has no pixels: build the store with `build-targets --images`"
+        )
+    if missing := [name for name in _TARGETS if name not in image.arrays]:
+        raise StoreError(f"image {printable(image_id)} of {store.path} lacks {', '.join(missing)}: build it again")
+    return image
+
+
+def _recipe_of(image: StoredImage) -> Recipe:
+    try:
+        return Recipe(**image.attributes["options"])
+    except (CellprepError, TypeError, KeyError) as error:
+        raise StoreError(f"image {printable(image.id)}: its recipe is damaged: {error}") from error
+
+
+def _channels_of(image: StoredImage) -> int:
+    shape, _ = image.form("image")
+    return shape[0] if len(shape) == 3 else 1
+
+
+def _bytes_of(image: StoredImage, name: str) -> int:
+    shape, dtype = image.form(name)
+    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+
+
+def _size(number: float) -> str:
+    return f"{number / 2**30:,.1f} GB" if number >= 2**30 else f"{number / 2**20:,.1f} MB"

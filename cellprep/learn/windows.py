@@ -1,0 +1,105 @@
+"""Windows into an image, which goes on beyond its border as its own mirror image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Span", "cut", "cut_targets", "turned", "turned_targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of pixels along one axis of an image: from `start` up to `stop`, which may both lie outside it.
+
+    Examples
+    --------
+    >>> Span(-2, 4).indices(3)
+    array([1, 0, 0, 1, 2, 2])
+    >>> Span(-2, 4).mirrored(3)
+    array([ True,  True, False, False, False,  True])
+    """
+
+    start: int
+    stop: int
+
+    def indices(self, size: int) -> NDArray[np.intp]:
+        """Return the pixels of an axis of so many that are seen, as ``numpy.pad(mode="symmetric")`` has it."""
+        places = np.arange(self.start, self.stop) % (2 * size)
+        return np.minimum(places, 2 * size - 1 - places)
+
+    def mirrored(self, size: int) -> NDArray[np.bool_]:
+        """Say which of them are seen in the mirror, so that what points along the axis points the other way."""
+        return np.arange(self.start, self.stop) % (2 * size) >= size
+
+    def real(self, size: int) -> NDArray[np.bool_]:
+        """Say which of them are in the image."""
+        places = np.arange(self.start, self.stop)
+        return (places >= 0) & (places < size)
+
+    def within(self, size: int) -> bool:
+        """Say whether all of them are in the image."""
+        return self.start >= 0 and self.stop <= size
+
+    def moved(self, by: int) -> "Span":
+        """Return the span so many pixels farther on."""
+        return Span(self.start + by, self.stop + by)
+
+    def limited(self, size: int) -> "Span":
+        """Return what of the span is within an axis of so many pixels."""
+        return Span(max(self.start, 0), min(self.stop, size))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
+    """Cut a window out of an array (H, W, ...); it may be a view."""
+    height, width = array.shape[:2]
+    if rows.within(height) and columns.within(width):
+        return array[rows.start : rows.stop, columns.start : columns.stop]
+    return array[rows.indices(height)[:, None], columns.indices(width)]
+
+
+def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:
+    """Cut a window out of arrays (H, W, ...) by name; ``uvec`` is mirrored as vectors are."""
+    windows = {name: cut(array, rows, columns) for name, array in targets.items()}
+    if "uvec" in targets:
+        height, width = targets["uvec"].shape[:2]
+        if not (rows.within(height) and columns.within(width)):
+            signs = np.ones((len(rows), len(columns), 2), np.float32)
+            signs[rows.mirrored(height), :, 0] = -1
+            signs[:, columns.mirrored(width), 1] = -1
+            windows["uvec"] = windows["uvec"] * signs + 0.0  # no zeros below zero
+    return windows
+
+
+def turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
+    """Turn and flip an array by quarter turns.
+
+    Parameters
+    ----------
+    array
+        (H, W, ...).
+    turn
+        (2, 2) of 0, 1 and -1: takes offsets (y, x) from the result's centre to those from the array's centre.
+
+    Examples
+    --------
+    >>> turned(np.array([[1, 2], [3, 4]]), np.array([[0, 1], [-1, 0]]))
+    array([[2, 4],
+           [1, 3]])
+    """
+    down, across = turn.sum(axis=1)
+    flipped = array[::down, ::across]
+    return flipped if turn[0, 0] else flipped.swapaxes(0, 1)
+
+
+def turned_targets(targets: Mapping[str, NDArray[Any]], turn: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Turn arrays (H, W, ...) by name as `turned` does; the vectors of ``uvec`` turn with them."""
+    result = {name: turned(array, turn) for name, array in targets.items()}
+    if "uvec" in targets:
+        result["uvec"] = result["uvec"] @ turn.astype(np.float32) + 0.0
+    return result
