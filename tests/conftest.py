@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from cellprep.cli import app
 
+# Threads of torch that wait for each other take longer than the tiny networks here; set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Timings vary on shared machines; and the same examples everywhere make a failure everybody's.
 settings.register_profile("cellprep", deadline=None, derandomize=True)
 settings.load_profile("cellprep")

@@ -9,8 +9,10 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Data, Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.learn import require_torch
+from cellprep.learn.augmentation import AUGMENTATIONS
 from cellprep.learn.normalisation import NORMALISATIONS
-from cellprep.learn.options import AUGMENTATIONS, MASKS, OPTIMISERS, SCHEDULES, TrainOptions
+from cellprep.learn.options import OPTIMISERS, SCHEDULES, TrainOptions
+from cellprep.learn.samples import MASKS
 from cellprep.learn.settings import ARCHITECTURES, NETWORKS
 from cellprep.store import open_store
 
@@ -41,7 +43,7 @@ def train_command(
     arch: Annotated[
         str, choice("Body of the network; the first one unless given", *dict.fromkeys(sum(ARCHITECTURES.values(), ())))
     ] = "",
-    mask: Annotated[str, choice("Input mask of dn and wn; `cells` gives the walls away", *MASKS)] = MASKS[0],
+    mask: Annotated[str, choice("Input mask of dn and wn; `cells` gives the walls away", *MASKS)] = "cells-and-walls",
     background_cell: Annotated[
         bool,
         typer.Option(

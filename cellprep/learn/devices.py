@@ -67,8 +67,10 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
 
 def _gains(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.12 does not tell
+        capabilities: dict[str, bool] = getattr(
+            torch.cpu, "get_capabilities", dict
+        )()  # an older torch does not tell
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import UsageError
+from cellprep.learn.augmentation import AUGMENTATIONS
+from cellprep.learn.samples import MASKS
 from cellprep.learn.settings import ARCHITECTURES, NETWORKS
 
-__all__ = ["AUGMENTATIONS", "DEVICES", "MASKS", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainOptions"]
+__all__ = ["DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainOptions"]
 
-AUGMENTATIONS = ("flips", "rotation", "zoom", "elastic", "grey")
-MASKS = ("cells-and-walls", "cells")
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -92,7 +92,7 @@ class TrainOptions:
     arch: str = ""
     mask: str = "cells-and-walls"
     background_cell: bool = False
-    augment: tuple[str, ...] = AUGMENTATIONS
+    augment: tuple[str, ...] = tuple(AUGMENTATIONS)
     normalisation: str = "dataset"
     init: tuple[Path, ...] = ()
     encoder: Path | None = None
@@ -126,7 +126,9 @@ class TrainOptions:
                 f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
                 "give a rate above 0 and below 10, and a decay from 0 to below 1"
             )
-        if self.network in ("semseg", "wtn") and (self.encoder or self.mask != MASKS[0] or self.background_cell):
+        if self.network in ("semseg", "wtn") and (
+            self.encoder or self.mask != next(iter(MASKS)) or self.background_cell
+        ):
             raise UsageError("a mask, the background as a cell and an encoder's weights belong to dn and wn only")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
@@ -136,7 +138,7 @@ class TrainOptions:
             raise UsageError(f"network {self.network!r} is unknown: it is one of {', '.join(NETWORKS)}")
         known = {
             "arch": ("", *ARCHITECTURES[self.network]),
-            "mask": MASKS,
+            "mask": tuple(MASKS),
             "optimiser": OPTIMISERS,
             "schedule": SCHEDULES,
             "device": DEVICES,

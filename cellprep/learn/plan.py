@@ -1,16 +1,18 @@
 """What a training is to be, found out before it starts: everything that can be wrong is said here."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from cellprep.errors import UsageError
 from cellprep.learn.choosing import choose_images
+from cellprep.learn.fitting import fit_normalisation
 from cellprep.learn.instances import refuse_semantic_masks
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.options import TrainOptions
-from cellprep.learn.samples import CropSettings, fit_normalisation, recipe_of
+from cellprep.learn.samples import CropSettings
+from cellprep.learn.training_set import TrainingSet
 from cellprep.store import Store
 from cellprep.targets import Recipe
 
@@ -48,8 +50,8 @@ class Plan:
         return {
             "train_images": self.train_ids,
             "validation_images": self.val_ids,
-            "recipe": self.recipe.to_dict(),
-            "normalisation": self.normalisation.to_dict(),
+            "recipe": asdict(self.recipe),
+            "normalisation": asdict(self.normalisation),
         }
 
 
@@ -69,17 +71,19 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         fold=options.fold,
         seed=options.seed,
     )
-    recipe = recipe_of(store)
-    if options.background_cell and not recipe.background_cell:
+    recipe = TrainingSet(store, train_ids + val_ids).recipe
+    if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
         raise UsageError(
-            f"{store.path} has no background as a cell: build it with `cellprep build-targets --background-cell`"
+            f"in {store.path} the background is a cell of its own: train with --background-cell"
+            if recipe.background_cell
+            else f"in {store.path} the background is no cell: build a store with `build-targets --background-cell`"
         )
     if options.network != "semseg":
         refuse_semantic_masks(store, train_ids, options.network)
     crops = CropSettings(
         crop=options.crop,
         augment=options.augment,
-        mask="everything" if options.background_cell else options.mask,
+        mask=options.mask,
         seed=options.seed,
         in_memory=options.in_memory,
     )

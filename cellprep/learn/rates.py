@@ -1,13 +1,18 @@
 """Optimisers, and the learning rate over a run."""
 
+import math
+
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from cellprep.learn.options import TrainOptions
 
-__all__ = ["make_optimiser", "make_schedule"]
+__all__ = ["make_optimiser", "make_schedule", "one_cycle"]
+
+_RISE = 0.25  # share of the steps
+_FIRST, _LAST = 1 / 25, 1e-4  # of the highest rate
 
 
 def make_optimiser(network: nn.Module, options: TrainOptions) -> Optimizer:
@@ -20,8 +25,27 @@ def make_optimiser(network: nn.Module, options: TrainOptions) -> Optimizer:
     return torch.optim.AdamW(groups, lr=options.max_lr)
 
 
-def make_schedule(optimiser: Optimizer, options: TrainOptions, steps: int) -> LRScheduler:
-    """Return the learning rate over so many steps: one that is stepped after each of them."""
+def make_schedule(optimiser: Optimizer, options: TrainOptions, steps: int) -> LambdaLR:
+    """Return the learning rate over so many steps; it is to be stepped after each of them."""
     if options.schedule == "constant":
-        return ConstantLR(optimiser, factor=1.0)
-    return OneCycleLR(optimiser, max_lr=options.max_lr, total_steps=steps, pct_start=0.25, cycle_momentum=False)
+        return LambdaLR(optimiser, lambda step: 1.0)
+    return LambdaLR(optimiser, lambda step: one_cycle(step / steps))
+
+
+def one_cycle(share: float) -> float:
+    """Return the learning rate after a share of the steps, in parts of the highest: it rises, and falls to nearly 0.
+
+    Both are half a cosine (Smith & Topin 2017, arXiv 1708.07120, in the form of torch's ``OneCycleLR``).
+
+    Examples
+    --------
+    >>> [round(one_cycle(share), 4) for share in (0, 0.125, 0.25, 0.625, 1)]
+    [0.04, 0.52, 1.0, 0.5, 0.0001]
+    """
+    if share < _RISE:
+        return _between(_FIRST, 1.0, share / _RISE)
+    return _between(1.0, _LAST, (share - _RISE) / (1 - _RISE))
+
+
+def _between(begin: float, end: float, share: float) -> float:
+    return end + (begin - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

@@ -101,4 +101,5 @@ class RunFolder:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    now = json.loads(json.dumps(now))  # which makes tuples lists
     return [name for name in now if before.get(name) != now[name]]

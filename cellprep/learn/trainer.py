@@ -83,13 +83,13 @@ class Trainer:
             loss = self._step(batch)
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss is {loss} in epoch {epoch}: try a lower --max-lr, or --precision float32"
+                    f"the loss is {loss} in epoch {epoch}: lower --max-lr, or use --precision float32"
                 )
             losses.append(loss)
             bar.set_postfix_str(f"epoch {epoch}, loss {np.mean(losses[-20:]):.4f}", refresh=False)
             bar.update()
         seconds = time.perf_counter() - started
-        return {"epoch": epoch, "rate": rate, "seconds": seconds, "train_loss": float(np.mean(losses))}
+        return {"epoch": epoch, "rate": float(rate), "seconds": seconds, "train_loss": float(np.mean(losses))}
 
     def _step(self, batch: Batch) -> float:
         batch = self._at_hand(batch)

@@ -1,7 +1,6 @@
 """Training a network on a store."""
 
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +104,14 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     network = first_network(options, plan.normalisation.channels, plan.recipe.levels)
     folder = RunFolder(options.out)
     settings = {"options": options.to_dict(), **plan.to_dict()}
-    state = folder.take_up(settings) if options.resume else folder.begin(settings)
+    state = folder.take_up(settings) if options.resume else None
+    if not options.resume:
+        folder.begin(settings)
     workers = machine.workers() if options.workers < 0 else options.workers
-    batches = train_loader(store, plan.train_ids, plan.crops, plan.normalisation, options.batch_size, workers)
-    whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple)
+    batches = train_loader(
+        store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
+    )
+    whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple, workers)
     trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
     rows: list[Row] = []
     if state:
@@ -117,11 +120,11 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     board = TensorBoard(folder.tensorboard) if options.tensorboard else None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
     hidden = True if options.quiet else None
-    with closing(batches), tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
+    with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
         while len(rows) < options.epochs and not _is_stale(rows, options.patience):
             epoch = len(rows) + 1
             row = trainer.train(epoch, batches.epoch(epoch), bar)
-            measured, shown = trainer.validate(whole, plan.shown(_SHOWN))
+            measured, shown = trainer.validate(whole.epoch(0), plan.shown(_SHOWN))
             rows.append(row | measured)
             _keep(folder, trainer, plan, options, rows, shown)
             if board:

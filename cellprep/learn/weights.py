@@ -53,7 +53,7 @@ class Weights:
     network: Network
     normalisation: Normalisation | None = None
     recipe: Recipe = field(default_factory=Recipe)
-    mask: Mask = "cells-and-walls"
+    mask: str = "cells-and-walls"
     training: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
 
