@@ -16,6 +16,7 @@ _HOMES = {
     "direction_loss": "losses",
     "energy_loss": "losses",
     "Weights": "weights",
+    "load_vgg16": "networks",
     "load_weights": "weights",
     "save_weights": "weights",
     "semseg_loss": "losses",
