@@ -69,8 +69,6 @@ def _gains(device: str) -> bool:
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
-        capabilities: dict[str, bool] = getattr(
-            torch.cpu, "get_capabilities", dict
-        )()  # an older torch does not tell
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 __all__ = ["direction_loss", "energy_loss", "semseg_loss"]
 
-# Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017, equation 5).
+# Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017).
 _LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
 
 # What is smaller is taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
@@ -22,8 +22,8 @@ _NOTHING = 1e-12
 def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
     """Return the mean squared angle between vectors, in square radians.
 
-    A pixel's weight is 1 / sqrt(area), so that small cells are not lost among large ones (Bai & Urtasun 2017,
-    equation 4). The angle is taken from sine and cosine together: the arc cosine has no finite gradient at 0 and π.
+    A pixel's weight is 1 / sqrt(area), so that small cells are not lost among large ones (Bai & Urtasun
+    2017). The angle is taken from sine and cosine together: the arc cosine has no finite gradient at 0 and π.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) ->
 
     For a pixel of level t it is ``-sum_k c_k (t_k log y_k + (1 - t_k) log(1 - y_k))``, where ``t_k`` is 1 for ``k = t``
     and 0 else, y the softmax of the logits, and c is 3, 3, 3, 2, and then 1. A pixel's weight is 1 / sqrt(area)
-    (Bai & Urtasun 2017, equation 5, and both terms as in their code).
+    (Bai & Urtasun 2017; both terms as in their code).
 
     Parameters
     ----------

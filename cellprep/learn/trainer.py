@@ -82,9 +82,7 @@ class Trainer:
         for batch in batches:
             loss = self._step(batch)
             if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} in epoch {epoch}: lower --max-lr, or use --precision float32"
-                )
+                raise TrainingError(f"the loss is {loss} in epoch {epoch}: lower --max-lr, or use --precision float32")
             losses.append(loss)
             bar.set_postfix_str(f"epoch {epoch}, loss {np.mean(losses[-20:]):.4f}", refresh=False)
             bar.update()
