@@ -176,7 +176,7 @@ def test_training_stops_when_it_gets_no_better(discs, options, monkeypatch):
 def test_training_starts_from_weights(discs, options, tmp_path):
     for network in ("dn", "wtn"):
         train(discs, options(network, base_channels=3, epochs=1))
-    init = (tmp_path / "dn" / "last.safetensors", tmp_path / "wtn" / "last.safetensors")
+    init = (tmp_path / "dn", tmp_path / "wtn" / "last.safetensors")
     # A rate so low that nothing changes, and the settings those of the weights.
     train(discs, options("wn", init=init, base_channels=None, epochs=1, max_lr=1e-30))
     wn = load_weights(tmp_path / "wn" / "last.safetensors").network

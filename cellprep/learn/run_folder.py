@@ -10,6 +10,7 @@ from typing import Any
 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.checkpoint import load_state, save_state
+from cellprep.learn.weights import BEST
 from cellprep.output import write_whole
 
 __all__ = ["RunFolder"]
@@ -37,7 +38,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.best = path / "best.safetensors"
+        self.best = path / BEST
         self.last = path / "last.safetensors"
         self.metrics = path / "metrics.csv"
         self.curves = path / "curves.png"

@@ -21,7 +21,10 @@ from cellprep.output import write_whole
 from cellprep.targets import Recipe
 from cellprep.wording import printable
 
-__all__ = ["Weights", "load_weights", "save_weights"]
+__all__ = ["BEST", "Weights", "load_weights", "save_weights"]
+
+#: The name of the best weights in the folder of a training.
+BEST = "best.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"
@@ -117,7 +120,8 @@ def load_weights(path: Path) -> Weights:
     Parameters
     ----------
     path
-        A file that `save_weights` wrote; its tensors may be of any floating point dtype.
+        A file that `save_weights` wrote, its tensors of any floating point dtype; or the folder of a training, which
+        means the best weights in it.
 
     Returns
     -------
@@ -129,6 +133,7 @@ def load_weights(path: Path) -> Weights:
     WeightsError
         If the file is missing, damaged, of another program, or its tensors are not those of its network.
     """
+    path = path / BEST if path.is_dir() else path
     try:
         with path.open("rb"), safetensors.safe_open(path, framework="pt") as file:
             description = _read_description(path, file.metadata() or {})
