@@ -13,7 +13,7 @@ __all__ = ["AUGMENTATIONS", "Plan", "check_augmentations", "draw_plan"]
 
 _MOST_ZOOM = 4 / 3
 _WAVES = 8
-_WAVELENGTHS = (48, 160)  # pixels
+_SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels
 _MOST_DISPLACEMENT = 4  # pixels, root mean square
 
 
@@ -58,7 +58,7 @@ def _then(plan: Plan, matrix: np.ndarray) -> Plan:
 
 
 def _deform(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
-    lengths = np.exp(rng.uniform(*np.log(_WAVELENGTHS), _WAVES))
+    lengths = np.exp(rng.uniform(np.log(_SHORTEST_WAVE), np.log(_LONGEST_WAVE), _WAVES))
     directions, phases = rng.uniform(0, 2 * np.pi, (2, _WAVES))
     frequencies = (2 * np.pi / lengths) * np.array([np.sin(directions), np.cos(directions)])
     # Long waves move more, so that all deform alike; a wave of amplitude a has the mean square a² / 2.

@@ -58,7 +58,7 @@ class _Crops:
         self._batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-self._count // self._batch_size)
+        return int(np.ceil(self._count / self._batch_size))
 
     def __iter__(self) -> Iterator[list[_Draw]]:
         images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
@@ -266,12 +266,13 @@ def _copies(workers: int) -> int:
 
 
 def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
-    batch: Batch = {"id": []}
+    made = []
     for sample in samples:
         if isinstance(sample, _Failure):
             return sample
-        batch["id"].append(sample.pop("id"))
-    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+        made.append(sample)
+    batch: Batch = {"id": [sample.pop("id") for sample in made]}
+    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in made])) for name in made[0]}
 
 
 def _begin_worker(number: int) -> None:

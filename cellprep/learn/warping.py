@@ -59,7 +59,7 @@ def warp_targets(
     halo = _FIRST_HALO
     while not (surroundings := _Surroundings.of(labels, areas, recipe, view, crop, halo)).suffice and halo < most:
         halo = min(most, _on_grid(surroundings.deepest / _SHORTEST_STEP + 2))
-    nobodys = np.count_nonzero(labels == 0)
+    nobodys = int(np.count_nonzero(labels == 0))
     return surroundings.targets(recipe, nobodys, view.warp.zoom), surroundings.counts
 
 
@@ -99,10 +99,9 @@ class _Surroundings:
         done: Targets = {}
         for name in ("semseg", "distance"):
             done[name] = TARGETS[name](cells, done, recipe)
-        near = [Span(margin - 1, margin + size + 1).moved(-side.start).limited(len(side)) for side in box]
-        crop = [
-            Span(margin, margin + size).moved(-side.start - part.start) for side, part in zip(box, near, strict=True)
-        ]
+        inner = [Span(margin, margin + size).moved(-side.start) for side in box]
+        near = [Span(part.start - 1, part.stop + 1).limited(len(side)) for part, side in zip(inner, box, strict=True)]
+        crop = [part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)]
         complete = all(side.start > 0 and side.stop < len(span) for side in box)  # there is no more of the image
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
