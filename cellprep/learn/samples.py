@@ -171,7 +171,8 @@ class SampleMaker:
         view = View(self.images.images[index].shape, plan.warp, place)
         targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], self.images.recipe, view, size)
         window = view.window(Span(0, size), Span(0, size))
-        image = self._normalise(index, window.cut(arrays["image"]), arrays["image"])
+        region = np.stack([window.cut(channel) for channel in arrays["image"]])
+        image = self._normalise(index, region, arrays["image"])
         shown = np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image])
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
