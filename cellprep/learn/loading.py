@@ -174,8 +174,8 @@ class Loader:
     def _begin(self) -> Iterator[Batch | _Failure]:
         """Begin an epoch; the first one starts the workers."""
         with interrupts_kept_from_workers(), _child_signals_kept(), one_opencv_thread(), warnings.catch_warnings():
-            # Python 3.12 warns of forks in processes with threads. OpenCV's, which would make workers wait for ever, are
-            # gone meanwhile; torch knows of its own.
+            # Python 3.12 warns of forks in processes with threads. OpenCV's are gone meanwhile, or workers would wait for
+            # them; torch knows of its own.
             warnings.simplefilter("ignore", DeprecationWarning)
             return iter(self._loader)
 
@@ -282,9 +282,7 @@ def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
 
 
 def _begin_worker(number: int) -> None:
-    if (
-        cv2.getNumThreads() > 1
-    ):  # never in a forked process, whose parent saw to it: it would wait for threads that it lacks
+    if cv2.getNumThreads() > 1:  # not in a forked process, which would wait for threads that only its parent had
         cv2.setNumThreads(1)
     keep_freed_memory()
 
