@@ -174,8 +174,8 @@ class Loader:
     def _begin(self) -> Iterator[Batch | _Failure]:
         """Begin an epoch; the first one starts the workers."""
         with interrupts_kept_from_workers(), _child_signals_kept(), one_opencv_thread(), warnings.catch_warnings():
-            # Python 3.12 warns of forks in processes with threads. OpenCV's are gone meanwhile, or workers would wait for
-            # them; torch knows of its own.
+            # Python 3.12 warns of forks in processes with threads. OpenCV's, for which workers would wait, are gone
+            # meanwhile; torch knows of its own.
             warnings.simplefilter("ignore", DeprecationWarning)
             return iter(self._loader)
 
