@@ -9,10 +9,10 @@ from cellprep.errors import OutputError, UsageError
 __all__ = ["check_place", "refuse_to_overwrite", "write_whole"]
 
 
-def write_whole(path: Path, text: str) -> None:
-    r"""Write a text file in UTF-8 aside and rename it, so that `path` is the old file or the new one, never half of it.
+def write_whole(path: Path, content: str | bytes) -> None:
+    r"""Write a file aside and rename it, so that `path` is the old file or the new one, never half of it.
 
-    What is no text, as in the names of some files, is written as an escape such as ``\udcff``.
+    A text is written in UTF-8. What is no text, as in the names of some files, becomes an escape such as ``\udcff``.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def write_whole(path: Path, text: str) -> None:
     check_place(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
         aside.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -13,9 +13,13 @@ from cellprep.errors import MissingExtraError
 _HOMES = {
     "Network": "networks",
     "build_network": "networks",
+    "direction_loss": "losses",
+    "energy_loss": "losses",
     "Weights": "weights",
+    "load_vgg16": "networks",
     "load_weights": "weights",
     "save_weights": "weights",
+    "semseg_loss": "losses",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings

@@ -1,0 +1,152 @@
+"""What networks are trained to make small: weighted means over the pixels that count.
+
+All are computed in float32 at least, also under autocast. Each is a mean over the pixels of the whole batch, not
+one of the images' means. Where no pixel counts, it is 0 and so is its gradient.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["direction_loss", "energy_loss", "semseg_loss"]
+
+# Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017, equation 5).
+_LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
+
+# What is smaller is taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
+_NOTHING = 1e-12
+
+
+def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean squared angle between vectors, in square radians.
+
+    A pixel's weight is 1 / sqrt(area), so that small cells are not lost among large ones (Bai & Urtasun 2017,
+    equation 4). The angle is taken from sine and cosine together: the arc cosine has no finite gradient at 0 and π.
+
+    Parameters
+    ----------
+    predicted
+        (N, 2, H, W) vectors. One without length counts as a right angle off.
+    target
+        (N, 2, H, W) vectors. Where there is none, 0 in both components, the pixel does not count.
+    area
+        (N, H, W) area in pixels of the cell that owns the pixel; at least 1 where a pixel counts.
+    counts
+        (N, H, W) bool: whether the pixel counts.
+
+    Returns
+    -------
+    Tensor
+        A scalar, 0 to π².
+
+    Examples
+    --------
+    >>> up, right = torch.tensor([[-1.0, 0.0], [0.0, 1.0]]).reshape(2, 1, 2, 1, 1)
+    >>> one = torch.ones(1, 1, 1)
+    >>> direction_loss(up, right, one, one.bool()).sqrt() * 180 / math.pi
+    tensor(90.)
+    """
+    y, x = _exact(predicted).unbind(1)
+    target_y, target_x = _exact(target).unbind(1)
+    sine, cosine = y * target_x - x * target_y, y * target_y + x * target_x
+    defined = sine.square() + cosine.square() > _NOTHING
+    angle = torch.atan2(torch.where(defined, sine, 1), torch.where(defined, cosine, 0))
+    return _weighted_mean(angle.square(), area, counts & ((target_y != 0) | (target_x != 0)))
+
+
+def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean cross entropy of energy levels, each level being a yes or no of its own.
+
+    For a pixel of level t it is ``-sum_k c_k (t_k log y_k + (1 - t_k) log(1 - y_k))``, where ``t_k`` is 1 for ``k = t``
+    and 0 else, y the softmax of the logits, and c is 3, 3, 3, 2, and then 1. A pixel's weight is 1 / sqrt(area)
+    (Bai & Urtasun 2017, equation 5, and both terms as in their code).
+
+    Parameters
+    ----------
+    logits
+        (N, levels, H, W).
+    target
+        (N, H, W) int64: levels, 0 to ``levels - 1`` everywhere.
+    area
+        (N, H, W) area in pixels of the cell that owns the pixel; at least 1 where a pixel counts.
+    counts
+        (N, H, W) bool: whether the pixel counts.
+
+    Returns
+    -------
+    Tensor
+        A scalar, at least 0.
+
+    Examples
+    --------
+    >>> logits = torch.zeros(1, 2, 1, 1)
+    >>> energy_loss(logits, torch.zeros(1, 1, 1, dtype=torch.int64), torch.ones(1, 1, 1), torch.ones(1, 1, 1).bool())
+    tensor(4.1589)
+    """
+    logits = _exact(logits)
+    log_yes = logits.log_softmax(1)
+    log_no = _log_of_the_rest(logits, log_yes)
+    weights = torch.ones(logits.shape[1], dtype=logits.dtype, device=logits.device)
+    known = torch.tensor(_LEVEL_WEIGHTS, dtype=logits.dtype, device=logits.device)[: len(weights)]
+    weights[: len(known)] = known
+    at_target = (log_yes - log_no).gather(1, target[:, None])[:, 0]
+    everywhere = (log_no * weights[:, None, None]).sum(1)
+    return _weighted_mean(-(weights[target] * at_target + everywhere), area, counts)
+
+
+def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean cross entropy plus one minus the soft Dice coefficient.
+
+    The Dice coefficient of a class is that of all pixels of the batch together, and the mean is over the classes that
+    some counted pixel has: it makes up for walls being few.
+
+    Parameters
+    ----------
+    logits
+        (N, classes, H, W).
+    target
+        (N, H, W) int64: classes.
+    counts
+        (N, H, W) bool: whether the pixel counts.
+
+    Returns
+    -------
+    Tensor
+        A scalar, at least 0.
+
+    Examples
+    --------
+    >>> sure = torch.tensor([99.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
+    >>> one = torch.ones(1, 1, 1)
+    >>> semseg_loss(sure, 0 * one.long(), one.bool())
+    tensor(0.)
+    """
+    log_yes = _exact(logits).log_softmax(1)
+    entropy = -log_yes.gather(1, target[:, None])[:, 0]
+    truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1) * counts[:, None]
+    pixels = truth.sum((0, 2, 3))
+    both = (truth * log_yes.exp()).sum((0, 2, 3))
+    either = pixels + (counts[:, None] * log_yes.exp()).sum((0, 2, 3))
+    missed = (1 - 2 * both / either.clamp_min(_NOTHING))[pixels > 0]
+    return _weighted_mean(entropy, torch.ones_like(entropy), counts) + missed.sum() / max(1, len(missed))
+
+
+def _exact(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _weighted_mean(values: Tensor, area: Tensor, counts: Tensor) -> Tensor:
+    weights = torch.where(counts, area, 1).to(values.dtype).rsqrt() * counts
+    return (torch.where(counts, values, 0) * weights).sum() / weights.sum().clamp_min(_NOTHING)
+
+
+def _log_of_the_rest(logits: Tensor, log_yes: Tensor) -> Tensor:
+    """Return log(1 - softmax) along axis 1.
+
+    ``log1p(-y)`` is exact but for the likeliest class, whose y may round to 1: there the other classes are added up.
+    """
+    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, logits.argmax(1, keepdim=True), True)
+    rest = logits.masked_fill(likeliest, -math.inf).logsumexp(1, keepdim=True) - logits.logsumexp(1, keepdim=True)
+    return torch.where(likeliest, rest, torch.log1p(-log_yes.exp().masked_fill(likeliest, 0)))

@@ -1,0 +1,192 @@
+"""Files of weights: each holds all that its network needs to be built and used again, and no code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from cellprep._version import __version__
+from cellprep.errors import CellprepError, WeightsError
+from cellprep.learn.networks import Network, empty_network
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.settings import NetworkSettings
+from cellprep.output import write_whole
+from cellprep.targets import Recipe
+from cellprep.wording import printable
+
+__all__ = ["Weights", "load_weights", "save_weights"]
+
+_FORMAT = 1
+_KEY = "cellprep"
+_RIGHT = "give a file that `cellprep train` wrote"
+
+Mask = Literal["cells-and-walls", "cells"]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A network with all that is needed to use it.
+
+    Attributes
+    ----------
+    network
+        The network; `settings` are those that it was built from.
+    normalisation
+        How the images that it sees are brought to its range; None for ``wtn``, which sees none.
+    recipe
+        How the targets were made that it learned from.
+    mask
+        Which pixels its input mask held: ``cells-and-walls`` or ``cells``.
+    training
+        What is worth knowing about its training: anything that JSON can hold.
+    version
+        The version of cellprep that trained it.
+    """
+
+    network: Network
+    normalisation: Normalisation | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    mask: Mask = "cells-and-walls"
+    training: dict[str, Any] = field(default_factory=dict)
+    version: str = __version__
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """What the network was built from."""
+        return self.network.settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """What a file says beside its tensors."""
+
+    format: int
+    network: NetworkSettings
+    normalisation: Normalisation | None
+    recipe: Recipe
+    mask: Mask
+    training: dict[str, Any]
+    version: str
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a file of weights, whole or not at all; the same weights give the same bytes.
+
+    Parameters
+    ----------
+    path
+        The file, in the format safetensors; its one metadata key, ``cellprep``, holds JSON.
+    weights
+        What is written, each tensor with its own dtype.
+
+    Raises
+    ------
+    WeightsError
+        If a weight is not finite, or JSON cannot hold what is said about the training.
+    OutputError
+        If the file cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.network.state_dict().items()}
+    _check_finite(path, tensors)
+    others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
+    normalisation = weights.normalisation and asdict(weights.normalisation)
+    description = {
+        "format": _FORMAT,
+        "network": asdict(weights.settings),
+        "normalisation": normalisation,
+        "recipe": asdict(weights.recipe),
+        **others,
+    }
+    try:
+        text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"weights {path}: JSON cannot hold what is said about them: {error}") from error
+    write_whole(path, safetensors.torch.save(tensors, {_KEY: text}))
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a file of weights and build its network; no code in the file is run.
+
+    Parameters
+    ----------
+    path
+        A file that `save_weights` wrote; its tensors may be of any floating point dtype.
+
+    Returns
+    -------
+    Weights
+        The network is on the CPU, float32, in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, of another program, or its tensors are not those of its network.
+    """
+    try:
+        with path.open("rb"), safetensors.safe_open(path, framework="pt") as file:
+            description = _read_description(path, file.metadata() or {})
+            network = empty_network(description.network)
+            expected = network.state_dict()
+            _check_names(path, set(file.keys()), set(expected))
+            tensors = {name: _read(path, file, name, tensor) for name, tensor in expected.items()}
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
+    _check_finite(path, tensors)
+    network.load_state_dict(tensors, assign=True)
+    return Weights(
+        network=network.eval(),
+        normalisation=description.normalisation,
+        recipe=description.recipe,
+        mask=description.mask,
+        training=description.training,
+        version=description.version,
+    )
+
+
+def _read_description(path: Path, metadata: Mapping[str, str]) -> _Description:
+    if _KEY not in metadata:
+        raise WeightsError(f"weights {path} are of another program: {_RIGHT}")
+    try:
+        document = msgspec.json.decode(metadata[_KEY])
+        found = document.get("format") if isinstance(document, dict) else None
+        if found != _FORMAT:
+            raise WeightsError(f"weights {path} have format {found!r}: this version of cellprep reads {_FORMAT}")
+        return msgspec.convert(document, _Description)
+    except WeightsError:
+        raise
+    except (msgspec.MsgspecError, CellprepError, RecursionError) as error:
+        raise WeightsError(f"weights {path} are described wrongly ({error}): {_RIGHT}") from error
+
+
+def _check_names(path: Path, found: set[str], expected: set[str]) -> None:
+    for kind, names in (("lack", expected - found), ("have an unknown", found - expected)):
+        if names:
+            raise WeightsError(
+                f"weights {path} {kind} tensor {printable(min(names))} ({len(names):,} such): "
+                f"they are not those of the network that they name; {_RIGHT}"
+            )
+
+
+def _read(path: Path, file: Any, name: str, expected: Tensor) -> Tensor:
+    shape = tuple(file.get_slice(name).get_shape())
+    if shape != expected.shape:
+        raise WeightsError(f"weights {path}: tensor {name} has shape {shape}, its network's {tuple(expected.shape)}")
+    tensor: Tensor = file.get_tensor(name)
+    if tensor.is_floating_point() != expected.is_floating_point():
+        raise WeightsError(f"weights {path}: tensor {name} is {tensor.dtype}: it should be {expected.dtype}")
+    return tensor.to(expected.dtype, copy=True)  # a copy: the file may change under a mapped one
+
+
+def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"weights {path}: tensor {name} has values that are not finite: training went wrong")
