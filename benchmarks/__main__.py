@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from benchmarks import reading, stages, whole
+from benchmarks import loading, reading, stages, whole
 from benchmarks.data import sources, temporary_folder
 from benchmarks.timing import Timing, noise
 
@@ -24,6 +24,7 @@ def main() -> None:
             if number == 0:
                 draw(figures, command, f"{csv.parent.name}/{csv.name}")
         say(reading.measure(folder / "generated" / "train.csv", folder) + "\n")
+        say(loading.measure(folder) + "\n")
     say(f"\nNoise, again: {noise()} ms\n")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import coco, decoding, matching, original, stages, whole
+from benchmarks import coco, decoding, loading, matching, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import DECODERS, compute_targets, resolve_overlaps
 from cellprep.demo import write_dataset
@@ -36,6 +36,18 @@ def test_measures_the_whole_command(csv, tmp_path, monkeypatch):
 def test_measures_matching_and_finds_the_same():
     pytest.importorskip("stardist")
     assert "| 9 | 60 x 60 |" in matching.measure({9: 60}, repeats=1)
+
+
+def test_measures_loading(csv, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.delenv("CELLPREP_TEST_DATA", raising=False)
+    monkeypatch.setattr(loading, "sources", lambda folder: {"generated": csv})
+    monkeypatch.setattr(loading, "CROP", 64)
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "generated" / "train").symlink_to(csv.parent / "train")
+    text = loading.measure(tmp_path, samples=2, base_channels=2)
+    assert all(f"generated, {way}, disk" in text for way in loading.WAYS)
+    assert "a step of the U-Net of 2 channels" in text
 
 
 def test_measures_a_coco_file(tmp_path):

@@ -13,8 +13,8 @@ __all__ = ["AUGMENTATIONS", "Plan", "check_augmentations", "draw_plan"]
 
 _MOST_ZOOM = 4 / 3
 _WAVES = 8
-_WAVELENGTHS = (48, 160)  # pixels
-_MOST_DISPLACEMENT = 4  # pixels, root mean square
+_SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels
+_MOST_STRETCH = 0.6  # no length changes by a larger share, so that nothing folds; points move by some 2 pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ def _then(plan: Plan, matrix: np.ndarray) -> Plan:
 
 
 def _deform(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
-    lengths = np.exp(rng.uniform(*np.log(_WAVELENGTHS), _WAVES))
+    lengths = np.exp(rng.uniform(np.log(_SHORTEST_WAVE), np.log(_LONGEST_WAVE), _WAVES))
     directions, phases = rng.uniform(0, 2 * np.pi, (2, _WAVES))
     frequencies = (2 * np.pi / lengths) * np.array([np.sin(directions), np.cos(directions)])
-    # Long waves move more, so that all deform alike; a wave of amplitude a has the mean square a² / 2.
-    amplitudes = rng.standard_normal((_WAVES, 2)) * lengths[:, None]
-    size = rng.uniform(0, _MOST_DISPLACEMENT) / np.sqrt((amplitudes**2).sum() / 2)
-    return replace(plan, warp=replace(plan.warp, waves=Waves(amplitudes * size, frequencies.T, phases)))
+    slopes = rng.standard_normal((_WAVES, 2))
+    slopes *= rng.uniform(0, _MOST_STRETCH) / np.linalg.norm(slopes, axis=1).sum()
+    amplitudes = slopes * lengths[:, None] / (2 * np.pi)  # so that long waves move more, and all deform alike
+    return replace(plan, warp=replace(plan.warp, waves=Waves(amplitudes, frequencies.T, phases)))
 
 
 def _tint(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:

@@ -34,7 +34,7 @@ def choose_images(
     val_ids
         Text file of the ids to validate on, one a line; all others are trained on.
     val_fraction
-        Share of the images to validate on, where no file names them: drawn at random, from each type of cells its share.
+        Share of the images to validate on, where no file names them: drawn at random, each type of cells its share.
     folds
         CSV that ``cellprep split`` wrote. Images that are in no fold are in neither list.
     fold

@@ -41,7 +41,8 @@ def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generat
     Returns
     -------
     ndarray
-        (count,) indices of images, in random order. How often an image is drawn differs by less than one from its share.
+        (count,) indices of images, in random order. How often an image is drawn differs by less than one from
+        its share.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Changes of grey values, as other microscopes, exposures and focuses would make them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 __all__ = ["Grey"]
 
 _MOST_BRIGHTNESS = 0.3  # standard deviations
-_CONTRAST = (0.7, 1.4)
-_GAMMA = (0.7, 1.4)
+_MOST_CONTRAST = 1.4
+_MOST_GAMMA = 1.4
 _MOST_BLUR = 1.5  # pixels
 _BLURRED = 0.25  # share of the samples
 _MOST_NOISE = 0.2  # standard deviations
@@ -48,8 +49,8 @@ class Grey:
     def draw(cls, channels: int, rng: np.random.Generator) -> "Grey":
         """Draw a change for images of so many channels."""
         return cls(
-            gamma=np.exp(rng.uniform(*np.log(_GAMMA), channels)),
-            contrast=np.exp(rng.uniform(*np.log(_CONTRAST), channels)),
+            gamma=_factors(_MOST_GAMMA, channels, rng),
+            contrast=_factors(_MOST_CONTRAST, channels, rng),
             brightness=rng.uniform(-_MOST_BRIGHTNESS, _MOST_BRIGHTNESS, channels),
             blur=_sometimes(_BLURRED, _MOST_BLUR, rng),
             noise=_sometimes(_NOISY, _MOST_NOISE, rng),
@@ -59,34 +60,32 @@ class Grey:
     def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Change an image (C, H, W) float32; a channel of one value stays as it is."""
         rng = np.random.default_rng(self.seed)
-        settings = zip(image, self.gamma, self.contrast, self.brightness, strict=True)
-        return np.stack([self._change(channel, *values, rng=rng) for channel, *values in settings])
+        return np.stack([self._change(place, channel, rng) for place, channel in enumerate(image)])
 
-    def _change(
-        self,
-        channel: NDArray[np.float32],
-        gamma: float,
-        contrast: float,
-        brightness: float,
-        rng: np.random.Generator,
-    ) -> NDArray[np.float32]:
+    def _change(self, place: int, channel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         low, high, *_ = cv2.minMaxLoc(channel)
         if not high > low:
             return channel
-        changed = cv2.pow((channel - np.float32(low)) / np.float32(high - low), gamma)
+        changed: Any = cv2.pow((channel - np.float32(low)) / np.float32(high - low), self.gamma[place])
         mean, deviation = (float(value.item()) for value in cv2.meanStdDev(changed))
         old_deviation = cv2.meanStdDev(channel)[1].item()
         # Gamma has moved mean and spread; contrast and brightness alone are to say what they become.
-        scale = old_deviation / deviation * contrast
-        offset = cv2.mean(channel)[0] + brightness * old_deviation - mean * scale
+        scale = old_deviation / deviation * self.contrast[place]
+        offset = cv2.mean(channel)[0] + self.brightness[place] * old_deviation - mean * scale
         changed = changed * np.float32(scale) + np.float32(offset)
         if self.blur:
             changed = cv2.GaussianBlur(changed, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT)
         if self.noise:
             changed += rng.standard_normal(changed.shape, np.float32) * np.float32(self.noise * old_deviation)
-        return changed
+        result: NDArray[np.float32] = changed
+        return result
 
 
 def _sometimes(share: float, most: float, rng: np.random.Generator) -> float:
     chance, value = rng.random(), rng.uniform(0, most)
     return float(value) if chance < share else 0.0
+
+
+def _factors(most: float, channels: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    limit = np.log(most)
+    return np.exp(rng.uniform(-limit, limit, channels))

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cellprep.errors import CellprepError, UsageError
-from cellprep.executor import keep_freed_memory
+from cellprep.executor import keep_freed_memory, one_opencv_thread
 from cellprep.interrupts import interrupts_kept_from_workers
 from cellprep.learn.drawing import crops_of, draw_images
 from cellprep.learn.normalisation import Normalisation
@@ -58,7 +58,7 @@ class _Crops:
         self._batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-self._count // self._batch_size)
+        return int(np.ceil(self._count / self._batch_size))
 
     def __iter__(self) -> Iterator[list[_Draw]]:
         images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
@@ -162,9 +162,7 @@ class Loader:
         """
         self._batches.epoch = number
         try:
-            with interrupts_kept_from_workers(), _child_signals_kept():
-                batches = iter(self._loader)
-            for batch in batches:
+            for batch in self._begin():
                 if isinstance(batch, _Failure):
                     raise CellprepError(batch.problem)
                 yield batch
@@ -172,6 +170,14 @@ class Loader:
             if dead := re.match(r"DataLoader worker \(pid\(s\) ([\d, ]+)\)", str(error)):
                 raise CellprepError(self._death({int(process) for process in dead[1].split(",")})) from error
             raise
+
+    def _begin(self) -> Iterator[Batch | _Failure]:
+        """Begin an epoch; the first one starts the workers."""
+        with interrupts_kept_from_workers(), _child_signals_kept(), one_opencv_thread(), warnings.catch_warnings():
+            # Python 3.12 warns of forks in processes with threads. OpenCV's, for which workers would wait, are gone
+            # meanwhile; torch knows of its own.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return iter(self._loader)
 
     def _death(self, processes: set[int]) -> str:
         images = ", ".join(self._samples.under_way(processes)) or "no image yet"
@@ -266,16 +272,18 @@ def _copies(workers: int) -> int:
 
 
 def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
-    batch: Batch = {"id": []}
+    made = []
     for sample in samples:
         if isinstance(sample, _Failure):
             return sample
-        batch["id"].append(sample.pop("id"))
-    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+        made.append(sample)
+    batch: Batch = {"id": [sample.pop("id") for sample in made]}
+    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in made])) for name in made[0]}
 
 
 def _begin_worker(number: int) -> None:
-    cv2.setNumThreads(1)
+    if cv2.getNumThreads() > 1:  # not in a forked process, which would wait for threads that only its parent had
+        cv2.setNumThreads(1)
     keep_freed_memory()
 
 

@@ -29,10 +29,8 @@ def _of_system(path: Path) -> int | None:
 def _of_group(folder: Path) -> int | None:
     try:
         limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        # What was read from files lately is dropped when memory is short.
-        return (
-            None if limit == "max" else int(limit) - int(used) + (_entry(folder / "memory.stat", "inactive_file") or 0)
-        )
+        dropped = _entry(folder / "memory.stat", "inactive_file") or 0  # when memory is short: what was read lately
+        return None if limit == "max" else int(limit) - int(used) + dropped
     except (OSError, ValueError):
         return None
 

@@ -111,7 +111,8 @@ class Normalisation:
         low, high = limits[:, :, None, None]
         if image.dtype in (np.uint8, np.uint16, np.float32):  # which lose nothing as float32
             low, high = low.astype(np.float32), high.astype(np.float32)
-        return ((image - low) / (high - low)).astype(np.float32, copy=False)
+        normalised: NDArray[np.float32] = ((image - low) / (high - low)).astype(np.float32, copy=False)
+        return normalised
 
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:

@@ -15,7 +15,7 @@ from cellprep.learn.training_set import TrainingSet
 from cellprep.learn.views import View
 from cellprep.learn.warp import Placement
 from cellprep.learn.warping import warp_targets
-from cellprep.learn.windows import Span, cut_targets, turned_targets
+from cellprep.learn.windows import Span, cut, cut_targets, turned_targets
 
 __all__ = ["MASKS", "CropSettings", "SampleMaker"]
 
@@ -153,9 +153,8 @@ class SampleMaker:
     ) -> tuple[NDArray[np.float32], Arrays, NDArray[np.bool_]]:
         """Cut a window of the image, normalised, and of its targets, and say which pixels count."""
         height, width = arrays["energy"].shape
-        targets = {name: arrays[name] for name in ("semseg", "uvec", "energy", "area", "ignore") if name in arrays}
-        channels = cut_targets(dict(enumerate(arrays["image"])), rows, columns)
-        image = np.stack(list(channels.values()))
+        targets = {name: array for name, array in arrays.items() if name != "image"}
+        image = np.stack([cut(channel, rows, columns) for channel in arrays["image"]])
         windows = cut_targets(targets, rows, columns)
         counts = rows.real(height)[:, None] & columns.real(width)
         if "ignore" in windows:
@@ -172,7 +171,8 @@ class SampleMaker:
         view = View(self.images.images[index].shape, plan.warp, place)
         targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], self.images.recipe, view, size)
         window = view.window(Span(0, size), Span(0, size))
-        image = self._normalise(index, window.cut(arrays["image"]), arrays["image"])
+        region = np.stack([window.cut(channel) for channel in arrays["image"]])
+        image = self._normalise(index, region, arrays["image"])
         shown = np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image])
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.learn.warp import Placement, Warp
-from cellprep.learn.windows import Span
+from cellprep.learn.windows import Span, cut
 
 __all__ = ["View", "Window"]
 
@@ -36,13 +36,11 @@ class View:
         """Return a window of the sample; rows and columns each begin at a multiple of `GRID`."""
         there = self.warp.map(self.place, rows, columns)
         bounds = self.warp.bounds(self.place, rows, columns)
-        region = tuple(_mirrored_from(span, size) for span, size in zip(bounds, self.shape, strict=True))
         real = None
-        if region != bounds:
-            height, width = self.shape
-            real = _between(there[0], height) & _between(there[1], width)
-        there -= np.array([[[span.start]] for span in region], np.float32)
-        return Window(region[0], region[1], there, real)
+        if not all(span.within(size) for span, size in zip(bounds, self.shape, strict=True)):
+            real = _between(there[0], self.shape[0]) & _between(there[1], self.shape[1])
+        there -= np.array([[[span.start]] for span in bounds], np.float32)
+        return Window(*bounds, there, real)
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Window:
     Attributes
     ----------
     rows, columns
-        The region of the image that they are made of.
+        The region that they are made of, of the image and what is beyond its border.
     there
         (2, h, w) float32: y and x in this region that each pixel shows.
     real
@@ -65,8 +63,8 @@ class Window:
     real: NDArray[np.bool_] | None
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Cut the region out of an array (..., H, W)."""
-        return array[..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
+        """Cut the region out of an image (H, W)."""
+        return cut(array, self.rows, self.columns)
 
     def show(self, region: NDArray[Any], interpolation: int) -> NDArray[Any]:
         """Return what the pixels show of a region.
@@ -80,7 +78,7 @@ class Window:
         """
         region = np.ascontiguousarray(region)
         taken = region.view(np.int32) if region.dtype == np.uint32 else region  # which copies it as it is
-        shown = cv2.remap(taken, *self._maps, interpolation, borderMode=cv2.BORDER_REFLECT)
+        shown = cv2.remap(taken, *self._maps, interpolation)  # the region is large enough to need no border
         return shown.view(region.dtype)
 
     @cached_property
@@ -88,20 +86,18 @@ class Window:
         return np.ascontiguousarray(self.there[1]), np.ascontiguousarray(self.there[0])
 
     def box(self) -> tuple[Span, Span]:
-        """Return the rows and columns of the window that hold all pixels which are real; all of them if none is."""
+        """Return the rows and columns of the window that hold all its real pixels; all of them if none is real."""
         if self.real is None or not self.real.any():
-            return Span(0, self.there.shape[1]), Span(0, self.there.shape[2])
+            return self.all
         rows, columns = (np.flatnonzero(self.real.any(axis=axis)) for axis in (1, 0))
         return Span(int(rows[0]), int(rows[-1]) + 1), Span(int(columns[0]), int(columns[-1]) + 1)
+
+    @property
+    def all(self) -> tuple[Span, Span]:
+        """All rows and columns of the window."""
+        _, height, width = self.there.shape
+        return Span(0, height), Span(0, width)
 
 
 def _between(places: NDArray[np.float32], size: int) -> NDArray[np.bool_]:
     return (places >= -0.5) & (places <= size - 0.5)
-
-
-def _mirrored_from(span: Span, size: int) -> Span:
-    """Return the pixels of an axis that show a span, which may leave it, when they are mirrored at their own ends."""
-    before, after = max(-span.start, 0), max(span.stop - size, 0)
-    start = 0 if before else min(span.start, size - after)
-    stop = size if after else max(span.stop, before)
-    return Span(max(start, 0), min(stop, size))

@@ -135,4 +135,4 @@ class Placement:
 def _grid(span: Span) -> NDArray[np.float64]:
     """Return the coordinates whose values `cv2.resize` puts between a span's pixels, and one more at each end."""
     count = -(-len(span) // GRID) + 2
-    return span.start + GRID * (np.arange(count) - 1.0) + (GRID - 1) / 2
+    return np.arange(-1.0, count - 1) * GRID + span.start + (GRID - 1) / 2

@@ -59,7 +59,7 @@ def warp_targets(
     halo = _FIRST_HALO
     while not (surroundings := _Surroundings.of(labels, areas, recipe, view, crop, halo)).suffice and halo < most:
         halo = min(most, _on_grid(surroundings.deepest / _SHORTEST_STEP + 2))
-    nobodys = np.count_nonzero(labels == 0)
+    nobodys = int(np.count_nonzero(labels == 0))
     return surroundings.targets(recipe, nobodys, view.warp.zoom), surroundings.counts
 
 
@@ -74,7 +74,7 @@ class _Surroundings:
     crop
         Rows and columns of the crop within the arrays.
     cells, semseg, distance
-        Of the crop and one pixel more on each side, for the gradient; but where the image ends, they end.
+        Of the crop and one pixel more on each side, for the gradient; they end where the image ends.
     known
         Up to which distance `distance` is true; above, it is at least so much.
     """
@@ -95,15 +95,16 @@ class _Surroundings:
         span = Span(-margin, size + margin)
         window = view.window(span, span)
         box = window.box()
+        complete = all(side.start > 0 and side.stop < len(span) for side in box)  # there is no more of the image
+        if window.real is not None and not cut(window.real, *box).all():
+            box = window.all  # the image's border is slanted: cells go on beyond it as their mirror images
         cells = _part(restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap), box)
         done: Targets = {}
         for name in ("semseg", "distance"):
             done[name] = TARGETS[name](cells, done, recipe)
-        near = [Span(margin - 1, margin + size + 1).moved(-side.start).limited(len(side)) for side in box]
-        crop = [
-            Span(margin, margin + size).moved(-side.start - part.start) for side, part in zip(box, near, strict=True)
-        ]
-        complete = all(side.start > 0 and side.stop < len(span) for side in box)  # there is no more of the image
+        inner = [Span(margin, margin + size).moved(-side.start) for side in box]
+        near = [_with_neighbours(part, len(side)) for part, side in zip(inner, box, strict=True)]
+        crop = [part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
             crop=crop,
@@ -147,6 +148,11 @@ def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:
 
 def _part(cells: Cells, box: Sequence[Span]) -> Cells:
     return Cells(cut(cells.ranks, *box), cut(cells.labels, *box), cells.areas)
+
+
+def _with_neighbours(span: Span, size: int) -> Span:
+    """Return a span and one pixel more at each end; all pixels there are if it leaves them, for their mirror image."""
+    return Span(span.start - 1, span.stop + 1).limited(size) if span.within(size) else Span(0, size)
 
 
 def _on_grid(pixels: float) -> int:

@@ -60,7 +60,7 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
     height, width = array.shape[:2]
     if rows.within(height) and columns.within(width):
         return array[rows.start : rows.stop, columns.start : columns.stop]
-    return array[rows.indices(height)[:, None], columns.indices(width)]
+    return array.take(rows.indices(height), axis=0).take(columns.indices(width), axis=1)
 
 
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:

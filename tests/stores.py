@@ -1,0 +1,50 @@
+"""Stores drawn by hand, for tests of what learns from them."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from cellprep import Recipe, cells_from_labels, compute_targets, open_store
+from cellprep.store import ImageContent, StoreWriter, write_image
+
+
+def write_store(path, images, recipe=None):
+    """Write images by id, each (labels, image or None) or (labels, image, changes of its arrays and attributes)."""
+    with StoreWriter(path) as writer:
+        for image_id, (labels, image, *changes) in images.items():
+            write_image(writer.workspace / image_id, _content(labels, image, recipe or Recipe(), *changes))
+            writer.commit(image_id)
+        writer.set_attributes({"recipe": asdict(recipe or Recipe())})
+    return open_store(path)
+
+
+def _content(labels, image, recipe, changes=None):
+    cells = cells_from_labels(labels, recipe.overlap)
+    table = np.stack([np.arange(len(cells.areas)), cells.areas, np.full(len(cells.areas), -1)], axis=1)
+    arrays = {"labels": cells.labels, "cells": table, **compute_targets(cells, recipe)}
+    if image is not None:
+        arrays = {"image": image, **arrays}
+    attributes = {"options": asdict(recipe), "shape": list(labels.shape), "cells": len(table), "cell_type": None}
+    changes = changes or {}
+    return ImageContent(
+        arrays=arrays | changes.get("arrays", {}),
+        attributes=attributes | changes.get("attributes", {}),
+        pixel_size=None,
+    )
+
+
+def discs(shape, count, seed=0, most=12):
+    """Draw labels of discs that touch and cover each other."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.int64)
+    y, x = np.indices(shape)
+    for label in range(1, count + 1):
+        centre, radius = rng.uniform(0, shape, 2), rng.uniform(2, most)
+        labels[np.hypot(y - centre[0], x - centre[1]) < radius] = label
+    return labels
+
+
+def noise(shape, seed=0, dtype=np.uint8):
+    """Draw an image of random grey values."""
+    values = np.random.default_rng(seed).integers(0, 200, shape)
+    return values.astype(dtype)

@@ -1,0 +1,441 @@
+"""Samples: what networks see and are to answer, cut from a store or warped."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import masks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stores import discs, noise, write_store
+
+from cellprep import (
+    BuildOptions,
+    Recipe,
+    build_targets,
+    compute_targets,
+    encode_rle,
+    open_source,
+    open_store,
+    parse_rle,
+    resolve_overlaps,
+)
+from cellprep.errors import StoreError, UsageError
+from cellprep.labels import cells_from_labels, restore_cells
+from cellprep.learn.augmentation import AUGMENTATIONS
+from cellprep.learn.fitting import fit_normalisation
+from cellprep.learn.grey import Grey
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.samples import MASKS, CropSettings, SampleMaker
+from cellprep.learn.training_set import TrainingSet
+from cellprep.learn.views import View
+from cellprep.learn.warp import Placement, Warp
+from cellprep.learn.warping import warp_targets
+from cellprep.learn.windows import Span, cut_targets, turned_targets
+
+PLAIN = Normalisation("dataset", (0.0,), (1.0,))
+GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
+
+
+def maker(store, normalisation=PLAIN, ids=None, **settings):
+    return SampleMaker(TrainingSet(store, ids or list(store)), CropSettings(**settings), normalisation)
+
+
+def assert_same(first, second):
+    """Compare samples; of vectors the last bits may differ, as those of the chamfer distance do."""
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        np.testing.assert_allclose(array, second[name], rtol=0, atol=1e-5 if name == "uvec" else 0, err_msg=name)
+        assert array.dtype == second[name].dtype, name
+
+
+@pytest.fixture
+def no_warp(monkeypatch):
+    """Let a zoom be by 1, so that the way of the warp has nothing to do."""
+    monkeypatch.setitem(AUGMENTATIONS, "zoom", lambda plan, channels, rng: plan)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A store of sparse and crowded images, smaller and larger than a crop, and one without cells."""
+    shapes = {"a large": (150, 170, 60), "b wide": (40, 130, 12), "c small": (30, 20, 4), "d empty": (90, 90, 0)}
+    images = {name: (discs(shape, count), noise(shape, dtype=np.uint16)) for name, (*shape, count) in shapes.items()}
+    return write_store(tmp_path_factory.mktemp("drawn") / "data.zarr", images)
+
+
+def test_a_sample_has_the_form_that_networks_want(drawn):
+    for augment in ((), tuple(AUGMENTATIONS)):
+        sample = maker(drawn, crop=32, augment=augment).crop(0, np.random.default_rng(0))
+        forms = {name: (array.shape, array.dtype.name) for name, array in sample.items()}
+        assert forms == {
+            "image": ((1, 32, 32), "float32"),
+            "mask": ((1, 32, 32), "float32"),
+            "semseg": ((32, 32), "int64"),
+            "uvec": ((2, 32, 32), "float32"),
+            "energy": ((32, 32), "int64"),
+            "area": ((32, 32), "float32"),
+            "counts": ((32, 32), "bool"),
+        }
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_warp_that_moves_nothing_is_a_cut(drawn, no_warp, index):
+    for seed in range(5):
+        cut, warped = (
+            maker(drawn, crop=64, augment=augment).crop(index, np.random.default_rng(seed))
+            for augment in ((), ("zoom",))
+        )
+        assert_same(cut, warped)
+
+
+@pytest.mark.parametrize("options", [{}, {"background_cell": True}, {"wall_width": 7}, {"distance": "scipy"}], ids=str)
+def test_a_warp_that_moves_nothing_is_a_cut_by_any_recipe(tmp_path, no_warp, options):
+    images = {
+        "one": (discs((200, 230), 8, most=40), noise((200, 230))),
+        "none": (np.zeros((50, 60), int), noise((50, 60))),
+    }
+    store = write_store(tmp_path / "data.zarr", images, Recipe(**options))
+    for index in (0, 1):
+        for seed in range(3):
+            cut, warped = (
+                maker(store, crop=32, augment=augment).crop(index, np.random.default_rng(seed))
+                for augment in ((), ("zoom",))
+            )
+            assert_same(cut, warped)
+
+
+def test_a_warp_that_moves_nothing_is_a_cut_of_real_images(sartorius, tmp_path, no_warp):
+    ids = sorted(path.stem for path in (sartorius.parent / "images").glob("*.png"))[::5]
+    options = BuildOptions(images=sartorius.parent / "images", only=tuple(ids), quiet=True, jobs=1)
+    build_targets(open_source(sartorius), tmp_path / "data.zarr", options)
+    store = open_store(tmp_path / "data.zarr")
+    for index in range(len(ids)):
+        rng = [np.random.default_rng(index) for _ in "ab"]
+        assert_same(maker(store, augment=()).crop(index, rng[0]), maker(store, augment=("zoom",)).crop(index, rng[1]))
+
+
+@settings(max_examples=40)
+@given(masks(), st.integers(-4, 8), st.integers(-4, 8), st.sampled_from([1, 3, 5]))
+def test_warping_by_quarters_is_turning_what_is_cut(stack, top, left, wall_width):
+    cells = resolve_overlaps(parse_rle(encode_rle(stack), stack.shape[1:]))
+    recipe = Recipe(wall_width=wall_width)
+    shape = stack.shape[1:]
+    crop = 10
+    top, left = min(top, shape[0] - 1), min(left, shape[1] - 1)
+    targets = compute_targets(cells, recipe)
+    whole = cut_targets(targets, Span(top, top + crop), Span(left, left + crop))
+    place = Placement((4.5, 4.5), (top + 4.5, left + 4.5))
+    same, _ = warp_targets(cells.labels, cells.areas, recipe, View(shape, Warp(np.eye(2)), place), crop)
+    for name, array in same.items():
+        np.testing.assert_array_equal(array, whole[name], err_msg=name)
+    turn = np.array([[0, -1], [1, 0]])
+    warped, _ = warp_targets(cells.labels, cells.areas, recipe, View(shape, Warp(turn.astype(float)), place), crop)
+    expected = turned_targets(whole, turn)
+    np.testing.assert_array_equal(warped["semseg"], expected["semseg"])
+    np.testing.assert_allclose(warped["uvec"], expected["uvec"], atol=1e-3)
+
+
+def test_flips_turn_all_arrays_with_their_vectors(drawn):
+    rng = np.random.default_rng(3)
+    for _ in range(8):
+        sample = maker(drawn, crop=64, augment=("flips",)).crop(0, rng)
+        cells = sample["semseg"] < 2
+        assert ((np.hypot(*sample["uvec"]) > 0.99) <= cells).all()
+        # One step along its vector a pixel of the rim is deeper in the cell.
+        y, x = np.nonzero((sample["energy"] == 1) & (np.hypot(*sample["uvec"]) > 0))
+        inner = (y > 1) & (y < 62) & (x > 1) & (x < 62)
+        y, x = y[inner], x[inner]
+        step = np.rint(sample["uvec"][:, y, x]).astype(int)
+        assert (sample["energy"][y + step[0], x + step[1]] >= sample["energy"][y, x]).mean() > 0.97
+
+
+DISC = Recipe(distance="cv2-exact")
+
+
+def disc(angle=0.0, zoom=1.0, waves=None, radius=30):
+    """Return the targets of a disc in the middle of a crop of 96 x 96, off the middle of an image."""
+    y, x = np.indices((140, 160))
+    labels = (np.hypot(y - 70, x - 80) < radius).astype(np.uint16)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+    view = View(labels.shape, Warp(matrix, waves), Placement((48, 48), (70, 80)))
+    return warp_targets(labels, np.array([labels.sum()]), DISC, view, 96)[0], labels
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("zoom", [0.75, 1, 1.3])
+def test_vectors_point_to_the_middle_of_a_disc_however_it_is_moved(angle, zoom):
+    targets, labels = disc(angle, zoom)
+    y, x = np.indices((96, 96)) - 48
+    radius = np.hypot(y, x)
+    ring = (radius > 8) & (radius < 30 * zoom - 2)
+    towards = -np.stack([y, x], axis=-1)[ring] / radius[ring][:, None]
+    cosines = (targets["uvec"][ring] * towards).sum(axis=-1)
+    assert np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean() < 10  # the steps of the rim cost 5 to 9
+    np.testing.assert_allclose(targets["area"][ring], labels.sum() * zoom**2, rtol=1e-6)
+    np.testing.assert_allclose(targets["area"][0, 0], (labels == 0).sum() * zoom**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.0, 2.5])
+def test_vectors_after_a_rotation_are_rotated_vectors(angle):
+    y, x = np.indices((200, 200))
+    labels = np.zeros((200, 200), np.uint16)
+    labels[(np.abs(y - 100) < 45) & (np.abs(x - 100) < 25)] = 1  # an oblong: its vectors tell its direction
+    areas, place = np.array([labels.sum()]), Placement((64, 64), (100, 100))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    before, after = (
+        warp_targets(labels, areas, DISC, View((200, 200), Warp(m), place), 128)[0] for m in (np.eye(2), turn)
+    )
+    offsets = np.stack(np.indices((128, 128)), axis=-1).reshape(-1, 2) - 64
+    there = np.rint(offsets @ turn.T).astype(int) + 64
+    inside = ((there >= 0) & (there < 128)).all(axis=1)
+    offsets, there = offsets[inside] + 64, there[inside]
+    expected = before["uvec"][there[:, 0], there[:, 1]] @ turn
+    found = after["uvec"][offsets[:, 0], offsets[:, 1]]
+    both = (np.linalg.norm(expected, axis=1) > 0.5) & (np.linalg.norm(found, axis=1) > 0.5)
+    cosines = (expected * found).sum(axis=1)[both]
+    assert both.sum() > 3000
+    assert np.median(cosines) > 0.99
+    assert cosines.mean() > 0.97
+
+
+def test_more_is_computed_around_a_crop_where_cells_are_deep():
+    labels = np.zeros((700, 700), np.uint16)
+    labels[5:-5, 5:-5] = 1
+    cells = cells_from_labels(labels)
+    targets = compute_targets(cells, Recipe())
+    for start in (20, 120, 320):
+        place = Placement((7.5, 7.5), (start + 7.5, 300))
+        view = View(labels.shape, Warp(np.eye(2)), place)
+        place = dataclasses.replace(place, image=(start + 7.5, 300 + 7.5))
+        found, _ = warp_targets(labels, cells.areas, Recipe(), dataclasses.replace(view, place=place), 16)
+        expected = cut_targets(targets, Span(start, start + 16), Span(300, 316))
+        np.testing.assert_array_equal(found["energy"], expected["energy"])
+        if start < 240:
+            np.testing.assert_array_equal(found["uvec"], expected["uvec"])
+        else:  # deeper than 256 pixels: nobody knows where the border is
+            assert not found["uvec"].any()
+
+
+def test_a_cell_without_background_in_sight_has_no_vectors_and_the_highest_level(tmp_path, no_warp):
+    store = write_store(tmp_path / "data.zarr", {"full": (np.ones((70, 80), int), noise((70, 80)))})
+    for augment in ((), ("zoom",), GEOMETRIC):
+        sample = maker(store, crop=32, augment=augment).crop(0, np.random.default_rng(1))
+        assert not sample["uvec"].any()
+        assert (sample["energy"] == 16).all()
+
+
+def test_more_than_65535_cells_are_told_apart(tmp_path, no_warp):
+    labels = np.arange(1, 270 * 270 + 1).reshape(270, 270)
+    labels[:, ::2] = 0
+    labels = np.where(labels > 0, labels, 0)
+    store = write_store(tmp_path / "data.zarr", {"many": (labels, noise((270, 270)))})
+    assert store["many"].read("labels").dtype == np.uint32
+    cut, warped = (
+        maker(store, crop=48, augment=augment).crop(0, np.random.default_rng(0)) for augment in ((), ("zoom",))
+    )
+    assert_same(cut, warped)
+    moved = maker(store, crop=48, augment=GEOMETRIC).crop(0, np.random.default_rng(0))
+    assert moved["energy"].any()
+
+
+@pytest.mark.parametrize("augment", [(), ("flips",), GEOMETRIC], ids=str)
+def test_pixels_to_ignore_and_beyond_the_image_do_not_count(tmp_path, augment):
+    ignore = np.zeros((60, 60), np.uint8)
+    ignore[:, :30] = 1
+    image = np.where(ignore == 1, 100, 7).astype(np.uint8)
+    store = write_store(
+        tmp_path / "data.zarr", {"one": (np.zeros((60, 60), int), image, {"arrays": {"ignore": ignore}})}
+    )
+    for seed in range(5):
+        sample = maker(store, crop=96, augment=augment).crop(0, np.random.default_rng(seed))
+        counts = sample["counts"]
+        assert counts.any()
+        assert (sample["image"][0][counts] < 60).all()  # nothing that counts shows what is ignored
+        if augment in ((), ("flips",)):
+            assert counts.sum() == 60 * 30
+        else:
+            assert counts.sum() < 60 * 30 * 1.78
+
+
+def test_a_small_image_is_mirrored_to_the_size_of_a_crop(drawn):
+    image = drawn["c small"].read("image").astype(np.float32)
+    sample = maker(drawn, crop=80, augment=()).crop(list(drawn).index("c small"), np.random.default_rng(0))
+    y, x = (int(np.flatnonzero(sample["counts"].any(axis=axis))[0]) for axis in (1, 0))
+    padded = np.pad(image, ((y, 80 - 30 - y), (x, 80 - 20 - x)), mode="symmetric")
+    np.testing.assert_array_equal(sample["image"][0], padded)
+    assert sample["counts"].sum() == 30 * 20
+
+
+def test_a_whole_image_is_padded_below_and_at_the_right(drawn):
+    for index, name in enumerate(drawn):
+        sample = maker(drawn, crop=32).whole(index, 16)
+        height, width = drawn[name].shape
+        assert sample["image"].shape[1:] == (-(-height // 16) * 16, -(-width // 16) * 16)
+        np.testing.assert_array_equal(sample["counts"][:height, :width], True)
+        assert sample["counts"].sum() == height * width
+        np.testing.assert_array_equal(sample["uvec"][:, :height, :width], np.moveaxis(drawn[name].read("uvec"), -1, 0))
+        np.testing.assert_array_equal(sample["energy"][:height, :width], drawn[name].read("energy"))
+        np.testing.assert_array_equal(sample["image"][0, :height, :width], drawn[name].read("image"))
+
+
+def test_crops_are_taken_from_everywhere(tmp_path):
+    image = np.arange(36 * 40, dtype=np.float32).reshape(36, 40)
+    store = write_store(tmp_path / "data.zarr", {"one": (np.zeros((36, 40), int), image)})
+    made = maker(store, crop=32, augment=())
+    firsts = {int(made.crop(0, np.random.default_rng(seed))["image"][0, 0, 0]) for seed in range(600)}
+    assert firsts == {y * 40 + x for y in range(5) for x in range(9)}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_the_mask_is_what_was_asked_for(drawn, kind):
+    for augment in ((), ("rotation",)):
+        sample = maker(drawn, crop=64, augment=augment, mask=kind).crop(0, np.random.default_rng(0))
+        expected = sample["semseg"] < 2 if kind == "cells-and-walls" else sample["semseg"] == 0
+        np.testing.assert_array_equal(sample["mask"][0], expected)
+        assert (sample["semseg"] == 1).any()
+
+
+def test_with_the_background_as_a_cell_the_mask_is_everywhere(tmp_path):
+    images = {"one": (discs((60, 60), 5), noise((60, 60)))}
+    store = write_store(tmp_path / "data.zarr", images, Recipe(background_cell=True))
+    for mask in MASKS:
+        assert maker(store, crop=32, mask=mask).crop(0, np.random.default_rng(0))["mask"].all()
+
+
+def test_several_channels_stay_in_order(tmp_path, no_warp):
+    image = noise((3, 50, 60)) * np.array([1, 0, 1], np.uint8)[:, None, None]
+    store = write_store(tmp_path / "data.zarr", {"rgb": (discs((50, 60), 4), image)})
+    three = Normalisation("dataset", (0, 0, 0), (1, 1, 1))
+    for augment in (("zoom",), ("flips",), tuple(AUGMENTATIONS)):
+        sample = maker(store, three, crop=32, augment=augment).crop(0, np.random.default_rng(0))
+        assert sample["image"].shape == (3, 32, 32)
+        assert not sample["image"][1].any()
+        assert sample["image"][0].any() and sample["image"][2].any()
+
+
+def test_percentiles_are_those_of_the_whole_image(tmp_path):
+    image = np.arange(10_000, dtype=np.uint16).reshape(100, 100)
+    store = write_store(tmp_path / "data.zarr", {"one": (np.zeros((100, 100), int), image)})
+    normalisation = fit_normalisation(store, ["one"], "percentile")
+    sample = maker(store, normalisation, crop=16, augment=()).crop(0, np.random.default_rng(0))
+    whole = normalisation.apply(image[None])
+    assert np.isin(sample["image"], whole).all()
+
+
+def test_the_cells_before_overlaps_decide_who_is_on_top(tmp_path, no_warp):
+    """Of two cells that look alike the one that was larger lies below, as the store's table of cells tells."""
+    labels = np.zeros((30, 30), int)
+    labels[5:25, 5:15], labels[5:25, 15:25] = 1, 2
+    areas = np.array([200, 900])
+    cells = restore_cells(labels, areas, "smaller-on-top")
+    table = np.stack([np.arange(2), areas, np.full(2, -1)], axis=1)
+    changes = {"arrays": {"cells": table, **compute_targets(cells, Recipe())}}
+    store = write_store(tmp_path / "data.zarr", {"one": (labels, noise((30, 30)), changes)})
+    sample = maker(store, crop=32, augment=("zoom",)).crop(0, np.random.default_rng(0))
+    assert_same(sample, maker(store, crop=32, augment=()).crop(0, np.random.default_rng(0)))
+    assert set(sample["area"][sample["semseg"] == 1]) == {900}
+
+
+def test_grey_changes_what_it_says():
+    image = np.random.default_rng(0).gamma(2, 3, (1, 64, 64)).astype(np.float32)
+    one = np.ones(1)
+    plain = Grey(gamma=one, contrast=one, brightness=0 * one, blur=0.0, noise=0.0, seed=0)
+    np.testing.assert_allclose(plain.apply(image), image, atol=1e-4)
+    brighter = dataclasses.replace(plain, gamma=one * 1.3, contrast=one * 1.2, brightness=one * 0.25).apply(image)
+    assert brighter.mean() == pytest.approx(image.mean() + 0.25 * image.std(), rel=1e-4)
+    assert brighter.std() == pytest.approx(1.2 * image.std(), rel=1e-4)
+    assert (np.argsort(brighter.ravel()) == np.argsort(image.ravel())).mean() > 0.99
+    noisy = dataclasses.replace(plain, noise=0.2).apply(image) - image
+    assert noisy.std() == pytest.approx(0.2 * image.std(), rel=0.05)
+    assert dataclasses.replace(plain, blur=1.5).apply(image).std() < 0.6 * image.std()
+
+
+def test_grey_leaves_a_channel_of_one_value_alone():
+    image = np.full((2, 8, 8), 3, np.float32)
+    for seed in range(20):
+        np.testing.assert_array_equal(Grey.draw(2, np.random.default_rng(seed)).apply(image), image)
+
+
+def test_only_grey_values_change_by_grey(drawn):
+    plain, grey = (maker(drawn, crop=32, augment=names).crop(0, np.random.default_rng(0)) for names in ((), ("grey",)))
+    assert (plain.pop("image") != grey.pop("image")).mean() > 0.9
+    assert_same(plain, grey)
+
+
+ONE = (np.zeros((9, 9), int), noise((9, 9)))
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
+        ({"a": ONE, "b": (ONE[0], noise((3, 9, 9)))}, "image b has 3 channels and a has 1: all images must have"),
+        (
+            {"a": ONE, "b": (*ONE, {"attributes": {"options": dataclasses.asdict(Recipe(wall_width=5))}})},
+            "image b was built by another recipe than a",
+        ),
+        ({}, "no image of .* is chosen"),
+    ],
+    ids=["no pixels", "channels", "recipes", "none"],
+)
+def test_refuses_images_that_cannot_be_learned_from_together(tmp_path, images, problem):
+    with pytest.raises(UsageError, match=problem):
+        TrainingSet(write_store(tmp_path / "data.zarr", images), list(images))
+
+
+def test_refuses_an_image_that_is_not_there(drawn):
+    with pytest.raises(UsageError, match="image other is not in "):
+        TrainingSet(drawn, ["a large", "other"])
+
+
+def test_refuses_a_damaged_recipe(tmp_path):
+    store = write_store(tmp_path / "data.zarr", {"a": (*ONE, {"attributes": {"options": {"wall_width": 4}}})})
+    with pytest.raises(StoreError, match="image a: its recipe is damaged: wall width 4"):
+        TrainingSet(store, ["a"])
+
+
+def test_names_an_image_whose_values_are_no_numbers(tmp_path):
+    image = np.ones((9, 9), np.float32)
+    image[3, 3] = np.nan
+    store = write_store(tmp_path / "data.zarr", {"a": (ONE[0], image)})
+    with pytest.raises(StoreError, match="image a: some grey values are no numbers"):
+        maker(store, crop=8).crop(0, np.random.default_rng(0))
+
+
+def test_images_in_memory_are_the_same_without_the_disk(drawn, tmp_path):
+    images = {"a": (discs((50, 50), 5), noise((50, 50)))}
+    store = write_store(tmp_path / "data.zarr", images)
+    for augment in (("flips",), ("rotation",)):
+        made = maker(store, crop=32, augment=augment)
+        before = made.crop(0, np.random.default_rng(0))
+        made.images.keep(made.names(whole=False), 1)
+        hidden = tmp_path / "data.zarr" / "a" / "image"
+        hidden.rename(tmp_path / "away")
+        assert_same(made.crop(0, np.random.default_rng(0)), before)
+        (tmp_path / "away").rename(hidden)
+
+
+def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
+    monkeypatch.setattr("cellprep.learn.training_set.available_memory", lambda: 2**20)
+    images = TrainingSet(drawn, list(drawn))
+    names = ["image", "labels"]
+    images.keep(names, copies=1)
+    bytes_of_all = sum(image.read(name).nbytes for image in images.images for name in names)
+    with pytest.raises(UsageError, match=rf"4 images need {50 * bytes_of_all / 2**20:.1f} MB .* 1.0 MB are available"):
+        images.keep(names, copies=50)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"crop": 0}, "crop 0 is no side"),
+        ({"mask": "walls"}, "mask 'walls' is unknown"),
+        ({"augment": ("flip",)}, "augmentation 'flip' is unknown"),
+        ({"samples_per_epoch": 0}, "0 samples an epoch"),
+        ({"seed": -1}, "seed -1"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_refuses_settings_that_cannot_be(settings, problem):
+    with pytest.raises(UsageError, match=problem):
+        CropSettings(**settings)
