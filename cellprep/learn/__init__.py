@@ -15,9 +15,15 @@ _HOMES = {
     "build_network": "networks",
     "direction_loss": "losses",
     "energy_loss": "losses",
+    "Normalisation": "normalisation",
     "Weights": "weights",
     "load_weights": "weights",
     "save_weights": "weights",
+    "Bundle": "prediction.bundle",
+    "load_bundle": "prediction.bundle",
+    "save_bundle": "prediction.bundle",
+    "predict": "prediction.run",
+    "segment": "prediction.single",
     "semseg_loss": "losses",
 }
 
