@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cellprep import learn
 from cellprep.cli.door import app
 from cellprep.cli.options import Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.decode import DECODERS, DEFAULT_DECODER
+from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEVICES, PRECISIONS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 
@@ -57,10 +57,12 @@ def predict_command(
 
     Example: `cellprep predict --weights wn.safetensors --semseg-weights semseg.safetensors images/ --out predictions`
     """
-    learn.require_torch("cellprep predict")
+    require_torch("cellprep predict")
+    from cellprep.learn import predict
+
     outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
     options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, quiet)
-    report = learn.predict(
+    report = predict(
         images,
         weights,
         out,
@@ -88,9 +90,11 @@ def bundle_command(
 
     Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
     """
-    learn.require_torch("cellprep bundle")
-    bundle = learn.load_bundle(weights, semseg_weights)
-    learn.save_bundle(out, bundle, half=half)
+    require_torch("cellprep bundle")
+    from cellprep.learn import load_bundle, save_bundle
+
+    bundle = load_bundle(weights, semseg_weights)
+    save_bundle(out, bundle, half=half)
     if not quiet:
         names = ", ".join(part.settings.name for part in bundle.parts)
         typer.echo(f"{out}: {names}, {out.stat().st_size / 1e6:,.1f} MB", err=True)

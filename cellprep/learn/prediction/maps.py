@@ -14,8 +14,8 @@ __all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "mean_sureness"
 #: Numbers of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
 
-_AT_ONCE = 1 << 24  # pixels that are decoded at once, in about a gigabyte
-_CORE, _HALO = 2048, 512
+_AT_ONCE = 1 << 24  # pixels that are decoded at once; 25 bytes each, and hundreds if most of them are walls
+_CORE, _HALO = 1024, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,17 @@ class PredictedMaps:
     still
         (H, W) bool: pixels of cells without a vector.
     sureness
-        (H, W) uint8, 255 for a probability of 1: that of a cell or wall by the semantic network; or else, of the
-        energy's level.
+        (H, W) uint8, 255 for a probability of 1: that of a cell or wall by the semantic network; without one, that of
+        the energy's level. None unless it is asked for.
     uvec
-        (H, W, 2) float16 unit vectors, components (y, x); None unless they are asked for.
+        (H, W, 2) float16 unit vectors, components (y, x). None unless they are asked for.
     """
 
     classes: NDArray[np.uint8]
     walls_known: bool
     energy: NDArray[np.uint8]
     still: NDArray[np.bool_]
-    sureness: NDArray[np.uint8]
+    sureness: NDArray[np.uint8] | None = None
     uvec: NDArray[np.float16] | None = None
 
     @property
@@ -133,14 +133,20 @@ def _renumber(labels: NDArray[np.uint32], firsts: NDArray[np.int64]) -> NDArray[
     return look_up(number, labels)
 
 
-def mean_sureness(maps: PredictedMaps, labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean probability of each instance's pixels: (n,), from 0 to 1."""
+def mean_sureness(sureness: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean probability of the pixels of each instance: (n,), from 0 to 1.
+
+    Examples
+    --------
+    >>> mean_sureness(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
+    array([0.5, 0.2])
+    """
     count = int(labels.max()) + 1
     total, area = np.zeros(count), np.zeros(count)
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
         flat = labels[rows].ravel()
-        total += np.bincount(flat, maps.sureness[rows].ravel(), count)
+        total += np.bincount(flat, sureness[rows].ravel(), count)
         area += np.bincount(flat, minlength=count)
     mean: NDArray[np.float64] = total[1:] / area[1:] / 255
     return mean

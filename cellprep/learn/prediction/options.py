@@ -95,6 +95,11 @@ class OutputOptions:
     maps: Path | None = None
     overlay: bool = False
 
+    @property
+    def needs_scores(self) -> bool:
+        """Whether a format writes how sure the networks are."""
+        return any(OUTPUTS[name].needs_scores for name in self.to)
+
     def __post_init__(self) -> None:
         unknown = [name for name in self.to if name not in OUTPUTS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):

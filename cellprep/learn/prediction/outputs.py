@@ -27,12 +27,12 @@ class Prediction:
     labels
         (H, W) uint16 or uint32: 0 = background, then 1 to n.
     scores
-        (n,) how sure the networks are of each, from 0 to 1.
+        (n,) how sure the networks are of each, from 0 to 1; None unless a format needs it.
     """
 
     id: str
     labels: NDArray[Any]
-    scores: NDArray[np.float64]
+    scores: NDArray[np.float64] | None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,12 +43,20 @@ class Prediction:
     @property
     def content(self) -> Content:
         """What the writers of exports take."""
-        count = len(self.scores)
+        count = int(self.labels.max())
         return Content(self.id, self.labels, [*range(1, count + 1)], [""] * count, "", None, None, ())
 
 
 class Output(Protocol):
-    """Writes predictions into a folder."""
+    """Writes predictions into a folder.
+
+    Attributes
+    ----------
+    needs_scores
+        Whether it writes how sure the networks are.
+    """
+
+    needs_scores: bool
 
     def __init__(self, folder: Path) -> None: ...
 
@@ -64,6 +72,8 @@ class Output(Protocol):
 
 class LabelTIFFs:
     """A label image for each image: ``<id>.tif``."""
+
+    needs_scores = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -82,6 +92,8 @@ class LabelTIFFs:
 
 class Submission:
     """What Kaggle's Sartorius competition takes: ``submission.csv``, with a row ``id,predicted`` per instance."""
+
+    needs_scores = False
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "submission.csv"
@@ -112,6 +124,8 @@ class _Listed:
 class COCODocument:
     """COCO's JSON of instances, whose annotations have scores: ``coco.json``."""
 
+    needs_scores = True
+
     def __init__(self, folder: Path) -> None:
         self._path = folder / "coco.json"
         self._parts: list[tuple[_Listed, list[dict[str, Any]]]] = []
@@ -119,6 +133,7 @@ class COCODocument:
     def encode(self, prediction: Prediction) -> tuple[tuple[int, int], list[dict[str, Any]]]:
         """Return the image's shape and annotations."""
         annotations = coco.encode(prediction.content)
+        assert prediction.scores is not None
         scores = prediction.scores.round(4).tolist()
         return prediction.shape, [{**one, "score": score} for one, score in zip(annotations, scores, strict=True)]
 

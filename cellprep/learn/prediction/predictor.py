@@ -91,7 +91,12 @@ class Predictor:
             part.network.to(self.machine.device).eval()
 
     def predict(
-        self, image: NDArray[Any], classes: NDArray[np.uint8] | None = None, *, keep_uvec: bool = False
+        self,
+        image: NDArray[Any],
+        classes: NDArray[np.uint8] | None = None,
+        *,
+        keep_uvec: bool = False,
+        keep_sureness: bool = False,
     ) -> PredictedMaps:
         """Predict the maps of an image.
 
@@ -102,8 +107,8 @@ class Predictor:
         classes
             (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
             unless given.
-        keep_uvec
-            Whether the vectors are kept.
+        keep_uvec, keep_sureness
+            Whether the vectors, and how sure the networks are, are kept.
 
         Raises
         ------
@@ -111,12 +116,14 @@ class Predictor:
             If the image or its mask are not such that the networks can look at them.
         """
         self._check(image, classes)
-        if classes is not None:
-            energy, still, sureness, uvec = self._find_energy(image, classes, True, keep_uvec)
-            return PredictedMaps(classes, False, energy, still, sureness, uvec)
-        classes, sureness = self._find_classes(image)
-        energy, still, _, uvec = self._find_energy(image, classes, False, keep_uvec)
-        return PredictedMaps(classes, True, energy, still, sureness, uvec)
+        shape = image.shape[1:]
+        sureness = np.empty(shape, np.uint8) if keep_sureness else None
+        uvec = np.empty((*shape, 2), np.float16) if keep_uvec else None
+        walls_known = classes is None
+        if classes is None:
+            classes = self._find_classes(image, sureness)
+        energy, still = self._find_energy(image, classes, None if walls_known else sureness, uvec)
+        return PredictedMaps(classes, walls_known, energy, still, sureness, uvec)
 
     def _check(self, image: NDArray[Any], classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
@@ -130,12 +137,12 @@ class Predictor:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
 
-    def _find_classes(self, image: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _find_classes(self, image: NDArray[Any], sureness: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         weights, stage = self.bundle.semseg, self._semantic
         assert weights is not None
         assert stage is not None
         shape = image.shape[1:]
-        classes, sureness = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        classes = np.empty(shape, np.uint8)
         normalise = _normaliser(weights, image)
 
         def answer(pixels: Tensor) -> list[Tensor]:
@@ -143,38 +150,42 @@ class Predictor:
             return [probabilities.argmax(1).to(torch.uint8), _as_byte(1 - probabilities[:, BACKGROUND])]
 
         for tile, (found, sure) in self._by_tiles(stage, shape, lambda window: [normalise(see(image, window))], answer):
-            classes[tile.core], sureness[tile.core] = found, sure
-        return classes, sureness
+            classes[tile.core] = found
+            if sureness is not None:
+                sureness[tile.core] = sure
+        return classes
 
     def _find_energy(
-        self, image: NDArray[Any], classes: NDArray[np.uint8], keep_sureness: bool, keep_uvec: bool
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8], NDArray[np.float16] | None]:
-        vectors = self.bundle.vectors
+        self,
+        image: NDArray[Any],
+        classes: NDArray[np.uint8],
+        sureness: NDArray[np.uint8] | None,
+        uvec: NDArray[np.float16] | None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        weights = self.bundle.vectors
         shape = image.shape[1:]
         energy, still = np.empty(shape, np.uint8), np.zeros(shape, bool)
-        sureness = np.empty(shape if keep_sureness else (0, 0), np.uint8)
-        kept = np.empty((*shape, 2), np.float16) if keep_uvec else None
-        normalise = _normaliser(vectors, image)
+        normalise = _normaliser(weights, image)
 
         def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
-            inside = _input_mask(see(classes, window), vectors)
+            inside = _input_mask(see(classes, window), weights)
             return [normalise(see(image, window)), inside.astype(np.float32)[np.newaxis]]
 
         def answer(pixels: Tensor, mask: Tensor) -> list[Tensor]:
-            uvec, levels = vectors_and_levels(self._end_to_end, pixels, mask, self._turns)
+            vectors, levels = vectors_and_levels(self._end_to_end, pixels, mask, self._turns)
             highest, level = levels.max(1)
-            return [level.to(torch.uint8), _as_byte(highest), (uvec == 0).all(1), uvec]
+            return [level.to(torch.uint8), _as_byte(highest), (vectors == 0).all(1), vectors]
 
-        for tile, (level, sure, zero, uvec) in self._by_tiles(self._instances, shape, given, answer):
-            inside = _input_mask(classes[tile.core], vectors)
+        for tile, (level, sure, zero, vectors) in self._by_tiles(self._instances, shape, given, answer):
+            inside = _input_mask(classes[tile.core], weights)
             energy[tile.core] = level * inside
             if (zero & inside).any():  # untouched pages take no memory
                 still[tile.core] = zero & inside
-            if keep_sureness:
+            if sureness is not None:
                 sureness[tile.core] = sure
-            if kept is not None:
-                kept[tile.core] = np.moveaxis(uvec, 0, 2)
-        return energy, still, sureness, kept
+            if uvec is not None:
+                uvec[tile.core] = np.moveaxis(vectors, 0, 2)
+        return energy, still
 
     def _end_to_end(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if self.bundle.energy is None:

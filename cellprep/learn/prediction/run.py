@@ -103,12 +103,13 @@ def _predict(
     pixels = image.pixels.decode()
     pixels = pixels if pixels.ndim == 3 else pixels[None]
     classes = source.find(image.id) if source else None
-    maps = predictor.predict(pixels, classes, keep_uvec=writer.options.maps is not None)
-    shown = pixels if writer.options.overlay else None
+    wanted = writer.options
+    maps = predictor.predict(pixels, classes, keep_uvec=wanted.maps is not None, keep_sureness=wanted.needs_scores)
+    shown = pixels if wanted.overlay else None
     del pixels  # which may take as much memory as its maps
     labels = decode_maps(maps, predictor.options.decoder)
-    prediction = Prediction(image.id, labels, mean_sureness(maps, labels))
-    return writer.encode(prediction, maps, shown), len(prediction.scores)
+    scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
+    return writer.encode(Prediction(image.id, labels, scores), maps, shown), int(labels.max())
 
 
 def _problem(error: Exception) -> str:
