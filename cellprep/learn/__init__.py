@@ -17,6 +17,7 @@ _HOMES = {
     "energy_loss": "losses",
     "Normalisation": "normalisation",
     "Weights": "weights",
+    "load_vgg16": "networks",
     "load_weights": "weights",
     "save_weights": "weights",
     "Bundle": "prediction.bundle",

@@ -8,11 +8,12 @@ from cellprep.learn.networks.dn import DirectionNetwork
 from cellprep.learn.networks.layers import initialise
 from cellprep.learn.networks.network import Network
 from cellprep.learn.networks.semseg import SemanticNetwork
+from cellprep.learn.networks.vgg16 import load_vgg16
 from cellprep.learn.networks.wn import WatershedNetwork
 from cellprep.learn.networks.wtn import WatershedTransformNetwork
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["BUILDERS", "Network", "build_network", "empty_network"]
+__all__ = ["BUILDERS", "Network", "build_network", "empty_network", "load_vgg16"]
 
 #: What makes each of `cellprep.learn.settings.NETWORKS`.
 BUILDERS: dict[str, Callable[[NetworkSettings], Network]] = {

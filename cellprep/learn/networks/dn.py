@@ -43,7 +43,8 @@ class DirectionNetwork(Network):
         Returns
         -------
         Tensor
-            (N, 2, H, W) float32: components (y, x), length 1, and 0 outside the mask of a network that is ``masked``.
+            (N, 2, H, W) float32: components (y, x), length 1, but 0 outside the mask of a network that is
+            ``masked``, and where the body answers 0 (features are all dead there, which only tiny ones have).
         """
         self.check(image, self.settings.image_channels)
         if not self.settings.masked:

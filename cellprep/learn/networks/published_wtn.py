@@ -12,6 +12,9 @@ _DROPPED = 0.3  # the original keeps 0.7
 class PublishedWTN(nn.Module):
     """The Watershed Transform Network of Bai & Urtasun (2017, arXiv 1611.08303).
 
+    The authors' code has a ReLU and dropout behind the last convolution as well. Here the logits are left as they are:
+    dropping some of them, or cutting them at 0, makes learning slower and the levels worse (docs/networks.md).
+
     Parameters
     ----------
     inputs, outputs

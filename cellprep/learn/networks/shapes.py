@@ -18,7 +18,7 @@ class Layer:
     Attributes
     ----------
     name
-        Its path within the network.
+        Its path within the network's body.
     kind
         Its class and the side of its kernel, if it has one.
     shape
@@ -48,14 +48,14 @@ def describe_layers(network: Network, side: int = 256) -> list[Layer]:
     >>> from cellprep.learn.networks import empty_network
     >>> from cellprep.learn.settings import NetworkSettings
     >>> describe_layers(empty_network(NetworkSettings("wtn")))[0]
-    Layer(name='body.conv1.1', kind='ConvReLU 5x5', shape=(64, 256, 256), parameters=3264)
+    Layer(name='conv1.1', kind='ConvReLU 5x5', shape=(64, 256, 256), parameters=3264)
     """
     layers: list[Layer] = []
     names = {module: name for name, module in network.named_modules()}
 
     def note(module: nn.Module, _given: Any, answer: Tensor) -> None:
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        layers.append(Layer(names[module], _kind(module), tuple(answer.shape[1:]), parameters))
+        layers.append(Layer(names[module].removeprefix("body."), _kind(module), tuple(answer.shape[1:]), parameters))
 
     hooks = [module.register_forward_hook(note) for module in names if not any(module.children())]
     channels = {"image": network.settings.image_channels, "mask": 1, "uvec": 2}
