@@ -18,6 +18,7 @@ def turn(image: Tensor, number: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> turn(torch.tensor([[[[1, 2, 3]]]]), 5).tolist()
     [[[[1], [2], [3]]]]
     """
@@ -38,6 +39,7 @@ def turn_vectors_back(turned: Tensor, number: int) -> Tensor:
     --------
     A vector to the right of an image that was put upside down and whose rows had become columns pointed down:
 
+    >>> import torch
     >>> turn_vectors_back(torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1), 6).flatten().tolist()
     [1.0, -0.0]
     """
