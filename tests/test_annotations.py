@@ -140,7 +140,7 @@ FAULTY_SOURCES = {
     ),
     "other separator": (
         b"id;annotation;width;height\n",
-        r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels\)",
+        r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels, predicted\)",
     ),
     "empty file": (b"", "row 1: column .* is missing.*found: none"),
     "column twice": (b"id,id,annotation,width,height\n", "row 1: column id is there twice"),

@@ -58,6 +58,7 @@ ORDER_WITHIN = [
     ("label_images", "rle", "scores"),
     ("evaluation", "roundtrip"),
     ("preview", "learn"),
+    ("export", "learn"),
     ("evaluation", "learn"),
 ]
 

@@ -1,7 +1,7 @@
 """Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
 
 The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixels, whose runs count down the columns
-and whose sizes only the images tell.
+and whose sizes only the images tell; and those of a submission to Sartorius: id, predicted.
 
 A first reading counts the rows of each image, a second one hands each image on as soon as its last row has been seen:
 only images whose rows are still to come are in memory, which is one at a time if rows of an image stand together.
@@ -27,7 +27,7 @@ __all__ = ["KaggleCSV"]
 
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
-_OTHER_NAMES = {"ImageId": "id", "EncodedPixels": "annotation"}
+_OTHER_NAMES = {"ImageId": "id", "EncodedPixels": "annotation", "predicted": "annotation"}
 
 
 class _Row(NamedTuple):

@@ -4,8 +4,8 @@ https://cocodataset.org/#format-data
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,28 @@ from cellprep.export.content import Content
 from cellprep.rle import Runs, runs_from_labels
 from cellprep.store import StoredImage
 
-__all__ = ["encode", "join"]
+__all__ = ["UNTYPED", "document", "encode", "join"]
 
-_UNTYPED = "cell"
+#: The category of cells without a type.
+UNTYPED = "cell"
 # The store does not know what image files were called. With an extension, ids that hold a dot survive readers
 # that cut one off.
 _SUFFIX = ".png"
 
 
+class Listed(Protocol):
+    """An image as the file lists it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+
 def encode(content: Content) -> list[dict[str, Any]]:
     """Return the annotations of one image, without ids; `category_id` is a name as yet, None for all categories."""
-    names: list[str | None] = [name or _UNTYPED for name in content.cell_types]
+    names: list[str | None] = [name or UNTYPED for name in content.cell_types]
     annotations = _annotations(content.labels, names)
     if content.ignore is not None:
         annotations += _annotations((content.ignore > 0).astype(np.uint8), [None])
@@ -66,11 +77,27 @@ def _counts(runs: Runs) -> list[list[int]]:
 
 
 def join(images: Sequence[StoredImage], parts: Iterator[tuple[StoredImage, list[dict[str, Any]]]]) -> Iterator[str]:
-    """Yield the text of the file.
+    """Yield the text of the file."""
+    return document(_category_names(images), parts, "labels exported")
+
+
+def document(
+    categories: Iterable[str], parts: Iterable[tuple[Listed, list[dict[str, Any]]]], what: str
+) -> Iterator[str]:
+    """Yield the text of a file.
 
     A region to ignore is a crowd of every category, because evaluations look at one category at a time.
+
+    Parameters
+    ----------
+    categories
+        The names of all categories.
+    parts
+        Each image, with its annotations as `encode` returns them.
+    what
+        What the file holds, for its description.
     """
-    category_ids = {name: number for number, name in enumerate(_category_names(images), start=1)}
+    category_ids = {name: number for number, name in enumerate(categories, start=1)}
     listed: list[dict[str, Any]] = []
     number = 0
     yield '{"annotations": ['
@@ -85,8 +112,8 @@ def join(images: Sequence[StoredImage], parts: Iterator[tuple[StoredImage, list[
                 yield f"{',' if number > 1 else ''}\n{json.dumps({**annotation, **ids})}"
     rest = {
         "images": listed,
-        "categories": [{"id": k, "name": name, "supercategory": _UNTYPED} for name, k in category_ids.items()],
-        "info": {"description": f"labels exported by cellprep {__version__}"},
+        "categories": [{"id": k, "name": name, "supercategory": UNTYPED} for name, k in category_ids.items()],
+        "info": {"description": f"{what} by cellprep {__version__}"},
     }
     yield f"\n],\n{json.dumps(rest)[1:]}\n"
 
@@ -95,5 +122,5 @@ def _category_names(images: Sequence[StoredImage]) -> list[str]:
     """Return the types of all cells; cells without one, and a store without any, have the type ``cell``."""
     names = {name for image in images for name in image.attributes["categories"]}
     if not names or any(sum(image.attributes["cells_of_category"]) < image.attributes["cells"] for image in images):
-        names.add(_UNTYPED)
+        names.add(UNTYPED)
     return sorted(names)

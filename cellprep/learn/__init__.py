@@ -15,10 +15,16 @@ _HOMES = {
     "build_network": "networks",
     "direction_loss": "losses",
     "energy_loss": "losses",
+    "Normalisation": "normalisation",
     "Weights": "weights",
     "load_vgg16": "networks",
     "load_weights": "weights",
     "save_weights": "weights",
+    "Bundle": "prediction.bundle",
+    "load_bundle": "prediction.bundle",
+    "save_bundle": "prediction.bundle",
+    "predict": "prediction.run",
+    "segment": "prediction.single",
     "semseg_loss": "losses",
 }
 

@@ -1,7 +1,7 @@
 """Files of weights: each holds all that its network needs to be built and used again, and no code."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from cellprep.output import write_whole
 from cellprep.targets import Recipe
 from cellprep.wording import printable
 
-__all__ = ["BEST", "Weights", "load_weights", "save_weights"]
+__all__ = ["BEST", "Weights", "load_all_weights", "load_weights", "save_all_weights", "save_weights"]
 
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
@@ -70,7 +70,6 @@ class Weights:
 class _Description:
     """What a file says beside its tensors."""
 
-    format: int
     network: NetworkSettings
     normalisation: Normalisation | None
     recipe: Recipe
@@ -96,19 +95,50 @@ def save_weights(path: Path, weights: Weights) -> None:
     OutputError
         If the file cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.network.state_dict().items()}
-    _check_finite(path, tensors)
+    _write(path, _tensors(weights), _describe(weights))
+
+
+def save_all_weights(path: Path, parts: Sequence[Weights], *, half: bool = False) -> None:
+    """Write the weights of several networks, each of another name, into one file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    parts
+        The weights.
+    half
+        Whether kernels are written as float16; vectors, such as variances of batch normalisations, are not.
+
+    Raises
+    ------
+    WeightsError, OutputError
+        As `save_weights`; WeightsError also if a weight is too large for float16.
+    """
+    tensors = {
+        f"{weights.settings.name}.{name}": tensor.half() if half and tensor.ndim > 1 else tensor
+        for weights in parts
+        for name, tensor in _tensors(weights).items()
+    }
+    _write(path, tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
+
+
+def _tensors(weights: Weights) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.network.state_dict().items()}
+
+
+def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
-    description = {
-        "format": _FORMAT,
-        "network": asdict(weights.settings),
-        "normalisation": normalisation,
-        "recipe": asdict(weights.recipe),
-        **others,
-    }
+    network, recipe = asdict(weights.settings), asdict(weights.recipe)
+    return {"network": network, "normalisation": normalisation, "recipe": recipe, **others}
+
+
+def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    _check_finite(path, tensors)
     try:
-        text = json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        document = {"format": _FORMAT, **description}
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"weights {path}: JSON cannot hold what is said about them: {error}") from error
     write_whole(path, safetensors.torch.save(tensors, {_KEY: text}))
@@ -133,12 +163,34 @@ def load_weights(path: Path) -> Weights:
     WeightsError
         If the file is missing, damaged, of another program, or its tensors are not those of its network.
     """
+    parts = load_all_weights(path)
+    if len(parts) != 1:
+        names = ", ".join(weights.settings.name for weights in parts)
+        raise WeightsError(f"weights {path} are those of several networks, {names}: {_RIGHT}")
+    return parts[0]
+
+
+def load_all_weights(path: Path) -> list[Weights]:
+    """Read a file of the weights of one network or of several.
+
+    Parameters
+    ----------
+    path
+        A file that `save_weights` or `save_all_weights` wrote, or the folder of a training: the best weights in it.
+
+    Raises
+    ------
+    WeightsError
+        As `load_weights`.
+    """
     path = path / BEST if path.is_dir() else path
     try:
         with path.open("rb"), safetensors.safe_open(path, framework="pt") as file:
-            description = _read_description(path, file.metadata() or {})
-            network = empty_network(description.network)
-            expected = network.state_dict()
+            descriptions = _read_descriptions(path, file.metadata() or {})
+            networks = {prefix: empty_network(found.network) for prefix, found in descriptions.items()}
+            expected = {
+                prefix + name: tensor for prefix, one in networks.items() for name, tensor in one.state_dict().items()
+            }
             _check_names(path, set(file.keys()), set(expected))
             tensors = {name: _read(path, file, name, tensor) for name, tensor in expected.items()}
     except OSError as error:
@@ -146,26 +198,28 @@ def load_weights(path: Path) -> Weights:
     except safetensors.SafetensorError as error:
         raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
     _check_finite(path, tensors)
-    network.load_state_dict(tensors, assign=True)
-    return Weights(
-        network=network.eval(),
-        normalisation=description.normalisation,
-        recipe=description.recipe,
-        mask=description.mask,
-        training=description.training,
-        version=description.version,
-    )
+    return [_weights(descriptions[prefix], network, tensors, prefix) for prefix, network in networks.items()]
 
 
-def _read_description(path: Path, metadata: Mapping[str, str]) -> _Description:
+def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
+    own = {name: tensors[prefix + name] for name in network.state_dict()}
+    network.load_state_dict(own, assign=True)
+    return Weights(network.eval(), found.normalisation, found.recipe, found.mask, found.training, found.version)
+
+
+def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _Description]:
+    """Return the description of each network, by what the names of its tensors begin with."""
     if _KEY not in metadata:
         raise WeightsError(f"weights {path} are of another program: {_RIGHT}")
     try:
         document = msgspec.json.decode(metadata[_KEY])
-        found = document.get("format") if isinstance(document, dict) else None
+        found = document.pop("format", None) if isinstance(document, dict) else None
         if found != _FORMAT:
             raise WeightsError(f"weights {path} have format {found!r}: this version of cellprep reads {_FORMAT}")
-        return msgspec.convert(document, _Description)
+        if "parts" not in document:
+            return {"": msgspec.convert(document, _Description)}
+        parts = msgspec.convert(document["parts"], dict[str, _Description])
+        return {f"{name}.": part for name, part in parts.items()}
     except WeightsError:
         raise
     except (msgspec.MsgspecError, CellprepError, RecursionError) as error:

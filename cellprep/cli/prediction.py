@@ -1,0 +1,100 @@
+"""Commands that predict instances, and put weights together for it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellprep.cli.door import app
+from cellprep.cli.options import Quiet, Version, choice
+from cellprep.cli.words import tell
+from cellprep.decode import DECODERS, DEFAULT_DECODER
+from cellprep.learn import require_torch
+from cellprep.learn.prediction.options import DEVICES, PRECISIONS, OutputOptions, PredictionOptions
+from cellprep.learn.prediction.outputs import OUTPUTS
+
+WeightFiles = Annotated[
+    list[str], typer.Option("--weights", help="Weights of a wn, or a bundle; twice for those of a dn and a wtn.")
+]
+SemsegWeights = Annotated[Path | None, typer.Option(help="Weights of a semseg, which tells where cells and walls are.")]
+
+
+@app.command("predict")
+def predict_command(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="Image files, folders of them, quoted globs, or a store.")
+    ],
+    weights: WeightFiles,
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")],
+    semseg_weights: SemsegWeights = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label or mask images, named by id, which tell where cells are: above 0."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Store whose true masks tell where cells are.")] = None,
+    to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *OUTPUTS)] = None,
+    maps: Annotated[
+        Path | None, typer.Option(help="Zarr to write, with semseg, uvec and energy of every image.")
+    ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw the outlines of instances onto each image, too.")
+    ] = False,
+    decoder: Annotated[str, choice("Decoder", *DECODERS)] = DEFAULT_DECODER,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Look at each image in its eight flips and turns, and take the mean.")
+    ] = False,
+    device: Annotated[str, choice("Where networks run", *DEVICES)] = "auto",
+    precision: Annotated[str, choice("What networks compute in", *PRECISIONS)] = "float32",
+    tile_size: Annotated[int, typer.Option(help="Longest side of what a network sees at once, in pixels.")] = 1024,
+    batch_size: Annotated[int, typer.Option(help="Number of tiles that a network sees at once.")] = 1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Predict the cells of images, by networks that were trained.
+
+    `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. An image that
+    fails stops no other. `cellprep evaluate` reads what is written.
+
+    Example: `cellprep predict --weights wn.safetensors --semseg-weights semseg.safetensors images/ --out predictions`
+    """
+    require_torch("cellprep predict")
+    from cellprep.learn import predict
+
+    outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
+    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, quiet)
+    report = predict(
+        images,
+        weights,
+        out,
+        semseg_weights=semseg_weights,
+        masks=masks,
+        data=data,
+        outputs=outputs,
+        options=options,
+    )
+    tell(report, quiet)
+
+
+@app.command("bundle")
+def bundle_command(
+    weights: WeightFiles,
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    semseg_weights: SemsegWeights = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")
+    ] = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Put weights that belong together into one file, which `predict --weights` takes alone.
+
+    Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
+    """
+    require_torch("cellprep bundle")
+    from cellprep.learn import load_bundle, save_bundle
+
+    bundle = load_bundle(weights, semseg_weights)
+    save_bundle(out, bundle, half=half)
+    if not quiet:
+        names = ", ".join(part.settings.name for part in bundle.parts)
+        typer.echo(f"{out}: {names}, {out.stat().st_size / 1e6:,.1f} MB", err=True)

@@ -1,0 +1,134 @@
+"""Weights that belong together: all that turns an image into instances."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cellprep.errors import UsageError
+from cellprep.learn.weights import Weights, load_all_weights, save_all_weights
+
+__all__ = ["Bundle", "as_bundle", "load_bundle", "save_bundle"]
+
+_NEEDED = "predict needs a wn, or a dn and a wtn"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Networks that belong together.
+
+    Attributes
+    ----------
+    vectors
+        A ``wn``, or a ``dn``.
+    energy
+        The ``wtn`` that goes on from the ``dn``; None beside a ``wn``.
+    semseg
+        The ``semseg`` that tells where cells are; None where others tell.
+
+    Raises
+    ------
+    UsageError
+        If they do not fit each other.
+    """
+
+    vectors: Weights
+    energy: Weights | None = None
+    semseg: Weights | None = None
+
+    def __post_init__(self) -> None:
+        names = [weights.settings.name for weights in self.parts]
+        if names not in (["wn"], ["dn", "wtn"], ["wn", "semseg"], ["dn", "wtn", "semseg"]):
+            raise UsageError(f"the weights are of {', '.join(names)}: {_NEEDED}; semseg beside them tells the mask")
+        if self.semseg and self.semseg.settings.image_channels != self.channels:
+            raise UsageError(
+                f"the weights do not belong together: {names[0]} is for images of {self.channels} channels, semseg "
+                f"of {self.semseg.settings.image_channels}"
+            )
+        if self.energy and self.energy.recipe.background_cell != self.vectors.recipe.background_cell:
+            raise UsageError(
+                "the weights do not belong together: only one of dn and wtn takes the background as a cell"
+            )
+
+    @property
+    def parts(self) -> list[Weights]:
+        """All of them."""
+        return [weights for weights in (self.vectors, self.energy, self.semseg) if weights]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images that they are for."""
+        return self.vectors.settings.image_channels
+
+
+def as_bundle(parts: Iterable[Weights]) -> Bundle:
+    """Put weights together, in any order.
+
+    Raises
+    ------
+    UsageError
+        If there are too few or too many, or they do not fit each other.
+    """
+    by_name: dict[str, Weights] = {}
+    for weights in parts:
+        name = weights.settings.name
+        if name in by_name:
+            raise UsageError(f"the weights hold {name} twice: {_NEEDED}, each once")
+        by_name[name] = weights
+    vectors = by_name.get("wn") or by_name.get("dn")
+    if vectors is None or ("wn" in by_name and len(by_name.keys() & {"dn", "wtn"})):
+        raise UsageError(f"the weights are of {', '.join(by_name) or 'nothing'}: {_NEEDED}")
+    return Bundle(vectors, by_name.get("wtn"), by_name.get("semseg"))
+
+
+def load_bundle(weights: Iterable[Path | str], semseg: Path | str | None = None) -> Bundle:
+    """Load weights that belong together.
+
+    Parameters
+    ----------
+    weights
+        Files that `cellprep train` or `cellprep bundle` wrote.
+    semseg
+        A file with the ``semseg`` that counts, whatever the others hold.
+
+    Raises
+    ------
+    WeightsError
+        If a file cannot be read.
+    UsageError
+        If they are not those of one prediction.
+    """
+    bundle = as_bundle(part for place in weights for part in load_all_weights(_find(place)))
+    if semseg is None:
+        return bundle
+    found = load_all_weights(_find(semseg))
+    if [part.settings.name for part in found] != ["semseg"]:
+        names = ", ".join(part.settings.name for part in found)
+        raise UsageError(f"{semseg} holds weights of {names}: semseg weights are of a semseg alone")
+    return replace(bundle, semseg=found[0])
+
+
+def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
+    """Write weights that belong together into one file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bundle
+        The weights.
+    half
+        Whether kernels are written as float16: half the bytes, 3 digits. What is used is float32 again.
+
+    Raises
+    ------
+    WeightsError
+        If a weight is not finite, or too large for float16.
+    OutputError
+        If the file cannot be written.
+    """
+    save_all_weights(path, bundle.parts, half=half)
+
+
+def _find(place: Path | str) -> Path:
+    """Return the file that a name of weights stands for."""
+    return Path(place)

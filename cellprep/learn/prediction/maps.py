@@ -1,0 +1,152 @@
+"""What networks say of an image, in as few bytes as its decoding needs, and the decoding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.decode import energy_to_labels
+from cellprep.labels import ROWS_AT_ONCE, look_up
+
+__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "mean_sureness"]
+
+#: Numbers of the channels of ``semseg``.
+WALL, BACKGROUND = 1, 2
+
+_AT_ONCE = 1 << 24  # pixels that are decoded at once; 25 bytes each, and hundreds if most of them are walls
+_CORE, _HALO = 1024, 512
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedMaps:
+    """The maps of one image.
+
+    Attributes
+    ----------
+    classes
+        (H, W) uint8: the channel of ``semseg`` that is 1.
+    walls_known
+        Whether `classes` tell walls from cells; a mask from elsewhere has none.
+    energy
+        (H, W) uint8: levels, 0 outside the cells.
+    still
+        (H, W) bool: pixels of cells without a vector.
+    sureness
+        (H, W) uint8, 255 for a probability of 1: that of a cell or wall by the semantic network; without one, that of
+        the energy's level. None unless it is asked for.
+    uvec
+        (H, W, 2) float16 unit vectors, components (y, x). None unless they are asked for.
+    """
+
+    classes: NDArray[np.uint8]
+    walls_known: bool
+    energy: NDArray[np.uint8]
+    still: NDArray[np.bool_]
+    sureness: NDArray[np.uint8] | None = None
+    uvec: NDArray[np.float16] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W), in pixels."""
+        height, width = self.energy.shape
+        return height, width
+
+
+def decode_maps(maps: PredictedMaps, decoder: str, at_once: int = _AT_ONCE) -> NDArray[Any]:
+    """Decode maps as `cellprep.energy_to_labels` does, large ones in overlapping blocks.
+
+    A block is decoded with 512 pixels around it, and its instances are those whose first pixel lies in it. What
+    touches nothing beyond those 512 pixels comes out as if all were decoded at once; of larger clusters, where two
+    blocks disagree the earlier one counts.
+
+    Parameters
+    ----------
+    maps
+        The maps.
+    decoder
+        A name in `cellprep.DECODERS`.
+    at_once
+        Pixels from which on there are blocks.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint16, or uint32 beyond 65,535 instances; numbered in the order in which rows meet them.
+    """
+    whole = (slice(None), slice(None))
+    if maps.energy.size <= at_once:
+        return _decode(maps, whole, decoder)
+    return _decode_blocks(maps, decoder, _CORE, _HALO)
+
+
+def _decode(maps: PredictedMaps, window: tuple[slice, slice], decoder: str) -> NDArray[Any]:
+    classes, moving = maps.classes[window], ~maps.still[window]
+    return energy_to_labels(
+        maps.energy[window],
+        np.broadcast_to(moving[..., None], (*moving.shape, 2)),
+        classes != BACKGROUND,
+        classes == WALL if maps.walls_known else None,
+        decoder,
+    )
+
+
+def _decode_blocks(maps: PredictedMaps, decoder: str, core: int, halo: int) -> NDArray[Any]:
+    height, width = maps.energy.shape
+    labels = np.zeros((height, width), np.uint32)
+    firsts: list[NDArray[np.int64]] = []
+    count = 0
+    for top in range(0, height, core):
+        for left in range(0, width, core):
+            window = slice(max(0, top - halo), top + core + halo), slice(max(0, left - halo), left + core + halo)
+            found = _decode(maps, window, decoder)
+            found[labels[window] > 0] = 0
+            y, x = _first_pixels(found)
+            y, x = y + window[0].start, x + window[1].start
+            own = (y >= top) & (y < top + core) & (x >= left) & (x < left + core)
+            number = np.zeros(int(found.max()) + 1, np.uint32)
+            number[found[y[own] - window[0].start, x[own] - window[1].start]] = count + 1 + np.arange(own.sum())
+            labels[window] += number[found]
+            firsts.append(y[own] * width + x[own])
+            count += int(own.sum())
+    return _renumber(labels, np.concatenate(firsts))
+
+
+def _first_pixels(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns of the first pixel of each label that is there."""
+    flat = labels.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=0))  # a label first occurs where the value changes
+    values, place = np.unique(flat[starts], return_index=True)
+    first = starts[place[values > 0]]
+    y, x = np.divmod(first, labels.shape[1])
+    return y, x
+
+
+def _renumber(labels: NDArray[np.uint32], firsts: NDArray[np.int64]) -> NDArray[Any]:
+    """Give the labels 1 to n, whose first pixels are told, their numbers by these."""
+    number = np.zeros(len(firsts) + 1, np.uint16 if len(firsts) <= np.iinfo(np.uint16).max else np.uint32)
+    number[1 + np.argsort(firsts)] = np.arange(1, len(firsts) + 1)
+    if number.dtype == labels.dtype:
+        for top in range(0, len(labels), ROWS_AT_ONCE):  # in place: there may be no room for two of them
+            labels[top : top + ROWS_AT_ONCE] = number[labels[top : top + ROWS_AT_ONCE]]
+        return labels
+    return look_up(number, labels)
+
+
+def mean_sureness(sureness: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean probability of the pixels of each instance: (n,), from 0 to 1.
+
+    Examples
+    --------
+    >>> mean_sureness(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
+    array([0.5, 0.2])
+    """
+    count = int(labels.max()) + 1
+    total, area = np.zeros(count), np.zeros(count)
+    for top in range(0, len(labels), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        flat = labels[rows].ravel()
+        total += np.bincount(flat, sureness[rows].ravel(), count)
+        area += np.bincount(flat, minlength=count)
+    mean: NDArray[np.float64] = total[1:] / area[1:] / 255
+    return mean

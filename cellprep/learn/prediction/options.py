@@ -1,0 +1,107 @@
+"""How prediction runs and what it writes: known without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellprep.decode import DEFAULT_DECODER, find_decoder
+from cellprep.errors import UsageError
+from cellprep.learn.prediction.outputs import OUTPUTS
+
+__all__ = ["DEVICES", "PRECISIONS", "OutputOptions", "PredictionOptions"]
+
+#: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+#: What networks compute in, the default one first, and what each does.
+PRECISIONS = {
+    "float32": "the same results everywhere, but for rounding",
+    "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
+    "auto": "bfloat16 where the processor has it built in, else float32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionOptions:
+    """How prediction runs.
+
+    Attributes
+    ----------
+    device
+        One of `DEVICES`.
+    precision
+        A name in `PRECISIONS`.
+    tta
+        Whether each network sees each image in its eight flips and quarter turns, and their mean counts.
+    tile_size
+        Longest side, in pixels, of what a network sees at once. Larger images are seen in overlapping tiles, which
+        takes less memory and gives the same.
+    batch_size
+        Number of tiles that a network sees at once.
+    decoder
+        A name in `cellprep.DECODERS`.
+    quiet
+        Whether to show no progress bar; there is none either where standard error is no terminal.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> PredictionOptions(precision="float16")
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: precision 'float16' is unknown: it is one of float32, bfloat16, auto
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    tta: bool = False
+    tile_size: int = 1024
+    batch_size: int = 1
+    decoder: str = DEFAULT_DECODER
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
+            if value not in known:
+                raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(known)}")
+        find_decoder(self.decoder)
+        for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
+            if number < 1:
+                raise UsageError(f"{name} {number} is not possible: give 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What prediction writes.
+
+    Attributes
+    ----------
+    to
+        Names in `OUTPUTS`, each once.
+    maps
+        Where to write the maps that instances were decoded from; nowhere unless given.
+    overlay
+        Whether to draw the outlines of instances on each image.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or none.
+    """
+
+    to: tuple[str, ...] = ("label-tiff",)
+    maps: Path | None = None
+    overlay: bool = False
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether a format writes how sure the networks are."""
+        return any(OUTPUTS[name].needs_scores for name in self.to)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.to if name not in OUTPUTS]
+        if unknown or not self.to or len(set(self.to)) < len(self.to):
+            wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
+            raise UsageError(f"{wrong}: give one or several of {', '.join(OUTPUTS)}, each once")

@@ -1,0 +1,245 @@
+"""Networks over whole images: an image and perhaps its mask to the maps that instances are decoded from."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from cellprep.errors import UsageError
+from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.prediction.bundle import Bundle
+from cellprep.learn.prediction.machine import choose_machine
+from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
+from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
+from cellprep.learn.prediction.turns import TURNS
+from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
+from cellprep.learn.weights import Weights
+from cellprep.wording import count
+
+__all__ = ["Predictor"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Networks in a row.
+
+    Attributes
+    ----------
+    multiple
+        What the sides of an image must be multiples of.
+    margin
+        How far they see, in pixels.
+    """
+
+    multiple: int
+    margin: int
+
+    @classmethod
+    def of(cls, *parts: Weights) -> "_Stage":
+        multiple = lcm(*(part.network.multiple for part in parts))
+        return cls(multiple, sum(round_up(find_reach(part.settings), multiple) for part in parts))
+
+    @property
+    def least(self) -> int:
+        """The smallest tile that shows anything as the whole would."""
+        return 2 * self.margin + self.multiple
+
+
+class Predictor:
+    """Networks that are ready to look at images.
+
+    Parameters
+    ----------
+    bundle
+        The networks; they are moved to the device.
+    options
+        How they run.
+
+    Raises
+    ------
+    UsageError
+        If the device is not there, or tiles are too small for what the networks see.
+
+    Attributes
+    ----------
+    machine : Machine
+        Where they run.
+    """
+
+    def __init__(self, bundle: Bundle, options: PredictionOptions) -> None:
+        self.bundle = bundle
+        self.options = options
+        self.machine = choose_machine(options.device, options.precision)
+        self._turns = TURNS if options.tta else TURNS[:1]
+        self._instances = _Stage.of(*(part for part in (bundle.vectors, bundle.energy) if part))
+        self._semantic = _Stage.of(bundle.semseg) if bundle.semseg else None
+        least = max(stage.least for stage in (self._instances, self._semantic) if stage)
+        if options.tile_size < least:
+            raise UsageError(
+                f"tile size {options.tile_size} is too small: these networks see up to {(least - 1) // 2:,} pixels "
+                f"around each pixel, and need {least} or more"
+            )
+        for part in bundle.parts:
+            part.network.to(self.machine.device).eval()
+
+    def predict(
+        self,
+        image: NDArray[Any],
+        classes: NDArray[np.uint8] | None = None,
+        *,
+        keep_uvec: bool = False,
+        keep_sureness: bool = False,
+    ) -> PredictedMaps:
+        """Predict the maps of an image.
+
+        Parameters
+        ----------
+        image
+            (C, H, W), of any real dtype.
+        classes
+            (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
+            unless given.
+        keep_uvec, keep_sureness
+            Whether the vectors, and how sure the networks are, are kept.
+
+        Raises
+        ------
+        UsageError
+            If the image or its mask are not such that the networks can look at them.
+        """
+        self._check(image, classes)
+        shape = image.shape[1:]
+        sureness = np.empty(shape, np.uint8) if keep_sureness else None
+        uvec = np.empty((*shape, 2), np.float16) if keep_uvec else None
+        walls_known = classes is None
+        if classes is None:
+            classes = self._find_classes(image, sureness)
+        energy, still = self._find_energy(image, classes, None if walls_known else sureness, uvec)
+        return PredictedMaps(classes, walls_known, energy, still, sureness, uvec)
+
+    def _check(self, image: NDArray[Any], classes: NDArray[np.uint8] | None) -> None:
+        if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
+            has = f"has {count(len(image), 'channel')}" if image.ndim == 3 and image.size else f"is {image.shape}"
+            raise UsageError(
+                f"the image {has}, and the weights are for {self.bundle.channels} (three equal channels count as one)"
+            )
+        if image.dtype.kind not in "uif" or (image.dtype.kind == "f" and not np.isfinite(image).all()):
+            raise UsageError("the image holds values that are no finite numbers")
+        if classes is not None and classes.shape != image.shape[1:]:
+            sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
+            raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
+
+    def _find_classes(self, image: NDArray[Any], sureness: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        weights, stage = self.bundle.semseg, self._semantic
+        assert weights is not None
+        assert stage is not None
+        shape = image.shape[1:]
+        classes = np.empty(shape, np.uint8)
+        normalise = _normaliser(weights, image)
+
+        def answer(pixels: Tensor) -> list[Tensor]:
+            probabilities = class_probabilities(weights.network, pixels, self._turns)
+            return [probabilities.argmax(1).to(torch.uint8), _as_byte(1 - probabilities[:, BACKGROUND])]
+
+        for tile, (found, sure) in self._by_tiles(stage, shape, lambda window: [normalise(see(image, window))], answer):
+            classes[tile.core] = found
+            if sureness is not None:
+                sureness[tile.core] = sure
+        return classes
+
+    def _find_energy(
+        self,
+        image: NDArray[Any],
+        classes: NDArray[np.uint8],
+        sureness: NDArray[np.uint8] | None,
+        uvec: NDArray[np.float16] | None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        weights = self.bundle.vectors
+        shape = image.shape[1:]
+        energy, still = np.empty(shape, np.uint8), np.zeros(shape, bool)
+        normalise = _normaliser(weights, image)
+
+        def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
+            inside = _input_mask(see(classes, window), weights)
+            return [normalise(see(image, window)), inside.astype(np.float32)[np.newaxis]]
+
+        def answer(pixels: Tensor, mask: Tensor) -> list[Tensor]:
+            vectors, levels = vectors_and_levels(self._end_to_end, pixels, mask, self._turns)
+            highest, level = levels.max(1)
+            return [level.to(torch.uint8), _as_byte(highest), (vectors == 0).all(1), vectors]
+
+        for tile, (level, sure, zero, vectors) in self._by_tiles(self._instances, shape, given, answer):
+            inside = _input_mask(classes[tile.core], weights)
+            energy[tile.core] = level * inside
+            if (zero & inside).any():  # untouched pages take no memory
+                still[tile.core] = zero & inside
+            if sureness is not None:
+                sureness[tile.core] = sure
+            if uvec is not None:
+                uvec[tile.core] = np.moveaxis(vectors, 0, 2)
+        return energy, still
+
+    def _end_to_end(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if self.bundle.energy is None:
+            uvec, logits = self.bundle.vectors.network(image, mask)
+        else:
+            uvec = self.bundle.vectors.network(image, mask)
+            logits = self.bundle.energy.network(uvec)
+        return uvec, logits
+
+    def _by_tiles(
+        self,
+        stage: _Stage,
+        shape: tuple[int, int],
+        given: Callable[[tuple[slice, slice]], list[NDArray[np.float32]]],
+        answer: Callable[..., list[Tensor]],
+    ) -> Iterator[tuple[Tile, list[NDArray[Any]]]]:
+        """Yield each tile with what networks answer of its core; ``given`` takes a window."""
+        tiles = cut_tiles(shape, stage.multiple, stage.margin, self.options.tile_size)
+        size = self.options.batch_size
+        quiet = True if self.options.quiet or len(tiles) <= size else None
+        with tqdm(total=len(tiles), unit=" tile", disable=quiet, leave=False, smoothing=0.1) as bar:
+            for first in range(0, len(tiles), size):
+                batch = tiles[first : first + size]
+                columns = zip(*(given(tile.window) for tile in batch), strict=True)
+                tensors = [torch.from_numpy(np.stack(column)).to(self.machine.device) for column in columns]
+                with self.machine.computing():
+                    answers = [tensor.cpu().numpy() for tensor in answer(*tensors)]
+                for place, tile in enumerate(batch):
+                    yield tile, [array[place][(..., *tile.inner)] for array in answers]
+                bar.update(len(batch))
+
+
+def _normaliser(weights: Weights, image: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Return what normalises parts of an image, with percentiles of the whole computed once."""
+    normalisation = weights.normalisation
+    if normalisation is None:
+        raise UsageError(f"the weights of {weights.settings.name} do not tell how images are normalised")
+    return settled(normalisation, image).apply
+
+
+def settled(normalisation: Normalisation, image: NDArray[Any]) -> Normalisation:
+    """Return a normalisation that does to each part of an image what this one does to the whole."""
+    if normalisation.kind != "percentile":
+        return normalisation
+    limits = zip(image, normalisation.low, normalisation.high, strict=True)
+    low, high = zip(*(np.percentile(channel, ends) for channel, *ends in limits), strict=True)
+    return Normalisation("dataset", low, high)
+
+
+def _input_mask(classes: NDArray[np.uint8], weights: Weights) -> NDArray[np.bool_]:
+    """Return the mask that a network learned to see."""
+    inside: NDArray[np.bool_] = classes == 0 if weights.mask == "cells" else classes != BACKGROUND
+    return inside
+
+
+def _as_byte(probability: Tensor) -> Tensor:
+    return (probability * 255).round().to(torch.uint8)

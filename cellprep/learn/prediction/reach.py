@@ -1,0 +1,81 @@
+"""How far networks see: computed from the networks themselves."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from cellprep.learn.networks import Network, build_network
+from cellprep.learn.prediction.tiles import round_up
+from cellprep.learn.settings import NetworkSettings
+
+__all__ = ["find_reach"]
+
+_FARTHEST = 1 << 14
+
+
+@lru_cache
+def find_reach(settings: NetworkSettings) -> int:
+    """Find how far a network's answer depends on what it is given, in pixels; a multiple of its `multiple`.
+
+    Of images that are cut at multiples, an answer depends on nothing beyond this. It is found by trial: in a network
+    of the same layers whose weights are all positive nothing cancels, so that a single lit square of `multiple` pixels
+    in the dark lights all that depends on it. Numbers of channels do not matter, and are 1.
+
+    Examples
+    --------
+    >>> find_reach(NetworkSettings("wtn", arch="published"))
+    24
+    """
+    network = build_network(replace(settings, base_channels=1, image_channels=1, masked=False), seed=0)
+    _make_positive(network)
+    length = 16 * network.multiple
+    while length < _FARTHEST:
+        reach = _lit_beyond(network, length)
+        if reach is not None:
+            return round_up(reach, network.multiple)
+        length *= 2
+    raise AssertionError(f"{settings} sees farther than {_FARTHEST} pixels")
+
+
+@torch.no_grad()
+def _make_positive(network: nn.Module) -> None:
+    """Make every weight positive, without growth from layer to layer; in float64, in which the faintest light shows."""
+    network.double().eval()
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            module.weight.fill_(1 / module.weight[0].numel())
+            if module.bias is not None:
+                module.bias.zero_()
+
+
+@torch.inference_mode()
+def _lit_beyond(network: Network, length: int) -> int | None:
+    """Return how many pixels around a lit square are lit, of strips along both axes; None if that is all of them."""
+    multiple = network.multiple
+    middle = length // 2 // multiple * multiple
+    reach = 0
+    for axis in (2, 3):
+        shape = [1, network.settings.image_channels, multiple, multiple]
+        shape[axis] = length
+        given = torch.zeros(shape, dtype=torch.float64)
+        given.narrow(axis, middle, multiple).fill_(1)
+        lit = torch.stack([(answer != 0).movedim(axis, 0).flatten(1).any(1) for answer in _answers(network, given)])
+        places = lit.any(0).nonzero()
+        first, last = int(places.min()), int(places.max())
+        if first == 0 or last == length - 1:
+            return None
+        reach = max(reach, middle - first, last - (middle + multiple - 1))
+    return reach
+
+
+def _answers(network: Network, given: Tensor) -> Iterable[Tensor]:
+    name = network.settings.name
+    if name == "wtn":
+        return [network(given.expand(-1, 2, -1, -1))]
+    if name == "semseg":
+        return [network(given)]
+    answer = network(given, torch.ones_like(given))
+    return answer if isinstance(answer, tuple) else [answer]

@@ -1,0 +1,57 @@
+"""What a prediction did, in numbers, names and words."""
+
+from dataclasses import dataclass, field
+
+from cellprep.wording import count, indented, printable
+
+__all__ = ["PredictionReport"]
+
+
+@dataclass
+class PredictionReport:
+    """What became of every image.
+
+    Attributes
+    ----------
+    out
+        The folder that was written.
+    machine
+        Where networks ran, and what they computed in.
+    total
+        Number of images to predict.
+    images, cells
+        Numbers of images that were predicted, and of instances in them.
+    empty
+        How many of these images have no instance.
+    failures
+        Per image that was not predicted what is wrong with it.
+    """
+
+    out: str
+    machine: str
+    total: int
+    images: int = 0
+    cells: int = 0
+    empty: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def add(self, cells: int) -> None:
+        """Count an image."""
+        self.images += 1
+        self.cells += cells
+        self.empty += cells == 0
+
+    def notes(self) -> list[str]:
+        """Say what was done; nothing if all failed."""
+        if not self.images:
+            return []
+        empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
+        return [f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}{empty} (on {self.machine})"]
+
+    def errors(self) -> list[str]:
+        """Say what failed; nothing if all is well."""
+        if not self.failures:
+            return []
+        nothing = "" if self.images else f"; {self.out} was not written"
+        lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
+        return lines + indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())

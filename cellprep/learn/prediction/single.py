@@ -1,0 +1,70 @@
+"""Predicting the instances of one image, without files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.errors import UsageError
+from cellprep.learn.prediction.bundle import Bundle, load_bundle
+from cellprep.learn.prediction.maps import decode_maps
+from cellprep.learn.prediction.masks import classes_of_mask
+from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.predictor import Predictor
+
+__all__ = ["segment"]
+
+
+def segment(
+    image: ArrayLike,
+    weights: Bundle | Path | str | Iterable[Path | str],
+    mask: ArrayLike | None = None,
+    options: PredictionOptions | None = None,
+) -> NDArray[Any]:
+    """Predict the instances of an image.
+
+    Parameters
+    ----------
+    image
+        (H, W), or (C, H, W) for several channels, of any real dtype.
+    weights
+        From `load_bundle`, or the file or files that it takes. Who has many images loads once.
+    mask
+        (H, W), above 0 where there are cells; the semantic network tells unless given.
+    options
+        How it is predicted.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
+        read from the top first meet them.
+
+    Raises
+    ------
+    WeightsError
+        If a file of weights cannot be read.
+    UsageError
+        If image, mask and weights do not fit each other, or there is neither a mask nor a semantic network.
+
+    Examples
+    --------
+    >>> from cellprep.learn import Bundle, Normalisation, Weights, build_network
+    >>> from cellprep.learn.settings import NetworkSettings
+    >>> network = build_network(NetworkSettings("wn", base_channels=1), seed=0)
+    >>> weights = Bundle(Weights(network, Normalisation("dataset", low=(100,), high=(150,))))
+    >>> image = np.zeros((20, 30), np.uint8)
+    >>> segment(image, weights, mask=image).max()
+    np.uint16(0)
+    """
+    pixels = np.asarray(image)
+    pixels = pixels[None] if pixels.ndim == 2 else pixels
+    if not isinstance(weights, Bundle):
+        weights = load_bundle([weights] if isinstance(weights, (str, Path)) else weights)
+    if mask is None and weights.semseg is None:
+        raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
+    predictor = Predictor(weights, options or PredictionOptions(quiet=True))
+    maps = predictor.predict(pixels, None if mask is None else classes_of_mask(mask))
+    return decode_maps(maps, predictor.options.decoder)

@@ -1,0 +1,127 @@
+"""Writing what was predicted, so that whoever looks finds it whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep._version import __version__
+from cellprep.errors import UsageError
+from cellprep.export.aside import publish, written_aside
+from cellprep.learn.prediction.maps import PredictedMaps
+from cellprep.learn.prediction.options import OutputOptions
+from cellprep.learn.prediction.outputs import OUTPUTS, Prediction
+from cellprep.learn.prediction.overlay import draw_overlay
+from cellprep.store.plain import write_group
+
+__all__ = ["Encoded", "PredictionWriter", "prediction_writer"]
+
+_OVERLAYS = "overlays"
+_MAPS = "cellprep-maps"  # the key of the groups' attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """All that is to be written of one image.
+
+    Attributes
+    ----------
+    id
+        The image.
+    parts
+        Its part of each output.
+    overlay
+        The bytes of its picture, if there is one.
+    maps
+        Its maps, if they are written.
+    """
+
+    id: str
+    parts: list[Any]
+    overlay: bytes | None
+    maps: PredictedMaps | None
+
+
+class PredictionWriter:
+    """Writes images one by one, aside; `publish` puts all into place.
+
+    Parameters
+    ----------
+    out, maps
+        Where it comes in the end; maps may come nowhere.
+    aside, maps_aside
+        Where it is written.
+    options
+        What is written.
+    """
+
+    def __init__(self, out: Path, aside: Path, maps_aside: Path | None, options: OutputOptions) -> None:
+        self.options = options
+        self._out = out
+        self._aside = aside
+        self._maps_aside = maps_aside
+        aside.mkdir()
+        if options.overlay:
+            (aside / _OVERLAYS).mkdir()
+        if maps_aside:
+            write_group(maps_aside, {}, {_MAPS: {"version": __version__}})
+        self._outputs = [OUTPUTS[name](aside) for name in options.to]
+
+    def encode(self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None) -> Encoded:
+        """Encode an image; nothing is written as yet. The (C, H, W) image itself is needed for an overlay."""
+        picture = None if image is None else _png(draw_overlay(image, prediction.labels))
+        parts = [output.encode(prediction) for output in self._outputs]
+        return Encoded(prediction.id, parts, picture, maps if self._maps_aside else None)
+
+    def write(self, encoded: Encoded) -> None:
+        """Write an image."""
+        for output, part in zip(self._outputs, encoded.parts, strict=True):
+            output.add(encoded.id, part)
+        if encoded.overlay:
+            (self._aside / _OVERLAYS / f"{encoded.id}.png").write_bytes(encoded.overlay)
+        if encoded.maps and self._maps_aside:
+            write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: {"shape": encoded.maps.shape}})
+
+    def publish(self) -> None:
+        """Put what was written into its place."""
+        for output in self._outputs:
+            output.finish()
+        publish(self._aside, self._out)
+        if self._maps_aside and self.options.maps:
+            publish(self._maps_aside, self.options.maps)
+
+
+@contextmanager
+def prediction_writer(out: Path, options: OutputOptions) -> Iterator[PredictionWriter]:
+    """Give a writer; what it has written is removed at the end unless it was published.
+
+    Raises
+    ------
+    UsageError
+        If one of the places lies within the other.
+    OutputError
+        If something is in one of the places already, but for an empty folder; or if the disk takes no more.
+    """
+    places = [place.resolve() for place in (out, options.maps) if place]
+    if len(places) == 2 and (places[0].is_relative_to(places[1]) or places[1].is_relative_to(places[0])):
+        raise UsageError(f"--maps {options.maps} and --out {out} lie in one another: choose places apart")
+    with ExitStack() as stack:
+        aside = stack.enter_context(written_aside(out))
+        maps_aside = stack.enter_context(written_aside(options.maps)) if options.maps else None
+        yield PredictionWriter(out, aside, maps_aside, options)
+
+
+def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
+    """Return the maps as a store has them, but for the bytes of vectors."""
+    assert maps.uvec is not None
+    semseg = np.stack([maps.classes == number for number in range(3)], axis=-1).view(np.uint8)
+    return {"semseg": semseg, "uvec": maps.uvec, "energy": maps.energy}
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()

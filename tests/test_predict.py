@@ -1,0 +1,408 @@
+"""Prediction as a whole: images, networks and masks to instances in files."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import zarr
+from conftest import tree
+from PIL import Image
+
+from cellprep import Recipe, build_targets, cells_from_labels, compute_targets, open_source, open_store
+from cellprep.errors import OutputError, UsageError
+from cellprep.learn import (
+    Bundle,
+    Network,
+    Normalisation,
+    Weights,
+    build_network,
+    predict,
+    save_weights,
+    segment,
+)
+from cellprep.learn.prediction import predictor as predictor_module
+from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
+from cellprep.learn.prediction.outputs import OUTPUTS
+from cellprep.learn.prediction.predictor import Predictor
+from cellprep.learn.prediction.tiles import see
+from cellprep.learn.settings import NetworkSettings
+
+QUIET = PredictionOptions(device="cpu", quiet=True)
+NORMALISATION = Normalisation("percentile", (1,), (99.8,))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small gain nothing by several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def weights(name, **settings):
+    network = build_network(NetworkSettings(name, **{"base_channels": 2, "levels": 5, **settings}), seed=1)
+    channels = network.settings.image_channels
+    return Weights(network, Normalisation("percentile", (1,) * channels, (99.8,) * channels))
+
+
+@pytest.fixture(scope="module")
+def labels():
+    """Cells that touch in pairs, one at the image's edge, one alone: (33, 50), no multiple of anything."""
+    image = np.zeros((33, 50), np.uint16)
+    image[0:12, 3:15], image[0:12, 15:30] = 1, 2
+    image[16:30, 2:20], image[16:30, 20:34], image[20:33, 38:50] = 3, 4, 5
+    return image
+
+
+@pytest.fixture(scope="module")
+def targets(labels):
+    return compute_targets(cells_from_labels(labels), Recipe())
+
+
+class Oracle(Network):
+    """A network that knows the true maps of one image, and notes what it was given."""
+
+    def __init__(self, name, targets):
+        super().__init__(NetworkSettings(name, base_channels=1), 16)
+        window = slice(0, 48), slice(0, 64)
+        self.semseg, self.uvec = (
+            torch.from_numpy(see(np.moveaxis(targets[key], 2, 0), window))[None].float() for key in ("semseg", "uvec")
+        )
+        energy = torch.from_numpy(see(targets["energy"], window)).long()
+        self.levels = torch.nn.functional.one_hot(energy, 17).movedim(2, 0)[None].float()
+
+    def forward(self, image, mask=None):
+        self.seen = image, mask
+        if self.settings.name == "semseg":
+            return 9 * self.semseg
+        return self.uvec, 9 * self.levels
+
+
+@pytest.fixture
+def oracles(targets):
+    return Bundle(*(Weights(Oracle(name, targets), NORMALISATION) for name in ("wn",)))
+
+
+@pytest.fixture
+def all_knowing(oracles, targets):
+    return Bundle(oracles.vectors, None, Weights(Oracle("semseg", targets), NORMALISATION))
+
+
+@pytest.fixture
+def picture(labels):
+    return np.random.default_rng(0).integers(0, 200, labels.shape).astype(np.uint8) + (labels > 0)
+
+
+# --- one image
+
+
+def test_true_maps_give_the_true_labels(picture, labels, oracles, all_knowing):
+    np.testing.assert_array_equal(segment(picture, all_knowing, options=QUIET), labels)
+    np.testing.assert_array_equal(segment(picture[None], oracles, mask=labels, options=QUIET), labels)
+
+
+def test_networks_see_the_image_normalised_and_padded_symmetrically(picture, labels, oracles):
+    segment(picture, oracles, mask=labels, options=QUIET)
+    image, mask = oracles.vectors.network.seen
+    padding = ((0, 48 - 33), (0, 64 - 50))
+    expected = np.pad(NORMALISATION.apply(picture[None])[0], padding, mode="symmetric")
+    np.testing.assert_allclose(image[0, 0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(mask[0, 0], np.pad(labels > 0, padding, mode="symmetric"))
+
+
+def test_what_learned_from_cells_without_walls_sees_these(picture, labels, targets, all_knowing):
+    vectors = Weights(Oracle("wn", targets), NORMALISATION, mask="cells")
+    blind = Bundle(vectors, semseg=all_knowing.semseg)
+    np.testing.assert_array_equal(segment(picture, blind, options=QUIET), labels)
+    np.testing.assert_array_equal(blind.vectors.network.seen[1][0, 0, :33, :50], targets["semseg"][..., 0])
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
+@pytest.mark.parametrize("arch", ["published", "unet"])
+def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
+    bundle = Bundle(weights("dn", arch=arch), weights("wtn", arch=arch), weights("semseg"))
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 50, (37, 600), dtype=np.uint16)
+    image += np.kron(rng.integers(0, 255, (4, 60)), np.ones((10, 10), int))[:37].astype(np.uint16)
+    classes = np.kron(rng.integers(0, 3, (5, 75)), np.ones((8, 8), int))[:37].astype(np.uint8)
+    if turned:
+        image, classes = image.T, classes.T
+
+    def maps(size, told=classes):
+        options = PredictionOptions(device="cpu", tile_size=size, batch_size=2, quiet=True)
+        return Predictor(bundle, options).predict(image[None], told, keep_uvec=True, keep_sureness=True)
+
+    def apart(one, other):
+        """The share of pixels that differ by more than rounding."""
+        vectors = np.abs(one.uvec.astype(float) - other.uvec) > 0.01
+        sureness = np.abs(one.sureness.astype(int) - other.sureness) > 1
+        return [
+            differs.mean() for differs in (vectors, sureness, one.energy != other.energy, one.classes != other.classes)
+        ]
+
+    least = 2 * Predictor(bundle, QUIET)._instances.margin + 16
+    assert least < 400
+    whole = maps(1024)
+    assert max(apart(whole, maps(least))) < 1e-3
+    assert max(apart(maps(1024, None), maps(least, None))) < 1e-3
+    monkeypatch.setattr(predictor_module, "find_reach", lambda settings: 16)  # as if they saw less than they do
+    assert apart(whole, maps(80))[0] > 0.01
+
+
+def test_tiles_that_are_too_small_are_refused():
+    problem = r"tile size 200 is too small: these networks see up to 135 pixels .* need 272 or more"
+    with pytest.raises(UsageError, match=problem):
+        Predictor(Bundle(weights("wn", arch="unet")), PredictionOptions(tile_size=200))
+
+
+def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
+    bundle = Bundle(weights("wn"))
+
+    def uvec(**options):
+        predictor = Predictor(bundle, PredictionOptions(device="cpu", quiet=True, **options))
+        return predictor.predict(picture[None], 2 * (labels == 0).astype(np.uint8), keep_uvec=True).uvec.astype(float)
+
+    one, turned, short = uvec(), uvec(tta=True), uvec(precision="bfloat16")
+    inside = labels > 0
+    for vectors in (one, turned, short):
+        np.testing.assert_allclose(np.hypot(*np.moveaxis(vectors[inside], 1, 0)), 1, atol=1e-2)
+        assert not vectors[~inside].any()
+    assert 0 < np.abs(short - one)[inside].mean() < 0.1
+    assert np.abs(turned - one).max() > 0.1
+    # What is predicted of a turned image is the turned prediction: of one view alone it is not.
+    options = PredictionOptions(device="cpu", quiet=True, tta=True)
+    small, mask = picture[:32, :48], labels[:32, :48]
+    np.testing.assert_array_equal(
+        segment(small[::-1], bundle, mask[::-1], options) > 0, (segment(small, bundle, mask, options) > 0)[::-1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "problem"),
+    [
+        (np.zeros((2, 20, 30), np.uint8), None, "has 2 channels, and the weights are for 1"),
+        (np.zeros((1, 1, 20, 30)), None, r"is \(1, 1, 20, 30\), and the weights are for 1"),
+        (np.zeros((0, 30)), None, "the image is "),
+        (np.full((20, 30), np.nan), None, "no finite numbers"),
+        (np.zeros((20, 30), bool), None, "no finite numbers"),
+        (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, and the image 20 x 30"),
+        (np.zeros((20, 30)), np.zeros(30), r"the mask has shape \(30,\)"),
+    ],
+    ids=str,
+)
+def test_what_networks_cannot_look_at_is_refused(image, mask, problem):
+    mask = np.ones((20, 30)) if mask is None else mask
+    with pytest.raises(UsageError, match=problem):
+        segment(image, Bundle(weights("wn", base_channels=1)), mask)
+
+
+def test_somebody_must_tell_where_cells_are():
+    with pytest.raises(UsageError, match="give a mask, or weights of a semseg"):
+        segment(np.zeros((20, 30)), Bundle(weights("wn", base_channels=1)))
+
+
+# --- many images
+
+
+@pytest.fixture
+def folder(tmp_path, picture, labels):
+    """Two images of the same cells, with their masks, and a store with both."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(picture).save(tmp_path / "images" / f"{name}.png")
+        tifffile.imwrite(tmp_path / "masks" / f"{name}.tif", labels)
+    report = build_targets(open_source(tmp_path), tmp_path / "data.zarr")
+    assert not report.errors()
+    return tmp_path
+
+
+def run(folder, bundle, out="out", images="images", to=("label-tiff",), **options):
+    outputs = OutputOptions(to, *(options.pop(name, None) for name in ("maps", "overlay")))
+    return predict([folder / images], bundle, folder / out, outputs=outputs, options=QUIET, **options)
+
+
+@pytest.mark.parametrize("told_by", ["masks", "data", "network"])
+def test_masks_come_from_files_a_store_or_a_network(folder, labels, oracles, all_knowing, told_by):
+    where = {"masks": {"masks": folder / "masks"}, "data": {"data": folder / "data.zarr"}, "network": {}}[told_by]
+    report = run(
+        folder, oracles if where else all_knowing, images="data.zarr" if told_by == "data" else "images", **where
+    )
+    assert not report.errors()
+    assert report.notes() == [f"{folder / 'out'}: 2 images, 10 cells (on cpu, float32)"]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.tif", "b.tif"]
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "b.tif"), labels)
+
+
+def test_a_store_tells_masks_but_not_walls(folder, targets):
+    """Its walls would tell the instances, whatever the networks say."""
+    knows_nothing = Bundle(
+        Weights(Oracle("wn", {**targets, "energy": np.full_like(targets["energy"], 3)}), NORMALISATION)
+    )
+    run(folder, knows_nothing, data=folder / "data.zarr")
+    assert tifffile.imread(folder / "out" / "a.tif").max() == 3  # those that touch are one
+
+
+def test_every_format_is_scored_as_it_is(folder, all_knowing, cli):
+    assert not run(folder, all_knowing, to=tuple(OUTPUTS), overlay=True).errors()
+    out = folder / "out"
+    for predicted in (out, out / "submission.csv", out / "coco.json"):
+        result = cli("evaluate", predicted, folder / "masks", "--json", "--jobs", 1)
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["overall"]["kaggle_map"] == 1
+    header, first, *rest = (out / "submission.csv").read_text().splitlines()
+    assert header == "id,predicted"
+    assert first.startswith("a,4 12 54 12 ")
+    assert len(rest) == 9
+
+
+def test_scores_are_how_sure_the_semantic_network_is_else_the_energy(folder, all_knowing, oracles):
+    run(folder, all_knowing, to=("coco",))
+    run(folder, oracles, "other", to=("coco",), masks=folder / "masks")
+    sure = [
+        {annotation["score"] for annotation in json.loads((folder / out / "coco.json").read_text())["annotations"]}
+        for out in ("out", "other")
+    ]
+    semantic = 1 - 1 / (np.e**9 + 2)
+    levels = np.e**9 / (np.e**9 + 16)
+    for scores, expected in zip(sure, (semantic, levels), strict=True):
+        assert len(scores) == 1
+        assert scores.pop() == pytest.approx(expected, abs=1 / 255)
+
+
+def test_maps_are_zarr_and_no_store(folder, all_knowing, targets):
+    run(folder, all_knowing, maps=folder / "maps.zarr")
+    group = zarr.open_group(folder / "maps.zarr", mode="r")
+    assert sorted(group) == ["a", "b"]
+    np.testing.assert_array_equal(group["a/semseg"][:], targets["semseg"])
+    np.testing.assert_array_equal(group["a/energy"][:], targets["energy"])
+    np.testing.assert_allclose(group["a/uvec"][:], targets["uvec"], atol=1e-3)
+    assert group["a"].attrs["cellprep-maps"] == {"shape": [33, 50]}
+    with pytest.raises(Exception, match="no cellprep store"):
+        open_store(folder / "maps.zarr")
+
+
+def test_overlays_are_drawn_beside_what_is_scored(folder, all_knowing, labels):
+    run(folder, all_knowing, overlay=True)
+    with Image.open(folder / "out" / "overlays" / "a.png") as picture:
+        assert picture.size == labels.shape[::-1]
+
+
+def test_images_that_fail_stop_no_other(folder, oracles):
+    images = folder / "images"
+    (images / "broken.png").write_bytes(b"\x89PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 9, (33, 50, 3)).astype(np.uint8)).save(images / "colour.png")
+    shutil.copy(images / "a.png", images / "unknown.png")
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(images / "small.png")
+    for name in ("colour", "small", "broken"):
+        shutil.copy(folder / "masks" / "a.tif", folder / "masks" / f"{name}.tif")
+    report = run(folder, oracles, masks=folder / "masks")
+    assert report.images == 2
+    first, *failed = report.errors()
+    assert first == "error: 4 of 6 images failed:"
+    for line, problem in zip(
+        failed,
+        ("broken: .*damaged", "colour: .*has 3 channels", "small: .*33 x 50", "unknown: .*no mask of it"),
+        strict=True,
+    ):
+        assert pytest.importorskip("re").search(problem, line)
+    assert len(list((folder / "out").iterdir())) == 2
+
+
+def test_nothing_is_written_if_all_fail_or_something_is_there(folder, oracles, all_knowing):
+    for path in (folder / "masks").iterdir():
+        path.write_bytes(b"")
+    report = run(folder, oracles, masks=folder / "masks")
+    assert report.errors()[0] == f"error: 2 of 2 images failed; {folder / 'out'} was not written:"
+    assert not report.notes()
+    before = tree(folder)
+    with pytest.raises(OutputError, match="exists: it is left alone"):
+        run(folder, all_knowing, out="images")
+    with pytest.raises(UsageError, match="lie in one another"):
+        run(folder, all_knowing, maps=folder / "out" / "maps.zarr")
+    assert tree(folder) == before
+
+
+def test_the_same_images_give_the_same_bytes(folder, all_knowing):
+    for out in ("one", "two"):
+        run(folder, all_knowing, out, to=tuple(OUTPUTS), overlay=True, maps=folder / f"{out}.zarr")
+    assert tree(folder / "one") == tree(folder / "two")
+    assert tree(folder / "one.zarr") == tree(folder / "two.zarr")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"precision": "float16"}, "precision 'float16' is unknown"),
+        ({"device": "tpu"}, "device 'tpu' is unknown"),
+        ({"decoder": "best"}, "decoder 'best' is unknown"),
+        ({"batch_size": 0}, "batch size 0 is not possible"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be_are_refused(options, problem):
+    with pytest.raises(UsageError, match=problem):
+        PredictionOptions(**options)
+
+
+@pytest.mark.parametrize("to", [(), ("png",), ("coco", "coco")], ids=str)
+def test_formats_that_cannot_be_are_refused(to):
+    with pytest.raises(UsageError, match="give one or several of label-tiff, kaggle-csv, coco, each once"):
+        OutputOptions(to)
+
+
+# --- the command
+
+
+@pytest.fixture
+def files(folder):
+    save_weights(folder / "wn.safetensors", weights("wn"))
+    save_weights(folder / "semseg.safetensors", weights("semseg"))
+    return folder
+
+
+def test_the_commands_bundle_and_predict(files, cli):
+    out, bundle = files / "out", files / "cells.safetensors"
+    parts = ("--weights", files / "wn.safetensors", "--semseg-weights", files / "semseg.safetensors")
+    result = cli("bundle", *parts, "--half", "--out", bundle)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"{bundle}: wn, semseg, 0.")
+    result = cli("predict", "--weights", bundle, files / "images", "--out", out, "--to", "coco", "--to", "label-tiff")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["a.tif", "b.tif", "coco.json"]
+    (files / "images" / "c.png").write_bytes(b"")
+    result = cli("predict", *parts, files / "images", "--out", files / "again", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr == f"error: 1 of 3 images failed:\n  c: {files / 'images' / 'c.png'} is empty\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ([], "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"),
+        (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
+        (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),
+        (["--masks", "masks", "--tile-size", "100"], "tile size 100 is too small"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_told_in_a_line(files, cli, monkeypatch, more, problem):
+    monkeypatch.chdir(files)
+    result = cli("predict", "--weights", "wn.safetensors", "images", "--out", "out", *more)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (files / "out").exists()
+
+
+def test_without_torch_the_extra_is_named(cli, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for command in (["predict", "x.png"], ["bundle"]):
+        result = cli(*command, "--weights", "wn", "--out", "out")
+        assert result.exit_code == 1
+        assert result.stderr == f"error: cellprep {command[0]} needs safetensors: pip install 'cellprep[train]'\n"

@@ -1,0 +1,361 @@
+"""The parts of prediction: tiles, turns, how far networks see, decoding in blocks, images and bundles."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import masks
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cellprep import DECODERS, cells_from_labels, compute_targets, energy_to_labels
+from cellprep.errors import ImageFileError, UsageError, WeightsError
+from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
+from cellprep.learn.prediction.bundle import as_bundle
+from cellprep.learn.prediction.inputs import find_images
+from cellprep.learn.prediction.machine import choose_machine
+from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, mean_sureness
+from cellprep.learn.prediction.overlay import draw_overlay
+from cellprep.learn.prediction.predictor import settled
+from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.tiles import cut_tiles, round_up, see
+from cellprep.learn.prediction.turns import TURNS, turn, turn_back, turn_vectors_back
+from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
+from cellprep.learn.settings import ARCHITECTURES, NetworkSettings
+from cellprep.learn.weights import save_weights
+
+ROOT = Path(__file__).parent.parent
+DATASET = Normalisation("dataset", (100.0,), (150.0,))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small gain nothing by several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def weights(name, **settings):
+    settings = {"base_channels": 1, "levels": 5, **settings}
+    normalisation = None if name == "wtn" else DATASET
+    return Weights(build_network(NetworkSettings(name, **settings), seed=1), normalisation)
+
+
+# --- tiles
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)), st.sampled_from([1, 4, 8]), st.integers(0, 3), st.integers(0, 30)
+)
+def test_tiles_cover_each_pixel_once_and_see_enough(shape, multiple, margins, more):
+    margin = margins * multiple
+    size = 2 * margin + multiple + more
+    tiles = cut_tiles(shape, multiple, margin, size)
+    covered = np.zeros(shape, int)
+    padded = [round_up(length, multiple) for length in shape]
+    for tile in tiles:
+        covered[tile.core] += 1
+        for window, core, inner, whole in zip(tile.window, tile.core, tile.inner, padded, strict=True):
+            assert window.start % multiple == window.stop % multiple == 0
+            assert 0 <= window.start < window.stop <= whole
+            assert window.stop - window.start <= size
+            assert (inner.start, inner.stop) == (core.start - window.start, core.stop - window.start)
+            assert window.start == 0 or core.start - window.start >= margin
+            assert window.stop == whole or window.stop - core.stop >= margin
+    assert (covered == 1).all()
+    assert len({tuple(part.stop - part.start for part in tile.window) for tile in tiles}) == 1
+
+
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 4, 16]))
+def test_a_window_of_all_is_the_image_padded_symmetrically(shape, multiple):
+    image = np.arange(2 * shape[0] * shape[1]).reshape(2, *shape)
+    height, width = (round_up(length, multiple) for length in shape)
+    padded = np.pad(image, ((0, 0), (0, height - shape[0]), (0, width - shape[1])), mode="symmetric")
+    assert (see(image, (slice(0, height), slice(0, width))) == padded).all()
+
+
+@pytest.mark.parametrize(("name", "arch"), [(n, a) for n, archs in ARCHITECTURES.items() for a in archs])
+def test_networks_see_no_farther_than_their_reach_and_about_so_far(name, arch):
+    """Light beyond the reach changes nothing of a square, wherever it is; just within it does."""
+    settings = NetworkSettings(name, arch=arch, base_channels=1, levels=2, masked=False)
+    network = build_network(settings, seed=0).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(parameter.abs() + 0.01)  # so that nothing cancels, and no ReLU is closed
+    multiple, reach = network.multiple, find_reach(NetworkSettings(name, arch=arch))
+    assert reach % multiple == 0
+
+    def seen(changed, axis):
+        shape = [1, 2 if name == "wtn" else 1, multiple, multiple]
+        shape[axis] = 2 * reach + 3 * multiple
+        image = torch.ones(shape, dtype=torch.float64)
+        image.narrow(axis, 0, changed)[:] = 2
+        answers = [ask(network, given)[0] for given in (torch.ones_like(image), image)]
+        square = [answer.narrow(axis, reach + multiple, multiple) for answer in answers]
+        return not torch.equal(*square)
+
+    for axis in (2, 3):
+        assert not seen(multiple, axis)
+        assert name == "wn" or seen(2 * multiple, axis)  # stretched to length 1, faint vectors of a wn all but agree
+
+
+def ask(network, given):
+    name = network.settings.name
+    answer = network(given) if name in ("wtn", "semseg") else network(given, given)
+    return answer[1:] if isinstance(answer, tuple) else (answer,)
+
+
+# --- turns
+
+
+class Equivariant(nn.Module):
+    """Vectors from the darker to the lighter neighbour, and levels by the sum of the neighbours: they turn along."""
+
+    def forward(self, image, mask):
+        padded = nn.functional.pad(image, (1, 1, 1, 1))
+        up, down, left, right = (
+            padded[..., :-2, 1:-1],
+            padded[..., 2:, 1:-1],
+            padded[..., 1:-1, :-2],
+            padded[..., 1:-1, 2:],
+        )
+        levels = torch.cat([image, up + down + left + right, mask], 1)
+        return torch.cat([down - up, right - left], 1) * mask, levels
+
+
+@pytest.fixture
+def picture():
+    rng = np.random.default_rng(0)
+    image = torch.from_numpy(rng.integers(0, 9, (2, 1, 5, 7)).astype(np.float32))
+    return image, torch.from_numpy(rng.integers(0, 2, (2, 1, 5, 7)).astype(np.float32))
+
+
+@pytest.mark.parametrize("number", TURNS)
+def test_what_is_turned_comes_back_exactly(picture, number):
+    image, mask = picture
+    network = Equivariant()
+    vectors, levels = network(image, mask)
+    turned, turned_levels = network(turn(image, number), turn(mask, number))
+    assert torch.equal(turn_back(turn(image, number), number), image)
+    assert torch.equal(turn_vectors_back(turned, number), vectors)
+    assert torch.equal(turn_back(turned_levels, number), levels)
+    assert number == 0 or not torch.equal(turn_back(turned, number), vectors)  # components must turn, too
+
+
+def test_the_turns_are_eight():
+    image = torch.arange(9.0).reshape(1, 1, 3, 3)
+    assert len({tuple(turn(image, number).flatten().tolist()) for number in TURNS}) == 8
+
+
+def test_the_mean_over_all_turns_of_what_turns_along_is_what_one_view_says(picture):
+    image, mask = picture
+    one, levels = vectors_and_levels(Equivariant(), image, mask, [0])
+    mean, mean_levels = vectors_and_levels(Equivariant(), image, mask, TURNS)
+    length = one.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(mean, torch.where(length > 0, one / length.clamp_min(1e-9), one))
+    torch.testing.assert_close(mean_levels, levels)
+    assert (mean[:, :, mask[0, 0] == 0][0] == 0).all()
+    classes = class_probabilities(lambda given: Equivariant()(given, given)[1], image, TURNS)
+    torch.testing.assert_close(classes, class_probabilities(lambda given: Equivariant()(given, given)[1], image, [0]))
+
+
+def test_the_mean_is_that_of_probabilities_and_of_directions():
+    """A network that always points down the rows of what it sees, as sure of it as the view is wide."""
+
+    def network(image, mask):
+        vectors = torch.zeros(1, 2, *image.shape[-2:])
+        vectors[:, 0] = 1
+        return vectors, torch.full((1, 2, *image.shape[-2:]), float(image.shape[-1])) * torch.tensor([0, 1])[
+            :, None, None
+        ]
+
+    image = torch.zeros(1, 1, 2, 3)
+    uvec, levels = vectors_and_levels(network, image, image, [0, 4])
+    torch.testing.assert_close(uvec[0, :, 0, 0], torch.tensor([0.5, 0.5]).sqrt())
+    torch.testing.assert_close(levels[0, 1, 0, 0], torch.sigmoid(torch.tensor([2.0, 3.0])).mean())
+    assert (vectors_and_levels(network, image, image, TURNS)[0] == 0).all()  # all directions contradict each other
+
+
+# --- decoding
+
+
+def maps_of(labels, walls_known=True):
+    targets = compute_targets(cells_from_labels(labels))
+    classes = targets["semseg"].argmax(2).astype(np.uint8)
+    still = (targets["uvec"] == 0).all(2) & (classes != 2)
+    return PredictedMaps(classes, walls_known, targets["energy"], still), targets
+
+
+@given(masks(max_side=30, max_count=12), st.sampled_from([*DECODERS]), st.booleans())
+def test_blocks_that_see_all_decode_as_the_whole(stack, decoder, walls_known):
+    labels = np.zeros(stack.shape[1:], int)
+    for number, mask in enumerate(stack, start=1):
+        labels[mask] = number
+    maps, targets = maps_of(labels, walls_known)
+    walls = targets["semseg"][..., 1] if walls_known else None
+    whole = energy_to_labels(targets["energy"], targets["uvec"], labels > 0, walls, decoder)
+    assert (decode_maps(maps, decoder) == whole).all()
+    blocks = _decode_blocks(maps, decoder, core=7, halo=40)
+    assert blocks.dtype == whole.dtype
+    assert (blocks == whole).all()
+
+
+def test_blocks_decode_clusters_within_their_halo_as_the_whole():
+    rng = np.random.default_rng(0)
+    cells = np.kron(np.arange(1, 145).reshape(12, 12), np.ones((20, 20), int))
+    shown = np.zeros_like(cells)
+    for top in range(0, 240, 40):
+        for left in range(0, 240, 40):  # clusters of up to four cells
+            shown[top + 1 : top + 40 - rng.integers(12), left + 1 : left + 40 - rng.integers(12)] = 1
+    maps, _ = maps_of(cells * shown)
+    whole = decode_maps(maps, "walls")
+    assert whole.max() > 100
+    assert (_decode_blocks(maps, "walls", core=50, halo=48) == whole).all()
+
+
+def test_a_cell_larger_than_any_block_is_still_painted_once():
+    maps, _ = maps_of(np.pad(np.ones((60, 90), int), 3))
+    labels = _decode_blocks(maps, "walls", core=16, halo=4)
+    assert ((labels > 0) <= (maps.classes != 2)).all()
+    assert set(np.unique(labels)) == set(range(labels.max() + 1))
+
+
+# --- images
+
+
+def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
+    shutil.copytree(ROOT / "examples" / "cells", tmp_path, dirs_exist_ok=True)
+    store = tmp_path / "data.zarr"
+    assert cli("build-targets", tmp_path / "train.csv", "--images", tmp_path / "train", "--out", store).exit_code == 0
+    names = ["round-1", "spindle-1", "stellate-1"]
+    for places in ([tmp_path / "train"], [f"{tmp_path}/tr*/*-1.png"], [store], [f"{tmp_path}/**/*.png"]):
+        found = find_images(places)
+        assert [image.id for image in found] == names
+        assert not any(image.problem for image in found)
+        assert found[0].pixels.decode().shape == (130, 176)
+    file = tmp_path / "train" / "spindle-1.png"
+    assert [image.id for image in find_images([file, tmp_path / "train"])] == ["spindle-1", "round-1", "stellate-1"]
+    shutil.copy(file, tmp_path)
+    *_, twice = sorted(find_images([tmp_path / "train", tmp_path / file.name]), key=lambda image: bool(image.problem))
+    assert twice.problem.startswith("several images have this id: ")
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "holds no image")],
+)
+def test_a_place_without_images_is_named(tmp_path, place, problem):
+    with pytest.raises(ImageFileError, match=problem):
+        find_images([tmp_path / place])
+
+
+def test_percentiles_are_those_of_the_whole():
+    image = np.random.default_rng(0).integers(0, 60000, (2, 40, 50)).astype(np.uint16)
+    whole = Normalisation("percentile", (1, 2), (99.8, 90))
+    part = settled(whole, image).apply(image[:, 3:9, 4:30])
+    np.testing.assert_allclose(part, whole.apply(image)[:, 3:9, 4:30], rtol=1e-6)
+    assert settled(DATASET, image) is DATASET
+
+
+def test_overlays_mark_the_rims_alone():
+    image = np.full((1, 300, 40), 7, np.uint16)
+    labels = np.zeros((300, 40), np.uint16)
+    labels[120:140, 5:15], labels[120:140, 15:30] = 1, 2  # across the rows that are drawn at once
+    picture = draw_overlay(image, labels)
+    marked = (picture != picture[0, 0]).any(2)
+    rim = labels > 0
+    rim[121:139, 6:14] = rim[121:139, 16:29] = False
+    assert (marked == rim).all()
+    assert (picture[125, 14] != picture[125, 15]).any()
+    assert draw_overlay(np.zeros((3, 300, 40)), labels).shape == (300, 40, 3)
+
+
+def test_sureness_is_the_mean_over_pixels():
+    rng = np.random.default_rng(0)
+    labels, sureness = rng.integers(0, 9, (300, 20)), rng.integers(0, 256, (300, 20)).astype(np.uint8)
+    expected = [sureness[labels == number].mean() / 255 for number in range(1, 9)]
+    np.testing.assert_allclose(mean_sureness(sureness, labels), expected)
+    assert mean_sureness(sureness, np.zeros_like(labels)).shape == (0,)
+
+
+# --- bundles
+
+
+def test_a_bundle_is_one_file_that_gives_back_all_its_weights(tmp_path):
+    bundle = as_bundle([weights("semseg"), weights("wtn"), weights("dn")])
+    save_bundle(tmp_path / "all", bundle)
+    again = load_bundle([tmp_path / "all"])
+    for before, after in zip(bundle.parts, again.parts, strict=True):
+        assert (before.settings, before.normalisation, before.recipe) == (
+            after.settings,
+            after.normalisation,
+            after.recipe,
+        )
+        for name, tensor in before.network.state_dict().items():
+            assert torch.equal(after.network.state_dict()[name], tensor)
+        assert not after.network.training
+    with pytest.raises(WeightsError, match="are those of several networks, dn, semseg, wtn"):
+        load_weights(tmp_path / "all")
+
+
+def test_half_the_bytes_and_three_digits(tmp_path):
+    bundle = Bundle(weights("wn", base_channels=8))
+    save_bundle(tmp_path / "full", bundle)
+    save_bundle(tmp_path / "half", bundle, half=True)
+    assert (tmp_path / "half").stat().st_size < 0.55 * (tmp_path / "full").stat().st_size
+    after = load_bundle([tmp_path / "half"]).vectors.network.state_dict()
+    for name, tensor in bundle.vectors.network.state_dict().items():
+        assert after[name].dtype == tensor.dtype
+        torch.testing.assert_close(after[name], tensor, rtol=1e-3, atol=1e-6)
+
+
+def test_files_of_weights_come_together(tmp_path):
+    for name in ("dn", "wtn", "semseg", "wn"):
+        save_weights(tmp_path / name, weights(name))
+    assert [part.settings.name for part in load_bundle([tmp_path / "wtn", tmp_path / "dn"]).parts] == ["dn", "wtn"]
+    both = load_bundle([tmp_path / "wn"], tmp_path / "semseg")
+    assert [part.settings.name for part in both.parts] == ["wn", "semseg"]
+    save_bundle(tmp_path / "both", both)
+    replaced = load_bundle([tmp_path / "both"], tmp_path / "semseg")
+    assert replaced.semseg is not None
+    with pytest.raises(UsageError, match="holds weights of wn: semseg weights are of a semseg alone"):
+        load_bundle([tmp_path / "wn"], tmp_path / "wn")
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn"),
+        (["dn"], "the weights are of dn: predict needs a wn, or a dn and a wtn"),
+        (["wtn"], "the weights are of wtn"),
+        (["semseg"], "the weights are of semseg"),
+        (["wn", "wtn"], "the weights are of wn, wtn"),
+        (["wn", "wn"], "hold wn twice"),
+    ],
+    ids=str,
+)
+def test_weights_that_make_no_prediction_are_refused(parts, problem):
+    with pytest.raises(UsageError, match=problem):
+        as_bundle([weights(name) for name in parts])
+
+
+def test_weights_for_other_images_are_refused():
+    colours = Weights(weights("semseg", image_channels=3).network, Normalisation("dataset", (1, 1, 1), (2, 2, 2)))
+    with pytest.raises(UsageError, match="wn is for images of 1 channels, semseg of 3"):
+        as_bundle([weights("wn"), colours])
+
+
+# --- machines
+
+
+def test_a_machine_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="device 'cuda' is not there: give "):
+        choose_machine("cuda", "float32")
+    assert choose_machine("cpu", "bfloat16").dtype == torch.bfloat16
+    assert choose_machine("auto", "float32").dtype == torch.float32
