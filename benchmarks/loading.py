@@ -13,11 +13,11 @@ from benchmarks.data import sources, temporary_folder
 from benchmarks.timing import Timing, table
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.executor import keep_freed_memory, one_opencv_thread
-from cellprep.learn.augmentation import AUGMENTATIONS
-from cellprep.learn.fitting import fit_normalisation
-from cellprep.learn.samples import CropSettings, SampleMaker
+from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.fitting import fit_normalisation
+from cellprep.learn.data.samples import CropSettings, SampleMaker
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.settings import NetworkSettings
-from cellprep.learn.training_set import TrainingSet
 from cellprep.store import Store
 
 CROP = 256

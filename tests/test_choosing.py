@@ -10,9 +10,9 @@ from stores import write_store
 
 from cellprep import open_source
 from cellprep.errors import SourceError, StoreError, UsageError
-from cellprep.learn.choosing import choose_images
-from cellprep.learn.drawing import crops_of, draw_images
-from cellprep.learn.memory import available_memory
+from cellprep.learn.data.choosing import choose_images
+from cellprep.learn.data.drawing import crops_of, draw_images
+from cellprep.learn.data.memory import available_memory
 from cellprep.splitting import SplitOptions, split_source
 
 IDS = [f"i{number:02}" for number in range(20)]

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import dataloader  # noqa: E402
 
 from cellprep.errors import CellprepError, UsageError  # noqa: E402
-from cellprep.learn.fitting import fit_normalisation  # noqa: E402
-from cellprep.learn.loading import train_loader, validation_loader  # noqa: E402
+from cellprep.learn.data.fitting import fit_normalisation  # noqa: E402
+from cellprep.learn.data.loading import train_loader, validation_loader  # noqa: E402
+from cellprep.learn.data.samples import CropSettings, SampleMaker  # noqa: E402
 from cellprep.learn.normalisation import Normalisation  # noqa: E402
-from cellprep.learn.samples import CropSettings, SampleMaker  # noqa: E402
 
 SHAPES = {"a": (40, 50), "b": (64, 64), "c": (20, 70), "d": (33, 31), "e": (100, 90)}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stores import noise, write_store
 
 from cellprep.errors import UsageError
-from cellprep.learn.fitting import fit_normalisation
+from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.normalisation import NORMALISATIONS, Normalisation
 
 

@@ -14,9 +14,9 @@ from torch import nn
 from cellprep import DECODERS, cells_from_labels, compute_targets, energy_to_labels
 from cellprep.errors import ImageFileError, UsageError, WeightsError
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
+from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import as_bundle
 from cellprep.learn.prediction.inputs import find_images
-from cellprep.learn.prediction.machine import choose_machine
 from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, mean_sureness
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.learn.prediction.predictor import settled

@@ -22,16 +22,16 @@ from cellprep import (
 )
 from cellprep.errors import StoreError, UsageError
 from cellprep.labels import cells_from_labels, restore_cells
-from cellprep.learn.augmentation import AUGMENTATIONS
-from cellprep.learn.fitting import fit_normalisation
-from cellprep.learn.grey import Grey
+from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.fitting import fit_normalisation
+from cellprep.learn.data.grey import Grey
+from cellprep.learn.data.samples import MASKS, CropSettings, SampleMaker
+from cellprep.learn.data.training_set import TrainingSet
+from cellprep.learn.data.views import View
+from cellprep.learn.data.warp import Placement, Warp
+from cellprep.learn.data.warping import warp_targets
+from cellprep.learn.data.windows import Span, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.samples import MASKS, CropSettings, SampleMaker
-from cellprep.learn.training_set import TrainingSet
-from cellprep.learn.views import View
-from cellprep.learn.warp import Placement, Warp
-from cellprep.learn.warping import warp_targets
-from cellprep.learn.windows import Span, cut_targets, turned_targets
 
 PLAIN = Normalisation("dataset", (0.0,), (1.0,))
 GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
@@ -416,7 +416,7 @@ def test_images_in_memory_are_the_same_without_the_disk(drawn, tmp_path):
 
 
 def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
-    monkeypatch.setattr("cellprep.learn.training_set.available_memory", lambda: 2**20)
+    monkeypatch.setattr("cellprep.learn.data.training_set.available_memory", lambda: 2**20)
     images = TrainingSet(drawn, list(drawn))
     names = ["image", "labels"]
     images.keep(names, copies=1)

@@ -12,11 +12,11 @@ from skimage.draw import disk
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
-from cellprep.learn.checkpoint import load_state
-from cellprep.learn.options import TrainOptions
 from cellprep.learn.settings import NETWORKS
-from cellprep.learn.trainer import Trainer
-from cellprep.learn.training import train
+from cellprep.learn.training.checkpoint import load_state
+from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.run import train
+from cellprep.learn.training.trainer import Trainer
 from cellprep.learn.weights import load_weights
 
 
@@ -49,7 +49,7 @@ def discs(tmp_path_factory):
 def pictures(request, monkeypatch):
     """Draw pictures only where they are looked for: drawing takes longer than training."""
     if "a_run_leaves" not in request.node.name:
-        monkeypatch.setattr("cellprep.learn.training.has_matplotlib", lambda: False)
+        monkeypatch.setattr("cellprep.learn.training.run.has_matplotlib", lambda: False)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_training_starts_from_weights(discs, options, tmp_path):
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
         ("dn", {"augment": ("mirrors",)}, "mirrors"),
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
-        ("dn", {"device": "cuda"}, "there is no device 'cuda' that torch can use: there is"),
+        ("dn", {"device": "cuda"}, "device 'cuda' is not there: give"),
         ("dn", {"resume": True}, "there is no run in .* to go on with"),
     ],
 )

@@ -9,11 +9,11 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Data, Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.learn import require_torch
-from cellprep.learn.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.samples import MASKS
 from cellprep.learn.normalisation import NORMALISATIONS
-from cellprep.learn.options import OPTIMISERS, SCHEDULES, TrainOptions
-from cellprep.learn.samples import MASKS
 from cellprep.learn.settings import ARCHITECTURES, NETWORKS
+from cellprep.learn.training.options import OPTIMISERS, SCHEDULES, TrainOptions
 from cellprep.store import open_store
 
 
@@ -121,6 +121,6 @@ def train_command(
         quiet=quiet,
     )
     require_torch("cellprep train")
-    from cellprep.learn.training import train
+    from cellprep.learn.training.run import train
 
     tell(train(open_store(data), options), quiet)

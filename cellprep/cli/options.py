@@ -8,7 +8,7 @@ import typer
 from cellprep._version import __version__
 from cellprep.annotations import READERS
 from cellprep.labels import OVERLAP_RULES
-from cellprep.learn.options import DEVICES, PRECISIONS
+from cellprep.learn.settings import DEVICES, PRECISIONS
 from cellprep.rle import Order
 
 __all__ = [
@@ -46,9 +46,9 @@ Overlap = Annotated[str, choice("Who gets pixels that several cells claim", *OVE
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
 Data = Annotated[Path, typer.Option(metavar="STORE", help="Store to learn from, with images.")]
-Device = Annotated[str, choice("Where networks run; a GPU where there is one, unless given", *DEVICES)]
+Device = Annotated[str, choice("Where networks run; auto takes a GPU where there is one", *DEVICES)]
 Precision = Annotated[
-    str, choice("Numbers that networks compute with; bfloat16 where the device gains by it, unless given", *PRECISIONS)
+    str, choice("What networks compute in; auto is bfloat16 where the processor has it built in", *PRECISIONS)
 ]
 
 

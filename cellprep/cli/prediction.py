@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from cellprep.cli.door import app
-from cellprep.cli.options import Quiet, Version, choice
+from cellprep.cli.options import Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.decode import DECODERS, DEFAULT_DECODER
 from cellprep.learn import require_torch
-from cellprep.learn.prediction.options import DEVICES, PRECISIONS, OutputOptions, PredictionOptions
+from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 
 WeightFiles = Annotated[
@@ -43,8 +43,8 @@ def predict_command(
     tta: Annotated[
         bool, typer.Option("--tta", help="Look at each image in its eight flips and turns, and take the mean.")
     ] = False,
-    device: Annotated[str, choice("Where networks run", *DEVICES)] = "auto",
-    precision: Annotated[str, choice("What networks compute in", *PRECISIONS)] = "float32",
+    device: Device = "auto",
+    precision: Precision = "float32",
     tile_size: Annotated[int, typer.Option(help="Longest side of what a network sees at once, in pixels.")] = 1024,
     batch_size: Annotated[int, typer.Option(help="Number of tiles that a network sees at once.")] = 1,
     quiet: Quiet = False,

@@ -12,20 +12,25 @@ from cellprep.errors import MissingExtraError
 # Where each public name lives.
 _HOMES = {
     "Network": "networks",
+    "NetworkSettings": "settings",
     "build_network": "networks",
+    "load_vgg16": "networks",
     "direction_loss": "losses",
     "energy_loss": "losses",
+    "semseg_loss": "losses",
     "Normalisation": "normalisation",
     "Weights": "weights",
-    "load_vgg16": "networks",
     "load_weights": "weights",
     "save_weights": "weights",
+    "train_loader": "data.loading",
+    "validation_loader": "data.loading",
+    "TrainOptions": "training.options",
+    "train": "training.run",
     "Bundle": "prediction.bundle",
     "load_bundle": "prediction.bundle",
     "save_bundle": "prediction.bundle",
     "predict": "prediction.run",
     "segment": "prediction.single",
-    "semseg_loss": "losses",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings

@@ -1,6 +1,9 @@
-"""Where networks run, and with what numbers."""
+"""Where networks run, and what they compute in."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -9,66 +12,76 @@ from cellprep.errors import UsageError
 __all__ = ["Machine", "choose_machine"]
 
 
+@dataclass(frozen=True, slots=True)
 class Machine:
-    """A device, and the numbers that it computes with.
+    """A device, and the numbers that it computes in.
 
     Attributes
     ----------
-    device : torch.device
-        Where the network is.
-    bfloat16 : bool
-        Whether convolutions and products are computed in bfloat16; weights, losses and sums stay float32.
+    device
+        The device.
+    dtype
+        What convolutions compute in: float32 or bfloat16. Weights, losses and sums stay float32.
     """
 
-    def __init__(self, device: torch.device, bfloat16: bool) -> None:
-        self.device = device
-        self.bfloat16 = bfloat16
+    device: torch.device
+    dtype: torch.dtype
 
     def __str__(self) -> str:
-        return f"{self.device} in {'bfloat16' if self.bfloat16 else 'float32'}"
+        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which the network is to be run."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+        """Return the context in which a network is to be run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    @contextmanager
+    def predicting(self) -> Iterator[None]:
+        """Let torch compute so, without gradients, and as exactly as it can, while this context lasts."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            stack.enter_context(self.autocast())
+            if self.device.type == "cuda":  # whose convolutions in float32 else round to 11 bits
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            yield
 
     def workers(self) -> int:
-        """Return how many processes should load crops, so that the network need not wait and has its cores."""
+        """Return how many processes should load samples, so that the network need not wait and has its cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, min(cores - 1, 2 if self.device.type == "cpu" else 8))
 
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """Find the device, and the numbers that it gains by.
+    """Choose where and how to compute.
 
     Parameters
     ----------
     device
-        ``auto`` takes a GPU where there is one.
+        ``cpu``, ``cuda``, ``mps``, or ``auto`` for what there is.
     precision
-        ``auto`` takes bfloat16 on GPUs and CPUs that compute with it, else float32.
+        ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the processor has it built in.
 
     Raises
     ------
     UsageError
-        If there is no such device.
+        If there is no such device here.
 
     Examples
     --------
     >>> print(choose_machine("cpu", "float32"))
-    cpu in float32
+    cpu, float32
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = next(kind for kind, there in available.items() if there) if device == "auto" else device
-    if not available.get(name):
-        there = ", ".join(kind for kind, is_there in available.items() if is_there)
-        raise UsageError(f"there is no device {device!r} that torch can use: there is {there}")
-    return Machine(torch.device(name), _gains(name) if precision == "auto" else precision == "bfloat16")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    chosen = next(name for name in there if there[name]) if device == "auto" else device
+    if not there[chosen]:
+        raise UsageError(f"device {device!r} is not there: give {', '.join(name for name in there if there[name])}")
+    fast = precision == "bfloat16" or (precision == "auto" and _gains(chosen))
+    return Machine(torch.device(chosen), torch.bfloat16 if fast else torch.float32)
 
 
 def _gains(device: str) -> bool:
+    """Say whether a device computes faster in bfloat16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device == "cpu":
-        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
+    # Older torch has no such question; then float32 is as right as ever.
+    asks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return device == "cpu" and any(ask is not None and ask() for ask in asks)

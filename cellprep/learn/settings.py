@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cellprep.errors import UsageError
 
-__all__ = ["ARCHITECTURES", "NETWORKS", "NetworkSettings"]
+__all__ = ["ARCHITECTURES", "DEVICES", "NETWORKS", "PRECISIONS", "NetworkSettings"]
 
 #: The networks by name, and what each does.
 NETWORKS = {
@@ -20,6 +20,16 @@ ARCHITECTURES = {
     "dn": ("published", "unet"),
     "wtn": ("published", "unet"),
     "wn": ("published", "unet"),
+}
+
+#: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+#: What networks compute in, and what each does.
+PRECISIONS = {
+    "auto": "bfloat16 where the processor has it built in, else float32",
+    "float32": "the same results everywhere, but for rounding",
+    "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
 }
 
 

@@ -6,18 +6,9 @@ from pathlib import Path
 from cellprep.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 from cellprep.learn.prediction.outputs import OUTPUTS
+from cellprep.learn.settings import DEVICES, PRECISIONS
 
-__all__ = ["DEVICES", "PRECISIONS", "OutputOptions", "PredictionOptions"]
-
-#: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-#: What networks compute in, the default one first, and what each does.
-PRECISIONS = {
-    "float32": "the same results everywhere, but for rounding",
-    "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
-    "auto": "bfloat16 where the processor has it built in, else float32",
-}
+__all__ = ["OutputOptions", "PredictionOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class PredictionOptions:
     --------
     >>> PredictionOptions(precision="float16")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: precision 'float16' is unknown: it is one of float32, bfloat16, auto
+    cellprep.errors.UsageError: precision 'float16' is unknown: it is one of auto, float32, bfloat16
     """
 
     device: str = "auto"

@@ -12,9 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cellprep.errors import UsageError
+from cellprep.learn.devices import choose_machine
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.prediction.bundle import Bundle
-from cellprep.learn.prediction.machine import choose_machine
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.reach import find_reach
@@ -211,7 +211,7 @@ class Predictor:
                 batch = tiles[first : first + size]
                 columns = zip(*(given(tile.window) for tile in batch), strict=True)
                 tensors = [torch.from_numpy(np.stack(column)).to(self.machine.device) for column in columns]
-                with self.machine.computing():
+                with self.machine.predicting():
                     answers = [tensor.cpu().numpy() for tensor in answer(*tensors)]
                 for place, tile in enumerate(batch):
                     yield tile, [array[place][(..., *tile.inner)] for array in answers]

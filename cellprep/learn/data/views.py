@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.learn.warp import Placement, Warp
-from cellprep.learn.windows import Span, cut
+from cellprep.learn.data.warp import Placement, Warp
+from cellprep.learn.data.windows import Span, cut
 
 __all__ = ["View", "Window"]
 

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import UsageError
-from cellprep.learn.augmentation import AUGMENTATIONS
-from cellprep.learn.samples import MASKS
-from cellprep.learn.settings import ARCHITECTURES, NETWORKS
+from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.samples import MASKS
+from cellprep.learn.settings import ARCHITECTURES, DEVICES, NETWORKS, PRECISIONS
 
-__all__ = ["DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainOptions"]
+__all__ = ["OPTIMISERS", "SCHEDULES", "TrainOptions"]
 
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 # What a run may change when it goes on, because its result does not depend on it.
 _FREE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
@@ -142,7 +140,7 @@ class TrainOptions:
             "optimiser": OPTIMISERS,
             "schedule": SCHEDULES,
             "device": DEVICES,
-            "precision": PRECISIONS,
+            "precision": tuple(PRECISIONS),
         }
         for option, names in known.items():
             if getattr(self, option) not in names:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.learn.windows import Span
+from cellprep.learn.data.windows import Span
 
 __all__ = ["GRID", "Placement", "Warp", "Waves"]
 

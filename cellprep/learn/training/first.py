@@ -4,8 +4,8 @@ from cellprep.errors import UsageError
 from cellprep.learn.networks import Network, build_network
 from cellprep.learn.networks.vgg16 import load_vgg16
 from cellprep.learn.networks.wn import WatershedNetwork
-from cellprep.learn.options import TrainOptions
 from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_weights
 
 __all__ = ["first_network"]

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
-from cellprep.learn.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
+from cellprep.learn.data.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
+from cellprep.learn.data.training_set import TrainingSet
+from cellprep.learn.data.views import View
+from cellprep.learn.data.warp import Placement
+from cellprep.learn.data.warping import warp_targets
+from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.training_set import TrainingSet
-from cellprep.learn.views import View
-from cellprep.learn.warp import Placement
-from cellprep.learn.warping import warp_targets
-from cellprep.learn.windows import Span, cut, cut_targets, turned_targets
 
 __all__ = ["MASKS", "CropSettings", "SampleMaker"]
 

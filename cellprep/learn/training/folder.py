@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import OutputError, UsageError, WeightsError
-from cellprep.learn.checkpoint import load_state, save_state
+from cellprep.learn.training.checkpoint import load_state, save_state
 from cellprep.learn.weights import BEST
 from cellprep.output import write_whole
 

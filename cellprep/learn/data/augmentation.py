@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellprep.errors import UsageError
-from cellprep.learn.grey import Grey
-from cellprep.learn.warp import Warp, Waves
+from cellprep.learn.data.grey import Grey
+from cellprep.learn.data.warp import Warp, Waves
 
 __all__ = ["AUGMENTATIONS", "Plan", "check_augmentations", "draw_plan"]
 

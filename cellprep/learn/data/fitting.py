@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.training_set import TrainingSet
 from cellprep.store import Store
 
 __all__ = ["fit_normalisation"]

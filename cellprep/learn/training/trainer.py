@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from cellprep.errors import TrainingError
 from cellprep.learn.devices import Machine
-from cellprep.learn.journal import Row
-from cellprep.learn.options import TrainOptions
-from cellprep.learn.rates import make_optimiser, make_schedule
-from cellprep.learn.tasks import Batch, Maps, Share, Task
+from cellprep.learn.training.journal import Row
+from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.rates import make_optimiser, make_schedule
+from cellprep.learn.training.tasks import Batch, Maps, Share, Task
 
 __all__ = ["Shown", "Trainer"]
 

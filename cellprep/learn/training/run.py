@@ -6,16 +6,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.devices import choose_machine
-from cellprep.learn.first import first_network
-from cellprep.learn.journal import Row, TensorBoard, draw_curves, write_metrics
-from cellprep.learn.loading import train_loader, validation_loader
-from cellprep.learn.options import TrainOptions
-from cellprep.learn.pictures import draw_validation, has_matplotlib
-from cellprep.learn.plan import Plan, make_plan
-from cellprep.learn.run_folder import RunFolder
-from cellprep.learn.tasks import TASKS
-from cellprep.learn.trainer import Shown, Trainer
+from cellprep.learn.training.first import first_network
+from cellprep.learn.training.folder import RunFolder
+from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
+from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.pictures import draw_validation, has_matplotlib
+from cellprep.learn.training.plan import Plan, make_plan
+from cellprep.learn.training.tasks import TASKS
+from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
 from cellprep.store import Store
 from cellprep.wording import count

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import CellprepError, StoreError, UsageError
-from cellprep.learn.memory import available_memory
+from cellprep.learn.data.memory import available_memory
 from cellprep.store import Store, StoredImage
 from cellprep.targets import Recipe
 from cellprep.wording import printable

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.learn.journal import Row
+from cellprep.learn.training.journal import Row
 from cellprep.output import write_whole
 from cellprep.preview import SEMSEG_COLOURS, vector_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cellprep.learn.trainer import Shown
+    from cellprep.learn.training.trainer import Shown
 
 __all__ = ["draw_validation", "has_matplotlib"]
 

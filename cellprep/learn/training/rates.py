@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from cellprep.learn.options import TrainOptions
+from cellprep.learn.training.options import TrainOptions
 
 __all__ = ["make_optimiser", "make_schedule", "one_cycle"]
 

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory, one_opencv_thread
 from cellprep.interrupts import interrupts_kept_from_workers
-from cellprep.learn.drawing import crops_of, draw_images
+from cellprep.learn.data.drawing import crops_of, draw_images
+from cellprep.learn.data.samples import CropSettings, SampleMaker
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.samples import CropSettings, SampleMaker
-from cellprep.learn.training_set import TrainingSet
 from cellprep.store import Store
 from cellprep.wording import printable, unexpected
 

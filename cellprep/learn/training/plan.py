@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from cellprep.errors import UsageError
-from cellprep.learn.choosing import choose_images
-from cellprep.learn.fitting import fit_normalisation
-from cellprep.learn.instances import refuse_semantic_masks
+from cellprep.learn.data.choosing import choose_images
+from cellprep.learn.data.fitting import fit_normalisation
+from cellprep.learn.data.samples import CropSettings
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.options import TrainOptions
-from cellprep.learn.samples import CropSettings
-from cellprep.learn.training_set import TrainingSet
+from cellprep.learn.training.instances import refuse_semantic_masks
+from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
 from cellprep.targets import Recipe
 
