@@ -1,11 +1,14 @@
-"""Which images an epoch shows, and in which order."""
+"""Which images an epoch shows, in which order, and in which batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["crops_of", "draw_images"]
+from cellprep.learn.data.samples import CropSettings
+
+__all__ = ["CropBatches", "Draw", "WholeBatches", "crops_of", "draw_images"]
 
 
 def crops_of(shapes: Sequence[tuple[int, int]], crop: int) -> NDArray[np.float64]:
@@ -53,3 +56,45 @@ def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generat
     drawn = np.searchsorted(ends, np.arange(count) + rng.random(), side="right")
     images: NDArray[np.intp] = rng.permutation(np.minimum(drawn, len(weights) - 1))
     return images
+
+
+class Draw(NamedTuple):
+    """One sample to make: its image, and what its random numbers derive from."""
+
+    image: int
+    epoch: int
+    place: int
+
+
+class CropBatches:
+    """Batches of the samples of an epoch."""
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], settings: CropSettings, batch_size: int) -> None:
+        self.epoch = 0
+        self._weights = crops_of(shapes, settings.crop)
+        self._count = settings.samples_per_epoch or int(np.ceil(self._weights.sum()))
+        self._seed = settings.seed
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return int(np.ceil(self._count / self._batch_size))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
+        draws = [Draw(int(image), self.epoch, place) for place, image in enumerate(images)]
+        for first in range(0, len(draws), self._batch_size):
+            yield draws[first : first + self._batch_size]
+
+
+class WholeBatches:
+    """Batches of one image each, in order, the same in every epoch."""
+
+    def __init__(self, count: int) -> None:
+        self.epoch = 0
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return ([Draw(image, 0, image)] for image in range(self._count))

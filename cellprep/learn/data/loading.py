@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory, one_opencv_thread
 from cellprep.interrupts import interrupts_kept_from_workers
-from cellprep.learn.data.drawing import crops_of, draw_images
+from cellprep.learn.data.drawing import CropBatches, Draw, WholeBatches
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
@@ -32,53 +32,11 @@ __all__ = ["Batch", "Loader", "train_loader", "validation_loader"]
 Batch = dict[str, Any]
 
 
-class _Draw(NamedTuple):
-    """One sample to make: its image, and what its random numbers derive from."""
-
-    image: int
-    epoch: int
-    place: int
-
-
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """What is wrong with a sample that could not be made."""
 
     problem: str
-
-
-class _Crops:
-    """Batches of the samples of an epoch."""
-
-    def __init__(self, images: TrainingSet, settings: CropSettings, batch_size: int) -> None:
-        self.epoch = 0
-        self._weights = crops_of([image.shape for image in images.images], settings.crop)
-        self._count = settings.samples_per_epoch or int(np.ceil(self._weights.sum()))
-        self._seed = settings.seed
-        self._batch_size = batch_size
-
-    def __len__(self) -> int:
-        return int(np.ceil(self._count / self._batch_size))
-
-    def __iter__(self) -> Iterator[list[_Draw]]:
-        images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
-        draws = [_Draw(int(image), self.epoch, place) for place, image in enumerate(images)]
-        for first in range(0, len(draws), self._batch_size):
-            yield draws[first : first + self._batch_size]
-
-
-class _Wholes:
-    """Batches of one image each, in order, the same in every epoch."""
-
-    def __init__(self, count: int) -> None:
-        self.epoch = 0
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[list[_Draw]]:
-        return ([_Draw(image, 0, image)] for image in range(self._count))
 
 
 class _Samples(Dataset[dict[str, Any] | _Failure]):
@@ -89,7 +47,7 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
         self._whole_multiple = whole_multiple
         self._under_way = multiprocessing.RawArray("q", 2 * workers)  # per worker: process id, image
 
-    def __getitem__(self, draw: _Draw) -> dict[str, Any] | _Failure:
+    def __getitem__(self, draw: Draw) -> dict[str, Any] | _Failure:
         if worker := get_worker_info():
             self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), draw.image]
         name = self.name(draw.image)
@@ -102,7 +60,7 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
         except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
             return _Failure(f"image {name}: {unexpected(error)}")
 
-    def _make(self, draw: _Draw) -> dict[str, Any]:
+    def _make(self, draw: Draw) -> dict[str, Any]:
         if self._whole_multiple is not None:
             return self._maker.whole(draw.image, self._whole_multiple)
         rng = np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place])
@@ -132,7 +90,7 @@ class Loader:
         The images.
     """
 
-    def __init__(self, samples: _Samples, batches: _Crops | _Wholes, workers: int) -> None:
+    def __init__(self, samples: _Samples, batches: CropBatches | WholeBatches, workers: int) -> None:
         self._samples = samples
         self._batches = batches
         with warnings.catch_warnings():
@@ -231,7 +189,8 @@ def train_loader(
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
         maker.images.keep(maker.names(whole=False), _copies(workers))
-    return Loader(_Samples(maker, None, workers), _Crops(maker.images, settings, batch_size), workers)
+    batches = CropBatches([image.shape for image in maker.images.images], settings, batch_size)
+    return Loader(_Samples(maker, None, workers), batches, workers)
 
 
 def validation_loader(
@@ -250,7 +209,7 @@ def validation_loader(
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
         maker.images.keep(maker.names(whole=True), _copies(workers))
-    return Loader(_Samples(maker, multiple, workers), _Wholes(len(maker.images)), workers)
+    return Loader(_Samples(maker, multiple, workers), WholeBatches(len(maker.images)), workers)
 
 
 def _maker(

@@ -41,7 +41,7 @@ class CropSettings:
     mask
         A name in `MASKS`.
     samples_per_epoch
-        How many samples an epoch has; unless given, as many as there are crops in all images, as `draw_counts` has it.
+        How many samples an epoch has; unless given, as many as `crops_of` counts in all images.
     seed
         Of all that is random, from 0.
     in_memory
