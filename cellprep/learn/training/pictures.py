@@ -63,9 +63,10 @@ def _panels(item: "Shown") -> dict[str, Panel]:
     panels: dict[str, Panel] = {"image": lambda axes: _draw_image(axes, true["image"])}
     if "semseg" in found:
         classes = found["semseg"].argmax(axis=0)
-        panels["true semseg"] = lambda axes: axes.imshow(SEMSEG_COLOURS[true["semseg"]], interpolation="nearest")
-        panels["predicted semseg"] = lambda axes: axes.imshow(SEMSEG_COLOURS[classes], interpolation="nearest")
-        panels["wrong class"] = lambda axes: _draw_values(axes, classes != true["semseg"], "magma", 1)
+        wrong_class = classes != true["semseg"]
+        panels["true cells and walls"] = lambda axes: _draw_classes(axes, true["semseg"])
+        panels["predicted cells and walls"] = lambda axes: _draw_classes(axes, classes)
+        panels["wrong class"] = lambda axes: axes.imshow(wrong_class, cmap="gray", interpolation="nearest")
     if "uvec" in found:
         angles = np.degrees(np.arccos(np.clip((found["uvec"] * true["uvec"]).sum(axis=0), -1, 1)))
         angles[(true["uvec"] == 0).all(axis=0) | ~mask] = 0
@@ -86,6 +87,10 @@ def _draw_image(axes: "Axes", image: NDArray[np.float32]) -> None:
     grey = image.mean(axis=0)
     low, high = np.percentile(grey, [0.5, 99.5])
     axes.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
+
+
+def _draw_classes(axes: "Axes", classes: NDArray[Any]) -> None:
+    axes.imshow(SEMSEG_COLOURS[classes], interpolation="nearest")
 
 
 def _draw_vectors(axes: "Axes", vectors: NDArray[np.float32]) -> None:

@@ -148,7 +148,7 @@ def _keep(
     save_weights(folder.last, weights)
     write_metrics(folder.metrics, rows)
     if has_matplotlib():
-        draw_curves(folder.curves, rows, f"{folder.path.name}: {options.network}, {len(plan.train_ids):,} images")
+        draw_curves(folder.curves, rows, f"{options.network}, trained on {count(len(plan.train_ids), 'image')}")
         if is_best:
             draw_validation(folder.pictures, shown, rows[-1])
     folder.keep({"epoch": len(rows), "rows": rows, **trainer.state()})
