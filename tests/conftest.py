@@ -32,6 +32,16 @@ def sartorius(test_data):
     return test_data / "sartorius" / "train.csv"
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Let torch compute in one thread: several wait for each other where other tests run beside."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def cli():
     """Run the command in this process."""

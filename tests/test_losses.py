@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch")
 
 from cellprep.learn import direction_loss, energy_loss, semseg_loss  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 few = settings(max_examples=25)
 
 

@@ -24,6 +24,8 @@ import safetensors.torch  # noqa: E402
 
 from cellprep.learn import Weights, build_network, load_weights, save_weights  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 KINDS = [(name, arch) for name in NETWORKS for arch in ARCHITECTURES[name]]
 
 
