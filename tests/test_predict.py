@@ -35,15 +35,6 @@ QUIET = PredictionOptions(device="cpu", quiet=True)
 NORMALISATION = Normalisation("percentile", (1,), (99.8,))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small gain nothing by several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def weights(name, **settings):
     network = build_network(NetworkSettings(name, **{"base_channels": 2, "levels": 5, **settings}), seed=1)
     channels = network.settings.image_channels

@@ -31,15 +31,6 @@ ROOT = Path(__file__).parent.parent
 DATASET = Normalisation("dataset", (100.0,), (150.0,))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small gain nothing by several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def weights(name, **settings):
     settings = {"base_channels": 1, "levels": 5, **settings}
     normalisation = None if name == "wtn" else DATASET
