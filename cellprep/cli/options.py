@@ -10,7 +10,19 @@ from cellprep.annotations import READERS
 from cellprep.labels import OVERLAP_RULES
 from cellprep.rle import Order
 
-__all__ = ["JSON", "Format", "Jobs", "Overlap", "Quiet", "RLEOrder", "SourcePath", "Version", "choice"]
+__all__ = [
+    "JSON",
+    "Format",
+    "Jobs",
+    "Overlap",
+    "Pictures",
+    "Quiet",
+    "RLEOrder",
+    "SourcePath",
+    "Version",
+    "Worst",
+    "choice",
+]
 
 
 def _show_version(value: bool) -> None:
@@ -31,6 +43,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Overlap = Annotated[str, choice("Who gets pixels that several cells claim", *OVERLAP_RULES)]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
+Worst = Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")]
+Pictures = Annotated[Path, typer.Option(help="Folder for the pictures of the worst images; it must be empty or new.")]
 
 
 SourcePath = Annotated[
