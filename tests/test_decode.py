@@ -18,7 +18,7 @@ from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import read_maps
 from cellprep.decode.numbering import number_in_raster_order
 from cellprep.decode.order import order_by_shape
-from cellprep.decode.rim import lost_rim, lost_width
+from cellprep.decode.rim import lost_rim, lost_width, trust_level_0
 from cellprep.decode.seeds import contradictions, find_seeds
 from cellprep.errors import RecipeError, UsageError
 from cellprep.labels import cells_from_labels
@@ -305,10 +305,12 @@ OTHER_BINS = [
 
 
 @given(masks(), st.sampled_from(OTHER_BINS), st.booleans())
-def test_true_maps_have_lost_no_rim(stack, bins, with_walls):
+def test_rims_of_true_maps_are_true(stack, bins, with_walls):
     labels, targets = targets_of(np.kron(stack, np.ones((9, 9), bool)), Recipe(bins=bins))
     given_walls = targets["semseg"][..., 1] if with_walls else None
-    assert lost_width(read_maps(targets["energy"], targets["uvec"], labels > 0, given_walls)) == 0
+    maps = read_maps(targets["energy"], targets["uvec"], labels > 0, given_walls)
+    assert lost_width(maps) == 0
+    assert trust_level_0(maps) is maps
 
 
 def test_mask_beyond_the_cells_stays_background():
@@ -317,8 +319,18 @@ def test_mask_beyond_the_cells_stays_background():
     found = energy_to_labels(targets["energy"], targets["uvec"], wide)
     assert score_image(found, labels).matched[8] == 2  # an IoU of 0.9
     assert found.max() == 2
-    without_vectors = energy_to_labels(targets["energy"], None, wide)
-    assert without_vectors.all()
+
+
+@pytest.mark.parametrize("with_walls", [False, True])
+def test_mask_beyond_the_cells_is_told_by_levels_where_vectors_do_not(with_walls):
+    labels, targets = targets_of(np.stack([disc((90, 130), 42, 45, 36), disc((90, 130), 42, 95, 27)]))
+    wide = cv2.dilate((labels > 0).astype(np.uint8), np.ones((5, 5)))
+    given_walls = targets["semseg"][..., 1] if with_walls else None
+    found = energy_to_labels(targets["energy"], None, wide, given_walls)
+    assert found.max() == 2
+    assert score_image(found, labels).matched[9] == 2  # an IoU of 0.95
+    late = compute_targets(cells_from_labels(labels), Recipe(bins=(2.5, 4.0, 8.0)))  # level 0 is cell as well
+    assert (energy_to_labels(late["energy"], None, labels > 0) > 0).sum() == (labels > 0).sum()
 
 
 # Any input
@@ -465,10 +477,12 @@ def test_real_images_come_back(real, with_walls):
 
 
 @pytest.mark.parametrize("bins", OTHER_BINS, ids=len)
-def test_real_true_maps_have_lost_no_rim(real, bins):
+def test_rims_of_real_true_maps_are_true(real, bins):
     for labels, targets in (image for images in real.values() for image in images):
         energy = energy_levels(targets["distance"], bins)
-        assert lost_width(read_maps(energy, targets["uvec"], labels > 0)) == 0
+        maps = read_maps(energy, targets["uvec"], labels > 0)
+        assert lost_width(maps) == 0
+        assert trust_level_0(maps) is maps
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3])

@@ -9,7 +9,7 @@ from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import Maps
 from cellprep.decode.order import order_by_shape, order_by_size
-from cellprep.decode.rim import lost_rim
+from cellprep.decode.rim import lost_rim, trust_level_0
 from cellprep.decode.seeds import find_seeds
 
 __all__ = ["walls_to_owners"]
@@ -28,6 +28,7 @@ def walls_to_owners(maps: Maps) -> Labels:
     and of fewer than 30 below a cell three times as large. Mask beyond cells stays background; a rim
     that the mask has lost is given back.
     """
+    maps = trust_level_0(maps)
     seeds = find_seeds(maps)
     contacts = find_contacts(seeds, maps.walls & (seeds == 0))
     shape = order_by_shape(contacts, maps.mask)
