@@ -22,6 +22,7 @@ _FEWEST = 20  # pixels that tell the level of a depth
 _RISE = 2  # levels a pixel of depth, with the published bins and with those that are fitted by distances
 _STEEPEST, _FLATTEST = 3, 1.2  # that are still taken for such
 _LEAST = 0.65  # pixels to be sure of a loss; true masks under noise stay below 0.5
+_STRAIGHT = 0.955  # the chamfer's distance of a pixel straight ahead
 _ROUNDING = 0.6  # what is nearest to the width, as slanted rims lose less than straight ones
 
 
@@ -39,8 +40,8 @@ def lost_width(maps: Maps) -> int:
     """Tell by how many pixels the mask is smaller than its cells: 0 to 3. A true mask is not."""
     if _level(maps.energy, _outermost(maps)) < 1 + _LEAST * _RISE:
         return 0
-    depth = distance_transform(maps.mask.view(np.uint8), "cv2-exact")
-    no_walls_near = distance_transform((~maps.walls).view(np.uint8), "cv2-exact") > depth + _WIDEST + 1
+    depth = distance_transform(maps.mask.view(np.uint8))
+    no_walls_near = distance_transform((~maps.walls).view(np.uint8)) > depth + _WIDEST + 1
     first, rises = _profile(maps.energy, np.where(no_walls_near, depth, 0))
     lowest = maps.energy[maps.mask & ~maps.walls & _beside(maps.walls)]
     base = np.quantile(lowest, 0.25) if len(lowest) >= _FEWEST else 1  # noise puts false walls deep into cells
@@ -56,7 +57,7 @@ def trust_level_0(maps: Maps) -> Maps:
     """
     if _level(maps.energy, _outermost(maps), of_few=1) >= 0.5:
         return maps
-    first, rises = _profile(maps.energy, distance_transform((maps.energy > 0).view(np.uint8), "cv2-exact"))
+    first, rises = _profile(maps.energy, distance_transform((maps.energy > 0).view(np.uint8)))
     if not rises or first >= 1 + _LEAST * _RISE:
         return maps
     nothing = maps.mask & (maps.energy == 0)
@@ -74,7 +75,7 @@ def _beside(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _profile(energy: NDArray[np.uint8], depth: NDArray[np.float32]) -> tuple[float, bool]:
     """Return the level at a depth of 1, straight ahead, and whether those at 2 and 3 rise as steeply as is known."""
-    first, second, third = (_level(energy, np.abs(depth - pixels) < 0.01) for pixels in (1, 2, 3))
+    first, second, third = (_level(energy, np.abs(depth - pixels * _STRAIGHT) < 0.01) for pixels in (1, 2, 3))
     return first, all(_FLATTEST <= rise <= _STEEPEST for rise in (second - first, third - second))
 
 
