@@ -73,9 +73,11 @@ def eroded_mask(maps: Maps, pixels: float, rng: np.random.Generator) -> Maps:
 
 
 def dilated_mask(maps: Maps, pixels: float, rng: np.random.Generator) -> Maps:
-    """Add to the mask's rim background, with level 0 and without vectors."""
+    """Add to the mask's rim background, with level 0 and vectors that mean nothing."""
     mask = cv2.dilate(maps.mask.astype(np.uint8), _CROSS, iterations=int(pixels)) > 0 if pixels else maps.mask
-    return maps.changed(mask=mask)
+    angle = rng.uniform(0, 2 * np.pi, mask.shape)
+    added = (mask & ~maps.mask)[..., None]
+    return maps.changed(mask=mask, uvec=np.where(added, np.stack([np.sin(angle), np.cos(angle)], axis=-1), maps.uvec))
 
 
 #: Each kind of noise: what it is, its unit, how much of it.

@@ -1,5 +1,6 @@
 import warnings
 
+import cv2
 import decode_reference as reference
 import numpy as np
 import pytest
@@ -17,11 +18,13 @@ from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import read_maps
 from cellprep.decode.numbering import number_in_raster_order
 from cellprep.decode.order import order_by_shape
+from cellprep.decode.rim import lost_rim, lost_width, trust_level_0
 from cellprep.decode.seeds import contradictions, find_seeds
 from cellprep.errors import RecipeError, UsageError
 from cellprep.labels import cells_from_labels
 from cellprep.rle import encode_rle, parse_rle
 from cellprep.scores import score_image
+from cellprep.targets.energy import energy_levels
 
 SQUARE = np.ones((3, 3), bool)
 
@@ -240,10 +243,74 @@ def test_a_lost_wall_is_found_by_the_energy():
     assert not wrong[:, :26].any()
 
 
+def test_a_seed_in_doubt_keeps_what_touches_its_walls():
+    """Where a seed ended at level 2, it would meet no wall, and nothing would tell whose walls they are."""
+    labels, targets = targets_of(overlapping_discs())
+    energy = targets["energy"].copy()
+    energy[20, 14] = 1  # in the middle of the cell below
+    assert contradictions(energy, targets["semseg"][..., 0] == 1).any()
+    np.testing.assert_array_equal(decode(targets, energy=energy), labels)
+
+
 @given(masks())
 def test_true_maps_have_no_contradictions(stack):
     _, targets = targets_of(stack)
     assert not contradictions(targets["energy"], targets["semseg"][..., 0] == 1).any()
+
+
+def eroded(targets, pixels, shape=cv2.MORPH_CROSS):
+    """Take the rim of all cells away, with all that lies there."""
+    inside = 1 - targets["semseg"][..., 2]
+    mask = cv2.erode(inside, cv2.getStructuringElement(shape, (3, 3)), iterations=pixels)
+    semseg = np.dstack([targets["semseg"][..., :2] * mask[..., None], 1 - mask])
+    return {"energy": targets["energy"] * mask, "uvec": targets["uvec"] * mask[..., None], "semseg": semseg}
+
+
+@pytest.mark.parametrize("shape", [cv2.MORPH_CROSS, cv2.MORPH_RECT], ids=["cross", "square"])
+@pytest.mark.parametrize("pixels", [1, 2])
+@pytest.mark.parametrize("with_walls", [False, True])
+def test_a_lost_rim_is_given_back(pixels, shape, with_walls):
+    stack = np.stack([disc((90, 130), 42, 45, 36), disc((90, 130), 42, 95, 27)])
+    labels, targets = targets_of(stack)
+    less = eroded(targets, pixels, shape)
+    found = decode(less, with_walls=with_walls)
+    assert found.max() == 2
+    assert score_image(found, labels).matched[9] == 2  # an IoU of 0.95
+
+
+def test_a_lost_rim_of_cells_apart():
+    """Without walls nothing but the levels tells what a rim should have."""
+    labels, targets = targets_of(np.stack([disc((90, 130), 42, 45, 30), disc((90, 130), 42, 102, 20)]))
+    assert not (targets["semseg"][..., 1] == 1).any()
+    for pixels in (1, 2, 3):
+        less = eroded(targets, pixels)
+        maps = read_maps(less["energy"], less["uvec"], 1 - less["semseg"][..., 2])
+        assert lost_width(maps) == pixels
+        rim = lost_rim(maps)
+        assert not (rim & maps.mask).any()
+        assert ((rim | maps.mask) != (labels > 0)).mean() < 0.005
+        noise = np.random.default_rng(0).choice([-1, 0, 0, 0, 1], labels.shape) * maps.mask
+        assert lost_width(read_maps(maps.energy + noise, less["uvec"], maps.mask, 0 * labels)) == pixels
+
+
+OTHER_BINS = [
+    Recipe().bins,
+    Recipe().bins[:8],
+    (0.955, 1.369, 1.91),
+    (0.955, 5.0, 9.0),
+    (2.5, 4.0, 8.0),
+    (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0),
+    tuple(np.arange(1, 40) / 2),
+]
+
+
+@given(masks(), st.sampled_from(OTHER_BINS), st.booleans())
+def test_rims_of_true_maps_are_true(stack, bins, with_walls):
+    labels, targets = targets_of(np.kron(stack, np.ones((9, 9), bool)), Recipe(bins=bins))
+    given_walls = targets["semseg"][..., 1] if with_walls else None
+    maps = read_maps(targets["energy"], targets["uvec"], labels > 0, given_walls)
+    assert lost_width(maps) == 0
+    assert trust_level_0(maps) is maps
 
 
 def test_mask_beyond_the_cells_stays_background():
@@ -252,8 +319,18 @@ def test_mask_beyond_the_cells_stays_background():
     found = energy_to_labels(targets["energy"], targets["uvec"], wide)
     assert score_image(found, labels).matched[8] == 2  # an IoU of 0.9
     assert found.max() == 2
-    without_vectors = energy_to_labels(targets["energy"], None, wide)
-    assert without_vectors.all()
+
+
+@pytest.mark.parametrize("with_walls", [False, True])
+def test_mask_beyond_the_cells_is_told_by_levels_where_vectors_do_not(with_walls):
+    labels, targets = targets_of(np.stack([disc((90, 130), 42, 45, 36), disc((90, 130), 42, 95, 27)]))
+    wide = cv2.dilate((labels > 0).astype(np.uint8), np.ones((5, 5)))
+    given_walls = targets["semseg"][..., 1] if with_walls else None
+    found = energy_to_labels(targets["energy"], None, wide, given_walls)
+    assert found.max() == 2
+    assert score_image(found, labels).matched[9] == 2  # an IoU of 0.95
+    late = compute_targets(cells_from_labels(labels), Recipe(bins=(2.5, 4.0, 8.0)))  # level 0 is cell as well
+    assert (energy_to_labels(late["energy"], None, labels > 0) > 0).sum() == (labels > 0).sum()
 
 
 # Any input
@@ -397,6 +474,31 @@ def test_real_images_come_back(real, with_walls):
     found = precision(everything, with_walls=with_walls)
     assert found > 0.95
     assert found > precision(everything, decoder="watershed") > precision(everything, decoder="original")
+
+
+@pytest.mark.parametrize("bins", OTHER_BINS, ids=len)
+def test_rims_of_real_true_maps_are_true(real, bins):
+    for labels, targets in (image for images in real.values() for image in images):
+        energy = energy_levels(targets["distance"], bins)
+        maps = read_maps(energy, targets["uvec"], labels > 0)
+        assert lost_width(maps) == 0
+        assert trust_level_0(maps) is maps
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3])
+def test_real_images_without_their_rims(real, pixels):
+    less = [(labels, eroded(targets, pixels)) for images in real.values() for labels, targets in images[:1]]
+    assert precision(less) > precision(less, decoder="original") + 0.05
+
+
+def test_real_images_with_wrong_levels(real):
+    """Walls that are given stay walls, whatever the levels."""
+    noisy = []
+    for labels, targets in (images[0] for images in real.values()):
+        moved = targets["energy"] + np.random.default_rng(0).choice([-1, 0, 0, 0, 0, 0, 0, 0, 0, 1], labels.shape)
+        noisy.append((labels, {**targets, "energy": np.clip(moved, 0, 16)}))
+    assert precision(noisy, with_walls=True) > precision(noisy, decoder="watershed", with_walls=True)
+    assert precision(noisy) > precision(noisy, decoder="original")
 
 
 def test_real_images_turn(real):

@@ -18,11 +18,13 @@ __all__ = [
     "Format",
     "Jobs",
     "Overlap",
+    "Pictures",
     "Precision",
     "Quiet",
     "RLEOrder",
     "SourcePath",
     "Version",
+    "Worst",
     "choice",
 ]
 
@@ -50,6 +52,8 @@ Device = Annotated[str, choice("Where networks run; auto takes a GPU where there
 Precision = Annotated[
     str, choice("What networks compute in; auto is bfloat16 where the processor has it built in", *PRECISIONS)
 ]
+Worst = Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")]
+Pictures = Annotated[Path, typer.Option(help="Folder for the pictures of the worst images; it must be empty or new.")]
 
 
 SourcePath = Annotated[

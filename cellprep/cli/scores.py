@@ -7,7 +7,7 @@ import typer
 
 from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Jobs, Quiet, RLEOrder, Version, choice
+from cellprep.cli.options import JSON, Jobs, Pictures, Quiet, RLEOrder, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, refuse_pictures
 from cellprep.output import refuse_to_overwrite
@@ -35,10 +35,8 @@ def evaluate_command(
         list[str] | None, typer.Option(help="Id of an image to score; repeatable. All unless given.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")] = 0,
-    pictures: Annotated[
-        Path, typer.Option(help="Folder for the pictures of the worst images; it must be empty or new.")
-    ] = Path("worst"),
+    worst: Worst = 0,
+    pictures: Pictures = Path("worst"),
     as_json: JSON = False,
     jobs: Jobs = -1,
     quiet: Quiet = False,

@@ -7,12 +7,13 @@ import typer
 
 from cellprep.bin_fitting import fit_bins
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Jobs, Quiet, Version, choice
+from cellprep.cli.options import JSON, Jobs, Pictures, Quiet, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
 from cellprep.decode import DECODERS
+from cellprep.evaluation import refuse_pictures
 from cellprep.export import EXPORTERS, export_labels
 from cellprep.info import describe_store
-from cellprep.roundtrip import RoundtripOptions, roundtrip
+from cellprep.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
 from cellprep.store import open_store
 from cellprep.targets import BIN_METHODS
 from cellprep.verify import verify_store
@@ -85,7 +86,8 @@ def roundtrip_command(
     without_walls: Annotated[
         bool, typer.Option("--without-walls", help="Give the decoders no walls: they take them from the energy.")
     ] = False,
-    worst: Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name.")] = 5,
+    worst: Worst = 0,
+    pictures: Pictures = Path("worst"),
     as_json: JSON = False,
     jobs: Jobs = -1,
     quiet: Quiet = False,
@@ -97,12 +99,18 @@ def roundtrip_command(
 
     Example: `cellprep roundtrip data.zarr`
     """
+    if worst:
+        refuse_pictures(pictures)
     options = RoundtripOptions(tuple(decoder or ()), not without_walls, jobs, quiet)
-    report = roundtrip(open_store(store), options)
+    opened = open_store(store)
+    report = roundtrip(opened, options)
     if as_json:
         print_json(report.to_dict())
-    elif not quiet:
-        typer.echo("\n".join([*report.table(), "", *report.table_of_worst(worst)]))
+    elif not quiet and (table := report.table()):
+        typer.echo("\n".join(table))
+    drawn = draw_worst_decoded(report, opened, worst, pictures, options) if worst else []
+    if drawn and not (as_json or quiet):
+        typer.echo("\n".join(["", *report.table_of_worst(worst)]))
     tell(report, quiet)
 
 

@@ -53,7 +53,8 @@ def energy_to_labels(
     -------
     ndarray
         (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
-        read from the top first meet them. 0 outside the mask, but for ``original``, whose dilation may leave it.
+        read from the top first meet them. 0 outside the mask, with two exceptions: the dilation of ``original`` may
+        leave it; and where levels say that the mask has lost its rim, ``walls`` gives that back, up to 3 pixels wide.
 
     Raises
     ------

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.decode.components import Labels, components, keep_large
+from cellprep.decode.growing import grow
 from cellprep.decode.maps import Maps
 from cellprep.targets.transforms import distance_transform
 
@@ -16,20 +17,23 @@ _SMALLEST_PIECE = 20
 def find_seeds(maps: Maps) -> Labels:
     """Return the 8-connected pieces of the mask between walls: (H, W) int32, 0 elsewhere.
 
-    A piece with contradictions has lost walls, and is cut above level 1, as the original author cuts: of what this
-    leaves, pieces of at least 20 pixels are seeds. If there are none, it stays whole.
+    A piece with contradictions has lost walls, and is cut above level 1, as the original author cuts. If that leaves
+    parts of at least 20 pixels, these are seeds instead, each with what of the piece is nearest to it: order and joins
+    are told by seeds that reach the walls.
     """
     cells = maps.mask & ~maps.walls
+    pieces = components(cells)
     wrong = contradictions(maps.energy, cells)
     if not wrong.any():
-        return components(cells)
-    pieces = components(cells)
+        return pieces
     doubtful = np.zeros(int(pieces.max()) + 1, bool)
     doubtful[pieces[wrong]] = True
-    cut = keep_large(components(doubtful[pieces] & (maps.energy > 1)), _SMALLEST_PIECE) > 0
+    parts = keep_large(components(doubtful[pieces] & (maps.energy > 1)), _SMALLEST_PIECE)
     replaced = np.zeros_like(doubtful)
-    replaced[pieces[cut]] = True
-    return components(cut | (cells & ~replaced[pieces]))
+    replaced[pieces[parts > 0]] = True
+    seeds = np.where(replaced[pieces], 0, pieces)
+    seeds[parts > 0] = parts[parts > 0] + len(doubtful)
+    return grow(seeds, cells)
 
 
 def contradictions(energy: NDArray[np.uint8], cells: NDArray[np.bool_]) -> NDArray[np.bool_]:

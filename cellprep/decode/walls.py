@@ -9,6 +9,7 @@ from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import Maps
 from cellprep.decode.order import order_by_shape, order_by_size
+from cellprep.decode.rim import lost_rim, trust_level_0
 from cellprep.decode.seeds import find_seeds
 
 __all__ = ["walls_to_owners"]
@@ -24,8 +25,10 @@ def walls_to_owners(maps: Maps) -> Labels:
     Seeds are what is left of the mask without walls. The shape of a wall tells which of two seeds lies on top of the
     other; pieces that a cell on top cut apart are joined; then, with the sizes of whole cells, each wall goes to the
     cell below. What touches others and is too small for a cell goes to those around it: pieces of fewer than 10 pixels,
-    and of fewer than 30 below a cell three times as large. Mask beyond cells stays background.
+    and of fewer than 30 below a cell three times as large. Mask beyond cells stays background; a rim
+    that the mask has lost is given back.
     """
+    maps = trust_level_0(maps)
     seeds = find_seeds(maps)
     contacts = find_contacts(seeds, maps.walls & (seeds == 0))
     shape = order_by_shape(contacts, maps.mask)
@@ -33,7 +36,7 @@ def walls_to_owners(maps: Maps) -> Labels:
     first_below = order_cells(contacts, shape, cell) >= 0
     labels = _own_walls(contacts, cell.astype(np.int32), np.where(first_below, contacts.a, contacts.b))
     kept = _without_small_pieces(labels, contacts, cell, first_below)
-    return grow(kept, maps.mask & ~_beyond_cells(contacts, maps))
+    return grow(kept, (maps.mask & ~_beyond_cells(contacts, maps)) | lost_rim(maps))
 
 
 def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:

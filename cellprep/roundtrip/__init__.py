@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.decode import DECODERS, find_decoder
 from cellprep.errors import StoreError
+from cellprep.evaluation import EvaluationOptions, draw_worst
 from cellprep.executor import check_jobs, run_tasks
+from cellprep.roundtrip.decoded import DecodedStore
 from cellprep.roundtrip.image import ImageRoundtrip, RoundtripTask, decode_and_score
 from cellprep.roundtrip.report import RoundtripReport
 from cellprep.store import Store
 
-__all__ = ["RoundtripOptions", "RoundtripReport", "roundtrip"]
+__all__ = ["RoundtripOptions", "RoundtripReport", "draw_worst_decoded", "roundtrip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +96,35 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
         killed = ImageRoundtrip(problem="the process that decoded it was killed; memory may have run out")
         found[task.path.name] = image or killed
     return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())))
+
+
+def draw_worst_decoded(
+    report: RoundtripReport, store: Store, number: int, out: Path, options: RoundtripOptions | None = None
+) -> list[Path]:
+    """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.evaluation.draw_worst` does.
+
+    Parameters
+    ----------
+    report
+        From `roundtrip`, with the same `store` and `options`.
+    number
+        How many.
+    out
+        Folder for the pictures, made if need be: ``01-<id>.png`` is the worst.
+
+    Returns
+    -------
+    list of Path
+        The pictures, the worst image first.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    OutputError
+        If a picture cannot be drawn or written.
+    """
+    options = options or RoundtripOptions()
+    decoded, truth = DecodedStore(store.path, report.shown, options.walls), CellprepStore(store.path)
+    drawing = EvaluationOptions(jobs=options.jobs, quiet=options.quiet)
+    return draw_worst(report.decoders[report.shown], decoded, truth, number, out, drawing)

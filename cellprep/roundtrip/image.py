@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from cellprep.decode import energy_to_labels
 from cellprep.errors import CellprepError
@@ -9,7 +12,7 @@ from cellprep.scores import ImageScore, score_image
 from cellprep.store import StoredImage
 from cellprep.wording import unexpected
 
-__all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score"]
+__all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score", "stored_maps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,17 @@ def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
     return ImageRoundtrip(problem=problem)
 
 
+def stored_maps(
+    image: StoredImage, walls: bool
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Read what `energy_to_labels` takes: energy, unit vectors, mask, and walls if they are to be given."""
+    energy, uvec, semseg = (image.read(name) for name in ("energy", "uvec", "semseg"))
+    return energy, uvec, semseg[..., 0] + semseg[..., 1], semseg[..., 1] if walls else None
+
+
 def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
     image = StoredImage(task.path)
-    energy, uvec, semseg, labels = (image.read(name) for name in ("energy", "uvec", "semseg", "labels"))
+    maps, labels = stored_maps(image, task.walls), image.read("labels")
     ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
-    mask, walls = semseg[..., 0] + semseg[..., 1], semseg[..., 1] if task.walls else None
-    scores = {
-        name: score_image(energy_to_labels(energy, uvec, mask, walls, name), labels, ignore) for name in task.decoders
-    }
+    scores = {name: score_image(energy_to_labels(*maps, name), labels, ignore) for name in task.decoders}
     return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)
