@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
 
-__all__ = ["check_place", "refuse_to_overwrite", "write_whole"]
+__all__ = ["check_place", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -28,6 +28,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what `write_whole` left beside files of that name when it was killed; nobody may be writing them."""
+    for aside in folder.glob(f".{name}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
             aside.unlink()
 

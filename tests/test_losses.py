@@ -207,3 +207,9 @@ def test_small_cells_have_more_weight():
     quarter = (math.pi / 2) ** 2
     assert direction_loss(predicted, uvec, right_small, all_count).item() == pytest.approx(quarter * 4 / 24)
     assert direction_loss(predicted, uvec, right_large, all_count).item() == pytest.approx(quarter * 20 / 24)
+
+
+def test_vectors_that_are_no_numbers_are_seen_in_the_loss():
+    up = torch.tensor([-1.0, 0.0]).reshape(1, 2, 1, 1)
+    one = torch.ones(1, 1, 1)
+    assert torch.isnan(direction_loss(up * torch.nan, up, one, one.bool()))

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,20 +205,23 @@ def test_training_starts_from_weights(discs, options, tmp_path):
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
         ("dn", {"device": "cuda"}, "device 'cuda' is not there: give"),
         ("dn", {"resume": True}, "there is no run in .* to go on with"),
+        ("semseg", {"crop": 16}, "crop 16 is not possible: give 32 or more"),
+        ("semseg", {"crop": 40}, "crop 40 is no multiple of 16"),
     ],
 )
-def test_options_that_cannot_be(discs, options, network, others, message):
+def test_options_that_cannot_be(discs, options, tmp_path, network, others, message):
     if others.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(UsageError, match=message):
         train(discs, options(network, **others))
+    assert not (tmp_path / network).exists()  # else the right options would be told of a run that is there already
 
 
 def test_runs_are_not_mixed_up(discs, options):
     train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match="is not empty: --resume goes on"):
+    with pytest.raises(UsageError, match="has a run already: --resume goes on"):
         train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match="begun with another epochs, crop: give the same"):
+    with pytest.raises(UsageError, match="differs in epochs, crop: give the same"):
         train(discs, options("wtn", epochs=3, crop=48, resume=True))
     with pytest.raises(UsageError, match=r"--init gives weights of wtn: give those of a dn$"):
         train(discs, options("dn", init=(options("wtn").out / "best.safetensors",)))
@@ -231,6 +235,57 @@ def test_runs_are_not_mixed_up(discs, options):
         state.write_bytes(content)
         with pytest.raises(WeightsError, match=r"state\.pt is damaged or no state"):
             train(discs, options("wtn", epochs=1, resume=True))
+
+
+def test_a_folder_with_something_else_is_left_alone(discs, options, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UsageError, match=f"{tmp_path} is not empty: give another --out"):
+        train(discs, options("wtn", out=tmp_path))
+    with pytest.raises(UsageError, match=r"--out .*notes\.txt cannot be used: Not a directory"):
+        train(discs, options("wtn", out=tmp_path / "notes.txt"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_what_a_killed_run_wrote_aside_is_removed(discs, options):
+    out = options("wtn").out
+    out.mkdir()
+    (out / ".run.json.0123abcd").touch()  # killed at its very start
+    train(discs, options("wtn", epochs=1))
+    left = [out / ".state.pt.0123abcd", out / "validation" / ".i0.png.0123abcd"]
+    for path in left:
+        path.touch()
+    train(discs, options("wtn", epochs=1, resume=True))
+    assert not any(path.exists() for path in [*left, out / ".run.json.0123abcd"])
+
+
+def test_a_run_does_not_go_on_with_targets_that_have_changed(discs, options, tmp_path):
+    train(discs, options("wtn", epochs=1))
+    source = write_discs(tmp_path / "source")
+    path = source / "masks" / "i0.tif"
+    import tifffile
+
+    tifffile.imwrite(path, np.where(tifffile.imread(path) == 1, 0, tifffile.imread(path)))  # same images, a cell less
+    build_targets(open_source(source), tmp_path / "other.zarr", BuildOptions(jobs=1, quiet=True))
+    with pytest.raises(UsageError, match="differs in data: give the same"):
+        train(open_store(tmp_path / "other.zarr"), options("wtn", epochs=1, resume=True))
+
+
+def test_images_without_cells(options, tmp_path):
+    source = write_discs(tmp_path / "source", count=3)
+    import tifffile
+
+    tifffile.imwrite(source / "masks" / "i0.tif", np.zeros((40, 56), np.uint16))
+    build_targets(open_source(source), tmp_path / "data.zarr", BuildOptions(jobs=1, quiet=True))
+    store, ids = open_store(tmp_path / "data.zarr"), tmp_path / "ids.txt"
+    ids.write_text("i0\n")
+    with pytest.raises(UsageError, match="to validate dn on has a cell"):
+        train(store, options("dn", val_ids=ids))
+    assert train(store, options("semseg", val_ids=ids, epochs=1)).rows
+    ids.write_text("i1\ni2\n")
+    with pytest.raises(UsageError, match="to train wtn on has a cell"):
+        train(store, options("wtn", val_ids=ids))
+    ids.write_text("i1\n")
+    assert train(store, options("dn", val_ids=ids, epochs=1)).rows
 
 
 def test_semantic_masks_are_refused(options, tmp_path):
@@ -251,8 +306,60 @@ def test_semantic_masks_are_refused(options, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_the_run(discs, options, monkeypatch):
     monkeypatch.setattr(Trainer, "_step", lambda self, batch: float("nan"))
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 1: lower --max-lr"):
+    with pytest.raises(TrainingError, match="the loss of epoch 1 is nan: lower --max-lr"):
         train(discs, options("wtn"))
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run(discs, options, monkeypatch):
+    step = Trainer._step
+
+    def spoilt(self, batch):
+        loss = step(self, batch)
+        self.network.body.fcn2.bias.data.fill_(torch.nan)
+        return loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", spoilt)
+        with pytest.raises(TrainingError, match=r"the validation loss is nan: lower --max-lr"):
+            train(discs, options("wtn", batch_size=8))  # one step an epoch
+    assert not options("wtn").out.joinpath("best.safetensors").exists()
+
+
+def test_tensorboard_has_every_epoch_once(discs, options, monkeypatch):
+    written = []
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            assert purge_step == 0
+            written.clear()
+
+        def add_scalar(self, name, value, epoch):
+            written.append((name, epoch))
+
+        def flush(self):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(MissingExtraError, match="--tensorboard needs tensorboard"):
+            train(discs, options("wtn", tensorboard=True))
+    assert not options("wtn").out.exists()
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=SummaryWriter))
+    with monkeypatch.context() as patch:
+        patch.setattr("cellprep.learn.training.run._is_stale", lambda rows, patience: len(rows) == 1)
+        train(discs, options("wtn"))
+    train(discs, options("wtn", tensorboard=True, resume=True))
+    assert sorted(epoch for name, epoch in written if name == "val_loss") == [1, 2]
+
+
+def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cellprep.learn.training.run.train", interrupted)
+    result = cli("train", "dn", "--data", discs.path, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted: what is written is whole; the same command with --resume goes on\n"
 
 
 def test_the_command_trains(discs, cli, tmp_path):

@@ -24,8 +24,13 @@ class _Door(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted: what is written is whole; run the same command again", err=True)
+            typer.echo(f"interrupted: what is written is whole; {self._how_to_go_on(ctx)}", err=True)
             raise typer.Exit(130) from None
+
+    def _how_to_go_on(self, ctx: Any) -> str:
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        resumes = command is not None and any(option.name == "resume" for option in command.params)
+        return "the same command with --resume goes on" if resumes else "run the same command again"
 
 
 app = typer.Typer(

@@ -31,7 +31,7 @@ def train_command(
     data: Data = Path("data.zarr"),
     epochs: Annotated[int, typer.Option(help="How often the images are gone through.")] = 50,
     batch_size: Annotated[int, typer.Option(help="Crops per step.")] = 8,
-    crop: Annotated[int, typer.Option(help="Side of a crop, in pixels.")] = 256,
+    crop: Annotated[int, typer.Option(help="Side of a crop, in pixels: a multiple of 16, 32 or more.")] = 256,
     base_channels: Annotated[
         int | None,
         typer.Option(
@@ -41,7 +41,11 @@ def train_command(
         ),
     ] = None,
     arch: Annotated[
-        str, choice("Body of the network; the first one unless given", *dict.fromkeys(sum(ARCHITECTURES.values(), ())))
+        str,
+        choice(
+            "Body of the network; as published unless given, but semseg is a unet",
+            *dict.fromkeys(sum(ARCHITECTURES.values(), ())),
+        ),
     ] = "",
     mask: Annotated[str, choice("Input mask of dn and wn; `cells` gives the walls away", *MASKS)] = "cells-and-walls",
     background_cell: Annotated[

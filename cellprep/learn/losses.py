@@ -51,8 +51,8 @@ def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tens
     y, x = _exact(predicted).unbind(1)
     target_y, target_x = _exact(target).unbind(1)
     sine, cosine = y * target_x - x * target_y, y * target_y + x * target_x
-    defined = sine.square() + cosine.square() > _NOTHING
-    angle = torch.atan2(torch.where(defined, sine, 1), torch.where(defined, cosine, 0))
+    undefined = sine.square() + cosine.square() <= _NOTHING  # which NaN is not: it is to be seen in the loss
+    angle = torch.atan2(sine.masked_fill(undefined, 1), cosine.masked_fill(undefined, 0))
     return _weighted_mean(angle.square(), area, counts & ((target_y != 0) | (target_x != 0)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
 from cellprep.learn.weights import BEST
-from cellprep.output import write_whole
+from cellprep.output import remove_leftovers, write_whole
 
 __all__ = ["RunFolder"]
 
@@ -47,23 +47,40 @@ class RunFolder:
         self._settings = path / "run.json"
         self._state = path / "state.pt"
 
+    def check_new(self) -> None:
+        """Refuse a folder in which something is, before long work is done for it.
+
+        Raises
+        ------
+        UsageError
+            If something is there already, or it is no folder.
+        """
+        remove_leftovers(
+            self.path, self._settings.name
+        )  # else a run that was killed at its very start could neither begin nor go on
+        try:
+            if not self.path.exists() or not any(self.path.iterdir()):
+                return
+        except OSError as error:
+            raise UsageError(f"--out {self.path} cannot be used: {error.strerror}") from error
+        if self._settings.is_file():
+            raise UsageError(f"{self.path} has a run already: --resume goes on with it; or give another --out")
+        raise UsageError(f"{self.path} is not empty: give another --out")
+
     def begin(self, settings: dict[str, Any]) -> None:
         """Make the folder and write what the run is.
 
         Raises
         ------
         UsageError
-            If something is there already.
+            As `check_new`.
         OutputError
             If it cannot be written.
         """
-        try:
-            if self.path.exists() and any(self.path.iterdir()):
-                raise UsageError(f"{self.path} is not empty: --resume goes on with its run; or give another --out")
-            self.pictures.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        self.check_new()
+        self._make(self.path)
         write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
+        self._make(self.pictures)
 
     def take_up(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         """Return the state of the run; None if it was interrupted within its first epoch.
@@ -85,9 +102,12 @@ class RunFolder:
         if differences:
             names = ", ".join(name.replace("_", " ") for name in differences if name != "options")
             raise UsageError(
-                f"the run in {self.path} was begun with another {names}: "
+                f"the run in {self.path} differs in {names}: "
                 "give the same options and data to go on with it, or another --out"
             )
+        self._make(self.pictures)
+        for folder in (self.path, self.pictures):
+            remove_leftovers(folder)
         return load_state(self._state) if self._state.exists() else None
 
     def keep(self, state: dict[str, Any]) -> None:
@@ -99,6 +119,12 @@ class RunFolder:
             If it cannot be written; the state before is then still there.
         """
         save_state(self._state, state)
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

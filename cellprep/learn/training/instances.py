@@ -1,4 +1,4 @@
-"""Whether a store holds instances at all: unit vectors and energy cannot be had from semantic masks."""
+"""Whether images hold cells to learn from, and each its own: vectors and energy cannot be had from semantic masks."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,23 @@ from skimage.measure import label
 from cellprep.errors import UsageError
 from cellprep.store import Store
 
-__all__ = ["refuse_semantic_masks"]
+__all__ = ["refuse_no_cells", "refuse_semantic_masks"]
 
 _LOOKED_AT = 20  # images; the smallest are as telling as all
+
+
+def refuse_no_cells(store: Store, image_ids: Iterable[str], network: str, purpose: str) -> None:
+    """Refuse images without any cell: the loss of every network that looks at cells alone would be 0.
+
+    Raises
+    ------
+    UsageError
+        If there is no cell in any of them.
+    """
+    if not any(store[image_id].attributes["cells"] for image_id in image_ids):
+        raise UsageError(
+            f"no image of {store.path} to {purpose} {network} on has a cell: choose other images, or build others"
+        )
 
 
 def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) -> None:
@@ -23,7 +37,7 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
     """
     ids = list(image_ids)
     counts = np.array([store[image_id].attributes["cells"] for image_id in ids])
-    if (counts > 1).any() or not counts.any():
+    if (counts > 1).any():
         return
     ones = [image_id for image_id, cells in zip(ids, counts, strict=True) if cells == 1][:_LOOKED_AT]
     pieces = [int(label(store[image_id].read("labels") > 0, connectivity=2, return_num=True)[1]) for image_id in ones]

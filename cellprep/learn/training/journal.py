@@ -2,11 +2,10 @@
 
 import csv
 import io
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cellprep.errors import MissingExtraError
+from cellprep.errors import MissingExtraError, OutputError
 from cellprep.output import write_whole
 
 __all__ = ["Row", "TensorBoard", "draw_curves", "write_metrics"]
@@ -88,7 +87,7 @@ class TensorBoard:
     Parameters
     ----------
     folder
-        Folder of its event files.
+        Folder of its event files; it is made with the first row.
 
     Raises
     ------
@@ -101,12 +100,25 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError("--tensorboard", "tensorboard", "tensorboard") from error
-        self._writer: Any = SummaryWriter(str(folder))
+        self._folder = folder
+        self._make_writer = SummaryWriter
+        self._writer: Any = None
 
-    def write(self, row: Row) -> None:
-        """Add a row."""
-        for name, value in row.items():
-            if name != "epoch":
-                self._writer.add_scalar(name, value, int(row["epoch"]))
-        with suppress(OSError):  # the record of truth is elsewhere
+    def write(self, rows: list[Row]) -> None:
+        """Add the last row; the first time all rows, in place of what earlier runs in this folder wrote.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        try:
+            new = rows[-1:]
+            if self._writer is None:
+                self._writer, new = self._make_writer(str(self._folder), purge_step=0), rows
+            for row in new:
+                for name in row.keys() - {"epoch"}:
+                    self._writer.add_scalar(name, row[name], int(row["epoch"]))
             self._writer.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._folder}: {error.strerror or error}") from error

@@ -33,7 +33,8 @@ class TrainOptions:
     batch_size
         Crops per step.
     crop
-        Side of a crop, in pixels.
+        Side of a crop, in pixels, 32 or more: batch normalisation needs more than one value per channel at the
+        lowest resolution.
     base_channels, arch
         As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or the published ones, unless given.
     mask
@@ -114,7 +115,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         self._check_names()
-        least_of = {"epochs": 1, "batch_size": 1, "crop": 16, "patience": 0, "seed": 0, "workers": -1}
+        least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 words = name.replace("_", " ")

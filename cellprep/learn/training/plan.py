@@ -1,5 +1,6 @@
 """What a training is to be, found out before it starts: everything that can be wrong is said here."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.training.instances import refuse_semantic_masks
+from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
 from cellprep.targets import Recipe
@@ -33,6 +34,8 @@ class Plan:
         Fitted to the images to train on.
     crops
         How crops are made.
+    data
+        Digest of the images and their targets: what it takes to notice that they have changed.
     """
 
     train_ids: list[str]
@@ -40,6 +43,7 @@ class Plan:
     recipe: Recipe
     normalisation: Normalisation
     crops: CropSettings
+    data: str
 
     def shown(self, number: int) -> set[int]:
         """Return the places of some validation images, evenly apart."""
@@ -52,6 +56,7 @@ class Plan:
             "validation_images": self.val_ids,
             "recipe": asdict(self.recipe),
             "normalisation": asdict(self.normalisation),
+            "data": self.data,
         }
 
 
@@ -79,6 +84,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
             else f"in {store.path} the background is no cell: build a store with `build-targets --background-cell`"
         )
     if options.network != "semseg":
+        for ids, purpose in ((train_ids, "train"), (val_ids, "validate")):
+            refuse_no_cells(store, ids, options.network, purpose)
         refuse_semantic_masks(store, train_ids, options.network)
     crops = CropSettings(
         crop=options.crop,
@@ -87,4 +94,10 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         in_memory=options.in_memory,
     )
-    return Plan(train_ids, val_ids, recipe, fit_normalisation(store, train_ids, options.normalisation), crops)
+    normalisation = fit_normalisation(store, train_ids, options.normalisation)
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids))
+
+
+def _digest(store: Store, image_ids: list[str]) -> str:
+    built_from = (str(store[image_id].attributes.get("recipe")) for image_id in image_ids)
+    return hashlib.sha256("\n".join(built_from).encode()).hexdigest()

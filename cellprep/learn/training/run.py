@@ -59,7 +59,7 @@ class TrainReport:
         """Return what is to be told."""
         lines = [
             f"{count(len(self.rows), 'epoch')} on {count(self.train_images, 'image')}, validated on "
-            f"{self.val_images:,} others, on {self.machine}",
+            f"{count(self.val_images, 'other')}, on {self.machine}",
             f"best: {_in_words(self.best)}",
             f"weights: {RunFolder(self.out).best}",
         ]
@@ -100,24 +100,26 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
         If something cannot be written; what was written before is whole.
     """
     machine = choose_machine(options.device, options.precision)
+    folder = RunFolder(options.out)
+    if not options.resume:
+        folder.check_new()
+    board = TensorBoard(folder.tensorboard) if options.tensorboard else None
     plan = make_plan(store, options)
     network = first_network(options, plan.normalisation.channels, plan.recipe.levels)
-    folder = RunFolder(options.out)
-    settings = {"options": options.to_dict(), **plan.to_dict()}
-    state = folder.take_up(settings) if options.resume else None
-    if not options.resume:
-        folder.begin(settings)
     workers = machine.workers() if options.workers < 0 else options.workers
     batches = train_loader(
         store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
     )
     whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple, workers)
+    settings = {"options": options.to_dict(), **plan.to_dict()}
+    state = folder.take_up(settings) if options.resume else None
+    if not options.resume:
+        folder.begin(settings)
     trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
     rows: list[Row] = []
     if state:
         trainer.restore(state)
         rows = state["rows"]
-    board = TensorBoard(folder.tensorboard) if options.tensorboard else None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
     hidden = True if options.quiet else None
     with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
@@ -128,7 +130,7 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
             rows.append(row | measured)
             _keep(folder, trainer, plan, options, rows, shown)
             if board:
-                board.write(rows[-1])
+                board.write(rows)
             if not options.quiet:
                 tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
     return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), str(machine), has_matplotlib())

@@ -81,8 +81,7 @@ class Trainer:
         losses = []
         for batch in batches:
             loss = self._step(batch)
-            if not math.isfinite(loss):
-                raise TrainingError(f"the loss is {loss} in epoch {epoch}: lower --max-lr, or use --precision float32")
+            _check_finite(loss, f"loss of epoch {epoch}")
             losses.append(loss)
             bar.set_postfix_str(f"epoch {epoch}, loss {np.mean(losses[-20:]):.4f}", refresh=False)
             bar.update()
@@ -116,6 +115,11 @@ class Trainer:
         -------
         tuple
             The mean loss over the images and each measure over all their pixels; and the images shown.
+
+        Raises
+        ------
+        TrainingError
+            If a loss is no finite number any more.
         """
         self.network.eval()
         losses: list[float] = []
@@ -126,6 +130,7 @@ class Trainer:
             with self.machine.autocast():
                 maps = self.task.predict(self.network, batch)
             losses.append(self.task.loss(maps, batch).item())
+            _check_finite(losses[-1], "validation loss")
             for name, (value, weight) in self.task.measure(maps, batch).items():
                 total, weights = sums.get(name, (0.0, 0.0))
                 sums[name] = (total + value, weights + weight)
@@ -152,3 +157,8 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+
+
+def _check_finite(loss: float, what: str) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"the {what} is {loss}: lower --max-lr, or use --precision float32")
