@@ -22,6 +22,30 @@ def original(energy):
     return result
 
 
+def surviving_tops(height, depth, ratio):
+    """The tops from which each way to a higher one, or to an equal one found earlier, sinks far enough.
+
+    They are regional maxima above 0; of each its lowest pixel in rows' order is returned.
+    """
+    tops = []
+    for value in sorted(set(height[height > 0]), reverse=True):
+        pieces, count = label(height >= value, SQUARE)
+        for k in range(1, count + 1):
+            if (height[pieces == k] == value).all():
+                tops.append((value, *np.argwhere(pieces == k)[0]))
+    survivors = []
+    for place, (top, y, x) in enumerate(tops):
+        for value in sorted(set(height[(height > 0) & (height <= top)]), reverse=True):
+            pieces, _ = label(height >= value, SQUARE)
+            if any(pieces[other[1:]] == pieces[y, x] for other in tops[:place]):
+                if value < min(top - depth, top * ratio):
+                    survivors.append((y, x))
+                break
+        else:
+            survivors.append((y, x))
+    return survivors
+
+
 def numbered(labels):
     result, numbers = np.zeros(labels.shape, int), {}
     for place, value in np.ndenumerate(labels):

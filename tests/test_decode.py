@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
 from cellprep import DECODERS, Recipe, compute_targets, energy_to_labels, open_source, resolve_overlaps
-from cellprep.decode import joins, walls
+from cellprep.decode import joins, tops, walls
 from cellprep.decode.contacts import find_contacts
 from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
@@ -64,6 +64,29 @@ seed_images = arrays.arrays(
 def test_the_original_cut_is_the_authors(energy):
     expected = reference.numbered(reference.original(energy))
     np.testing.assert_array_equal(energy_to_labels(energy, None, energy > 0, decoder="original"), expected)
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 11), st.integers(1, 11)), elements=st.integers(0, 6)))
+def test_tops_are_parted_where_every_way_between_them_sinks(energy):
+    enlarged = np.kron(energy, np.ones((3, 3), np.uint8))[: 3 * len(energy) - 1]  # wider than the smoothing
+    area = enlarged > 0
+    height = tops.smooth(np.where(area, enlarged, 0).astype(np.float32)) * area
+    parts = tops.part_by_tops(enlarged, area)
+    survivors = reference.surviving_tops(height, depth=1, ratio=np.float32(0.7))
+    assert sorted(parts[at] for at in survivors) == list(range(1, parts.max() + 1))
+    np.testing.assert_array_equal(parts > 0, area)
+    assert all(label(parts == k, SQUARE)[1] == 1 for k in range(1, parts.max() + 1))
+
+
+def test_two_discs_that_overlap_are_two_and_a_long_cell_is_one():
+    discs = disc((40, 60), 20, 18, 8) | disc((40, 60), 20, 32, 8)
+    rod = disc((40, 60), 20, 12, 6) | disc((40, 60), 20, 48, 6) | rectangle((40, 60), 14, 27, 12, 49)
+    for mask, count in ((discs, 2), (rod, 1)):
+        energy = compute_targets(cells_from_labels(mask.astype(int)))["energy"]  # no wall tells them apart
+        found = energy_to_labels(energy, None, mask, decoder="tops")
+        assert found.max() == count
+        np.testing.assert_array_equal(found > 0, mask)
+    assert found[20, 12] == found[20, 48] == 1
 
 
 def test_the_original_cut_step_by_step():
@@ -366,7 +389,7 @@ def test_decodes_any_maps(decoder, data):
         assert not found[~inside].any()
 
 
-@pytest.mark.parametrize("decoder", ["watershed", "walls"])
+@pytest.mark.parametrize("decoder", ["watershed", "walls", "tops"])
 @given(stack=masks(max_side=20))
 def test_labels_are_connected_but_for_joins(decoder, stack):
     _, targets = targets_of(stack)

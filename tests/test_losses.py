@@ -65,9 +65,10 @@ def energy_reference(batch):
 
 
 def semseg_reference(batch):
-    entropy, dice = [], []
+    entropy, weights, dice = [], [], []
     for n, y, x in zip(*np.nonzero(batch["counts"]), strict=True):
         entropy.append(-math.log(softmax(batch["logits"][n, :, y, x])[batch["level"][n, y, x]]))
+        weights.append([1, 5, 1][batch["level"][n, y, x]])
     for k in range(3):
         both = either = present = 0.0
         for n, y, x in zip(*np.nonzero(batch["counts"]), strict=True):
@@ -75,7 +76,7 @@ def semseg_reference(batch):
             both, either, present = both + p * t, either + p + t, present + t
         if present:
             dice.append(1 - 2 * both / either)
-    return np.mean(entropy) + np.mean(dice) if entropy else 0.0
+    return np.average(entropy, weights=weights) + np.mean(dice) if entropy else 0.0
 
 
 @few

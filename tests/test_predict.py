@@ -332,6 +332,7 @@ def test_the_same_images_give_the_same_bytes(folder, all_knowing):
         ({"precision": "float16"}, "precision 'float16' is unknown"),
         ({"device": "tpu"}, "device 'tpu' is unknown"),
         ({"decoder": "best"}, "decoder 'best' is unknown"),
+        ({"min_area": -1}, "minimal area -1 is not possible"),
         ({"batch_size": 0}, "batch size 0 is not possible"),
     ],
     ids=str,

@@ -15,16 +15,17 @@ from cellprep import DECODERS, cells_from_labels, compute_targets, energy_to_lab
 from cellprep.errors import ImageFileError, UsageError, WeightsError
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
 from cellprep.learn.devices import choose_machine
-from cellprep.learn.prediction.bundle import as_bundle
+from cellprep.learn.prediction.bundle import as_bundle, with_decoding
 from cellprep.learn.prediction.inputs import find_images
-from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, mean_sureness
+from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_sureness
+from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.overlay import draw_overlay
-from cellprep.learn.prediction.predictor import settled
+from cellprep.learn.prediction.predictor import Predictor, settled
 from cellprep.learn.prediction.reach import find_reach
 from cellprep.learn.prediction.tiles import cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS, turn, turn_back, turn_vectors_back
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
-from cellprep.learn.settings import ARCHITECTURES, NetworkSettings
+from cellprep.learn.settings import ARCHITECTURES, Decoding, NetworkSettings
 from cellprep.learn.weights import save_weights
 
 ROOT = Path(__file__).parent.parent
@@ -216,6 +217,20 @@ def test_a_cell_larger_than_any_block_is_still_painted_once():
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
 
 
+@given(masks(max_side=30, max_count=12), st.integers(0, 60))
+def test_small_instances_are_left_out_and_counted(stack, least):
+    labels = np.zeros(stack.shape[1:], int)
+    for number, mask in enumerate(stack, start=1):
+        labels[mask] = number
+    maps, _ = maps_of(labels)
+    whole = decode_maps(maps, "walls")
+    found, left_out = find_instances(maps, Decoding("walls", least))
+    kept = [number for number in range(1, whole.max() + 1) if (whole == number).sum() >= least]
+    assert left_out == whole.max() - len(kept)
+    assert found.dtype == whole.dtype
+    np.testing.assert_array_equal(found, sum((np.where(whole == n, k, 0) for k, n in enumerate(kept, 1)), 0 * whole))
+
+
 # --- images
 
 
@@ -292,6 +307,17 @@ def test_a_bundle_is_one_file_that_gives_back_all_its_weights(tmp_path):
         assert not after.network.training
     with pytest.raises(WeightsError, match="are those of several networks, dn, semseg, wtn"):
         load_weights(tmp_path / "all")
+
+
+def test_a_bundle_tells_how_its_maps_are_decoded(tmp_path):
+    assert as_bundle([weights("wn")]).decoding == Decoding("walls", 20)
+    for parts in (["wn"], ["dn", "wtn", "semseg"]):
+        save_bundle(tmp_path / "all", with_decoding(as_bundle(map(weights, parts)), Decoding("tops", 7)))
+        bundle = load_bundle([tmp_path / "all"])
+        assert bundle.decoding == Decoding("tops", 7)
+        assert Predictor(bundle, PredictionOptions()).decoding == Decoding("tops", 7)
+        assert Predictor(bundle, PredictionOptions(min_area=0)).decoding == Decoding("tops", 0)
+        assert Predictor(bundle, PredictionOptions(decoder="walls")).decoding == Decoding("walls", 7)
 
 
 def test_half_the_bytes_and_three_digits(tmp_path):

@@ -105,7 +105,16 @@ def test_others_can_read_the_file(saved):
     text = metadata["cellprep"]
     described = json.loads(text)
     assert text == json.dumps(described, sort_keys=True, separators=(",", ":"))
-    assert sorted(described) == ["format", "mask", "network", "normalisation", "recipe", "training", "version"]
+    assert sorted(described) == [
+        "decoding",
+        "format",
+        "mask",
+        "network",
+        "normalisation",
+        "recipe",
+        "training",
+        "version",
+    ]
     assert described["format"] == 1
     assert described["recipe"]["bins"] == [0.955, 1.91, 10]
 

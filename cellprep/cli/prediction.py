@@ -8,15 +8,19 @@ import typer
 from cellprep.cli.door import app
 from cellprep.cli.options import Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
-from cellprep.decode import DECODERS, DEFAULT_DECODER
+from cellprep.decode import DECODERS
 from cellprep.learn import require_torch
-from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 
 WeightFiles = Annotated[
     list[str], typer.Option("--weights", help="Weights of a wn, or a bundle; twice for those of a dn and a wtn.")
 ]
 SemsegWeights = Annotated[Path | None, typer.Option(help="Weights of a semseg, which tells where cells and walls are.")]
+Decoder = Annotated[str | None, choice("Decoder; the one that the weights name unless given", *DECODERS)]
+MinArea = Annotated[
+    int | None, typer.Option(help="Least area of an instance, in pixels; what the weights say unless given.")
+]
 
 
 @app.command("predict")
@@ -24,8 +28,13 @@ def predict_command(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Image files, folders of them, quoted globs, or a store.")
     ],
-    weights: WeightFiles,
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")],
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Weights of a wn, or a bundle; twice for those of a dn and a wtn; {DEFAULT_WEIGHTS} unless given."
+        ),
+    ] = None,
     semseg_weights: SemsegWeights = None,
     masks: Annotated[
         Path | None,
@@ -39,7 +48,8 @@ def predict_command(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the outlines of instances onto each image, too.")
     ] = False,
-    decoder: Annotated[str, choice("Decoder", *DECODERS)] = DEFAULT_DECODER,
+    decoder: Decoder = None,
+    min_area: MinArea = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Look at each image in its eight flips and turns, and take the mean.")
     ] = False,
@@ -61,10 +71,10 @@ def predict_command(
     from cellprep.learn import predict
 
     outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
-    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, quiet)
+    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, min_area, quiet)
     report = predict(
         images,
-        weights,
+        weights or [DEFAULT_WEIGHTS],
         out,
         semseg_weights=semseg_weights,
         masks=masks,
@@ -83,6 +93,8 @@ def bundle_command(
     half: Annotated[
         bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")
     ] = False,
+    decoder: Decoder = None,
+    min_area: MinArea = None,
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
@@ -91,9 +103,11 @@ def bundle_command(
     Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
     """
     require_torch("cellprep bundle")
-    from cellprep.learn import load_bundle, save_bundle
+    from cellprep.learn import load_bundle, save_bundle, with_decoding
 
     bundle = load_bundle(weights, semseg_weights)
+    decoding = PredictionOptions(decoder=decoder, min_area=min_area).decoding(bundle.decoding)
+    bundle = with_decoding(bundle, decoding)
     save_bundle(out, bundle, half=half)
     if not quiet:
         names = ", ".join(part.settings.name for part in bundle.parts)

@@ -9,17 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 from cellprep.decode.maps import Maps, read_maps
 from cellprep.decode.numbering import number_in_raster_order
 from cellprep.decode.original import original
+from cellprep.decode.tops import parted_by_tops
 from cellprep.decode.walls import walls_to_owners
 from cellprep.decode.watershed import grown_seeds
 from cellprep.errors import RecipeError
 
 __all__ = ["DECODERS", "DEFAULT_DECODER", "energy_to_labels", "find_decoder"]
 
-#: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners.
+#: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners;
+#: what lies below each top of the energy.
 DECODERS: dict[str, Callable[[Maps], NDArray[np.int32]]] = {
     "original": original,
     "watershed": grown_seeds,
     "walls": walls_to_owners,
+    "tops": parted_by_tops,
 }
 
 #: The decoder that is meant unless one is named.

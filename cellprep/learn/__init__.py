@@ -28,6 +28,8 @@ _HOMES = {
     "train": "training.run",
     "Bundle": "prediction.bundle",
     "load_bundle": "prediction.bundle",
+    "Decoding": "settings",
+    "with_decoding": "prediction.bundle",
     "save_bundle": "prediction.bundle",
     "predict": "prediction.run",
     "segment": "prediction.single",

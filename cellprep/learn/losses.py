@@ -15,6 +15,9 @@ __all__ = ["direction_loss", "energy_loss", "semseg_loss"]
 # Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017).
 _LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
 
+# Weights of cell, wall and background: walls are some pixels of a thousand, and what parts cells.
+_CLASS_WEIGHTS = (1.0, 5.0, 1.0)
+
 # What is smaller is taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
 _NOTHING = 1e-12
 
@@ -53,7 +56,7 @@ def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tens
     sine, cosine = y * target_x - x * target_y, y * target_y + x * target_x
     undefined = sine.square() + cosine.square() <= _NOTHING  # which NaN is not: it is to be seen in the loss
     angle = torch.atan2(sine.masked_fill(undefined, 1), cosine.masked_fill(undefined, 0))
-    return _weighted_mean(angle.square(), area, counts & ((target_y != 0) | (target_x != 0)))
+    return _weighted_mean(angle.square(), _by_area(area, counts), counts & ((target_y != 0) | (target_x != 0)))
 
 
 def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
@@ -93,11 +96,11 @@ def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) ->
     weights[: len(known)] = known
     at_target = (log_yes - log_no).gather(1, target[:, None])[:, 0]
     everywhere = (log_no * weights[:, None, None]).sum(1)
-    return _weighted_mean(-(weights[target] * at_target + everywhere), area, counts)
+    return _weighted_mean(-(weights[target] * at_target + everywhere), _by_area(area, counts), counts)
 
 
 def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean cross entropy plus one minus the soft Dice coefficient.
+    """Return the mean cross entropy, walls weighted by 5, plus one minus the soft Dice coefficient.
 
     The Dice coefficient of a class is that of all pixels of the batch together, and the mean is over the classes that
     some counted pixel has: it makes up for walls being few.
@@ -105,9 +108,9 @@ def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     Parameters
     ----------
     logits
-        (N, classes, H, W).
+        (N, 3, H, W): cell, wall, background.
     target
-        (N, H, W) int64: classes.
+        (N, H, W) int64: classes, 0 to 2 everywhere.
     counts
         (N, H, W) bool: whether the pixel counts.
 
@@ -125,20 +128,25 @@ def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     """
     log_yes = _exact(logits).log_softmax(1)
     entropy = -log_yes.gather(1, target[:, None])[:, 0]
+    weights = torch.tensor(_CLASS_WEIGHTS, dtype=log_yes.dtype, device=log_yes.device)[target]
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1) * counts[:, None]
     pixels = truth.sum((0, 2, 3))
     both = (truth * log_yes.exp()).sum((0, 2, 3))
     either = pixels + (counts[:, None] * log_yes.exp()).sum((0, 2, 3))
     missed = (1 - 2 * both / either.clamp_min(_NOTHING))[pixels > 0]
-    return _weighted_mean(entropy, torch.ones_like(entropy), counts) + missed.sum() / max(1, len(missed))
+    return _weighted_mean(entropy, weights, counts) + missed.sum() / max(1, len(missed))
 
 
 def _exact(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _weighted_mean(values: Tensor, area: Tensor, counts: Tensor) -> Tensor:
-    weights = torch.where(counts, area, 1).to(values.dtype).rsqrt() * counts
+def _by_area(area: Tensor, counts: Tensor) -> Tensor:
+    return torch.where(counts, area, 1).rsqrt()
+
+
+def _weighted_mean(values: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
+    weights = weights.to(values.dtype) * counts
     return (torch.where(counts, values, 0) * weights).sum() / weights.sum().clamp_min(_NOTHING)
 
 

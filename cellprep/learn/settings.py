@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from cellprep.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 
-__all__ = ["ARCHITECTURES", "DEVICES", "NETWORKS", "PRECISIONS", "NetworkSettings"]
+__all__ = ["ARCHITECTURES", "DEVICES", "NETWORKS", "PRECISIONS", "Decoding", "NetworkSettings"]
 
 #: The networks by name, and what each does.
 NETWORKS = {
@@ -31,6 +32,37 @@ PRECISIONS = {
     "float32": "the same results everywhere, but for rounding",
     "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How what networks tell becomes instances.
+
+    Attributes
+    ----------
+    decoder
+        A name in `cellprep.DECODERS`.
+    min_area
+        Pixels that an instance has at least; smaller ones are left out.
+
+    Raises
+    ------
+    CellprepError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> Decoding()
+    Decoding(decoder='walls', min_area=20)
+    """
+
+    decoder: str = DEFAULT_DECODER
+    min_area: int = 20
+
+    def __post_init__(self) -> None:
+        find_decoder(self.decoder)
+        if self.min_area < 0:
+            raise UsageError(f"minimal area {self.min_area} is not possible: give 0 or more pixels")
 
 
 @dataclass(frozen=True, slots=True)

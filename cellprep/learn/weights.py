@@ -16,7 +16,7 @@ from cellprep._version import __version__
 from cellprep.errors import CellprepError, WeightsError
 from cellprep.learn.networks import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.settings import Decoding, NetworkSettings
 from cellprep.output import write_whole
 from cellprep.targets import Recipe
 from cellprep.wording import printable
@@ -51,6 +51,8 @@ class Weights:
         What is worth knowing about its training: anything that JSON can hold.
     version
         The version of cellprep that trained it.
+    decoding
+        How the energy that it predicts is decoded unless the user says otherwise.
     """
 
     network: Network
@@ -59,6 +61,7 @@ class Weights:
     mask: str = "cells-and-walls"
     training: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
+    decoding: Decoding = field(default_factory=Decoding)
 
     @property
     def settings(self) -> NetworkSettings:
@@ -76,6 +79,7 @@ class _Description:
     mask: Mask
     training: dict[str, Any]
     version: str
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -131,7 +135,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
     network, recipe = asdict(weights.settings), asdict(weights.recipe)
-    return {"network": network, "normalisation": normalisation, "recipe": recipe, **others}
+    decoding = asdict(weights.decoding)
+    return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
 def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
@@ -204,7 +209,15 @@ def load_all_weights(path: Path) -> list[Weights]:
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    return Weights(network.eval(), found.normalisation, found.recipe, found.mask, found.training, found.version)
+    return Weights(
+        network.eval(),
+        found.normalisation,
+        found.recipe,
+        found.mask,
+        found.training,
+        found.version,
+        found.decoding,
+    )
 
 
 def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _Description]:

@@ -5,9 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellprep.errors import UsageError
+from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import Weights, load_all_weights, save_all_weights
 
-__all__ = ["Bundle", "as_bundle", "load_bundle", "save_bundle"]
+__all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with_decoding"]
+
+_MODELS = Path(__file__).parents[2] / "models"
+
+#: Bundles that come with the package: their names stand for them wherever weights are asked for.
+SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 _NEEDED = "predict needs a wn, or a dn and a wtn"
 
@@ -55,6 +61,11 @@ class Bundle:
         return [weights for weights in (self.vectors, self.energy, self.semseg) if weights]
 
     @property
+    def decoding(self) -> Decoding:
+        """How their energy is decoded."""
+        return (self.energy or self.vectors).decoding
+
+    @property
     def channels(self) -> int:
         """Number of channels of the images that they are for."""
         return self.vectors.settings.image_channels
@@ -86,7 +97,7 @@ def load_bundle(weights: Iterable[Path | str], semseg: Path | str | None = None)
     Parameters
     ----------
     weights
-        Files that `cellprep train` or `cellprep bundle` wrote.
+        Files that `cellprep train` or `cellprep bundle` wrote, folders of trainings, or names in `SHIPPED`.
     semseg
         A file with the ``semseg`` that counts, whatever the others hold.
 
@@ -105,6 +116,13 @@ def load_bundle(weights: Iterable[Path | str], semseg: Path | str | None = None)
         names = ", ".join(part.settings.name for part in found)
         raise UsageError(f"{semseg} holds weights of {names}: semseg weights are of a semseg alone")
     return replace(bundle, semseg=found[0])
+
+
+def with_decoding(bundle: Bundle, decoding: Decoding) -> Bundle:
+    """Return the bundle with another way of decoding."""
+    if bundle.energy:
+        return replace(bundle, energy=replace(bundle.energy, decoding=decoding))
+    return replace(bundle, vectors=replace(bundle.vectors, decoding=decoding))
 
 
 def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
@@ -131,4 +149,4 @@ def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
 
 def _find(place: Path | str) -> Path:
     """Return the file that a name of weights stands for."""
-    return Path(place)
+    return SHIPPED.get(str(place)) or Path(place)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from cellprep.decode import energy_to_labels
 from cellprep.labels import ROWS_AT_ONCE, look_up
+from cellprep.learn.settings import Decoding
 
-__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "mean_sureness"]
+__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "find_instances", "mean_sureness"]
 
 #: Numbers of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
@@ -51,6 +52,34 @@ class PredictedMaps:
         """(H, W), in pixels."""
         height, width = self.energy.shape
         return height, width
+
+
+def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any], int]:
+    """Decode maps, and leave out what is too small for a cell.
+
+    Returns
+    -------
+    labels
+        (H, W) uint16, or uint32 beyond 65,535 instances; numbered in the order in which rows meet them.
+    int
+        How many instances were left out.
+    """
+    labels = decode_maps(maps, decoding.decoder)
+    large = _areas(labels) >= decoding.min_area
+    large[0] = False
+    left_out = len(large) - 1 - int(large.sum())
+    if left_out:
+        number = np.where(large, np.cumsum(large), 0).astype(labels.dtype)
+        for top in range(0, len(labels), ROWS_AT_ONCE):  # in place: there may be no room for two of them
+            labels[top : top + ROWS_AT_ONCE] = number[labels[top : top + ROWS_AT_ONCE]]
+    return labels, left_out
+
+
+def _areas(labels: NDArray[Any]) -> NDArray[np.int64]:
+    area = np.zeros(int(labels.max()) + 1, np.int64)
+    for top in range(0, len(labels), ROWS_AT_ONCE):
+        area += np.bincount(labels[top : top + ROWS_AT_ONCE].ravel(), minlength=len(area))
+    return area
 
 
 def decode_maps(maps: PredictedMaps, decoder: str, at_once: int = _AT_ONCE) -> NDArray[Any]:
@@ -141,12 +170,10 @@ def mean_sureness(sureness: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[
     >>> mean_sureness(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
     array([0.5, 0.2])
     """
-    count = int(labels.max()) + 1
-    total, area = np.zeros(count), np.zeros(count)
+    area = _areas(labels)
+    total = np.zeros(len(area))
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        flat = labels[rows].ravel()
-        total += np.bincount(flat, sureness[rows].ravel(), count)
-        area += np.bincount(flat, minlength=count)
+        total += np.bincount(labels[rows].ravel(), sureness[rows].ravel(), len(area))
     mean: NDArray[np.float64] = total[1:] / area[1:] / 255
     return mean

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellprep.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 from cellprep.learn.prediction.outputs import OUTPUTS
-from cellprep.learn.settings import DEVICES, PRECISIONS
+from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 
-__all__ = ["OutputOptions", "PredictionOptions"]
+__all__ = ["DEFAULT_WEIGHTS", "OutputOptions", "PredictionOptions"]
+
+#: The bundle that is meant unless weights are named.
+DEFAULT_WEIGHTS = "nuclei"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class PredictionOptions:
     batch_size
         Number of tiles that a network sees at once.
     decoder
-        A name in `cellprep.DECODERS`.
+        A name in `cellprep.DECODERS`; the one that the weights name unless given.
+    min_area
+        Pixels that an instance has at least, smaller ones being left out; as the weights have it unless given.
     quiet
         Whether to show no progress bar; there is none either where standard error is no terminal.
 
@@ -50,17 +54,23 @@ class PredictionOptions:
     tta: bool = False
     tile_size: int = 1024
     batch_size: int = 1
-    decoder: str = DEFAULT_DECODER
+    decoder: str | None = None
+    min_area: int | None = None
     quiet: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(known)}")
-        find_decoder(self.decoder)
+        self.decoding(Decoding())
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
+
+    def decoding(self, usual: Decoding) -> Decoding:
+        """Return how maps are decoded: as asked for, and else as usual."""
+        least = usual.min_area if self.min_area is None else self.min_area
+        return Decoding(self.decoder or usual.decoder, least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,14 @@ class Predictor:
     ----------
     machine : Machine
         Where they run.
+    decoding : Decoding
+        How their maps are decoded.
     """
 
     def __init__(self, bundle: Bundle, options: PredictionOptions) -> None:
         self.bundle = bundle
         self.options = options
+        self.decoding = options.decoding(bundle.decoding)
         self.machine = choose_machine(options.device, options.precision)
         self._turns = TURNS if options.tta else TURNS[:1]
         self._instances = _Stage.of(*(part for part in (bundle.vectors, bundle.energy) if part))

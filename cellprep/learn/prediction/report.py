@@ -21,6 +21,8 @@ class PredictionReport:
         Number of images to predict.
     images, cells
         Numbers of images that were predicted, and of instances in them.
+    left_out
+        Number of instances that were too small.
     empty
         How many of these images have no instance.
     failures
@@ -32,13 +34,15 @@ class PredictionReport:
     total: int
     images: int = 0
     cells: int = 0
+    left_out: int = 0
     empty: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
-    def add(self, cells: int) -> None:
+    def add(self, cells: int, left_out: int) -> None:
         """Count an image."""
         self.images += 1
         self.cells += cells
+        self.left_out += left_out
         self.empty += cells == 0
 
     def notes(self) -> list[str]:
@@ -46,7 +50,10 @@ class PredictionReport:
         if not self.images:
             return []
         empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
-        return [f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}{empty} (on {self.machine})"]
+        small = f", {self.left_out:,} more too small" if self.left_out else ""
+        return [
+            f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
+        ]
 
     def errors(self) -> list[str]:
         """Say what failed; nothing if all is well."""

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from cellprep.errors import CellprepError, UsageError
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.inputs import InputImage, find_images
-from cellprep.learn.prediction.maps import decode_maps, mean_sureness
+from cellprep.learn.prediction.maps import find_instances, mean_sureness
 from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import Prediction
@@ -84,12 +84,12 @@ def predict(
     with prediction_writer(out, outputs) as writer:
         for image in tqdm(found, unit=" image", disable=True if options.quiet else None, smoothing=0.1):
             try:
-                encoded, cells = _predict(image, predictor, source, writer)
+                encoded, cells, left_out = _predict(image, predictor, source, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
                 continue
             writer.write(encoded)
-            report.add(cells)
+            report.add(cells, left_out)
         if report.images:
             writer.publish()
     return report
@@ -97,7 +97,7 @@ def predict(
 
 def _predict(
     image: InputImage, predictor: Predictor, source: MaskSource | None, writer: PredictionWriter
-) -> tuple[Encoded, int]:
+) -> tuple[Encoded, int, int]:
     if image.pixels is None:
         raise CellprepError(image.problem)
     pixels = image.pixels.decode()
@@ -107,9 +107,9 @@ def _predict(
     maps = predictor.predict(pixels, classes, keep_uvec=wanted.maps is not None, keep_sureness=wanted.needs_scores)
     shown = pixels if wanted.overlay else None
     del pixels  # which may take as much memory as its maps
-    labels = decode_maps(maps, predictor.options.decoder)
+    labels, left_out = find_instances(maps, predictor.decoding)
     scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
-    return writer.encode(Prediction(image.id, labels, scores), maps, shown), int(labels.max())
+    return writer.encode(Prediction(image.id, labels, scores), maps, shown), int(labels.max()), left_out
 
 
 def _problem(error: Exception) -> str:

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import UsageError
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
-from cellprep.learn.prediction.maps import decode_maps
+from cellprep.learn.prediction.maps import find_instances
 from cellprep.learn.prediction.masks import classes_of_mask
-from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
 
 __all__ = ["segment"]
@@ -19,7 +19,7 @@ __all__ = ["segment"]
 
 def segment(
     image: ArrayLike,
-    weights: Bundle | Path | str | Iterable[Path | str],
+    weights: Bundle | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
     mask: ArrayLike | None = None,
     options: PredictionOptions | None = None,
 ) -> NDArray[Any]:
@@ -30,7 +30,8 @@ def segment(
     image
         (H, W), or (C, H, W) for several channels, of any real dtype.
     weights
-        From `load_bundle`, or the file or files that it takes. Who has many images loads once.
+        From `load_bundle`, or the file or files that it takes; those for fluorescent nuclei that come with the package
+        unless given. Who has many images loads once.
     mask
         (H, W), above 0 where there are cells; the semantic network tells unless given.
     options
@@ -67,4 +68,4 @@ def segment(
         raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
     predictor = Predictor(weights, options or PredictionOptions(quiet=True))
     maps = predictor.predict(pixels, None if mask is None else classes_of_mask(mask))
-    return decode_maps(maps, predictor.options.decoder)
+    return find_instances(maps, predictor.decoding)[0]
