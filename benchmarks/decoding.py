@@ -151,7 +151,7 @@ def draw(found: dict[str, dict[str, list[float]]], title: str, path: Path) -> No
     """Draw the curves, a panel per kind of noise."""
     from matplotlib.figure import Figure
 
-    colours = {"original": "#999999", "watershed": "#e69f00", "walls": "#0072b2"}
+    colours = {"original": "#999999", "watershed": "#e69f00", "walls": "#0072b2", "tops": "#d55e00"}
     figure = Figure(figsize=(11, 7), dpi=120, layout="constrained")
     panels = figure.subplots(2, (len(found) + 1) // 2, sharey=True).ravel()
     for axes, (kind, lines) in zip(panels, found.items(), strict=False):

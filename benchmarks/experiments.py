@@ -1,0 +1,181 @@
+"""The author's findings tried again on pairs of images and annotations: ``python -m benchmarks.experiments OUT``.
+
+Two folds of the Sartorius images under CELLPREP_TEST_DATA; each image is predicted by networks that never saw it. What
+is in OUT already is gone on with.
+"""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.timing import table
+from cellprep import DECODERS, evaluate, open_source, open_store
+from cellprep.learn import load_weights, validation_loader
+from cellprep.learn.data.samples import CropSettings
+
+FOLDS = 2
+BORDER = 16  # pixels
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A direction network, and the store that it learned from."""
+
+    name: str
+    pretrained: bool = True
+    store: str = "data.zarr"
+    options: tuple[str, ...] = ()
+
+
+DIRECTIONS = [
+    Trained("dn"),
+    Trained("dn-cells", options=("--mask", "cells")),
+    Trained("dn-scratch", pretrained=False),
+    Trained("dn-background", pretrained=False, store="background.zarr", options=("--background-cell",)),
+]
+FINE = Trained("dn-fine")
+#: Each network and the mask that it is given.
+ASKED = [
+    (DIRECTIONS[0], "cells-and-walls"),
+    (DIRECTIONS[0], "cells"),
+    (DIRECTIONS[1], "cells"),
+    (DIRECTIONS[1], "cells-and-walls"),
+    (FINE, "cells-and-walls"),
+    (DIRECTIONS[2], "cells-and-walls"),
+    (DIRECTIONS[3], "cells-and-walls"),
+]
+
+
+def cellprep(*words: object) -> None:
+    """Run a command."""
+    subprocess.run([sys.executable, "-m", "cellprep", *map(str, words)], check=True)
+
+
+def prepare(out: Path) -> None:
+    """Write the annotations of the images that are there, their stores, and the folds."""
+    data = Path(os.environ["CELLPREP_TEST_DATA"]) / "sartorius"
+    known = {path.stem for path in (data / "images").glob("*.png")}
+    annotations = out / "train.csv"
+    with (data / "train.csv").open(newline="") as source, annotations.open("w", newline="") as target:
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(target, rows.fieldnames or [])
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["id"] in known)
+    for name, options in (("data.zarr", []), ("background.zarr", ["--background-cell"])):
+        cellprep("build-targets", annotations, "--images", data / "images", "--out", out / name, *options)
+    cellprep("split", annotations, "--folds", FOLDS, "--out", out / "folds.csv")
+
+
+def train(
+    out: Path, network: str, name: str, fold: int, epochs: int, *options: object, store: str = "data.zarr"
+) -> None:
+    """Train a network, or go on with its training."""
+    run = out / f"{name}-{fold}"
+    where = ["--data", out / store, "--folds", out / "folds.csv", "--fold", fold, "--out", run]
+    how = ["--epochs", epochs, "--batch-size", 4, "--normalisation", "percentile", "--in-memory", "--workers", 0]
+    cellprep("train", network, *where, *how, *options, *(["--resume"] if (run / "state.pt").exists() else []))
+
+
+def train_all(out: Path, nuclei: Path, fold: int, epochs: int) -> None:
+    """Train the networks of a fold, from those for nuclei on where there are such."""
+    train(out, "semseg", "semseg", fold, epochs, "--init", nuclei / "semseg")
+    for one in DIRECTIONS:
+        first = ["--init", nuclei / "dn"] if one.pretrained else ["--base-channels", 16, "--arch", "unet"]
+        train(out, "dn", one.name, fold, epochs, *first, *one.options, store=one.store)
+    train(out, "wtn", "wtn", fold, epochs, "--init", nuclei / "wtn")
+    train(out, "dn", FINE.name, fold, epochs // 3, "--max-lr", "1e-4", "--init", out / f"dn-{fold}")
+
+
+def batches(out: Path, one: Trained, fold: int, mask: str) -> Iterator[tuple[torch.nn.Module, dict]]:
+    """Yield the whole validation images of a fold, and the network that is asked."""
+    network = load_weights(out / f"{one.name}-{fold}")
+    with (out / "folds.csv").open(newline="") as file:
+        ids = [row["image"] for row in csv.DictReader(file) if int(row["fold"]) == fold]
+    assert network.normalisation is not None
+    loader = validation_loader(
+        open_store(out / one.store), ids, CropSettings(mask=mask), network.normalisation, network.network.multiple, 0
+    )
+    for batch in loader.epoch(0):
+        yield network.network, batch
+
+
+@torch.no_grad()
+def angle(out: Path, one: Trained, mask: str, *, zeros: bool = False, border: bool = False) -> float:
+    """Return the mean angle in degrees between predicted and true vectors of cells, over all folds.
+
+    Cells are what the annotations have as cells without walls, whatever mask the network is given. Images are padded
+    by zeros, or as they are for prediction; `border` counts the pixels beside the padding alone.
+    """
+    total = count = 0.0
+    for fold in range(FOLDS):
+        for network, batch in batches(out, one, fold, mask):
+            inside = batch["counts"][0]
+            shown = inside if zeros else torch.ones_like(inside)
+            where = inside & (batch["semseg"][0] == 0) & (batch["uvec"][0] != 0).any(0)
+            if border:
+                last = int(inside.any(1).nonzero().max())
+                where[: last + 1 - BORDER] = False
+            uvec = network(batch["image"] * shown, batch["mask"] * shown)[0]
+            cosine = (uvec * batch["uvec"][0]).sum(0)[where].clamp(-1, 1)
+            total += float(torch.rad2deg(torch.acos(cosine)).sum())
+            count += int(where.sum())
+    return total / count
+
+
+def scores(out: Path, options: list[str], name: str) -> list[float]:
+    """Predict each fold's images, and return Kaggle's mean precision and AP at IoU .5 and .7."""
+    predicted = out / name
+    if not predicted.exists():
+        predicted.mkdir()
+        for fold in range(FOLDS):
+            with (out / "folds.csv").open(newline="") as file:
+                images = [row["image"] for row in csv.DictReader(file) if int(row["fold"]) == fold]
+            folder = Path(os.environ["CELLPREP_TEST_DATA"]) / "sartorius" / "images"
+            weights = ["--weights", out / f"dn-{fold}", "--weights", out / f"wtn-{fold}"]
+            tells = ["--semseg-weights", out / f"semseg-{fold}"] if "--data" not in options else []
+            part = predicted / str(fold)
+            cellprep("predict", *weights, *tells, *options, *(folder / f"{i}.png" for i in images), "--out", part)
+            for path in part.iterdir():
+                path.rename(predicted / path.name)
+            part.rmdir()
+    found = evaluate(open_source(predicted), open_source(out / "train.csv")).scores["overall"]
+    return [found["kaggle_map"], found["ap"]["0.50"], found["ap"]["0.70"]]
+
+
+def main() -> None:
+    """Train, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--nuclei", type=Path, required=True, help="what examples/train_nuclei.sh wrote")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--fold", type=int, help="train this one alone, and print nothing")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if not (given.out / "folds.csv").exists():
+        prepare(given.out)
+    for fold in range(FOLDS) if given.fold is None else [given.fold]:
+        train_all(given.out, given.nuclei, fold, given.epochs)
+    if given.fold is not None:
+        return
+    say = sys.stdout.write
+    rows = [[f"{one.name} given {mask}", f"{angle(given.out, one, mask):.2f}"] for one, mask in ASKED]
+    for zeros in (False, True):
+        found = angle(given.out, *ASKED[0], zeros=zeros, border=True)
+        rows.append([f"dn, last {BORDER} rows, padded {'by zeros' if zeros else 'symmetrically'}", f"{found:.2f}"])
+    say(table("Angle of the vectors on images not seen, degrees", ["network", "angle"], rows) + "\n")
+    ways = {f"{name}, predicted masks": ["--decoder", name] for name in DECODERS}
+    ways |= {f"{name}, true masks": ["--decoder", name, "--data", str(given.out / "data.zarr")] for name in DECODERS}
+    ways |= {"tops, predicted masks, tta": ["--decoder", "tops", "--tta"]}
+    lines = [[way, *(f"{value:.3f}" for value in scores(given.out, options, way))] for way, options in ways.items()]
+    say(table("Instances of images not seen", ["decoder", "kaggle", "AP .5", "AP .7"], lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

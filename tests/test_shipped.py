@@ -1,0 +1,71 @@
+"""The weights that come with the package: there, small, and as good as their model card says."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import cellprep
+from cellprep import open_source
+from cellprep.learn import Decoding, PredictionOptions, load_bundle, segment
+from cellprep.learn.prediction.bundle import SHIPPED
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
+from cellprep.scores import score_image, summarise
+
+MODELS = Path(cellprep.__file__).parent / "models"
+
+
+@pytest.fixture(scope="module")
+def nuclei():
+    return load_bundle([DEFAULT_WEIGHTS])
+
+
+def test_every_bundle_is_small_and_has_a_card():
+    assert DEFAULT_WEIGHTS in SHIPPED
+    for name, path in SHIPPED.items():
+        assert path.stat().st_size <= 8_000_000
+        assert (MODELS / f"{name}.md").read_text(encoding="utf-8").startswith("# ")
+
+
+def test_weights_know_how_they_are_used(nuclei):
+    assert nuclei.decoding == Decoding("tops", 20)
+    assert nuclei.semseg is not None
+    assert nuclei.channels == 1
+
+
+def discs():
+    """Bright discs on a noisy ground, two of them side by side."""
+    y, x = np.indices((120, 150))
+    labels = np.zeros(y.shape, int)
+    for number, (row, column, radius) in enumerate(
+        [(30, 30, 12), (30, 75, 10), (32, 97, 11), (85, 50, 15), (85, 115, 9)]
+    ):
+        labels[(y - row) ** 2 + (x - column) ** 2 <= radius**2] = number + 1
+    grey = np.random.default_rng(0).normal(20, 3, y.shape) + 90 * (labels > 0)
+    return grey.clip(0, 255).astype(np.uint8), labels
+
+
+def test_plain_discs_are_found_whatever_their_grey_values(nuclei):
+    image, labels = discs()
+    for shown in (image, image.astype(np.uint16) * 200 + 1000):
+        assert score_image(segment(shown, nuclei), labels).matched[2] == 5  # an IoU of .6
+
+
+def test_real_nuclei_are_found_as_the_card_says(nuclei):
+    if "CELLPREP_TEST_DATA" not in os.environ:
+        pytest.skip("CELLPREP_TEST_DATA does not name a folder of real annotated images")
+    data = Path(os.environ["CELLPREP_TEST_DATA"]) / "dsb2018"
+    ids = (data / "validation_ids.txt").read_text().split()[::4]
+    truth = {image.id: image for image in open_source(data).images() if image.id in ids}
+    scores = [
+        score_image(segment(tifffile.imread(data / "images" / f"{name}.tif"), nuclei), truth[name].load().runs)
+        for name in ids
+    ]
+    found = summarise(scores)["ap"]
+    card = (MODELS / "nuclei.md").read_text(encoding="utf-8")
+    promised = re.search(r"\*\*(\.\d+) / (\.\d+) / (\.\d+)\*\*", card)
+    for threshold, value in zip(("0.50", "0.70", "0.90"), promised.groups(), strict=True):
+        assert found[threshold] > float(value) - 0.06  # a quarter of the images
