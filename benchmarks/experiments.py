@@ -7,6 +7,7 @@ is in OUT already is gone on with.
 import argparse
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def train(
     run = out / f"{name}-{fold}"
     where = ["--data", out / store, "--folds", out / "folds.csv", "--fold", fold, "--out", run]
     how = ["--epochs", epochs, "--batch-size", 4, "--normalisation", "percentile", "--in-memory", "--workers", 0]
-    cellprep("train", network, *where, *how, *options, *(["--resume"] if (run / "state.pt").exists() else []))
+    cellprep("train", network, *where, *how, *options, *(["--resume"] if (run / "run.json").exists() else []))
 
 
 def train_all(out: Path, nuclei: Path, fold: int, epochs: int) -> None:
@@ -90,7 +91,7 @@ def train_all(out: Path, nuclei: Path, fold: int, epochs: int) -> None:
         first = ["--init", nuclei / "dn"] if one.pretrained else ["--base-channels", 16, "--arch", "unet"]
         train(out, "dn", one.name, fold, epochs, *first, *one.options, store=one.store)
     train(out, "wtn", "wtn", fold, epochs, "--init", nuclei / "wtn")
-    train(out, "dn", FINE.name, fold, epochs // 3, "--max-lr", "1e-4", "--init", out / f"dn-{fold}")
+    train(out, "dn", FINE.name, fold, max(1, epochs // 3), "--max-lr", "1e-4", "--init", out / f"dn-{fold}")
 
 
 def batches(out: Path, one: Trained, fold: int, mask: str) -> Iterator[tuple[torch.nn.Module, dict]]:
@@ -131,20 +132,23 @@ def angle(out: Path, one: Trained, mask: str, *, zeros: bool = False, border: bo
 
 def scores(out: Path, options: list[str], name: str) -> list[float]:
     """Predict each fold's images, and return Kaggle's mean precision and AP at IoU .5 and .7."""
-    predicted = out / name
+    predicted, part = out / name, out / "part"
     if not predicted.exists():
-        predicted.mkdir()
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
         for fold in range(FOLDS):
             with (out / "folds.csv").open(newline="") as file:
                 images = [row["image"] for row in csv.DictReader(file) if int(row["fold"]) == fold]
             folder = Path(os.environ["CELLPREP_TEST_DATA"]) / "sartorius" / "images"
             weights = ["--weights", out / f"dn-{fold}", "--weights", out / f"wtn-{fold}"]
             tells = ["--semseg-weights", out / f"semseg-{fold}"] if "--data" not in options else []
-            part = predicted / str(fold)
-            cellprep("predict", *weights, *tells, *options, *(folder / f"{i}.png" for i in images), "--out", part)
-            for path in part.iterdir():
-                path.rename(predicted / path.name)
-            part.rmdir()
+            cellprep(
+                "predict", *weights, *tells, *options, *(folder / f"{i}.png" for i in images), "--out", part / "fold"
+            )
+            for path in (part / "fold").iterdir():
+                path.rename(part / path.name)
+            (part / "fold").rmdir()
+        part.rename(predicted)
     found = evaluate(open_source(predicted), open_source(out / "train.csv")).scores["overall"]
     return [found["kaggle_map"], found["ap"]["0.50"], found["ap"]["0.70"]]
 

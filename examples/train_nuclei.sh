@@ -15,7 +15,7 @@ train() { # name and options
     name=$1
     shift
     resume=
-    [ ! -e "$out/$name/state.pt" ] || resume=--resume
+    [ ! -e "$out/$name/run.json" ] || resume=--resume
     cellprep train "$name" --data "$out/data.zarr" --val-ids "$data/validation_ids.txt" --out "$out/$name" \
         --in-memory "$@" $resume
 }
@@ -31,5 +31,6 @@ while read -r id; do
     cp "$data/images/$id.tif" "$out/images/"
     cp "$data/masks/$id.tif" "$out/masks/"
 done <"$data/validation_ids.txt"
+rm -rf "$out/predicted"
 cellprep predict "$out/images" --weights "$out/nuclei.safetensors" --out "$out/predicted" --overlay
 cellprep evaluate "$out/predicted" "$out/masks"

@@ -367,6 +367,13 @@ def test_the_commands_bundle_and_predict(files, cli):
     result = cli("predict", "--weights", bundle, files / "images", "--out", out, "--to", "coco", "--to", "label-tiff")
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in out.iterdir()) == ["a.tif", "b.tif", "coco.json"]
+    for more, kept in (([], 0), (["--min-area", 0], 1)):
+        place = files / f"out{kept}"
+        huge = files / "huge.safetensors"
+        assert cli("bundle", *parts, "--min-area", 10**6, "--decoder", "tops", "--out", huge).exit_code == 0
+        result = cli("predict", "--weights", huge, files / "images", "--out", place, *more)
+        assert ("more too small, 2 images without cells" in result.stderr) == (not kept)
+        assert (tifffile.imread(place / "a.tif").max() > 0) == kept
     (files / "images" / "c.png").write_bytes(b"")
     result = cli("predict", *parts, files / "images", "--out", files / "again", "--quiet")
     assert result.exit_code == 1

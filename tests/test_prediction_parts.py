@@ -197,7 +197,8 @@ def test_blocks_that_see_all_decode_as_the_whole(stack, decoder, walls_known):
     assert (blocks == whole).all()
 
 
-def test_blocks_decode_clusters_within_their_halo_as_the_whole():
+@pytest.mark.parametrize("decoder", ["walls", "tops"])
+def test_blocks_decode_clusters_within_their_halo_as_the_whole(decoder):
     rng = np.random.default_rng(0)
     cells = np.kron(np.arange(1, 145).reshape(12, 12), np.ones((20, 20), int))
     shown = np.zeros_like(cells)
@@ -205,9 +206,9 @@ def test_blocks_decode_clusters_within_their_halo_as_the_whole():
         for left in range(0, 240, 40):  # clusters of up to four cells
             shown[top + 1 : top + 40 - rng.integers(12), left + 1 : left + 40 - rng.integers(12)] = 1
     maps, _ = maps_of(cells * shown)
-    whole = decode_maps(maps, "walls")
+    whole = decode_maps(maps, decoder)
     assert whole.max() > 100
-    assert (_decode_blocks(maps, "walls", core=50, halo=48) == whole).all()
+    assert (_decode_blocks(maps, decoder, core=50, halo=48) == whole).all()
 
 
 def test_a_cell_larger_than_any_block_is_still_painted_once():

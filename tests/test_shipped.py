@@ -9,8 +9,8 @@ import pytest
 import tifffile
 
 import cellprep
-from cellprep import open_source
-from cellprep.learn import Decoding, PredictionOptions, load_bundle, segment
+from cellprep.errors import WeightsError
+from cellprep.learn import Decoding, load_bundle, segment
 from cellprep.learn.prediction.bundle import SHIPPED
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.scores import score_image, summarise
@@ -36,6 +36,22 @@ def test_weights_know_how_they_are_used(nuclei):
     assert nuclei.channels == 1
 
 
+def test_names_are_no_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_bundle(DEFAULT_WEIGHTS).decoding.decoder == "tops"
+    for path in (f"./{DEFAULT_WEIGHTS}", Path(DEFAULT_WEIGHTS)):
+        with pytest.raises(WeightsError, match=r"weights .*nuclei cannot be read: No such file"):
+            load_bundle([path])
+    with pytest.raises(WeightsError, match="there are no weights nucleus: there is no such file, and what comes with"):
+        load_bundle("nucleus")
+
+
+def test_a_semantic_network_alone_is_not_mixed_with_them(cli):
+    result = cli("predict", "x.png", "--semseg-weights", "semseg", "--out", "out")
+    assert result.exit_code == 2
+    assert "--semseg-weights goes with --weights: give both, or neither for nuclei" in result.stderr
+
+
 def discs():
     """Bright discs on a noisy ground, two of them side by side."""
     y, x = np.indices((120, 150))
@@ -59,11 +75,11 @@ def test_real_nuclei_are_found_as_the_card_says(nuclei):
         pytest.skip("CELLPREP_TEST_DATA does not name a folder of real annotated images")
     data = Path(os.environ["CELLPREP_TEST_DATA"]) / "dsb2018"
     ids = (data / "validation_ids.txt").read_text().split()[::4]
-    truth = {image.id: image for image in open_source(data).images() if image.id in ids}
-    scores = [
-        score_image(segment(tifffile.imread(data / "images" / f"{name}.tif"), nuclei), truth[name].load().runs)
-        for name in ids
-    ]
+
+    def read(folder, name):
+        return tifffile.imread(data / folder / f"{name}.tif")
+
+    scores = [score_image(segment(read("images", name), nuclei), read("masks", name)) for name in ids]
     found = summarise(scores)["ap"]
     card = (MODELS / "nuclei.md").read_text(encoding="utf-8")
     promised = re.search(r"\*\*(\.\d+) / (\.\d+) / (\.\d+)\*\*", card)

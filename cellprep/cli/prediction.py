@@ -9,6 +9,7 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.decode import DECODERS
+from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
@@ -70,6 +71,8 @@ def predict_command(
     require_torch("cellprep predict")
     from cellprep.learn import predict
 
+    if semseg_weights and not weights:
+        raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
     options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, min_area, quiet)
     report = predict(

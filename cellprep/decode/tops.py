@@ -26,8 +26,8 @@ def parted_by_tops(maps: Maps) -> Labels:
 def part_by_tops(energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
     """Part an area into basins around the tops of its energy.
 
-    Two tops are of one cell if the way from one to the other that stays highest does not sink by more than one level,
-    and below 0.7 times, the lower of them. Each pixel goes to the top that it lies below.
+    Two tops are of two cells if every way between them sinks by more than a level below the lower one, and below 0.7
+    times its height. Each pixel goes to the top that it lies below.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def part_by_tops(energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
     from skimage.morphology import local_maxima
     from skimage.segmentation import watershed
 
-    ground = np.where(area, np.maximum(energy, 0.5), 0).astype(np.float32)  # so that level 0 has tops, too
+    ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
     height = smooth(ground) * area
     tops = components(local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool) & area)  # flat ones, too
     basins: Labels = watershed(-height, tops, connectivity=2, mask=area).astype(np.int32)

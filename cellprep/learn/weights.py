@@ -52,7 +52,7 @@ class Weights:
     version
         The version of cellprep that trained it.
     decoding
-        How the energy that it predicts is decoded unless the user says otherwise.
+        How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
     """
 
     network: Network
@@ -112,7 +112,7 @@ def save_all_weights(path: Path, parts: Sequence[Weights], *, half: bool = False
     parts
         The weights.
     half
-        Whether kernels are written as float16; vectors, such as variances of batch normalisations, are not.
+        Whether they are written as float16, but for the variances of batch normalisations, whose range is too wide.
 
     Raises
     ------
@@ -120,11 +120,15 @@ def save_all_weights(path: Path, parts: Sequence[Weights], *, half: bool = False
         As `save_weights`; WeightsError also if a weight is too large for float16.
     """
     tensors = {
-        f"{weights.settings.name}.{name}": tensor.half() if half and tensor.ndim > 1 else tensor
+        f"{weights.settings.name}.{name}": _halved(name, tensor) if half else tensor
         for weights in parts
         for name, tensor in _tensors(weights).items()
     }
     _write(path, tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() and not name.endswith(".running_var") else tensor
 
 
 def _tensors(weights: Weights) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cellprep.errors import UsageError
+from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import Weights, load_all_weights, save_all_weights
 
@@ -12,7 +12,7 @@ __all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with
 
 _MODELS = Path(__file__).parents[2] / "models"
 
-#: Bundles that come with the package: their names stand for them wherever weights are asked for.
+#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 _NEEDED = "predict needs a wn, or a dn and a wtn"
@@ -91,7 +91,7 @@ def as_bundle(parts: Iterable[Weights]) -> Bundle:
     return Bundle(vectors, by_name.get("wtn"), by_name.get("semseg"))
 
 
-def load_bundle(weights: Iterable[Path | str], semseg: Path | str | None = None) -> Bundle:
+def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str | None = None) -> Bundle:
     """Load weights that belong together.
 
     Parameters
@@ -108,7 +108,8 @@ def load_bundle(weights: Iterable[Path | str], semseg: Path | str | None = None)
     UsageError
         If they are not those of one prediction.
     """
-    bundle = as_bundle(part for place in weights for part in load_all_weights(_find(place)))
+    places = [weights] if isinstance(weights, (str, Path)) else weights
+    bundle = as_bundle(part for place in places for part in load_all_weights(_find(place)))
     if semseg is None:
         return bundle
     found = load_all_weights(_find(semseg))
@@ -135,7 +136,7 @@ def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
     bundle
         The weights.
     half
-        Whether kernels are written as float16: half the bytes, 3 digits. What is used is float32 again.
+        Whether all but variances is written as float16: half the bytes, 3 digits. What is used is float32 again.
 
     Raises
     ------
@@ -148,5 +149,12 @@ def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
 
 
 def _find(place: Path | str) -> Path:
-    """Return the file that a name of weights stands for."""
-    return SHIPPED.get(str(place)) or Path(place)
+    """Return the file that a name of weights stands for; a path is what it is, as is ``./nuclei``."""
+    if not isinstance(place, str) or place in SHIPPED:
+        return SHIPPED[place] if isinstance(place, str) else place
+    if Path(place).name == place and not Path(place).exists():
+        shipped = (
+            f"what comes with the package is {', '.join(SHIPPED)}" if SHIPPED else "nothing comes with the package"
+        )
+        raise WeightsError(f"there are no weights {place}: there is no such file, and {shipped}")
+    return Path(place)

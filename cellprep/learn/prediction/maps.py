@@ -15,7 +15,7 @@ __all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "find_instances
 #: Numbers of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
 
-_AT_ONCE = 1 << 24  # pixels that are decoded at once; 25 bytes each, and hundreds if most of them are walls
+_AT_ONCE = 1 << 24  # pixels that are decoded at once; 25 to 40 bytes each, and hundreds if most of them are walls
 _CORE, _HALO = 1024, 512
 
 
@@ -69,10 +69,14 @@ def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any
     large[0] = False
     left_out = len(large) - 1 - int(large.sum())
     if left_out:
-        number = np.where(large, np.cumsum(large), 0).astype(labels.dtype)
-        for top in range(0, len(labels), ROWS_AT_ONCE):  # in place: there may be no room for two of them
-            labels[top : top + ROWS_AT_ONCE] = number[labels[top : top + ROWS_AT_ONCE]]
+        _look_up_in_place(np.where(large, np.cumsum(large), 0).astype(labels.dtype), labels)
     return labels, left_out
+
+
+def _look_up_in_place(table: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Put ``table[labels]`` where the labels are: there may be no room for two of them."""
+    for top in range(0, len(labels), ROWS_AT_ONCE):
+        labels[top : top + ROWS_AT_ONCE] = table[labels[top : top + ROWS_AT_ONCE]]
 
 
 def _areas(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -156,8 +160,7 @@ def _renumber(labels: NDArray[np.uint32], firsts: NDArray[np.int64]) -> NDArray[
     number = np.zeros(len(firsts) + 1, np.uint16 if len(firsts) <= np.iinfo(np.uint16).max else np.uint32)
     number[1 + np.argsort(firsts)] = np.arange(1, len(firsts) + 1)
     if number.dtype == labels.dtype:
-        for top in range(0, len(labels), ROWS_AT_ONCE):  # in place: there may be no room for two of them
-            labels[top : top + ROWS_AT_ONCE] = number[labels[top : top + ROWS_AT_ONCE]]
+        _look_up_in_place(number, labels)
         return labels
     return look_up(number, labels)
 

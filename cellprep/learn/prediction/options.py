@@ -69,8 +69,9 @@ class PredictionOptions:
 
     def decoding(self, usual: Decoding) -> Decoding:
         """Return how maps are decoded: as asked for, and else as usual."""
+        decoder = usual.decoder if self.decoder is None else self.decoder
         least = usual.min_area if self.min_area is None else self.min_area
-        return Decoding(self.decoder or usual.decoder, least)
+        return Decoding(decoder, least)
 
 
 @dataclass(frozen=True, slots=True)

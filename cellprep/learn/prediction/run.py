@@ -22,7 +22,7 @@ __all__ = ["predict"]
 
 def predict(
     images: Iterable[Path | str],
-    weights: Bundle | Iterable[Path | str],
+    weights: Bundle | Path | str | Iterable[Path | str],
     out: Path | str,
     *,
     semseg_weights: Path | str | None = None,

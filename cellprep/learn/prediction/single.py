@@ -40,6 +40,7 @@ def segment(
     Returns
     -------
     ndarray
+        Instances of fewer pixels than the options or the weights say, 20 unless they do, are left out.
         (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
         read from the top first meet them.
 
@@ -63,7 +64,7 @@ def segment(
     pixels = np.asarray(image)
     pixels = pixels[None] if pixels.ndim == 2 else pixels
     if not isinstance(weights, Bundle):
-        weights = load_bundle([weights] if isinstance(weights, (str, Path)) else weights)
+        weights = load_bundle(weights)
     if mask is None and weights.semseg is None:
         raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
     predictor = Predictor(weights, options or PredictionOptions(quiet=True))

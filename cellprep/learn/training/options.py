@@ -148,12 +148,14 @@ class TrainOptions:
                 valid = ", ".join(filter(None, names))
                 raise UsageError(f"{option} {getattr(self, option)!r} is unknown: it is one of {valid}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the result depends on, as JSON has it."""
-        return {name: _plain(value) for name, value in asdict(self).items() if name not in _FREE}
+    def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
+        """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
+        return {name: _plain(value, folders) for name, value in asdict(self).items() if name not in _FREE}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, folders: bool) -> Any:
     if isinstance(value, tuple):
-        return [str(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return [_plain(item, folders) for item in value]
+    if isinstance(value, Path):
+        return str(value) if folders else value.name
+    return value

@@ -141,7 +141,7 @@ def _keep(
 ) -> None:
     """Write all that an epoch leaves, the state last."""
     figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
-    training = {"options": options.to_dict(), "images": len(plan.train_ids), "figures": figures}
+    training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
     normalisation = None if options.network == "wtn" else plan.normalisation
     weights = Weights(trainer.network, normalisation, plan.recipe, options.mask, training)
     is_best = rows[-1] is _best(rows)
