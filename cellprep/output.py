@@ -5,12 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
+from cellprep.flushing import flush_file, flush_names
 
 __all__ = ["check_place", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     r"""Write a file aside and rename it, so that `path` is the old file or the new one, never half of it.
+
+    That holds of a power loss, too: its content is on the disk before it has its name.
 
     A text is written in UTF-8. What is no text, as in the names of some files, becomes an escape such as ``\udcff``.
 
@@ -24,7 +27,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+        flush_file(aside)
         aside.replace(path)
+        flush_names(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     finally:

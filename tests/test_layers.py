@@ -13,7 +13,7 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "interrupts", "wording"},
+    {"errors", "_version", "flushing", "interrupts", "wording"},
     {
         "image_ids",
         "label_images",

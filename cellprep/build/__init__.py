@@ -129,6 +129,7 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
             report.pruned = options.prune
             for image_id in report.gone if options.prune else ():
                 writer.remove(image_id)
+            writer.flush()
             if report.total == len(plan.known):
                 _add_others(summary, out, [] if options.prune else report.gone)
                 writer.set_summary(_summary(report, summary))

@@ -19,6 +19,7 @@ from cellprep.labels import Cells, resolve_overlaps
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
 from cellprep.store.attributes import form_problem
+from cellprep.store.integrity import has_all_bytes
 from cellprep.targets import Recipe, compute_targets
 from cellprep.wording import unexpected
 
@@ -183,7 +184,7 @@ def _stored(task: ImageTask) -> StoredImage | None:
         stored = StoredImage(task.store / task.record.image_id)
     except StoreError:
         return None
-    return None if form_problem(stored.attributes) else stored
+    return stored if not form_problem(stored.attributes) and has_all_bytes(stored) else None
 
 
 def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cellprep.errors import OutputError
+from cellprep.flushing import flush_below, flush_file, flush_names
 
 __all__ = ["publish", "written_aside"]
 
@@ -35,10 +36,15 @@ def written_aside(out: Path) -> Iterator[Path]:
 
 
 def publish(aside: Path, out: Path) -> None:
-    """Move what was written aside into its place."""
+    """Move what was written aside into its place, when it is on the disk."""
+    if aside.is_dir():
+        flush_below(aside)
+    else:
+        flush_file(aside)
     if out.is_dir():
         out.rmdir()
     aside.rename(out)
+    flush_names(out.parent)
 
 
 def _is_empty_folder(path: Path) -> bool:

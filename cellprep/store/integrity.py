@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cellprep.errors import StoreError
 from cellprep.store.arrays import array_files
 from cellprep.store.documents import image_documents
+from cellprep.store.reader import StoredImage
 
-__all__ = ["file_faults"]
+__all__ = ["file_faults", "has_all_bytes"]
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -42,6 +44,21 @@ def file_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Ite
     size = sum(files[file] for file in expected & files.keys() if not file.endswith("zarr.json"))
     if len(shapes) == len(attributes["arrays"]) and size != attributes["bytes"]:
         yield "zarr.json", f"`bytes` is {attributes['bytes']}: the chunks of the arrays have {size}"
+
+
+def has_all_bytes(image: StoredImage) -> bool:
+    """Say whether an image's metadata are as written and its chunks as long, which a power loss may have cut.
+
+    Chunks are not read: whoever does so finds by their checksums what else is wrong. The attributes must be in the
+    right form.
+    """
+    try:
+        shapes = {name: image.form(name)[0] for name in image.arrays}
+        files = [file for name, shape in shapes.items() for file in array_files(name, shape)[1:]]
+        size = sum((image.path / file).stat().st_size for file in files)
+    except (StoreError, OSError):
+        return False
+    return size == image.attributes["bytes"] and not any(_document_faults(image.path, image.attributes, shapes))
 
 
 def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
+from cellprep.flushing import flush_below, flush_file
 from cellprep.image_ids import id_problem
 from cellprep.interrupts import interrupts_deferred
 from cellprep.store.arrays import array_path, write_array
@@ -133,6 +134,18 @@ class StoreWriter:
         if summary is None or not self._says({**wanted, "summary": summary}):
             self._write_attributes(wanted)
 
+    def flush(self) -> None:
+        """Return when every image is on the disk; at once if none changed.
+
+        Raises
+        ------
+        StoreWriteError
+            If the disk does not take it.
+        """
+        if self._changed:
+            with _writing(self.path):
+                flush_below(self.path)
+
     def set_summary(self, summary: dict[str, Any]) -> None:
         """Set what the store says of all its images; the next change to any of them takes it away first."""
         self._write_attributes({**read_attributes(self.path), "summary": summary})
@@ -155,6 +168,7 @@ class StoreWriter:
             with _writing(self.path):
                 aside = self.workspace / "zarr.json"
                 aside.write_bytes(group_document({"cellprep": attributes}))
+                flush_file(aside)
                 aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:

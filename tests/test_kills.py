@@ -1,0 +1,164 @@
+"""Commands killed at random moments, by the one signal that nothing can be done against.
+
+``CELLPREP_TEST_KILLS=100 python -m pytest tests/test_kills.py`` kills a hundred times each; the suite only a few times.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import tree
+from test_safety import IMAGES, check_whole, children, csv, finish, start, undisturbed, wait_until
+from test_train import write_discs
+
+from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.learn import load_weights
+
+__all__ = ["csv", "undisturbed"]  # fixtures
+
+KILLS = int(os.environ.get("CELLPREP_TEST_KILLS", "0"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs kill -9, and /proc to find workers"),
+]
+
+
+def popen(*words):
+    args = [sys.executable, "-m", "cellprep", *map(str, words)]
+    return subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def seconds(*words):
+    """How long a command takes that nobody disturbs."""
+    began = time.monotonic()
+    process = popen(*words)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return time.monotonic() - began
+
+
+def kill_after(process, delay):
+    """Kill a process unless it ends before; say whether it was killed."""
+    try:
+        process.communicate(timeout=delay)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0
+    return False
+
+
+def test_a_build_is_killed(csv, tmp_path, undisturbed):
+    """Runs of alternating recipes are killed while they start, build and replace images."""
+    out = tmp_path / "s.zarr"
+    duration = seconds("build-targets", csv, "--out", tmp_path / "timed.zarr", "--jobs", 2)
+    rng = random.Random(0)
+    killed = k = 0
+    while killed < (KILLS or 6):
+        killed += kill_after(start(csv, out, "--wall-width", "35"[k % 2]), rng.uniform(0.2, 0.95) * duration)
+        k += 1
+        if out.exists():
+            check_whole(out, undisturbed)
+    assert finish(csv, out, "--wall-width", "3")[0] == 0
+    assert tree(out) == undisturbed["3"]
+    assert not (out / ".cellprep").exists()
+
+
+def workers(pid):
+    """Ids of the processes in which images are built."""
+    return [child for child in children(pid) if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_workers_of_a_build_are_killed(csv, tmp_path, undisturbed):
+    """A run that loses a worker ends by itself, and misses at most the image that was in its hands."""
+    rng = random.Random(0)
+    killed = 0
+    while killed < (KILLS or 2):
+        out = tmp_path / f"{killed}.zarr"
+        process = start(csv, out, "--overwrite")
+        wait_until(lambda process=process, out=out: workers(process.pid) and (out / ".cellprep").is_dir())
+        time.sleep(rng.uniform(0, 0.5))
+        try:
+            os.kill(rng.choice(workers(process.pid)), signal.SIGKILL)
+        except (IndexError, OSError):  # it has ended
+            process.communicate()
+            continue
+        killed += 1
+        _, words = process.communicate(timeout=120)
+        missing = IMAGES - len(open_store(out))
+        assert process.returncode == (1 if missing else 0), words
+        assert "Traceback" not in words
+        if missing:
+            assert f"{missing} of {IMAGES} images failed" in words
+            assert words.count("was killed, probably because memory ran out") == missing
+        check_whole(out, undisturbed)
+        assert finish(csv, out)[0] == 0
+        assert tree(out) == undisturbed["3"]
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("discs")
+    build_targets(open_source(write_discs(folder / "source")), folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
+    return folder
+
+
+def whole_weights(run):
+    """The weights that a run has; none of them is damaged."""
+    found = [run / f"{name}.safetensors" for name in ("best", "last") if (run / f"{name}.safetensors").exists()]
+    for path in found:
+        load_weights(path)
+    return {path.name: path.read_bytes() for path in found}
+
+
+def taken_up(run):
+    return ["--resume"] if (run / "run.json").exists() else []
+
+
+def test_a_training_is_killed(discs, tmp_path):
+    """It is killed and taken up until it is done, and comes to the weights of one that nobody disturbed."""
+    size = ["--base-channels", 2, "--crop", 32, "--batch-size", 2, "--epochs", 8, "--workers", 0]
+    words = ["train", "semseg", "--data", discs / "data.zarr", *size, "--quiet", "--out"]
+    duration = seconds(*words, tmp_path / "undisturbed")
+    expected = whole_weights(tmp_path / "undisturbed")
+    assert len(expected) == 2
+    rng = random.Random(0)
+    killed, run = 0, tmp_path / "0"
+    while killed < (KILLS or 1):
+        if kill_after(popen(*words, run, *taken_up(run)), rng.uniform(0.4, 1.0) * duration):
+            killed += 1
+            whole_weights(run)
+        else:
+            assert whole_weights(run) == expected
+            run = tmp_path / str(killed)
+    seconds(*words, run, *taken_up(run))
+    assert whole_weights(run) == expected
+
+
+def test_predictions_and_exports_are_killed(discs, tmp_path):
+    """What they write is not there, or it is whole."""
+    rng = random.Random(0)
+    for words in (
+        ["predict", discs / "source/images", "--to", "label-tiff", "--to", "coco", "--out"],
+        ["export", discs / "data.zarr", "--to", "label-tiff", "--out"],
+    ):
+        duration = seconds(*words, tmp_path / words[0])
+        expected = tree(tmp_path / words[0])
+        out = tmp_path / f"{words[0]}-killed"
+        killed = 0
+        while killed < (KILLS or 1):
+            killed += kill_after(popen(*words, out), rng.uniform(0.5, 1.0) * duration)
+            if out.exists():
+                assert tree(out) == expected
+                for path in sorted(out.rglob("*"), reverse=True):
+                    path.rmdir() if path.is_dir() else path.unlink()
+                out.rmdir()
+        seconds(*words, out)
+        assert tree(out) == expected
