@@ -5,6 +5,10 @@ from collections.abc import Iterable
 __all__ = ["count", "indented", "printable", "unexpected"]
 
 
+# As OpenCV and PyTorch say it, of the processor's memory and of a graphics card's.
+_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun.
 
@@ -33,11 +37,13 @@ def printable(name: str) -> str:
 
 
 def unexpected(error: Exception) -> str:
-    r"""Return one line about an error that nobody foresaw.
+    r"""Return one line about an error that nobody foresaw, unless it is a library's own word for a lack of memory.
 
     Examples
     --------
     >>> unexpected(ValueError("so\nit is"))
     'unexpected ValueError: so it is; please report this'
     """
+    if any(words in str(error) for words in _LACK_OF_MEMORY):
+        return "there is not enough memory for it"
     return " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())

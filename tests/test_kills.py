@@ -17,7 +17,6 @@ from test_safety import IMAGES, check_whole, children, csv, finish, start, undis
 from test_train import write_discs
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.learn import load_weights
 
 __all__ = ["csv", "undisturbed"]  # fixtures
 
@@ -108,38 +107,6 @@ def discs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("discs")
     build_targets(open_source(write_discs(folder / "source")), folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
     return folder
-
-
-def whole_weights(run):
-    """The weights that a run has; none of them is damaged."""
-    found = [run / f"{name}.safetensors" for name in ("best", "last") if (run / f"{name}.safetensors").exists()]
-    for path in found:
-        load_weights(path)
-    return {path.name: path.read_bytes() for path in found}
-
-
-def taken_up(run):
-    return ["--resume"] if (run / "run.json").exists() else []
-
-
-def test_a_training_is_killed(discs, tmp_path):
-    """It is killed and taken up until it is done, and comes to the weights of one that nobody disturbed."""
-    size = ["--base-channels", 2, "--crop", 32, "--batch-size", 2, "--epochs", 8, "--workers", 0]
-    words = ["train", "semseg", "--data", discs / "data.zarr", *size, "--quiet", "--out"]
-    duration = seconds(*words, tmp_path / "undisturbed")
-    expected = whole_weights(tmp_path / "undisturbed")
-    assert len(expected) == 2
-    rng = random.Random(0)
-    killed, run = 0, tmp_path / "0"
-    while killed < (KILLS or 1):
-        if kill_after(popen(*words, run, *taken_up(run)), rng.uniform(0.4, 1.0) * duration):
-            killed += 1
-            whole_weights(run)
-        else:
-            assert whole_weights(run) == expected
-            run = tmp_path / str(killed)
-    seconds(*words, run, *taken_up(run))
-    assert whole_weights(run) == expected
 
 
 def test_predictions_and_exports_are_killed(discs, tmp_path):

@@ -181,6 +181,29 @@ def test_a_full_disk_on_a_rebuild_keeps_only_whole_images(csv, tmp_path, undistu
         assert tree(out) == undisturbed["5"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is not limited this way")
+def test_an_image_too_large_for_the_memory_fails_alone(csv, tmp_path, undisturbed):
+    import resource
+
+    source, side = tmp_path / "train.csv", 16_000
+    source.write_text(csv.read_text() + f"huge,1 5,{side},{side},x\n")
+    limit = 3 * 2**30  # where the small ones fit several times; the huge one's targets are 6 GB
+    args = [sys.executable, "-m", "cellprep", "build-targets", source, "--out", tmp_path / "s.zarr", "--jobs", "2"]
+    result = subprocess.run(
+        args,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-2:] == [
+        f"error: 1 of {IMAGES + 1} images failed:",
+        "  huge: there is not enough memory for it",
+    ]
+    assert images_of(tree(tmp_path / "s.zarr")) == images_of(undisturbed["3"])
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_read_only_folder(csv, tmp_path, exists):
     folder = tmp_path / "disk"

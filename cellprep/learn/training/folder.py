@@ -5,8 +5,12 @@ file is whole, and the state is that of an epoch all of whose files are written.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
@@ -66,6 +70,33 @@ class RunFolder:
         if self._settings.is_file():
             raise UsageError(f"{self.path} has a run already: --resume goes on with it; or give another --out")
         raise UsageError(f"{self.path} is not empty: give another --out")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in this folder meanwhile.
+
+        Raises
+        ------
+        UsageError
+            If one does already.
+        OutputError
+            If the folder that it is in cannot be written to.
+        """
+        self._make(self.path.parent)
+        file = self.path.parent / f".{self.path.name}.lock"
+        lock = FileLock(file, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UsageError(f"another process trains in {self.path}: wait until it ends") from error
+        except OSError as error:
+            raise OutputError(f"cannot write {file}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                file.unlink()
+            lock.release()
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Make the folder and write what the run is.

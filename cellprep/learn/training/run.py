@@ -112,27 +112,28 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     )
     whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple, workers)
     settings = {"options": options.to_dict(), **plan.to_dict()}
-    state = folder.take_up(settings) if options.resume else None
-    if not options.resume:
-        folder.begin(settings)
-    trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
-    rows: list[Row] = []
-    if state:
-        trainer.restore(state)
-        rows = state["rows"]
-    total, done = options.epochs * len(batches), len(rows) * len(batches)
-    hidden = True if options.quiet else None
-    with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
-        while len(rows) < options.epochs and not _is_stale(rows, options.patience):
-            epoch = len(rows) + 1
-            row = trainer.train(epoch, batches.epoch(epoch), bar)
-            measured, shown = trainer.validate(whole.epoch(0), plan.shown(_SHOWN))
-            rows.append(row | measured)
-            _keep(folder, trainer, plan, options, rows, shown)
-            if board:
-                board.write(rows)
-            if not options.quiet:
-                tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
+    with folder.held():
+        state = folder.take_up(settings) if options.resume else None
+        if not options.resume:
+            folder.begin(settings)
+        trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
+        rows: list[Row] = []
+        if state:
+            trainer.restore(state)
+            rows = state["rows"]
+        total, done = options.epochs * len(batches), len(rows) * len(batches)
+        hidden = True if options.quiet else None
+        with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
+            while len(rows) < options.epochs and not _is_stale(rows, options.patience):
+                epoch = len(rows) + 1
+                row = trainer.train(epoch, batches.epoch(epoch), bar)
+                measured, shown = trainer.validate(whole.epoch(0), plan.shown(_SHOWN))
+                rows.append(row | measured)
+                _keep(folder, trainer, plan, options, rows, shown)
+                if board:
+                    board.write(rows)
+                if not options.quiet:
+                    tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
     return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), str(machine), has_matplotlib())
 
 
