@@ -4,7 +4,7 @@ The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_l
 for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built,
 `describe_store` tells what it holds, `verify_store` whether it is whole, `fit_bins` fits energy bins to it,
 `export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate` scores predicted cells
-against true ones; `score_image` and `summarise` do so without files.
+against true ones; `score_image` and `summarise` do so without files. `preview_store` draws what a store holds.
 """
 
 from cellprep._version import __version__
@@ -18,6 +18,8 @@ from cellprep.evaluation import EvaluationOptions, EvaluationReport, draw_worst,
 from cellprep.export import EXPORTERS, ExportReport, export_labels
 from cellprep.info import StoreInfo, describe_store
 from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
+from cellprep.napari_layers import napari_layers
+from cellprep.preview import Crop, PreviewOptions, preview_store
 from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
 from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
@@ -43,11 +45,13 @@ __all__ = [
     "Cells",
     "CheckOptions",
     "CheckReport",
+    "Crop",
     "EvaluationOptions",
     "EvaluationReport",
     "ExportReport",
     "FittedBins",
     "ImageScore",
+    "PreviewOptions",
     "Recipe",
     "RoundtripOptions",
     "RoundtripReport",
@@ -73,10 +77,12 @@ __all__ = [
     "export_labels",
     "fit_bins",
     "format_rle",
+    "napari_layers",
     "open_prediction",
     "open_source",
     "open_store",
     "parse_rle",
+    "preview_store",
     "read_bins",
     "resolve_overlaps",
     "roundtrip",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cellprep import open_source, open_store
 from cellprep.demo import write_dataset
-from cellprep.preview import draw_targets, vector_colours
+from cellprep.preview import draw_targets
 from cellprep.synthesis import CELL_TYPES
 
 
@@ -88,12 +88,3 @@ def test_draws_an_image_without_pixels_or_cells(cli, write_csv, tmp_path):
     for image_id, image in open_store(tmp_path / "s.zarr").items():
         draw_targets(image, tmp_path / f"{image_id}.png")
         assert (tmp_path / f"{image_id}.png").stat().st_size > 10_000
-
-
-def test_vector_colours():
-    """Right is red, and a quarter turn apart is another hue; no vector is grey."""
-    right, down, left, none = vector_colours(np.array([[[0, 1], [1, 0], [0, -1], [0, 0]]], np.float32))[0].astype(int)
-    assert right[0] > right[1:].max()
-    assert down[1] > down[2]
-    assert left[0] < left[1:].min()
-    assert np.ptp(none) == 0

@@ -31,6 +31,7 @@ LAYERS = [
     {"images", "store", "executor", "output", "text_table", "score_table"},
     {"annotations"},
     {
+        "napari_layers",
         "preview",
         "build",
         "info",
@@ -58,6 +59,7 @@ ORDER_WITHIN = [
     ("label_images", "rle", "scores"),
     ("evaluation", "roundtrip"),
     ("preview", "learn"),
+    ("preview", "evaluation"),
     ("export", "learn"),
     ("evaluation", "learn"),
 ]

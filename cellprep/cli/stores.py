@@ -13,6 +13,7 @@ from cellprep.decode import DECODERS
 from cellprep.evaluation import refuse_pictures
 from cellprep.export import EXPORTERS, export_labels
 from cellprep.info import describe_store
+from cellprep.preview import Crop, PreviewOptions, preview_store
 from cellprep.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
 from cellprep.store import open_store
 from cellprep.targets import BIN_METHODS
@@ -33,6 +34,31 @@ def info_command(store: StorePath, as_json: JSON = False, quiet: Quiet = False, 
     else:
         typer.echo("\n".join(info.lines()))
     tell(info, quiet)
+
+
+@app.command("preview")
+def preview_command(
+    store: StorePath,
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg, .pdf or .svg.")],
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="ID", help="Image to draw, repeatable; else the first."),
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="Y,X,H,W", help="Part to draw, in pixels; vectors are arrows there.")
+    ] = None,
+    contact_sheet: Annotated[
+        bool, typer.Option("--contact-sheet", help="Draw the outlines in many images: all unless --image names some.")
+    ] = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Draw images of a store with all their targets, or many images with their cells outlined.
+
+    Example: `cellprep preview data.zarr --out preview.png`
+    """
+    options = PreviewOptions(image or (), Crop.parse(crop) if crop else None, contact_sheet)
+    tell(preview_store(open_store(store), out, options), quiet)
 
 
 @app.command("verify")

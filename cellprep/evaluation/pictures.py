@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cellprep.annotations import Annotations
 from cellprep.errors import CellprepError, ImageFileError, MissingExtraError
 from cellprep.evaluation.image import EvaluationTask, load_both
+from cellprep.preview import grey_levels
 from cellprep.rle import Runs
 from cellprep.scores import CellVerdicts, ImageScore, judge_cells
 from cellprep.shapes import cutouts
@@ -138,10 +139,7 @@ def _background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]
             raise ImageFileError(f"{pixels} is {sizes} (height x width)")
     if decoded is None:
         return 0.08 + 0.25 * np.minimum(truth.runs.coverage(), 2) / 2
-    grey = (decoded if decoded.ndim == 2 else decoded.mean(axis=0)).astype(float)
-    low, high = np.percentile(grey, [0.5, 99.5])
-    darkened: NDArray[np.float64] = 0.8 * np.clip((grey - low) / max(high - low, 1e-9), 0, 1)
-    return darkened
+    return 0.8 * grey_levels(decoded)
 
 
 def _outline(axes: "Axes", runs: Runs, colour: str, style: str) -> None:

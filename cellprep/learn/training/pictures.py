@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cellprep.learn.training.journal import Row
 from cellprep.output import write_whole
-from cellprep.preview import SEMSEG_COLOURS, vector_colours
+from cellprep.preview import SEMSEG_COLOURS, grey_levels, vector_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,7 @@ def _panels(item: "Shown") -> dict[str, Panel]:
 
 
 def _draw_image(axes: "Axes", image: NDArray[np.float32]) -> None:
-    grey = image.mean(axis=0)
-    low, high = np.percentile(grey, [0.5, 99.5])
-    axes.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
+    axes.imshow(grey_levels(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
 def _draw_classes(axes: "Axes", classes: NDArray[Any]) -> None:

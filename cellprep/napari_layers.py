@@ -1,0 +1,97 @@
+"""Images of a store as layers that napari shows; napari itself is not needed."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import UsageError
+from cellprep.store import StoredImage
+
+__all__ = ["LayerData", "napari_layers"]
+
+#: Data, what napari is told of them, and the kind of layer: what ``napari.layers.Layer.create`` takes.
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
+
+
+def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
+    r"""Return an image and its targets as layers of napari, the image lowest.
+
+    Parameters
+    ----------
+    image
+        From ``open_store(...)[image_id]``.
+    every
+        Show the vector of each so-many-th pixel in rows and columns: napari is slow with all of them.
+
+    Returns
+    -------
+    list of tuple
+        The layers ``image`` if there is one, ``distance`` and ``energy`` (hidden), ``semseg`` (hidden; 1 cell, 2 wall),
+        ``labels``, and ``uvec`` as arrows: (n, 2, 2), where each begins and how far it goes, as (y, x). In
+        micrometres if the size of pixels is known.
+
+    Raises
+    ------
+    UsageError
+        If `every` is not at least 1.
+    StoreError
+        If the image is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from cellprep import build_targets, open_source, open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 4 14 4 20 4,6,5")
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     layers = napari_layers(open_store(Path(folder, "data.zarr"))["a"], every=1)
+    >>> [(settings["name"], kind) for _, settings, kind in layers]
+    [('distance', 'image'), ('energy', 'image'), ('semseg', 'labels'), ('labels', 'labels'), ('uvec', 'vectors')]
+
+    In napari::
+
+        viewer = napari.Viewer()
+        for layer in cellprep.napari_layers(cellprep.open_store("data.zarr")["round-1"]):
+            viewer.add_layer(napari.layers.Layer.create(*layer))
+    """
+    if every < 1:
+        raise UsageError(f"every {every} is no step: give 1 or more")
+    size = image.attributes["pixel_size"]
+    common: dict[str, Any] = {"scale": (size or 1.0, size or 1.0), "units": "micrometer" if size else "pixel"}
+    layers: list[LayerData] = []
+    if "image" in image.arrays:
+        layers += _channels(image.read("image"), common)
+    hidden = {**common, "visible": False}
+    layers += [
+        (image.read(name), {**hidden, "name": name, "colormap": "viridis", "blending": "additive"}, "image")
+        for name in ("distance", "energy")
+    ]
+    semseg = image.read("semseg")
+    layers.append((semseg[..., 0] + 2 * semseg[..., 1], {**hidden, "name": "semseg"}, "labels"))
+    layers.append((image.read("labels"), {**common, "name": "labels", "opacity": 0.5}, "labels"))
+    arrows = {**common, "name": "uvec", "vector_style": "arrow", "length": 0.8 * every, "edge_width": 0.15 * every}
+    layers.append((_arrows(image.read("uvec"), every), arrows, "vectors"))
+    return layers
+
+
+def _channels(pixels: NDArray[Any], common: dict[str, Any]) -> list[LayerData]:
+    if pixels.ndim == 2:
+        return [(pixels, {**common, "name": "image"}, "image")]
+    return [
+        (channel, {**common, "name": f"image, channel {number}", "blending": "additive"}, "image")
+        for number, channel in enumerate(pixels)
+    ]
+
+
+def _arrows(vectors: NDArray[np.float32], every: int) -> NDArray[np.float32]:
+    """Return where arrows begin and how far they go, for vectors that are not 0."""
+    half = every // 2
+    y, x = np.mgrid[half : vectors.shape[0] : every, half : vectors.shape[1] : every]
+    shown = vectors[y, x]
+    there = (shown != 0).any(axis=-1)
+    starts = np.stack([y[there], x[there]], axis=-1)
+    arrows: NDArray[np.float32] = np.stack([starts, shown[there]], axis=1).astype(np.float32)
+    return arrows

@@ -1,0 +1,93 @@
+"""From the arrays of a store to colours, such as the colour-blind can tell apart."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["OUTLINE", "SEMSEG_COLOURS", "grey_levels", "label_colours", "outlined", "vector_colours"]
+
+#: Of cell, wall and background, (3, 3) uint8.
+SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
+
+#: Of cells' outlines, RGB.
+OUTLINE = (255, 204, 25)
+
+# To the right, down, to the left, up: opposite ones differ in lightness, and in what the colour-blind see of hue.
+_DIRECTIONS = np.array([[253, 216, 60], [213, 70, 130], [20, 80, 190], [90, 215, 190]])
+_NO_DIRECTION = 38
+_LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white
+
+
+def grey_levels(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return an image between 0 and 1, its darkest and lightest half of a percent cut off.
+
+    Parameters
+    ----------
+    pixels
+        (H, W), or (C, H, W), of which the mean over the channels is taken.
+
+    Examples
+    --------
+    >>> grey_levels(np.array([[10, 20, 30]])).round(2).tolist()
+    [[0.0, 0.5, 1.0]]
+    """
+    grey = (pixels if pixels.ndim == 2 else pixels.mean(axis=0)).astype(float)
+    low, high = np.percentile(grey, _LIMITS)
+    levels: NDArray[np.float64] = np.clip((grey - low) / max(high - low, 1e-9), 0, 1)
+    return levels
+
+
+def outlined(grey: NDArray[np.float64] | None, labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey levels with the outermost pixels of each cell coloured: (H, W, 3) uint8, RGB.
+
+    Without grey levels, cells are lighter than what is around them.
+    """
+    from skimage.segmentation import find_boundaries
+
+    grey = np.where(labels > 0, 0.45, 0.2) if grey is None else grey
+    picture = np.repeat(np.round(255 * grey).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    picture[find_boundaries(labels, mode="inner")] = OUTLINE
+    return picture
+
+
+def vector_colours(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Colour vectors by their direction, around a wheel of colours; those of length 0 are dark grey.
+
+    To the right is yellow, down magenta, to the left blue, up green.
+
+    Parameters
+    ----------
+    vectors
+        (H, W, 2), components (y, x).
+
+    Returns
+    -------
+    ndarray
+        (H, W, 3) uint8, RGB.
+
+    Examples
+    --------
+    >>> vector_colours(np.array([[[0.0, 1.0], [0.0, 0.0]]])).tolist()
+    [[[253, 216, 60], [38, 38, 38]]]
+    """
+    quarter = np.arctan2(vectors[..., 0], vectors[..., 1]) / (np.pi / 2) % 4
+    places = np.arange(5)
+    wheel = np.vstack([_DIRECTIONS, _DIRECTIONS[:1]])
+    colours = np.stack([np.interp(quarter, places, wheel[:, channel]) for channel in range(3)], axis=-1)
+    length = np.clip(np.hypot(vectors[..., 0], vectors[..., 1]), 0, 1)[..., np.newaxis]
+    rgb: NDArray[np.uint8] = np.round(_NO_DIRECTION + length * (colours - _NO_DIRECTION)).astype(np.uint8)
+    return rgb
+
+
+def label_colours(labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Give each label a colour of its own, far from those of the labels before it; (H, W, 3) uint8, RGB."""
+    from skimage.color import hsv2rgb
+
+    count = int(labels.max(initial=0)) + 1
+    hue = np.arange(count) * 0.61803398875 % 1  # steps of the golden ratio fill the wheel evenly
+    hsv = np.stack([hue, 0.45 + 0.4 * (np.arange(count) % 3) / 2, 0.95 - 0.25 * (np.arange(count) % 2)], axis=1)
+    colours = np.round(255 * hsv2rgb(hsv)).astype(np.uint8)
+    colours[0] = 25
+    picture: NDArray[np.uint8] = colours[labels]
+    return picture
