@@ -44,6 +44,7 @@ LAYERS = [
         "roundtrip",
         "learn",
     },
+    {"report"},
     {"demo"},
     {"__init__", "cli"},
     {"__main__"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.annotations import FaultyImage, Source, open_images
 from cellprep.check.findings import Finding, ImageFindings
-from cellprep.check.image import CheckTask, check_image
+from cellprep.check.image import CheckTask, check_image, load_readable
 from cellprep.check.report import CheckReport
 from cellprep.check.rules import RULES, choose_rules, choose_thresholds, read_thresholds
 from cellprep.check.sizes import judge_sizes
@@ -15,7 +15,7 @@ from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
 from cellprep.labels import find_rule
 
-__all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "read_thresholds"]
+__all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "load_readable", "read_thresholds"]
 
 
 @dataclass(frozen=True, slots=True)

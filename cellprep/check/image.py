@@ -12,7 +12,7 @@ from cellprep.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
 from cellprep.wording import unexpected
 
-__all__ = ["CheckTask", "check_image"]
+__all__ = ["CheckTask", "check_image", "load_readable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _check(task: CheckTask) -> ImageFindings:
         return ImageFindings(record.image_id, "", tuple(found))
 
     shape = None if pixels is None else (pixels.shape[-2], pixels.shape[-1])
-    faults, annotations = _load(record, shape)
+    faults, annotations = load_readable(record, shape)
     found += [Finding(record.image_id, "fault", row=row, note=problem) for row, problem in faults.items()]
     found = [replace(finding, cell_type=annotations.cell_type) for finding in found]
     if pixels is not None:
@@ -85,7 +85,7 @@ def _check(task: CheckTask) -> ImageFindings:
     )
 
 
-def _load(record: ImageRecord, shape: tuple[int, int] | None) -> tuple[dict[int, str], Annotations]:
+def load_readable(record: ImageRecord, shape: tuple[int, int] | None) -> tuple[dict[int, str], Annotations]:
     """Load what can be read, and say what cannot."""
     try:
         return {}, record.load(shape)

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from cellprep.annotations import open_source
+from cellprep.annotations import open_prediction, open_source
 from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.cli.door import app
 from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, SourcePath, Version
 from cellprep.cli.words import print_json, tell
 from cellprep.output import refuse_to_overwrite
+from cellprep.report import ReportOptions, is_training, report_dataset, report_training
 from cellprep.splitting import SplitOptions, split_source
 
 
@@ -55,6 +56,36 @@ def check_command(
         typer.echo("\n".join(report.table()))
     if strict and report.flagged:
         raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SOURCE", help="Annotations in any format, a store, or the folder of a training."),
+    ],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    images: Annotated[Path | None, typer.Option(help="Folder of image files, named by id, to show.")] = None,
+    predicted: Annotated[
+        Path | None, typer.Option(help="Predictions to score against SOURCE, as `evaluate` takes them.")
+    ] = None,
+    format: Format = "auto",  # noqa: A002
+    rle_order: RLEOrder = None,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Make a page that shows annotations, a store, predictions or a training: one HTML file, which loads nothing.
+
+    Example: `cellprep report data.zarr --out report.html`
+    """
+    refuse_to_overwrite(out, source)
+    if is_training(source):
+        tell(report_training(source, out), quiet)
+        return
+    known = open_source(source, format, rle_order)
+    found = open_prediction(predicted, known) if predicted else None
+    tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet)), quiet)
 
 
 @app.command("split")

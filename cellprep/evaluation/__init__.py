@@ -12,7 +12,15 @@ from cellprep.evaluation.report import EvaluationReport
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
 
-__all__ = ["EvaluationOptions", "EvaluationReport", "ImageEvaluation", "draw_worst", "evaluate", "refuse_pictures"]
+__all__ = [
+    "EvaluationOptions",
+    "EvaluationReport",
+    "ImageEvaluation",
+    "draw_worst",
+    "evaluate",
+    "refuse_pictures",
+    "require_matplotlib",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,169 @@
+"""What a report shows of one image: what a worker measures and draws."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.annotations import Annotations, FaultyImage, ImageRecord
+from cellprep.check import load_readable
+from cellprep.decode import energy_to_labels
+from cellprep.errors import CellprepError
+from cellprep.labels import resolve_overlaps
+from cellprep.overlaps import find_overlaps
+from cellprep.preview import grey_levels
+from cellprep.report.drawing import Picture, draw_annotation, draw_thumbnail
+from cellprep.scores import ImageScore, score_image
+from cellprep.shapes import cutouts
+from cellprep.targets import Recipe, compute_targets
+from cellprep.wording import unexpected
+
+__all__ = ["ImageFacts", "ImageTask", "look_at_image"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """One image to look at: small enough to send to another process.
+
+    Attributes
+    ----------
+    record
+        What its reader says of it.
+    recipe
+        How targets are made.
+    rows
+        The annotations to draw, each with the one it is compared to, if any.
+    thumbnail
+        Whether to draw the image.
+    """
+
+    record: ImageRecord | FaultyImage
+    recipe: Recipe
+    rows: tuple[tuple[int, int | None], ...]
+    thumbnail: bool
+
+    @property
+    def image_id(self) -> str:
+        """The image's name in the source."""
+        return self.record.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What was measured and drawn of one image.
+
+    Attributes
+    ----------
+    image_id, cell_type
+        The image's name and category.
+    problem
+        Why it could not be looked at; the rest is then empty.
+    shape
+        Height and width.
+    cell_types, areas, elongations
+        Of each cell: its category, area in pixels, and the ratio of the axes of the ellipse with its moments.
+    covered_once, covered_often
+        Pixels that one annotation claims, and several.
+    classes
+        Pixels that are cell, wall and background.
+    levels
+        Pixels of the mask at each energy level.
+    score
+        What the default decoder makes of the targets, scored.
+    thumbnail
+        The image with its cells outlined.
+    crops
+        By row the annotation's picture.
+    """
+
+    image_id: str
+    cell_type: str = ""
+    problem: str = ""
+    shape: tuple[int, int] = (0, 0)
+    cell_types: tuple[str, ...] = ()
+    areas: tuple[int, ...] = ()
+    elongations: tuple[float, ...] = ()
+    covered_once: int = 0
+    covered_often: int = 0
+    classes: tuple[int, ...] = (0, 0, 0)
+    levels: tuple[int, ...] = ()
+    score: ImageScore | None = None
+    thumbnail: Picture | None = None
+    crops: dict[int, Picture] = field(default_factory=dict)
+
+
+def look_at_image(task: ImageTask) -> ImageFacts:
+    """Measure and draw one image. Never raises."""
+    try:
+        return _look(task)
+    except CellprepError as error:
+        problem = str(error)
+    except MemoryError:
+        problem = "there is not enough memory for it"
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are shown
+        problem = unexpected(error)
+    return ImageFacts(task.image_id, problem=problem)
+
+
+def _look(task: ImageTask) -> ImageFacts:
+    record = task.record
+    if isinstance(record, FaultyImage):
+        return ImageFacts(record.image_id, problem=record.problem)
+    pixels = record.pixels.decode() if record.pixels else None
+    _, annotations = load_readable(record, None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    runs = annotations.runs
+    cells = resolve_overlaps(runs, task.recipe.overlap, annotations.areas)
+    targets = compute_targets(cells, task.recipe)
+    mask = cells.labels > 0
+    semseg, energy = targets["semseg"], targets["energy"]
+    decoded = energy_to_labels(energy, targets["uvec"], mask.astype(np.uint8), semseg[..., 1])
+    overlaps = find_overlaps(runs)
+    grey = _grey(pixels, annotations)
+    return ImageFacts(
+        image_id=record.image_id,
+        cell_type=annotations.cell_type,
+        shape=runs.shape,
+        cell_types=annotations.cell_types,
+        areas=tuple(runs.areas.tolist()),
+        elongations=tuple(_elongation(cutout.mask) for cutout in cutouts(runs)),
+        covered_once=overlaps.covered_once,
+        covered_often=overlaps.covered_often,
+        classes=tuple(int(semseg[..., channel].sum()) for channel in range(3)),
+        levels=tuple(np.bincount(energy[mask], minlength=len(task.recipe.bins) + 1).tolist()),
+        score=score_image(decoded, cells.labels, annotations.ignore),
+        thumbnail=draw_thumbnail(grey, cells.labels) if task.thumbnail else None,
+        crops=_crops(grey, annotations, task.rows),
+    )
+
+
+def _grey(pixels: NDArray[Any] | None, annotations: Annotations) -> NDArray[np.uint8]:
+    """Return the image in 256 levels; without one, the annotations in grey, lighter where they overlap."""
+    if pixels is None or pixels.shape[-2:] != annotations.runs.shape:
+        return (30 + 60 * np.minimum(annotations.runs.coverage(), 2)).astype(np.uint8)
+    return np.round(255 * grey_levels(pixels)).astype(np.uint8)
+
+
+def _crops(
+    grey: NDArray[np.uint8], annotations: Annotations, wanted: tuple[tuple[int, int | None], ...]
+) -> dict[int, Picture]:
+    if not wanted:
+        return {}
+    found = dict(zip(annotations.rows, cutouts(annotations.runs), strict=True))
+    return {
+        row: draw_annotation(grey, row, partner, found)
+        for row, partner in wanted
+        if row in found and found[row].mask.any()
+    }
+
+
+def _elongation(mask: NDArray[np.uint8]) -> float:
+    """Return how long a cell is for its width; each pixel counts as a square."""
+    moments = cv2.moments(mask, binaryImage=True)
+    if not moments["m00"]:
+        return 1.0
+    y, x, both = (moments[name] / moments["m00"] for name in ("mu02", "mu20", "mu11"))
+    y, x = y + 1 / 12, x + 1 / 12
+    middle, apart = (y + x) / 2, np.hypot((y - x) / 2, both)
+    return float(np.sqrt((middle + apart) / (middle - apart)))

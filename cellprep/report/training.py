@@ -1,0 +1,162 @@
+"""The page on a training: its options, curves and pictures of validation images."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from cellprep.errors import CellprepError, OutputError
+from cellprep.output import check_place, write_whole
+from cellprep.report.charts import lines
+from cellprep.report.drawing import compress
+from cellprep.report.html import element, page, picture, table
+from cellprep.wording import count, printable
+
+__all__ = ["TrainingReport", "is_training", "report_training", "show_files"]
+
+_WIDEST = 1600  # pixels
+_LOSSES = {"train_loss": "training", "val_loss": "validation"}
+_NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What became of a page.
+
+    Attributes
+    ----------
+    path
+        The page.
+    epochs
+        Number of epochs it shows.
+    size
+        Bytes of the page.
+    """
+
+    path: Path
+    epochs: int
+    size: int
+
+    def notes(self) -> list[str]:
+        """Say what was made."""
+        return [f"{self.path}: {count(self.epochs, 'epoch')}, {self.size / 1e6:.1f} MB"]
+
+    def errors(self) -> list[str]:
+        """Return what failed: nothing, as a page that fails raises."""
+        return []
+
+
+def is_training(path: Path) -> bool:
+    """Say whether a path is the folder of a training."""
+    return (path / "run.json").is_file()
+
+
+def report_training(run: Path, out: Path | str) -> TrainingReport:
+    """Make a page that shows a training: one HTML file, which loads nothing.
+
+    Parameters
+    ----------
+    run
+        The folder that ``cellprep train --out`` wrote.
+    out
+        The page to write.
+
+    Raises
+    ------
+    CellprepError
+        If the training has no epoch as yet, or its files are damaged.
+    OutputError
+        If the page cannot be written.
+    """
+    out = Path(out)
+    check_place(out)
+    try:
+        settings = json.loads((run / "run.json").read_bytes())
+        options = dict(settings["options"])
+        with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise CellprepError(f"{run} has no epoch as yet: wait for the first one") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CellprepError(f"the training {run} is damaged: {error}") from error
+    if not rows:
+        raise CellprepError(f"{run} has no epoch as yet: wait for the first one")
+    sections = [_figures(settings, options, rows), _curves(rows), _pictures(run / "validation")]
+    text = page(f"Training of {options.get('network')}: {printable(run.resolve().name)}", *sections)
+    write_whole(out, text)
+    return TrainingReport(out, len(rows), len(text.encode()))
+
+
+def show_files(paths: Iterable[Path]) -> list[Element]:
+    """Return pictures in files as parts of the page, made smaller where they are very large.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be read.
+    """
+    from PIL import Image
+
+    shown = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                image.thumbnail((_WIDEST, _WIDEST))
+                drawn = compress(np.asarray(image.convert("RGB")), 75)
+        except OSError as error:
+            raise OutputError(f"the picture {path} cannot be read: {error}") from error
+        name = printable(path.stem)
+        shown.append(
+            element("figure", picture(drawn.content, name, drawn.width, drawn.height), element("figcaption", name))
+        )
+    return shown
+
+
+def _figures(settings: dict[str, Any], options: dict[str, Any], rows: list[dict[str, float]]) -> Element:
+    best = min(rows, key=lambda row: row["val_loss"])
+    measures = [
+        [name.replace("_", " "), *(f"{row[name]:.4g}" for row in (rows[0], best, rows[-1]))] for name in rows[0]
+    ]
+    used = [
+        [name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
+        for name, value in options.items()
+        if value not in (None, "", [], False)
+    ]
+    counts = [f"{count(len(settings.get(f'{kind}_images', [])), f'{kind} image')}" for kind in ("train", "validation")]
+    return element(
+        "section",
+        element("h2", "Figures"),
+        element("p", f"{', '.join(counts)}; {count(len(rows), 'epoch')}.", class_="note"),
+        table("First, best and last epoch", ["", "first", "best", "last"], measures),
+        element("details", element("summary", "Options"), table("Options", ["option", "value"], used)),
+        id="figures",
+    )
+
+
+def _curves(rows: list[dict[str, float]]) -> Element:
+    epochs = [row["epoch"] for row in rows]
+    losses = {words: [row[name] for row in rows] for name, words in _LOSSES.items() if name in rows[0]}
+    charts = [lines("Loss", "epoch", epochs, losses)]
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        if name not in _NO_MEASURES and any(map(math.isfinite, values)):
+            charts.append(lines(name.removeprefix("val_").replace("_", " "), "epoch", epochs, {"validation": values}))
+    charts.append(lines("Learning rate", "epoch", epochs, {"": [row.get("rate", 0.0) for row in rows]}))
+    return element("section", element("h2", "Curves"), element("div", *charts, class_="charts"), id="curves")
+
+
+def _pictures(folder: Path) -> Element:
+    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    return element(
+        "section",
+        element("h2", "Validation images"),
+        element("p", f"{count(len(files), 'picture')} at the best epoch.", class_="note"),
+        element("div", *show_files(files), class_="pictures"),
+        id="validation",
+    )

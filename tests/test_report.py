@@ -1,0 +1,207 @@
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import HEADER
+from test_train import write_discs
+
+from cellprep import BuildOptions, build_targets, check_source, evaluate, open_prediction, open_source
+from cellprep.errors import CellprepError
+from cellprep.report import ReportOptions, is_training, report_dataset, report_training
+from cellprep.report import dataset as dataset_module
+from cellprep.report.charts import bars, histogram, lines
+from cellprep.report.html import element, page
+
+HOSTILE = '"></td><script>alert(1)</script>&amp;'
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text of cells by row."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.rows, self.stack = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.stack:
+            while self.stack.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1] and {"td", "th"} & set(self.stack):
+            self.rows[-1][-1] += data
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def row(self, head):
+        return next(row[1:] for row in self.rows if row[0] == head)
+
+
+def squares(*places, side=8, width=60):
+    return [" ".join(f"{width * (top + y) + left + 1} {side}" for y in range(side)) for top, left in places]
+
+
+@pytest.fixture
+def annotations(write_csv):
+    """Two types; a duplicate and a hidden cell in one image, and a faulty row in another."""
+    first, second, third = squares((2, 2), (2, 30), (20, 20))
+    rows = [f"a,{first},60,40,round", f"a,{first},60,40,round", f"a,{second},60,40,long"]
+    rows += [f"b,{third},60,40,long", "b,9999 1,60,40,long", "c,,60,40,"]
+    return write_csv(*rows)
+
+
+def test_figures_are_those_of_check(annotations, tmp_path):
+    out = tmp_path / "r.html"
+    report = report_dataset(open_source(annotations), out, ReportOptions(jobs=1, quiet=True))
+    check = check_source(open_source(annotations))
+    assert (report.images, report.findings, report.failures) == (3, len(check.flagged), {})
+    shown = Page(out)
+    assert shown.row("images") == ["1", "1", "1", "3"]
+    assert shown.row("annotations that can be read") == ["0", "2", "2", "4"]
+    found = [row for row in shown.rows if len(row) == 7 and row[0] != "picture"]
+    assert [(row[1], row[2], row[4]) for row in found] == [
+        (one.image_id, str(one.row or ""), one.rule) for one in check.flagged
+    ]
+    drawn = [attributes for attributes in shown.of("img") if ": row " in attributes["alt"]]
+    assert len(drawn) == sum(one.row is not None and one.rule != "fault" for one in check.flagged)
+
+
+def test_a_store_is_shown_by_its_own_recipe(annotations, tmp_path, write_csv):
+    from cellprep import Recipe
+
+    whole = write_csv(*(line for line in annotations.read_text().splitlines()[1:] if "9999" not in line), name="w.csv")
+    store = tmp_path / "s.zarr"
+    bins = (1.0, 2.0)
+    build_targets(open_source(whole), store, BuildOptions(Recipe(bins=bins, wall_width=5), jobs=1, quiet=True))
+    report_dataset(open_source(store), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
+    text = (tmp_path / "r.html").read_text()
+    assert "<title>2: " in text and "<title>3: " not in text  # tooltips of the levels' bars
+
+
+def test_the_page_loads_nothing_and_runs_nothing_of_others(write_csv, tmp_path):
+    name = "x<script>alert(1)"
+    (square,) = squares((2, 2))
+    source = write_csv(f'{name},{square},60,40,"{HOSTILE.replace(chr(34), chr(34) * 2)}"')
+    report_dataset(open_source(source), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
+    shown = Page(tmp_path / "r.html")
+    assert len(shown.of("script")) == 1 and not shown.of("script")[0]
+    assert not shown.of("link") and not shown.of("iframe")
+    assert all(attributes["src"].startswith("data:image/webp") for attributes in shown.of("img"))
+    assert not [key for _, attributes in shown.elements for key in attributes if key.startswith("on") or key == "style"]
+    rules = next(a["content"] for a in shown.of("meta") if a.get("http-equiv"))
+    assert rules.startswith("default-src 'none';") and "unsafe" not in rules
+    assert any(HOSTILE in "".join(row) for row in shown.rows)
+
+
+def test_the_same_source_gives_the_same_bytes(annotations, tmp_path):
+    for name, jobs in (("a", 1), ("b", 2)):
+        report_dataset(open_source(annotations), tmp_path / name, ReportOptions(jobs=jobs, quiet=True))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_does_not_fit_is_counted(annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset_module, "_MOST_CROPS", 2)
+    monkeypatch.setattr(dataset_module, "_MOST_THUMBNAILS", 1)
+    report = report_dataset(open_source(annotations), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
+    text = (tmp_path / "r.html").read_text()
+    assert f"{report.findings} findings, " in text
+    assert "1 of 3 images, their cells outlined" in text
+    assert sum(": row " in a["alt"] for a in Page(tmp_path / "r.html").of("img")) < report.findings
+
+
+def test_images_that_fail_are_named_and_the_page_is_there(annotations, tmp_path, cli):
+    (tmp_path / "images").mkdir()
+    out = tmp_path / "r.html"
+    result = cli("report", annotations, "--images", tmp_path / "images", "--out", out, "--jobs", 1)
+    assert result.exit_code == 1
+    assert "error: 3 of 3 images failed, and are named in the page:" in result.stderr
+    assert "a: there is no image file a.*" in out.read_text()
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    return write_discs(tmp_path_factory.mktemp("discs") / "source")
+
+
+def test_predictions_are_scored_as_evaluate_does(discs, tmp_path, cli):
+    found = tmp_path / "found"
+    found.mkdir()
+    for path in (discs / "masks").iterdir():
+        labels = tifffile.imread(path)
+        tifffile.imwrite(found / path.name, np.where(labels == 1, 0, labels))
+    result = cli("report", discs, "--predicted", found, "--out", tmp_path / "r.html", "--jobs", 1)
+    assert result.exit_code == 0, result.stderr
+    truth = open_source(discs)
+    scores = evaluate(open_prediction(found, truth), truth).scores["overall"]
+    shown = Page(tmp_path / "r.html")
+    assert shown.row("kaggle_map") == [f"{scores['kaggle_map']:.3f}"]
+    assert shown.row("missed") == [f"{scores['missed']}"] == ["5"]
+    assert "AP and F1" in (tmp_path / "r.html").read_text()
+    assert sum(attributes["alt"].startswith("0") for attributes in shown.of("img")) == 5
+
+
+def test_a_training(tmp_path, cli):
+    run = tmp_path / "dn"
+    assert not is_training(run)
+    (run / "validation").mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"options": {"network": "dn", "seed": 3}, "train_images": ["a", "b"]}))
+    with pytest.raises(CellprepError, match="has no epoch as yet"):
+        report_training(run, tmp_path / "r.html")
+    (run / "metrics.csv").write_text(
+        "epoch,rate,seconds,train_loss,val_loss,val_angle\n1,.1,2,3,2,50\n2,.2,2,2,1,nan\n"
+    )
+    from PIL import Image
+
+    Image.new("RGB", (2000, 500), "red").save(run / "validation" / "a.png")
+    assert cli("report", run, "--out", tmp_path / "r.html").exit_code == 0
+    shown = Page(tmp_path / "r.html")
+    assert shown.row("val loss") == ["2", "1", "1"]
+    assert shown.row("val angle") == ["50", "nan", "nan"]
+    assert [image["width"] for image in shown.of("img")] == ["1600"]
+    (run / "metrics.csv").write_text("epoch\nx\n")
+    result = cli("report", run, "--out", tmp_path / "r.html")
+    assert (result.exit_code, result.stderr.startswith(f"error: the training {run} is damaged")) == (1, True)
+
+
+def test_text_never_becomes_markup(tmp_path):
+    path = tmp_path / "p.html"
+    path.write_text(page(HOSTILE, element("section", element("h2", HOSTILE), data_x=HOSTILE, id="s")), encoding="utf-8")
+    shown = Page(path)
+    assert [attributes.get("data-x") for attributes in shown.of("section")] == [HOSTILE]
+    assert len(shown.of("script")) == 1
+
+
+def titles(chart):
+    return [title.text for title in chart.iter("title")]
+
+
+def test_histograms_count_everything():
+    chart = histogram("t", "x", {"a": [1, 1, 2, 1000], "b": [5]}, logarithmic=True)
+    assert sum(int(title.rpartition(": ")[2]) for title in titles(chart)) == 5
+    assert histogram("t", "x", {"a": [3.0, 3.0]}).find("svg") is not None
+    assert histogram("t", "x", {"a": [0.0]}, logarithmic=True).tag == "p"
+
+
+def test_charts_tell_their_values():
+    assert titles(bars("t", "x", [0.25, 0.75], ["a", "b"])) == ["a: 25.00 %", "b: 75.00 %"]
+    chart = lines("t", "epoch", [1, 2], {"loss": [0.5, float("nan")]})
+    assert titles(chart) == ["loss, 1: 0.5"]
+    assert lines("t", "epoch", [1], {"loss": [float("nan")]}).find("svg") is not None
+
+
+def test_the_page_is_not_written_over_the_source(annotations, cli):
+    result = cli("report", annotations, "--out", annotations)
+    assert result.exit_code == 2
+    assert annotations.read_text().startswith(HEADER)
