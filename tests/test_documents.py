@@ -15,16 +15,20 @@ from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def command_lines():
-    """The lines of each block that has any: later ones may need what earlier ones wrote."""
-    lines = [[line for line in block.splitlines() if line.startswith("cellprep ")] for block in blocks("sh")]
-    return [block for block in lines if block]
+    """The commands of each block that has any, of all pages: later ones may need what earlier ones wrote."""
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            lines = [line for line in block.splitlines() if line.startswith("cellprep ")]
+            if lines:
+                yield pytest.param(lines, id=f"{page.name}: {lines[0]}")
 
 
 @pytest.fixture
@@ -35,17 +39,18 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("lines", command_lines(), ids=lambda lines: lines[0])
-def test_commands_of_the_readme_run(lines, workplace, command):
+@pytest.mark.parametrize("lines", list(command_lines()))
+def test_commands_of_the_documents_run(lines, workplace, command):
     for line in lines:
         result = command(*shlex.split(line, comments=True)[1:], cwd=workplace)
         assert result.returncode == 0, result.stderr
 
 
-def test_python_of_the_readme_runs(workplace, cli, capsys):
+def test_python_of_the_documents_runs(workplace, cli, capsys):
     assert cli("build-targets", "train.csv", "--images", "train", "--quiet").exit_code == 0
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            exec(compile(block, page.name, "exec"), {})
     assert "round-1 round" in capsys.readouterr().out
 
 
@@ -54,8 +59,8 @@ def test_the_readme_lists_every_command():
     assert listed == [command.name for command in app.registered_commands]
 
 
-def test_the_readme_and_the_stores_document_list_every_format():
-    section = README.split("## Annotations")[1].split("\n## ")[0]
+def test_the_documents_list_every_format():
+    section = (ROOT / "docs" / "annotations.md").read_text(encoding="utf-8").split("\n## ")[0]
     assert re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE) == list(READERS)
     table = (ROOT / "docs" / "store.md").read_text(encoding="utf-8").split("| format |")[1].split("\n\n")[0]
     assert set(re.findall(r"`([\w-]+)`", re.sub(r"\|[^|]*\|$", "", table, flags=re.MULTILINE))) == set(READERS)
@@ -63,9 +68,10 @@ def test_the_readme_and_the_stores_document_list_every_format():
 
 def test_make_knows_the_commands_of_the_readme():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE):
+    for target in re.findall(r"^make (\w+)", "\n".join(blocks(ROOT / "README.md", "sh")), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "make demo" in ci and "make test" in ci
 
 
 def test_links_of_the_documents_lead_somewhere():

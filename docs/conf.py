@@ -1,0 +1,23 @@
+"""How Sphinx builds the site: ``make docs``."""
+
+import sys
+from pathlib import Path
+
+import cellprep
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+project = "cellprep"
+author = "The cellprep developers"
+version = release = cellprep.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"cellprep {version}"
+html_show_sphinx = False
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # signatures have them; the text tells shapes and units

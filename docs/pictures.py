@@ -1,0 +1,106 @@
+"""Draws the pictures of the algorithm: ``python docs/pictures.py``."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cellprep import cells_from_labels, compute_targets, resolve_overlaps
+from cellprep.labels import Cells
+from cellprep.preview import SEMSEG_COLOURS, vector_colours
+from cellprep.preview.colours import label_colours
+from cellprep.rle import encode_rle, parse_rle
+
+DOCS = Path(__file__).parent
+SHAPE = (56, 72)
+
+
+def disc(y: float, x: float, radius: float, stretch: float = 1.0) -> np.ndarray:
+    """Return the mask of a disc, or of an ellipse that is so much wider than high."""
+    rows, columns = np.indices(SHAPE)
+    return (rows - y) ** 2 + ((columns - x) / stretch) ** 2 < radius**2
+
+
+def cells_of(masks: list[np.ndarray], rule: str = "smaller-on-top") -> Cells:
+    """Resolve the overlaps of masks."""
+    return resolve_overlaps(parse_rle(encode_rle(np.array(masks)), masks[0].shape), rule)
+
+
+def draw(name: str, panels: dict[str, np.ndarray], arrows: dict[str, np.ndarray] | None = None) -> None:
+    """Draw arrays side by side: labels, classes, vectors as colours, and others on a scale."""
+    figure = Figure(figsize=(3.1 * len(panels), 2.9), dpi=100, layout="constrained")
+    for axes, (title, array) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        axes.imshow(array, interpolation="nearest", cmap="viridis")
+        axes.set_title(title, fontsize=10)
+        axes.set(xticks=[], yticks=[])
+        vectors = (arrows or {}).get(title)
+        if vectors is not None:
+            y, x = np.mgrid[2 : vectors.shape[0] : 4, 2 : vectors.shape[1] : 4]
+            shown = vectors[y, x]
+            there = (shown != 0).any(-1)
+            axes.quiver(
+                x[there], y[there], shown[there][:, 1], shown[there][:, 0], angles="xy", scale_units="xy", scale=0.3,
+                pivot="middle", width=0.007,
+            )  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(DOCS / f"{name}.png", optimize=True)
+
+
+def classes(targets: dict[str, np.ndarray]) -> np.ndarray:
+    """Return semseg in colours."""
+    return SEMSEG_COLOURS[targets["semseg"].argmax(-1)]
+
+
+def overlaps() -> None:
+    """Draw what becomes of a small cell that a large one covers."""
+    masks = [disc(28, 30, 9), disc(30, 36, 20, 1.3), disc(22, 52, 8)]  # the large one was annotated second
+    panels = {"annotations, one over another": sum(mask.astype(int) for mask in masks)}
+    for rule in ("later-on-top", "smaller-on-top", "background"):
+        panels[rule] = label_colours(cells_of(masks, rule).labels)
+    draw("overlaps", panels)
+
+
+def walls() -> None:
+    """Draw what parts two cells that touch."""
+    cells = cells_of([disc(28, 26, 15), disc(28, 46, 12)])
+    targets = compute_targets(cells)
+    together = compute_targets(cells_from_labels(np.minimum(cells.labels, 1)))
+    draw(
+        "walls",
+        {
+            "labels": label_colours(cells.labels),
+            "semseg: the wall is the lower cell's": classes(targets),
+            "distance, with the wall": targets["distance"],
+            "distance, had there been none": together["distance"],
+        },
+    )
+
+
+def padding() -> None:
+    """Draw the vectors of a cell that the image's edge cuts, as they are and as if the cell ended there."""
+    cut = cells_of([disc(24, 4, 17)])
+    targets = compute_targets(cut)
+    ended = np.pad(cut.labels, ((0, 0), (1, 0)))[:, :-1]  # a column of background at the edge
+    zeros = compute_targets(cells_from_labels(ended))
+    names = {"the cell goes on beyond the edge": targets, "as zeros beside the image tell it": zeros}
+    panels = {"the left edge cuts a cell": label_colours(cut.labels)[:, :40]}
+    panels |= {name: vector_colours(made["uvec"])[:, :40] for name, made in names.items()}
+    draw("padding", panels, {name: made["uvec"][:, :40] for name, made in names.items()})
+
+
+def turning() -> None:
+    """Draw the vectors of a cell, turned rightly and wrongly."""
+    targets = compute_targets(cells_of([disc(28, 36, 13, 1.8)]))
+    uvec = targets["uvec"]
+    wrong = np.rot90(uvec)
+    right = np.stack([-wrong[..., 1], wrong[..., 0]], axis=-1)
+    panels = {"vectors, into the cell": uvec, "only the pixels turned: wrong": wrong, "and the vectors: right": right}
+    draw("turning", {name: vector_colours(array) for name, array in panels.items()}, panels)
+
+
+if __name__ == "__main__":
+    for picture in (overlaps, walls, padding, turning):
+        picture()
