@@ -12,15 +12,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from cellprep.errors import UsageError
 from cellprep.interrupts import interrupts_kept_from_workers
+
+if TYPE_CHECKING:
+    from joblib import Parallel
 
 __all__ = ["check_jobs", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
 
@@ -73,6 +73,8 @@ def run_tasks(
     tuple
         The task, and its result; None if the process that worked on it was killed, twice.
     """
+    from tqdm import tqdm
+
     handout = _Handout(function, tasks)
     with tqdm(total=total, unit=f" {unit}", disable=True if quiet else None, smoothing=0.1) as bar:
         for outcome in _outcomes(handout, _useful_jobs(jobs, total)):
@@ -84,11 +86,15 @@ def run_tasks(
 
 def _useful_jobs(jobs: int, total: int) -> int:
     """Return no more processes than tasks, but two rather than none: a task may bring down only a worker."""
+    from joblib import effective_n_jobs
+
     available: int = effective_n_jobs(jobs)
     return min(available, max(total, 2))
 
 
 def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     while True:
         results: Iterator[tuple[int, Any]] = iter(())
         try:
@@ -108,11 +114,15 @@ def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]
             yield handout.under_way.pop(index), result
 
 
-def _parallel(jobs: int, return_as: str) -> Parallel:
+def _parallel(jobs: int, return_as: str) -> "Parallel":
+    from joblib import Parallel
+
     return Parallel(n_jobs=jobs, return_as=return_as, initializer=_become_worker, initargs=(os.getpid(),))
 
 
 def _run_alone(call: Any) -> Any:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     try:
         with interrupts_kept_from_workers():
             # With one job joblib would start no process, and this one would die.
@@ -186,6 +196,8 @@ class _Handout(Generic[Task]):
             self._tasks = iter(())
 
     def call(self, index: int) -> Any:
+        from joblib import delayed
+
         return delayed(_call)(self._parent, self._folder, self._function, index, self.under_way[index])
 
 

@@ -2,10 +2,10 @@ import os
 import signal
 from pathlib import Path
 
+import joblib
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from cellprep import executor
 from cellprep.errors import SourceError
 from cellprep.executor import run_tasks
 
@@ -41,7 +41,7 @@ def test_a_killed_worker_costs_its_task_only():
 
 def test_a_worker_may_die_while_the_first_tasks_are_handed_out(monkeypatch):
     def dying(**options):
-        monkeypatch.setattr(executor, "Parallel", honest)
+        monkeypatch.setattr(joblib, "Parallel", honest)
 
         def take_two(tasks):
             next(tasks), next(tasks)
@@ -49,8 +49,8 @@ def test_a_worker_may_die_while_the_first_tasks_are_handed_out(monkeypatch):
 
         return take_two
 
-    honest = executor.Parallel
-    monkeypatch.setattr(executor, "Parallel", dying)
+    honest = joblib.Parallel
+    monkeypatch.setattr(joblib, "Parallel", dying)
     assert run(square, range(9)) == {k: k**2 for k in range(9)}
 
 

@@ -5,12 +5,12 @@ them against zarr-python's own.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import numpy as np
-from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
@@ -18,7 +18,6 @@ from cellprep.store.documents import array_document, chunk_separator
 
 __all__ = ["array_files", "array_form", "array_path", "encode_chunk", "read_array", "write_array"]
 
-_ZSTD = Zstd(level=0)
 _CHECKSUM_BYTES = 4
 
 
@@ -56,9 +55,16 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
     return chunk.write_bytes(encode_chunk(array))
 
 
+@cache
+def _zstd() -> Any:
+    from numcodecs.zstd import Zstd
+
+    return Zstd(level=0)
+
+
 def encode_chunk(array: NDArray[Any]) -> bytes:
     """Return an array as the bytes of one chunk."""
-    data: bytes = _ZSTD.encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+    data: bytes = _zstd().encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
     checksum: int = google_crc32c.value(data)
     return data + checksum.to_bytes(_CHECKSUM_BYTES, "little")
 
@@ -110,7 +116,7 @@ def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     if google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
         raise StoreError(f"{path} is damaged: its checksum differs")
     try:
-        array = np.frombuffer(_ZSTD.decode(data), dtype.newbyteorder("<")).reshape(shape)
+        array = np.frombuffer(_zstd().decode(data), dtype.newbyteorder("<")).reshape(shape)
     except (RuntimeError, ValueError) as error:
         raise StoreError(f"{path} is damaged: it does not hold an array of shape {shape}") from error
     return array.astype(dtype)  # a copy, which may be written to

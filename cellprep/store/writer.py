@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
@@ -102,6 +101,8 @@ class StoreWriter:
     """
 
     def __init__(self, path: Path) -> None:
+        from filelock import FileLock
+
         self.path = path
         self._dot_folder = path / DOT_FOLDER
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
@@ -229,7 +230,7 @@ class StoreWriter:
         try:
             self._dot_folder.mkdir(exist_ok=True)
             self._lock.acquire()
-        except (Timeout, FileExistsError, FileNotFoundError) as error:  # it may be taking its dot-folder away
+        except (TimeoutError, FileExistsError, FileNotFoundError) as error:  # it may be taking its dot-folder away
             raise StoreError(f"another run is writing to {self.path}: wait until it ends") from error
         except OSError as error:
             raise StoreWriteError(self.path, error.strerror or str(error)) from error
