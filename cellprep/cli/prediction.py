@@ -63,10 +63,11 @@ def predict_command(
 ) -> None:
     """Predict the cells of images, by networks that were trained.
 
+    Without `--weights`, those for fluorescent nuclei count, which come with the package. Of your own weights,
     `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. An image that
     fails stops no other. `cellprep evaluate` reads what is written.
 
-    Example: `cellprep predict --weights wn.safetensors --semseg-weights semseg.safetensors images/ --out predictions`
+    Example: `cellprep predict images/ --out predictions`
     """
     require_torch("cellprep predict")
     from cellprep.learn import predict

@@ -24,7 +24,11 @@ def check_command(
     overlap: Overlap = "smaller-on-top",
     rule: Annotated[
         list[str] | None,
-        typer.Option(metavar="RULE", help=f"Rule to flag by; repeatable. Of {', '.join(RULES)}; edge only if named."),
+        typer.Option(
+            metavar="RULE",
+            help=f"Rule to flag by; repeatable. Of {', '.join(RULES)}; edge only if named.",
+            autocompletion=lambda: list(RULES),
+        ),
     ] = None,
     threshold: Annotated[
         list[str] | None, typer.Option(metavar="RULE=VALUE", help="Threshold of a rule; repeatable.")
