@@ -42,4 +42,5 @@ def joined(block):
 
 def documents(root):
     """The README and all pages of the documentation."""
-    return [root / "README.md", *sorted(Path(root, "docs").rglob("*.md"))]
+    pages = sorted(Path(root, "docs").glob("*.md"))
+    return [root / "README.md", *(page for page in pages if page.name != "commands.md")]  # which Sphinx writes

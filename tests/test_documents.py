@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_lines import documents, joined, parse
 
 from cellprep import READERS, __version__, open_store
 from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = documents(ROOT)
 
 
 def blocks(page, language):
@@ -40,10 +41,17 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("lines", list(command_lines()))
-def test_commands_of_the_documents_run(lines, workplace, command):
+def test_commands_of_the_documents_run(lines, workplace, cli):
     for line in lines:
-        result = command(*shlex.split(line, comments=True)[1:], cwd=workplace)
-        assert result.returncode == 0, result.stderr
+        result = cli(*shlex.split(line, comments=True)[1:])
+        assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_only_shown_could_be_given(page):
+    for block in blocks(page, "console"):
+        for line in joined(block):
+            parse(line)
 
 
 def test_python_of_the_documents_runs(workplace, cli, capsys):
