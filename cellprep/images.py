@@ -204,8 +204,20 @@ def opened(content: bytes, kind: str) -> Iterator[Image.Image]:
             raise ImageFileError("it has more than 178,956,970 pixels: store so large an image as TIFF") from None
 
 
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep tifffile from telling of each damaged tag: whoever reads the file gets one line about it."""
+    log = tifffile.logger()
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
 def _decode_tiff(content: bytes) -> NDArray[Any]:
-    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+    with _without_log(), tifffile.TiffFile(io.BytesIO(content)) as tiff:
         if len(tiff.series) != 1:
             raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
         series, page = tiff.series[0], tiff.pages.first

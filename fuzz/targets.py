@@ -1,0 +1,213 @@
+"""What is fed: good inputs, written by the project itself, and what is done with the damaged ones."""
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from cellprep import (
+    BuildOptions,
+    build_targets,
+    encode_rle,
+    export_labels,
+    open_prediction,
+    open_source,
+    open_store,
+    parse_rle,
+    read_bins,
+)
+from cellprep.annotations import FaultyImage, read_exclusions
+from cellprep.errors import CellprepError
+from cellprep.images import ImageFile
+from cellprep.verify import verify_store
+
+__all__ = ["TARGETS", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that reads input.
+
+    Attributes
+    ----------
+    seeds
+        Makes good inputs in a folder.
+    feed
+        Reads damaged input, given a folder to write to: it returns, or raises CellprepError.
+    """
+
+    seeds: Callable[[Path], list[bytes]]
+    feed: Callable[[bytes, Path], object]
+
+
+def _masks() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.array([np.kron(rng.random((4, 5)) < 0.4, np.ones((4, 5), int)) for _ in range(4)], bool)
+
+
+def _csv(_: Path) -> list[bytes]:
+    rows = [f"i{k % 2},{text},25,16,round" for k, text in enumerate(encode_rle(_masks()))]
+    dsb = [f"i0,{text}" for text in encode_rle(_masks(), "column")]
+    return [
+        "\n".join(["id,annotation,width,height,cell_type", *rows]).encode(),
+        "\n".join(["ImageId,EncodedPixels", *dsb]).encode(),
+    ]
+
+
+def _read_source(name: str) -> Callable[[bytes, Path], object]:
+    def feed(content: bytes, folder: Path) -> object:
+        path = folder / name
+        path.write_bytes(content)
+        return [record.load((16, 25)) for record in open_source(path).images() if not isinstance(record, FaultyImage)]
+
+    return feed
+
+
+def _coco(folder: Path) -> list[bytes]:
+    store = _store(folder)
+    export_labels(open_store(store), "coco", folder / "c.json", jobs=1, quiet=True)
+    document = json.loads((folder / "c.json").read_bytes())
+    polygons = json.loads(json.dumps(document))
+    for annotation in polygons["annotations"]:
+        annotation["segmentation"] = [[1, 1, 9, 1, 9, 9.5, 1, 9]]
+    return [json.dumps(document).encode(), json.dumps(polygons).encode()]
+
+
+def _store(folder: Path) -> Path:
+    (folder / "seed.csv").write_bytes(_csv(folder)[0])
+    build_targets(open_source(folder / "seed.csv"), folder / "seed.zarr", BuildOptions(jobs=1, quiet=True))
+    return folder / "seed.zarr"
+
+
+def _store_files(folder: Path) -> list[bytes]:
+    """Each file of a store, its path before it."""
+    store = _store(folder)
+    files = sorted(path for path in store.rglob("*") if path.is_file())
+    return [f"{path.relative_to(store)}\0".encode() + path.read_bytes() for path in files]
+
+
+def _read_store(content: bytes, folder: Path) -> object:
+    """Put a damaged file into a store, and read all of it."""
+    name, _, damaged = content.partition(b"\0")
+    store = folder / "fed.zarr"
+    if not store.exists():
+        _store(folder).rename(store)
+    target = next((path for path in store.rglob("*") if str(path.relative_to(store)).encode() == name), None)
+    if target is None or not target.is_file():
+        return None  # the damage is in the name
+    before = target.read_bytes()
+    try:
+        target.write_bytes(damaged)
+        for image in open_store(store).values():
+            for array in image.arrays:
+                try:
+                    image.read(array)
+                except CellprepError:
+                    continue
+        return verify_store(store, jobs=1, quiet=True).errors()
+    finally:
+        target.write_bytes(before)
+
+
+def _pictures(_: Path) -> list[bytes]:
+    pixels = (np.arange(16 * 25).reshape(16, 25) % 251).astype(np.uint8)
+    made = []
+    for kind in ("PNG", "JPEG"):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, kind)
+        made.append(buffer.getvalue())
+    for options in ({}, {"compression": "zlib"}, {"tile": (16, 16)}):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, pixels.astype(np.uint16), **options)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _read_picture(content: bytes, folder: Path) -> object:
+    suffix = {b"\x89": ".png", b"\xff": ".jpg"}.get(content[:1], ".tif")
+    path = folder / f"i{suffix}"
+    path.write_bytes(content)
+    return ImageFile(path).decode()
+
+
+def _weights(folder: Path) -> list[bytes]:
+    from cellprep.learn import NetworkSettings, Weights, build_network, save_weights
+    from cellprep.targets import Recipe
+
+    network = build_network(NetworkSettings("wtn", base_channels=1, levels=3), seed=0)
+    save_weights(folder / "w.safetensors", Weights(network, None, Recipe(bins=(1.0, 2.0)), "cells-and-walls", {}))
+    return [(folder / "w.safetensors").read_bytes()]
+
+
+def _read_weights(content: bytes, folder: Path) -> object:
+    from cellprep.learn import load_bundle, load_weights
+
+    path = folder / "fed.safetensors"
+    path.write_bytes(content)
+    with suppress(CellprepError):
+        load_bundle([path])
+    return load_weights(path)
+
+
+def _state(folder: Path) -> list[bytes]:
+    from cellprep.learn.training.checkpoint import save_state
+
+    save_state(folder / "s.pt", {"epoch": 1, "rows": [{"epoch": 1.0}], "network": {"w": __import__("torch").zeros(3)}})
+    return [(folder / "s.pt").read_bytes()]
+
+
+def _read_state(content: bytes, folder: Path) -> object:
+    from cellprep.learn.training.checkpoint import load_state
+
+    (folder / "fed.pt").write_bytes(content)
+    return load_state(folder / "fed.pt")
+
+
+def _read_prediction(content: bytes, folder: Path) -> object:
+    truth, found = folder / "truth.csv", folder / "found.csv"
+    truth.write_bytes(_csv(folder)[0])
+    found.write_bytes(content)
+    known = open_source(truth)
+    return [r.load((16, 25)) for r in open_prediction(found, known).images() if not isinstance(r, FaultyImage)]
+
+
+def _submission(_: Path) -> list[bytes]:
+    rows = [f"i{k % 2},{text}" for k, text in enumerate(encode_rle(_masks()))]
+    return ["\n".join(["id,predicted", *rows]).encode()]
+
+
+def _on_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
+    def feed(content: bytes, folder: Path) -> object:
+        (folder / name).write_bytes(content)
+        return read(folder / name)
+
+    return feed
+
+
+#: By name.
+TARGETS: dict[str, Target] = {
+    "rle": Target(
+        lambda _: [text.encode() for text in encode_rle(_masks())],
+        lambda content, _: parse_rle([content.decode(errors="replace")], (16, 25)),
+    ),
+    "csv": Target(_csv, _read_source("fed.csv")),
+    "coco": Target(_coco, _read_source("fed.json")),
+    "submission": Target(
+        lambda _: [
+            "\n".join(["id,predicted", *(f"i{k % 2},{t}" for k, t in enumerate(encode_rle(_masks())))]).encode()
+        ],
+        _read_prediction,
+    ),
+    "exclusions": Target(lambda _: [b"image,row\ni0,2\ni1,\n"], _on_file("x.csv", read_exclusions)),
+    "bins": Target(lambda _: [b"[0.955, 1.369, 10, 20]"], _on_file("b.json", read_bins)),
+    "picture": Target(_pictures, _read_picture),
+    "store": Target(_store_files, _read_store),
+    "weights": Target(_weights, _read_weights),
+    "state": Target(_state, _read_state),
+}
