@@ -21,7 +21,7 @@ from fuzz.targets import TARGETS, Target
 def test_damaged_input_is_refused_in_one_line(name, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert feed(name, 25 if name == "store" else 60, 1, tmp_path) == 0
+        assert feed(name, 20 if name in ("store", "weights") else 60, 1, tmp_path) == 0
     assert not list(tmp_path.iterdir())
 
 
