@@ -16,6 +16,7 @@ html_theme = "furo"
 html_title = f"cellprep {version}"
 html_show_sphinx = False
 html_show_sourcelink = html_copy_source = False
+default_role = "py:obj"  # names in docstrings lead to what they name
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 napoleon_google_docstring = False
