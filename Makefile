@@ -16,7 +16,7 @@ lint: .venv/test
 	$(BIN)/mypy
 
 docs: .venv/test
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --builder html docs docs/_build/html
 
 bench: .venv/test
 	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt

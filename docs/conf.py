@@ -15,9 +15,12 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"cellprep {version}"
 html_show_sphinx = False
+html_show_sourcelink = html_copy_source = False
+default_role = "py:obj"  # names in docstrings lead to what they name
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
 autodoc_typehints = "none"  # signatures have them; the text tells shapes and units

@@ -30,7 +30,8 @@ def cells_of(masks: list[np.ndarray], rule: str = "smaller-on-top") -> Cells:
 
 def draw(name: str, panels: dict[str, np.ndarray], arrows: dict[str, np.ndarray] | None = None) -> None:
     """Draw arrays side by side: labels, classes, vectors as colours, and others on a scale."""
-    figure = Figure(figsize=(3.1 * len(panels), 2.9), dpi=100, layout="constrained")
+    height, width = next(iter(panels.values())).shape[:2]
+    figure = Figure(figsize=(3.1 * len(panels), 3.1 * height / width + 0.3), dpi=100, layout="constrained")
     for axes, (title, array) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
         axes.imshow(array, interpolation="nearest", cmap="viridis")
         axes.set_title(title, fontsize=10)
@@ -57,7 +58,7 @@ def classes(targets: dict[str, np.ndarray]) -> np.ndarray:
 def overlaps() -> None:
     """Draw what becomes of a small cell that a large one covers."""
     masks = [disc(28, 30, 9), disc(30, 36, 20, 1.3), disc(22, 52, 8)]  # the large one was annotated second
-    panels = {"annotations, one over another": sum(mask.astype(int) for mask in masks)}
+    panels = {"annotations; yellow: claimed twice": sum(mask.astype(int) for mask in masks)}
     for rule in ("later-on-top", "smaller-on-top", "background"):
         panels[rule] = label_colours(cells_of(masks, rule).labels)
     draw("overlaps", panels)
@@ -79,6 +80,21 @@ def walls() -> None:
     )
 
 
+def distance() -> None:
+    """Draw one distance for all cells of a cluster, what is made of it, and a distance for each cell alone."""
+    masks = [disc(24, 20, 14), disc(36, 38, 13, 1.2), disc(18, 42, 9), disc(30, 58, 10), disc(46, 18, 8)]
+    cells = cells_of(masks)
+    targets = compute_targets(cells)
+    alone = np.zeros(SHAPE, np.float32)
+    for label in range(1, len(masks) + 1):
+        visible = (cells.labels == label) & (targets["semseg"][..., 0] == 1)
+        alone += compute_targets(cells_from_labels(visible.astype(int)))["distance"]
+    if not np.array_equal(alone, targets["distance"]):
+        raise ValueError("the text beside this picture says that they do not differ")
+    made = {"energy, of that distance": targets["energy"], "uvec, of that distance": vector_colours(targets["uvec"])}
+    draw("distance", {"distance, all cells at once": targets["distance"], "each cell alone": alone, **made})
+
+
 def padding() -> None:
     """Draw the vectors of a cell that the image's edge cuts, as they are and as if the cell ended there."""
     cut = cells_of([disc(24, 4, 17)])
@@ -86,15 +102,15 @@ def padding() -> None:
     ended = np.pad(cut.labels, ((0, 0), (1, 0)))[:, :-1]  # a column of background at the edge
     zeros = compute_targets(cells_from_labels(ended))
     names = {"the cell goes on beyond the edge": targets, "as zeros beside the image tell it": zeros}
-    panels = {"the left edge cuts a cell": label_colours(cut.labels)[:, :40]}
-    panels |= {name: vector_colours(made["uvec"])[:, :40] for name, made in names.items()}
-    draw("padding", panels, {name: made["uvec"][:, :40] for name, made in names.items()})
+    vectors = {name: made["uvec"][3:45, :40] for name, made in names.items()}
+    panels = {"the left edge cuts a cell": label_colours(cut.labels)[3:45, :40]}
+    draw("padding", panels | {name: vector_colours(array) for name, array in vectors.items()}, vectors)
 
 
 def turning() -> None:
     """Draw the vectors of a cell, turned rightly and wrongly."""
     targets = compute_targets(cells_of([disc(28, 36, 13, 1.8)]))
-    uvec = targets["uvec"]
+    uvec = targets["uvec"][:, 8:64]  # a square
     wrong = np.rot90(uvec)
     right = np.stack([-wrong[..., 1], wrong[..., 0]], axis=-1)
     panels = {"vectors, into the cell": uvec, "only the pixels turned: wrong": wrong, "and the vectors: right": right}
@@ -102,5 +118,5 @@ def turning() -> None:
 
 
 if __name__ == "__main__":
-    for picture in (overlaps, walls, padding, turning):
+    for picture in (overlaps, walls, distance, padding, turning):
         picture()

@@ -1,7 +1,6 @@
 """Command lines in documents and help texts, taken apart as the command itself would take them."""
 
 import shlex
-from pathlib import Path
 
 import typer.main
 
@@ -38,9 +37,3 @@ def joined(block):
     lines = block.replace("\\\n", " ").splitlines()
     lines = [line.strip().removeprefix("$ ") for line in lines]
     return [line for line in lines if line.startswith("cellprep ")]
-
-
-def documents(root):
-    """The README and all pages of the documentation."""
-    pages = sorted(Path(root, "docs").glob("*.md"))
-    return [root / "README.md", *(page for page in pages if page.name != "commands.md")]  # which Sphinx writes

@@ -6,29 +6,37 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_lines import documents, joined, parse
+from command_lines import joined, parse
+from PIL import Image
 
-from cellprep import READERS, __version__, open_store
+import cellprep
+from cellprep import READERS, __version__, learn, open_store
 from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = documents(ROOT)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("cellprep/models/*.md"))]
+PAGES = [page for page in PAGES if page.name != "commands.md"]  # which the site's build writes
 
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def named(pages):
+    return [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in pages]
+
+
 def command_lines():
     """The commands of each block that has any, of all pages: later ones may need what earlier ones wrote."""
     for page in PAGES:
         for block in blocks(page, "sh"):
-            lines = [line for line in block.splitlines() if line.startswith("cellprep ")]
-            if lines:
+            if lines := joined(block):
                 yield pytest.param(lines, id=f"{page.name}: {lines[0]}")
 
 
@@ -47,19 +55,61 @@ def test_commands_of_the_documents_run(lines, workplace, cli):
         assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_that_are_only_shown_could_be_given(page):
-    for block in blocks(page, "console"):
-        for line in joined(block):
-            parse(line)
+@pytest.mark.parametrize("page", named(page for page in PAGES if joined(page.read_text(encoding="utf-8"))))
+def test_commands_that_are_only_shown_exist(page):
+    """Those that take too long, or need files that only the reader has."""
+    for line in [line for block in blocks(page, "console") for line in joined(block)]:
+        parse(line)
 
 
-def test_python_of_the_documents_runs(workplace, cli, capsys):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cellprep nonsense",
+        "cellprep predict a.png",
+        "cellprep predict a.png --out b --nonsense",
+        "cellprep predict a.png --out b --decoder nonsense",
+        "cellprep export data.zarr --to nonsense --out a",
+    ],
+)
+def test_a_command_that_does_not_exist_is_noticed(line):
+    with pytest.raises(Exception, match=r"no command|nonsense|Missing"):
+        parse(line)
+
+
+@pytest.mark.slow
+def test_the_tutorial_can_be_followed(workplace, monkeypatch, cli):
+    """Every command of it in turn, with a single epoch of each training."""
+    done = []
+    for block in blocks(ROOT / "docs" / "tutorial.md", "console"):
+        for line in block.splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True) if line.startswith("$ ") else [""]
+            if words[0] == "cd":
+                monkeypatch.chdir(words[1])
+            if words[0] == "cellprep":
+                args = ["1" if before == "--epochs" else word for before, word in pairwise(words)]
+                result = cli(*args)
+                assert result.exit_code == 0, f"{line}: {result.output}"
+                done.append(words[1])
+    assert done[0] == "demo"
+    assert done.count("train") == 3
+    assert done[-1] == "evaluate"
+
+
+@pytest.mark.parametrize("page", named(page for page in PAGES if blocks(page, "python")))
+def test_python_of_the_documents_runs(page, workplace, cli):
+    """The blocks of a page in turn: later ones may need what earlier ones made."""
     assert cli("build-targets", "train.csv", "--images", "train", "--quiet").exit_code == 0
-    for page in PAGES:
-        for block in blocks(page, "python"):
-            exec(compile(block, page.name, "exec"), {})
-    assert "round-1 round" in capsys.readouterr().out
+    names = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), names)
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"(?:auto\w+:: |^\| `)(cellprep\.[\w.]+)", text, re.MULTILINE)
+    public = [f"{module.__name__}.{name}" for module in (cellprep, learn) for name in module.__all__]
+    assert sorted([*listed, "cellprep.__version__"]) == sorted([*public, "cellprep.errors"])
 
 
 def test_the_readme_lists_every_command():
@@ -83,7 +133,7 @@ def test_make_knows_the_commands_of_the_readme():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("cellprep/models/*.md")]:
+    for document in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
 
@@ -120,6 +170,21 @@ def test_an_extra_that_is_missing_is_named(tmp_path, cli, monkeypatch):
     assert result.exit_code == 1
     assert result.stderr.endswith("error: drawing a picture needs matplotlib: pip install 'cellprep[plot]'\n")
     assert len(open_store(tmp_path / "demo" / "data.zarr")) == 12
+
+
+def test_pictures_of_the_algorithm_are_those_that_the_library_draws(tmp_path, monkeypatch):
+    """Drawn again they look the same; single pixels are for other releases of Matplotlib to place."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    monkeypatch.setitem(drawing["draw"].__globals__, "DOCS", tmp_path)
+    shown = set(re.findall(r"\]\((\w+)\.png\)", (ROOT / "docs" / "algorithm.md").read_text(encoding="utf-8")))
+    for name in shown:
+        drawing[name]()
+        now, before = (
+            np.asarray(Image.open(folder / f"{name}.png").convert("L"), float) for folder in (tmp_path, ROOT / "docs")
+        )
+        assert now.shape == before.shape
+        assert np.abs(now - before).mean() < 2, f"draw {name}.png again: python docs/pictures.py"
+    assert len(shown) == 5
 
 
 def test_the_repository_stays_small():

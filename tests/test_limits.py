@@ -1,0 +1,43 @@
+"""The numbers that docs/limits.md tells are those of the code."""
+
+from pathlib import Path
+
+import pytest
+
+from cellprep import Recipe
+from cellprep.errors import CellprepError
+from cellprep.image_ids import id_problem
+from cellprep.label_images import as_label_image
+from cellprep.learn.settings import NetworkSettings
+
+TEXT = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
+
+
+def bins(count):
+    return {"bins": tuple(range(1, count + 1))}
+
+
+LIMITS = {
+    "an odd number from 1 (no walls) to 99": (lambda width: Recipe(wall_width=width), [1, 99], [0, 2, 101]),
+    "1 to 255, rising": (lambda count: Recipe(**bins(count)), [1, 255], [0, 256]),
+    "at most 200 bytes": (lambda length: _refuse(id_problem("x" * length)), [1, 200], [0, 201]),
+    "to 16,777,216 in arrays": (lambda label: as_label_image([[0, label]]), [0, 16_777_216], [-1, 16_777_217]),
+    "1 to 1024 base channels": (lambda count: NetworkSettings("dn", base_channels=count), [1, 1024], [0, 1025]),
+    "1 to 64 of images": (lambda count: NetworkSettings("dn", image_channels=count), [1, 64], [0, 65]),
+}
+
+
+def _refuse(problem):
+    if problem:
+        raise CellprepError(problem)
+
+
+@pytest.mark.parametrize("words", LIMITS)
+def test_limits_are_as_documented(words):
+    assert words in TEXT
+    make, possible, refused = LIMITS[words]
+    for value in possible:
+        make(value)
+    for value in refused:
+        with pytest.raises(CellprepError):
+            make(value)
