@@ -160,7 +160,7 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     text = page(f"{printable(source.name)}: cells and targets", *sections)
     write_whole(out, text)
     failures = {image.image_id: image.problem for image in facts if image.problem}
-    return DatasetReport(out, len(facts), len(check.flagged), len(text.encode()), failures)
+    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures)
 
 
 def _recipe(source: Source) -> Recipe:

@@ -90,7 +90,7 @@ def report_training(run: Path, out: Path | str) -> TrainingReport:
     sections = [_figures(settings, options, rows), _curves(rows), _pictures(run / "validation")]
     text = page(f"Training of {options.get('network')}: {printable(run.resolve().name)}", *sections)
     write_whole(out, text)
-    return TrainingReport(out, len(rows), len(text.encode()))
+    return TrainingReport(out, len(rows), out.stat().st_size)
 
 
 def show_files(paths: Iterable[Path]) -> list[Element]:
