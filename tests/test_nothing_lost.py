@@ -1,0 +1,102 @@
+"""Images in are images out and images named as failed; cells in are cells out and cells named, whatever the faults."""
+
+import csv
+from collections import Counter
+
+import pytest
+from conftest import HEADER
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from cellprep import (
+    BuildOptions,
+    CheckOptions,
+    build_targets,
+    check_source,
+    evaluate,
+    export_labels,
+    open_prediction,
+    open_source,
+    open_store,
+)
+from cellprep.report import ReportOptions, report_dataset
+
+WIDTH, HEIGHT = 9, 7
+GOOD = [" ".join(f"{WIDTH * (y + row) + x + 1} 3" for row in range(3)) for y in range(0, 5, 2) for x in range(0, 7, 3)]
+FAULTY = ["1", "0 3", "63 2", "5 x", "3 -1", "1 2 2 2"]
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.one_of(*[st.sampled_from(GOOD)] * 8, st.sampled_from(FAULTY))),
+    min_size=1,
+    max_size=20,
+)
+few = settings(max_examples=20, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture
+def write(tmp_path_factory):
+    def write(rows):
+        folder = tmp_path_factory.mktemp("rows")
+        lines = [f"{image},{text},{WIDTH},{HEIGHT},x" for image, text in rows]
+        (folder / "train.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+        return folder
+
+    return write
+
+
+def cells_of(rows):
+    return Counter(image for image, _ in rows)
+
+
+def build(folder, exclude=None):
+    options = BuildOptions(exclude=exclude, jobs=1, quiet=True)
+    return build_targets(open_source(folder / "train.csv"), folder / "s.zarr", options)
+
+
+@given(rows=ROWS)
+@few
+def test_checks_and_reports_name_every_image(write, rows):
+    folder, ids = write(rows), {image for image, _ in rows}
+    check = check_source(open_source(folder / "train.csv"), CheckOptions(jobs=1, quiet=True))
+    assert {image.image_id for image in check.images} == ids
+    assert check.annotations == Counter({"x": cells_of(rows).total()})
+    report = report_dataset(open_source(folder / "train.csv"), folder / "r.html", ReportOptions(jobs=1, quiet=True))
+    assert report.images == len(ids)
+
+
+@given(rows=ROWS, left_out=st.integers(0, 19))
+@few
+def test_builds_name_what_they_leave_out(write, rows, left_out):
+    folder, cells = write(rows), cells_of(rows)
+    number, (image, _) = list(enumerate(rows, start=2))[left_out % len(rows)]
+    (folder / "flags.csv").write_text(f"image,row\n{image},{number}\n")
+    cells[image] -= 1
+    report, store = build(folder, folder / "flags.csv"), open_store(folder / "s.zarr")
+    bad = {name for place, (name, cell) in enumerate(rows, start=2) if cell in FAULTY and place != number}
+    assert set(report.failures) == bad
+    assert set(store) == {name for name, _ in rows} - bad
+    assert {name: store[name].attributes["cells"] for name in store} == {name: cells[name] for name in store}
+    told = [row for name in store for row in store[name].attributes["excluded"]]
+    assert told == ([number] if image in store else [])
+
+
+@given(rows=ROWS, damage=st.booleans())
+@few
+def test_exports_and_scores_name_what_they_lack(write, rows, damage):
+    good = [(image, text) for image, text in rows if text not in FAULTY] or [("a", GOOD[0])]
+    folder, cells = write(good), cells_of(good)
+    build(folder)
+    store = open_store(folder / "s.zarr")
+    victims = {next(iter(store))} if damage and len(store) > 1 else set()
+    for name in victims:
+        (store.path / name / "labels/instances/0/c/0/0").unlink()
+    whole = sum(cells[name] for name in store if name not in victims)
+    exported = export_labels(store, "kaggle-csv", folder / "out.csv", jobs=1, quiet=True)
+    assert set(exported.failures) == victims
+    assert exported.images == len(store) - len(victims)
+    assert exported.cells + sum(map(len, exported.hidden.values())) == whole
+    with (folder / "out.csv").open(newline="") as file:
+        assert sum(bool(row["annotation"]) for row in csv.DictReader(file)) == exported.cells
+    truth = open_source(folder / "s.zarr")
+    scored = evaluate(open_prediction(folder / "s.zarr", truth), truth)
+    assert set(scored.failures) == victims
+    assert sum(score.truth + score.blank_truth for _, score in scored.scored) == whole
