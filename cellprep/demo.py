@@ -79,7 +79,7 @@ def _claim(out: Path, record: Path, seed: int) -> None:
     if out.is_dir() and any(out.iterdir()):
         try:
             ours = json.loads(record.read_bytes())["made_by"] == _MADE_BY
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             ours = False
         if not ours:
             raise SourceError(f"{out} holds something else: choose another --out")

@@ -13,6 +13,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "StoreWriteError",
+    "TooLargeError",
     "TrainingError",
     "UnpairedError",
     "UsageError",
@@ -88,6 +89,10 @@ class UnpairedError(CellprepError):
 
 class ImageFileError(CellprepError):
     """An image file is missing, unreadable, or not what its annotations say."""
+
+
+class TooLargeError(ImageFileError):
+    """An image claims a size that does not fit into memory."""
 
 
 class StoreError(CellprepError):

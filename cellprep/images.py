@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
+from cellprep.memory import check_memory
 
 __all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder", "Pixels", "check_dtype", "hash_of_pixels", "opened"]
 
@@ -229,6 +230,7 @@ def _decode_tiff(content: bytes) -> NDArray[Any]:
         if colours not in _KNOWN_COLOURS:
             raise ImageFileError(f"its colours are {colours.name.lower()}: grey and RGB can be read")
         check_dtype(series.dtype)
+        check_memory(series.nbytes, f"an image of {' x '.join(map(str, series.shape))} values")
         try:
             pixels = series.asarray()
         except ValueError as error:

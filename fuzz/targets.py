@@ -23,8 +23,10 @@ from cellprep import (
     read_bins,
 )
 from cellprep.annotations import FaultyImage, read_exclusions
+from cellprep.annotations.label_file import annotations_of_labels, read_labels
 from cellprep.errors import CellprepError
 from cellprep.images import ImageFile
+from cellprep.report.training import report_training
 from cellprep.verify import verify_store
 
 __all__ = ["TARGETS", "Target"]
@@ -85,34 +87,77 @@ def _store(folder: Path) -> Path:
     return folder / "seed.zarr"
 
 
-def _store_files(folder: Path) -> list[bytes]:
-    """Each file of a store, its path before it."""
-    store = _store(folder)
-    files = sorted(path for path in store.rglob("*") if path.is_file())
-    return [f"{path.relative_to(store)}\0".encode() + path.read_bytes() for path in files]
+def _files(folder: Path) -> list[bytes]:
+    """Each file of a folder, its path before it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [f"{path.relative_to(folder)}\0".encode() + path.read_bytes() for path in files]
 
 
-def _read_store(content: bytes, folder: Path) -> object:
-    """Put a damaged file into a store, and read all of it."""
-    name, _, damaged = content.partition(b"\0")
-    store = folder / "fed.zarr"
-    if not store.exists():
-        _store(folder).rename(store)
-    target = next((path for path in store.rglob("*") if str(path.relative_to(store)).encode() == name), None)
-    if target is None or not target.is_file():
-        return None  # the damage is in the name
-    before = target.read_bytes()
-    try:
-        target.write_bytes(damaged)
-        for image in open_store(store).values():
-            for array in image.arrays:
-                try:
-                    image.read(array)
-                except CellprepError:
-                    continue
-        return verify_store(store, jobs=1, quiet=True).errors()
-    finally:
-        target.write_bytes(before)
+def _in_folder(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
+    """Put one damaged file into the folder that the seeds are of, and read all of it."""
+
+    def feed(content: bytes, folder: Path) -> object:
+        place, _, damaged = content.partition(b"\0")
+        whole = folder / name
+        target = next((path for path in whole.rglob("*") if str(path.relative_to(whole)).encode() == place), None)
+        if target is None or not target.is_file():
+            return None  # the damage is in the name
+        before = target.read_bytes()
+        try:
+            target.write_bytes(damaged)
+            return read(whole)
+        finally:
+            target.write_bytes(before)
+
+    return feed
+
+
+def _read_store(store: Path) -> object:
+    for image in open_store(store).values():
+        for array in image.arrays:
+            with suppress(CellprepError):
+                image.read(array)
+    return verify_store(store, jobs=1, quiet=True).errors()
+
+
+def _ome_zarr(folder: Path) -> list[bytes]:
+    """Take an image of a store: each is OME-Zarr."""
+    (_store(folder) / "i0").rename(folder / "ome.zarr")
+    return _files(folder / "ome.zarr")
+
+
+def _read_folder(path: Path) -> object:
+    source = open_source(path, "ome-zarr")
+    records = [record for record in source.images() if not isinstance(record, FaultyImage)]
+    return [(record.load((16, 25)), record.pixels and record.pixels.decode()) for record in records]
+
+
+def _label_files(folder: Path) -> list[bytes]:
+    labels = np.kron(np.arange(6).reshape(2, 3), np.ones((8, 8), int)).astype(np.uint16)
+    buffer = io.BytesIO()
+    np.save(buffer, labels)
+    png, palette = io.BytesIO(), io.BytesIO()
+    Image.fromarray(labels).save(png, "PNG")
+    Image.fromarray(labels.astype(np.uint8)).convert("P").save(palette, "PNG")
+    return [made.getvalue() for made in (buffer, png, palette)]
+
+
+def _read_labels(content: bytes, folder: Path) -> object:
+    path = folder / ("i.png" if content[:1] == b"\x89" else "i.npy")
+    path.write_bytes(content)
+    return annotations_of_labels(read_labels(path), path.name)
+
+
+def _run(folder: Path) -> list[bytes]:
+    """Write what a training leaves, as far as its page needs it."""
+    (folder / "run").mkdir()
+    (folder / "run" / "run.json").write_text(json.dumps({"options": {"network": "dn", "epochs": 2, "seed": 0}}))
+    (folder / "run" / "metrics.csv").write_text("epoch,rate,seconds,train_loss,val_loss\n1,1e-3,2,0.5,0.6\n")
+    return _files(folder / "run")
+
+
+def _read_run(run: Path) -> object:
+    return report_training(run, run.with_suffix(".html"))
 
 
 def _pictures(_: Path) -> list[bytes]:
@@ -156,9 +201,11 @@ def _read_weights(content: bytes, folder: Path) -> object:
 
 
 def _state(folder: Path) -> list[bytes]:
+    import torch
+
     from cellprep.learn.training.checkpoint import save_state
 
-    save_state(folder / "s.pt", {"epoch": 1, "rows": [{"epoch": 1.0}], "network": {"w": __import__("torch").zeros(3)}})
+    save_state(folder / "s.pt", {"epoch": 1, "rows": [{"epoch": 1.0}], "network": {"w": torch.zeros(3)}})
     return [(folder / "s.pt").read_bytes()]
 
 
@@ -198,16 +245,14 @@ TARGETS: dict[str, Target] = {
     ),
     "csv": Target(_csv, _read_source("fed.csv")),
     "coco": Target(_coco, _read_source("fed.json")),
-    "submission": Target(
-        lambda _: [
-            "\n".join(["id,predicted", *(f"i{k % 2},{t}" for k, t in enumerate(encode_rle(_masks())))]).encode()
-        ],
-        _read_prediction,
-    ),
+    "submission": Target(_submission, _read_prediction),
+    "labels": Target(_label_files, _read_labels),
+    "ome-zarr": Target(_ome_zarr, _in_folder("ome.zarr", _read_folder)),
+    "run": Target(_run, _in_folder("run", _read_run)),
     "exclusions": Target(lambda _: [b"image,row\ni0,2\ni1,\n"], _on_file("x.csv", read_exclusions)),
     "bins": Target(lambda _: [b"[0.955, 1.369, 10, 20]"], _on_file("b.json", read_bins)),
     "picture": Target(_pictures, _read_picture),
-    "store": Target(_store_files, _read_store),
+    "store": Target(lambda folder: _files(_store(folder)), _in_folder("seed.zarr", _read_store)),
     "weights": Target(_weights, _read_weights),
     "state": Target(_state, _read_state),
 }

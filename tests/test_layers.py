@@ -13,7 +13,7 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "flushing", "interrupts", "wording"},
+    {"errors", "_version", "flushing", "interrupts", "memory", "wording"},
     {
         "image_ids",
         "label_images",
@@ -51,7 +51,7 @@ LAYERS = [
 ]
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
-    ("wording", "errors"),
+    ("wording", "errors", "memory"),
     ("text_table", "score_table"),
     ("label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),

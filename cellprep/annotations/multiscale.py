@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import ImageFileError
+from cellprep.errors import ImageFileError, TooLargeError
 from cellprep.images import check_dtype, hash_of_pixels
+from cellprep.memory import check_memory
 
 __all__ = ["OMEZarrPixels", "label_names", "ome_attributes"]
 
@@ -70,7 +71,11 @@ class OMEZarrPixels:
         names = [axis.name for axis in multiscale.axes]
         try:
             group: Any = zarr.open_group(self.path, mode="r")
-            pixels: NDArray[Any] = np.asarray(group[multiscale.datasets[0].path][...])
+            array = group[multiscale.datasets[0].path]
+            check_memory(array.nbytes, f"{self.path}, of {' x '.join(map(str, array.shape))} values,")
+            pixels: NDArray[Any] = np.asarray(array[...])
+        except TooLargeError:
+            raise
         except Exception as error:
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
         if len(names) != pixels.ndim:
@@ -113,7 +118,8 @@ class OMEZarrPixels:
 def label_names(image: Path) -> list[str]:
     """Return the names of an image's label images."""
     names = ome_attributes(image / "labels").get("labels")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    names = names if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
 
 
 def ome_attributes(folder: Path) -> dict[str, Any]:

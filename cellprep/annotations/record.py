@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from cellprep.errors import AnnotationError
 from cellprep.images import Pixels
+from cellprep.memory import check_memory
 from cellprep.rle import Runs
 
 __all__ = ["Annotations", "FaultyImage", "ImageRecord", "check_excluded", "digest", "most_common"]
+
+_LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Annotations:
     ignore: NDArray[np.bool_] | None = None
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        height, width = self.runs.shape
+        check_memory(height * width * _LEAST_BYTES, f"its image, {height} x {width} pixels,")
 
     def without(self, rows: frozenset[int]) -> "Annotations":
         """Leave out the annotations of some rows."""

@@ -16,6 +16,7 @@ from cellprep.annotations.record import most_common
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.executor import one_opencv_thread
 from cellprep.labels import Cells, resolve_overlaps
+from cellprep.memory import check_memory
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
 from cellprep.store.attributes import form_problem
@@ -24,6 +25,8 @@ from cellprep.targets import Recipe, compute_targets
 from cellprep.wording import unexpected
 
 __all__ = ["ImageOutcome", "ImageTask", "Status", "build_image"]
+
+_BYTES_A_PIXEL = 25  # of memory, at the least: those of the arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ def _build(task: ImageTask) -> ImageOutcome:
     annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
+    height, width = annotations.runs.shape
+    check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
     cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
     hidden = cells.hidden().tolist()
     with one_opencv_thread():

@@ -1,7 +1,6 @@
 """The page on a training: its options, curves and pictures of validation images."""
 
 import csv
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import msgspec
 import numpy as np
 
 from cellprep.errors import CellprepError, OutputError
@@ -23,6 +23,14 @@ __all__ = ["TrainingReport", "is_training", "report_training", "show_files"]
 _WIDEST = 1600  # pixels
 _LOSSES = {"train_loss": "training", "val_loss": "validation"}
 _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
+
+
+class _Settings(msgspec.Struct):
+    """What of a run's settings is shown."""
+
+    options: dict[str, Any]
+    train_images: list[str] = []
+    validation_images: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +85,16 @@ def report_training(run: Path, out: Path | str) -> TrainingReport:
     out = Path(out)
     check_place(out)
     try:
-        settings = json.loads((run / "run.json").read_bytes())
-        options = dict(settings["options"])
-        with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        settings = msgspec.json.decode((run / "run.json").read_bytes(), type=_Settings)
+        rows = _rows(run / "metrics.csv")
     except FileNotFoundError:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CellprepError(f"the training {run} is damaged: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CellprepError(f"the training {run} is damaged: {' '.join(str(error).split())}") from error
     if not rows:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one")
-    sections = [_figures(settings, options, rows), _curves(rows), _pictures(run / "validation")]
-    text = page(f"Training of {options.get('network')}: {printable(run.resolve().name)}", *sections)
+    sections = [_figures(settings, rows), _curves(rows), _pictures(run / "validation")]
+    text = page(f"Training of {settings.options.get('network')}: {printable(run.resolve().name)}", *sections)
     write_whole(out, text)
     return TrainingReport(out, len(rows), out.stat().st_size)
 
@@ -118,17 +124,28 @@ def show_files(paths: Iterable[Path]) -> list[Element]:
     return shown
 
 
-def _figures(settings: dict[str, Any], options: dict[str, Any], rows: list[dict[str, float]]) -> Element:
+def _rows(metrics: Path) -> list[dict[str, float]]:
+    with metrics.open(encoding="utf-8", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    if rows and (missing := {"epoch", "rate", *_LOSSES} - rows[0].keys()):
+        raise ValueError(f"{metrics.name} has no column {min(missing)}")
+    return rows
+
+
+def _figures(settings: _Settings, rows: list[dict[str, float]]) -> Element:
     best = min(rows, key=lambda row: row["val_loss"])
     measures = [
         [name.replace("_", " "), *(f"{row[name]:.4g}" for row in (rows[0], best, rows[-1]))] for name in rows[0]
     ]
     used = [
         [name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
-        for name, value in options.items()
+        for name, value in settings.options.items()
         if value not in (None, "", [], False)
     ]
-    counts = [f"{count(len(settings.get(f'{kind}_images', [])), f'{kind} image')}" for kind in ("train", "validation")]
+    counts = [
+        count(len(settings.train_images), "train image"),
+        count(len(settings.validation_images), "validation image"),
+    ]
     return element(
         "section",
         element("h2", "Figures"),
@@ -141,13 +158,13 @@ def _figures(settings: dict[str, Any], options: dict[str, Any], rows: list[dict[
 
 def _curves(rows: list[dict[str, float]]) -> Element:
     epochs = [row["epoch"] for row in rows]
-    losses = {words: [row[name] for row in rows] for name, words in _LOSSES.items() if name in rows[0]}
+    losses = {words: [row[name] for row in rows] for name, words in _LOSSES.items()}
     charts = [lines("Loss", "epoch", epochs, losses)]
     for name in rows[0]:
         values = [row[name] for row in rows]
         if name not in _NO_MEASURES and any(map(math.isfinite, values)):
             charts.append(lines(name.removeprefix("val_").replace("_", " "), "epoch", epochs, {"validation": values}))
-    charts.append(lines("Learning rate", "epoch", epochs, {"": [row.get("rate", 0.0) for row in rows]}))
+    charts.append(lines("Learning rate", "epoch", epochs, {"": [row["rate"] for row in rows]}))
     return element("section", element("h2", "Curves"), element("div", *charts, class_="charts"), id="curves")
 
 

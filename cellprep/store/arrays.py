@@ -5,6 +5,7 @@ them against zarr-python's own.
 """
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import StoreError
+from cellprep.errors import StoreError, TooLargeError
+from cellprep.memory import check_memory
 from cellprep.store.documents import array_document, chunk_separator
 
 __all__ = ["array_files", "array_form", "array_path", "encode_chunk", "read_array", "write_array"]
@@ -78,6 +80,10 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
         If there is no array, or its bytes are not those that were written.
     """
     shape, dtype = array_form(folder, name)
+    try:
+        check_memory(math.prod(shape) * dtype.itemsize, f"{folder}, of the shape {shape},")
+    except TooLargeError as error:
+        raise StoreError(str(error)) from None
     if 0 in shape:
         return np.zeros(shape, dtype)
     return _read_chunk(_chunk_path(folder, name, len(shape)), shape, dtype)
@@ -100,7 +106,7 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
         metadata = json.loads(document)
         shape, dtype = tuple(metadata["shape"]), np.dtype(metadata["data_type"])
         intact = document == array_document(name, shape, dtype.name)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if not intact:
         raise StoreError(f"{path} is not as cellprep wrote it")
@@ -115,11 +121,23 @@ def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     data, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
     if google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
         raise StoreError(f"{path} is damaged: its checksum differs")
+    problem = f"{path} is damaged: it does not hold an array of shape {shape}"
+    if _content_size(data) != math.prod(shape) * dtype.itemsize:  # before it takes that memory
+        raise StoreError(problem)
     try:
         array = np.frombuffer(_zstd().decode(data), dtype.newbyteorder("<")).reshape(shape)
     except (RuntimeError, ValueError) as error:
-        raise StoreError(f"{path} is damaged: it does not hold an array of shape {shape}") from error
+        raise StoreError(problem) from error
     return array.astype(dtype)  # a copy, which may be written to
+
+
+def _content_size(frame: bytes) -> int:
+    """Return how many bytes a frame of Zstandard says that it holds (RFC 8878, 3.1.1.1); 0 if it does not say."""
+    descriptor = frame[4] if len(frame) > 4 else 0
+    of_size, has_no_window, of_dictionary = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
+    start = 5 + (1 - has_no_window) + (0, 1, 2, 4)[of_dictionary]
+    width = (has_no_window, 2, 4, 8)[of_size]
+    return int.from_bytes(frame[start : start + width], "little") + 256 * (of_size == 1)
 
 
 def _chunk_path(folder: Path, name: str, dimensions: int) -> Path:

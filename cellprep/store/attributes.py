@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["form_problem"]
+__all__ = ["field_problem", "form_problem"]
 
 
 def form_problem(attributes: dict[str, Any]) -> str | None:
@@ -21,16 +21,22 @@ def form_problem(attributes: dict[str, Any]) -> str | None:
     >>> form_problem({"complete": True})
     '`arrays` is missing'
     """
-    for key, (form, fits) in _FORMS.items():
-        if key not in attributes:
-            return f"`{key}` is missing"
-        if not fits(attributes[key]):
-            return f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
+    for key in _FORMS:
+        if problem := field_problem(attributes, key):
+            return problem
     if not all(1 <= label <= attributes["cells"] for label in attributes["hidden"]):
         return "`hidden` names labels that no annotation has"
     if len(attributes["cells_of_category"]) != len(attributes["categories"]):
         return "`cells_of_category` and `categories` differ in length"
     return None
+
+
+def field_problem(attributes: dict[str, Any], key: str) -> str | None:
+    """Say whether one of these attributes is missing, or has another form; None if it is right."""
+    form, fits = _FORMS[key]
+    if key not in attributes:
+        return f"`{key}` is missing"
+    return None if fits(attributes[key]) else f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
 
 
 def _is_number(value: Any) -> bool:

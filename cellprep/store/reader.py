@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError
 from cellprep.image_ids import id_problem
 from cellprep.store.arrays import array_form, array_path, read_array
+from cellprep.store.attributes import field_problem
 
 if TYPE_CHECKING:
     import zarr
@@ -56,13 +57,13 @@ class StoredImage:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W), in pixels."""
-        height, width = self.attributes["shape"]
+        height, width = self._field("shape")
         return height, width
 
     @property
     def arrays(self) -> list[str]:
         """Names of the image's arrays: what `read` takes."""
-        names: list[str] = self.attributes["arrays"]
+        names: list[str] = self._field("arrays")
         return names
 
     def read(self, name: str) -> NDArray[Any]:
@@ -83,6 +84,11 @@ class StoredImage:
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
         return array_form(self._place(name), name)
+
+    def _field(self, key: str) -> Any:
+        if problem := field_problem(self.attributes, key):
+            raise StoreError(f"{self.path} is damaged: {problem}")
+        return self.attributes[key]
 
     def _place(self, name: str) -> Path:
         if name not in self.arrays:
@@ -191,9 +197,14 @@ def open_store(path: Path | str) -> Store:
 
 
 def is_foreign(place: Path) -> bool:
-    """Say whether what is in an image's place was put there by somebody else; damaged images were not."""
+    """Say whether what is in an image's place was put there by somebody else; damaged images were not.
+
+    A link was, whatever it leads to: what lies there is not the store's.
+    """
+    if place.is_symlink():
+        return True
     if not place.exists():
-        return place.is_symlink()
+        return False
     try:
         return "cellprep" not in json.loads((place / "zarr.json").read_bytes())["attributes"]
     except (ValueError, RecursionError):

@@ -220,6 +220,8 @@ class StoreWriter:
     def _make_workspace(self) -> None:
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        if self._dot_folder.is_symlink():  # what lies there would be taken for leftovers
+            raise StoreError(f"{self._dot_folder} is a link: cellprep makes a folder there; remove it")
         self._acquire()
         with _writing(self.path):
             self._remove_leftovers()

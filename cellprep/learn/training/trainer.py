@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from cellprep.errors import TrainingError
+from cellprep.errors import TrainingError, WeightsError
 from cellprep.learn.devices import Machine
 from cellprep.learn.training.journal import Row
 from cellprep.learn.training.options import TrainOptions
@@ -153,10 +153,19 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` returned."""
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        """Take up what `state` returned.
+
+        Raises
+        ------
+        WeightsError
+            If it is that of another training.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError("the run's state is that of another training: begin again in another folder") from error
 
 
 def _check_finite(loss: float, what: str) -> None:

@@ -1,0 +1,169 @@
+"""Input that was made to do harm: files that claim any size, links that lead out, names that terminals act on."""
+
+import json
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from conftest import tree
+from stores import discs, noise, write_store
+
+from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source
+from cellprep.check import CheckOptions
+from cellprep.errors import CellprepError, ImageFileError, StoreError
+from cellprep.images import ImageFile
+from cellprep.store.arrays import array_document, encode_chunk
+
+HUGE = 1_000_000  # pixels on a side: a terabyte and more
+SIZE = "GB of memory: there are"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell of its memory this way")
+
+
+def build(source, out, **options):
+    return build_targets(open_source(source), out, BuildOptions(jobs=1, quiet=True, **options))
+
+
+def test_a_tiff_that_claims_a_terabyte(tmp_path):
+    """All of it in one strip, so that the file stays small."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint8), compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tiff.pages.first.tags[name].overwrite(HUGE, dtype="I")
+    with pytest.raises(ImageFileError, match=f"a.tif.*1000000 x 1000000 values takes 1,000.0 {SIZE}"):
+        ImageFile(path).decode()
+
+
+def test_an_npy_that_claims_a_terabyte(tmp_path):
+    header = str({"descr": "<i4", "fortran_order": False, "shape": (HUGE, HUGE)}).encode().ljust(117) + b"\n"
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    report = build(tmp_path / "labels", tmp_path / "s.zarr")
+    assert set(report.failures) == {"a"}
+
+
+def test_an_ome_zarr_that_claims_a_terabyte(tmp_path):
+    labels = tmp_path / "a.ome.zarr" / "labels" / "cells"
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    group = zarr.open_group(labels, mode="w")
+    group.create_array("0", shape=(HUGE, HUGE), chunks=(1000, 1000), dtype="int32")
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    zarr.open_group(labels.parent, mode="a").attrs["ome"] = {"version": "0.5", "labels": ["cells"]}
+    report = build(tmp_path / "a.ome.zarr", tmp_path / "s.zarr")
+    assert SIZE in report.failures["a"]
+
+
+def test_annotations_that_claim_a_terabyte(tmp_path):
+    (tmp_path / "a.csv").write_text(f"id,annotation,width,height\na,1 5,{HUGE},{HUGE}\nb,1 5,9,9\n")
+    report = build(tmp_path / "a.csv", tmp_path / "s.zarr")
+    assert (set(report.failures), report.new) == ({"a"}, 1)
+    assert SIZE in report.failures["a"]
+    checked = check_source(open_source(tmp_path / "a.csv"), CheckOptions(jobs=1, quiet=True))
+    assert any(SIZE in finding.note for finding in checked.findings if finding.image_id == "a")
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": HUGE, "height": HUGE}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]]}],
+        "categories": [{"id": 1, "name": "x"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert set(build(tmp_path / "a.json", tmp_path / "t.zarr").failures) == {"a"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return write_store(tmp_path / "s.zarr", {"a": (discs((20, 30), 4), noise((20, 30)))})
+
+
+def test_a_store_that_claims_a_terabyte(store):
+    folder = store.path / "a" / "energy"
+    (folder / "zarr.json").write_bytes(array_document("energy", (HUGE, HUGE), "uint8"))
+    with pytest.raises(StoreError, match=f"energy, of the shape.*{SIZE}"):
+        store["a"].read("energy")
+
+
+def test_a_chunk_that_holds_more_than_its_array(store):
+    (store.path / "a" / "energy" / "c.0.0").write_bytes(encode_chunk(np.zeros((5000, 5000), np.uint8)))
+    with pytest.raises(StoreError, match="does not hold an array of shape"):
+        store["a"].read("energy")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 65_791, 65_792, 70_000])
+def test_chunks_say_how_much_they_hold(tmp_path, size):
+    from cellprep.store.arrays import read_array, write_array
+
+    write_array(tmp_path / "x", "semseg", np.arange(size).reshape(1, size).astype(np.uint8))
+    assert read_array(tmp_path / "x", "semseg").shape == (1, size)
+
+
+def test_a_link_in_the_place_of_a_store_s_own_folder_is_refused(store, tmp_path):
+    victim = tmp_path / "mine"
+    victim.mkdir()
+    (victim / "thesis.txt").write_text("years of work")
+    (store.path / ".cellprep").symlink_to(victim)
+    with pytest.raises(StoreError, match="is a link"):
+        build(store.path, store.path.with_name("x.zarr")) and build(tmp_path / "x.zarr", store.path)
+    assert (victim / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_link_in_the_place_of_an_image_is_left_alone(store, tmp_path):
+    (tmp_path / "a.csv").write_text("id,annotation,width,height\na,1 5,9,9\nb,1 5,9,9\n")
+    elsewhere = store.path / "a"
+    out = tmp_path / "t.zarr"
+    build(tmp_path / "a.csv", out)
+    before = tree(elsewhere)
+    for name in ("a", "b"):
+        (out / name).rename(tmp_path / name)
+    (out / "a").symlink_to(elsewhere)
+    (out / "b").symlink_to(tmp_path / "b")
+    report = build(tmp_path / "a.csv", out, overwrite=True)
+    assert {name: "move it away" in problem for name, problem in report.failures.items()} == {"a": True, "b": True}
+    assert tree(elsewhere) == before
+    assert (out / "a").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", "..", ".x", "a\x1b[2J", "a\nb", "a\x00", "\u202eb"])
+def test_names_that_are_no_names(tmp_path, name):
+    """In whatever format; nothing is written but in the store, and no terminal acts on the message."""
+    document = {
+        "images": [{"id": 1, "file_name": f"{name}.png", "width": 9, "height": 9}],
+        "annotations": [],
+        "categories": [],
+    }
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.json").write_text(json.dumps(document))
+    (tmp_path / "in" / "a.csv").write_bytes(f'id,annotation,width,height\n"{name}",1 5,9,9\n'.encode())
+    for source in ("a.json", "a.csv"):
+        run = subprocess.run(
+            [sys.executable, "-m", "cellprep", "build-targets", f"in/{source}", "--out", "out/s.zarr"],
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+        )
+        words = run.stdout.decode() + run.stderr.decode()
+        assert words.replace("\n", "").isprintable()
+        assert "Traceback" not in words
+        written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} - {"in", "out"}
+        assert all(path.startswith(("in/", "out/s.zarr")) for path in written)
+
+
+def test_label_images_of_an_ome_zarr_lie_within_it(tmp_path):
+    image = tmp_path / "a.ome.zarr"
+    zarr.open_group(image / "labels", mode="w").attrs["ome"] = {"version": "0.5", "labels": ["../../secret"]}
+    with pytest.raises(CellprepError, match="holds none"):
+        open_source(image, "ome-zarr")
+
+
+def test_predictions_that_claim_a_terabyte(tmp_path):
+    (tmp_path / "a.csv").write_text(f"id,annotation,width,height\na,1 5,{HUGE},{HUGE}\n")
+    (tmp_path / "p.csv").write_text("id,predicted\na,1 5\n")
+    truth = open_source(tmp_path / "a.csv")
+    (record,) = open_prediction(tmp_path / "p.csv", truth).images()
+    with pytest.raises(CellprepError, match=SIZE):
+        record.load((HUGE, HUGE))
