@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from cellprep import Recipe
+from cellprep.annotations import record
+from cellprep.build import image
 from cellprep.errors import CellprepError
 from cellprep.image_ids import id_problem
 from cellprep.label_images import as_label_image
@@ -25,6 +27,10 @@ LIMITS = {
     "1 to 1024 base channels": (lambda count: NetworkSettings("dn", base_channels=count), [1, 1024], [0, 1025]),
     "1 to 64 of images": (lambda count: NetworkSettings("dn", image_channels=count), [1, 64], [0, 65]),
 }
+
+
+def test_memory_a_pixel_is_as_documented():
+    assert f"{record._LEAST_BYTES} bytes a pixel, {image._BYTES_A_PIXEL} to build it" in TEXT
 
 
 def _refuse(problem):

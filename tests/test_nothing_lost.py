@@ -1,12 +1,17 @@
 """Images in are images out and images named as failed; cells in are cells out and cells named, whatever the faults."""
 
 import csv
+import json
 from collections import Counter
 
+import cv2
+import numpy as np
 import pytest
+import tifffile
 from conftest import HEADER
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from stores import noise
 
 from cellprep import (
     BuildOptions,
@@ -18,8 +23,12 @@ from cellprep import (
     open_prediction,
     open_source,
     open_store,
+    roundtrip,
+    split_source,
 )
 from cellprep.report import ReportOptions, report_dataset
+from cellprep.roundtrip import RoundtripOptions
+from cellprep.splitting import SplitOptions
 
 WIDTH, HEIGHT = 9, 7
 GOOD = [" ".join(f"{WIDTH * (y + row) + x + 1} 3" for row in range(3)) for y in range(0, 5, 2) for x in range(0, 7, 3)]
@@ -100,3 +109,58 @@ def test_exports_and_scores_name_what_they_lack(write, rows, damage):
     scored = evaluate(open_prediction(folder / "s.zarr", truth), truth)
     assert set(scored.failures) == victims
     assert sum(score.truth + score.blank_truth for _, score in scored.scored) == whole
+    decoded = roundtrip(store, RoundtripOptions(("walls",), jobs=1, quiet=True)).decoders["walls"]
+    assert set(decoded.failures) == victims
+    assert sum(score.truth for _, score in decoded.scored) == exported.cells
+
+
+@given(rows=ROWS)
+@few
+def test_folds_hold_every_image_but_those_named(write, rows):
+    rows = [*rows, *((name, GOOD[0]) for name in "xyz")]  # else there may be too few to split
+    split = split_source(open_source(write(rows) / "train.csv"), None, SplitOptions(2, jobs=1, quiet=True))
+    in_folds = {image.image_id: image.cells for image in split.images}
+    named = [*in_folds, *split.failures, *split.annotated_twice]
+    assert sorted(named) == sorted({image for image, _ in rows})
+    assert set(split.failures) == {image for image, text in rows if text in FAULTY}
+    cells = cells_of(rows)
+    assert in_folds == {name: cells[name] for name in in_folds}
+
+
+@given(kinds=st.lists(st.sampled_from(["good", "damaged", "no mask", "other size"]), min_size=1, max_size=6))
+@settings(few, max_examples=8)
+def test_predictions_hold_every_image_but_those_named(tmp_path_factory, kinds):
+    from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, predict
+    from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
+
+    folder = tmp_path_factory.mktemp("predict")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    cv2.imwrite(str(folder / "masks" / "spare.png"), np.ones((9, 9), np.uint8))
+    for place, kind in enumerate(kinds):
+        image = folder / "images" / f"{place}.png"
+        cv2.imwrite(str(image), noise((33, 40), place))
+        if kind == "damaged":
+            image.write_bytes(image.read_bytes()[:60])
+        if kind != "no mask":
+            mask = np.zeros((30 if kind == "other size" else 33, 40), np.uint8)
+            mask[2:20, 3:15] = mask[5:25, 20:39] = 1
+            cv2.imwrite(str(folder / "masks" / f"{place}.png"), mask)
+    network = build_network(NetworkSettings("wn", base_channels=1, levels=3), seed=0)
+    report = predict(
+        [folder / "images"],
+        Bundle(Weights(network, Normalisation("percentile", (1,), (99.8,)))),
+        folder / "out",
+        masks=folder / "masks",
+        outputs=OutputOptions(to=("label-tiff", "coco")),
+        options=PredictionOptions(device="cpu", quiet=True),
+    )
+    good = {str(place) for place, kind in enumerate(kinds) if kind == "good"}
+    assert set(report.failures) == {str(place) for place in range(len(kinds))} - good
+    assert (report.total, report.images) == (len(kinds), len(good))
+    if good:
+        written = {path.stem: tifffile.imread(path) for path in (folder / "out").rglob("*.tif")}
+        assert written.keys() == good
+        assert sum(int(labels.max()) for labels in written.values()) == report.cells
+        document = json.loads(next((folder / "out").rglob("*.json")).read_text())
+        assert (len(document["images"]), len(document["annotations"])) == (len(good), report.cells)

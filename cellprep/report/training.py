@@ -21,6 +21,7 @@ from cellprep.wording import count, printable
 __all__ = ["TrainingReport", "is_training", "report_training", "show_files"]
 
 _WIDEST = 1600  # pixels
+_ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
 _LOSSES = {"train_loss": "training", "val_loss": "validation"}
 _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
 
@@ -129,6 +130,10 @@ def _rows(metrics: Path) -> list[dict[str, float]]:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if rows and (missing := {"epoch", "rate", *_LOSSES} - rows[0].keys()):
         raise ValueError(f"{metrics.name} has no column {min(missing)}")
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        raise ValueError(f"the epochs of {metrics.name} do not count from 1")
+    if any(_ABSURD < abs(value) < math.inf for row in rows for value in row.values()):
+        raise ValueError(f"{metrics.name} has values beyond {_ABSURD:g}")
     return rows
 
 
