@@ -5,6 +5,7 @@ from cellprep.wording import printable
 __all__ = [
     "AnnotationError",
     "CellprepError",
+    "ClusterError",
     "ImageFileError",
     "MissingExtraError",
     "OutputError",
@@ -125,6 +126,10 @@ class WeightsError(CellprepError):
 
 class TrainingError(CellprepError):
     """A training cannot go on."""
+
+
+class ClusterError(CellprepError):
+    """A cluster cannot be used, or is lost."""
 
 
 class MissingExtraError(CellprepError):

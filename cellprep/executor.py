@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
 
+from cellprep.cluster import run_on_cluster
 from cellprep.errors import UsageError
 from cellprep.interrupts import interrupts_kept_from_workers
 
@@ -50,6 +51,7 @@ def run_tasks(
     total: int,
     unit: str,
     quiet: bool,
+    scheduler: str | None = None,
 ) -> Generator[tuple[Task, Result | None], None, None]:
     """Run a function over tasks and yield each task with its result, as they come.
 
@@ -67,6 +69,8 @@ def run_tasks(
         What a task is, for the progress bar.
     quiet
         Whether to show no bar; there is none either where standard error is no terminal.
+    scheduler
+        Address of a Dask scheduler, whose workers do it instead of `jobs` processes.
 
     Yields
     ------
@@ -75,11 +79,18 @@ def run_tasks(
     """
     from tqdm import tqdm
 
-    handout = _Handout(function, tasks)
     with tqdm(total=total, unit=f" {unit}", disable=True if quiet else None, smoothing=0.1) as bar:
-        for outcome in _outcomes(handout, _useful_jobs(jobs, total)):
+        outcomes = run_on_cluster(function, tasks, scheduler) if scheduler else _run_here(function, tasks, jobs, total)
+        for outcome in outcomes:
             yield outcome
             bar.update()
+
+
+def _run_here(
+    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, total: int
+) -> Iterator[tuple[Task, Result | None]]:
+    handout = _Handout(function, tasks)
+    yield from _outcomes(handout, _useful_jobs(jobs, total))
     if handout.error:
         raise handout.error
 

@@ -28,7 +28,7 @@ LAYERS = [
         "synthesis",
         "decode",
     },
-    {"images", "store", "executor", "output", "text_table", "score_table"},
+    {"images", "store", "cluster", "executor", "output", "text_table", "score_table"},
     {"annotations"},
     {
         "napari_layers",
@@ -53,6 +53,7 @@ LAYERS = [
 ORDER_WITHIN = [
     ("wording", "errors", "memory"),
     ("text_table", "score_table"),
+    ("cluster", "executor"),
     ("label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),

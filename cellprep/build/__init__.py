@@ -44,6 +44,8 @@ class BuildOptions:
         Whether to remove images that are no longer in the source.
     quiet
         Whether to show no progress bar.
+    scheduler
+        Address of a Dask scheduler, whose workers build instead of `jobs` processes.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class BuildOptions:
     overwrite: bool = False
     prune: bool = False
     quiet: bool = False
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.only, str):
@@ -166,7 +169,15 @@ def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
 def _build_all(
     tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, summary: Summary, options: BuildOptions
 ) -> None:
-    outcomes = run_tasks(build_image, tasks, jobs=options.jobs, total=report.total, unit="image", quiet=options.quiet)
+    outcomes = run_tasks(
+        build_image,
+        tasks,
+        jobs=options.jobs,
+        total=report.total,
+        unit="image",
+        quiet=options.quiet,
+        scheduler=options.scheduler,
+    )
     for task, result in outcomes:
         image_id = task.record.image_id
         outcome = result or ImageOutcome(

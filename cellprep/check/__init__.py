@@ -36,6 +36,8 @@ class CheckOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    scheduler
+        Address of a Dask scheduler, whose workers check instead of `jobs` processes.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class CheckOptions:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     jobs: int = -1
     quiet: bool = False
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)
@@ -100,7 +103,13 @@ def check_source(source: Source, options: CheckOptions | None = None) -> CheckRe
     images = [
         found or _killed(task.image_id)
         for task, found in run_tasks(
-            check_image, tasks, jobs=options.jobs, total=len(ids), unit="image", quiet=options.quiet
+            check_image,
+            tasks,
+            jobs=options.jobs,
+            total=len(ids),
+            unit="image",
+            quiet=options.quiet,
+            scheduler=options.scheduler,
         )
     ]
     images.sort(key=lambda image: place[image.image_id])

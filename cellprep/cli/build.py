@@ -8,7 +8,7 @@ import typer
 from cellprep.annotations import open_source
 from cellprep.build import BuildOptions, build_targets
 from cellprep.cli.door import app
-from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, SourcePath, Version, choice
+from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
 from cellprep.targets import DISTANCES, Recipe, read_bins
@@ -43,6 +43,7 @@ def build_targets_command(
     ] = None,
     pixel_size: Annotated[float | None, typer.Option(help="Side of a pixel, in micrometres.")] = None,
     jobs: Jobs = -1,
+    scheduler: Scheduler = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Build current images again, too.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove images that are no longer in SOURCE.")] = False,
     quiet: Quiet = False,
@@ -72,6 +73,7 @@ def build_targets_command(
         overwrite=overwrite,
         prune=prune,
         quiet=quiet,
+        scheduler=scheduler,
     )
     annotations = open_source(source, format, rle_order)
     tell(build_targets(annotations, out, options), quiet, annotations.description)

@@ -22,6 +22,7 @@ __all__ = [
     "Precision",
     "Quiet",
     "RLEOrder",
+    "Scheduler",
     "SourcePath",
     "Version",
     "Worst",
@@ -47,6 +48,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Overlap = Annotated[str, choice("Who gets pixels that several cells claim", *OVERLAP_RULES)]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 Jobs = Annotated[int, typer.Option(help="Processes to work in; -1 for one per core.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do it, as tcp://host:8786, instead of --jobs."),
+]
 Data = Annotated[Path, typer.Option(metavar="STORE", help="Store to learn from, with images.")]
 Device = Annotated[str, choice("Where networks run; auto takes a GPU where there is one", *DEVICES)]
 Precision = Annotated[

@@ -8,7 +8,7 @@ import typer
 from cellprep.annotations import open_prediction, open_source
 from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, SourcePath, Version
+from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version
 from cellprep.cli.words import print_json, tell
 from cellprep.output import refuse_to_overwrite
 from cellprep.report import ReportOptions, is_training, report_dataset, report_training
@@ -39,6 +39,7 @@ def check_command(
     as_json: JSON = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.")] = False,
     jobs: Jobs = -1,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
@@ -48,7 +49,7 @@ def check_command(
 
     Example: `cellprep check train.csv --out flags.csv`
     """
-    options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet)
+    options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet, scheduler)
     if out:
         refuse_to_overwrite(out, source)
     report = check_source(open_source(source, format, rle_order), options)

@@ -1,0 +1,145 @@
+"""Running one function over many small tasks on a Dask cluster.
+
+The client is used directly: joblib's backend for Dask never tells that a task's workers were killed, and waits for
+its result for ever.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cellprep._version import __version__
+from cellprep.errors import ClusterError, MissingExtraError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["run_on_cluster"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_SECONDS_TO_CONNECT = 10
+_SECONDS_TO_FIND_WORKERS = 30
+_TASKS_A_THREAD = 3  # one that is worked on, and some that wait, so that no thread does
+
+
+def run_on_cluster(
+    function: Callable[[Task], Result], tasks: Iterable[Task], scheduler: str
+) -> Iterator[tuple[Task, Result | None]]:
+    """Run a function over tasks on the workers of a cluster.
+
+    Parameters
+    ----------
+    function
+        A function at the top of a module. It must not raise.
+    tasks
+        Small objects that can be pickled; taken only as fast as they are worked on. Workers find the files that they
+        name at the same places.
+    scheduler
+        The scheduler's address, such as ``tcp://host:8786``.
+
+    Yields
+    ------
+    tuple
+        The task, and its result; None if the workers that tried it were killed, several times over.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    ClusterError
+        If the scheduler cannot be reached, or is lost, or has no workers, or these do not have this version.
+    """
+    try:
+        from distributed import as_completed
+    except ImportError as error:
+        raise MissingExtraError("--scheduler", "Dask", "dask") from error
+
+    with _connected(scheduler) as client:
+        waiting, under_way, suspects = iter(tasks), {}, []
+        finished = as_completed(loop=client.loop)
+
+        def submit(task: Task) -> "Future[Result]":
+            return client.submit(_run_remotely, __version__, function, _absolute(task), pure=False)
+
+        def hand_out(number: int) -> None:
+            for task in islice(waiting, number):
+                future = submit(task)
+                under_way[future] = task
+                finished.add(future)
+
+        hand_out(_TASKS_A_THREAD * sum(client.ncores().values()))
+        for future in finished:
+            task = under_way.pop(future)
+            if _was_killed(future, scheduler):
+                suspects.append(task)
+            else:
+                yield task, future.result()
+            hand_out(1)
+        for task in suspects:  # one at a time: all but one of them may only have waited where that one killed
+            future = submit(task)
+            yield task, None if _was_killed(future, scheduler) else future.result()
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator["Client"]:
+    """Connect to a scheduler that has workers; without Dask's log, as what matters is raised."""
+    from distributed import Client
+
+    log = logging.getLogger("distributed")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        try:
+            client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterError(f"there is no Dask scheduler at {scheduler}: {' '.join(str(error).split())}") from error
+        try:
+            client.wait_for_workers(1, timeout=_SECONDS_TO_FIND_WORKERS)
+            yield client
+        except TimeoutError as error:
+            raise ClusterError(f"the Dask scheduler {scheduler} has no workers: start some") from error
+        finally:
+            client.close(timeout=_SECONDS_TO_CONNECT)
+    finally:
+        log.setLevel(before)
+
+
+def _run_remotely(version: str, function: Callable[[Task], Result], task: Task) -> Result:
+    if version != __version__:
+        raise ClusterError(f"a worker has cellprep {__version__}, not {version}: install the same everywhere")
+    return function(task)
+
+
+def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
+    """Wait for a task, and say whether it lost one worker after the other; raise if it was lost in another way."""
+    from distributed.scheduler import KilledWorker
+
+    problem = future.exception()
+    if future.status == "finished":
+        return False
+    if future.status != "error":  # cancelled, or forgotten
+        raise ClusterError(f"the Dask scheduler {scheduler} was lost")
+    if isinstance(problem, KilledWorker):
+        return True
+    if isinstance(problem, ClusterError):
+        raise problem
+    words = " ".join(f"{type(problem).__name__}: {problem}".split())
+    raise ClusterError(f"the workers of {scheduler} cannot run it: {words}")
+
+
+def _absolute(value: Any) -> Any:
+    """Return a task whose paths do not depend on the folder that a process works in."""
+    if isinstance(value, Path):
+        return value.absolute()
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value)) if any(isinstance(item, Path) for item in value) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {field.name: _absolute(getattr(value, field.name)) for field in fields(value) if field.init}
+        return replace(value, **changed)
+    return value
