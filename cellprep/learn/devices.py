@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from cellprep.errors import UsageError
+from cellprep.learn.processes import processes
 
 __all__ = ["Machine", "choose_machine"]
 
@@ -75,7 +76,16 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if not there[chosen]:
         raise UsageError(f"device {device!r} is not there: give {', '.join(name for name in there if there[name])}")
     fast = precision == "bfloat16" or (precision == "auto" and _gains(chosen))
-    return Machine(torch.device(chosen), torch.bfloat16 if fast else torch.float32)
+    return Machine(_of_this_process(chosen), torch.bfloat16 if fast else torch.float32)
+
+
+def _of_this_process(device: str) -> torch.device:
+    """Return the graphics card of this process, if there are several of both."""
+    here = processes()
+    if device != "cuda" or here.count == 1:
+        return torch.device(device)
+    torch.cuda.set_device(here.local_rank)
+    return torch.device(device, here.local_rank)
 
 
 def _gains(device: str) -> bool:

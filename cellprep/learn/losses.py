@@ -1,7 +1,8 @@
 """What networks are trained to make small: weighted means over the pixels that count.
 
 All are computed in float32 at least, also under autocast. Each is a mean over the pixels of the whole batch, not
-one of the images' means. Where no pixel counts, it is 0 and so is its gradient.
+one of the images' means, nor of those of the processes that share it. Where no pixel counts, it is 0 and so is its
+gradient.
 """
 
 import math
@@ -9,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from cellprep.learn.processes import all_sum
 
 __all__ = ["direction_loss", "energy_loss", "semseg_loss"]
 
@@ -130,9 +133,9 @@ def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     entropy = -log_yes.gather(1, target[:, None])[:, 0]
     weights = torch.tensor(_CLASS_WEIGHTS, dtype=log_yes.dtype, device=log_yes.device)[target]
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1) * counts[:, None]
-    pixels = truth.sum((0, 2, 3))
-    both = (truth * log_yes.exp()).sum((0, 2, 3))
-    either = pixels + (counts[:, None] * log_yes.exp()).sum((0, 2, 3))
+    pixels = all_sum(truth.sum((0, 2, 3)))
+    both = all_sum((truth * log_yes.exp()).sum((0, 2, 3)))
+    either = pixels + all_sum((counts[:, None] * log_yes.exp()).sum((0, 2, 3)))
     missed = (1 - 2 * both / either.clamp_min(_NOTHING))[pixels > 0]
     return _weighted_mean(entropy, weights, counts) + missed.sum() / max(1, len(missed))
 
@@ -147,7 +150,7 @@ def _by_area(area: Tensor, counts: Tensor) -> Tensor:
 
 def _weighted_mean(values: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
     weights = weights.to(values.dtype) * counts
-    return (torch.where(counts, values, 0) * weights).sum() / weights.sum().clamp_min(_NOTHING)
+    return all_sum((torch.where(counts, values, 0) * weights).sum()) / all_sum(weights.sum()).clamp_min(_NOTHING)
 
 
 def _log_of_the_rest(logits: Tensor, log_yes: Tensor) -> Tensor:

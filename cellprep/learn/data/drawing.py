@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.errors import UsageError
 from cellprep.learn.data.samples import CropSettings
 
 __all__ = ["CropBatches", "Draw", "WholeBatches", "crops_of", "draw_images"]
@@ -67,14 +68,27 @@ class Draw(NamedTuple):
 
 
 class CropBatches:
-    """Batches of the samples of an epoch."""
+    """Batches of the samples of an epoch; of each, the share of one process of several."""
 
-    def __init__(self, shapes: Sequence[tuple[int, int]], settings: CropSettings, batch_size: int) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int]],
+        settings: CropSettings,
+        batch_size: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.epoch = 0
         self._weights = crops_of(shapes, settings.crop)
         self._count = settings.samples_per_epoch or int(np.ceil(self._weights.sum()))
         self._seed = settings.seed
         self._batch_size = batch_size
+        self._share = slice(rank, None, processes)
+        if (least := (self._count - 1) % batch_size + 1) < processes:
+            raise UsageError(
+                f"the last batch of an epoch has {least} samples, too few for {processes} processes: give another "
+                "--batch-size"
+            )
 
     def __len__(self) -> int:
         return int(np.ceil(self._count / self._batch_size))
@@ -83,18 +97,18 @@ class CropBatches:
         images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
         draws = [Draw(int(image), self.epoch, place) for place, image in enumerate(images)]
         for first in range(0, len(draws), self._batch_size):
-            yield draws[first : first + self._batch_size]
+            yield draws[first : first + self._batch_size][self._share]
 
 
 class WholeBatches:
-    """Batches of one image each, in order, the same in every epoch."""
+    """Batches of one image each, in order, the same in every epoch; the share of one process of several."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, rank: int = 0, processes: int = 1) -> None:
         self.epoch = 0
-        self._count = count
+        self.places = range(rank, count, processes)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.places)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return ([Draw(image, 0, image)] for image in range(self._count))
+        return ([Draw(image, 0, image)] for image in self.places)

@@ -23,6 +23,7 @@ from cellprep.learn.data.drawing import CropBatches, Draw, WholeBatches
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.processes import processes
 from cellprep.store import Store
 from cellprep.wording import printable, unexpected
 
@@ -186,10 +187,11 @@ def train_loader(
         raise UsageError(f"crop {settings.crop} is no multiple of {multiple}, as the network wants it: give {nearest}")
     if batch_size < 1:
         raise UsageError(f"{batch_size} samples are no batch: give 1 or more")
+    here = processes()
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
         maker.images.keep(maker.names(whole=False), _copies(workers))
-    batches = CropBatches([image.shape for image in maker.images.images], settings, batch_size)
+    batches = CropBatches([image.shape for image in maker.images.images], settings, batch_size, here.rank, here.count)
     return Loader(_Samples(maker, None, workers), batches, workers)
 
 
@@ -209,7 +211,8 @@ def validation_loader(
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
         maker.images.keep(maker.names(whole=True), _copies(workers))
-    return Loader(_Samples(maker, multiple, workers), WholeBatches(len(maker.images)), workers)
+    here = processes()
+    return Loader(_Samples(maker, multiple, workers), WholeBatches(len(maker.images), here.rank, here.count), workers)
 
 
 def _maker(

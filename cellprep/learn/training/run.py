@@ -1,13 +1,15 @@
 """Training a network on a store."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from cellprep.learn.data.loading import train_loader, validation_loader
-from cellprep.learn.devices import choose_machine
+from cellprep.learn.devices import Machine, choose_machine
+from cellprep.learn.processes import Processes, joined, share
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
@@ -41,6 +43,8 @@ class TrainReport:
         Where, in words.
     drawn
         Whether pictures were drawn.
+    tells
+        Whether this process is to tell of it: the first of several.
     """
 
     out: Path
@@ -49,6 +53,7 @@ class TrainReport:
     val_images: int
     machine: str
     drawn: bool
+    tells: bool = True
 
     @property
     def best(self) -> Row:
@@ -57,6 +62,8 @@ class TrainReport:
 
     def notes(self) -> list[str]:
         """Return what is to be told."""
+        if not self.tells:
+            return []
         lines = [
             f"{count(len(self.rows), 'epoch')} on {count(self.train_images, 'image')}, validated on "
             f"{count(self.val_images, 'other')}, on {self.machine}",
@@ -74,7 +81,8 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     """Train a network, and leave its weights, figures and pictures in a folder.
 
     The same options on the same data give the same weights on the same machine with the same number of threads,
-    whether or not the run was interrupted and resumed.
+    whether or not the run was interrupted and resumed. Several processes that `torchrun` started share each batch; the
+    first one writes.
 
     Parameters
     ----------
@@ -100,10 +108,15 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
         If something cannot be written; what was written before is whole.
     """
     machine = choose_machine(options.device, options.precision)
-    folder = RunFolder(options.out)
-    if not options.resume:
+    with joined(machine.device) as here:
+        return _train(store, options, machine, here)
+
+
+def _train(store: Store, options: TrainOptions, machine: Machine, here: Processes) -> TrainReport:
+    folder, writes = RunFolder(options.out), here.rank == 0
+    if writes and not options.resume:
         folder.check_new()
-    board = TensorBoard(folder.tensorboard) if options.tensorboard else None
+    board = TensorBoard(folder.tensorboard) if options.tensorboard and writes else None
     plan = make_plan(store, options)
     network = first_network(options, plan.normalisation.channels, plan.recipe.levels)
     workers = machine.workers() if options.workers < 0 else options.workers
@@ -112,9 +125,9 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     )
     whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple, workers)
     settings = {"options": options.to_dict(), **plan.to_dict()}
-    with folder.held():
-        state = folder.take_up(settings) if options.resume else None
-        if not options.resume:
+    with folder.held() if writes else nullcontext():
+        state = share(folder.take_up(settings) if options.resume and writes else None)
+        if writes and not options.resume:
             folder.begin(settings)
         trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
         rows: list[Row] = []
@@ -122,19 +135,22 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
             trainer.restore(state)
             rows = state["rows"]
         total, done = options.epochs * len(batches), len(rows) * len(batches)
-        hidden = True if options.quiet else None
+        hidden = True if options.quiet or not writes else None
         with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
             while len(rows) < options.epochs and not _is_stale(rows, options.patience):
                 epoch = len(rows) + 1
                 row = trainer.train(epoch, batches.epoch(epoch), bar)
                 measured, shown = trainer.validate(whole.epoch(0), plan.shown(_SHOWN))
                 rows.append(row | measured)
+                if not writes:
+                    continue
                 _keep(folder, trainer, plan, options, rows, shown)
                 if board:
                     board.write(rows)
                 if not options.quiet:
                     tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
-    return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), str(machine), has_matplotlib())
+    where = str(machine) if here.count == 1 else f"{machine}, {here.count} processes"
+    return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), where, has_matplotlib(), writes)
 
 
 def _keep(

@@ -4,15 +4,18 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from cellprep.errors import TrainingError, WeightsError
 from cellprep.learn.devices import Machine
+from cellprep.learn.processes import gather, processes
 from cellprep.learn.training.journal import Row
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.rates import make_optimiser, make_schedule
@@ -39,6 +42,16 @@ class Shown:
     maps: Maps
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured on a validation image."""
+
+    place: int
+    loss: float
+    shares: dict[str, Share]
+    shown: Shown | None
+
+
 class Trainer:
     """A network in training.
 
@@ -61,6 +74,8 @@ class Trainer:
         self.task = task
         self.machine = machine
         self.seed = options.seed
+        self.processes = processes()
+        self._trained = self.network if self.processes.count == 1 else DistributedDataParallel(self.network)
         self.optimiser = make_optimiser(self.network, options)
         self.schedule = make_schedule(self.optimiser, options, steps)
 
@@ -75,7 +90,8 @@ class Trainer:
         TrainingError
             If the loss is no finite number any more.
         """
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
+        rank = [self.processes.rank] if self.processes.rank else []
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch, *rank]).generate_state(1)[0]))
         self.network.train()
         started, rate = time.perf_counter(), self.schedule.get_last_lr()[0]
         losses = []
@@ -91,10 +107,11 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         batch = self._at_hand(batch)
         with self.machine.autocast():
-            maps = self.task.predict(self.network, batch)
+            maps = self.task.predict(self._trained, batch)
         loss = self.task.loss(maps, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        whole = loss * self.processes.count  # as the mean of the processes' gradients is taken, not the sum
+        whole.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), _STEEPEST)
         self.optimiser.step()
         self.schedule.step()
@@ -107,7 +124,7 @@ class Trainer:
         Parameters
         ----------
         batches
-            One image each.
+            One image each; the share of this process.
         shown
             Places of the images to return with what was made of them.
 
@@ -122,22 +139,27 @@ class Trainer:
             If a loss is no finite number any more.
         """
         self.network.eval()
-        losses: list[float] = []
-        sums: dict[str, Share] = {}
-        kept = []
-        for place, given in enumerate(batches):
+        found: list[_Measured] = []
+        places = count(self.processes.rank, self.processes.count)
+        for place, given in zip(places, batches, strict=False):
             batch = self._at_hand(given)
             with self.machine.autocast():
                 maps = self.task.predict(self.network, batch)
-            losses.append(self.task.loss(maps, batch).item())
-            _check_finite(losses[-1], "validation loss")
-            for name, (value, weight) in self.task.measure(maps, batch).items():
+            loss = self.task.loss(maps, batch).item()
+            _check_finite(loss, "validation loss")
+            kept = None
+            if place in shown:
+                kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()})
+            found.append(_Measured(place, loss, self.task.measure(maps, batch), kept))
+        found = sorted(gather(found), key=lambda image: image.place)
+        sums: dict[str, Share] = {}
+        for image in found:
+            for name, (value, weight) in image.shares.items():
                 total, weights = sums.get(name, (0.0, 0.0))
                 sums[name] = (total + value, weights + weight)
-            if place in shown:
-                kept.append(Shown(given, {name: values.float().cpu() for name, values in maps.items()}))
-        row = {"val_loss": float(np.mean(losses))}
-        return row | {f"val_{name}": value / max(weight, 1.0) for name, (value, weight) in sums.items()}, kept
+        row = {"val_loss": float(np.mean([image.loss for image in found]))}
+        row |= {f"val_{name}": value / max(weight, 1.0) for name, (value, weight) in sums.items()}
+        return row, [image.shown for image in found if image.shown]
 
     def _at_hand(self, batch: Batch) -> Batch:
         """Move what a network takes to its device."""
