@@ -10,6 +10,10 @@ import pytest
 import torch
 from test_train import discs  # noqa: F401 - a fixture
 
+from cellprep.errors import UsageError
+from cellprep.learn.data.drawing import CropBatches
+from cellprep.learn.data.samples import CropSettings
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="torchrun and gloo are tried on Linux"),
@@ -74,7 +78,8 @@ def test_two_processes_go_on_where_one_stopped(discs, tmp_path):  # noqa: F811
     assert again.stderr.count("best: epoch") == 1
 
 
-def test_a_batch_that_cannot_be_shared_is_told(discs, tmp_path):  # noqa: F811
-    result = train(2, "dn", discs.path, tmp_path / "run", "--batch-size", 6)
-    assert result.returncode != 0
-    assert "error: the last batch of an epoch has 1 samples, too few for 2 processes: give another" in result.stderr
+def test_a_batch_that_cannot_be_shared_is_told():
+    settings = CropSettings(crop=32, samples_per_epoch=7)
+    assert [len(draws) for draws in CropBatches([(40, 40)], settings, 5, rank=1, processes=2)] == [2, 1]
+    with pytest.raises(UsageError, match="the last batch of an epoch has 1 samples, too few for 2 processes: give"):
+        CropBatches([(40, 40)], settings, 6, rank=0, processes=2)

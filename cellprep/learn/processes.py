@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["BatchNorm", "Processes", "all_sum", "gather", "joined", "processes", "share"]
+__all__ = ["BatchNorm2d", "Processes", "all_sum", "gather", "joined", "processes", "share"]
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ def all_sum(part: Tensor) -> Tensor:
     return total + (part - part.detach())
 
 
-class BatchNorm(nn.BatchNorm2d):
+class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation by the mean and variance of the batch of all processes, on any device."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch

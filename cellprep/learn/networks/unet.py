@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cellprep.learn.processes import BatchNorm
+from cellprep.learn.processes import BatchNorm2d
 
 __all__ = ["UNet"]
 
@@ -57,9 +57,9 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
     """Return two convolutions; what follows normalises their channels, so that a bias would do nothing."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        BatchNorm(outputs),
+        BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
         nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        BatchNorm(outputs),
+        BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
