@@ -124,7 +124,7 @@ def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
     if future.status == "finished":
         return False
     if future.status != "error":  # cancelled, or forgotten
-        raise ClusterError(f"the Dask scheduler {scheduler} was lost")
+        raise ClusterError(f"the Dask scheduler {scheduler} was lost: {' '.join(str(problem).split())}")
     if isinstance(problem, KilledWorker):
         return True
     if isinstance(problem, ClusterError):

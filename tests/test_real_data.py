@@ -28,7 +28,7 @@ def differences(image, rule, width):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "width", "every"),
-    [("smaller-on-top", 3, 3), ("smaller-on-top", 5, 8), ("later-on-top", 3, 8), ("background", 3, 8)],
+    [("smaller-on-top", 3, 6), ("smaller-on-top", 5, 16), ("later-on-top", 3, 16), ("background", 3, 16)],
 )
 def test_equal_to_the_authors_loop(sartorius, rule, width, every):
     images = list(open_source(sartorius).images())

@@ -491,7 +491,7 @@ def test_names_that_are_no_text(out, command):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     stack=masks(),
     overlap=st.sampled_from(sorted(OVERLAP_RULES)),
