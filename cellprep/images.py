@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
 from cellprep.memory import check_memory
+from cellprep.places import is_remote, names_in
 
 __all__ = ["IMAGE_FORMATS", "ImageFile", "ImageFolder", "Pixels", "check_dtype", "hash_of_pixels", "opened"]
 
@@ -126,9 +127,11 @@ class ImageFolder:
         self.path = path
         self._files: dict[str, list[Path]] = defaultdict(list)
         try:
-            entries = sorted(path.iterdir())
+            entries = sorted(path / name for name in names_in(path))
         except OSError as error:
             raise ImageFileError(f"cannot read the image folder {path}: {error.strerror}") from error
+        if is_remote(path) and not entries:
+            raise ImageFileError(f"there is no image folder {path}")
         for entry in entries:
             if entry.suffix.lower() in IMAGE_FORMATS:
                 self._files[entry.stem].append(entry)

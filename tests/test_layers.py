@@ -13,7 +13,7 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "flushing", "interrupts", "memory", "wording"},
+    {"errors", "_version", "cloud", "flushing", "interrupts", "memory", "places", "wording"},
     {
         "image_ids",
         "label_images",
@@ -52,6 +52,7 @@ LAYERS = [
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
     ("wording", "errors", "memory"),
+    ("errors", "cloud", "places"),
     ("text_table", "score_table"),
     ("cluster", "executor"),
     ("label_images", "rle", "labels", "targets", "decode"),

@@ -17,6 +17,7 @@ from cellprep.annotations.pairing import open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import SourceError, UsageError
+from cellprep.places import as_place
 from cellprep.rle import Order, check_order
 
 __all__ = [
@@ -51,7 +52,7 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
     Parameters
     ----------
     path
-        A file or folder.
+        A file or folder, or its URL in an object store.
     format
         A name in `READERS`, or ``"auto"`` to recognise it.
     rle_order
@@ -64,7 +65,7 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
     UsageError
         If there is no such format or order, or the format has no order to choose.
     """
-    path = Path(path)
+    path = as_place(path)
     if rle_order is not None:
         check_order(rle_order)
     try:
@@ -98,7 +99,7 @@ def open_prediction(path: Path | str, truth: Source, format: str = "auto", rle_o
     SourceError, UsageError
         As `open_source`; SourceError also if there are COCO results, but the truth is no COCO file.
     """
-    path = Path(path)
+    path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         return COCOResults(path, truth)
     return open_source(path, format, rle_order)

@@ -8,6 +8,7 @@ from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, UsageError
 from cellprep.images import ImageFolder
+from cellprep.places import as_place
 
 __all__ = ["open_images", "with_images"]
 
@@ -23,7 +24,7 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
         If none is given for a source that needs one.
     """
     if path is not None:
-        return ImageFolder(Path(path))
+        return ImageFolder(as_place(path))
     if source.needs_images:
         raise UsageError(f"{source.name} has no columns width and height: give the images, whose files tell (--images)")
     return None

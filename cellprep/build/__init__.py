@@ -12,9 +12,11 @@ from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
+from cellprep.places import as_place
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.attributes import form_problem
 from cellprep.store.reader import read_attributes
+from cellprep.store.remote import store_writer
 from cellprep.targets import Recipe
 
 __all__ = ["BuildOptions", "BuildReport", "build_targets"]
@@ -85,7 +87,7 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     source
         From `cellprep.open_source`.
     out
-        Folder of the store; made unless there.
+        Folder of the store, or its URL in an object store; made unless there.
     options
         What to build and how.
 
@@ -118,11 +120,11 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     "train.csv row 4: run '29 3' goes past the last pixel, 30 (5 x 6)"
     """
     options = options or BuildOptions()
-    out = Path(out)
+    out = as_place(out)
     plan = _plan(source, out, options)
     report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
     report.unannotated = plan.folder.others(source.image_ids) if plan.folder else source.unannotated
-    with StoreWriter(out) as writer:
+    with store_writer(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))
         tasks = _tasks(source, plan, out, writer.workspace, options)
         summary = Summary()

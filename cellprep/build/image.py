@@ -18,9 +18,10 @@ from cellprep.executor import one_opencv_thread
 from cellprep.labels import Cells, resolve_overlaps
 from cellprep.memory import check_memory
 from cellprep.rle import Runs, touching_runs
-from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage, write_image
+from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.attributes import form_problem
 from cellprep.store.integrity import has_all_bytes
+from cellprep.store.remote import write_anywhere
 from cellprep.targets import Recipe, compute_targets
 from cellprep.wording import unexpected
 
@@ -159,7 +160,7 @@ def _build(task: ImageTask) -> ImageOutcome:
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
-    written = write_image(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
+    written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, arrays["cells"])
     runs = annotations.runs
     return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)

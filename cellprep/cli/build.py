@@ -11,15 +11,23 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
+from cellprep.places import as_place
 from cellprep.targets import DISTANCES, Recipe, read_bins
 
 
 @app.command("build-targets")
 def build_targets_command(
     source: SourcePath,
-    out: Annotated[Path, typer.Option(help="Store to write.")] = Path("data.zarr"),
+    out: Annotated[
+        Path, typer.Option(parser=as_place, metavar="STORE", help="Store to write, a folder or a URL.")
+    ] = Path("data.zarr"),
     images: Annotated[
-        Path | None, typer.Option(help="Folder of image files, named by id, to store with the targets.")
+        Path | None,
+        typer.Option(
+            parser=as_place,
+            metavar="FOLDER",
+            help="Folder or URL of image files, named by id, to store as well.",
+        ),
     ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,

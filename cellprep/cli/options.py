@@ -9,6 +9,7 @@ from cellprep._version import __version__
 from cellprep.annotations import READERS
 from cellprep.labels import OVERLAP_RULES
 from cellprep.learn.settings import DEVICES, PRECISIONS
+from cellprep.places import as_place
 from cellprep.rle import Order
 
 __all__ = [
@@ -52,7 +53,9 @@ Scheduler = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do it, as tcp://host:8786, instead of --jobs."),
 ]
-Data = Annotated[Path, typer.Option(metavar="STORE", help="Store to learn from, with images.")]
+Data = Annotated[
+    Path, typer.Option(parser=as_place, metavar="STORE", help="Store to learn from, with images; it may be a URL.")
+]
 Device = Annotated[str, choice("Where networks run; auto takes a GPU where there is one", *DEVICES)]
 Precision = Annotated[
     str, choice("What networks compute in; auto is bfloat16 where the processor has it built in", *PRECISIONS)
@@ -64,8 +67,10 @@ Pictures = Annotated[Path, typer.Option(help="Folder for the pictures of the wor
 SourcePath = Annotated[
     Path,
     typer.Argument(
+        parser=as_place,
         metavar="SOURCE",
-        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store.",
+        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store; "
+        "it may be a URL, such as s3://bucket/train.csv.",
     ),
 ]
 Format = Annotated[str, choice("Format of SOURCE", "auto", *READERS)]

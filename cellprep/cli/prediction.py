@@ -13,6 +13,7 @@ from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
+from cellprep.places import as_place
 
 WeightFiles = Annotated[
     list[str], typer.Option("--weights", help="Weights of a wn, or a bundle; twice for those of a dn and a wtn.")
@@ -41,7 +42,12 @@ def predict_command(
         Path | None,
         typer.Option(help="Folder of label or mask images, named by id, which tell where cells are: above 0."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Store whose true masks tell where cells are.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            parser=as_place, metavar="STORE", help="Store, or its URL, whose true masks tell where cells are."
+        ),
+    ] = None,
     to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *OUTPUTS)] = None,
     maps: Annotated[
         Path | None, typer.Option(help="Zarr to write, with semseg, uvec and energy of every image.")

@@ -11,6 +11,7 @@ from cellprep.cli.door import app
 from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version
 from cellprep.cli.words import print_json, tell
 from cellprep.output import refuse_to_overwrite
+from cellprep.places import as_place
 from cellprep.report import ReportOptions, is_training, report_dataset, report_training
 from cellprep.splitting import SplitOptions, split_source
 
@@ -18,7 +19,12 @@ from cellprep.splitting import SplitOptions, split_source
 @app.command("check")
 def check_command(
     source: SourcePath,
-    images: Annotated[Path | None, typer.Option(help="Folder of image files, named by id, to check as well.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            parser=as_place, metavar="FOLDER", help="Folder or URL of image files, named by id, to check, too."
+        ),
+    ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     overlap: Overlap = "smaller-on-top",

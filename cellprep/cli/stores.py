@@ -13,13 +13,16 @@ from cellprep.decode import DECODERS
 from cellprep.evaluation import refuse_pictures
 from cellprep.export import EXPORTERS, export_labels
 from cellprep.info import describe_store
+from cellprep.places import as_place
 from cellprep.preview import Crop, PreviewOptions, preview_store
 from cellprep.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
 from cellprep.store import open_store
 from cellprep.targets import BIN_METHODS
 from cellprep.verify import verify_store
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Store of targets, such as data.zarr.")]
+StorePath = Annotated[
+    Path, typer.Argument(parser=as_place, metavar="STORE", help="Store of targets, such as data.zarr; it may be a URL.")
+]
 
 
 @app.command("info")

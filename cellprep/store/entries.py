@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cellprep.image_ids import id_problem
+from cellprep.places import is_remote, names_in
 from cellprep.store.reader import is_foreign, read_attributes
 from cellprep.store.writer import DOT_FOLDER
 
@@ -22,11 +23,13 @@ class Kind(StrEnum):
 
 def entry_names(store: Path) -> list[str]:
     """Return the sorted names of all that lies in a store's folder, but for the store's own files."""
-    return sorted(name for name in os.listdir(store) if name not in ("zarr.json", DOT_FOLDER))  # noqa: PTH208 - fast
+    return sorted(name for name in names_in(store) if name not in ("zarr.json", DOT_FOLDER))
 
 
 def count_folders(store: Path) -> int:
     """Return how many folders may be images, by their names alone."""
+    if is_remote(store):
+        return sum(1 for name in names_in(store) if not name.startswith((".", "__")) and name != "zarr.json")
     with os.scandir(store) as entries:
         return sum(1 for entry in entries if not entry.name.startswith((".", "__")) and entry.is_dir())
 

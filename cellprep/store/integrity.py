@@ -62,7 +62,8 @@ def has_all_bytes(image: StoredImage) -> bool:
 
 
 def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:
-    found = {group: _read(folder / group / "zarr.json") for group in (".", "labels", "labels/instances")}
+    places = {".": folder, "labels": folder / "labels", "labels/instances": folder / "labels/instances"}
+    found = {group: _read(place / "zarr.json") for group, place in places.items()}
     possible: list[int | None] = [None]
     if "image" in attributes["arrays"]:
         possible = [len(shapes["image"])] if "image" in shapes else [2, 3]

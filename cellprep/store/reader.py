@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
 from cellprep.image_ids import id_problem
+from cellprep.places import as_place, is_remote, names_in
 from cellprep.store.arrays import array_form, array_path, read_array
 from cellprep.store.attributes import field_problem
 
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["SCHEMA_VERSION", "Store", "StoredImage", "is_foreign", "open_store", "read_attributes"]
+__all__ = ["SCHEMA_VERSION", "SIGNS", "Store", "StoredImage", "is_foreign", "open_store", "read_attributes"]
 
 SCHEMA_VERSION = 1
+
+SIGNS = tuple(f"{array_path(name)}/zarr.json" for name in ("labels", "cells"))
+"""By these files one knows what is left of an image that has lost its own metadata."""
 
 
 class StoredImage:
@@ -117,10 +121,7 @@ class Store(Mapping[str, StoredImage]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_dir():
-            raise StoreError(f"there is no store {path}")
-        if not os.access(path, os.R_OK | os.X_OK):
-            raise StoreError(f"{path} cannot be read: Permission denied")
+        _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
         if schema is None:
@@ -153,8 +154,18 @@ class Store(Mapping[str, StoredImage]):
 
     def others(self, known: Container[str]) -> list[str]:
         """Return the sorted ids of the images that are not among those known; these are not looked at."""
-        names = (entry.name for entry in self.path.iterdir())
-        return sorted(name for name in names if name not in known and name in self)
+        names = [name for name in names_in(self.path) if name not in known]
+        return sorted(self._remote_images(names) if is_remote(self.path) else (name for name in names if name in self))
+
+    def _remote_images(self, names: list[str]) -> list[str]:
+        """Return those names that images have; the object store is asked for many at a time."""
+        remote: Any = self.path
+        places = {f"{remote.path}/{name}/zarr.json": name for name in names if not id_problem(name)}
+        found = remote.fs.cat(list(places), on_error="return") if places else {}
+        for problem in found.values():
+            if isinstance(problem, Exception) and not isinstance(problem, FileNotFoundError):
+                raise StoreError(f"{self.path} cannot be read: {problem}")
+        return [places[path] for path, content in found.items() if _attributes_in(content).get("complete")]
 
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
@@ -169,7 +180,7 @@ def open_store(path: Path | str) -> Store:
     Parameters
     ----------
     path
-        The store's folder.
+        The store's folder, or its URL in an object store.
 
     Returns
     -------
@@ -193,7 +204,7 @@ def open_store(path: Path | str) -> Store:
     ...     list(store), store["0e12"].read("uvec").shape
     (['0e12'], (5, 6, 2))
     """
-    return Store(Path(path))
+    return Store(as_place(path))
 
 
 def is_foreign(place: Path) -> bool:
@@ -218,7 +229,7 @@ def is_foreign(place: Path) -> bool:
 def _looks_like_image(folder: Path) -> bool:
     """Say whether a folder without metadata of its own holds what only an image of a store does."""
     try:
-        return all((folder / array_path(name) / "zarr.json").is_file() for name in ("labels", "cells"))
+        return all((folder / sign).is_file() for sign in SIGNS)
     except OSError:
         return False
 
@@ -226,8 +237,28 @@ def _looks_like_image(folder: Path) -> bool:
 def read_attributes(folder: Path) -> dict[str, Any]:
     """Return what cellprep says of a group; nothing if it is not cellprep's."""
     try:
-        document = json.loads((folder / "zarr.json").read_bytes())
-        attributes = document["attributes"]["cellprep"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return _attributes_in((folder / "zarr.json").read_bytes())
+    except OSError:
+        return {}
+
+
+def _attributes_in(document: bytes) -> dict[str, Any]:
+    try:
+        attributes = json.loads(document)["attributes"]["cellprep"]
+    except (ValueError, RecursionError, KeyError, TypeError):
         return {}
     return attributes if isinstance(attributes, dict) else {}
+
+
+def _check_readable(store: Path) -> None:
+    if is_remote(store):
+        try:
+            (store / "zarr.json").read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"there is no store {store}") from None
+        except OSError as error:
+            raise StoreError(f"{store} cannot be read: {error.strerror or error}") from error
+    elif not store.is_dir():
+        raise StoreError(f"there is no store {store}")
+    elif not os.access(store, os.R_OK | os.X_OK):
+        raise StoreError(f"{store} cannot be read: Permission denied")

@@ -18,11 +18,12 @@ from cellprep.errors import StoreError, StoreWriteError
 from cellprep.flushing import flush_below, flush_file
 from cellprep.image_ids import id_problem
 from cellprep.interrupts import interrupts_deferred
+from cellprep.places import names_in
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.documents import group_document, image_documents
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 
-__all__ = ["DOT_FOLDER", "ImageContent", "StoreWriter", "restore_root", "write_image"]
+__all__ = ["DOT_FOLDER", "ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
 
 DOT_FOLDER = ".cellprep"
 
@@ -55,7 +56,7 @@ def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
         If the disk takes no more.
     """
     image = content.arrays.get("image")
-    with _writing(folder):
+    with writing(folder):
         if folder.exists():
             shutil.rmtree(folder)  # left by a worker that was killed
         (folder / "labels/instances").mkdir(parents=True)
@@ -75,7 +76,7 @@ def restore_root(store: Path) -> None:
     StoreWriteError
         If the disk takes no more.
     """
-    with _writing(store):
+    with writing(store):
         (store / "zarr.json").write_bytes(group_document({"cellprep": {"schema_version": SCHEMA_VERSION}}))
 
 
@@ -144,7 +145,7 @@ class StoreWriter:
             If the disk does not take it.
         """
         if self._changed:
-            with _writing(self.path):
+            with writing(self.path):
                 flush_below(self.path)
 
     def set_summary(self, summary: dict[str, Any]) -> None:
@@ -166,15 +167,19 @@ class StoreWriter:
 
     def _write_attributes(self, attributes: dict[str, Any]) -> None:
         if not self._says(attributes):
-            with _writing(self.path):
+            with writing(self.path):
                 aside = self.workspace / "zarr.json"
-                aside.write_bytes(group_document({"cellprep": attributes}))
+                aside.write_bytes(self._document(attributes))
                 flush_file(aside)
                 aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:
         document = self.path / "zarr.json"
-        return document.is_file() and document.read_bytes() == group_document({"cellprep": attributes})
+        return document.is_file() and document.read_bytes() == self._document(attributes)
+
+    @staticmethod
+    def _document(attributes: dict[str, Any]) -> bytes:
+        return group_document({"cellprep": attributes})
 
     def commit(self, image_id: str) -> bool:
         """Move a written image into its place; say whether an older one of this id left for it.
@@ -186,7 +191,7 @@ class StoreWriter:
         """
         if is_foreign(self.path / image_id):
             raise StoreError(f"{self.path / image_id} is in its place and is not cellprep's: move it away")
-        with _writing(self.path):
+        with writing(self.path):
             self._begin_change()
             replaced = self.remove(image_id)
             (self.workspace / image_id).rename(self.path / image_id)
@@ -199,7 +204,7 @@ class StoreWriter:
         place, outgoing = self.path / image_id, self._outgoing / image_id
         if not place.exists():
             return False
-        with _writing(self.path):
+        with writing(self.path):
             self._begin_change()
             place.rename(outgoing)
             shutil.rmtree(outgoing)
@@ -207,7 +212,7 @@ class StoreWriter:
 
     def _refuse_foreign_folder(self) -> None:
         try:
-            entries = {entry.name for entry in self.path.iterdir()}
+            entries = set(names_in(self.path))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -218,12 +223,12 @@ class StoreWriter:
             raise StoreError(f"{self.path} exists and is no cellprep store: it is left alone; choose another --out")
 
     def _make_workspace(self) -> None:
-        with _writing(self.path):
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         if self._dot_folder.is_symlink():  # what lies there would be taken for leftovers
             raise StoreError(f"{self._dot_folder} is a link: cellprep makes a folder there; remove it")
         self._acquire()
-        with _writing(self.path):
+        with writing(self.path):
             self._remove_leftovers()
             self.workspace.mkdir(parents=True)
             self._outgoing.mkdir()
@@ -254,7 +259,8 @@ class StoreWriter:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Raise StoreWriteError for what the disk does not take."""
     try:
         yield
     except OSError as error:

@@ -3,8 +3,9 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from cellprep.errors import StoreError, StoreWriteError
+from cellprep.errors import StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, run_tasks
+from cellprep.places import as_place, is_remote
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
@@ -57,7 +58,9 @@ def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quie
     (1, ['energy'])
     """
     check_jobs(jobs)
-    path = Path(path)
+    path = as_place(path)
+    if is_remote(path):
+        raise UsageError(f"verify reads stores in folders: copy {path} into one first")
     report = VerifyReport(str(path), repair)
     root_is_lost = _root_is_lost(path)
     report.under_way = path.is_dir() and has_leftovers(path)

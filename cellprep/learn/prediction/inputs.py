@@ -12,6 +12,7 @@ from cellprep.annotations.record import FaultyImage
 from cellprep.errors import ImageFileError
 from cellprep.image_ids import id_problem
 from cellprep.images import IMAGE_FORMATS, ImageFile, Pixels
+from cellprep.places import as_place
 from cellprep.wording import printable
 
 __all__ = ["InputImage", "find_images"]
@@ -61,7 +62,7 @@ def find_images(places: Iterable[Path | str]) -> list[InputImage]:
 
 
 def _find(place: str) -> list[InputImage]:
-    path = Path(place)
+    path = as_place(place)
     if path.is_dir():
         images = _of_store(path) if CellprepStore.recognises(path) else _of_files(files_in(path, IMAGE_FORMATS))
         nothing = f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"

@@ -15,6 +15,7 @@ from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
 from cellprep.learn.prediction.writing import Encoded, PredictionWriter, prediction_writer
+from cellprep.places import as_place
 from cellprep.wording import unexpected
 
 __all__ = ["predict"]
@@ -73,7 +74,7 @@ def predict(
     if sum(place is not None for place in (semseg_weights, masks, data)) > 1:
         raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
     bundle = weights if isinstance(weights, Bundle) else load_bundle(weights, semseg_weights)
-    source = MaskFiles(Path(masks)) if masks else StoredMasks(Path(data)) if data else None
+    source = MaskFiles(Path(masks)) if masks else StoredMasks(as_place(data)) if data else None
     if source is None and bundle.semseg is None:
         raise UsageError(
             "nothing tells where cells are: give --semseg-weights, --masks or --data, or a bundle that holds a semseg"

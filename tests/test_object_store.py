@@ -1,0 +1,280 @@
+"""Stores and sources in object stores: in memory, and in a server that speaks as S3 does, on loopback."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import tree
+from test_train import write_discs
+
+from cellprep import BuildOptions, Recipe, build_targets, check_source, open_source, open_store
+from cellprep.check import CheckOptions
+from cellprep.demo import write_dataset
+from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
+from cellprep.images import ImageFolder
+from cellprep.info import describe_store
+from cellprep.places import as_place, is_remote, names_in
+from cellprep.verify import verify_store
+
+pytest.importorskip("upath")
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Begin of the URLs of an empty bucket; processes that are started find its server."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        patch.setenv("AWS_ACCESS_KEY_ID", "someone")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+        patch.setenv("AWS_REGION", "us-east-1")
+        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT")).close()
+        yield "s3://bucket"
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Annotations and images on this machine."""
+    return write_dataset(tmp_path_factory.mktemp("source"), images_per_type=3, shape=(60, 80)).parent
+
+
+@pytest.fixture(scope="module")
+def local(folder):
+    build(folder / "train.csv", folder / "data.zarr", images=folder / "train")
+    return tree(folder / "data.zarr")
+
+
+def build(source, out, **options):
+    report = build_targets(open_source(source), out, BuildOptions(jobs=1, quiet=True, **options))
+    assert not report.errors()
+    return report
+
+
+def send(folder, url, names="*"):
+    place = as_place(url)
+    for path in folder.rglob(names):
+        if path.is_file():
+            place.fs.pipe_file(f"{place.path}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def sent(s3, folder):
+    """The same annotations and images in the bucket."""
+    send(folder, f"{s3}/source", "train.csv")
+    send(folder / "train", f"{s3}/source/train")
+    return f"{s3}/source"
+
+
+def remote_tree(url):
+    place = as_place(url)
+    return {path.removeprefix(f"{place.path}/"): place.fs.cat_file(path) for path in place.fs.find(place.path)}
+
+
+def test_places():
+    assert as_place("data.zarr") == as_place(Path("data.zarr")) == Path("data.zarr")
+    assert not is_remote(as_place("C:/data.zarr"))
+    place = as_place("s3://bucket/data.zarr")
+    assert is_remote(place)
+    assert as_place(place) is place
+    assert str(place / "a") == "s3://bucket/data.zarr/a"
+    assert names_in(as_place("memory://nowhere")) == []
+
+
+def test_urls_of_other_kinds_are_refused(cli):
+    result = cli("build-targets", "https://host/train.csv")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: https://host/train.csv: URLs begin with s3://, gs:// or memory://\n",
+    )
+
+
+def test_without_the_libraries(monkeypatch):
+    monkeypatch.delitem(sys.modules, "cellprep.cloud", raising=False)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
+    with pytest.raises(MissingExtraError, match=r"s3:// needs .*: pip install 'cellprep\[cloud\]'"):
+        as_place("s3://bucket/train.csv")
+
+
+def test_a_store_in_memory(folder, local):
+    url = "memory://first/data.zarr"
+    assert build(folder / "train.csv", url, images=folder / "train").new == 6
+    assert remote_tree(url) == local
+    assert list(open_store(url)) == list(open_store(folder / "data.zarr"))
+    assert build(folder / "train.csv", url, images=folder / "train").current == 6
+    assert build(folder / "train.csv", url, recipe=Recipe(wall_width=5)).rewritten == 6
+    assert "image" not in open_store(url)["spindle-1"].arrays
+    assert remote_tree(url).keys() < local.keys()
+    info = describe_store(url)
+    assert (info.facts["images"], info.complete) == (6, True)
+    with pytest.raises(KeyError):
+        open_store(url)["other"]
+
+
+def test_what_is_no_longer_in_the_source(folder, tmp_path):
+    url = "memory://second/data.zarr"
+    build(folder / "train.csv", url)
+    lines = (folder / "train.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "train.csv").write_text("".join(line for line in lines if not line.startswith("spindle-1,")))
+    assert build(tmp_path / "train.csv", url).gone == ["spindle-1"]
+    assert "spindle-1" in open_store(url)
+    build(tmp_path / "train.csv", url, prune=True)
+    assert not any(path.startswith("spindle-1/") for path in remote_tree(url))
+
+
+def test_what_is_not_cellpreps_is_left_alone(folder):
+    place = as_place("memory://third/data.zarr")
+    (place / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(StoreError, match="exists and is no cellprep store"):
+        build(folder / "train.csv", place)
+    (place / "notes.txt").unlink()
+    build(folder / "train.csv", place)
+    place.fs.rm(f"{place.path}/spindle-1", recursive=True)
+    (place / "spindle-1/zarr.json").write_bytes(b'{"attributes": {}}')
+    report = build_targets(open_source(folder / "train.csv"), place, BuildOptions(jobs=1, quiet=True))
+    assert "is in its place and is not cellprep's" in report.failures["spindle-1"]
+    assert (place / "spindle-1/zarr.json").read_bytes() == b'{"attributes": {}}'
+
+
+@pytest.mark.parametrize("size", ["new", "stale"])
+def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
+    url = f"memory://fourth/{size}.zarr"
+    if size == "stale":
+        build(folder / "train.csv", url)
+    fs, pipe = as_place(url).fs, as_place(url).fs.pipe
+
+    def fail(files):
+        pipe(dict(list(files.items())[:3]))
+        raise OSError(28, "the bucket is full")
+
+    monkeypatch.setattr(type(fs), "pipe", lambda self, files: fail(files))
+    options = BuildOptions(Recipe(wall_width=5), only=("spindle-2",), jobs=1, quiet=True)
+    report = build_targets(open_source(folder / "train.csv"), url, options)
+    assert report.stopped == str(StoreWriteError(url, "the bucket is full"))
+    assert "spindle-2" not in open_store(url)
+    assert "summary" not in open_store(url).attributes
+    assert len(open_store(url)) == (5 if size == "stale" else 0)
+    monkeypatch.undo()
+    build(folder / "train.csv", url)
+    assert len(open_store(url)) == 6
+
+
+def test_the_server_gets_the_same_bytes(s3, sent, local, command):
+    args = (f"{sent}/train.csv", "--images", f"{sent}/train", "--out", f"{s3}/data.zarr", "--jobs", 2)
+    result = command("build-targets", *args)
+    assert result.returncode == 0, result.stderr
+    assert remote_tree(f"{s3}/data.zarr") == local
+    result = command("build-targets", *args)
+    assert "6 current" in result.stderr
+    assert remote_tree(f"{s3}/data.zarr") == local
+    shown = command("info", f"{s3}/data.zarr")
+    assert shown.returncode == 0, shown.stderr
+    verified = command("verify", f"{s3}/data.zarr")
+    assert verified.returncode == 2
+    assert verified.stderr == f"error: verify reads stores in folders: copy {s3}/data.zarr into one first\n"
+
+
+def test_a_source_in_a_bucket_is_checked(sent, folder):
+    found = [
+        check_source(open_source(f"{place}/train.csv"), CheckOptions(images=f"{place}/train", jobs=1, quiet=True))
+        for place in (folder, sent)
+    ]
+    assert found[0].findings == found[1].findings
+
+
+def test_label_folders_in_a_bucket(s3, tmp_path):
+    from cellprep.export import export_labels
+
+    build_targets(open_source(write_discs(tmp_path)), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    export_labels(open_store(tmp_path / "s.zarr"), "label-tiff", tmp_path / "labels", jobs=1, quiet=True)
+    send(tmp_path / "labels", f"{s3}/labels")
+    build(tmp_path / "labels", tmp_path / "here.zarr")
+    build(f"{s3}/labels", "memory://labels/there.zarr")
+    here, there = tree(tmp_path / "here.zarr"), remote_tree("memory://labels/there.zarr")
+    assert {k: v for k, v in here.items() if "/" in k} == {k: v for k, v in there.items() if "/" in k}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 on Windows")
+def test_a_killed_run_leaves_whole_images(s3, sent, local):
+    url = f"{s3}/killed.zarr"
+    words = ["build-targets", f"{sent}/train.csv", "--images", f"{sent}/train", "--out", url, "--jobs", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "cellprep", *words], stderr=subprocess.DEVNULL)
+    while not remote_tree(url).keys() - {"zarr.json"}:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    store = open_store(url)
+    assert len(store) < 6
+    for image_id in store:
+        of_image = {path: content for path, content in remote_tree(url).items() if path.startswith(f"{image_id}/")}
+        assert of_image == {path: content for path, content in local.items() if path.startswith(f"{image_id}/")}
+    build(f"{sent}/train.csv", url, images=f"{sent}/train")
+    assert remote_tree(url) == local
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_it_is_trained_on_and_predicted(s3, tmp_path, command, workers):
+    csv = write_discs(tmp_path / "source")
+    url = f"{s3}/discs-{workers}.zarr"
+    build(csv, url)
+    build(csv, tmp_path / "here.zarr")
+    size = ("--base-channels", 2, "--crop", 32, "--batch-size", 2, "--epochs", 1, "--workers", workers)
+    runs = []
+    for data in (url, tmp_path / "here.zarr"):
+        runs.append(tmp_path / f"run-{len(runs)}")
+        result = command("train", "semseg", "--data", data, *size, "--out", runs[-1], "--device", "cpu")
+        assert result.returncode == 0, result.stderr
+    assert len({(run / "last.safetensors").read_bytes() for run in runs}) == 1
+    for data in (url, tmp_path / "here.zarr"):
+        out = tmp_path / ("there" if data == url else "here")
+        result = command("predict", data, "--out", out)
+        assert result.returncode == 0, result.stderr
+    assert tree(tmp_path / "there") == tree(tmp_path / "here")
+
+
+def test_what_is_not_there(s3, folder):
+    with pytest.raises(StoreError, match=r"there is no store s3://bucket/none\.zarr"):
+        open_store(f"{s3}/none.zarr")
+    with pytest.raises(SourceError, match=r"s3://bucket/none\.csv"):
+        open_source(f"{s3}/none.csv")
+    with pytest.raises(UsageError, match="verify reads stores in folders"):
+        verify_store(f"{s3}/data.zarr")
+    with pytest.raises(ImageFileError, match="there is no image folder s3://bucket/nothing"):
+        ImageFolder(as_place(f"{s3}/nothing"))
+
+
+def test_a_server_that_cannot_be_reached(folder, command):
+    out = "s3://bucket/data.zarr"
+    environment = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ALLOW_HTTP": "true",
+                   "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}  # fmt: skip
+    for words in (["build-targets", folder / "train.csv", "--out", out], ["info", out], ["check", "s3://bucket/a.csv"]):
+        result = command(*words, env=environment)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+        assert "s3://bucket" in result.stderr
