@@ -24,6 +24,7 @@ from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.processes import processes
+from cellprep.places import is_remote
 from cellprep.store import Store
 from cellprep.wording import printable, unexpected
 
@@ -91,7 +92,9 @@ class Loader:
         The images.
     """
 
-    def __init__(self, samples: _Samples, batches: CropBatches | WholeBatches, workers: int) -> None:
+    def __init__(
+        self, samples: _Samples, batches: CropBatches | WholeBatches, workers: int, start_method: str | None = None
+    ) -> None:
         self._samples = samples
         self._batches = batches
         with warnings.catch_warnings():
@@ -100,6 +103,7 @@ class Loader:
                 samples,
                 batch_sampler=batches,
                 num_workers=workers,
+                multiprocessing_context=start_method if workers else None,
                 collate_fn=_collate,
                 worker_init_fn=_begin_worker,
                 persistent_workers=workers > 0,
@@ -190,9 +194,9 @@ def train_loader(
     here = processes()
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
-        maker.images.keep(maker.names(whole=False), _copies(workers))
+        maker.images.keep(maker.names(whole=False), _copies(store, workers))
     batches = CropBatches([image.shape for image in maker.images.images], settings, batch_size, here.rank, here.count)
-    return Loader(_Samples(maker, None, workers), batches, workers)
+    return Loader(_Samples(maker, None, workers), batches, workers, _start_method(store))
 
 
 def validation_loader(
@@ -210,9 +214,10 @@ def validation_loader(
     """
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
-        maker.images.keep(maker.names(whole=True), _copies(workers))
+        maker.images.keep(maker.names(whole=True), _copies(store, workers))
     here = processes()
-    return Loader(_Samples(maker, multiple, workers), WholeBatches(len(maker.images), here.rank, here.count), workers)
+    batches = WholeBatches(len(maker.images), here.rank, here.count)
+    return Loader(_Samples(maker, multiple, workers), batches, workers, _start_method(store))
 
 
 def _maker(
@@ -228,9 +233,14 @@ def _maker(
     return SampleMaker(images, settings, normalisation)
 
 
-def _copies(workers: int) -> int:
+def _start_method(store: Store) -> str:
+    """Return how workers start: forked ones could not use the connections to an object store."""
+    return "spawn" if is_remote(store.path) else multiprocessing.get_start_method()
+
+
+def _copies(store: Store, workers: int) -> int:
     """Return how many processes have the images in memory of their own: forked ones share them."""
-    return 1 if multiprocessing.get_start_method() == "fork" else 1 + workers
+    return 1 if _start_method(store) == "fork" else 1 + workers
 
 
 def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
