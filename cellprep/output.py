@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
 from cellprep.flushing import flush_file, flush_names
+from cellprep.places import is_remote
 
 __all__ = ["check_place", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
 
@@ -72,5 +73,5 @@ def refuse_to_overwrite(out: Path, source: Path) -> None:
         If no file can be there.
     """
     check_place(out)
-    if out.exists() and source.exists() and out.samefile(source):
+    if out.exists() and not is_remote(source) and source.exists() and out.samefile(source):
         raise UsageError(f"--out {out} is the file that is read: choose another")

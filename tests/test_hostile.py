@@ -16,7 +16,8 @@ from cellprep import BuildOptions, build_targets, check_source, open_prediction,
 from cellprep.check import CheckOptions
 from cellprep.errors import CellprepError, ImageFileError, StoreError
 from cellprep.images import ImageFile
-from cellprep.store.arrays import array_document, encode_chunk
+from cellprep.store.chunks import encode_chunk
+from cellprep.store.documents import array_document
 
 HUGE = 1_000_000  # pixels on a side: a terabyte and more
 SIZE = "GB of memory: there are"

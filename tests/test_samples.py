@@ -37,6 +37,10 @@ PLAIN = Normalisation("dataset", (0.0,), (1.0,))
 GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
 
 
+def warp(labels, areas, *rest):
+    return warp_targets(labels, areas, np.count_nonzero(labels == 0), *rest)
+
+
 def maker(store, normalisation=PLAIN, ids=None, **settings):
     return SampleMaker(TrainingSet(store, ids or list(store)), CropSettings(**settings), normalisation)
 
@@ -125,11 +129,11 @@ def test_warping_by_quarters_is_turning_what_is_cut(stack, top, left, wall_width
     targets = compute_targets(cells, recipe)
     whole = cut_targets(targets, Span(top, top + crop), Span(left, left + crop))
     place = Placement((4.5, 4.5), (top + 4.5, left + 4.5))
-    same, _ = warp_targets(cells.labels, cells.areas, recipe, View(shape, Warp(np.eye(2)), place), crop)
+    same, _ = warp(cells.labels, cells.areas, recipe, View(shape, Warp(np.eye(2)), place), crop)
     for name, array in same.items():
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
     turn = np.array([[0, -1], [1, 0]])
-    warped, _ = warp_targets(cells.labels, cells.areas, recipe, View(shape, Warp(turn.astype(float)), place), crop)
+    warped, _ = warp(cells.labels, cells.areas, recipe, View(shape, Warp(turn.astype(float)), place), crop)
     expected = turned_targets(whole, turn)
     np.testing.assert_array_equal(warped["semseg"], expected["semseg"])
     np.testing.assert_allclose(warped["uvec"], expected["uvec"], atol=1e-3)
@@ -158,7 +162,7 @@ def disc(angle=0.0, zoom=1.0, waves=None, radius=30):
     labels = (np.hypot(y - 70, x - 80) < radius).astype(np.uint16)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
     view = View(labels.shape, Warp(matrix, waves), Placement((48, 48), (70, 80)))
-    return warp_targets(labels, np.array([labels.sum()]), DISC, view, 96)[0], labels
+    return warp(labels, np.array([labels.sum()]), DISC, view, 96)[0], labels
 
 
 @pytest.mark.parametrize("angle", [0.3, 1.0, 2.5, 4.0])
@@ -182,9 +186,7 @@ def test_vectors_after_a_rotation_are_rotated_vectors(angle):
     labels[(np.abs(y - 100) < 45) & (np.abs(x - 100) < 25)] = 1  # an oblong: its vectors tell its direction
     areas, place = np.array([labels.sum()]), Placement((64, 64), (100, 100))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    before, after = (
-        warp_targets(labels, areas, DISC, View((200, 200), Warp(m), place), 128)[0] for m in (np.eye(2), turn)
-    )
+    before, after = (warp(labels, areas, DISC, View((200, 200), Warp(m), place), 128)[0] for m in (np.eye(2), turn))
     offsets = np.stack(np.indices((128, 128)), axis=-1).reshape(-1, 2) - 64
     there = np.rint(offsets @ turn.T).astype(int) + 64
     inside = ((there >= 0) & (there < 128)).all(axis=1)
@@ -207,7 +209,7 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
         place = Placement((7.5, 7.5), (start + 7.5, 300))
         view = View(labels.shape, Warp(np.eye(2)), place)
         place = dataclasses.replace(place, image=(start + 7.5, 300 + 7.5))
-        found, _ = warp_targets(labels, cells.areas, Recipe(), dataclasses.replace(view, place=place), 16)
+        found, _ = warp(labels, cells.areas, Recipe(), dataclasses.replace(view, place=place), 16)
         expected = cut_targets(targets, Span(start, start + 16), Span(300, 316))
         np.testing.assert_array_equal(found["energy"], expected["energy"])
         if start < 240:

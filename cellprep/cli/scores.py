@@ -11,6 +11,7 @@ from cellprep.cli.options import JSON, Jobs, Pictures, Quiet, RLEOrder, Version,
 from cellprep.cli.words import print_json, tell
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, refuse_pictures
 from cellprep.output import refuse_to_overwrite
+from cellprep.places import as_place
 
 
 @app.command("evaluate")
@@ -18,14 +19,22 @@ def evaluate_command(
     predicted: Annotated[
         Path,
         typer.Argument(
+            parser=as_place,
             metavar="PREDICTED",
             help="Predicted cells: a folder of label images, a store, Kaggle's CSV, COCO JSON or COCO results.",
         ),
     ],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="True cells, of the same images, in any such format.")],
+    truth: Annotated[
+        Path,
+        typer.Argument(parser=as_place, metavar="TRUTH", help="True cells, of the same images, in any such format."),
+    ],
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of image files, named by id: to draw, and for sizes that neither side tells."),
+        typer.Option(
+            parser=as_place,
+            metavar="FOLDER",
+            help="Folder of image files, named by id: to draw, and for sizes that neither side tells.",
+        ),
     ] = None,
     format: Annotated[str, choice("Format of TRUTH", "auto", *READERS)] = "auto",  # noqa: A002
     rle_order: RLEOrder = None,

@@ -73,12 +73,20 @@ def check_command(
 def report_command(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SOURCE", help="Annotations in any format, a store, or the folder of a training."),
+        typer.Argument(
+            parser=as_place, metavar="SOURCE", help="Annotations in any format, a store, or the folder of a training."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
-    images: Annotated[Path | None, typer.Option(help="Folder of image files, named by id, to show.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(parser=as_place, metavar="FOLDER", help="Folder of image files by id, to show."),
+    ] = None,
     predicted: Annotated[
-        Path | None, typer.Option(help="Predictions to score against SOURCE, as `evaluate` takes them.")
+        Path | None,
+        typer.Option(
+            parser=as_place, metavar="PREDICTED", help="Predictions to score against SOURCE, as `evaluate` takes them."
+        ),
     ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,

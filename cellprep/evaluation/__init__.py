@@ -11,6 +11,7 @@ from cellprep.evaluation.pictures import Drawing, draw_verdicts, require_matplot
 from cellprep.evaluation.report import EvaluationReport
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
+from cellprep.places import as_place
 
 __all__ = [
     "EvaluationOptions",
@@ -183,7 +184,7 @@ def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iter
         raise UnpairedError(
             [name for name in theirs if name not in ours], [name for name in ours if name not in theirs]
         )
-    folder = None if options.images is None else ImageFolder(Path(options.images))
+    folder = None if options.images is None else ImageFolder(as_place(options.images))
     return (EvaluationTask(ours[name], _with_file(record, folder)) for name, record in theirs.items())
 
 

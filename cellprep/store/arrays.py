@@ -1,4 +1,4 @@
-"""Arrays on disk: one chunk each, plain Zarr format 3, written and read without zarr-python's overhead.
+"""Arrays on disk: plain Zarr format 3, one chunk each unless huge, written and read without zarr-python's overhead.
 
 zarr-python needs 8 to 10 ms for what its codecs do in 1; the bytes here are the same, and a test holds
 them against zarr-python's own.
@@ -6,21 +6,21 @@ them against zarr-python's own.
 
 import json
 import math
-from functools import cache
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, TooLargeError
 from cellprep.memory import check_memory
-from cellprep.store.documents import array_document, chunk_separator
+from cellprep.store.chunks import decode_chunk, encode_chunk
+from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
+from cellprep.store.shards import Window, encode_shard, overlap, read_chunks, within
 
-__all__ = ["array_files", "array_form", "array_path", "encode_chunk", "read_array", "write_array"]
-
-_CHECKSUM_BYTES = 4
+__all__ = ["array_files", "array_form", "array_path", "read_array", "write_array"]
 
 
 def array_path(name: str) -> str:
@@ -28,15 +28,16 @@ def array_path(name: str) -> str:
     return "labels/instances/0" if name == "labels" else name
 
 
-def array_files(name: str, shape: tuple[int, ...]) -> list[str]:
-    """Return the files that hold an array, relative to its image's folder: its metadata and its chunk, if any."""
+def array_files(name: str, shape: tuple[int, ...]) -> Iterator[str]:
+    """Yield the files that hold an array, relative to its image's folder: its metadata and its chunks, if any."""
     folder = Path(array_path(name))
-    chunks = [] if 0 in shape else [_chunk_path(folder, name, len(shape))]
-    return [path.as_posix() for path in (folder / "zarr.json", *chunks)]
+    yield (folder / "zarr.json").as_posix()
+    for path, _ in _files(folder, name, shape):
+        yield path.as_posix()
 
 
 def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
-    """Write an array into a new folder, and return the size of its chunk in bytes.
+    """Write an array into a new folder, and return the size of its chunks in bytes.
 
     Parameters
     ----------
@@ -51,28 +52,27 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
     (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))
     if not array.size:
         return 0
-    chunk = _chunk_path(folder, name, array.ndim)
-    if chunk.parent != folder:
-        chunk.parent.mkdir(parents=True)
-    return chunk.write_bytes(encode_chunk(array))
+    size = 0
+    file, chunk = chunk_shapes(name, array.shape)
+    for path, region in _files(folder, name, array.shape):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = array[region]
+        size += path.write_bytes(encode_shard(part, file, chunk) if chunk else encode_chunk(part))
+    return size
 
 
-@cache
-def _zstd() -> Any:
-    from numcodecs.zstd import Zstd
-
-    return Zstd(level=0)
-
-
-def encode_chunk(array: NDArray[Any]) -> bytes:
-    """Return an array as the bytes of one chunk."""
-    data: bytes = _zstd().encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
-    checksum: int = google_crc32c.value(data)
-    return data + checksum.to_bytes(_CHECKSUM_BYTES, "little")
-
-
-def read_array(folder: Path, name: str) -> NDArray[Any]:
+def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray[Any]:
     """Read the array that `write_array` wrote.
+
+    Parameters
+    ----------
+    folder
+        The array's folder.
+    name
+        The array's name.
+    window
+        A slice of each axis, with both ends, within the array; all of it unless given. Of a huge array only the
+        chunks that the window touches are read.
 
     Raises
     ------
@@ -80,13 +80,23 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
         If there is no array, or its bytes are not those that were written.
     """
     shape, dtype = array_form(folder, name)
+    wanted = window or tuple(slice(0, size) for size in shape)
+    size = tuple(part.stop - part.start for part in wanted)
     try:
-        check_memory(math.prod(shape) * dtype.itemsize, f"{folder}, of the shape {shape},")
+        check_memory(math.prod(size) * dtype.itemsize, f"{folder}, of the shape {size},")
     except TooLargeError as error:
         raise StoreError(str(error)) from None
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    return _read_chunk(_chunk_path(folder, name, len(shape)), shape, dtype)
+    if 0 in size:
+        return np.zeros(size, dtype)
+    file, chunk = chunk_shapes(name, shape)
+    if chunk is None:
+        ((path, _),) = _files(folder, name, shape)
+        return decode_chunk(_read(path), shape, dtype, path)[wanted]
+    result = np.empty(size, dtype)
+    for path, region in _files(folder, name, shape):
+        if shared := overlap(wanted, region):
+            result[within(shared, wanted)] = _read_shard(path, file, chunk, dtype, within(shared, region))
+    return result
 
 
 def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -113,32 +123,40 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
     return shape, dtype
 
 
-def _read_chunk(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-    data, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
-    if google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
-        raise StoreError(f"{path} is damaged: its checksum differs")
-    problem = f"{path} is damaged: it does not hold an array of shape {shape}"
-    if _content_size(data) != math.prod(shape) * dtype.itemsize:  # before it takes that memory
-        raise StoreError(problem)
+
+
+def _read_shard(
+    path: Path, file: tuple[int, ...], chunk: tuple[int, ...], dtype: np.dtype[Any], window: Window
+) -> NDArray[Any]:
+    result = np.empty([part.stop - part.start for part in window], dtype)
     try:
-        array = np.frombuffer(_zstd().decode(data), dtype.newbyteorder("<")).reshape(shape)
-    except (RuntimeError, ValueError) as error:
-        raise StoreError(problem) from error
-    return array.astype(dtype)  # a copy, which may be written to
+        with path.open("rb") as content:
+            for region, data in read_chunks(content, file, chunk, window):
+                shared = overlap(window, region)
+                assert shared
+                result[within(shared, window)] = decode_chunk(data, chunk, dtype, path)[within(shared, region)]
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    return result
 
 
-def _content_size(frame: bytes) -> int:
-    """Return how many bytes a frame of Zstandard says that it holds (RFC 8878, 3.1.1.1); 0 if it does not say."""
-    descriptor = frame[4] if len(frame) > 4 else 0
-    of_size, has_no_window, of_dictionary = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
-    start = 5 + (1 - has_no_window) + (0, 1, 2, 4)[of_dictionary]
-    width = (has_no_window, 2, 4, 8)[of_size]
-    return int.from_bytes(frame[start : start + width], "little") + 256 * (of_size == 1)
-
-
-def _chunk_path(folder: Path, name: str, dimensions: int) -> Path:
-    return folder / chunk_separator(name).join(["c", *["0"] * dimensions])
+def _files(folder: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[Path, Window]]:
+    """Yield the files that hold an array, but for its metadata, and the part of the array that is in each."""
+    if 0 in shape:
+        return
+    sides, _ = chunk_shapes(name, shape)
+    for place in product(*(range(-(-size // side)) for size, side in zip(shape, sides, strict=True))):
+        path = folder / chunk_separator(name).join(["c", *map(str, place)])
+        yield (
+            path,
+            tuple(
+                slice(k * side, min((k + 1) * side, size)) for k, side, size in zip(place, sides, shape, strict=True)
+            ),
+        )

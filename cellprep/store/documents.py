@@ -7,8 +7,10 @@ from typing import Any
 __all__ = [
     "array_document",
     "chunk_separator",
+    "chunk_shapes",
     "group_document",
     "image_documents",
+    "spatial_axis",
 ]
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
@@ -27,9 +29,38 @@ def chunk_separator(name: str) -> str:
     return "/" if name in ("image", "labels") else "."
 
 
+_CHUNK, _SHARD = 512, 4096  # sides, in pixels
+
+
+def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Return the shape of an array's files, and of the chunks in each: None if it is one chunk.
+
+    An image of at most 4096 x 4096 pixels is one file and one chunk. A larger one has files of 4096 x 4096 with chunks
+    of 512 x 512, so that a window of it can be read alone.
+
+    Examples
+    --------
+    >>> chunk_shapes("energy", (520, 704))
+    ((520, 704), None)
+    >>> chunk_shapes("image", (3, 30000, 30000))
+    ((3, 4096, 4096), (3, 512, 512))
+    """
+    down = spatial_axis(name, shape)
+    if name == "cells" or shape[down] * shape[down + 1] <= _SHARD**2:
+        return tuple(max(1, size) for size in shape), None
+    file, chunk = list(shape), list(shape)
+    file[down : down + 2], chunk[down : down + 2] = [_SHARD] * 2, [_CHUNK] * 2
+    return tuple(file), tuple(chunk)
+
+
+def spatial_axis(name: str, shape: tuple[int, ...]) -> int:
+    """Return which axis of an array y is; x is the next one."""
+    return len(shape) - 2 if name == "image" else 0
+
+
 @lru_cache(maxsize=1024)
 def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
-    """Return the ``zarr.json`` of an array in one chunk, compressed with Zstandard and guarded by a CRC-32C.
+    """Return the ``zarr.json`` of an array, whose chunks are compressed with Zstandard and guarded by a CRC-32C each.
 
     Parameters
     ----------
@@ -41,23 +72,28 @@ def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
         The data type's name in Zarr, which is NumPy's.
     """
     names = _DIMENSIONS.get(name, _TARGET_DIMENSIONS)[len(shape)]
+    file, chunk = chunk_shapes(name, shape)
+    endian: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}}
+    codecs: list[dict[str, Any]] = [
+        {"name": "bytes"} if dtype in ("uint8", "int8") else endian,
+        {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+        {"name": "crc32c"},
+    ]
+    if chunk:
+        index_codecs = [endian, {"name": "crc32c"}]
+        parts = {"chunk_shape": list(chunk), "codecs": codecs, "index_codecs": index_codecs, "index_location": "end"}
+        codecs = [{"name": "sharding_indexed", "configuration": parts}]
     return _encode(
         {
             "shape": list(shape),
             "data_type": dtype,
             "chunk_grid": {
                 "name": "regular",
-                "configuration": {"chunk_shape": [max(1, size) for size in shape]},
+                "configuration": {"chunk_shape": list(file)},
             },
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": chunk_separator(name)}},
             "fill_value": 0.0 if dtype.startswith("float") else 0,
-            "codecs": [
-                {"name": "bytes"}
-                if dtype in ("uint8", "int8")
-                else {"name": "bytes", "configuration": {"endian": "little"}},
-                {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
-                {"name": "crc32c"},
-            ],
+            "codecs": codecs,
             "attributes": {},
             "dimension_names": list(names),
             "zarr_format": 3,

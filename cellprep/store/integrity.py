@@ -1,12 +1,14 @@
 """Whether the files of an image are those that cellprep wrote, whatever its arrays hold."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cellprep.errors import StoreError
-from cellprep.store.arrays import array_files
+from cellprep.store.arrays import array_files, array_path
 from cellprep.store.documents import image_documents
 from cellprep.store.reader import StoredImage
 
@@ -36,14 +38,20 @@ def file_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Ite
     files = dict(_files_below(folder))
     expected = {f"{group}zarr.json" for group in ("", "labels/", "labels/instances/")}
     for name in attributes["arrays"]:
-        for shape in [shapes[name]] if name in shapes else [(1, 1), (1, 1, 1)]:
-            expected.update(array_files(name, shape))
+        found = array_files(name, shapes[name]) if name in shapes else _possible_files(files, name)
+        expected.update(found)
     for file in sorted(files.keys() - expected):
         if not any(path.startswith(file) for path in expected):  # the folder of a chunk that is lost
             yield file, "cellprep did not put it there"
     size = sum(files[file] for file in expected & files.keys() if not file.endswith("zarr.json"))
     if len(shapes) == len(attributes["arrays"]) and size != attributes["bytes"]:
         yield "zarr.json", f"`bytes` is {attributes['bytes']}: the chunks of the arrays have {size}"
+
+
+def _possible_files(files: Iterable[str], name: str) -> list[str]:
+    """Return which of some files may hold an array of whatever shape."""
+    pattern = re.compile(rf"{re.escape(array_path(name))}/(zarr\.json|c([./][0-9]+)+)")
+    return [file for file in files if pattern.fullmatch(file)]
 
 
 def has_all_bytes(image: StoredImage) -> bool:
@@ -54,7 +62,7 @@ def has_all_bytes(image: StoredImage) -> bool:
     """
     try:
         shapes = {name: image.form(name)[0] for name in image.arrays}
-        files = [file for name, shape in shapes.items() for file in array_files(name, shape)[1:]]
+        files = (file for name, shape in shapes.items() for file in islice(array_files(name, shape), 1, None))
         size = sum((image.path / file).stat().st_size for file in files)
     except (StoreError, OSError):
         return False

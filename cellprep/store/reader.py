@@ -14,6 +14,7 @@ from cellprep.image_ids import id_problem
 from cellprep.places import as_place, is_remote, names_in
 from cellprep.store.arrays import array_form, array_path, read_array
 from cellprep.store.attributes import field_problem
+from cellprep.store.documents import chunk_shapes, spatial_axis
 
 if TYPE_CHECKING:
     import zarr
@@ -65,25 +66,42 @@ class StoredImage:
         return height, width
 
     @property
+    def is_huge(self) -> bool:
+        """Whether windows of the image and its targets are read without the rest of them."""
+        return chunk_shapes("labels", self.shape)[1] is not None
+
+    @property
     def arrays(self) -> list[str]:
         """Names of the image's arrays: what `read` takes."""
         names: list[str] = self._field("arrays")
         return names
 
-    def read(self, name: str) -> NDArray[Any]:
-        """Read an array whole.
+    def read(self, name: str, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
+        """Read an array, or a window of it.
 
         Parameters
         ----------
         name
             ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
+        window
+            Rows and columns, of an image or a target; all of them unless given. Of an image of more than 4096 x 4096
+            pixels only the chunks are read that they touch, of others the whole array.
 
         Raises
         ------
         StoreError
             If there is no such array, or it is damaged.
         """
-        return read_array(self._place(name), name)
+        place = self._place(name)
+        if window is None:
+            return read_array(place, name)
+        shape, _ = array_form(place, name)
+        down = spatial_axis(name, shape)
+        region = [slice(0, size) for size in shape]
+        for axis, part in enumerate(window, start=down):
+            start, stop, _ = part.indices(shape[axis])
+            region[axis] = slice(start, max(start, stop))
+        return read_array(place, name, tuple(region))
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""

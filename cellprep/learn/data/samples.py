@@ -19,6 +19,8 @@ from cellprep.learn.normalisation import Normalisation
 
 __all__ = ["MASKS", "CropSettings", "SampleMaker"]
 
+_ROWS_AT_ONCE = 512  # as many as a chunk has
+
 #: What the direction network is told of where cells are: the default first.
 MASKS = {
     "cells-and-walls": "all that belongs to a cell",
@@ -97,6 +99,7 @@ class SampleMaker:
         self.settings = settings
         self.normalisation = normalisation
         self._limits: dict[int, NDArray[np.float64]] = {}
+        self._nobodys: dict[int, int] = {}
 
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
@@ -169,7 +172,8 @@ class SampleMaker:
         middle = (size - 1) / 2
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
         view = View(self.images.images[index].shape, plan.warp, place)
-        targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], self.images.recipe, view, size)
+        nobodys = self._nobodys_of(index, arrays["labels"])
+        targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], nobodys, self.images.recipe, view, size)
         window = view.window(Span(0, size), Span(0, size))
         region = np.stack([window.cut(channel) for channel in arrays["image"]])
         image = self._normalise(index, region, arrays["image"])
@@ -177,6 +181,13 @@ class SampleMaker:
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
         return shown, targets, counts
+
+    def _nobodys_of(self, index: int, labels: NDArray[Any]) -> int:
+        """Return the number of pixels of an image that nobody owns; a huge one's labels are read only once."""
+        if index not in self._nobodys:
+            rows = (slice(top, top + _ROWS_AT_ONCE) for top in range(0, labels.shape[0], _ROWS_AT_ONCE))
+            self._nobodys[index] = sum(int(np.count_nonzero(labels[part, :] == 0)) for part in rows)
+        return self._nobodys[index]
 
     def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:
         if index not in self._limits:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import CellprepError, StoreError, UsageError
 from cellprep.learn.data.memory import available_memory
+from cellprep.learn.data.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.targets import Recipe
 from cellprep.wording import printable
@@ -61,6 +62,8 @@ class TrainingSet:
     def read(self, index: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
         """Read arrays of an image, by name; ``ignore`` only if it has one, ``image`` always as (C, H, W).
 
+        Those of a huge image are `WindowedArray`, which read no more than what is cut out of them.
+
         Raises
         ------
         StoreError
@@ -91,18 +94,19 @@ class TrainingSet:
                 f"{len(self)} images need {_size(needed)} of memory, and {_size(available)} are available: "
                 "read them from the disk instead, or choose fewer"
             )
-        self._kept = {(index, name): self._read(index, name) for index, name in wanted}
+        self._kept = {(index, name): np.asarray(self._read(index, name)) for index, name in wanted}
 
-    def _read(self, index: int, name: str) -> NDArray[Any]:
+    def _read(self, index: int, name: str) -> Any:
         if (index, name) in self._kept:
             return self._kept[index, name]
         image = self.images[index]
+        if image.is_huge and name != "cells":
+            shape, _ = image.form(name)
+            return WindowedArray(image, name, (self.channels, *shape[-2:]) if name == "image" else shape)
         array = image.read(name)
         if name != "image":
             return array
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise StoreError(f"image {printable(image.id)}: some grey values are no numbers, or infinite")
-        return array if array.ndim == 3 else array[None]
+        return checked(image, array if array.ndim == 3 else array[None])
 
     def _compare(self, image: StoredImage) -> None:
         first = self.images[0]

@@ -25,7 +25,7 @@ Targets = dict[str, NDArray[Any]]
 
 
 def warp_targets(
-    labels: NDArray[Any], areas: NDArray[np.int64], recipe: Recipe, view: View, crop: int
+    labels: NDArray[Any], areas: NDArray[np.int64], nobodys: int, recipe: Recipe, view: View, crop: int
 ) -> tuple[Targets, NDArray[np.bool_]]:
     """Compute the targets of a sample from warped labels.
 
@@ -39,6 +39,8 @@ def warp_targets(
         (H, W) integers from 0 to n.
     areas
         (n,) int64: pixels of each annotation before overlaps.
+    nobodys
+        Number of pixels of the image that nobody owns.
     recipe
         How the targets are made.
     view
@@ -59,7 +61,6 @@ def warp_targets(
     halo = _FIRST_HALO
     while not (surroundings := _Surroundings.of(labels, areas, recipe, view, crop, halo)).suffice and halo < most:
         halo = min(most, _on_grid(surroundings.deepest / _SHORTEST_STEP + 2))
-    nobodys = int(np.count_nonzero(labels == 0))
     return surroundings.targets(recipe, nobodys, view.warp.zoom), surroundings.counts
 
 

@@ -60,7 +60,10 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
     height, width = array.shape[:2]
     if rows.within(height) and columns.within(width):
         return array[rows.start : rows.stop, columns.start : columns.stop]
-    return array.take(rows.indices(height), axis=0).take(columns.indices(width), axis=1)
+    down, across = rows.indices(height), columns.indices(width)
+    part = array[down.min() : down.max() + 1, across.min() : across.max() + 1]
+    taken: NDArray[Any] = part.take(down - down.min(), axis=0).take(across - across.min(), axis=1)
+    return taken
 
 
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:

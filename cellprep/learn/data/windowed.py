@@ -1,0 +1,70 @@
+"""Arrays of huge images, of which only the windows are read that samples are made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import StoreError
+from cellprep.store import StoredImage
+from cellprep.wording import printable
+
+__all__ = ["WindowedArray", "checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowedArray:
+    """An array in a store, as far as samples need it to be one: its shape, windows of it, and its channels.
+
+    Attributes
+    ----------
+    image
+        The image that it belongs to.
+    name
+        Its name.
+    shape
+        Its shape; of ``image`` always (C, H, W).
+    channel
+        Which channel of the image it is, if it is one; its shape is then (H, W).
+    """
+
+    image: StoredImage
+    name: str
+    shape: tuple[int, ...]
+    channel: int | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["WindowedArray"]:
+        for channel in range(len(self)):
+            yield WindowedArray(self.image, self.name, self.shape[1:], channel)
+
+    def __getitem__(self, window: tuple[slice, slice]) -> NDArray[Any]:
+        part = self.image.read(self.name, window)
+        if self.name == "image":
+            part = checked(self.image, part)
+        return part if self.channel is None or part.ndim == 2 else part[self.channel]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:, :].reshape(self.shape), dtype)
+
+
+def checked(image: StoredImage, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels of an image that are all numbers.
+
+    Raises
+    ------
+    StoreError
+        If one is not.
+    """
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise StoreError(f"image {printable(image.id)}: some grey values are no numbers, or infinite")
+    return pixels

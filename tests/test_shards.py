@@ -1,0 +1,215 @@
+"""Huge arrays, in files of many chunks: the same bytes and values as zarr-python's, and windows of them."""
+
+import numpy as np
+import pytest
+import tensorstore
+import zarr
+from conftest import tree
+from hypothesis import given
+from hypothesis import strategies as st
+from test_train import write_discs
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.demo import write_dataset
+from cellprep.errors import StoreError
+from cellprep.learn.data.fitting import fit_normalisation
+from cellprep.learn.data.loading import train_loader
+from cellprep.learn.data.samples import CropSettings
+from cellprep.learn.data.windows import Span, cut
+from cellprep.store import documents
+from cellprep.store.arrays import array_files, read_array, write_array
+from cellprep.verify import verify_store
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """Files of 16 x 16 pixels, in chunks of 4 x 4, for images of more than 256."""
+    monkeypatch.setattr(documents, "_CHUNK", 4)
+    monkeypatch.setattr(documents, "_SHARD", 16)
+    documents.array_document.cache_clear()
+    yield
+    documents.array_document.cache_clear()
+
+
+CASES = [
+    ("image", (33, 20), ("y", "x")),
+    ("image", (2, 40, 9), ("c", "y", "x")),
+    ("energy", (16, 17), ("y", "x")),
+    ("energy", (50, 31), ("y", "x")),
+    ("uvec", (20, 33, 2), ("y", "x", "c")),
+]
+
+
+def drawn(shape, dtype):
+    array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    array[..., :8] = 0  # chunks of nothing but zeros are written, too
+    return array
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(("name", "shape", "dimensions"), CASES)
+def test_zarr_python_and_tensorstore_read_and_write_the_same(small_shards, tmp_path, name, shape, dimensions, dtype):
+    array = drawn(shape, dtype)
+    (tmp_path / "ours").mkdir()
+    size = write_array(tmp_path / "ours" / name, name, array)
+    files = [tmp_path / "ours" / file for file in array_files(name, shape)]
+    assert size == sum(file.stat().st_size for file in files[1:])
+    assert {file.relative_to(tmp_path / "ours").as_posix() for file in files} == {
+        f"{name}/{path}" for path in tree(tmp_path / "ours" / name)
+    }
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "ours" / name)[...], array)
+    opened = tensorstore.open(
+        {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(tmp_path / "ours" / name)}}
+    ).result()
+    np.testing.assert_array_equal(opened.read().result(), array)
+    shards, chunks = documents.chunk_shapes(name, shape)
+    theirs = zarr.create_array(
+        tmp_path / "theirs",
+        name=name,
+        shape=shape,
+        chunks=chunks,
+        shards=shards,
+        dtype=dtype,
+        compressors=[ZstdCodec(level=0), Crc32cCodec()],
+        dimension_names=dimensions,
+        chunk_key_encoding={"name": "default", "separator": "/" if name == "image" else "."},
+        config={"write_empty_chunks": True},
+    )
+    theirs[...] = array
+    document = tmp_path / "theirs" / name / "zarr.json"
+    assert (tmp_path / "ours" / name / "zarr.json").read_bytes() == document.read_bytes()
+    np.testing.assert_array_equal(read_array(tmp_path / "theirs" / name, name), array)
+
+
+@pytest.fixture
+def stored(tmp_path, small_shards):
+    """A store of images in many chunks, and the same ones in one chunk each."""
+    csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
+    options = BuildOptions(images=csv.parent / "train", jobs=1, quiet=True)
+    assert not build_targets(open_source(csv), tmp_path / "many.zarr", options).errors()
+    return csv, options, tmp_path / "many.zarr"
+
+
+def whole(csv, options, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "_SHARD", 4096)
+        documents.array_document.cache_clear()
+        build_targets(open_source(csv), tmp_path / "one.zarr", options)
+        images = {
+            image.id: {name: image.read(name) for name in image.arrays}
+            for image in open_store(tmp_path / "one.zarr").values()
+        }
+    documents.array_document.cache_clear()
+    return images
+
+
+def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
+    csv, options, store = stored
+    expected = whole(csv, options, tmp_path, monkeypatch)
+    for image in open_store(store).values():
+        assert image.is_huge
+        for name in image.arrays:
+            np.testing.assert_array_equal(image.read(name), expected[image.id][name])
+    assert (store / "spindle-1/energy/c.3.4").is_file()
+    assert (store / "spindle-1/labels/instances/0/c/3/4").is_file()
+    report = verify_store(store, jobs=1, quiet=True)
+    assert report.sound, report.errors()
+    assert build_targets(open_source(csv), store, options).current == 2
+    zarr_image = open_store(store).zarr()["spindle-1"]
+    np.testing.assert_array_equal(zarr_image["uvec"][...], expected["spindle-1"]["uvec"])
+
+
+@given(window=st.tuples(*[st.tuples(st.integers(0, 90), st.integers(0, 90))] * 2))
+def test_windows_are_parts_of_the_whole(tmp_path_factory, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "_CHUNK", 4)
+        patch.setattr(documents, "_SHARD", 16)
+        documents.array_document.cache_clear()
+        folder = tmp_path_factory.mktemp("windows")
+        array = drawn((37, 50, 2), "uint16")
+        write_array(folder / "uvec", "uvec", array)
+        rows, columns = (slice(min(ends), max(ends)) for ends in window)
+        wanted = (slice(*rows.indices(37)[:2]), slice(*columns.indices(50)[:2]), slice(0, 2))
+        np.testing.assert_array_equal(read_array(folder / "uvec", "uvec", wanted), array[rows, columns])
+    documents.array_document.cache_clear()
+
+
+def test_a_window_of_an_image(stored):
+    image = open_store(stored[2])["spindle-1"]
+    for name in image.arrays:
+        if name != "cells":
+            axis = -3 if image.read(name).ndim == 3 and name != "image" else -2
+            part = np.take(np.take(image.read(name), range(5, 21), axis), range(70, 80), axis + 1)
+            np.testing.assert_array_equal(image.read(name, (slice(5, 21), slice(70, 99))), part)
+    assert image.read("energy", (slice(9, 3), slice(None))).shape == (0, 80)
+
+
+def test_only_the_chunks_of_a_window_are_read(stored):
+    image = open_store(stored[2])["spindle-1"]
+    (image.path / "energy/c.0.0").unlink()
+    expected = image.read("labels", (slice(20, 30), slice(20, 30))) > 0
+    energy = image.read("energy", (slice(20, 30), slice(20, 30)))
+    assert not (energy[~expected] > 0).any()
+    with pytest.raises(StoreError, match=r"energy/c\.0\.0 cannot be read"):
+        image.read("energy", (slice(10, 30), slice(10, 30)))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:100], "it is too short|its checksum differs"),
+        (lambda content: content[:-1] + b"x", "its checksum differs"),
+        (lambda content: b"x" + content[1:], "its checksum differs"),
+        (lambda content: content[:50] + content[60:], "a chunk is missing|its checksum differs"),
+        (lambda content: b"", "it is too short"),
+    ],
+)
+def test_damage_is_found(stored, damage, message):
+    csv, options, store = stored
+    image = open_store(store)["spindle-1"]
+    place = image.path / "energy/c.1.1"
+    place.write_bytes(damage(place.read_bytes()))
+    with pytest.raises(StoreError, match=rf"energy/c\.1\.1 is damaged: ({message})"):
+        image.read("energy")
+    report = verify_store(store, jobs=1, quiet=True)
+    assert [fault.subject for fault in report.broken["spindle-1"]] == ["energy"]
+    build_targets(open_source(csv), store, BuildOptions(images=options.images, jobs=1, quiet=True, overwrite=True))
+    assert verify_store(store, jobs=1, quiet=True).sound
+
+
+@pytest.mark.parametrize("augment", [(), ("flips", "rotation", "zoom", "elastic")])
+def test_crops_of_huge_images_are_the_same(tmp_path, monkeypatch, augment):
+    csv = write_discs(tmp_path)
+    build_targets(open_source(csv), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    expected = list(batches(tmp_path / "s.zarr", augment))
+    monkeypatch.setattr(documents, "_CHUNK", 8)
+    monkeypatch.setattr(documents, "_SHARD", 32)
+    documents.array_document.cache_clear()
+    build_targets(open_source(csv), tmp_path / "t.zarr", BuildOptions(jobs=1, quiet=True))
+    assert all(image.is_huge for image in open_store(tmp_path / "t.zarr").values())
+    found = list(batches(tmp_path / "t.zarr", augment))
+    documents.array_document.cache_clear()
+    for ours, theirs in zip(found, expected, strict=True):
+        for name, value in theirs.items():
+            np.testing.assert_allclose(np.asarray(ours[name]), np.asarray(value), rtol=1e-5, atol=1e-6) if (
+                name == "image"
+            ) else np.testing.assert_array_equal(np.asarray(ours[name]), np.asarray(value))
+
+
+def batches(path, augment):
+    store = open_store(path)
+    ids = list(store)
+    settings = CropSettings(crop=32, augment=augment, samples_per_epoch=24)
+    return train_loader(store, ids, settings, fit_normalisation(store, ids), 4, 16, 0).epoch(0)
+
+
+@given(
+    rows=st.tuples(st.integers(-70, 70), st.integers(1, 40)), columns=st.tuples(st.integers(-70, 70), st.integers(1, 9))
+)
+def test_cutting_beyond_the_border(rows, columns):
+    array = np.arange(20 * 13).reshape(20, 13)
+    padded = np.pad(array, 140, mode="symmetric")
+    down, across = (Span(start, start + length) for start, length in (rows, columns))
+    expected = padded[down.start + 140 : down.stop + 140, across.start + 140 : across.stop + 140]
+    np.testing.assert_array_equal(cut(array, down, across), expected)
