@@ -6,7 +6,7 @@ from typing import Any
 
 from cellprep.errors import MissingExtraError, UsageError
 
-__all__ = ["as_place", "is_remote", "names_in"]
+__all__ = ["as_place", "is_remote", "is_shared", "names_in"]
 
 _SCHEMES = ("s3", "gs", "memory")
 
@@ -53,6 +53,11 @@ def as_place(place: Path | str) -> Path:
 def is_remote(place: object) -> bool:
     """Say whether a place that `as_place` returned was named by a URL."""
     return not isinstance(place, (str, Path))
+
+
+def is_shared(place: object) -> bool:
+    """Say whether other processes find the same at a place; what is in memory is of this one alone."""
+    return not str(place).startswith("memory://")
 
 
 def names_in(folder: Path) -> list[str]:

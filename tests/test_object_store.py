@@ -135,6 +135,15 @@ def test_a_store_in_memory(folder, local):
         open_store(url)["other"]
 
 
+def test_memory_is_of_one_process(folder, local):
+    url = "memory://alone/data.zarr"
+    source = open_source(folder / "train.csv")
+    build_targets(source, url, BuildOptions(images=folder / "train", jobs=2, quiet=True))
+    assert remote_tree(url) == local
+    with pytest.raises(UsageError, match="what is in memory:// is of this process alone: no worker of tcp://x:1"):
+        build_targets(source, url, BuildOptions(scheduler="tcp://x:1"))
+
+
 def test_what_is_no_longer_in_the_source(folder, tmp_path):
     url = "memory://second/data.zarr"
     build(folder / "train.csv", url)

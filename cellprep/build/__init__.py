@@ -1,7 +1,7 @@
 """The main job: annotations in, a store of targets out."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.images import ImageFolder
-from cellprep.places import as_place
+from cellprep.places import as_place, is_shared
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.attributes import form_problem
 from cellprep.store.reader import read_attributes
@@ -122,6 +122,12 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     options = options or BuildOptions()
     out = as_place(out)
     plan = _plan(source, out, options)
+    if not all(map(is_shared, (out, source.path, plan.folder.path if plan.folder else ""))):
+        if options.scheduler:
+            raise UsageError(
+                f"what is in memory:// is of this process alone: no worker of {options.scheduler} finds it"
+            )
+        options = replace(options, jobs=1)
     report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
     report.unannotated = plan.folder.others(source.image_ids) if plan.folder else source.unannotated
     with store_writer(out) as writer:
