@@ -151,6 +151,7 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
         raise ZeroDivisionError("of\nsome sort")
 
     monkeypatch.setattr("cellprep.cli.door.app", explode)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process does not leave
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (

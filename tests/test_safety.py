@@ -133,12 +133,25 @@ def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed
         _, words = process.communicate(timeout=60)
         if process.returncode != 0:
             break
-    assert process.returncode == 130
+    assert process.returncode == 130, words
     assert words == "interrupted: what is written is whole; run the same command again\n"
     check_whole(out, undisturbed)
     assert not (out / ".cellprep").exists()
     assert finish(csv, out)[0] == 0
     assert tree(out) == undisturbed["3"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups on Windows")
+def test_ctrl_c_when_all_is_done_changes_nothing(csv, tmp_path):
+    """While the process leaves, which takes a tenth of a second."""
+    process = start(csv, tmp_path / "s.zarr")
+    told = process.stderr.readline()
+    while "cells" not in told or "images (" not in told:
+        told = process.stderr.readline()
+    time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60) == (None, "")
+    assert process.returncode == 0
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The door: the application that commands are hung into, and where errors leave."""
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -59,3 +60,5 @@ def main() -> None:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         typer.echo(f"error: unexpected {what}; please report it, with what CELLPREP_TRACEBACK=1 shows", err=True)
         sys.exit(1)
+    finally:  # all is done and told; Ctrl-C while Python leaves would be a traceback, or a death by the signal
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
