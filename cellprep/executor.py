@@ -23,7 +23,7 @@ from cellprep.interrupts import interrupts_kept_from_workers
 if TYPE_CHECKING:
     from joblib import Parallel
 
-__all__ = ["check_jobs", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
+__all__ = ["check_jobs", "cores_each", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -41,6 +41,14 @@ def check_jobs(jobs: int) -> None:
     """
     if jobs == 0 or jobs < -1:
         raise UsageError(f"jobs {jobs} is no number of processes: give 1 or more, or -1 for all cores")
+
+
+def cores_each(jobs: int, total: int) -> int:
+    """Return how many of the cores each of few tasks may use for itself; 1 if the tasks are many."""
+    from joblib import effective_n_jobs
+
+    cores: int = effective_n_jobs(jobs)
+    return max(1, cores // max(total, 1))
 
 
 def run_tasks(

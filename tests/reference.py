@@ -71,8 +71,9 @@ def exact_distance(mask):
     return distance_transform_edt(mask).astype(np.float32)
 
 
-def chamfer_distance(mask, straight=0.955, diagonal=1.3693):
-    """OpenCV's 3x3 mask: the cheapest way to a background pixel, found by relaxing until nothing changes."""
+def chamfer_distance(mask):
+    """OpenCV's 3x3 mask, in 1/65536 pixel: the cheapest way out, found by relaxing until nothing changes."""
+    straight, diagonal = round(0.955 * 65536), round(1.3693 * 65536)
     height, width = mask.shape
     far = np.inf
     best = np.where(mask, far, 0.0)
@@ -85,7 +86,7 @@ def chamfer_distance(mask, straight=0.955, diagonal=1.3693):
         )
         changed = not np.array_equal(new, best)
         best = new
-    return best
+    return (best / 65536).astype(np.float32)
 
 
 def unit_vectors(distance):

@@ -398,7 +398,7 @@ def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
             raise ZeroDivisionError("of\nsome sort")
         return compute_targets(cells, recipe)
 
-    monkeypatch.setattr("cellprep.build.image.compute_targets", explode)
+    monkeypatch.setattr("cellprep.build.content.compute_targets", explode)
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]

@@ -55,15 +55,17 @@ def histogram(values, counts=None):
 # All the distances of a 3x3 chamfer below 7 pixels, of which the published bins are a choice.
 CHAMFER = sorted({round(0.955 * a + 1.3693 * b, 4) for a in range(8) for b in range(6) if a + b > 0})
 
+STEPS = (0.95500183, 1.9100037, 2.8650055)  # OpenCV's 0.955 is 62587 / 65536
+
 
 def test_a_square(store):
     """Rings of 16, 8 and 1 pixels, 0.955, 1.91 and 2.865 from the outside."""
     fitted = fit(store, levels=4)
-    assert fitted.bins == (0.955, 1.91, 2.865)
+    assert fitted.bins == STEPS
     assert fitted.histogram.counts.tolist() == [16, 8, 1]
     assert fitted.histogram.pixels_by_level(fitted.bins).tolist() == [0, 16, 8, 1]
     assert (fitted.images, fitted.histogram.pixels) == (2, 25)
-    assert fit(store, levels=3, method="quantiles").bins == (0.955, 1.91)
+    assert fit(store, levels=3, method="quantiles").bins == STEPS[:2]
 
 
 def test_published_bins_are_found_again():
@@ -181,7 +183,7 @@ def test_an_image_that_a_cell_fills_does_not_count(write_csv, tmp_path):
     store = build(write_csv("full,1 20,5,4,", f"a,{SQUARE},7,7,"), tmp_path / "s.zarr")
     fitted = fit(store, levels=4)
     assert fitted.filling == ["full"]
-    assert (fitted.images, fitted.bins) == (1, (0.955, 1.91, 2.865))
+    assert (fitted.images, fitted.bins) == (1, STEPS)
     assert "  full" in fitted.notes()
     alone = build(write_csv("full,1 20,5,4,"), tmp_path / "full.zarr")
     with pytest.raises(StoreError, match="only images that a cell fills"):
@@ -246,15 +248,15 @@ def test_the_command(store, cli, tmp_path):
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.startswith(
         "fitted bins (quantiles), 25 cell pixels of 2 images:\n"
-        "level   from  to below  pixels   share\n"
-        "0          0     0.955       0   0.00%\n"
-        "1      0.955      1.91      16  64.00%\n"
-        "2       1.91      more       9  36.00%\n"
+        "level        from    to below  pixels   share\n"
+        "0               0  0.95500183       0   0.00%\n"
+        "1      0.95500183   1.9100037      16  64.00%\n"
+        "2       1.9100037        more       9  36.00%\n"
         "the published bins, for comparison:\n"
     )
     first = out.read_bytes()
     assert json.loads(first) == {
-        "bins": [0.955, 1.91],
+        "bins": list(STEPS[:2]),
         "method": "quantiles",
         "levels": 3,
         "store": "s.zarr",
@@ -264,7 +266,7 @@ def test_the_command(store, cli, tmp_path):
     }
     assert cli(*args, "--jobs", 2, "--quiet").output == ""
     assert out.read_bytes() == first
-    assert read_bins(out) == (0.955, 1.91)
+    assert read_bins(out) == STEPS[:2]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -297,7 +299,7 @@ def test_bins_of_real_cells(sartorius, tmp_path):
     store = build(sartorius, tmp_path / "s.zarr")
     fitted = fit(store, levels=17)
     np.testing.assert_allclose(fitted.bins[:12], PUBLISHED_BINS[:12], atol=5e-4)
-    assert fitted.bins[12:] == (9.0093, 13.2436, 19.6758, 29.008104)
+    assert fitted.bins[12:] == (9.009308, 13.243607, 19.675781, 29.007996)
     energy = sum(np.bincount(image.read("energy").ravel(), minlength=17) for image in store.values())
     published = fitted.histogram.pixels_by_level(PUBLISHED_BINS)
     assert published[1:].tolist() == energy[1:].tolist()

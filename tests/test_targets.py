@@ -1,6 +1,5 @@
 import json
 
-import cv2
 import numpy as np
 import pytest
 import reference
@@ -121,9 +120,7 @@ def test_distance_uvec_and_energy_equal_the_reference(method, background_cell, s
 def _reference_distance(mask, method):
     if method != "cv2" or mask.all():
         return reference.exact_distance(mask)
-    chamfer = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
-    np.testing.assert_allclose(chamfer, reference.chamfer_distance(mask), atol=1e-3)
-    return chamfer
+    return reference.chamfer_distance(mask)
 
 
 @methods

@@ -10,7 +10,7 @@ from cellprep.annotations import Exclusions, ImageRecord, Source, open_images, r
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
-from cellprep.executor import check_jobs, run_tasks
+from cellprep.executor import check_jobs, cores_each, run_tasks
 from cellprep.images import ImageFolder
 from cellprep.places import as_place, is_shared
 from cellprep.store import Store, StoreWriter, Summary
@@ -222,6 +222,7 @@ def _summary(report: BuildReport, summary: Summary) -> dict[str, Any]:
 
 def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:
     only = set(options.only)
+    threads = 1 if options.scheduler else cores_each(options.jobs, len(only or plan.known))
     for record in with_images(source, plan.folder):
         if (only and record.image_id not in only) or record.image_id not in plan.known:
             continue
@@ -233,6 +234,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             store=store,
             overwrite=options.overwrite,
             workspace=workspace,
+            threads=threads,
         )
 
 

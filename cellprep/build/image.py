@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 
 from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.record import most_common
+from cellprep.build.content import make_content
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.executor import one_opencv_thread
-from cellprep.labels import Cells, resolve_overlaps
-from cellprep.memory import check_memory
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.attributes import form_problem
 from cellprep.store.integrity import has_all_bytes
 from cellprep.store.remote import write_anywhere
-from cellprep.targets import Recipe, compute_targets
+from cellprep.targets import Recipe
 from cellprep.wording import unexpected
 
 __all__ = ["ImageOutcome", "ImageTask", "Status", "build_image"]
 
-_BYTES_A_PIXEL = 25  # of memory, at the least: those of the arrays
+_ARITHMETIC = 2  # it rises when the same recipe gives other values than before
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,8 @@ class ImageTask:
         Whether to build it even if the store has it as it would be.
     workspace
         The folder to write it to, under its id.
+    threads
+        How many make it if it is huge.
     """
 
     record: ImageRecord | FaultyImage
@@ -56,6 +57,7 @@ class ImageTask:
     store: Path
     overwrite: bool
     workspace: Path
+    threads: int = 1
 
 
 class Status(StrEnum):
@@ -133,20 +135,11 @@ def _build(task: ImageTask) -> ImageOutcome:
     annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
-    height, width = annotations.runs.shape
-    check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
-    cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
-    hidden = cells.hidden().tolist()
-    with one_opencv_thread():
-        targets = compute_targets(cells, task.recipe)
+    content = make_content(annotations, pixels, task.recipe, task.threads)
+    hidden = content.hidden.tolist()
     categories = sorted(set(annotations.cell_types) - {""})
-    arrays = {
-        **({} if pixels is None else {"image": pixels}),
-        "labels": cells.labels,
-        "cells": _cells_table(annotations, cells.areas, categories),
-        **targets,
-        **_ignored(annotations, cells),
-    }
+    table = _cells_table(annotations, content.areas, categories)
+    arrays = _in_order({**content.arrays, "cells": table})
     pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
@@ -160,8 +153,11 @@ def _build(task: ImageTask) -> ImageOutcome:
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
-    written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size))
-    outcome = _outcome(record.image_id, Status.BUILT, hidden, arrays["cells"])
+    with one_opencv_thread():
+        written = write_anywhere(
+            task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, content.blocks)
+        )
+    outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
     runs = annotations.runs
     return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)
 
@@ -197,6 +193,7 @@ def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
     """Hash everything that the image in the store depends on."""
     content = {
         "schema_version": SCHEMA_VERSION,
+        "arithmetic": _ARITHMETIC,
         "recipe": asdict(task.recipe),
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
@@ -234,11 +231,11 @@ def _cell_type(annotations: Annotations) -> str:
     return most_common(annotations.cell_types) if annotations.cell_types else annotations.cell_type
 
 
-def _ignored(annotations: Annotations, cells: Cells) -> dict[str, NDArray[np.uint8]]:
-    """Return the pixels to ignore, but for those of annotated cells."""
-    if annotations.ignore is None:
-        return {}
-    return {"ignore": (annotations.ignore & (cells.labels == 0)).astype(np.uint8)}
+def _in_order(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Put the table of cells behind the labels, as stores have it."""
+    names = list(arrays)
+    names.insert(names.index("labels") + 1, names.pop(names.index("cells")))
+    return {name: arrays[name] for name in names}
 
 
 def _touching(runs: Runs) -> tuple[int, int]:

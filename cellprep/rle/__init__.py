@@ -4,10 +4,12 @@ from cellprep.rle.coco import parse_coco_counts, polygon_counts
 from cellprep.rle.labels import runs_from_labels
 from cellprep.rle.runs import Order, Runs, touching_runs
 from cellprep.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.rle.windows import WindowedRuns
 
 __all__ = [
     "Order",
     "Runs",
+    "WindowedRuns",
     "check_order",
     "decode_rle",
     "encode_labels",

@@ -1,5 +1,6 @@
 """Masks as runs of pixels: what run-length texts are parsed to."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 __all__ = ["Order", "Runs", "touching_runs"]
 
 Order = Literal["row", "column"]
+
+_PIECE = 1 << 20  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,33 @@ class Runs:
         inside = np.repeat(kept, counts)
         offsets = np.concatenate(([0], np.cumsum(counts[kept])))
         return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
+
+    @classmethod
+    def joined(cls, pieces: Sequence["Runs"]) -> "Runs":
+        """Return the annotations of several, which are of one image: the other way round than `pieces`."""
+        if len(pieces) == 1:
+            return pieces[0]
+        starts, lengths = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("starts", "lengths"))
+        counts = np.concatenate([np.diff(piece.offsets) for piece in pieces])
+        return cls(starts, lengths, np.concatenate(([0], np.cumsum(counts))), pieces[0].shape, pieces[0].order)
+
+    def of_annotations(self, which: NDArray[np.intp]) -> "Runs":
+        """Return some of the annotations, (k,) rising: in the time that these take, not all."""
+        first, counts = self.offsets[which], np.diff(self.offsets)[which]
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        runs = np.repeat(first - offsets[:-1], counts) + np.arange(offsets[-1])
+        return Runs(self.starts[runs], self.lengths[runs], offsets, self.shape, self.order)
+
+    def pieces(self) -> Iterator["Runs"]:
+        """Yield all annotations, some after the other, so that what is made of each piece takes little memory."""
+        ends = np.searchsorted(self.offsets, np.arange(_PIECE, self.offsets[-1] + _PIECE, _PIECE), "right") - 1
+        begin = 0
+        for end in [*np.unique(ends[ends > 0]).tolist(), len(self)]:
+            if end > begin or not len(self):
+                runs = slice(self.offsets[begin], self.offsets[end])
+                offsets = self.offsets[begin : end + 1] - self.offsets[begin]
+                yield Runs(self.starts[runs], self.lengths[runs], offsets, self.shape, self.order)
+            begin = end
 
     def in_order(self, order: Order) -> "Runs":
         """Return the same masks with their pixels counted in another order."""
@@ -134,6 +164,10 @@ def touching_runs(runs: Runs, line_length: int) -> int:
     >>> touching_runs(runs, 4), touching_runs(runs, 8)
     (3, 0)
     """
+    return sum(_touching_runs(piece, line_length) for piece in runs.pieces())
+
+
+def _touching_runs(runs: Runs, line_length: int) -> int:
     line, first = np.divmod(runs.starts, line_length)
     last = first + runs.lengths - 1
     touching = (

@@ -4,7 +4,7 @@
 ``"column"`` down the columns (2018 Data Science Bowl). All annotations of an image are handled at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import get_args
 
@@ -19,6 +19,7 @@ from cellprep.rle.runs import Order, Runs
 
 __all__ = ["check_order", "decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
 
+_PIECE = 1 << 24  # characters
 _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 
 
@@ -51,17 +52,13 @@ def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row"
     (array([0, 4, 3]), array([2, 1, 1]), array([0, 2, 3]))
     """
     check_order(order)
-    size = shape[0] * shape[1]
-    numbers = _split_numbers(texts)
-    if numbers is not None:
-        values, counts = numbers
-        if not (counts % 2).any():
-            starts, lengths = values[0::2] - 1, values[1::2]
-            offsets = np.concatenate(([0], np.cumsum(counts // 2)))
-            runs = _sorted_runs(Runs(starts, lengths, offsets, shape, order))
-            if _is_valid(runs, size):
-                return runs
-    raise first_fault(texts, shape)
+    parsed = []
+    for piece in _pieces(texts):
+        runs = _parse(piece, shape, order)
+        if runs is None:
+            raise first_fault(texts, shape)
+        parsed.append(runs)
+    return Runs.joined(parsed)
 
 
 def format_rle(runs: Runs) -> list[str]:
@@ -183,6 +180,30 @@ def check_order(order: str) -> None:
     """Raise UsageError unless `order` is one of the two that there are."""
     if order not in get_args(Order):
         raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts, some after the other, so that parsing each piece takes little memory."""
+    size = begin = 0
+    for end, text in enumerate(texts):
+        if size > _PIECE:
+            yield texts[begin:end]
+            size, begin = 0, end
+        size += len(text)
+    yield texts[begin:]
+
+
+def _parse(texts: Sequence[str], shape: tuple[int, int], order: Order) -> Runs | None:
+    """Return the runs of some texts; None if there is a fault in them."""
+    numbers = _split_numbers(texts)
+    if numbers is None:
+        return None
+    values, counts = numbers
+    if (counts % 2).any():
+        return None
+    offsets = np.concatenate(([0], np.cumsum(counts // 2)))
+    runs = _sorted_runs(Runs(values[0::2] - 1, values[1::2], offsets, shape, order))
+    return runs if _is_valid(runs, shape[0] * shape[1]) else None
 
 
 def _split_numbers(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

@@ -20,7 +20,7 @@ from cellprep.store.chunks import decode_chunk, encode_chunk
 from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
 from cellprep.store.shards import Window, encode_shard, overlap, read_chunks, within
 
-__all__ = ["array_files", "array_form", "array_path", "read_array", "write_array"]
+__all__ = ["array_files", "array_form", "array_path", "begin_array", "file_regions", "read_array", "write_array"]
 
 
 def array_path(name: str) -> str:
@@ -32,7 +32,7 @@ def array_files(name: str, shape: tuple[int, ...]) -> Iterator[str]:
     """Yield the files that hold an array, relative to its image's folder: its metadata and its chunks, if any."""
     folder = Path(array_path(name))
     yield (folder / "zarr.json").as_posix()
-    for path, _ in _files(folder, name, shape):
+    for path, _ in file_regions(folder, name, shape):
         yield path.as_posix()
 
 
@@ -48,17 +48,22 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
     array
         The array, in any memory layout.
     """
-    folder.mkdir()
-    (folder / "zarr.json").write_bytes(array_document(name, array.shape, array.dtype.name))
+    begin_array(folder, name, array.shape, array.dtype.name)
     if not array.size:
         return 0
     size = 0
     file, chunk = chunk_shapes(name, array.shape)
-    for path, region in _files(folder, name, array.shape):
+    for path, region in file_regions(folder, name, array.shape):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = array[region]
         size += path.write_bytes(encode_shard(part, file, chunk) if chunk else encode_chunk(part))
     return size
+
+
+def begin_array(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Write what an array says of itself into a new folder, to which its values are still to come."""
+    folder.mkdir()
+    (folder / "zarr.json").write_bytes(array_document(name, shape, dtype))
 
 
 def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray[Any]:
@@ -90,10 +95,10 @@ def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray
         return np.zeros(size, dtype)
     file, chunk = chunk_shapes(name, shape)
     if chunk is None:
-        ((path, _),) = _files(folder, name, shape)
+        ((path, _),) = file_regions(folder, name, shape)
         return decode_chunk(_read(path), shape, dtype, path)[wanted]
     result = np.empty(size, dtype)
-    for path, region in _files(folder, name, shape):
+    for path, region in file_regions(folder, name, shape):
         if shared := overlap(wanted, region):
             result[within(shared, wanted)] = _read_shard(path, file, chunk, dtype, within(shared, region))
     return result
@@ -147,8 +152,8 @@ def _read_shard(
     return result
 
 
-def _files(folder: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[Path, Window]]:
-    """Yield the files that hold an array, but for its metadata, and the part of the array that is in each."""
+def file_regions(folder: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[Path, Window]]:
+    """Yield the files in a folder that hold an array, but for its metadata, and the part of it that is in each."""
     if 0 in shape:
         return
     sides, _ = chunk_shapes(name, shape)

@@ -10,6 +10,7 @@ __all__ = [
     "chunk_shapes",
     "group_document",
     "image_documents",
+    "is_huge",
     "spatial_axis",
 ]
 
@@ -51,6 +52,11 @@ def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tu
     file, chunk = list(shape), list(shape)
     file[down : down + 2], chunk[down : down + 2] = [_SHARD] * 2, [_CHUNK] * 2
     return tuple(file), tuple(chunk)
+
+
+def is_huge(shape: tuple[int, ...]) -> bool:
+    """Say whether an image's arrays lie in files of many chunks: `shape` is (H, W)."""
+    return chunk_shapes("labels", shape)[1] is not None
 
 
 def spatial_axis(name: str, shape: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ from cellprep.image_ids import id_problem
 from cellprep.places import as_place, is_remote, names_in
 from cellprep.store.arrays import array_form, array_path, read_array
 from cellprep.store.attributes import field_problem
-from cellprep.store.documents import chunk_shapes, spatial_axis
+from cellprep.store.documents import is_huge, spatial_axis
 
 if TYPE_CHECKING:
     import zarr
@@ -68,7 +68,7 @@ class StoredImage:
     @property
     def is_huge(self) -> bool:
         """Whether windows of the image and its targets are read without the rest of them."""
-        return chunk_shapes("labels", self.shape)[1] is not None
+        return is_huge(self.shape)
 
     @property
     def arrays(self) -> list[str]:

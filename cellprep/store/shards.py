@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cellprep.store.chunks import checksum, encode_chunk
 
-__all__ = ["Window", "encode_shard", "overlap", "read_chunks", "within"]
+__all__ = ["Shape", "Window", "encode_chunks", "encode_shard", "join_chunks", "overlap", "read_chunks", "within"]
 
 Shape = tuple[int, ...]
 Window = tuple[slice, ...]
@@ -29,17 +29,29 @@ def encode_shard(array: NDArray[Any], file: Shape, chunk: Shape) -> bytes:
     chunk
         Shape of a chunk; what is outside the array is filled up with zeros.
     """
-    parts: list[bytes] = []
-    index = np.full((*_counts(file, chunk), 2), _ABSENT, "<u8")
-    offset = 0
+    return join_chunks(encode_chunks(array, file, chunk), file, chunk)
+
+
+def encode_chunks(array: NDArray[Any], file: Shape, chunk: Shape) -> dict[Shape, bytes]:
+    """Return the bytes of each chunk of an array by its place, as `encode_shard` takes them."""
+    chunks = {}
     for place, region in _regions(file, chunk):
         block = array[region]
-        if not block.size:
-            continue
-        missing = [(0, side - size) for side, size in zip(chunk, block.shape, strict=True)]
-        parts.append(encode_chunk(np.pad(block, missing)))
-        index[place] = offset, len(parts[-1])
-        offset += len(parts[-1])
+        if block.size:
+            missing = [(0, side - size) for side, size in zip(chunk, block.shape, strict=True)]
+            chunks[place] = encode_chunk(np.pad(block, missing))
+    return chunks
+
+
+def join_chunks(chunks: dict[Shape, bytes], file: Shape, chunk: Shape) -> bytes:
+    """Return the bytes of one file from those of its chunks, by their places in it."""
+    index = np.full((*_counts(file, chunk), 2), _ABSENT, "<u8")
+    parts = []
+    offset = 0
+    for place, content in sorted(chunks.items()):
+        parts.append(content)
+        index[place] = offset, len(content)
+        offset += len(content)
     where = index.tobytes()
     return b"".join([*parts, where, checksum(where)])
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
@@ -20,6 +21,7 @@ from cellprep.image_ids import id_problem
 from cellprep.interrupts import interrupts_deferred
 from cellprep.places import names_in
 from cellprep.store.arrays import array_path, write_array
+from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.documents import group_document, image_documents
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 
@@ -35,16 +37,20 @@ class ImageContent:
     Attributes
     ----------
     arrays
-        By name: ``labels``, ``cells``, every target, and ``image`` if there is one.
+        By name: ``labels``, ``cells``, every target, and ``image`` if there is one. Of those that come block by block
+        the form.
     attributes
         Of the image's group, under ``cellprep``; what follows from the arrays is added to them.
     pixel_size
         Side of a pixel in micrometres, if known.
+    blocks
+        Where the values of arrays come from of which there is but the form.
     """
 
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, NDArray[Any] | ArrayForm]
     attributes: dict[str, Any]
     pixel_size: float | None
+    blocks: Blocks | None = None
 
 
 def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
@@ -60,9 +66,13 @@ def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
         if folder.exists():
             shutil.rmtree(folder)  # left by a worker that was killed
         (folder / "labels/instances").mkdir(parents=True)
-        size = sum(write_array(folder / array_path(name), name, array) for name, array in content.arrays.items())
+        whole = {name: array for name, array in content.arrays.items() if isinstance(array, np.ndarray)}
+        size = sum(write_array(folder / array_path(name), name, array) for name, array in whole.items())
+        if content.blocks:
+            forms = {name: form for name, form in content.arrays.items() if isinstance(form, ArrayForm)}
+            size += write_blocks(folder, forms, content.blocks)
         attributes = {"complete": True, "arrays": list(content.arrays), "bytes": size, **content.attributes}
-        dimensions = None if image is None else image.ndim
+        dimensions = None if image is None else len(image.shape)
         for name, document in image_documents(folder.name, attributes, dimensions, content.pixel_size).items():
             (folder / name / "zarr.json").write_bytes(document)
     return attributes

@@ -12,7 +12,7 @@ from cellprep.targets.recipe import MOST_BINS
 
 __all__ = ["BIN_METHODS", "choose_bins"]
 
-# Relative to their size, distances that differ by less are equal: OpenCV adds up steps in float32, in any order.
+# Relative to their size, distances that differ by less are equal: they are rounded to float32.
 _ROUNDING = 1e-6
 # The published bins are the distances of the 3x3 chamfer, 0.41 to 0.54 pixels apart, and left out those between.
 _SPACING = 0.4

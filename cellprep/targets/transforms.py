@@ -1,6 +1,7 @@
 """Distance transforms of a mask: the methods, and what they all do when there is no background."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -14,18 +15,29 @@ Mask = NDArray[np.uint8]
 Distance = NDArray[np.float32]
 
 
-def _cv2_chamfer(mask: Mask) -> Distance:
-    return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3).astype(np.float32, copy=False)
+@contextmanager
+def _the_same_everywhere() -> Iterator[None]:
+    """Keep OpenCV, in this thread, from Intel's library, whose last bits depend on more than the mask.
 
-
-def _cv2_exact(mask: Mask) -> Distance:
-    # Intel's library takes square roots to 21 bits, and to which depends on where the array lies in memory.
+    It adds up chamfer steps in float32, in an order that depends on the image's width, and takes square roots to 21
+    bits, and to which depends on where the array lies in memory. Processors of other makers do not have it.
+    """
     uses_ipp = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
     try:
-        return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
+        yield
     finally:
         cv2.ipp.setUseIPP(uses_ipp)
+
+
+def _cv2_chamfer(mask: Mask) -> Distance:
+    with _the_same_everywhere():  # whole multiples of 1/65536 pixel
+        return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3).astype(np.float32, copy=False)
+
+
+def _cv2_exact(mask: Mask) -> Distance:
+    with _the_same_everywhere():
+        return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
 
 
 def _scipy(mask: Mask) -> Distance:

@@ -1,0 +1,100 @@
+"""Targets window by window: the whole image's, bit for bit, whatever the recipe and however small the halo."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellprep import OVERLAP_RULES, Recipe, compute_targets, encode_rle, open_source, parse_rle, resolve_overlaps
+from cellprep.errors import TooLargeError
+from cellprep.targets import DISTANCES
+from cellprep.targets.by_window import TargetsByWindow
+
+
+def whole(runs, recipe, areas=None):
+    cells = resolve_overlaps(runs, recipe.overlap, areas)
+    return {"labels": cells.labels, **compute_targets(cells, recipe)}, cells.hidden()
+
+
+def by_window(targets, shape, side):
+    """The arrays of an image, put together from windows."""
+    corner = targets.at(slice(0, 1), slice(0, 1))
+    arrays = {name: np.full((*shape, *part.shape[2:]), 77, part.dtype) for name, part in corner.items()}
+    for top, left in product(*(range(0, size, side) for size in shape)):
+        window = (slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1])))
+        for name, part in targets.at(*window).items():
+            arrays[name][window] = part
+    return arrays
+
+
+def assert_the_same(runs, recipe, side, halo, areas=None):
+    expected, hidden = whole(runs, recipe, areas)
+    targets = TargetsByWindow(runs, recipe, areas, halo=halo, threads=2)
+    found = by_window(targets, runs.shape, side)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    np.testing.assert_array_equal(targets.hidden, hidden)
+
+
+@st.composite
+def annotations(draw):
+    """Discs of all sizes, some over the edge, some empty, many overlapping."""
+    height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    y, x = np.mgrid[:height, :width]
+    disc = st.tuples(st.integers(-5, height + 5), st.integers(-5, width + 5), st.integers(0, 40), st.booleans())
+    masks = []
+    for top, left, radius, ring in draw(st.lists(disc, max_size=12)):
+        apart = np.hypot(y - top, x - left)
+        masks.append((apart <= radius) & ~(ring & (apart < radius - 2)))
+    order = draw(st.sampled_from(["row", "column"]))
+    return parse_rle(encode_rle(np.array(masks).reshape(-1, height, width), order), (height, width), order)
+
+
+recipes = st.builds(
+    Recipe,
+    overlap=st.sampled_from(sorted(OVERLAP_RULES)),
+    wall_width=st.sampled_from([1, 3, 5, 11]),
+    distance=st.sampled_from(sorted(DISTANCES)),
+    background_cell=st.booleans(),
+)
+
+
+@settings(max_examples=60)
+@given(annotations(), recipes, st.sampled_from([3, 8, 17, 32]), st.sampled_from([1, 2, 7]), st.booleans())
+def test_windows_equal_the_whole_image(runs, recipe, side, halo, other_areas):
+    areas = np.random.default_rng(0).integers(1, 999, len(runs)) if other_areas else None
+    assert_the_same(runs, recipe, side, halo, areas)
+
+
+@pytest.mark.parametrize("overlap", sorted(OVERLAP_RULES))
+@pytest.mark.parametrize("background_cell", [False, True])
+def test_real_images_by_windows_equal_the_whole_ones(sartorius, overlap, background_cell):
+    source = open_source(sartorius)
+    for k, record in enumerate(source.images()):
+        recipe = Recipe(overlap, 3 + 2 * (k % 3), sorted(DISTANCES)[k % 4], background_cell=background_cell)
+        assert_the_same(record.load().runs, recipe, side=128, halo=8)
+        if k == 3:
+            return
+
+
+def test_many_cells_and_distances_beyond_any_halo():
+    """More than 65,535 annotations; a window that none of them is near; one in the midst of a giant."""
+    side = 600
+    starts = [side * row + column + 1 for row in range(0, 300) for column in range(0, 300)]
+    texts = [str(start) + " 1" for start in starts]
+    giant = " ".join(f"{side * row + 301} 299" for row in range(301, 599))
+    runs = parse_rle([*texts, giant], (side, side))
+    for background_cell in (False, True):
+        assert_the_same(runs, Recipe(background_cell=background_cell), side=100, halo=16)
+
+
+def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
+    runs = parse_rle(["1 10"], (200, 200))
+    targets = TargetsByWindow(runs, Recipe(background_cell=True), halo=4)
+    monkeypatch.setattr("cellprep.memory._memory", lambda: 200_000)
+    with pytest.raises(TooLargeError, match=r"^what distances depend on, [0-9]+ x [0-9]+ pixels of it, takes 0.0 GB"):
+        targets.at(slice(100, 110), slice(100, 110))
