@@ -178,7 +178,7 @@ def fit_bins(
     ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
     ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
     ...     fit_bins(open_store(Path(folder, "data.zarr")), levels=3).bins
-    (0.955, 1.91)
+    (0.95500183, 1.9100037)
     """
     check_jobs(jobs)
     if out is not None:

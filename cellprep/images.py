@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import cv2
 import numpy as np
@@ -71,7 +71,11 @@ class ImageFile:
 
     def sha256(self) -> str:
         """Return the hash of its bytes, in hex."""
-        return hashlib.sha256(self.read()).hexdigest()
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
 
     def decode(self) -> NDArray[Any]:
         """Decode the image.
@@ -87,19 +91,30 @@ class ImageFile:
         ImageFileError
             If the file cannot be read, is damaged, or holds a stack.
         """
-        content = self.read()
-        if not content:
-            raise ImageFileError(f"{self.path} is empty")
         decode = IMAGE_FORMATS.get(self.path.suffix.lower())
         if decode is None:
             raise ImageFileError(f"{self.path} is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
-        try:
-            pixels = decode(content)
-        except ImageFileError as error:
-            raise ImageFileError(f"{self.path}: {error}") from None
-        except Exception as error:
-            raise ImageFileError(f"{self.path} is damaged, or no image: {_one_line(error)}") from error
+        with self._opened() as stream:
+            try:
+                pixels = decode(stream)
+            except ImageFileError as error:
+                raise ImageFileError(f"{self.path}: {error}") from None
+            except Exception as error:
+                raise ImageFileError(f"{self.path} is damaged, or no image: {_one_line(error)}") from error
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+    def _opened(self) -> IO[bytes]:
+        """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
+        try:
+            stream = io.BytesIO(self.read()) if is_remote(self.path) else self.path.open("rb")
+            is_empty = not stream.read(1)
+        except OSError as error:
+            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
+        if is_empty:
+            stream.close()
+            raise ImageFileError(f"{self.path} is empty")
+        stream.seek(0)
+        return stream
 
 
 def hash_of_pixels(pixels: NDArray[Any]) -> str:
@@ -178,14 +193,15 @@ class ImageFolder:
         ]
 
 
-def _decode_png(content: bytes) -> NDArray[Any]:
+def _decode_png(stream: IO[bytes]) -> NDArray[Any]:
+    content = stream.read()
     with opened(content, "PNG") as image:
         image.verify()  # OpenCV shows damaged files as if they were whole
     return _decode_with_opencv(content)
 
 
-def _decode_jpeg(content: bytes) -> NDArray[Any]:
-    with opened(content, "JPEG") as image:
+def _decode_jpeg(stream: IO[bytes]) -> NDArray[Any]:
+    with opened(stream.read(), "JPEG") as image:
         if image.mode not in ("L", "RGB"):
             raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
         return _channels_first(np.asarray(image))
@@ -220,8 +236,8 @@ def _without_log() -> Iterator[None]:
         log.disabled = before
 
 
-def _decode_tiff(content: bytes) -> NDArray[Any]:
-    with _without_log(), tifffile.TiffFile(io.BytesIO(content)) as tiff:
+def _decode_tiff(stream: IO[bytes]) -> NDArray[Any]:
+    with _without_log(), tifffile.TiffFile(stream) as tiff:
         if len(tiff.series) != 1:
             raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
         series, page = tiff.series[0], tiff.pages.first
@@ -239,7 +255,8 @@ def _decode_tiff(content: bytes) -> NDArray[Any]:
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            return _decode_rare_compression(content, page, len(tiff.pages))
+            stream.seek(0)
+            return _decode_rare_compression(stream.read(), page, len(tiff.pages))
         alpha = [extra in _ALPHA for extra in page.extrasamples]
     if axes == "YX":
         return pixels
@@ -287,7 +304,7 @@ def _one_line(error: Exception) -> str:
 
 
 #: The decoders by the file name's end.
-IMAGE_FORMATS: dict[str, Callable[[bytes], NDArray[Any]]] = {
+IMAGE_FORMATS: dict[str, Callable[[IO[bytes]], NDArray[Any]]] = {
     ".png": _decode_png,
     ".tif": _decode_tiff,
     ".tiff": _decode_tiff,

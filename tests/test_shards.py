@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from test_train import write_discs
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
+from cellprep.annotations import Annotations
+from cellprep.build.content import make_content
 from cellprep.demo import write_dataset
 from cellprep.errors import StoreError
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.windows import Span, cut
+from cellprep.rle import runs_from_labels
 from cellprep.store import documents
 from cellprep.store.arrays import array_files, read_array, write_array
+from cellprep.store.blocks import ArrayForm, write_blocks
 from cellprep.verify import verify_store
 
 
@@ -118,6 +122,50 @@ def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
     assert build_targets(open_source(csv), store, options).current == 2
     zarr_image = open_store(store).zarr()["spindle-1"]
     np.testing.assert_array_equal(zarr_image["uvec"][...], expected["spindle-1"]["uvec"])
+
+
+RECIPES = [
+    Recipe("background", 5, "scipy"),
+    Recipe("later-on-top", 1, "cv2-exact", bins=(1.0, 7.5)),
+    Recipe(background_cell=True),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_blocks_are_parts_of_the_whole_whatever_the_recipe(small_shards, tmp_path, monkeypatch, recipe):
+    csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
+    options = BuildOptions(recipe, jobs=1, quiet=True, only=("spindle-1",))
+    build_targets(open_source(csv), tmp_path / "many.zarr", options)
+    image = open_store(tmp_path / "many.zarr")["spindle-1"]
+    assert image.is_huge
+    expected = whole(csv, options, tmp_path, monkeypatch)["spindle-1"]
+    assert image.arrays == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(image.read(name), array, err_msg=name)
+
+
+def test_regions_to_ignore_and_channels_come_by_blocks(small_shards, tmp_path):
+    """Of a label image with pixels to ignore, beside an image of three channels."""
+    rng = np.random.default_rng(0)
+    labels = np.kron(rng.integers(0, 9, (6, 7)), np.ones((8, 8), int))
+    ignore = rng.random(labels.shape) < 0.2
+    pixels = rng.integers(0, 255, (3, *labels.shape)).astype(np.uint8)
+    runs, _ = runs_from_labels(labels)
+    rows = tuple(range(len(runs)))
+    annotations = Annotations(runs, rows, ("",) * len(runs), "", ignore=ignore)
+    content = make_content(annotations, pixels, Recipe(), threads=2)
+    assert content.blocks
+    window = (slice(8, 24), slice(3, 40))
+    part = content.blocks.compute(*window)
+    np.testing.assert_array_equal(part["image"], pixels[(slice(None), *window)])
+    np.testing.assert_array_equal(part["ignore"], (ignore & (labels == 0))[window])
+    forms = {name: form for name, form in content.arrays.items() if isinstance(form, ArrayForm)}
+    assert list(forms) == list(part) == ["image", "labels", "semseg", "distance", "uvec", "energy", "area", "ignore"]
+    folder = tmp_path / "image"
+    (folder / "labels/instances").mkdir(parents=True)
+    write_blocks(folder, forms, content.blocks)
+    np.testing.assert_array_equal(read_array(folder / "image", "image"), pixels)
+    np.testing.assert_array_equal(read_array(folder / "ignore", "ignore"), ignore & (labels == 0))
 
 
 @given(window=st.tuples(*[st.tuples(st.integers(0, 90), st.integers(0, 90))] * 2))

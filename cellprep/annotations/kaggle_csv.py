@@ -90,9 +90,8 @@ class KaggleCSV(Source):
         pending: dict[str, list[_Row]] = {}
         yielded = 0
         for row in self._rows():
-            rows = pending.setdefault(row.id, [])
-            rows.append(row)
-            if len(rows) == self._rows_of[row.id]:
+            pending.setdefault(row.id, []).append(row)
+            if len(pending[row.id]) == self._rows_of[row.id]:
                 yield self._image(row.id, pending.pop(row.id))
                 yielded += 1
         if pending or yielded != len(self._rows_of):
