@@ -4,8 +4,10 @@ Whoever opens a URL gets a path of the class that its scheme has here, so that a
 file systems, too.
 """
 
+import atexit
 import errno
 import io
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import wraps
@@ -22,6 +24,8 @@ from upath.registry import register_implementation
 __all__ = ["GSPlace", "S3Place", "open_url"]
 
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+_SECONDS_TO_CLEAR_UP = 0.2
 
 
 def _with_usual_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -80,3 +84,9 @@ for _store, _place in ((_S3Store, S3Place), (_GSStore, GSPlace)):
 def open_url(url: str) -> Path:
     """Return the place that a URL names, which has the methods of a path."""
     return cast("Path", UPath(url))
+
+
+@atexit.register
+def _let_requests_end() -> None:
+    """Wait for obstore's threads, which clear up after their last answer: while Python leaves, that would be an abort."""
+    time.sleep(_SECONDS_TO_CLEAR_UP)
