@@ -88,5 +88,5 @@ def open_url(url: str) -> Path:
 
 @atexit.register
 def _let_requests_end() -> None:
-    """Wait for obstore's threads, which clear up after their last answer: while Python leaves, that would be an abort."""
+    """Wait for obstore's threads, which clear up after the last answer: when Python is gone, that would be an abort."""
     time.sleep(_SECONDS_TO_CLEAR_UP)

@@ -4,9 +4,11 @@ import reference
 from conftest import masks
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from cellprep import decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.errors import RLEError, UsageError
+from cellprep.rle import runs_from_bands, runs_from_labels
 
 orders = pytest.mark.parametrize("order", ["row", "column"])
 
@@ -130,3 +132,27 @@ def test_real_annotations_survive_a_round_trip(sartorius):
         assert format_rle(runs) == [" ".join(text.split()) for text in image.masks]
         count += len(runs)
     assert count == 20_320
+
+
+@given(
+    labels=arrays(np.int64, st.tuples(st.integers(0, 9), st.integers(0, 9)), elements=st.integers(0, 3)),
+    order=st.sampled_from(["row", "column"]),
+    lines=st.integers(1, 4),
+)
+def test_runs_of_bands_are_those_of_the_whole(labels, order, lines):
+    """Also those that go on from one band into the next."""
+    expected, values = runs_from_labels(labels, order)
+    across = labels if order == "row" else labels.T
+    bands = [across[first : first + lines] for first in range(0, len(across), lines)]
+    runs, found = runs_from_bands(bands, labels.shape, order)
+    np.testing.assert_array_equal(found, values)
+    for name in ("starts", "lengths", "offsets"):
+        np.testing.assert_array_equal(getattr(runs, name), getattr(expected, name))
+
+
+def test_bands_of_large_label_images(monkeypatch):
+    monkeypatch.setattr("cellprep.rle.labels._BAND", 7)
+    labels = np.random.default_rng(0).integers(0, 3, (20, 5))
+    for order in ("row", "column"):
+        runs, values = runs_from_labels(labels, order)
+        assert format_rle(runs) == encode_rle([labels == value for value in values], order)

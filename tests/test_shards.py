@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_train import write_discs
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, cells_from_labels, open_source, open_store, resolve_overlaps
 from cellprep.annotations import Annotations
 from cellprep.build.content import make_content
 from cellprep.demo import write_dataset
@@ -116,6 +116,10 @@ def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
         for name in image.arrays:
             np.testing.assert_array_equal(image.read(name), expected[image.id][name])
     assert (store / "spindle-1/energy/c.3.4").is_file()
+    monkeypatch.setattr("cellprep.annotations.cellprep_store._ROWS_OF_HUGE", 7)
+    for record in open_source(store).images():
+        cells = cells_from_labels(expected[record.image_id]["labels"])
+        np.testing.assert_array_equal(resolve_overlaps(record.load().runs).labels, cells.labels)
     assert (store / "spindle-1/labels/instances/0/c/3/4").is_file()
     report = verify_store(store, jobs=1, quiet=True)
     assert report.sound, report.errors()

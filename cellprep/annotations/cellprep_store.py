@@ -16,11 +16,13 @@ from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import StoreError
 from cellprep.images import hash_of_pixels
-from cellprep.rle import Order, Runs, runs_from_labels
+from cellprep.rle import Order, Runs, runs_from_bands
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 
 __all__ = ["CellprepStore"]
+
+_ROWS_OF_HUGE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class StoredLabels(ImageRecord):
         table = image.read("cells")
         names = [*image.attributes["categories"], ""]  # -1 stands for none
         return Annotations(
-            runs=_runs_of_all(image.read("labels"), len(table)),
+            runs=_runs_of_all(image, len(table)),
             rows=tuple(table[:, 0].tolist()),
             cell_types=tuple(names[index] for index in table[:, 2]),
             cell_type=image.attributes["cell_type"] or "",
@@ -126,9 +128,17 @@ class CellprepStore(Source):
         yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
 
 
-def _runs_of_all(labels: NDArray[Any], count: int) -> Runs:
+def _runs_of_all(image: StoredImage, count: int) -> Runs:
     """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
-    runs, values = runs_from_labels(labels)
+    runs, values = runs_from_bands(_bands_of_labels(image), image.shape)
     runs_of = np.zeros(count + 1, np.int64)
     runs_of[values] = np.diff(runs.offsets)
     return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)
+
+
+def _bands_of_labels(image: StoredImage) -> Iterator[NDArray[Any]]:
+    """Yield the labels some rows after the other: all at once unless the image is huge."""
+    height = image.shape[0]
+    rows = _ROWS_OF_HUGE if image.is_huge else max(1, height)
+    for top in range(0, height, rows):
+        yield image.read("labels", (slice(top, top + rows), slice(None)))

@@ -1,5 +1,6 @@
 """Label images to runs: each cell of a label image as the runs of its pixels."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ from numpy.typing import NDArray
 
 from cellprep.rle.runs import Order, Runs
 
-__all__ = ["runs_from_labels"]
+__all__ = ["runs_from_bands", "runs_from_labels"]
+
+_BAND = 1 << 24  # pixels
 
 
 def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, NDArray[np.int64]]:
@@ -33,14 +36,40 @@ def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, 
     >>> values, runs.starts, runs.lengths
     (array([3, 7]), array([2, 5, 0, 4]), array([1, 1, 2, 1]))
     """
-    flat = (labels if order == "row" else labels.T).ravel()
-    edges = np.flatnonzero(np.concatenate(([True], flat[1:] != flat[:-1])))[: flat.size]
-    lengths = np.diff(edges, append=flat.size)
-    owners = flat[edges].astype(np.int64)
+    lines = labels if order == "row" else labels.T
+    at_once = max(1, _BAND // max(1, lines.shape[1]))
+    bands = (lines[first : first + at_once] for first in range(0, len(lines), at_once))
+    height, width = labels.shape
+    return runs_from_bands(bands, (height, width), order)
+
+
+def runs_from_bands(
+    bands: Iterable[NDArray[Any]], shape: tuple[int, int], order: Order = "row"
+) -> tuple[Runs, NDArray[np.int64]]:
+    """Return what `runs_from_labels` does of a label image that comes in bands.
+
+    Parameters
+    ----------
+    bands
+        Some lines of the image after the other, from the first to the last: rows if `order` is ``"row"``, else columns.
+    shape
+        (H, W) of the image, in pixels.
+    order
+        The order in which pixels are counted.
+    """
+    parts = [np.zeros((2, 0), np.int64)]  # where each run begins, and whose it is; runs of nobody, too
+    done = 0
+    last = -1
+    for band in bands:
+        flat = band.ravel()
+        begins = np.flatnonzero(np.concatenate((flat[:1] != last, flat[1:] != flat[:-1])))
+        parts.append(np.stack([begins + done, flat[begins].astype(np.int64)]))
+        done += flat.size
+        last = flat[-1] if flat.size else last
+    starts, owners = np.concatenate(parts, axis=1)
+    lengths = np.diff(starts, append=done)
     cells = np.flatnonzero(owners)
     cells = cells[np.argsort(owners[cells], kind="stable")]
     owners = owners[cells]
     first = np.flatnonzero(np.diff(owners, prepend=0))
-    offsets = np.append(first, len(owners))
-    height, width = labels.shape
-    return Runs(edges[cells], lengths[cells], offsets, (height, width), order), owners[first]
+    return Runs(starts[cells], lengths[cells], np.append(first, len(owners)), shape, order), owners[first]
