@@ -28,7 +28,7 @@ LAYERS = [
         "synthesis",
         "decode",
     },
-    {"images", "store", "cluster", "executor", "output", "text_table", "score_table"},
+    {"image_formats", "images", "store", "cluster", "executor", "output", "text_table", "score_table"},
     {"annotations"},
     {
         "napari_layers",
@@ -55,6 +55,7 @@ ORDER_WITHIN = [
     ("errors", "cloud", "places"),
     ("text_table", "score_table"),
     ("cluster", "executor"),
+    ("image_formats", "images"),
     ("label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),

@@ -6,7 +6,7 @@ import pytest
 
 from cellprep import Recipe
 from cellprep.annotations import record
-from cellprep.build import image
+from cellprep.build import content
 from cellprep.errors import CellprepError
 from cellprep.image_ids import id_problem
 from cellprep.label_images import as_label_image
@@ -30,7 +30,7 @@ LIMITS = {
 
 
 def test_memory_a_pixel_is_as_documented():
-    assert f"{record._LEAST_BYTES} bytes a pixel, {image._BYTES_A_PIXEL} to build it" in TEXT
+    assert f"{record._LEAST_BYTES} bytes a pixel, {content._BYTES_A_PIXEL} to build it" in TEXT
 
 
 def _refuse(problem):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cellprep.annotations.record import Annotations, ImageRecord
 from cellprep.errors import AnnotationError, ImageFileError
-from cellprep.images import ImageFile, opened
+from cellprep.image_formats import opened
+from cellprep.images import ImageFile
 from cellprep.rle import runs_from_labels
 
 __all__ = ["LABEL_FORMATS", "LabelFileImage", "annotations_of_labels", "read_labels"]

@@ -9,8 +9,9 @@ from cellprep.annotations.listing import files_in, hash_of_listing
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, SourceError
+from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import id_problem
-from cellprep.images import IMAGE_FORMATS, ImageFolder
+from cellprep.images import ImageFolder
 from cellprep.rle import Order
 
 __all__ = ["LabelFolder"]

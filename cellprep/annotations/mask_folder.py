@@ -11,8 +11,9 @@ from cellprep.annotations.listing import entries_in, files_in, folders_in, hash_
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
 from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
+from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import id_problem
-from cellprep.images import IMAGE_FORMATS, ImageFile, ImageFolder
+from cellprep.images import ImageFile, ImageFolder
 from cellprep.rle import Order, encode_rle, parse_rle
 
 __all__ = ["MaskFolder"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError, TooLargeError
-from cellprep.images import check_dtype, hash_of_pixels
+from cellprep.image_formats import check_dtype
+from cellprep.images import hash_of_pixels
 from cellprep.memory import check_memory
 
 __all__ = ["OMEZarrPixels", "label_names", "ome_attributes"]

@@ -10,8 +10,9 @@ from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.annotations.listing import files_in
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import ImageFileError
+from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import id_problem
-from cellprep.images import IMAGE_FORMATS, ImageFile, Pixels
+from cellprep.images import ImageFile, Pixels
 from cellprep.places import as_place
 from cellprep.wording import printable
 
