@@ -4,8 +4,10 @@ Annotated cells may overlap, predicted ones may not, so one cell has to lie on t
 which order cells are placed; everything later follows from one image, that of the cells' ranks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import RecipeError
 from cellprep.label_images import as_label_image
-from cellprep.rle import Runs
+from cellprep.rle import Runs, WindowedRuns
 
 __all__ = [
     "OVERLAP_RULES",
@@ -21,12 +23,15 @@ __all__ = [
     "Cells",
     "OverlapRule",
     "cells_from_labels",
+    "count_owners",
     "find_rule",
     "look_up",
     "resolve_overlaps",
     "restore_cells",
+    "windows",
 ]
 
+_SIDE = 2048  # pixels, of the windows of huge images
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
 
 
@@ -125,6 +130,60 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np
     if not chosen.keep_contested:
         ranks[runs.coverage() > 1] = 0
     return Cells(ranks, look_up(_invert(rank_of), ranks), areas)
+
+
+def count_owners(
+    windowed: WindowedRuns, rule: str, areas: NDArray[np.int64], threads: int = 1
+) -> tuple[NDArray[np.int64], int]:
+    """Resolve overlaps window by window, only to count.
+
+    Parameters
+    ----------
+    windowed
+        The annotations.
+    rule, areas
+        As `resolve_overlaps`.
+    threads
+        How many windows at once.
+
+    Returns
+    -------
+    hidden : ndarray
+        As `Cells.hidden`.
+    nobodys : int
+        Pixels that nobody owns.
+
+    Examples
+    --------
+    >>> from cellprep import parse_rle
+    >>> runs = parse_rle(["2 1 6 1", "1 2 5 2"], (2, 4))
+    >>> count_owners(WindowedRuns.of(runs), "background", runs.areas)
+    (array([1]), 6)
+    """
+    owned = np.zeros(len(windowed.runs) + 1, bool)
+
+    def count(window: tuple[slice, slice]) -> int:
+        runs, which = windowed.cut(*window)
+        labels = resolve_overlaps(runs, rule, areas[which]).labels
+        pixels = np.bincount(labels.ravel(), minlength=len(which) + 1)
+        owned[1 + which[pixels[1:] > 0]] = True
+        return int(pixels[0])
+
+    with ThreadPoolExecutor(threads) as pool:
+        nobodys = sum(pool.map(count, windows(windowed.runs.shape)))
+    return np.flatnonzero(~owned[1:]) + 1, nobodys
+
+
+def windows(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Yield windows that cover an image, each pixel once, and take little memory each.
+
+    Examples
+    --------
+    >>> list(windows((9, 3000)))
+    [(slice(0, 9, None), slice(0, 2048, None)), (slice(0, 9, None), slice(2048, 3000, None))]
+    """
+    rows, columns = ([slice(k, min(k + _SIDE, size)) for k in range(0, size, _SIDE)] for size in shape)
+    yield from product(rows, columns)
 
 
 def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:

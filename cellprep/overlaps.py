@@ -1,13 +1,16 @@
 """Which annotations overlap each other, and by how much."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.rle import Runs
+from cellprep.rle import Runs, WindowedRuns
 
 __all__ = ["Overlaps", "find_overlaps"]
+
+_AT_ONCE = 1 << 24  # pixels of annotations, each of which takes some 40 bytes of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,32 @@ def find_overlaps(runs: Runs) -> Overlaps:
     >>> overlaps.contested, overlaps.covered_once, overlaps.covered_often
     (array([2, 2, 0]), 5, 2)
     """
+    claimed = int(runs.lengths.sum())
+    bands = [(runs, np.arange(len(runs)))] if claimed <= _AT_ONCE else _bands(runs, -(-claimed // _AT_ONCE))
+    contested = np.zeros(len(runs), np.int64)
+    once = often = 0
+    keys, shared = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for part, which in bands:
+        found = _find_overlaps(part)
+        keys.append(which[found.first] * len(runs) + which[found.second])
+        shared.append(found.pixels)
+        contested[which] += found.contested
+        once, often = once + found.covered_once, often + found.covered_often
+    pairs, places = np.unique(np.concatenate(keys), return_inverse=True)
+    pixels = np.bincount(places, np.concatenate(shared), len(pairs)).astype(np.int64)
+    first, second = np.divmod(pairs, max(len(runs), 1))
+    return Overlaps(first, second, pixels, contested, once, often)
+
+
+def _bands(runs: Runs, count: int) -> Iterator[tuple[Runs, NDArray[np.intp]]]:
+    """Yield the annotations in bands of some rows, and which each are: all of them together claim too many pixels."""
+    windowed = WindowedRuns.of(runs)
+    height, width = runs.shape
+    tops = range(0, height, -(-height // count))
+    return (windowed.cut(slice(top, min(top + tops.step, height)), slice(0, width)) for top in tops)
+
+
+def _find_overlaps(runs: Runs) -> Overlaps:
     positions = runs.positions()
     by_position = np.argsort(positions, kind="stable")
     positions = positions[by_position]

@@ -57,6 +57,11 @@ class Shape:
 
 def cutouts(runs: Runs) -> Iterator[Cutout]:
     """Cut out each annotation in turn; of one without pixels nothing but the margin is left."""
+    for piece in runs.pieces():
+        yield from _cutouts(piece)
+
+
+def _cutouts(runs: Runs) -> Iterator[Cutout]:
     height, width = runs.shape
     long, short = np.divmod(runs.positions(), width if runs.order == "row" else height)
     ys, xs = (long, short) if runs.order == "row" else (short, long)

@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from cellprep import OVERLAP_RULES, Recipe, compute_targets, encode_rle, open_source, parse_rle, resolve_overlaps
 from cellprep.errors import TooLargeError
+from cellprep.labels import count_owners
+from cellprep.overlaps import find_overlaps
+from cellprep.rle import WindowedRuns
+from cellprep.shapes import cutouts
 from cellprep.targets import DISTANCES
 from cellprep.targets.by_window import TargetsByWindow
 
@@ -98,3 +102,36 @@ def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
     monkeypatch.setattr("cellprep.memory._memory", lambda: 200_000)
     with pytest.raises(TooLargeError, match=r"^what distances depend on, [0-9]+ x [0-9]+ pixels of it, takes 0.0 GB"):
         targets.at(slice(100, 110), slice(100, 110))
+
+
+@given(annotations(), st.sampled_from([5, 40]))
+def test_overlaps_are_the_same_in_bands(runs, at_once):
+    expected = find_overlaps(runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.overlaps._AT_ONCE", at_once)
+        found = find_overlaps(runs)
+    for name in ("first", "second", "pixels", "contested"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    assert (found.covered_once, found.covered_often) == (expected.covered_once, expected.covered_often)
+
+
+@given(annotations())
+def test_cutouts_are_the_same_in_pieces(runs):
+    expected = list(cutouts(runs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.rle.runs._PIECE", 30)
+        found = list(cutouts(runs))
+    assert [cutout.origin for cutout in found] == [cutout.origin for cutout in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.mask, theirs.mask)
+
+
+@given(annotations(), st.sampled_from(sorted(OVERLAP_RULES)))
+def test_owners_are_counted_by_windows(runs, rule):
+    cells = resolve_overlaps(runs, rule)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.labels._SIDE", 13)
+        hidden, nobodys = count_owners(WindowedRuns.of(runs), rule, runs.areas, threads=2)
+    np.testing.assert_array_equal(hidden, cells.hidden())
+    assert nobodys == (cells.labels == 0).sum()

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import resolve_overlaps
+from cellprep.labels import count_owners
 from cellprep.overlaps import Overlaps, find_overlaps
-from cellprep.rle import Runs
+from cellprep.rle import Runs, WindowedRuns
 from cellprep.shapes import cutouts, measure_shape
 
 __all__ = ["Partners", "measure_annotations"]
@@ -39,7 +39,7 @@ def measure_annotations(runs: Runs, overlap: str, duplicate_iou: float) -> tuple
     areas = np.maximum(runs.areas, 1)
     duplicate, inside, partners = _compare(overlaps, areas, duplicate_iou)
     hidden = np.zeros(len(runs))
-    hidden[resolve_overlaps(runs, overlap).hidden() - 1] = 1
+    hidden[count_owners(WindowedRuns.of(runs), overlap, runs.areas)[0] - 1] = 1
     values = {
         "blank": (runs.areas == 0).astype(float),
         "duplicate": duplicate,
@@ -79,13 +79,15 @@ def _greatest(
 
 
 def _shapes(runs: Runs, areas: NDArray[np.int64]) -> Values:
-    found = list(cutouts(runs))
-    shapes = [measure_shape(cutout) for cutout in found]
+    shapes, at_edge = [], []
+    for cutout in cutouts(runs):
+        shapes.append(measure_shape(cutout))
+        at_edge.append(any(cutout.at_edge))
     root = np.sqrt(areas)
     return {
         "components": np.array([shape.pieces for shape in shapes], float),
         "holes": np.array([shape.hole_pixels for shape in shapes], float) / areas,
         "thin-lines": np.array([shape.thin_pixels for shape in shapes], float) / root,
         "straight-cut": np.array([shape.straight for shape in shapes], float) / root,
-        "edge": np.array([any(cutout.at_edge) for cutout in found], float),
+        "edge": np.array(at_edge, float),
     }

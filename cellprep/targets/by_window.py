@@ -1,15 +1,12 @@
 """The targets of one window of an image after the other, where those of all of it would take too much memory."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import Cells, look_up, resolve_overlaps
+from cellprep.labels import Cells, count_owners, look_up, resolve_overlaps
 from cellprep.memory import check_memory
 from cellprep.rle import Runs, WindowedRuns
 from cellprep.targets import Recipe, compute_targets
@@ -18,7 +15,6 @@ __all__ = ["TargetsByWindow"]
 
 _HALO = 64  # pixels, to begin with: distances within cells are hardly ever longer
 _LEAST_STEP = 0.95  # of a distance, for each pixel along an axis: the chamfer's is 0.955, that of the others 1
-_SIDE = 2048  # pixels, of the windows in which owners are counted
 _BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made of
 
 Arrays = dict[str, NDArray[Any]]
@@ -74,11 +70,8 @@ class TargetsByWindow:
         self._label_dtype = np.uint16 if len(runs) <= np.iinfo(np.uint16).max else np.uint32
         self._one_at_a_time = Lock()
         self._whole: Arrays | None = None
-        owned = np.zeros(len(runs) + 1, bool)
-        with ThreadPoolExecutor(threads) as pool:
-            nobodys = sum(pool.map(lambda window: self._count(window, owned), self._windows()))
+        self.hidden, nobodys = count_owners(self._windowed, recipe.overlap, self.areas, threads)
         self._nobodys = np.float32(nobodys)
-        self.hidden = np.flatnonzero(~owned[1:]) + 1
 
     def at(self, rows: slice, columns: slice) -> Arrays:
         """Return ``labels`` and every target of a window: rows and columns, with both ends, within the image.
@@ -97,22 +90,10 @@ class TargetsByWindow:
                 arrays = self._try(window, halo)
         return arrays
 
-    def _windows(self) -> Iterator[Window]:
-        tops, lefts = (range(0, size, _SIDE) for size in self._shape)
-        for top, left in product(tops, lefts):
-            yield slice(top, min(top + _SIDE, self._shape[0])), slice(left, min(left + _SIDE, self._shape[1]))
-
     def _cells(self, window: Window) -> tuple[Cells, NDArray[np.intp]]:
         """Return the cells of a window, numbered from 1, and which of the image's annotations they are."""
         runs, which = self._windowed.cut(*window)
         return resolve_overlaps(runs, self._recipe.overlap, self.areas[which]), which
-
-    def _count(self, window: Window, owned: NDArray[np.bool_]) -> int:
-        """Mark the labels that own a pixel of a window, and return how many of its pixels are nobody's."""
-        cells, which = self._cells(window)
-        pixels = np.bincount(cells.labels.ravel(), minlength=len(which) + 1)
-        owned[1 + which[pixels[1:] > 0]] = True
-        return int(pixels[0])
 
     def _try(self, window: Window, halo: int) -> Arrays | None:
         """Return the arrays of a window, or None if they might be others with a larger halo."""
