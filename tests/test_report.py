@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,12 +8,15 @@ import tifffile
 from conftest import HEADER
 from test_train import write_discs
 
-from cellprep import BuildOptions, build_targets, check_source, evaluate, open_prediction, open_source
+from cellprep import BuildOptions, Recipe, build_targets, check_source, evaluate, open_prediction, open_source
+from cellprep.annotations import with_images
 from cellprep.errors import CellprepError
+from cellprep.images import ImageFolder
 from cellprep.report import ReportOptions, is_training, report_dataset, report_training
 from cellprep.report import dataset as dataset_module
 from cellprep.report.charts import bars, histogram, lines
 from cellprep.report.html import element, page
+from cellprep.report.images import ImageTask, look_at_image
 
 HOSTILE = '"></td><script>alert(1)</script>&amp;'
 
@@ -205,3 +209,24 @@ def test_the_page_is_not_written_over_the_source(annotations, cli):
     result = cli("report", annotations, "--out", annotations)
     assert result.exit_code == 2
     assert annotations.read_text().startswith(HEADER)
+
+
+def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
+    """With the same figures and the same pictures of annotations."""
+    csv = write_discs(tmp_path)
+    source = open_source(csv)
+    for record in with_images(source, ImageFolder(tmp_path / "images")):
+        rows = record.load().rows
+        task = ImageTask(record, Recipe(), ((rows[0], rows[-1]), (rows[-1], None), (10**6, None)), thumbnail=True)
+        whole = look_at_image(task)
+        assert not whole.problem
+        assert len(whole.crops) == 2
+        with monkeypatch.context() as patch:
+            patch.setattr("cellprep.report.images.is_huge", lambda _: True)
+            patch.setattr("cellprep.labels._SIDE", 37)
+            patch.setattr("cellprep.report.huge._SEEN", 20)
+            huge = look_at_image(task)
+        assert whole.score is not None
+        assert huge.score is None
+        assert huge.thumbnail.width <= 20
+        assert huge == replace(whole, score=None, thumbnail=huge.thumbnail)

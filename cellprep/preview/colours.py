@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OUTLINE", "SEMSEG_COLOURS", "grey_levels", "label_colours", "outlined", "vector_colours"]
+__all__ = ["OUTLINE", "SEMSEG_COLOURS", "grey_levels", "grey_limits", "label_colours", "outlined", "vector_colours"]
 
 #: Of cell, wall and background, (3, 3) uint8.
 SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
@@ -19,23 +19,34 @@ _NO_DIRECTION = 38
 _LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white
 
 
-def grey_levels(pixels: NDArray[Any]) -> NDArray[np.float64]:
+def grey_levels(pixels: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.float64]:
     """Return an image between 0 and 1, its darkest and lightest half of a percent cut off.
 
     Parameters
     ----------
     pixels
         (H, W), or (C, H, W), of which the mean over the channels is taken.
+    limits
+        From `grey_limits`, of an image that this is a part of; its own unless given.
 
     Examples
     --------
     >>> grey_levels(np.array([[10, 20, 30]])).round(2).tolist()
     [[0.0, 0.5, 1.0]]
     """
-    grey = (pixels if pixels.ndim == 2 else pixels.mean(axis=0)).astype(float)
-    low, high = np.percentile(grey, _LIMITS)
-    levels: NDArray[np.float64] = np.clip((grey - low) / max(high - low, 1e-9), 0, 1)
+    low, high = limits or grey_limits(pixels)
+    levels: NDArray[np.float64] = np.clip((_grey(pixels) - low) / max(high - low, 1e-9), 0, 1)
     return levels
+
+
+def grey_limits(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return the values of an image, as `grey_levels` takes it, that become 0 and 1."""
+    low, high = np.percentile(_grey(pixels), _LIMITS)
+    return float(low), float(high)
+
+
+def _grey(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    return (pixels if pixels.ndim == 2 else pixels.mean(axis=0)).astype(float)
 
 
 def outlined(grey: NDArray[np.float64] | None, labels: NDArray[Any]) -> NDArray[np.uint8]:

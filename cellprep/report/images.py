@@ -13,10 +13,11 @@ from cellprep.decode import energy_to_labels
 from cellprep.errors import CellprepError
 from cellprep.labels import resolve_overlaps
 from cellprep.overlaps import find_overlaps
-from cellprep.preview import grey_levels
-from cellprep.report.drawing import Picture, draw_annotation, draw_thumbnail
+from cellprep.report.drawing import Picture, draw_thumbnail
+from cellprep.report.huge import Looks, draw_crops, look_by_windows, to_grey
 from cellprep.scores import ImageScore, score_image
 from cellprep.shapes import cutouts
+from cellprep.store.documents import is_huge
 from cellprep.targets import Recipe, compute_targets
 from cellprep.wording import unexpected
 
@@ -114,13 +115,10 @@ def _look(task: ImageTask) -> ImageFacts:
     pixels = record.pixels.decode() if record.pixels else None
     _, annotations = load_readable(record, None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     runs = annotations.runs
-    cells = resolve_overlaps(runs, task.recipe.overlap, annotations.areas)
-    targets = compute_targets(cells, task.recipe)
-    mask = cells.labels > 0
-    semseg, energy = targets["semseg"], targets["energy"]
-    decoded = energy_to_labels(energy, targets["uvec"], mask.astype(np.uint8), semseg[..., 1])
+    if pixels is not None and pixels.shape[-2:] != runs.shape:
+        pixels = None
+    looks = (look_by_windows if is_huge(runs.shape) else _look_at_once)(annotations, pixels, task.recipe)
     overlaps = find_overlaps(runs)
-    grey = _grey(pixels, annotations)
     return ImageFacts(
         image_id=record.image_id,
         cell_type=annotations.cell_type,
@@ -130,32 +128,26 @@ def _look(task: ImageTask) -> ImageFacts:
         elongations=tuple(_elongation(cutout.mask) for cutout in cutouts(runs)),
         covered_once=overlaps.covered_once,
         covered_often=overlaps.covered_often,
-        classes=tuple(int(semseg[..., channel].sum()) for channel in range(3)),
-        levels=tuple(np.bincount(energy[mask], minlength=len(task.recipe.bins) + 1).tolist()),
-        score=score_image(decoded, cells.labels, annotations.ignore),
-        thumbnail=draw_thumbnail(grey, cells.labels) if task.thumbnail else None,
-        crops=_crops(grey, annotations, task.rows),
+        classes=looks.classes,
+        levels=looks.levels,
+        score=looks.score,
+        thumbnail=looks.thumbnail if task.thumbnail else None,
+        crops=draw_crops(annotations, pixels, task.rows),
     )
 
 
-def _grey(pixels: NDArray[Any] | None, annotations: Annotations) -> NDArray[np.uint8]:
-    """Return the image in 256 levels; without one, the annotations in grey, lighter where they overlap."""
-    if pixels is None or pixels.shape[-2:] != annotations.runs.shape:
-        return (30 + 60 * np.minimum(annotations.runs.coverage(), 2)).astype(np.uint8)
-    return np.round(255 * grey_levels(pixels)).astype(np.uint8)
-
-
-def _crops(
-    grey: NDArray[np.uint8], annotations: Annotations, wanted: tuple[tuple[int, int | None], ...]
-) -> dict[int, Picture]:
-    if not wanted:
-        return {}
-    found = dict(zip(annotations.rows, cutouts(annotations.runs), strict=True))
-    return {
-        row: draw_annotation(grey, row, partner, found)
-        for row, partner in wanted
-        if row in found and found[row].mask.any()
-    }
+def _look_at_once(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe) -> Looks:
+    cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
+    targets = compute_targets(cells, recipe)
+    mask = cells.labels > 0
+    semseg, energy = targets["semseg"], targets["energy"]
+    decoded = energy_to_labels(energy, targets["uvec"], mask.astype(np.uint8), semseg[..., 1])
+    return Looks(
+        classes=tuple(int(semseg[..., channel].sum()) for channel in range(3)),
+        levels=tuple(np.bincount(energy[mask], minlength=len(recipe.bins) + 1).tolist()),
+        score=score_image(decoded, cells.labels, annotations.ignore),
+        thumbnail=draw_thumbnail(to_grey(pixels, annotations.runs), cells.labels),
+    )
 
 
 def _elongation(mask: NDArray[np.uint8]) -> float:
