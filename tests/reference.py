@@ -112,7 +112,7 @@ def _slope(line, k):
 def _unit(y, x):
     y = np.float32(0) if abs(y) < 1e-4 else y
     x = np.float32(0) if abs(x) < 1e-4 else x
-    norm = np.sqrt(y**2 + x**2)
+    norm = np.sqrt(y * y + x * x)
     return (y / norm, x / norm) if norm > 0 else (0, 0)
 
 

@@ -125,7 +125,7 @@ def targets_section(facts: Sequence[ImageFacts]) -> Element:
         element(
             "p",
             "The targets, decoded again by the default decoder and scored against the labels: what is lost before any "
-            "network, and what no network trained on them can exceed.",
+            "network, and what no network trained on them can exceed. Huge images are not decoded again.",
             class_="note",
         ),
         scores_table("Round trip", [image.score for image in scored if image.score], [i.cell_type for i in scored]),
