@@ -15,10 +15,14 @@ from cellprep.annotations import Annotations
 from cellprep.build.content import make_content
 from cellprep.demo import write_dataset
 from cellprep.errors import StoreError
+from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader
 from cellprep.learn.data.samples import CropSettings
+from cellprep.learn.data.windowed import WindowedArray
 from cellprep.learn.data.windows import Span, cut
+from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.settings import NetworkSettings
 from cellprep.rle import runs_from_labels
 from cellprep.store import documents
 from cellprep.store.arrays import array_files, read_array, write_array
@@ -265,3 +269,24 @@ def test_cutting_beyond_the_border(rows, columns):
     down, across = (Span(start, start + length) for start, length in (rows, columns))
     expected = padded[down.start + 140 : down.stop + 140, across.start + 140 : across.stop + 140]
     np.testing.assert_array_equal(cut(array, down, across), expected)
+
+
+def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
+    """From pixels and masks of a store, of which no more is read at once than a tile."""
+    csv, options, store = stored
+    network = build_network(NetworkSettings("wn", base_channels=2, levels=5), seed=1)
+    weights = Bundle(Weights(network, Normalisation("dataset", (60,), (190,))))
+    settings = PredictionOptions(tile_size=48, device="cpu", quiet=True)
+    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_reach", lambda _: 16)
+    monkeypatch.setattr("cellprep.labels._SIDE", 31)
+    with monkeypatch.context() as patch:
+        patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
+        predict([store], weights, tmp_path / "many", data=store, options=settings)
+    whole(csv, options, tmp_path, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "_SHARD", 4096)
+        documents.array_document.cache_clear()
+        predict([tmp_path / "one.zarr"], weights, tmp_path / "one", data=tmp_path / "one.zarr", options=settings)
+    found = tree(tmp_path / "one")
+    assert sum(name.endswith(".tif") for name in found) == 2
+    assert tree(tmp_path / "many") == found

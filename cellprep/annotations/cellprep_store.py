@@ -20,7 +20,7 @@ from cellprep.rle import Order, Runs, runs_from_bands
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 
-__all__ = ["CellprepStore"]
+__all__ = ["CellprepStore", "StoredPixels"]
 
 _ROWS_OF_HUGE = 512
 

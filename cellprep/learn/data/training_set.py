@@ -101,8 +101,9 @@ class TrainingSet:
             return self._kept[index, name]
         image = self.images[index]
         if image.is_huge and name != "cells":
-            shape, _ = image.form(name)
-            return WindowedArray(image, name, (self.channels, *shape[-2:]) if name == "image" else shape)
+            return (
+                WindowedArray.of_pixels(image) if name == "image" else WindowedArray(image, name, image.form(name)[0])
+            )
         array = image.read(name)
         if name != "image":
             return array

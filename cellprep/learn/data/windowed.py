@@ -1,8 +1,9 @@
 """Arrays of huge images, of which only the windows are read that samples are made of."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +48,32 @@ class WindowedArray:
         for channel in range(len(self)):
             yield WindowedArray(self.image, self.name, self.shape[1:], channel)
 
-    def __getitem__(self, window: tuple[slice, slice]) -> NDArray[Any]:
-        part = self.image.read(self.name, window)
-        if self.name == "image":
-            part = checked(self.image, part)
-        return part if self.channel is None or part.ndim == 2 else part[self.channel]
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their type."""
+        return self.image.form(self.name)[1]
+
+    def __getitem__(self, window: tuple[Any, ...]) -> NDArray[Any]:
+        """Read rows and columns: the last two of the indices, before which may be an Ellipsis."""
+        *_, rows, columns = window
+        part = self.image.read(self.name, (rows, columns))
+        if self.name != "image":
+            return part
+        part = checked(self.image, part)
+        if self.channel is None:
+            return part.reshape((*self.shape[:-2], *part.shape[-2:]))
+        return part if part.ndim == 2 else part[self.channel]
+
+    @classmethod
+    def of_pixels(cls, image: StoredImage) -> Self:
+        """Return the image itself, as (C, H, W)."""
+        shape, _ = image.form("image")
+        return cls(image, "image", shape if len(shape) == 3 else (1, *shape))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:, :].reshape(self.shape), dtype)

@@ -5,15 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cellprep.annotations.cellprep_store import CellprepStore
+from cellprep.annotations.cellprep_store import CellprepStore, StoredPixels
 from cellprep.annotations.listing import files_in
 from cellprep.annotations.record import FaultyImage
-from cellprep.errors import ImageFileError
+from cellprep.errors import CellprepError, ImageFileError
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import id_problem
 from cellprep.images import ImageFile, Pixels
+from cellprep.learn.data.windowed import WindowedArray
 from cellprep.places import as_place
+from cellprep.store import StoredImage
 from cellprep.wording import printable
 
 __all__ = ["InputImage", "find_images"]
@@ -36,6 +39,21 @@ class InputImage:
     id: str
     pixels: Pixels | None
     problem: str = ""
+
+    def load(self) -> Any:
+        """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.
+
+        Raises
+        ------
+        CellprepError
+            If it cannot be predicted, or read.
+        """
+        if self.pixels is None:
+            raise CellprepError(self.problem)
+        if isinstance(self.pixels, StoredPixels) and (image := StoredImage(self.pixels.path)).is_huge:
+            return WindowedArray.of_pixels(image)
+        pixels = self.pixels.decode()
+        return pixels if pixels.ndim == 3 else pixels[None]
 
 
 def find_images(places: Iterable[Path | str]) -> list[InputImage]:

@@ -10,6 +10,7 @@ from cellprep.annotations.label_file import LabelFileImage, read_labels
 from cellprep.annotations.label_folder import LabelFolder
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError, UsageError
+from cellprep.labels import windows
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import open_store
 
@@ -82,5 +83,8 @@ class StoredMasks:
         """Read an array."""
         if image_id not in self._store:
             raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
-        classes: NDArray[np.uint8] = self._store[image_id].read("semseg").argmax(axis=2).astype(np.uint8)
+        image = self._store[image_id]
+        classes = np.empty(image.shape, np.uint8)
+        for window in windows(image.shape):
+            classes[window] = image.read("semseg", window).argmax(axis=2)
         return classes

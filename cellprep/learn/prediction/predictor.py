@@ -95,7 +95,7 @@ class Predictor:
 
     def predict(
         self,
-        image: NDArray[Any],
+        image: Any,
         classes: NDArray[np.uint8] | None = None,
         *,
         keep_uvec: bool = False,
@@ -106,7 +106,7 @@ class Predictor:
         Parameters
         ----------
         image
-            (C, H, W), of any real dtype.
+            (C, H, W), of any real dtype: an array, or a `WindowedArray`, which is read tile by tile.
         classes
             (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
             unless given.
@@ -128,19 +128,20 @@ class Predictor:
         energy, still = self._find_energy(image, classes, None if walls_known else sureness, uvec)
         return PredictedMaps(classes, walls_known, energy, still, sureness, uvec)
 
-    def _check(self, image: NDArray[Any], classes: NDArray[np.uint8] | None) -> None:
+    def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
             has = f"has {count(len(image), 'channel')}" if image.ndim == 3 and image.size else f"is {image.shape}"
             raise UsageError(
                 f"the image {has}, and the weights are for {self.bundle.channels} (three equal channels count as one)"
             )
-        if image.dtype.kind not in "uif" or (image.dtype.kind == "f" and not np.isfinite(image).all()):
+        is_array = isinstance(image, np.ndarray)  # what is no array looks for such values where it is read
+        if image.dtype.kind not in "uif" or (is_array and image.dtype.kind == "f" and not np.isfinite(image).all()):
             raise UsageError("the image holds values that are no finite numbers")
         if classes is not None and classes.shape != image.shape[1:]:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
 
-    def _find_classes(self, image: NDArray[Any], sureness: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def _find_classes(self, image: Any, sureness: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         weights, stage = self.bundle.semseg, self._semantic
         assert weights is not None
         assert stage is not None
@@ -160,7 +161,7 @@ class Predictor:
 
     def _find_energy(
         self,
-        image: NDArray[Any],
+        image: Any,
         classes: NDArray[np.uint8],
         sureness: NDArray[np.uint8] | None,
         uvec: NDArray[np.float16] | None,
@@ -221,7 +222,7 @@ class Predictor:
                 bar.update(len(batch))
 
 
-def _normaliser(weights: Weights, image: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def _normaliser(weights: Weights, image: Any) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """Return what normalises parts of an image, with percentiles of the whole computed once."""
     normalisation = weights.normalisation
     if normalisation is None:
@@ -229,7 +230,7 @@ def _normaliser(weights: Weights, image: NDArray[Any]) -> Callable[[NDArray[Any]
     return settled(normalisation, image).apply
 
 
-def settled(normalisation: Normalisation, image: NDArray[Any]) -> Normalisation:
+def settled(normalisation: Normalisation, image: Any) -> Normalisation:
     """Return a normalisation that does to each part of an image what this one does to the whole."""
     if normalisation.kind != "percentile":
         return normalisation

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from cellprep.errors import CellprepError, UsageError
@@ -99,14 +100,11 @@ def predict(
 def _predict(
     image: InputImage, predictor: Predictor, source: MaskSource | None, writer: PredictionWriter
 ) -> tuple[Encoded, int, int]:
-    if image.pixels is None:
-        raise CellprepError(image.problem)
-    pixels = image.pixels.decode()
-    pixels = pixels if pixels.ndim == 3 else pixels[None]
+    pixels = image.load()
     classes = source.find(image.id) if source else None
     wanted = writer.options
     maps = predictor.predict(pixels, classes, keep_uvec=wanted.maps is not None, keep_sureness=wanted.needs_scores)
-    shown = pixels if wanted.overlay else None
+    shown = np.asarray(pixels) if wanted.overlay else None
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
     scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)

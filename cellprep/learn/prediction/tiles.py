@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Tile", "cut_tiles", "round_up", "see"]
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,10 @@ def _spans(length: int, multiple: int, margin: int, size: int) -> list[_Span]:
     return spans
 
 
-def see(image: NDArray[Scalar], window: tuple[slice, slice]) -> NDArray[Scalar]:
+def see(image: Any, window: tuple[slice, slice]) -> NDArray[Any]:
     """Return a window of an image (..., H, W) that is padded symmetrically at its lower and right edge.
+
+    The image may be anything that gives arrays for ``image[..., rows, columns]``: no more is asked of it than is seen.
 
     Examples
     --------
@@ -95,7 +95,8 @@ def see(image: NDArray[Scalar], window: tuple[slice, slice]) -> NDArray[Scalar]:
     array([[1, 2, 3, 3, 2, 1, 1, 2]])
     """
     rows, columns = (_mirrored(part, length) for part, length in zip(window, image.shape[-2:], strict=True))
-    return image[..., rows[:, None], columns]
+    part: NDArray[Any] = image[..., rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return part[..., rows[:, None] - rows.min(), columns - columns.min()]
 
 
 def _mirrored(part: slice, length: int) -> NDArray[np.int64]:
