@@ -14,7 +14,7 @@ from cellprep import DECODERS, compute_targets, energy_to_labels, resolve_overla
 from cellprep.annotations import ImageRecord
 from cellprep.scores import score_image
 
-CHART = Path(__file__).parent.parent / "docs" / "decoding.png"
+CHART = Path(__file__).parent.parent / "docs" / "decoding.webp"
 NOISY_IMAGES = 32
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
