@@ -4,10 +4,9 @@ Annotated cells may overlap, predicted ones may not, so one cell has to lie on t
 which order cells are placed; everything later follows from one image, that of the cells' ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellprep.errors import RecipeError
 from cellprep.label_images import as_label_image
 from cellprep.rle import Runs, WindowedRuns
+from cellprep.windows import windows
 
 __all__ = [
     "OVERLAP_RULES",
@@ -28,10 +28,8 @@ __all__ = [
     "look_up",
     "resolve_overlaps",
     "restore_cells",
-    "windows",
 ]
 
-_SIDE = 2048  # pixels, of the windows of huge images
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
 
 
@@ -172,18 +170,6 @@ def count_owners(
     with ThreadPoolExecutor(threads) as pool:
         nobodys = sum(pool.map(count, windows(windowed.runs.shape)))
     return np.flatnonzero(~owned[1:]) + 1, nobodys
-
-
-def windows(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield windows that cover an image, each pixel once, and take little memory each.
-
-    Examples
-    --------
-    >>> list(windows((9, 3000)))
-    [(slice(0, 9, None), slice(0, 2048, None)), (slice(0, 9, None), slice(2048, 3000, None))]
-    """
-    rows, columns = ([slice(k, min(k + _SIDE, size)) for k in range(0, size, _SIDE)] for size in shape)
-    yield from product(rows, columns)
 
 
 def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:

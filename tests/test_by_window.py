@@ -131,7 +131,7 @@ def test_cutouts_are_the_same_in_pieces(runs):
 def test_owners_are_counted_by_windows(runs, rule):
     cells = resolve_overlaps(runs, rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.labels._SIDE", 13)
+        patch.setattr("cellprep.windows._SIDE", 13)
         hidden, nobodys = count_owners(WindowedRuns.of(runs), rule, runs.areas, threads=2)
     np.testing.assert_array_equal(hidden, cells.hidden())
     assert nobodys == (cells.labels == 0).sum()

@@ -15,6 +15,7 @@ PACKAGE = Path(cellprep.__file__).parent
 LAYERS = [
     {"errors", "_version", "cloud", "flushing", "interrupts", "memory", "places", "wording"},
     {
+        "windows",
         "image_ids",
         "label_images",
         "rle",
@@ -56,7 +57,7 @@ ORDER_WITHIN = [
     ("text_table", "score_table"),
     ("cluster", "executor"),
     ("image_formats", "images"),
-    ("label_images", "rle", "labels", "targets", "decode"),
+    ("windows", "label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),
     ("rle", "shapes"),

@@ -223,8 +223,8 @@ def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
         assert len(whole.crops) == 2
         with monkeypatch.context() as patch:
             patch.setattr("cellprep.report.images.is_huge", lambda _: True)
-            patch.setattr("cellprep.labels._SIDE", 37)
-            patch.setattr("cellprep.report.huge._SEEN", 20)
+            patch.setattr("cellprep.windows._SIDE", 37)
+            patch.setattr("cellprep.report.huge.sparse_step", lambda _: 3)
             huge = look_at_image(task)
         assert whole.score is not None
         assert huge.score is None

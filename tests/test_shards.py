@@ -120,7 +120,6 @@ def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
         for name in image.arrays:
             np.testing.assert_array_equal(image.read(name), expected[image.id][name])
     assert (store / "spindle-1/energy/c.3.4").is_file()
-    monkeypatch.setattr("cellprep.annotations.cellprep_store._ROWS_OF_HUGE", 7)
     for record in open_source(store).images():
         cells = cells_from_labels(expected[record.image_id]["labels"])
         np.testing.assert_array_equal(resolve_overlaps(record.load().runs).labels, cells.labels)
@@ -278,7 +277,6 @@ def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
     weights = Bundle(Weights(network, Normalisation("dataset", (60,), (190,))))
     settings = PredictionOptions(tile_size=48, device="cpu", quiet=True)
     monkeypatch.setattr("cellprep.learn.prediction.predictor.find_reach", lambda _: 16)
-    monkeypatch.setattr("cellprep.labels._SIDE", 31)
     with monkeypatch.context() as patch:
         patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
         predict([store], weights, tmp_path / "many", data=store, options=settings)

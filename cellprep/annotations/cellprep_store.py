@@ -22,8 +22,6 @@ from cellprep.store.entries import damaged_images
 
 __all__ = ["CellprepStore", "StoredPixels"]
 
-_ROWS_OF_HUGE = 512
-
 
 @dataclass(frozen=True, slots=True)
 class StoredPixels:
@@ -130,15 +128,7 @@ class CellprepStore(Source):
 
 def _runs_of_all(image: StoredImage, count: int) -> Runs:
     """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
-    runs, values = runs_from_bands(_bands_of_labels(image), image.shape)
+    runs, values = runs_from_bands((image.read("labels", band) for band in image.bands()), image.shape)
     runs_of = np.zeros(count + 1, np.int64)
     runs_of[values] = np.diff(runs.offsets)
     return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)
-
-
-def _bands_of_labels(image: StoredImage) -> Iterator[NDArray[Any]]:
-    """Yield the labels some rows after the other: all at once unless the image is huge."""
-    height = image.shape[0]
-    rows = _ROWS_OF_HUGE if image.is_huge else max(1, height)
-    for top in range(0, height, rows):
-        yield image.read("labels", (slice(top, top + rows), slice(None)))

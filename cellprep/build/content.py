@@ -72,8 +72,7 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
 
 
 def _by_blocks(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
-    with one_opencv_thread():
-        targets = TargetsByWindow(annotations.runs, recipe, annotations.areas, threads=threads)
+    targets = TargetsByWindow(annotations.runs, recipe, annotations.areas, threads=threads)
 
     def compute(rows: slice, columns: slice) -> Arrays:
         return _complete(targets.at(rows, columns), annotations, pixels, (rows, columns))

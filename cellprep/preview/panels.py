@@ -103,7 +103,8 @@ def draw_area(axes: "Axes", view: View) -> None:
     masked = np.ma.masked_where(view.labels == 0, areas)
     bar = _with_bar(axes, _show(axes, view, masked, cmap="viridis", norm=LogNorm(low, max(high, 1.01 * low))))
     round_areas = [factor * 10**power for power in range(9) for factor in (1, 2, 5)]
-    ticks = [area for area in round_areas if low <= area <= high] or [low]
+    ticks = [area for area in round_areas if low <= area <= high]
+    ticks = ticks if len(ticks) > 1 else sorted({low, high})
     bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     bar.minorticks_off()
 

@@ -13,8 +13,9 @@ from cellprep.decode import energy_to_labels
 from cellprep.errors import CellprepError
 from cellprep.labels import resolve_overlaps
 from cellprep.overlaps import find_overlaps
+from cellprep.report.crops import draw_crops, to_grey
 from cellprep.report.drawing import Picture, draw_thumbnail
-from cellprep.report.huge import Looks, draw_crops, look_by_windows, to_grey
+from cellprep.report.huge import Looks, look_by_windows
 from cellprep.scores import ImageScore, score_image
 from cellprep.shapes import cutouts
 from cellprep.store.documents import is_huge
@@ -117,7 +118,8 @@ def _look(task: ImageTask) -> ImageFacts:
     runs = annotations.runs
     if pixels is not None and pixels.shape[-2:] != runs.shape:
         pixels = None
-    looks = (look_by_windows if is_huge(runs.shape) else _look_at_once)(annotations, pixels, task.recipe)
+    look = look_by_windows if is_huge(runs.shape) else _look_at_once
+    looks = look(annotations, pixels, task.recipe, thumbnail=task.thumbnail)
     overlaps = find_overlaps(runs)
     return ImageFacts(
         image_id=record.image_id,
@@ -131,12 +133,12 @@ def _look(task: ImageTask) -> ImageFacts:
         classes=looks.classes,
         levels=looks.levels,
         score=looks.score,
-        thumbnail=looks.thumbnail if task.thumbnail else None,
+        thumbnail=looks.thumbnail,
         crops=draw_crops(annotations, pixels, task.rows),
     )
 
 
-def _look_at_once(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe) -> Looks:
+def _look_at_once(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: bool) -> Looks:
     cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
     targets = compute_targets(cells, recipe)
     mask = cells.labels > 0
@@ -146,7 +148,7 @@ def _look_at_once(annotations: Annotations, pixels: NDArray[Any] | None, recipe:
         classes=tuple(int(semseg[..., channel].sum()) for channel in range(3)),
         levels=tuple(np.bincount(energy[mask], minlength=len(recipe.bins) + 1).tolist()),
         score=score_image(decoded, cells.labels, annotations.ignore),
-        thumbnail=draw_thumbnail(to_grey(pixels, annotations.runs), cells.labels),
+        thumbnail=draw_thumbnail(to_grey(pixels, annotations.runs), cells.labels) if thumbnail else None,
     )
 
 

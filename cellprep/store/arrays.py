@@ -18,7 +18,8 @@ from cellprep.errors import StoreError, TooLargeError
 from cellprep.memory import check_memory
 from cellprep.store.chunks import decode_chunk, encode_chunk
 from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
-from cellprep.store.shards import Window, encode_shard, overlap, read_chunks, within
+from cellprep.store.shards import encode_shard, read_chunks
+from cellprep.windows import Window, overlap, within
 
 __all__ = ["array_files", "array_form", "array_path", "begin_array", "file_regions", "read_array", "write_array"]
 

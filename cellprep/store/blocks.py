@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cellprep.store.arrays import array_path, begin_array, file_regions
 from cellprep.store.documents import chunk_shapes, spatial_axis
-from cellprep.store.shards import Shape, Window, encode_chunks, join_chunks, within
+from cellprep.store.shards import Shape, encode_chunks, join_chunks
+from cellprep.windows import Window, within
 
 __all__ = ["ArrayForm", "Blocks", "write_blocks"]
 

@@ -14,7 +14,7 @@ from cellprep.image_ids import id_problem
 from cellprep.places import as_place, is_remote, names_in
 from cellprep.store.arrays import array_form, array_path, read_array
 from cellprep.store.attributes import field_problem
-from cellprep.store.documents import is_huge, spatial_axis
+from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
 
 if TYPE_CHECKING:
     import zarr
@@ -69,6 +69,14 @@ class StoredImage:
     def is_huge(self) -> bool:
         """Whether windows of the image and its targets are read without the rest of them."""
         return is_huge(self.shape)
+
+    def bands(self) -> Iterator[tuple[slice, slice]]:
+        """Yield windows as wide as the image, from its top to its bottom: one, or as high as chunks if it is huge."""
+        height, width = self.shape
+        _, chunk = chunk_shapes("labels", self.shape)
+        rows = chunk[0] if chunk else max(1, height)
+        for top in range(0, height, rows):
+            yield slice(top, min(top + rows, height)), slice(0, width)
 
     @property
     def arrays(self) -> list[str]:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.store.chunks import checksum, encode_chunk
+from cellprep.windows import Window, overlap
 
-__all__ = ["Shape", "Window", "encode_chunks", "encode_shard", "join_chunks", "overlap", "read_chunks", "within"]
+__all__ = ["Shape", "encode_chunks", "encode_shard", "join_chunks", "read_chunks"]
 
 Shape = tuple[int, ...]
-Window = tuple[slice, ...]
 
 _ABSENT = 2**64 - 1  # where a chunk would be that is wholly outside the array
 
@@ -83,23 +83,6 @@ def read_chunks(content: IO[bytes], file: Shape, chunk: Shape, window: Window) -
             raise ValueError("a chunk is missing")
         content.seek(offset)
         yield region, content.read(size)
-
-
-def overlap(first: Window, second: Window) -> Window | None:
-    """Return what two windows share; None if that is nothing."""
-    shared = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
-    return shared if all(part.start < part.stop for part in shared) else None
-
-
-def within(part: Window, whole: Window) -> Window:
-    """Return where a part of a window is, counted from the window's begin.
-
-    Examples
-    --------
-    >>> within((slice(5, 7),), (slice(4, 9),))
-    (slice(1, 3, None),)
-    """
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True))
 
 
 def _counts(file: Shape, chunk: Shape) -> Shape:

@@ -10,6 +10,7 @@ from cellprep.labels import Cells, count_owners, look_up, resolve_overlaps
 from cellprep.memory import check_memory
 from cellprep.rle import Runs, WindowedRuns
 from cellprep.targets import Recipe, compute_targets
+from cellprep.windows import Window, within
 
 __all__ = ["TargetsByWindow"]
 
@@ -18,7 +19,6 @@ _LEAST_STEP = 0.95  # of a distance, for each pixel along an axis: the chamfer's
 _BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made of
 
 Arrays = dict[str, NDArray[Any]]
-Window = tuple[slice, slice]
 
 
 class TargetsByWindow:
@@ -140,12 +140,6 @@ class TargetsByWindow:
             ways.append(np.minimum(before, after))
         shortest: NDArray[np.float64] = np.minimum(ways[0][:, np.newaxis], ways[1])
         return _LEAST_STEP * shortest
-
-
-def within(part: Window, whole: Window) -> Window:
-    """Return where a part of a window is, counted from the window's begin."""
-    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True))
-    return rows, columns
 
 
 def _part(arrays: Arrays, window: Window) -> Arrays:

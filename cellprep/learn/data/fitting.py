@@ -1,20 +1,17 @@
 """Fitting a normalisation to the images that a network learns from."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cellprep.learn.data.training_set import TrainingSet
-from cellprep.learn.data.windowed import WindowedArray
+from cellprep.learn.data.windowed import parts
 from cellprep.learn.normalisation import Normalisation
 from cellprep.store import Store
 
 __all__ = ["fit_normalisation"]
 
 _PERCENTILES = (1.0, 99.8)
-_ROWS_AT_ONCE = 512  # as many as a chunk has
 
 
 def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -> Normalisation:
@@ -43,7 +40,7 @@ def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -
     pixels = 0
     mean, squares = np.zeros(images.channels), np.zeros(images.channels)
     for index in range(len(images)):
-        for part in _parts(images.read(index, ["image"])["image"]):
+        for part in parts(images.read(index, ["image"])["image"]):
             image = part.astype(np.float64)
             size, here = image[0].size, image.mean(axis=(1, 2))
             # Sums of squares of large values would cancel: those about the means are added (Chan, Golub, LeVeque 1979).
@@ -51,12 +48,3 @@ def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -
             mean += (here - mean) * size / (pixels + size)
             pixels += size
     return Normalisation(kind, tuple(mean), tuple(mean + np.sqrt(squares / pixels)))
-
-
-def _parts(image: Any) -> Iterator[NDArray[Any]]:
-    """Yield an image whole, or if it is huge some rows at a time: (C, h, W)."""
-    if not isinstance(image, WindowedArray):
-        yield image
-        return
-    for top in range(0, image.shape[1], _ROWS_AT_ONCE):
-        yield np.stack([channel[top : top + _ROWS_AT_ONCE, :] for channel in image])

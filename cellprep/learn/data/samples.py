@@ -14,12 +14,11 @@ from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import Placement
 from cellprep.learn.data.warping import warp_targets
+from cellprep.learn.data.windowed import parts
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
 
 __all__ = ["MASKS", "CropSettings", "SampleMaker"]
-
-_ROWS_AT_ONCE = 512  # as many as a chunk has
 
 #: What the direction network is told of where cells are: the default first.
 MASKS = {
@@ -185,8 +184,7 @@ class SampleMaker:
     def _nobodys_of(self, index: int, labels: NDArray[Any]) -> int:
         """Return the number of pixels of an image that nobody owns; a huge one's labels are read only once."""
         if index not in self._nobodys:
-            rows = (slice(top, top + _ROWS_AT_ONCE) for top in range(0, labels.shape[0], _ROWS_AT_ONCE))
-            self._nobodys[index] = sum(int(np.count_nonzero(labels[part, :] == 0)) for part in rows)
+            self._nobodys[index] = sum(int(np.count_nonzero(part == 0)) for part in parts(labels))
         return self._nobodys[index]
 
     def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Arrays of huge images, of which only the windows are read that samples are made of."""
+"""Arrays of huge images, of which only the windows are read that samples and tiles are made of."""
 
 import math
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 from cellprep.wording import printable
 
-__all__ = ["WindowedArray", "checked"]
+__all__ = ["WindowedArray", "checked", "parts"]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowedArray:
-    """An array in a store, as far as samples need it to be one: its shape, windows of it, and its channels.
+    """An array in a store, as far as samples and tiles need it to be one: its shape, windows of it, and its channels.
 
     Attributes
     ----------
@@ -77,6 +77,14 @@ class WindowedArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:, :].reshape(self.shape), dtype)
+
+
+def parts(array: Any) -> Iterator[NDArray[Any]]:
+    """Yield an array whole, or if it is a `WindowedArray` some rows after the other."""
+    if isinstance(array, WindowedArray):
+        yield from (array[band] for band in array.image.bands())
+    else:
+        yield array
 
 
 def checked(image: StoredImage, pixels: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,6 @@ from cellprep.annotations.label_file import LabelFileImage, read_labels
 from cellprep.annotations.label_folder import LabelFolder
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError, UsageError
-from cellprep.labels import windows
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import open_store
 
@@ -85,6 +84,6 @@ class StoredMasks:
             raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
         image = self._store[image_id]
         classes = np.empty(image.shape, np.uint8)
-        for window in windows(image.shape):
-            classes[window] = image.read("semseg", window).argmax(axis=2)
+        for band in image.bands():
+            classes[band] = image.read("semseg", band).argmax(axis=2)
         return classes

@@ -1,0 +1,39 @@
+"""Parts of images and of other arrays: a slice of each axis, with both ends."""
+
+from collections.abc import Iterator
+from itertools import product
+
+__all__ = ["Window", "overlap", "windows", "within"]
+
+Window = tuple[slice, ...]
+
+_SIDE = 2048  # pixels
+
+
+def windows(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Yield windows that cover an image, each pixel once, and take little memory each.
+
+    Examples
+    --------
+    >>> list(windows((9, 3000)))
+    [(slice(0, 9, None), slice(0, 2048, None)), (slice(0, 9, None), slice(2048, 3000, None))]
+    """
+    rows, columns = ([slice(k, min(k + _SIDE, size)) for k in range(0, size, _SIDE)] for size in shape)
+    yield from product(rows, columns)
+
+
+def overlap(first: Window, second: Window) -> Window | None:
+    """Return what two windows share; None if that is nothing."""
+    shared = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
+    return shared if all(part.start < part.stop for part in shared) else None
+
+
+def within(part: Window, whole: Window) -> Window:
+    """Return where a part of a window is, counted from the window's begin.
+
+    Examples
+    --------
+    >>> within((slice(5, 7),), (slice(4, 9),))
+    (slice(1, 3, None),)
+    """
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True))
