@@ -5,7 +5,7 @@ its result for ever.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from itertools import islice
@@ -30,7 +30,7 @@ _TASKS_A_THREAD = 3  # one that is worked on, and some that wait, so that no thr
 
 def run_on_cluster(
     function: Callable[[Task], Result], tasks: Iterable[Task], scheduler: str
-) -> Iterator[tuple[Task, Result | None]]:
+) -> Generator[tuple[Task, Result | None], None, None]:
     """Run a function over tasks on the workers of a cluster.
 
     Parameters

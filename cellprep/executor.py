@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -89,14 +89,15 @@ def run_tasks(
 
     with tqdm(total=total, unit=f" {unit}", disable=True if quiet else None, smoothing=0.1) as bar:
         outcomes = run_on_cluster(function, tasks, scheduler) if scheduler else _run_here(function, tasks, jobs, total)
-        for outcome in outcomes:
-            yield outcome
-            bar.update()
+        with closing(outcomes):
+            for outcome in outcomes:
+                yield outcome
+                bar.update()
 
 
 def _run_here(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, total: int
-) -> Iterator[tuple[Task, Result | None]]:
+) -> Generator[tuple[Task, Result | None], None, None]:
     handout = _Handout(function, tasks)
     yield from _outcomes(handout, _useful_jobs(jobs, total))
     if handout.error:

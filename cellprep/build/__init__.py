@@ -1,6 +1,7 @@
 """The main job: annotations in, a store of targets out."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -186,26 +187,33 @@ def _build_all(
         quiet=options.quiet,
         scheduler=options.scheduler,
     )
-    for task, result in outcomes:
-        image_id = task.record.image_id
-        outcome = result or ImageOutcome(
-            image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
-        )
-        was_there = False
-        if outcome.status == Status.BUILT:
-            try:
-                was_there = writer.commit(image_id)
-            except StoreWriteError as error:
-                outcome = ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
-            except StoreError as error:
-                outcome = ImageOutcome(image_id, Status.FAILED, str(error))
-        elif outcome.status != Status.CURRENT:
-            was_there = writer.remove(image_id)
-        report.add(outcome, was_there=was_there)
-        if outcome.attributes:
-            summary.add(outcome.attributes)
-        if outcome.status == Status.UNWRITABLE:
-            raise StoreWriteError(report.store, outcome.problem)
+    with closing(outcomes):  # whatever ends this, no worker writes any more when the workspace is removed
+        for task, result in outcomes:
+            _take(task, result, writer, report, summary)
+
+
+def _take(
+    task: ImageTask, result: ImageOutcome | None, writer: StoreWriter, report: BuildReport, summary: Summary
+) -> None:
+    image_id = task.record.image_id
+    outcome = result or ImageOutcome(
+        image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
+    )
+    was_there = False
+    if outcome.status == Status.BUILT:
+        try:
+            was_there = writer.commit(image_id)
+        except StoreWriteError as error:
+            outcome = ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
+        except StoreError as error:
+            outcome = ImageOutcome(image_id, Status.FAILED, str(error))
+    elif outcome.status != Status.CURRENT:
+        was_there = writer.remove(image_id)
+    report.add(outcome, was_there=was_there)
+    if outcome.attributes:
+        summary.add(outcome.attributes)
+    if outcome.status == Status.UNWRITABLE:
+        raise StoreWriteError(report.store, outcome.problem)
 
 
 def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:

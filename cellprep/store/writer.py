@@ -65,7 +65,8 @@ def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
     with writing(folder):
         if folder.exists():
             shutil.rmtree(folder)  # left by a worker that was killed
-        (folder / "labels/instances").mkdir(parents=True)
+        for part in ("", "labels", "labels/instances"):  # one by one: the run may be over, and its workspace gone
+            (folder / part).mkdir()
         whole = {name: array for name, array in content.arrays.items() if isinstance(array, np.ndarray)}
         size = sum(write_array(folder / array_path(name), name, array) for name, array in whole.items())
         if content.blocks:
@@ -117,9 +118,9 @@ class StoreWriter:
         self.path = path
         self._dot_folder = path / DOT_FOLDER
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
-        run = self._dot_folder / secrets.token_hex(8)
-        self.workspace = run / "new"
-        self._outgoing = run / "old"
+        self._run = self._dot_folder / secrets.token_hex(8)
+        self.workspace = self._run / "new"
+        self._outgoing = self._run / "old"
         self._changed = False  # since there may have been a summary
 
     def __enter__(self) -> Self:
@@ -254,6 +255,8 @@ class StoreWriter:
 
     def _release(self) -> None:
         if self._lock.is_locked:
+            with suppress(OSError):
+                self._remove(self._run)
             shutil.rmtree(self._dot_folder, ignore_errors=True)  # while no other run can have files in it
             self._lock.release()
         else:
@@ -261,11 +264,15 @@ class StoreWriter:
                 self._dot_folder.rmdir()  # it is empty unless another run holds the lock
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed runs left; a worker of theirs that still lives finds its folder gone."""
+        """Remove what killed runs left."""
         for leftover in self._dot_folder.iterdir():
             if leftover.name != "lock":
-                gone = leftover.rename(self._dot_folder / f"gone-{secrets.token_hex(8)}")
-                shutil.rmtree(gone, ignore_errors=True)
+                self._remove(leftover)
+
+    def _remove(self, run: Path) -> None:
+        """Remove the folder of a run; a worker of it that still lives finds it gone at once."""
+        gone = run.rename(self._dot_folder / f"gone-{secrets.token_hex(8)}")
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextmanager
