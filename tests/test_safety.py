@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from conftest import HEADER, tree
 
-from cellprep import open_store
+from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import StoreError
-from cellprep.store import Summary
+from cellprep.store import StoreWriter, Summary
 from cellprep.store.arrays import array_path
 from cellprep.store.reader import read_attributes
 
@@ -137,6 +137,22 @@ def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed
     assert words == "interrupted: what is written is whole; run the same command again\n"
     check_whole(out, undisturbed)
     assert not (out / ".cellprep").exists()
+    assert finish(csv, out)[0] == 0
+    assert tree(out) == undisturbed["3"]
+
+
+def test_ctrl_c_while_an_image_is_moved_into_its_place(csv, tmp_path, undisturbed, monkeypatch):
+    """Workers are at other images then, and end before their workspace is removed."""
+
+    def interrupted(writer, image_id):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "s.zarr"
+    for _ in range(5):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(StoreWriter, "commit", interrupted)
+            build_targets(open_source(csv), out, BuildOptions(jobs=2, quiet=True))
+        assert not (out / ".cellprep").exists()
     assert finish(csv, out)[0] == 0
     assert tree(out) == undisturbed["3"]
 
