@@ -10,15 +10,23 @@ Window = tuple[slice, ...]
 _SIDE = 2048  # pixels
 
 
-def windows(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+def windows(shape: tuple[int, int], side: int | None = None) -> Iterator[tuple[slice, slice]]:
     """Yield windows that cover an image, each pixel once, and take little memory each.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the image.
+    side
+        Height and width of a window, in pixels, though the last ones may be smaller; 2048 unless given.
 
     Examples
     --------
     >>> list(windows((9, 3000)))
     [(slice(0, 9, None), slice(0, 2048, None)), (slice(0, 9, None), slice(2048, 3000, None))]
     """
-    rows, columns = ([slice(k, min(k + _SIDE, size)) for k in range(0, size, _SIDE)] for size in shape)
+    step = side or _SIDE
+    rows, columns = ([slice(k, min(k + step, size)) for k in range(0, size, step)] for size in shape)
     yield from product(rows, columns)
 
 

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,9 +25,10 @@ from cellprep import (
     verify_store,
 )
 from cellprep.errors import StoreError, UsageError
-from cellprep.store import StoreWriter
+from cellprep.store import StoreWriter, documents
 from cellprep.store.arrays import array_path, read_array, write_array
 from cellprep.verify import INVARIANTS
+from cellprep.windows import windows
 
 SIDE = 12
 
@@ -189,6 +191,66 @@ FURTHER = {
 def test_other_wrong_values_are_found(out, array, change, invariant):
     rewrite(out, array, change)
     assert invariant in {fault.invariant for fault in verify(out).broken["b"]}
+
+
+# What an invariant is part of where an image is huge, and all of a target is compared at once.
+OF_HUGE = {
+    "partition": "walls",
+    "background": "walls",
+    "distances from 0": "distances to the border",
+    "no distance outside": "distances to the border",
+    "unit length": "vectors along the gradient",
+    "no vectors outside": "vectors along the gradient",
+}
+
+
+@pytest.fixture
+def huge(monkeypatch, csv, tmp_path):
+    """The same store, whose images are now huge: files of 4 x 4 pixels, looked at by windows of 5 x 5."""
+    monkeypatch.setattr(documents, "_CHUNK", 2)
+    monkeypatch.setattr(documents, "_SHARD", 4)
+    monkeypatch.setattr("cellprep.verify.huge.windows", partial(windows, side=5))
+    documents.array_document.cache_clear()
+    build(csv, tmp_path / "huge.zarr")
+    assert open_store(tmp_path / "huge.zarr")["b"].is_huge
+    yield tmp_path / "huge.zarr"
+    documents.array_document.cache_clear()
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_broken_invariant_of_a_huge_image_is_found_and_named(huge, name):
+    assert verify(huge).sound
+    array, change, words = TAMPERED[name]
+    if change:
+        rewrite(huge, array, change)
+    elif array == "ignore":
+        add_ignore(huge / "b")
+    else:
+        edit(huge / "b", {"cell_type": "y"})
+    report = verify(huge)
+    assert report.broken.keys() == {"b"}
+    found = {(fault.subject, fault.invariant): fault.problem for fault in report.broken["b"]}
+    assert (array, OF_HUGE.get(name, name)) in found, found
+    told = words.rpartition(":")[0] if name in OF_HUGE else words
+    assert told in found[array, OF_HUGE.get(name, name)]
+
+
+@pytest.mark.parametrize(("array", "change", "invariant"), FURTHER.values(), ids=FURTHER)
+def test_other_wrong_values_of_a_huge_image_are_found(huge, array, change, invariant):
+    rewrite(huge, array, change)
+    assert OF_HUGE.get(invariant, invariant) in {fault.invariant for fault in verify(huge).broken["b"]}
+
+
+@pytest.mark.parametrize("name", ["labels", "energy", "uvec", "cells"])
+def test_a_damaged_file_of_a_huge_image_is_found(huge, name):
+    """And what can still be judged is."""
+    rewrite(huge, "area", assigning((11, 11), 7))
+    files = sorted(path for path in (huge / "b" / array_path(name)).rglob("*") if path.is_file())
+    chunk = next(path for path in files if path.name != "zarr.json")
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
+    found = {(fault.subject, fault.invariant) for fault in verify(huge).broken["b"]}
+    others = set() if name in ("labels", "cells") else {("area", "areas of owners")}
+    assert found - {("zarr.json", "files")} == {(name, "files"), *others}
 
 
 def test_a_rounding_error_is_no_fault(out):

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import StoreError
 from cellprep.images import hash_of_pixels
-from cellprep.rle import Order, Runs, runs_from_bands
+from cellprep.rle import Order, Runs, runs_from_bands, with_all_labels
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 
@@ -129,6 +128,4 @@ class CellprepStore(Source):
 def _runs_of_all(image: StoredImage, count: int) -> Runs:
     """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
     runs, values = runs_from_bands((image.read("labels", band) for band in image.bands()), image.shape)
-    runs_of = np.zeros(count + 1, np.int64)
-    runs_of[values] = np.diff(runs.offsets)
-    return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)
+    return with_all_labels(runs, values, count)

@@ -1,7 +1,7 @@
 """Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
 
 from cellprep.rle.coco import parse_coco_counts, polygon_counts
-from cellprep.rle.labels import runs_from_bands, runs_from_labels
+from cellprep.rle.labels import runs_from_bands, runs_from_labels, with_all_labels
 from cellprep.rle.runs import Order, Runs, touching_runs
 from cellprep.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.rle.windows import WindowedRuns
@@ -21,4 +21,5 @@ __all__ = [
     "runs_from_bands",
     "runs_from_labels",
     "touching_runs",
+    "with_all_labels",
 ]

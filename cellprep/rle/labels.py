@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cellprep.rle.runs import Order, Runs
 
-__all__ = ["runs_from_bands", "runs_from_labels"]
+__all__ = ["runs_from_bands", "runs_from_labels", "with_all_labels"]
 
 _BAND = 1 << 24  # pixels
 
@@ -73,3 +73,22 @@ def runs_from_bands(
     owners = owners[cells]
     first = np.flatnonzero(np.diff(owners, prepend=0))
     return Runs(starts[cells], lengths[cells], np.append(first, len(owners)), shape, order), owners[first]
+
+
+def with_all_labels(runs: Runs, values: NDArray[np.int64], count: int) -> Runs:
+    """Return the runs of the labels 1 to `count`, also of those that have no pixel.
+
+    Parameters
+    ----------
+    runs, values
+        From `runs_from_labels`; no value is above `count`.
+
+    Examples
+    --------
+    >>> runs, values = runs_from_labels(np.array([[3, 0, 1]]))
+    >>> with_all_labels(runs, values, 3).offsets
+    array([0, 1, 1, 2])
+    """
+    runs_of = np.zeros(count + 1, np.int64)
+    runs_of[values] = np.diff(runs.offsets)
+    return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)

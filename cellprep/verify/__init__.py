@@ -1,16 +1,18 @@
 """Whether a store is whole, and its arrays agree with each other."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from cellprep.errors import StoreError, StoreWriteError, UsageError
-from cellprep.executor import check_jobs, run_tasks
+from cellprep.executor import check_jobs, cores_each, run_tasks
 from cellprep.places import as_place, is_remote
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
 from cellprep.store.writer import restore_root
-from cellprep.verify.image import Fault, Findings, verify_image
+from cellprep.verify.fault import Fault
+from cellprep.verify.image import Findings, verify_image
 from cellprep.verify.invariants import INVARIANTS
 from cellprep.verify.report import VerifyReport
 from cellprep.verify.root import root_faults
@@ -91,7 +93,8 @@ def _root_is_lost(path: Path) -> bool:
 def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, root_is_lost: bool) -> None:
     places = [path / name for name in entry_names(path)]
     summary = Summary()
-    outcomes = run_tasks(verify_image, places, jobs=jobs, total=len(places), unit="image", quiet=quiet)
+    verify = partial(verify_image, threads=cores_each(jobs, len(places)))
+    outcomes = run_tasks(verify, places, jobs=jobs, total=len(places), unit="image", quiet=quiet)
     for place, result in outcomes:
         killed = "the process that verified it was killed, probably because memory ran out"
         findings = result or Findings(Kind.IMAGE, unchecked=killed)

@@ -1,7 +1,6 @@
 """Verifying one image: what a worker does."""
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,40 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import StoreError
+from cellprep.errors import StoreError, TooLargeError
 from cellprep.executor import one_opencv_thread
-from cellprep.store.arrays import array_path, read_array
+from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
 from cellprep.store.integrity import file_faults
 from cellprep.store.reader import read_attributes
+from cellprep.verify.fault import Fault, unreadable
 from cellprep.verify.forms import array_fault, attributes_fault, missing_arrays
+from cellprep.verify.huge import form_of_huge, huge_faults
 from cellprep.verify.invariants import INVARIANTS
-from cellprep.wording import printable, unexpected
+from cellprep.wording import unexpected
 
-__all__ = ["Fault", "Findings", "verify_image"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with an image.
-
-    Attributes
-    ----------
-    subject
-        The array, or the file within the image's folder.
-    invariant
-        What does not hold: a name in `cellprep.verify.invariants.INVARIANTS`, ``files``, ``attributes`` or ``form``.
-    problem
-        What is wrong, and where.
-    """
-
-    subject: str
-    invariant: str
-    problem: str
-
-    def described(self) -> str:
-        """Say all of it."""
-        return f"{printable(self.subject)}, {self.invariant}: {self.problem}"
+__all__ = ["Findings", "verify_image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +46,14 @@ class Findings:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def verify_image(place: Path) -> Findings:
-    """Verify one entry of a store's folder. Never raises."""
+def verify_image(place: Path, threads: int = 1) -> Findings:
+    """Verify one entry of a store's folder, a huge image in so many threads. Never raises."""
     kind = Kind.IMAGE
     try:
         kind = kind_of(place)
-        return _findings(place, kind)
+        return _findings(place, kind, threads)
+    except TooLargeError as error:
+        return Findings(kind, unchecked=str(error))
     except OSError as error:
         return Findings(kind, unchecked=f"{error.filename or place}: {error.strerror}")
     except MemoryError:
@@ -82,7 +62,7 @@ def verify_image(place: Path) -> Findings:
         return Findings(kind, unchecked=unexpected(error))
 
 
-def _findings(place: Path, kind: Kind) -> Findings:
+def _findings(place: Path, kind: Kind, threads: int) -> Findings:
     if kind is not Kind.IMAGE and place.is_dir():
         _try_to_read(place)
     if kind is Kind.FOREIGN:
@@ -93,7 +73,7 @@ def _findings(place: Path, kind: Kind) -> Findings:
     if problem := attributes_fault(attributes):
         return Findings(kind, (Fault("zarr.json", "attributes", problem),))
     with one_opencv_thread():
-        return Findings(kind, tuple(_faults(place, attributes)), attributes=attributes)
+        return Findings(kind, tuple(_faults(StoredImage(place), threads)), attributes=attributes)
 
 
 def _try_to_read(folder: Path) -> None:
@@ -103,37 +83,51 @@ def _try_to_read(folder: Path) -> None:
         (folder / "zarr.json").open("rb").close()
 
 
-def _faults(place: Path, attributes: dict[str, Any]) -> Iterator[Fault]:
+def _faults(image: StoredImage, threads: int) -> list[Fault]:
+    attributes = image.attributes
+    missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(attributes)]
+    arrays, damaged = _read(image)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    problems = {name: array_fault(name, array, attributes) for name, array in arrays.items()}
+    ill_formed = [Fault(name, "form", problem) for name, problem in problems.items() if problem]
+    for fault in ill_formed:
+        del arrays[fault.subject]
+    judged = _judge_huge(image, arrays, threads) if image.is_huge else _broken_invariants(arrays, attributes)
+    for fault in judged:
+        if fault.invariant == "files":
+            del shapes[fault.subject]
+    others = [Fault(file, "files", problem) for file, problem in file_faults(image.path, attributes, shapes)]
+    return [*missing, *damaged, *others, *ill_formed, *judged]
+
+
+def _read(image: StoredImage) -> tuple[dict[str, NDArray[Any]], list[Fault]]:
+    """Read all arrays, of huge ones only the forms."""
     arrays: dict[str, NDArray[Any]] = {}
-    for name in missing_arrays(attributes):
-        yield Fault(name, "form", "`arrays` does not name it")
-    for name in attributes["arrays"]:
+    damaged = []
+    for name in image.attributes["arrays"]:
         try:
-            arrays[name] = read_array(place / array_path(name), name)
+            arrays[name] = form_of_huge(image, name) if image.is_huge and name != "cells" else image.read(name)
         except StoreError as error:
-            _raise_if_forbidden(error)
-            yield Fault(name, "files", str(error))
-    for file, problem in file_faults(place, attributes, {name: array.shape for name, array in arrays.items()}):
-        yield Fault(file, "files", problem)
-    for name in list(arrays):
-        if fault := array_fault(name, arrays[name], attributes):
-            yield Fault(name, "form", fault)
-            del arrays[name]
-    with np.errstate(all="ignore"):  # wrong values may overflow
-        yield from list(_broken_invariants(arrays, attributes))
+            damaged.append(unreadable(name, error))
+    return arrays, damaged
 
 
-def _broken_invariants(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any]) -> Iterator[Fault]:
-    """Yield the first that each array breaks; what is made from a broken array is not judged by it."""
+def _judge_huge(image: StoredImage, arrays: dict[str, NDArray[Any]], threads: int) -> list[Fault]:
+    in_memory = {name: array for name, array in arrays.items() if name == "cells"}
+    faults = _broken_invariants(in_memory, image.attributes)
+    names = [name for name in arrays if name != "cells"]
+    return [*faults, *huge_faults(image, names, in_memory.get("cells"), threads)]
+
+
+def _broken_invariants(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any]) -> list[Fault]:
+    """Return the first that each array breaks; what is made from a broken array is not judged by it."""
+    faults = []
     for name, invariant in INVARIANTS.items():
         if any(needed not in arrays for needed in invariant.arrays):
             continue
-        if problem := invariant.problem(arrays, attributes):
-            subject = invariant.arrays[0]
-            yield Fault(subject, name, problem)
-            del arrays[subject]
-
-
-def _raise_if_forbidden(error: StoreError) -> None:
-    if isinstance(error.__cause__, PermissionError):
-        raise error.__cause__
+        with np.errstate(all="ignore"):  # wrong values may overflow
+            problem = invariant.problem(arrays, attributes)
+        if problem:
+            faults.append(Fault(invariant.arrays[0], name, problem))
+            del arrays[invariant.arrays[0]]
+    return faults

@@ -15,7 +15,16 @@ from cellprep.labels import Cells, restore_cells
 from cellprep.targets import TARGETS, Recipe
 from cellprep.wording import count
 
-__all__ = ["INVARIANTS", "Invariant"]
+__all__ = [
+    "INVARIANTS",
+    "Invariant",
+    "Wrong",
+    "areas_problem",
+    "compared_recipe",
+    "hidden_problem",
+    "wrong_ignored",
+    "wrong_target",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 Attributes = Mapping[str, Any]
@@ -23,6 +32,31 @@ Attributes = Mapping[str, Any]
 _LENGTH_TOLERANCE = 1e-5  # of a unit vector, from float32
 _VECTOR_TOLERANCE = 1e-4
 _DISTANCE_TOLERANCE = 1e-3  # in pixels, and of the distance: methods round differently on other machines
+
+
+_TOLERANCES = {"distance": _DISTANCE_TOLERANCE, "uvec": _VECTOR_TOLERANCE}  # those of the others are 0
+
+
+class Wrong(NamedTuple):
+    """Pixels that are wrong: how many, where the first one is, what it holds, and what would be right."""
+
+    number: int
+    y: int
+    x: int
+    problem: str
+
+    def described(self) -> str:
+        """Say all of it."""
+        return f"{count(self.number, 'pixel')} wrong, the first at y {self.y}, x {self.x}: {self.problem}"
+
+    def moved(self, y: int, x: int) -> "Wrong":
+        """Return the same pixels of a window as those of the image that it begins at this place of."""
+        return self._replace(y=self.y + y, x=self.x + x)
+
+    def joined(self, other: "Wrong") -> "Wrong":
+        """Return the pixels of both."""
+        first = min(self, other, key=lambda wrong: (wrong.y, wrong.x))
+        return first._replace(number=self.number + other.number)
 
 
 class Invariant(NamedTuple):
@@ -38,7 +72,11 @@ def _known_labels(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _hidden(arrays: Arrays, attributes: Attributes) -> str | None:
-    owned = _pixels_of_labels(arrays["labels"], attributes["cells"])
+    return hidden_problem(_pixels_of_labels(arrays["labels"], attributes["cells"]), attributes)
+
+
+def hidden_problem(owned: NDArray[np.int64], attributes: Attributes) -> str | None:
+    """Say in what ``hidden`` contradicts the pixels that each label owns, (n,)."""
     found = (np.flatnonzero(owned == 0) + 1).tolist()
     wrong = sorted(set(found) ^ set(attributes["hidden"]))
     if not wrong and found != attributes["hidden"]:
@@ -56,13 +94,18 @@ def _rows(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _areas(arrays: Arrays, attributes: Attributes) -> str | None:
-    areas = arrays["cells"][:, 1]
-    owned = _pixels_of_labels(arrays["labels"], len(areas))
-    wrong = np.flatnonzero((areas < owned) | (areas > arrays["labels"].size))
+    areas, labels = arrays["cells"][:, 1], arrays["labels"]
+    return areas_problem(areas, _pixels_of_labels(labels, len(areas)), labels.size)
+
+
+def areas_problem(areas: NDArray[np.int64], owned: NDArray[np.int64], pixels: int) -> str | None:
+    """Say which areas of annotations, (n,), cannot be, as each label owns so many pixels of those of the image."""
+    wrong = np.flatnonzero((areas < owned) | (areas > pixels))
     if not len(wrong):
         return None
-    area, pixels = areas[wrong[0]], owned[wrong[0]]
-    return f"{count(len(wrong), 'area')} wrong, the first of label {wrong[0] + 1}: {area}; it owns {pixels} pixels"
+    first = wrong[0]
+    what = f"{areas[first]}; it owns {owned[first]} pixels"
+    return f"{count(len(wrong), 'area')} wrong, the first of label {first + 1}: {what}"
 
 
 def _categories(arrays: Arrays, attributes: Attributes) -> str | None:
@@ -102,7 +145,7 @@ def _background(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _walls(arrays: Arrays, attributes: Attributes) -> str | None:
-    return _differs("semseg", arrays, attributes, 0.0)
+    return _differs("semseg", arrays, attributes)
 
 
 def _distance_sign(arrays: Arrays, attributes: Attributes) -> str | None:
@@ -118,7 +161,7 @@ def _distance_outside(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _distance(arrays: Arrays, attributes: Attributes) -> str | None:
-    return _differs("distance", arrays, attributes, _DISTANCE_TOLERANCE)
+    return _differs("distance", arrays, attributes)
 
 
 def _unit_length(arrays: Arrays, attributes: Attributes) -> str | None:
@@ -137,20 +180,25 @@ def _no_vectors_outside(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _gradient(arrays: Arrays, attributes: Attributes) -> str | None:
-    return _differs("uvec", arrays, attributes, _VECTOR_TOLERANCE)
+    return _differs("uvec", arrays, attributes)
 
 
 def _levels(arrays: Arrays, attributes: Attributes) -> str | None:
-    return _differs("energy", arrays, attributes, 0.0)
+    return _differs("energy", arrays, attributes)
 
 
 def _area(arrays: Arrays, attributes: Attributes) -> str | None:
-    return _differs("area", arrays, attributes, 0.0)
+    return _differs("area", arrays, attributes)
 
 
 def _ignored(arrays: Arrays, attributes: Attributes) -> str | None:
-    ignore = arrays["ignore"]
-    return _at((ignore > 1) | ((ignore == 1) & (arrays["labels"] > 0)), ignore, "it is 1 or 0, and 0 on cells")
+    wrong = wrong_ignored(arrays["ignore"], arrays["labels"])
+    return wrong.described() if wrong else None
+
+
+def wrong_ignored(ignore: NDArray[np.uint8], labels: NDArray[Any]) -> Wrong | None:
+    """Return the pixels to ignore that cannot be such, (H, W) both."""
+    return _wrong((ignore > 1) | ((ignore == 1) & (labels > 0)), ignore, "it is 1 or 0, and 0 on cells")
 
 
 #: All of them, by name, in an order in which an array is judged before those that are made from it.
@@ -188,27 +236,43 @@ def _cells(arrays: Arrays, recipe: Recipe) -> Cells:
     return restore_cells(arrays["labels"], arrays["cells"][:, 1], recipe.overlap)
 
 
-def _differs(name: str, arrays: Arrays, attributes: Attributes, tolerance: float) -> str | None:
+def _differs(name: str, arrays: Arrays, attributes: Attributes) -> str | None:
     """Say where a target is not what follows from the arrays that it is made from."""
+    recipe = compared_recipe(attributes)
+    wrong = wrong_target(name, arrays[name], TARGETS[name](_cells(arrays, recipe), arrays, recipe))
+    return wrong.described() if wrong else None
+
+
+def compared_recipe(attributes: Attributes) -> Recipe:
+    """Return the recipe by which targets are made again, to compare them."""
     recipe = _recipe(attributes)
-    if recipe.distance != "cv2":
-        recipe = replace(recipe, distance="cv2-exact")  # all the others are exact, and slower
-    expected, found = TARGETS[name](_cells(arrays, recipe), arrays, recipe), arrays[name]
+    if recipe.distance == "cv2":
+        return recipe
+    return replace(recipe, distance="cv2-exact")  # all the others are exact, and slower
+
+
+def wrong_target(name: str, found: NDArray[Any], expected: NDArray[Any]) -> Wrong | None:
+    """Return the pixels of a target that are not what is expected, (H, W, ...) both."""
     if np.array_equal(found, expected):
         return None
-    wrong = ~(np.abs(found - expected) <= tolerance * np.maximum(1, np.abs(expected)))
+    wrong = ~(np.abs(found - expected) <= _TOLERANCES.get(name, 0.0) * np.maximum(1, np.abs(expected)))
     pixels = wrong if wrong.ndim == 2 else wrong.any(axis=2)
     place = np.unravel_index(pixels.argmax(), pixels.shape)
-    return _at(pixels, found, f"it should be {_value(expected[place])}")
+    return _wrong(pixels, found, f"it should be {_value(expected[place])}")
 
 
 def _at(wrong: NDArray[np.bool_], found: NDArray[Any], rule: str) -> str | None:
     """Say how many pixels are wrong, where the first one is and what it holds, and what would be right."""
+    pixels = _wrong(wrong, found, rule)
+    return pixels.described() if pixels else None
+
+
+def _wrong(wrong: NDArray[np.bool_], found: NDArray[Any], rule: str) -> Wrong | None:
     number = int(np.count_nonzero(wrong))
     if not number:
         return None
-    y, x = np.unravel_index(wrong.argmax(), wrong.shape)
-    return f"{count(number, 'pixel')} wrong, the first at y {y}, x {x}: {_value(found[y, x])}; {rule}"
+    y, x = map(int, np.unravel_index(wrong.argmax(), wrong.shape))
+    return Wrong(number, y, x, f"{_value(found[y, x])}; {rule}")
 
 
 def _value(value: Any) -> str:

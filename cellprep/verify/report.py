@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cellprep.store.entries import Kind
-from cellprep.verify.image import Fault, Findings
+from cellprep.verify.fault import Fault
+from cellprep.verify.image import Findings
 from cellprep.wording import count, indented, printable
 
 __all__ = ["VerifyReport"]
