@@ -23,7 +23,7 @@ from cellprep.interrupts import interrupts_kept_from_workers
 if TYPE_CHECKING:
     from joblib import Parallel
 
-__all__ = ["check_jobs", "cores_each", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
+__all__ = ["check_jobs", "cores_each", "hand_back_freed_memory", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -163,6 +163,12 @@ def keep_freed_memory() -> None:
         c_library = ctypes.CDLL(None)
         c_library.mallopt(trim_threshold, 1 << 28)
         c_library.mallopt(mmap_threshold, 1 << 25)
+
+
+def hand_back_freed_memory() -> None:
+    """Hand all freed arrays back to the system now, where the C library can be told so."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.record import most_common
 from cellprep.build.content import make_content
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
-from cellprep.executor import one_opencv_thread
+from cellprep.executor import hand_back_freed_memory, one_opencv_thread
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.attributes import form_problem
+from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
 from cellprep.store.remote import write_anywhere
 from cellprep.targets import Recipe
@@ -131,8 +132,7 @@ def _build(task: ImageTask) -> ImageOutcome:
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
-    pixels = record.pixels.decode() if record.pixels else None
-    annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    pixels, annotations = _load(record)
     _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
     content = make_content(annotations, pixels, task.recipe, task.threads)
@@ -160,6 +160,17 @@ def _build(task: ImageTask) -> ImageOutcome:
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
     runs = annotations.runs
     return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)
+
+
+def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations]:
+    """Load annotations and pixels; the latter last, if they need not tell the size, as parsing takes memory."""
+    if record.pixels is None or not record.needs_shape:
+        annotations = record.load()
+        if is_huge(annotations.runs.shape):
+            hand_back_freed_memory()  # half a gigabyte of a million cells
+        return record.pixels.decode() if record.pixels else None, annotations
+    pixels = record.pixels.decode()
+    return pixels, record.load((pixels.shape[-2], pixels.shape[-1]))
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
