@@ -1,5 +1,7 @@
 """Huge arrays, in files of many chunks: the same bytes and values as zarr-python's, and windows of them."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import tensorstore
@@ -17,11 +19,13 @@ from cellprep.demo import write_dataset
 from cellprep.errors import StoreError
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict
 from cellprep.learn.data.fitting import fit_normalisation
-from cellprep.learn.data.loading import train_loader
+from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.windowed import WindowedArray
 from cellprep.learn.data.windows import Span, cut
+from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.processes import Processes
 from cellprep.learn.settings import NetworkSettings
 from cellprep.rle import runs_from_labels
 from cellprep.store import documents
@@ -250,6 +254,43 @@ def test_crops_of_huge_images_are_the_same(tmp_path, monkeypatch, augment):
             np.testing.assert_allclose(np.asarray(ours[name]), np.asarray(value), rtol=1e-5, atol=1e-6) if (
                 name == "image"
             ) else np.testing.assert_array_equal(np.asarray(ours[name]), np.asarray(value))
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, normalisation, processes):
+    """Each pixel counts in one part, and is there what it is in the whole image."""
+    csv, options, path = stored
+    store, ids = open_store(path), list(open_store(path))
+    fitted = fit_normalisation(store, ids, normalisation)
+    monkeypatch.setattr("cellprep.learn.data.drawing._PART", 32)
+    monkeypatch.setattr("cellprep.learn.data.samples._AROUND", 3)
+    found = []
+    for rank in range(processes):
+        monkeypatch.setattr("cellprep.learn.data.loading.processes", lambda rank=rank: Processes(rank, processes))
+        loader = validation_loader(store, ids, CropSettings(), fitted, 4, 0)
+        assert loader.spread(3) == {0, 6, 11}
+        assert len(loader) == 12 // processes
+        found += loader.epoch(0)
+    parts = {part["id"][0]: part for part in found}
+    assert len(parts) == 12
+    monkeypatch.undo()
+    whole(csv, options, tmp_path, monkeypatch)
+    store = open_store(tmp_path / "one.zarr")
+    again = fit_normalisation(store, ids, normalisation)
+    np.testing.assert_allclose([again.low, again.high], [fitted.low, fitted.high], rtol=1e-12)
+    for image in validation_loader(store, ids, CropSettings(), fitted, 4, 0).epoch(0):
+        for top, left in product((0, 32), (0, 32, 64)):
+            part = parts[f"{image['id'][0]} y{top} x{left}"]
+            first = max(top - 3, 0), max(left - 3, 0)
+            counts = part["counts"][0].numpy()
+            assert np.argwhere(counts)[0].tolist() == [top - first[0], left - first[1]]
+            assert counts.sum() == (min(60, top + 32) - top) * (min(80, left + 32) - left)
+            for name in set(part) - {"id", "counts"}:
+                expected = np.moveaxis(image[name][0].numpy()[..., first[0] :, first[1] :], (-2, -1), (0, 1))
+                ours = np.moveaxis(part[name][0].numpy(), (-2, -1), (0, 1))
+                down, across = np.nonzero(counts)
+                np.testing.assert_array_equal(ours[down, across], expected[down, across], err_msg=name)
 
 
 def batches(path, augment):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
+from cellprep.learn.data.windowed import parts
 
 __all__ = ["NORMALISATIONS", "Normalisation"]
 
@@ -122,8 +123,9 @@ class Normalisation:
 def _percentiles(channel: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
     """Return percentiles as `numpy.percentile` does, of whole numbers by counting, which is many times as fast."""
     if channel.dtype not in (np.uint8, np.uint16):
-        return np.percentile(channel.astype(np.float64), (low, high))
-    reached = np.cumsum(np.bincount(channel.ravel()))
+        return np.percentile(np.asarray(channel, np.float64), (low, high))
+    counts = (np.bincount(part.ravel(), minlength=np.iinfo(channel.dtype).max + 1) for part in parts(channel))
+    reached = np.cumsum(sum(counts))
     places = np.array([low, high]) / 100 * (channel.size - 1)
     below, above = (np.searchsorted(reached, place, side="right") for place in (np.floor(places), np.ceil(places)))
     return below + (above - below) * (places - np.floor(places))

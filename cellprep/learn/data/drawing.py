@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
 from cellprep.learn.data.samples import CropSettings
+from cellprep.store.documents import is_huge
+from cellprep.windows import windows
 
 __all__ = ["CropBatches", "Draw", "WholeBatches", "crops_of", "draw_images"]
+
+_PART = 1024  # pixels on a side, of a huge image
 
 
 def crops_of(shapes: Sequence[tuple[int, int]], crop: int) -> NDArray[np.float64]:
@@ -60,11 +64,12 @@ def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generat
 
 
 class Draw(NamedTuple):
-    """One sample to make: its image, and what its random numbers derive from."""
+    """One sample to make: its image, and what its random numbers derive from; of a huge one validated, which part."""
 
     image: int
     epoch: int
     place: int
+    part: tuple[slice, slice] | None = None
 
 
 class CropBatches:
@@ -91,6 +96,11 @@ class CropBatches:
             )
 
     def __len__(self) -> int:
+        return self.total
+
+    @property
+    def total(self) -> int:
+        """Number of batches in an epoch."""
         return int(np.ceil(self._count / self._batch_size))
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -101,14 +111,31 @@ class CropBatches:
 
 
 class WholeBatches:
-    """Batches of one image each, in order, the same in every epoch; the share of one process of several."""
+    """Batches of one image each, or a part of a huge one, in order, the same in every epoch.
 
-    def __init__(self, count: int, rank: int = 0, processes: int = 1) -> None:
+    Of several processes each has its share: one batch in so many.
+
+    Attributes
+    ----------
+    total
+        Number of batches of all processes together.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], rank: int = 0, processes: int = 1) -> None:
         self.epoch = 0
-        self.places = range(rank, count, processes)
+        parts = [(image, part) for image, shape in enumerate(shapes) for part in _parts(shape)]
+        self.total = len(parts)
+        self._draws = [Draw(image, 0, place, part) for place, (image, part) in enumerate(parts)][rank::processes]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self._draws)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return ([Draw(image, 0, image)] for image in self.places)
+        return ([draw] for draw in self._draws)
+
+
+def _parts(shape: tuple[int, int]) -> Iterator[tuple[slice, slice] | None]:
+    if is_huge(shape):
+        yield from windows(shape, _PART)
+    else:
+        yield None

@@ -54,7 +54,7 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
             self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), draw.image]
         name = self.name(draw.image)
         try:
-            return {**self._make(draw), "id": self._maker.images.images[draw.image].id}
+            return {**self._make(draw), "id": self._id(draw)}
         except CellprepError as error:
             return _Failure(f"image {name}: {error}")
         except MemoryError:
@@ -64,9 +64,13 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
 
     def _make(self, draw: Draw) -> dict[str, Any]:
         if self._whole_multiple is not None:
-            return self._maker.whole(draw.image, self._whole_multiple)
+            return self._maker.whole(draw.image, self._whole_multiple, draw.part)
         rng = np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place])
         return self._maker.crop(draw.image, rng)
+
+    def _id(self, draw: Draw) -> str:
+        image_id = self._maker.images.images[draw.image].id
+        return f"{image_id} y{draw.part[0].start} x{draw.part[1].start}" if draw.part else image_id
 
     def name(self, image: int) -> str:
         """Return an image's id, for messages."""
@@ -84,7 +88,7 @@ class Loader:
     A batch is a dict: ``image`` (N, C, H, W) float32, normalised; ``mask`` (N, 1, H, W) float32, 0 or 1; ``semseg``
     (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x); ``energy``
     (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored
-    or no pixel of the image is shown; ``id``, a list of N ids.
+    or no pixel of the image is shown; ``id``, a list of N ids, which also tell where a part of a huge image begins.
 
     Attributes
     ----------
@@ -114,6 +118,10 @@ class Loader:
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return len(self._batches)
+
+    def spread(self, number: int) -> set[int]:
+        """Return the places of some batches, evenly apart, among those of all processes."""
+        return set(np.linspace(0, self._batches.total - 1, number).round().astype(int).tolist())
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, which depend on its number and nothing that was before.
@@ -209,14 +217,14 @@ def validation_loader(
 ) -> Loader:
     """Load whole images, one a batch, in the order of `ids`, neither cropped nor augmented.
 
-    They are padded symmetrically, below and at the right, to a multiple of so many pixels. Parameters and errors are
-    those of `train_loader`.
+    They are padded symmetrically, below and at the right, to a multiple of so many pixels. Huge ones come part by part,
+    each with pixels around it that do not count. Parameters and errors are those of `train_loader`.
     """
     maker = _maker(store, ids, settings, normalisation, workers)
     if settings.in_memory:
         maker.images.keep(maker.names(whole=True), _copies(store, workers))
     here = processes()
-    batches = WholeBatches(len(maker.images), here.rank, here.count)
+    batches = WholeBatches([image.shape for image in maker.images.images], here.rank, here.count)
     return Loader(_Samples(maker, multiple, workers), batches, workers, _start_method(store))
 
 

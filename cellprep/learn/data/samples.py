@@ -26,6 +26,8 @@ MASKS = {
     "cells": "cells without their walls, which gives the walls away",
 }
 
+_AROUND = 64  # pixels around a part of an image: what lies farther off hardly changes what a network makes of it
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -141,14 +143,23 @@ class SampleMaker:
         moved = turned_targets({"image": np.moveaxis(image, 0, -1), "counts": counts, **targets}, turn)
         return self._finish(np.moveaxis(moved.pop("image"), -1, 0), moved, moved.pop("counts"), plan)
 
-    def whole(self, index: int, multiple: int) -> Arrays:
-        """Make a sample of a whole image, as `crop` does, but not augmented.
+    def whole(self, index: int, multiple: int, part: tuple[slice, slice] | None = None) -> Arrays:
+        """Make a sample of a whole image, or of a part of it, as `crop` does, but not augmented.
 
-        It is padded symmetrically below and at the right to a multiple of so many pixels, which do not count.
+        It is padded symmetrically below and at the right to a multiple of so many pixels. These do not count, nor do
+        those around a part, which are there because networks see them when they predict.
         """
         arrays = self.images.read(index, self.names(whole=True))
-        spans = [Span(0, -(-length // multiple) * multiple) for length in self.images.images[index].shape]
-        return self._finish(*self._cut(index, arrays, *spans))
+        shape = self.images.images[index].shape
+        inner = [Span(along.start, along.stop) for along in part] if part else [Span(0, length) for length in shape]
+        outer = [Span(span.start - _AROUND, span.stop + _AROUND) for span in inner] if part else inner
+        seen = [span.limited(length) for span, length in zip(outer, shape, strict=True)]
+        rows, columns = (Span(span.start, span.start + -(-len(span) // multiple) * multiple) for span in seen)
+        image, targets, counts = self._cut(index, arrays, rows, columns)
+        down, across = (
+            span.moved(-true.start).real(len(true)) for span, true in zip((rows, columns), inner, strict=True)
+        )
+        return self._finish(image, targets, counts & down[:, None] & across)
 
     def _cut(
         self, index: int, arrays: Arrays, rows: Span, columns: Span

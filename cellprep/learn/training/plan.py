@@ -4,8 +4,6 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from cellprep.errors import UsageError
 from cellprep.learn.data.choosing import choose_images
 from cellprep.learn.data.fitting import fit_normalisation
@@ -44,10 +42,6 @@ class Plan:
     normalisation: Normalisation
     crops: CropSettings
     data: str
-
-    def shown(self, number: int) -> set[int]:
-        """Return the places of some validation images, evenly apart."""
-        return set(np.linspace(0, len(self.val_ids) - 1, number).round().astype(int).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""

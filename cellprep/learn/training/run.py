@@ -24,7 +24,7 @@ from cellprep.wording import count
 
 __all__ = ["TrainReport", "train"]
 
-_SHOWN = 4  # validation images that are drawn
+_SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
             while len(rows) < options.epochs and not _is_stale(rows, options.patience):
                 epoch = len(rows) + 1
                 row = trainer.train(epoch, batches.epoch(epoch), bar)
-                measured, shown = trainer.validate(whole.epoch(0), plan.shown(_SHOWN))
+                measured, shown = trainer.validate(whole.epoch(0), whole.spread(_SHOWN))
                 rows.append(row | measured)
                 if not writes:
                     continue

@@ -124,7 +124,7 @@ class Trainer:
         Parameters
         ----------
         batches
-            One image each; the share of this process.
+            One image each, or a part of a huge one; the share of this process.
         shown
             Places of the images to return with what was made of them.
 
