@@ -30,6 +30,7 @@ __all__ = [
     "restore_cells",
 ]
 
+_PIXELS_A_CELL = 64  # a cell of fewer is rare
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
 
 
@@ -212,7 +213,7 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
     Parameters
     ----------
     labels
-        (H, W) integers from 0 to n.
+        (H, W) integers from 0 to n: of the image, or of a part of it, where ranks may be others, but rise alike.
     areas
         (n,) int64: pixels of each annotation before overlaps.
     rule
@@ -223,7 +224,15 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
     >>> restore_cells(np.array([[2, 1]]), np.array([2, 1]), "smaller-on-top").ranks
     array([[2, 1]], dtype=uint16)
     """
-    rank_of = _rank_of(areas, find_rule(rule))
+    chosen = find_rule(rule)
+    if len(areas) < labels.size // _PIXELS_A_CELL:
+        rank_of = _rank_of(areas, chosen)
+    else:  # hardly any of them are in this part of their image, and only those are ranked
+        is_here = np.zeros(len(areas) + 1, bool)
+        is_here[labels] = True
+        here = np.flatnonzero(is_here[1:])
+        rank_of = np.zeros(len(areas) + 1, _dtype_of_ranks(len(areas)))
+        rank_of[1 + here] = _rank_of(areas[here], chosen)[1:]
     return Cells(look_up(rank_of, labels), labels.astype(rank_of.dtype), areas)
 
 
@@ -246,8 +255,11 @@ def find_rule(name: str) -> OverlapRule:
 def _rank_of(areas: NDArray[np.int64], rule: OverlapRule) -> NDArray[Any]:
     """Return the rank of each label, (n + 1,): 1 for the cell placed first; 0 for the background."""
     order = np.concatenate(([0], rule.order(areas) + 1))
-    rank_of = _invert(order)
-    return rank_of.astype(np.uint16 if len(areas) <= np.iinfo(np.uint16).max else np.uint32)
+    return _invert(order).astype(_dtype_of_ranks(len(areas)))
+
+
+def _dtype_of_ranks(cells: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if cells <= np.iinfo(np.uint16).max else np.uint32
 
 
 def _invert(permutation: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cellprep import OVERLAP_RULES, Recipe, compute_targets, encode_rle, open_source, parse_rle, resolve_overlaps
 from cellprep.errors import TooLargeError
-from cellprep.labels import count_owners
+from cellprep.labels import count_owners, restore_cells
 from cellprep.overlaps import find_overlaps
 from cellprep.rle import WindowedRuns
 from cellprep.shapes import cutouts
@@ -135,3 +135,28 @@ def test_owners_are_counted_by_windows(runs, rule):
         hidden, nobodys = count_owners(WindowedRuns.of(runs), rule, runs.areas, threads=2)
     np.testing.assert_array_equal(hidden, cells.hidden())
     assert nobodys == (cells.labels == 0).sum()
+
+
+@given(runs=annotations(), rule=st.sampled_from(sorted(OVERLAP_RULES)), data=st.data())
+def test_the_cells_of_a_part_are_ranked_as_in_the_whole(runs, rule, data):
+    """A part with few of many cells ranks only those, whose order is what matters."""
+    cells = resolve_overlaps(runs, rule)
+    height, width = runs.shape
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    part = cells.labels[top : top + data.draw(st.integers(1, 70)), left : left + data.draw(st.integers(1, 70))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.labels._PIXELS_A_CELL", 10**9)
+        few = restore_cells(part, cells.areas, rule)
+        patch.setattr("cellprep.labels._PIXELS_A_CELL", 1e-9)
+        every = restore_cells(part, cells.areas, rule)
+    assert few.ranks.dtype == every.ranks.dtype == cells.ranks.dtype
+    for ours, theirs in zip(dense(few.ranks), dense(every.ranks), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(few.labels, every.labels)
+    np.testing.assert_array_equal(few.areas, every.areas)
+
+
+def dense(ranks):
+    """Ranks as places among those that occur, and whether nobody is among them."""
+    values, places = np.unique(ranks, return_inverse=True)
+    return places, values[:1] == 0

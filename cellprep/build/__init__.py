@@ -243,6 +243,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             overwrite=options.overwrite,
             workspace=workspace,
             threads=threads,
+            quiet=options.quiet or options.scheduler is not None,
         )
 
 

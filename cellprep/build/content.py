@@ -40,7 +40,9 @@ class Content(NamedTuple):
     hidden: NDArray[np.int64]
 
 
-def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
+def make_content(
+    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int, title: str = ""
+) -> Content:
     """Make the labels and targets of an image, and put its own pixels beside them.
 
     Parameters
@@ -53,6 +55,8 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
         How.
     threads
         How many make a huge image.
+    title
+        What to call a huge image in a progress bar; without one there is no bar.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
         If there is not the memory for it.
     """
     if is_huge(annotations.runs.shape):
-        return _by_blocks(annotations, pixels, recipe, threads)
+        return _by_blocks(annotations, pixels, recipe, threads, title)
     height, width = annotations.runs.shape
     check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
     cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
@@ -71,7 +75,9 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
     return Content({**_complete(arrays, annotations, pixels, whole)}, None, cells.areas, hidden)
 
 
-def _by_blocks(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
+def _by_blocks(
+    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int, title: str
+) -> Content:
     targets = TargetsByWindow(annotations.runs, recipe, annotations.areas, threads=threads)
 
     def compute(rows: slice, columns: slice) -> Arrays:
@@ -82,7 +88,7 @@ def _by_blocks(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Re
     for name, array in compute(slice(0, 1), slice(0, 1)).items():
         shape = (*array.shape[:-2], height, width) if name == "image" else (height, width, *array.shape[2:])
         forms[name] = ArrayForm(shape, array.dtype.name)
-    return Content({**forms}, Blocks(compute, threads), targets.areas, targets.hidden)
+    return Content({**forms}, Blocks(compute, threads, title), targets.areas, targets.hidden)
 
 
 def _complete(

@@ -23,7 +23,7 @@ from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
 from cellprep.store.remote import write_anywhere
 from cellprep.targets import Recipe
-from cellprep.wording import unexpected
+from cellprep.wording import printable, unexpected
 
 __all__ = ["ImageOutcome", "ImageTask", "Status", "build_image"]
 
@@ -50,6 +50,8 @@ class ImageTask:
         The folder to write it to, under its id.
     threads
         How many make it if it is huge.
+    quiet
+        Whether to show no progress bar of it if it is huge.
     """
 
     record: ImageRecord | FaultyImage
@@ -59,6 +61,7 @@ class ImageTask:
     overwrite: bool
     workspace: Path
     threads: int = 1
+    quiet: bool = True
 
 
 class Status(StrEnum):
@@ -135,7 +138,8 @@ def _build(task: ImageTask) -> ImageOutcome:
     pixels, annotations = _load(record)
     _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
-    content = make_content(annotations, pixels, task.recipe, task.threads)
+    title = "" if task.quiet else printable(record.image_id)
+    content = make_content(annotations, pixels, task.recipe, task.threads, title)
     hidden = content.hidden.tolist()
     categories = sorted(set(annotations.cell_types) - {""})
     table = _cells_table(annotations, content.areas, categories)

@@ -1,12 +1,12 @@
 """Writing the arrays of a huge image block by block, so that none of them is ever in memory as a whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from operator import add
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,9 @@ from cellprep.store.arrays import array_path, begin_array, file_regions
 from cellprep.store.documents import chunk_shapes, spatial_axis
 from cellprep.store.shards import Shape, encode_chunks, join_chunks
 from cellprep.windows import Window, within
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 __all__ = ["ArrayForm", "Blocks", "write_blocks"]
 
@@ -41,10 +44,13 @@ class Blocks:
         several threads.
     threads
         How many.
+    title
+        What to call the image in a progress bar; without one there is no bar.
     """
 
     compute: Callable[[slice, slice], dict[str, NDArray[Any]]]
     threads: int
+    title: str = ""
 
 
 def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> int:
@@ -64,20 +70,29 @@ def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> i
     for name, form in forms.items():
         begin_array(folder / array_path(name), name, form.shape, form.dtype)
     files = [file_regions(folder / array_path(name), name, form.shape) for name, form in forms.items()]
+    groups: list[FileGroup] = list(zip(*files, strict=True))
     size = 0
-    with ThreadPoolExecutor(blocks.threads) as pool:
+    with ThreadPoolExecutor(blocks.threads) as pool, _bar(blocks.title, len(groups)) as bar:
         try:
-            for group, chunks in _one_ahead(pool, forms, blocks, zip(*files, strict=True)):
+            for group, chunks in _one_ahead(pool, forms, blocks, groups):
                 for (path, _), (name, form) in zip(group, forms.items(), strict=True):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     size += path.write_bytes(join_chunks(chunks[name], *_file_and_chunk(name, form)))
+                bar.update()
         finally:
             pool.shutdown(cancel_futures=True)
     return size
 
 
+def _bar(title: str, total: int) -> "tqdm[Any]":
+    """Return a progress bar below that of all images, if standard error is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=title, unit=" part", position=1, leave=False, disable=None if title else True)
+
+
 def _one_ahead(
-    pool: ThreadPoolExecutor, forms: dict[str, ArrayForm], blocks: Blocks, groups: Iterator[FileGroup]
+    pool: ThreadPoolExecutor, forms: dict[str, ArrayForm], blocks: Blocks, groups: Iterable[FileGroup]
 ) -> Iterator[tuple[FileGroup, Chunks]]:
     """Yield the files that hold the same part of each array, with their chunks, while those after them are made."""
     waiting: list[tuple[FileGroup, list[Future[Chunks]]]] = []

@@ -105,6 +105,8 @@ class TrainingSet:
                 WindowedArray.of_pixels(image) if name == "image" else WindowedArray(image, name, image.form(name)[0])
             )
         array = image.read(name)
+        if image.is_huge:
+            self._kept[index, name] = array  # of a million cells, from which each crop takes some
         if name != "image":
             return array
         return checked(image, array if array.ndim == 3 else array[None])

@@ -132,8 +132,8 @@ class _Surroundings:
             done[name] = TARGETS[name](self.cells, done, recipe)
         if not self.suffice:
             done["uvec"] *= (self.distance <= self.known)[..., None]
-        table = np.concatenate(([nobodys], self.cells.areas)) * zoom**2
-        done["area"] = look_up(table.astype(np.float32), self.cells.labels)
+        areas = look_up(np.concatenate(([nobodys], self.cells.areas)), self.cells.labels)
+        done["area"] = (areas * zoom**2).astype(np.float32)
         del done["distance"]
         return cut_targets(done, *self.crop)
 
