@@ -19,9 +19,11 @@ import safetensors.torch  # noqa: E402
 
 from cellprep.learn import build_network, direction_loss, energy_loss, load_vgg16, semseg_loss  # noqa: E402
 from cellprep.learn.networks import BUILDERS, empty_network  # noqa: E402
+from cellprep.learn.networks.batch_norm import BatchNorm2d  # noqa: E402
 from cellprep.learn.networks.dn import MASK_VALUE  # noqa: E402
 from cellprep.learn.networks.layers import Upsampling, initialise, unit_length  # noqa: E402
 from cellprep.learn.networks.shapes import describe_layers, layer_table  # noqa: E402
+from cellprep.learn.processes import Processes  # noqa: E402
 
 KINDS = [(name, arch) for name in NETWORKS for arch in ARCHITECTURES[name]]
 kinds = pytest.mark.parametrize(("name", "arch"), KINDS, ids=[f"{name}-{arch}" for name, arch in KINDS])
@@ -326,6 +328,49 @@ def test_layers_are_all_described(name, arch):
     layers = describe_layers(network, 32)
     assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in network.parameters())
     assert layers[-1].shape == tuple(outputs(build_network(settings, 0), given_to(settings, 1, 32, 32))[-1].shape[1:])
+
+
+def normalised(kind, given, gradient):
+    """What a batch normalisation answers, remembers, and gives back as gradients, each as (name, values)."""
+    layer = kind(3).to(given.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
+        layer.bias.copy_(torch.tensor([0.0, 1.0, 3.0]))
+    given = given.clone().requires_grad_()
+    answer = layer(given)
+    answer.backward(gradient)
+    found = {"answer": answer.detach(), "input": given.grad, "weight": layer.weight.grad, "bias": layer.bias.grad}
+    return found | dict(layer.named_buffers())
+
+
+def batch_of_channels(dtype):
+    """Many pixels, channels last, whose mean is large for their spread."""
+    rng = torch.Generator().manual_seed(0)
+    values, gradient = (torch.randn((4, 3, 128, 128), generator=rng, dtype=torch.float64) for _ in range(2))
+    values = 10 + values * torch.tensor([1.0, 3.0, 0.1])[:, None, None]
+    return tuple(tensor.to(dtype).contiguous(memory_format=torch.channels_last) for tensor in (values, gradient))
+
+
+@pytest.fixture
+def one_of_many(monkeypatch):
+    """As if there were more processes, none of which has a share of the batch."""
+    monkeypatch.setattr("cellprep.learn.networks.batch_norm.processes", lambda: Processes(0, 2))
+
+
+def test_batch_normalisation_is_torch_s(one_of_many):
+    given, gradient = batch_of_channels(torch.float64)
+    ours, theirs = (normalised(kind, given, gradient) for kind in (BatchNorm2d, torch.nn.BatchNorm2d))
+    assert ours.keys() == theirs.keys()
+    for name, expected in theirs.items():
+        torch.testing.assert_close(ours[name], expected, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_batch_normalisation_is_exact_in_float32(one_of_many):
+    """As torch's own is not: on processors its answers here are off by some 1e-4 of what they should be."""
+    given, gradient = batch_of_channels(torch.float32)
+    exact = normalised(torch.nn.BatchNorm2d, given.double(), gradient.double())
+    for name, found in normalised(BatchNorm2d, given, gradient).items():
+        assert (found - exact[name]).double().norm() <= 2e-5 * exact[name].double().norm(), name
 
 
 def test_batch_normalisation_needs_no_bias():

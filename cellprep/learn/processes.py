@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
-__all__ = ["BatchNorm2d", "Processes", "all_sum", "gather", "joined", "processes", "share"]
+__all__ = ["Processes", "all_sum", "gather", "joined", "processes", "share", "sum_over_processes"]
 
 T = TypeVar("T")
 
@@ -84,54 +84,13 @@ def all_sum(part: Tensor) -> Tensor:
     """
     if processes().count == 1 or not torch.is_grad_enabled():
         return part
-    total = part.detach().clone()
-    distributed.all_reduce(total)
-    return total + (part - part.detach())
+    return sum_over_processes(part.detach()) + (part - part.detach())
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation by the mean and variance of the batch of all processes, on any device."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
-        """Normalise (N, C, H, W)."""
-        if processes().count == 1 or not self.training:
-            return super().forward(input)
-        values = input.to(torch.promote_types(input.dtype, torch.float32))
-        pixels = _total(values.new_tensor(values.numel() / values.shape[1]))
-        mean = _total(values.sum((0, 2, 3))) / pixels
-        centred = values - mean[:, None, None]
-        variance = _total(centred.square().sum((0, 2, 3))) / pixels
-        with torch.no_grad():
-            self._remember(mean, variance * pixels / (pixels - 1))
-        scale = (variance + self.eps).rsqrt() * self.weight
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
-
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-        self.num_batches_tracked += 1
-
-
-class _Total(torch.autograd.Function):
-    """A sum over the processes, through which gradients go back to all of them."""
-
-    @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
-        return _reduced(part)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _reduced(gradient)
-
-
-def _total(part: Tensor) -> Tensor:
-    total: Tensor = _Total.apply(part)  # type: ignore[no-untyped-call]
-    return total
-
-
-def _reduced(part: Tensor) -> Tensor:
+def sum_over_processes(part: Tensor) -> Tensor:
+    """Return the sum of a tensor over the processes, as a number that gradients do not go through."""
+    if processes().count == 1:
+        return part
     total = part.clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(total)
     return total

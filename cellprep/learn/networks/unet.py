@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cellprep.learn.processes import BatchNorm2d
+from cellprep.learn.networks.batch_norm import BatchNorm2d
 
 __all__ = ["UNet"]
 
