@@ -27,6 +27,8 @@ from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.processes import Processes
 from cellprep.learn.settings import NetworkSettings
+from cellprep.preview.colours import grey_levels
+from cellprep.preview.view import Crop, View
 from cellprep.rle import runs_from_labels
 from cellprep.store import documents
 from cellprep.store.arrays import array_files, read_array, write_array
@@ -291,6 +293,25 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
                 ours = np.moveaxis(part[name][0].numpy(), (-2, -1), (0, 1))
                 down, across = np.nonzero(counts)
                 np.testing.assert_array_equal(ours[down, across], expected[down, across], err_msg=name)
+
+
+@pytest.mark.parametrize("crop", [None, Crop(7, 12, 50, 61)])
+@pytest.mark.parametrize("most", [15, 1500])
+def test_pictures_of_huge_images_show_the_same(stored, tmp_path, monkeypatch, crop, most):
+    csv, options, path = stored
+    monkeypatch.setattr("cellprep.preview.view._MOST_PIXELS", most)
+    monkeypatch.setattr("cellprep.preview.view._ROWS_AT_ONCE", 10)
+    expected = whole(csv, options, tmp_path, monkeypatch)["spindle-1"]
+    view = View(open_store(path)["spindle-1"], crop)
+    assert view.image.is_huge
+    assert (view.step > 1) == (most == 15)
+    top, left, height, width = (crop.top, crop.left, crop.height, crop.width) if crop else (0, 0, 60, 80)
+    part = slice(top, top + height, view.step), slice(left, left + width, view.step)
+    for name in set(expected) - {"image", "cells"}:
+        np.testing.assert_array_equal(view.target(name), expected[name][part], err_msg=name)
+    assert view.grey.shape == view.labels.shape
+    if most == 1500:
+        np.testing.assert_array_equal(view.grey, grey_levels(expected["image"])[part])
 
 
 def batches(path, augment):

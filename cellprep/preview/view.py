@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
-from cellprep.preview.colours import grey_levels
+from cellprep.preview.colours import grey_levels, grey_limits
 from cellprep.store import StoredImage
 from cellprep.wording import printable
 
 __all__ = ["Crop", "View"]
 
 _MOST_PIXELS = 1500  # on a side; a panel shows no more
+_ROWS_AT_ONCE = 512  # as chunks have
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,14 @@ class View:
 
     @property
     def grey(self) -> NDArray[np.float64] | None:
-        """What is seen of the image, in grey levels that are those of the whole one; None if there is no image."""
+        """What is seen of the image, in grey levels that are those of the whole one; None if there is no image.
+
+        Of a huge one the levels follow from as many of its pixels as a picture shows.
+        """
         if "image" not in self.image.arrays:
             return None
-        return grey_levels(self.image.read("image"))[self._rows, self._columns]
+        whole = View(self.image)._seen("image") if self.image.is_huge else self.image.read("image")
+        return grey_levels(self._seen("image"), grey_limits(whole))
 
     @property
     def ignored(self) -> NDArray[Any] | None:
@@ -134,13 +139,15 @@ class View:
 
     def target(self, name: str) -> NDArray[Any]:
         """Return what is seen of an array whose rows come first: (H, W) or (H, W, C)."""
-        array = self.image.read(name)
-        return array[self._rows, self._columns]
+        return self._seen(name)
 
-    @property
-    def _rows(self) -> slice:
-        return slice(self.top, self.top + self.shape[0], self.step)
-
-    @property
-    def _columns(self) -> slice:
-        return slice(self.left, self.left + self.shape[1], self.step)
+    def _seen(self, name: str) -> NDArray[Any]:
+        """Return each so-many-th row and column; a huge image is read some rows after the other."""
+        step, height, width = self.step, *self.shape
+        at_once = max(1, _ROWS_AT_ONCE // step) * step if self.image.is_huge else height
+        bottom, columns = self.top + height, slice(self.left, self.left + width)
+        bands = [slice(top, min(top + at_once, bottom)) for top in range(self.top, bottom, at_once)]
+        each = slice(None, None, step)
+        thinned, axis = ((..., each, each), -2) if name == "image" else ((each, each), 0)
+        parts = [self.image.read(name, (band, columns))[thinned].copy() for band in bands]  # a view would keep it all
+        return np.concatenate(parts, axis=axis)
