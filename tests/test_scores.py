@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cellprep import encode_rle, open_source, parse_rle, resolve_overlaps
 from cellprep.errors import UsageError
 from cellprep.rle import Runs, runs_from_labels
-from cellprep.scores import IOU_THRESHOLDS, find_pairs, judge_cells, score_image, summarise, summarise_by_type
+from cellprep.scores import IOU_THRESHOLDS, Pairs, find_pairs, judge_cells, score_image, summarise, summarise_by_type
 from cellprep.scores.matching import assign
 
 
@@ -67,6 +67,19 @@ def test_pairs_are_those_of_masks(sides, order, other):
     table[pairs.predicted, pairs.truth] = pairs.pixels
     np.testing.assert_array_equal(table, peers.overlap_matrix(truth, predicted)[0].T)
     assert (pairs.pixels > 0).all()
+
+
+@given(two_sides(), st.integers(1, 5))
+def test_pieces_make_no_difference(sides, size):
+    """Of runs, of which a huge image has too many to look at all of them at once."""
+    truth, predicted = (runs_of(masks) for masks in sides[:2])
+    pairs, jaccard = find_pairs(predicted, truth), score_image(predicted, truth).aji_cellpose
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.scores.pairs._PIECE", size)
+        patch.setattr("cellprep.scores.jaccard._PIECE", size)
+        for name in Pairs.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(find_pairs(predicted, truth), name), getattr(pairs, name))
+        assert score_image(predicted, truth).aji_cellpose == jaccard
 
 
 @given(two_sides(), st.sampled_from(["row", "column"]))

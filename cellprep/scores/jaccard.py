@@ -8,6 +8,8 @@ from cellprep.scores.pairs import Pairs
 
 __all__ = ["aggregated_jaccard", "cellpose_jaccard"]
 
+_PIECE = 1 << 20  # runs that are looked at together, as what is made of them takes memory
+
 
 def aggregated_jaccard(pairs: Pairs) -> float | None:
     """Return the aggregated Jaccard index.
@@ -91,8 +93,12 @@ def cellpose_jaccard(pairs: Pairs, predicted: Runs, truth: Runs) -> float | None
 def _covered(predicted: Runs, truth: Runs) -> int:
     """Count the pixels that any cell has."""
     starts = np.concatenate((predicted.starts, truth.starts))
-    ends = starts + np.concatenate((predicted.lengths, truth.lengths))
+    lengths = np.concatenate((predicted.lengths, truth.lengths))
     order = np.argsort(starts, kind="stable")
-    starts, reached = starts[order], np.maximum.accumulate(ends[order])
-    before = np.concatenate(([0], reached[:-1]))
-    return int(np.maximum(reached - np.maximum(starts, before), 0).sum())
+    covered = end = 0
+    for begin in range(0, len(order), _PIECE):
+        piece = order[begin : begin + _PIECE]
+        reached = np.maximum.accumulate(np.append(end, starts[piece] + lengths[piece]))
+        covered += int(np.maximum(reached[1:] - np.maximum(starts[piece], reached[:-1]), 0).sum())
+        end = int(reached[-1])
+    return covered

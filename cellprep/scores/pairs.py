@@ -1,5 +1,6 @@
 """Which predicted and true cells share pixels, and how many: the sparse table that all scores follow from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from cellprep.rle import Runs
 __all__ = ["Pairs", "find_pairs"]
 
 Indices = NDArray[np.int64]
+
+_PIECE = 1 << 20  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,12 @@ def find_pairs(predicted: Runs, truth: Runs) -> Pairs:
     (array([0, 0, 1]), array([0, 1, 1]), array([2, 2, 2]))
     """
     ours, theirs = _by_start(predicted), _by_start(truth)
+    many = max(len(truth), 1)
     # Of two runs that meet, one starts within the other, or both start together.
-    outer, inner = _starting_within(ours, theirs, "left")
-    inner_too, outer_too = _starting_within(theirs, ours, "right")
-    our_runs, their_runs = np.concatenate((outer, outer_too)), np.concatenate((inner, inner_too))
-    shared = np.minimum(ours.ends[our_runs], theirs.ends[their_runs])
-    shared -= np.maximum(ours.starts[our_runs], theirs.starts[their_runs])
-    keys = ours.owners[our_runs] * max(len(truth), 1) + theirs.owners[their_runs]
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    pixels = np.add.reduceat(shared[order], first) if len(first) else np.zeros(0, np.int64)
-    cells, others = np.divmod(keys[first], max(len(truth), 1))
+    found = [_shared_pixels(piece, theirs, "left", many, 1) for piece in ours.pieces()]
+    found += [_shared_pixels(piece, ours, "right", 1, many) for piece in theirs.pieces()]
+    keys, pixels = _summed(*map(np.concatenate, zip(*found, strict=True)))
+    cells, others = np.divmod(keys, many)
     return Pairs(cells, others, pixels, predicted.areas, truth.areas)
 
 
@@ -84,11 +81,33 @@ class _Intervals:
     ends: Indices
     owners: Indices
 
+    def pieces(self) -> Iterator["_Intervals"]:
+        """Yield all runs, some after the other, so that what is made of each piece takes little memory."""
+        for begin in range(0, max(len(self.starts), 1), _PIECE):
+            piece = slice(begin, begin + _PIECE)
+            yield _Intervals(self.starts[piece], self.ends[piece], self.owners[piece])
+
 
 def _by_start(runs: Runs) -> _Intervals:
     order = np.argsort(runs.starts, kind="stable")
     starts = runs.starts[order]
     return _Intervals(starts, starts + runs.lengths[order], runs.owners[order])
+
+
+def _shared_pixels(outer: _Intervals, inner: _Intervals, side: str, step: int, inner_step: int) -> tuple[Indices, ...]:
+    """Return how many pixels runs share with those that start within them, by pair of owners, as one number each."""
+    first, second = _starting_within(outer, inner, side)
+    shared = np.minimum(outer.ends[first], inner.ends[second]) - inner.starts[second]
+    return _summed(step * outer.owners[first] + inner_step * inner.owners[second], shared)
+
+
+def _summed(keys: Indices, values: Indices) -> tuple[Indices, Indices]:
+    """Return each key once, in rising order, and the sum of its values."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    sums = np.add.reduceat(values[order], first) if len(first) else np.zeros(0, np.int64)
+    return keys[first], sums
 
 
 def _starting_within(outer: _Intervals, inner: _Intervals, side: str) -> tuple[Indices, Indices]:
