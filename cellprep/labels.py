@@ -210,10 +210,12 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
 def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> Cells:
     """Return the cells that `resolve_overlaps` made, from what a store keeps of them.
 
+    Their ranks may be other numbers: those of cells that are not to be seen may be left out. They rise alike.
+
     Parameters
     ----------
     labels
-        (H, W) integers from 0 to n: of the image, or of a part of it, where ranks may be others, but rise alike.
+        (H, W) integers from 0 to n: of the image, or of a part of it.
     areas
         (n,) int64: pixels of each annotation before overlaps.
     rule

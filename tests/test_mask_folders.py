@@ -44,6 +44,19 @@ def build(path, out, **options):
     return build_targets(open_source(path), out, BuildOptions(jobs=1, quiet=True, **options))
 
 
+def test_an_image_whose_cells_are_all_left_out_has_the_size_of_its_pixels(folder, tmp_path):
+    (tmp_path / "flags.csv").write_text("image,row\na,1\na,2\n")
+    report = build(folder, tmp_path / "s.zarr", exclude=tmp_path / "flags.csv")
+    assert (report.new, report.cells, report.failures) == (2, 0, {})
+    assert open_store(tmp_path / "s.zarr")["a"].shape == (3, 4)
+
+
+def test_a_mask_of_another_size_than_its_image_is_the_one_named(folder, tmp_path):
+    save(folder / "a/masks/2.png", np.zeros((3, 5), np.uint8))
+    report = build(folder, tmp_path / "s.zarr")
+    assert "2.png is 3 x 5" in report.failures["a"]
+
+
 def test_each_file_is_a_cell(folder):
     source = open_source(folder)
     assert (source.format, source.order, source.image_ids) == ("mask-folder", None, ["a", "free"])

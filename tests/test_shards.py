@@ -1,5 +1,8 @@
 """Huge arrays, in files of many chunks: the same bytes and values as zarr-python's, and windows of them."""
 
+import io
+import shutil
+import sys
 from itertools import product
 
 import numpy as np
@@ -16,23 +19,25 @@ from cellprep import BuildOptions, Recipe, build_targets, cells_from_labels, ope
 from cellprep.annotations import Annotations
 from cellprep.build.content import make_content
 from cellprep.demo import write_dataset
-from cellprep.errors import StoreError
-from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict
+from cellprep.errors import StoreError, StoreWriteError
+from cellprep.learn import Bundle, Normalisation, TrainOptions, Weights, build_network, predict, train
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.data.samples import CropSettings
-from cellprep.learn.data.windowed import WindowedArray
 from cellprep.learn.data.windows import Span, cut
 from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.processes import Processes
 from cellprep.learn.settings import NetworkSettings
-from cellprep.preview.colours import grey_levels
+from cellprep.learn.training.trainer import _mean_loss, _Measured
+from cellprep.learn.windowed import WindowedArray
+from cellprep.preview.colours import grey_levels, grey_limits
 from cellprep.preview.view import Crop, View
 from cellprep.rle import runs_from_labels
-from cellprep.store import documents
+from cellprep.store import ImageContent, documents
 from cellprep.store.arrays import array_files, read_array, write_array
-from cellprep.store.blocks import ArrayForm, write_blocks
+from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
+from cellprep.store.writer import write_image
 from cellprep.verify import verify_store
 
 
@@ -181,6 +186,64 @@ def test_regions_to_ignore_and_channels_come_by_blocks(small_shards, tmp_path):
     np.testing.assert_array_equal(read_array(folder / "ignore", "ignore"), ignore & (labels == 0))
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_shows_how_far_a_huge_image_is(small_shards, tmp_path, monkeypatch):
+    """But not those of several, which would be written on top of each other."""
+    csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
+    for only, expected in ((("spindle-1",), True), ((), False)):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        options = BuildOptions(jobs=1, only=only, overwrite=True)
+        assert not build_targets(open_source(csv), tmp_path / "s.zarr", options).errors()
+        assert ("spindle-1: " in terminal.getvalue()) == expected
+        assert f"{len(only) or 2}/{len(only) or 2}" in terminal.getvalue()
+
+
+def test_a_run_that_is_over_gets_no_huge_image(small_shards, tmp_path):
+    """Of a worker that outlives it: the workspace is gone, and is not made again."""
+    runs, _ = runs_from_labels(np.ones((48, 48), int))
+    content = make_content(Annotations(runs, (0,), ("",), ""), None, Recipe(), threads=1)
+    workspace = tmp_path / "run" / "new"
+    workspace.mkdir(parents=True)
+
+    def compute(rows, columns):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        return content.blocks.compute(rows, columns)
+
+    with pytest.raises(StoreWriteError, match="No such file"):
+        write_image(workspace / "a", ImageContent(content.arrays, {}, None, Blocks(compute, 1)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_on_huge_images(tmp_path, monkeypatch):
+    """Each image is validated in two parts, which are drawn, and are one image in the loss."""
+    monkeypatch.setattr(documents, "_CHUNK", 8)
+    monkeypatch.setattr(documents, "_SHARD", 32)
+    monkeypatch.setattr("cellprep.learn.data.drawing._PART", 40)
+    documents.array_document.cache_clear()
+    build_targets(open_source(write_discs(tmp_path / "source")), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    names = ("dn", tmp_path / "run")
+    options = TrainOptions(*names, base_channels=2, crop=32, epochs=1, val_fraction=0.2, workers=0, quiet=True)
+    report = train(open_store(tmp_path / "s.zarr"), options)
+    documents.array_document.cache_clear()
+    assert (report.train_images, report.val_images) == (4, 1)
+    pictures = sorted(path.stem for path in (tmp_path / "run/validation").iterdir())
+    assert [name.split(maxsplit=1)[1] for name in pictures] == ["y0 x0", "y0 x40"]
+    assert 0 < report.rows[0]["val_loss"] < np.pi**2
+
+
+def test_the_loss_of_an_image_is_that_of_its_parts_by_their_pixels():
+    whole = [_Measured(0, "a", 0.5, {"angle": (9.0, 3.0)}, None), _Measured(1, "b", 0.0, {"angle": (0.0, 0.0)}, None)]
+    assert _mean_loss(whole) == 0.25
+    parts = [(0.0, 0.0), (2.0, 30.0), (4.0, 10.0)]  # nothing was measured in the first
+    huge = [_Measured(2, "c", loss, {"angle": (1.0, pixels)}, None) for loss, pixels in parts]
+    assert _mean_loss([*whole, *huge]) == pytest.approx((0.5 + 0.0 + 2.5) / 3)
+
+
 @given(window=st.tuples(*[st.tuples(st.integers(0, 90), st.integers(0, 90))] * 2))
 def test_windows_are_parts_of_the_whole(tmp_path_factory, window):
     with pytest.MonkeyPatch.context() as patch:
@@ -271,10 +334,10 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
     for rank in range(processes):
         monkeypatch.setattr("cellprep.learn.data.loading.processes", lambda rank=rank: Processes(rank, processes))
         loader = validation_loader(store, ids, CropSettings(), fitted, 4, 0)
-        assert loader.spread(3) == {0, 6, 11}
+        assert loader.spread(3) == {0, 6, 11}  # of all processes
         assert len(loader) == 12 // processes
         found += loader.epoch(0)
-    parts = {part["id"][0]: part for part in found}
+    parts = {f"{part['id'][0]} {part['part'][0]}": part for part in found}
     assert len(parts) == 12
     monkeypatch.undo()
     whole(csv, options, tmp_path, monkeypatch)
@@ -288,7 +351,7 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
             counts = part["counts"][0].numpy()
             assert np.argwhere(counts)[0].tolist() == [top - first[0], left - first[1]]
             assert counts.sum() == (min(60, top + 32) - top) * (min(80, left + 32) - left)
-            for name in set(part) - {"id", "counts"}:
+            for name in set(part) - {"id", "part", "counts"}:
                 expected = np.moveaxis(image[name][0].numpy()[..., first[0] :, first[1] :], (-2, -1), (0, 1))
                 ours = np.moveaxis(part[name][0].numpy(), (-2, -1), (0, 1))
                 down, across = np.nonzero(counts)
@@ -300,7 +363,7 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
 def test_pictures_of_huge_images_show_the_same(stored, tmp_path, monkeypatch, crop, most):
     csv, options, path = stored
     monkeypatch.setattr("cellprep.preview.view._MOST_PIXELS", most)
-    monkeypatch.setattr("cellprep.preview.view._ROWS_AT_ONCE", 10)
+    monkeypatch.setattr("cellprep.preview.view._PART", 16)
     expected = whole(csv, options, tmp_path, monkeypatch)["spindle-1"]
     view = View(open_store(path)["spindle-1"], crop)
     assert view.image.is_huge
@@ -309,9 +372,9 @@ def test_pictures_of_huge_images_show_the_same(stored, tmp_path, monkeypatch, cr
     part = slice(top, top + height, view.step), slice(left, left + width, view.step)
     for name in set(expected) - {"image", "cells"}:
         np.testing.assert_array_equal(view.target(name), expected[name][part], err_msg=name)
-    assert view.grey.shape == view.labels.shape
-    if most == 1500:
-        np.testing.assert_array_equal(view.grey, grey_levels(expected["image"])[part])
+    parts = [expected["image"][y : y + 16, x : x + 16] for y in (0, 11, 22, 33, 44) for x in (0, 16, 32, 48, 64)]
+    limits = grey_limits(np.vstack(parts))
+    np.testing.assert_array_equal(view.grey, grey_levels(expected["image"][part], limits))
 
 
 def batches(path, augment):

@@ -28,6 +28,7 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.store import StoreWriter, documents
 from cellprep.store.arrays import array_path, read_array, write_array
 from cellprep.verify import INVARIANTS
+from cellprep.verify.image import verify_image
 from cellprep.windows import windows
 
 SIDE = 12
@@ -246,7 +247,9 @@ def test_a_damaged_file_of_a_huge_image_is_found(huge, name):
     files = sorted(path for path in (huge / "b" / array_path(name)).rglob("*") if path.is_file())
     chunk = next(path for path in files if path.name != "zarr.json")
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
-    found = {(fault.subject, fault.invariant) for fault in verify(huge).broken["b"]}
+    faults = verify(huge).broken["b"]
+    assert verify_image(huge / "b", threads=3).faults == faults
+    found = {(fault.subject, fault.invariant) for fault in faults}
     others = set() if name in ("labels", "cells") else {("area", "areas of owners")}
     assert found == {(name, "files"), *others}
 

@@ -187,7 +187,7 @@ def _build_all(
         quiet=options.quiet,
         scheduler=options.scheduler,
     )
-    with closing(outcomes):  # whatever ends this, no worker writes any more when the workspace is removed
+    with closing(outcomes):  # whatever ends this, none of our workers writes any more when the workspace is removed
         for task, result in outcomes:
             _take(task, result, writer, report, summary)
 
@@ -230,7 +230,9 @@ def _summary(report: BuildReport, summary: Summary) -> dict[str, Any]:
 
 def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:
     only = set(options.only)
-    threads = 1 if options.scheduler else cores_each(options.jobs, len(only or plan.known))
+    total = len(only or plan.known)
+    threads = 1 if options.scheduler else cores_each(options.jobs, total)
+    quiet = options.quiet or options.scheduler is not None or total > 1  # bars of several images would be one line
     for record in with_images(source, plan.folder):
         if (only and record.image_id not in only) or record.image_id not in plan.known:
             continue
@@ -243,7 +245,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             overwrite=options.overwrite,
             workspace=workspace,
             threads=threads,
-            quiet=options.quiet or options.scheduler is not None,
+            quiet=quiet,
         )
 
 

@@ -40,9 +40,7 @@ class Content(NamedTuple):
     hidden: NDArray[np.int64]
 
 
-def make_content(
-    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int, title: str = ""
-) -> Content:
+def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
     """Make the labels and targets of an image, and put its own pixels beside them.
 
     Parameters
@@ -55,8 +53,6 @@ def make_content(
         How.
     threads
         How many make a huge image.
-    title
-        What to call a huge image in a progress bar; without one there is no bar.
 
     Raises
     ------
@@ -64,7 +60,7 @@ def make_content(
         If there is not the memory for it.
     """
     if is_huge(annotations.runs.shape):
-        return _by_blocks(annotations, pixels, recipe, threads, title)
+        return _by_blocks(annotations, pixels, recipe, threads)
     height, width = annotations.runs.shape
     check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
     cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
@@ -75,9 +71,7 @@ def make_content(
     return Content({**_complete(arrays, annotations, pixels, whole)}, None, cells.areas, hidden)
 
 
-def _by_blocks(
-    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int, title: str
-) -> Content:
+def _by_blocks(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
     targets = TargetsByWindow(annotations.runs, recipe, annotations.areas, threads=threads)
 
     def compute(rows: slice, columns: slice) -> Arrays:
@@ -88,7 +82,7 @@ def _by_blocks(
     for name, array in compute(slice(0, 1), slice(0, 1)).items():
         shape = (*array.shape[:-2], height, width) if name == "image" else (height, width, *array.shape[2:])
         forms[name] = ArrayForm(shape, array.dtype.name)
-    return Content({**forms}, Blocks(compute, threads, title), targets.areas, targets.hidden)
+    return Content({**forms}, Blocks(compute, threads), targets.areas, targets.hidden)
 
 
 def _complete(

@@ -135,11 +135,16 @@ def _build(task: ImageTask) -> ImageOutcome:
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
-    pixels, annotations = _load(record)
+    pixels = record.pixels.decode() if record.pixels else None
+    annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    if is_huge(annotations.runs.shape):
+        hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
     _check_sizes(pixels, annotations, record)
     _check_overlap_rule(annotations, task.recipe)
-    title = "" if task.quiet else printable(record.image_id)
-    content = make_content(annotations, pixels, task.recipe, task.threads, title)
+    content = make_content(annotations, pixels, task.recipe, task.threads)
+    blocks = content.blocks
+    if blocks and not task.quiet:
+        blocks = replace(blocks, title=printable(record.image_id))
     hidden = content.hidden.tolist()
     categories = sorted(set(annotations.cell_types) - {""})
     table = _cells_table(annotations, content.areas, categories)
@@ -158,23 +163,10 @@ def _build(task: ImageTask) -> ImageOutcome:
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
     with one_opencv_thread():
-        written = write_anywhere(
-            task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, content.blocks)
-        )
+        written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
     runs = annotations.runs
     return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)
-
-
-def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations]:
-    """Load annotations and pixels; the latter last, if they need not tell the size, as parsing takes memory."""
-    if record.pixels is None or not record.needs_shape:
-        annotations = record.load()
-        if is_huge(annotations.runs.shape):
-            hand_back_freed_memory()  # half a gigabyte of a million cells
-        return record.pixels.decode() if record.pixels else None, annotations
-    pixels = record.pixels.decode()
-    return pixels, record.load((pixels.shape[-2], pixels.shape[-1]))
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:

@@ -1,5 +1,6 @@
 """Grey values as networks see them: the same for every image of a data set, and kept with the weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
-from cellprep.learn.data.windowed import parts
+from cellprep.learn.windowed import parts
 
 __all__ = ["NORMALISATIONS", "Normalisation"]
 
@@ -16,6 +17,9 @@ NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
 }
+
+
+_MOST_SORTED = 1 << 24  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Normalisation:
         self._check(image)
         low, high = np.array(self.low), np.array(self.high)
         if self.kind == "percentile":
-            low, high = np.array([_percentiles(*values) for values in zip(image, low, high, strict=True)]).T
+            low, high = _percentiles(image, self.low, self.high)
         return np.stack([low, np.where(high > low, high, low + 1)])
 
     def apply(
@@ -120,12 +124,26 @@ class Normalisation:
             raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
 
 
-def _percentiles(channel: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
-    """Return percentiles as `numpy.percentile` does, of whole numbers by counting, which is many times as fast."""
-    if channel.dtype not in (np.uint8, np.uint16):
-        return np.percentile(np.asarray(channel, np.float64), (low, high))
-    counts = (np.bincount(part.ravel(), minlength=np.iinfo(channel.dtype).max + 1) for part in parts(channel))
-    reached = np.cumsum(sum(counts))
-    places = np.array([low, high]) / 100 * (channel.size - 1)
+def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:
+    """Return percentiles of each channel as `numpy.percentile` does: (2, C).
+
+    Small whole numbers are counted, which is many times as fast; of others in a huge image some are chosen, evenly.
+    """
+    if image.dtype not in (np.uint8, np.uint16):
+        step = int(np.ceil(np.sqrt(image.shape[1] * image.shape[2] / _MOST_SORTED)))
+        chosen = np.concatenate([part[:, ::step, ::step].reshape(len(part), -1) for part in parts(image)], axis=1)
+        channels = zip(chosen.astype(np.float64), low, high, strict=True)
+        return np.stack([np.percentile(channel, ends) for channel, *ends in channels], axis=1)
+    levels = np.iinfo(image.dtype).max + 1
+    counts = np.zeros((len(image), levels), np.int64)
+    for part in parts(image):
+        counts += [np.bincount(channel.ravel(), minlength=levels) for channel in part]
+    return np.stack([_counted(*values) for values in zip(counts, low, high, strict=True)], axis=1)
+
+
+def _counted(counts: NDArray[np.int64], low: float, high: float) -> NDArray[np.float64]:
+    reached = np.cumsum(counts)
+    places = np.array([low, high]) / 100 * (reached[-1] - 1)
     below, above = (np.searchsorted(reached, place, side="right") for place in (np.floor(places), np.ceil(places)))
-    return below + (above - below) * (places - np.floor(places))
+    limits: NDArray[np.float64] = below + (above - below) * (places - np.floor(places))
+    return limits

@@ -84,13 +84,13 @@ def all_sum(part: Tensor) -> Tensor:
     """
     if processes().count == 1 or not torch.is_grad_enabled():
         return part
-    return sum_over_processes(part.detach()) + (part - part.detach())
+    return sum_over_processes(part) + (part - part.detach())
 
 
 def sum_over_processes(part: Tensor) -> Tensor:
-    """Return the sum of a tensor over the processes, as a number that gradients do not go through."""
+    """Return the sum of a tensor over the processes, through which no gradients go."""
+    total = part.detach().clone(memory_format=torch.contiguous_format)
     if processes().count == 1:
-        return part
-    total = part.clone(memory_format=torch.contiguous_format)
+        return total
     distributed.all_reduce(total)
     return total

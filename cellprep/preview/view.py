@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from cellprep.wording import printable
 __all__ = ["Crop", "View"]
 
 _MOST_PIXELS = 1500  # on a side; a panel shows no more
-_ROWS_AT_ONCE = 512  # as chunks have
+_PARTS, _PART = 5, 512  # along each side of a huge image, and pixels along those of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,19 @@ class View:
     def grey(self) -> NDArray[np.float64] | None:
         """What is seen of the image, in grey levels that are those of the whole one; None if there is no image.
 
-        Of a huge one the levels follow from as many of its pixels as a picture shows.
+        Of a huge one, the levels are those of evenly spread parts.
         """
         if "image" not in self.image.arrays:
             return None
-        whole = View(self.image)._seen("image") if self.image.is_huge else self.image.read("image")
-        return grey_levels(self._seen("image"), grey_limits(whole))
+        return grey_levels(self._seen("image"), self._grey_limits())
+
+    def _grey_limits(self) -> tuple[float, float]:
+        if not self.image.is_huge:
+            return grey_limits(self.image.read("image"))
+        begins = [np.linspace(0, max(0, size - _PART), _PARTS).astype(int).tolist() for size in self.image.shape]
+        corners = product(*begins)
+        parts = (self.image.read("image", (slice(y, y + _PART), slice(x, x + _PART))) for y, x in corners)
+        return grey_limits(np.concatenate([part.reshape(*part.shape[:-2], 1, -1) for part in parts], axis=-1))
 
     @property
     def ignored(self) -> NDArray[Any] | None:
@@ -143,11 +151,13 @@ class View:
 
     def _seen(self, name: str) -> NDArray[Any]:
         """Return each so-many-th row and column; a huge image is read some rows after the other."""
-        step, height, width = self.step, *self.shape
-        at_once = max(1, _ROWS_AT_ONCE // step) * step if self.image.is_huge else height
-        bottom, columns = self.top + height, slice(self.left, self.left + width)
-        bands = [slice(top, min(top + at_once, bottom)) for top in range(self.top, bottom, at_once)]
-        each = slice(None, None, step)
-        thinned, axis = ((..., each, each), -2) if name == "image" else ((each, each), 0)
-        parts = [self.image.read(name, (band, columns))[thinned].copy() for band in bands]  # a view would keep it all
-        return np.concatenate(parts, axis=axis)
+        columns = slice(self.left, self.left + self.shape[1])
+        seen = slice(self.top, self.top + self.shape[0])
+        each = slice(None, None, self.step)
+        parts = []
+        for band, _ in self.image.bands():
+            first = max(band.start, seen.start)
+            first += (seen.start - first) % self.step
+            part = self.image.read(name, (slice(first, min(band.stop, seen.stop)), columns))
+            parts.append(part[(..., each, each) if name == "image" else (each, each)].copy())  # a view keeps it all
+        return np.concatenate(parts, axis=-2 if name == "image" else 0)

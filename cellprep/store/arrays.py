@@ -21,7 +21,16 @@ from cellprep.store.documents import array_document, chunk_separator, chunk_shap
 from cellprep.store.shards import encode_shard, read_chunks
 from cellprep.windows import Window, overlap, within
 
-__all__ = ["array_files", "array_form", "array_path", "begin_array", "file_regions", "read_array", "write_array"]
+__all__ = [
+    "array_files",
+    "array_form",
+    "array_path",
+    "begin_array",
+    "file_regions",
+    "make_folders",
+    "read_array",
+    "write_array",
+]
 
 
 def array_path(name: str) -> str:
@@ -55,10 +64,16 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
     size = 0
     file, chunk = chunk_shapes(name, array.shape)
     for path, region in file_regions(folder, name, array.shape):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path, folder)
         part = array[region]
         size += path.write_bytes(encode_shard(part, file, chunk) if chunk else encode_chunk(part))
     return size
+
+
+def make_folders(path: Path, below: Path) -> None:
+    """Make the folders below another that a file is to lie in; that one may be gone, if the run is over."""
+    for folder in reversed([parent for parent in path.parents if below in parent.parents]):
+        folder.mkdir(exist_ok=True)
 
 
 def begin_array(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from cellprep.store.arrays import array_path, begin_array, file_regions
+from cellprep.store.arrays import array_path, begin_array, file_regions, make_folders
 from cellprep.store.documents import chunk_shapes, spatial_axis
 from cellprep.store.shards import Shape, encode_chunks, join_chunks
 from cellprep.windows import Window, within
@@ -76,7 +76,7 @@ def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> i
         try:
             for group, chunks in _one_ahead(pool, forms, blocks, groups):
                 for (path, _), (name, form) in zip(group, forms.items(), strict=True):
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    make_folders(path, folder / array_path(name))
                     size += path.write_bytes(join_chunks(chunks[name], *_file_and_chunk(name, form)))
                 bar.update()
         finally:

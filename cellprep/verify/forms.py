@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cellprep.errors import RecipeError
 from cellprep.store.attributes import form_problem
 from cellprep.targets import TARGETS, Recipe
 
-__all__ = ["ARRAYS", "array_fault", "attributes_fault", "missing_arrays"]
+__all__ = ["ARRAYS", "attributes_fault", "form_fault", "missing_arrays"]
 
 Attributes = Mapping[str, Any]
 
@@ -55,17 +54,15 @@ def missing_arrays(attributes: Attributes) -> Iterator[str]:
     yield from sorted(_ALWAYS - set(attributes["arrays"]))
 
 
-def array_fault(name: str, array: NDArray[Any], attributes: Attributes) -> str | None:
-    """Say in what an array's dtype or shape is not what it must be."""
+def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], attributes: Attributes) -> str | None:
+    """Say in what an array's shape or dtype is not what it must be."""
+    found = f"it is {dtype} of shape {list(shape)}"
     if name == "image":
-        return _image_fault(array, attributes["shape"])
-    dtype, shape = ARRAYS[name](attributes)
-    if (array.dtype.name, list(array.shape)) == (dtype, shape):
+        height_and_width = attributes["shape"]
+        if dtype.kind in "uif" and len(shape) in (2, 3) and list(shape[-2:]) == height_and_width:
+            return None
+        return f"{found}: height and width must be {height_and_width}"
+    right_dtype, right_shape = ARRAYS[name](attributes)
+    if (dtype.name, list(shape)) == (right_dtype, right_shape):
         return None
-    return f"it is {array.dtype} of shape {list(array.shape)}: it must be {dtype} of shape {shape}"
-
-
-def _image_fault(image: NDArray[Any], shape: list[int]) -> str | None:
-    if image.dtype.kind in "uif" and image.ndim in (2, 3) and list(image.shape[-2:]) == shape:
-        return None
-    return f"it is {image.dtype} of shape {list(image.shape)}: height and width must be {shape}"
+    return f"{found}: it must be {right_dtype} of shape {right_shape}"

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from cellprep.verify.invariants import (
 )
 from cellprep.windows import windows
 
-__all__ = ["form_of_huge", "huge_faults"]
+__all__ = ["huge_faults"]
 
 #: By array the invariant that it is held to.
 _INVARIANTS = {
@@ -52,12 +51,6 @@ class _Judged:
         for name, pixels in other.wrong.items():
             self.wrong[name] = self.wrong[name].joined(pixels) if name in self.wrong else pixels
         self.unreadable = other.unreadable | self.unreadable
-
-
-def form_of_huge(image: StoredImage, name: str) -> NDArray[Any]:
-    """Return zeros of the form of an array, which take no memory; raises as `StoredImage.read` does."""
-    shape, dtype = image.form(name)
-    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def huge_faults(

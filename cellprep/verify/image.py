@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import StoreError, TooLargeError
+from cellprep.errors import CellprepError, StoreError
 from cellprep.executor import one_opencv_thread
 from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
 from cellprep.store.integrity import file_faults
-from cellprep.store.reader import read_attributes
 from cellprep.verify.fault import Fault, unreadable
-from cellprep.verify.forms import array_fault, attributes_fault, missing_arrays
-from cellprep.verify.huge import form_of_huge, huge_faults
+from cellprep.verify.forms import attributes_fault, form_fault, missing_arrays
+from cellprep.verify.huge import huge_faults
 from cellprep.verify.invariants import INVARIANTS
 from cellprep.wording import unexpected
 
 __all__ = ["Findings", "verify_image"]
+
+Form = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def verify_image(place: Path, threads: int = 1) -> Findings:
     try:
         kind = kind_of(place)
         return _findings(place, kind, threads)
-    except TooLargeError as error:
+    except CellprepError as error:  # a run has replaced it meanwhile, or memory does not suffice
         return Findings(kind, unchecked=str(error))
     except OSError as error:
         return Findings(kind, unchecked=f"{error.filename or place}: {error.strerror}")
@@ -69,11 +70,11 @@ def _findings(place: Path, kind: Kind, threads: int) -> Findings:
         return Findings(kind)
     if kind is Kind.DAMAGED:
         return Findings(kind, (Fault("zarr.json", "files", "it is missing or damaged: this is no image any more"),))
-    attributes = read_attributes(place)
-    if problem := attributes_fault(attributes):
+    image = StoredImage(place)
+    if problem := attributes_fault(image.attributes):
         return Findings(kind, (Fault("zarr.json", "attributes", problem),))
     with one_opencv_thread():
-        return Findings(kind, tuple(_faults(StoredImage(place), threads)), attributes=attributes)
+        return Findings(kind, tuple(_faults(image, threads)), attributes=image.attributes)
 
 
 def _try_to_read(folder: Path) -> None:
@@ -86,13 +87,15 @@ def _try_to_read(folder: Path) -> None:
 def _faults(image: StoredImage, threads: int) -> list[Fault]:
     attributes = image.attributes
     missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(attributes)]
-    arrays, damaged = _read(image)
-    shapes = {name: array.shape for name, array in arrays.items()}
-    problems = {name: array_fault(name, array, attributes) for name, array in arrays.items()}
+    forms, arrays, damaged = _read(image)
+    shapes = {name: shape for name, (shape, _) in forms.items()}
+    problems = {name: form_fault(name, *form, attributes) for name, form in forms.items()}
     ill_formed = [Fault(name, "form", problem) for name, problem in problems.items() if problem]
-    for fault in ill_formed:
-        del arrays[fault.subject]
-    judged = _judge_huge(image, arrays, threads) if image.is_huge else _broken_invariants(arrays, attributes)
+    arrays = {name: array for name, array in arrays.items() if not problems[name]}
+    judged = _broken_invariants(arrays, attributes)
+    if image.is_huge:
+        names = [name for name, problem in problems.items() if not problem and name != "cells"]
+        judged += huge_faults(image, names, arrays.get("cells"), threads)
     for fault in judged:
         if fault.invariant == "files":
             del shapes[fault.subject]
@@ -100,23 +103,21 @@ def _faults(image: StoredImage, threads: int) -> list[Fault]:
     return [*missing, *damaged, *others, *ill_formed, *judged]
 
 
-def _read(image: StoredImage) -> tuple[dict[str, NDArray[Any]], list[Fault]]:
-    """Read all arrays, of huge ones only the forms."""
+def _read(image: StoredImage) -> tuple[dict[str, Form], dict[str, NDArray[Any]], list[Fault]]:
+    """Read all arrays, of a huge image only the table of cells and the forms of the others."""
+    forms: dict[str, Form] = {}
     arrays: dict[str, NDArray[Any]] = {}
     damaged = []
     for name in image.attributes["arrays"]:
         try:
-            arrays[name] = form_of_huge(image, name) if image.is_huge and name != "cells" else image.read(name)
+            if image.is_huge and name != "cells":
+                forms[name] = image.form(name)
+            else:
+                arrays[name] = image.read(name)
+                forms[name] = arrays[name].shape, arrays[name].dtype
         except StoreError as error:
             damaged.append(unreadable(name, error))
-    return arrays, damaged
-
-
-def _judge_huge(image: StoredImage, arrays: dict[str, NDArray[Any]], threads: int) -> list[Fault]:
-    in_memory = {name: array for name, array in arrays.items() if name == "cells"}
-    faults = _broken_invariants(in_memory, image.attributes)
-    names = [name for name in arrays if name != "cells"]
-    return [*faults, *huge_faults(image, names, in_memory.get("cells"), threads)]
+    return forms, arrays, damaged
 
 
 def _broken_invariants(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any]) -> list[Fault]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cellprep.learn.data.training_set import TrainingSet
-from cellprep.learn.data.windowed import parts
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.windowed import parts
 from cellprep.store import Store
 
 __all__ = ["fit_normalisation"]

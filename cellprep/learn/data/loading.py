@@ -54,7 +54,7 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
             self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), draw.image]
         name = self.name(draw.image)
         try:
-            return {**self._make(draw), "id": self._id(draw)}
+            return {**self._make(draw), "id": self._maker.images.images[draw.image].id, **_told(draw.part)}
         except CellprepError as error:
             return _Failure(f"image {name}: {error}")
         except MemoryError:
@@ -67,10 +67,6 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
             return self._maker.whole(draw.image, self._whole_multiple, draw.part)
         rng = np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place])
         return self._maker.crop(draw.image, rng)
-
-    def _id(self, draw: Draw) -> str:
-        image_id = self._maker.images.images[draw.image].id
-        return f"{image_id} y{draw.part[0].start} x{draw.part[1].start}" if draw.part else image_id
 
     def name(self, image: int) -> str:
         """Return an image's id, for messages."""
@@ -87,8 +83,9 @@ class Loader:
 
     A batch is a dict: ``image`` (N, C, H, W) float32, normalised; ``mask`` (N, 1, H, W) float32, 0 or 1; ``semseg``
     (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x); ``energy``
-    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored
-    or no pixel of the image is shown; ``id``, a list of N ids, which also tell where a part of a huge image begins.
+    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored, where
+    no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such parts also
+    ``part``, a list of where each begins, as ``y1024 x0``.
 
     Attributes
     ----------
@@ -257,8 +254,12 @@ def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
         if isinstance(sample, _Failure):
             return sample
         made.append(sample)
-    batch: Batch = {"id": [sample.pop("id") for sample in made]}
+    batch: Batch = {name: [sample.pop(name) for sample in made] for name in ("id", "part") if name in made[0]}
     return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in made])) for name in made[0]}
+
+
+def _told(part: tuple[slice, slice] | None) -> dict[str, str]:
+    return {"part": f"y{part[0].start} x{part[1].start}"} if part else {}
 
 
 def _begin_worker(number: int) -> None:

@@ -14,9 +14,9 @@ from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import Placement
 from cellprep.learn.data.warping import warp_targets
-from cellprep.learn.data.windowed import parts
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.windowed import parts
 
 __all__ = ["MASKS", "CropSettings", "SampleMaker"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import CellprepError, StoreError, UsageError
 from cellprep.learn.data.memory import available_memory
-from cellprep.learn.data.windowed import WindowedArray, checked
+from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.targets import Recipe
 from cellprep.wording import printable
@@ -16,6 +16,8 @@ from cellprep.wording import printable
 __all__ = ["TrainingSet"]
 
 _TARGETS = ("labels", "cells", "semseg", "uvec", "energy", "area")
+
+_TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
 
 
 class TrainingSet:
@@ -55,6 +57,7 @@ class TrainingSet:
         for image in self.images:
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
+        self._tables: dict[int, NDArray[Any]] = {}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,16 +103,24 @@ class TrainingSet:
         if (index, name) in self._kept:
             return self._kept[index, name]
         image = self.images[index]
-        if image.is_huge and name != "cells":
-            return (
-                WindowedArray.of_pixels(image) if name == "image" else WindowedArray(image, name, image.form(name)[0])
-            )
-        array = image.read(name)
         if image.is_huge:
-            self._kept[index, name] = array  # of a million cells, from which each crop takes some
+            return self._read_huge(index, name)
+        array = image.read(name)
         if name != "image":
             return array
         return checked(image, array if array.ndim == 3 else array[None])
+
+    def _read_huge(self, index: int, name: str) -> Any:
+        image = self.images[index]
+        if name == "image":
+            return WindowedArray.of_pixels(image)
+        if name != "cells":
+            return WindowedArray(image, name, image.form(name)[0])
+        if index not in self._tables:
+            while len(self._tables) >= _TABLES:
+                del self._tables[next(iter(self._tables))]
+            self._tables[index] = image.read(name)
+        return self._tables[index]
 
     def _compare(self, image: StoredImage) -> None:
         first = self.images[0]

@@ -14,7 +14,7 @@ from cellprep.errors import CellprepError, ImageFileError
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import id_problem
 from cellprep.images import ImageFile, Pixels
-from cellprep.learn.data.windowed import WindowedArray
+from cellprep.learn.windowed import WindowedArray
 from cellprep.places import as_place
 from cellprep.store import StoredImage
 from cellprep.wording import printable

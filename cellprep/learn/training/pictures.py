@@ -32,7 +32,7 @@ def has_matplotlib() -> bool:
 
 
 def draw_validation(folder: Path, shown: "list[Shown]", row: Row) -> None:
-    """Draw images with their true and predicted maps, a PNG each, named by the image.
+    """Draw images with their true and predicted maps, a PNG each, named by the image and the part of it.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def draw_validation(folder: Path, shown: "list[Shown]", row: Row) -> None:
     from matplotlib.figure import Figure
 
     for item in shown:
-        name = item.batch["id"][0]
+        name = " ".join([*item.batch["id"], *item.batch.get("part", ())])
         panels = _panels(item)
         height, width = item.batch["image"].shape[-2:]
         figure = Figure(figsize=(4.5 * len(panels), 4.5 * height / width + 0.9), dpi=110, layout="constrained")
@@ -57,7 +57,7 @@ def draw_validation(folder: Path, shown: "list[Shown]", row: Row) -> None:
 
 def _panels(item: "Shown") -> dict[str, Panel]:
     """Return the panels of an image by their titles: for each map the true one, the predicted one, the error."""
-    true = {name: value[0].numpy() for name, value in item.batch.items() if name != "id"}
+    true = {name: value[0].numpy() for name, value in item.batch.items() if name not in ("id", "part")}
     found = {name: value[0].numpy() for name, value in item.maps.items()}
     mask = true["mask"][0] > 0
     panels: dict[str, Panel] = {"image": lambda axes: _draw_image(axes, true["image"])}

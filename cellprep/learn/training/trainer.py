@@ -44,9 +44,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What was measured on a validation image."""
+    """What was measured on a validation image, or on a part of a huge one."""
 
     place: int
+    image: str
     loss: float
     shares: dict[str, Share]
     shown: Shown | None
@@ -131,7 +132,7 @@ class Trainer:
         Returns
         -------
         tuple
-            The mean loss over the images and each measure over all their pixels; and the images shown.
+            The mean loss over the images and each measure over all their pixels; and the images, or parts, shown.
 
         Raises
         ------
@@ -150,14 +151,14 @@ class Trainer:
             kept = None
             if place in shown:
                 kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()})
-            found.append(_Measured(place, loss, self.task.measure(maps, batch), kept))
+            found.append(_Measured(place, str(given["id"][0]), loss, self.task.measure(maps, batch), kept))
         found = sorted(gather(found), key=lambda image: image.place)
         sums: dict[str, Share] = {}
         for image in found:
             for name, (value, weight) in image.shares.items():
                 total, weights = sums.get(name, (0.0, 0.0))
                 sums[name] = (total + value, weights + weight)
-        row = {"val_loss": float(np.mean([image.loss for image in found]))}
+        row = {"val_loss": _mean_loss(found)}
         row |= {f"val_{name}": value / max(weight, 1.0) for name, (value, weight) in sums.items()}
         return row, [image.shown for image in found if image.shown]
 
@@ -188,6 +189,18 @@ class Trainer:
             self.schedule.load_state_dict(state["schedule"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError("the run's state is that of another training: begin again in another folder") from error
+
+
+def _mean_loss(found: list[_Measured]) -> float:
+    """Return the mean loss over images; that of one in parts is the mean over these, by the pixels measured in each."""
+    parts: dict[str, list[_Measured]] = {}
+    for part in found:
+        parts.setdefault(part.image, []).append(part)
+    losses = []
+    for of_image in parts.values():
+        weights = [max((weight for _, weight in part.shares.values()), default=0.0) for part in of_image]
+        losses.append(np.average([part.loss for part in of_image], weights=weights if any(weights) else None))
+    return float(np.mean(losses))
 
 
 def _check_finite(loss: float, what: str) -> None:
