@@ -83,9 +83,9 @@ class Loader:
 
     A batch is a dict: ``image`` (N, C, H, W) float32, normalised; ``mask`` (N, 1, H, W) float32, 0 or 1; ``semseg``
     (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x); ``energy``
-    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored, where
-    no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such parts also
-    ``part``, a list of where each begins, as ``y1024 x0``.
+    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored,
+    where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such parts
+    also ``part``, a list of where each begins, as ``y1024 x0``.
 
     Attributes
     ----------
