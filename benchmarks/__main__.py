@@ -7,7 +7,7 @@ from benchmarks import loading, reading, stages, whole
 from benchmarks.data import sources, temporary_folder
 from benchmarks.timing import Timing, noise
 
-CHART = Path(__file__).parent.parent / "docs" / "benchmark.png"
+CHART = Path(__file__).parent.parent / "docs" / "benchmark.webp"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One huge annotated image: time and peak memory of building it, of scoring it, and of reading windows of it."""
+"""One huge annotated image: time and peak memory of each command that goes part by part, and of reading windows."""
 
 import subprocess
 import sys
@@ -70,7 +70,14 @@ def main(sides: list[str]) -> None:
         with temporary_folder() as name:
             folder = Path(name)
             csv, store = write_source(folder, side), folder / "huge.zarr"
-            for arguments in (("build-targets", csv, "--images", folder, "--out", store), ("evaluate", store, csv)):
+            commands = (
+                ("build-targets", csv, "--images", folder, "--out", store),
+                ("verify", store),
+                ("evaluate", store, csv),
+                ("preview", store, "--out", folder / "preview.png"),
+                ("report", csv, "--images", folder, "--out", folder / "report.html"),
+            )
+            for arguments in commands:
                 seconds, peak = measure(*arguments, "--quiet")
                 sys.stdout.write(f"{side} x {side}, {arguments[0]}: {seconds:.1f} s, {peak:.2f} GB\n")
             image = open_store(store)["huge"]

@@ -47,7 +47,8 @@ def draw(name: str, panels: dict[str, np.ndarray], arrows: dict[str, np.ndarray]
             )  # fmt: skip
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(DOCS / f"{name}.png", optimize=True)
+    picture = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE).convert("RGB")
+    picture.save(DOCS / f"{name}.webp", lossless=True, quality=100, method=6)
 
 
 def classes(targets: dict[str, np.ndarray]) -> np.ndarray:

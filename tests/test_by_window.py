@@ -120,7 +120,7 @@ def test_overlaps_are_the_same_in_bands(runs, at_once):
 def test_cutouts_are_the_same_in_pieces(runs):
     expected = list(cutouts(runs))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.rle.runs._PIECE", 30)
+        patch.setattr("cellprep.rle.runs.RUNS_AT_ONCE", 30)
         found = list(cutouts(runs))
     assert [cutout.origin for cutout in found] == [cutout.origin for cutout in expected]
     for ours, theirs in zip(found, expected, strict=True):

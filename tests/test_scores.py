@@ -75,8 +75,8 @@ def test_pieces_make_no_difference(sides, size):
     truth, predicted = (runs_of(masks) for masks in sides[:2])
     pairs, jaccard = find_pairs(predicted, truth), score_image(predicted, truth).aji_cellpose
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.scores.pairs._PIECE", size)
-        patch.setattr("cellprep.scores.jaccard._PIECE", size)
+        patch.setattr("cellprep.scores.pairs.RUNS_AT_ONCE", size)
+        patch.setattr("cellprep.scores.jaccard.RUNS_AT_ONCE", size)
         for name in Pairs.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(find_pairs(predicted, truth), name), getattr(pairs, name))
         assert score_image(predicted, truth).aji_cellpose == jaccard

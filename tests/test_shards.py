@@ -334,7 +334,6 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
     for rank in range(processes):
         monkeypatch.setattr("cellprep.learn.data.loading.processes", lambda rank=rank: Processes(rank, processes))
         loader = validation_loader(store, ids, CropSettings(), fitted, 4, 0)
-        assert loader.spread(3) == {0, 6, 11}  # of all processes
         assert len(loader) == 12 // processes
         found += loader.epoch(0)
     parts = {f"{part['id'][0]} {part['part'][0]}": part for part in found}

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Order", "Runs", "touching_runs"]
+__all__ = ["RUNS_AT_ONCE", "Order", "Runs", "touching_runs"]
 
 Order = Literal["row", "column"]
 
-_PIECE = 1 << 20  # runs
+RUNS_AT_ONCE = 1 << 20  # what is made of so many takes little memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class Runs:
 
     def pieces(self) -> Iterator["Runs"]:
         """Yield all annotations, some after the other, so that what is made of each piece takes little memory."""
-        ends = np.searchsorted(self.offsets, np.arange(_PIECE, self.offsets[-1] + _PIECE, _PIECE), "right") - 1
+        bounds = np.arange(RUNS_AT_ONCE, self.offsets[-1] + RUNS_AT_ONCE, RUNS_AT_ONCE)
+        ends = np.searchsorted(self.offsets, bounds, "right") - 1
         begin = 0
         for end in [*np.unique(ends[ends > 0]).tolist(), len(self)]:
             if end > begin or not len(self):

@@ -3,12 +3,11 @@
 import numpy as np
 
 from cellprep.rle import Runs
+from cellprep.rle.runs import RUNS_AT_ONCE
 from cellprep.scores.matching import assign, settle
 from cellprep.scores.pairs import Pairs
 
 __all__ = ["aggregated_jaccard", "cellpose_jaccard"]
-
-_PIECE = 1 << 20  # runs that are looked at together, as what is made of them takes memory
 
 
 def aggregated_jaccard(pairs: Pairs) -> float | None:
@@ -96,8 +95,8 @@ def _covered(predicted: Runs, truth: Runs) -> int:
     lengths = np.concatenate((predicted.lengths, truth.lengths))
     order = np.argsort(starts, kind="stable")
     covered = end = 0
-    for begin in range(0, len(order), _PIECE):
-        piece = order[begin : begin + _PIECE]
+    for begin in range(0, len(order), RUNS_AT_ONCE):
+        piece = order[begin : begin + RUNS_AT_ONCE]
         reached = np.maximum.accumulate(np.append(end, starts[piece] + lengths[piece]))
         covered += int(np.maximum(reached[1:] - np.maximum(starts[piece], reached[:-1]), 0).sum())
         end = int(reached[-1])

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.rle import Runs
+from cellprep.rle.runs import RUNS_AT_ONCE
 
 __all__ = ["Pairs", "find_pairs"]
 
 Indices = NDArray[np.int64]
-
-_PIECE = 1 << 20  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,8 @@ class _Intervals:
 
     def pieces(self) -> Iterator["_Intervals"]:
         """Yield all runs, some after the other, so that what is made of each piece takes little memory."""
-        for begin in range(0, max(len(self.starts), 1), _PIECE):
-            piece = slice(begin, begin + _PIECE)
+        for begin in range(0, max(len(self.starts), 1), RUNS_AT_ONCE):
+            piece = slice(begin, begin + RUNS_AT_ONCE)
             yield _Intervals(self.starts[piece], self.ends[piece], self.owners[piece])
 
 

@@ -32,8 +32,6 @@ Attributes = Mapping[str, Any]
 _LENGTH_TOLERANCE = 1e-5  # of a unit vector, from float32
 _VECTOR_TOLERANCE = 1e-4
 _DISTANCE_TOLERANCE = 1e-3  # in pixels, and of the distance: methods round differently on other machines
-
-
 _TOLERANCES = {"distance": _DISTANCE_TOLERANCE, "uvec": _VECTOR_TOLERANCE}  # those of the others are 0
 
 
@@ -50,7 +48,7 @@ class Wrong(NamedTuple):
         return f"{count(self.number, 'pixel')} wrong, the first at y {self.y}, x {self.x}: {self.problem}"
 
     def moved(self, y: int, x: int) -> "Wrong":
-        """Return the same pixels of a window as those of the image that it begins at this place of."""
+        """Return the pixels of a window as pixels of its image, in which it begins at y, x."""
         return self._replace(y=self.y + y, x=self.x + x)
 
     def joined(self, other: "Wrong") -> "Wrong":

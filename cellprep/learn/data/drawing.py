@@ -96,11 +96,6 @@ class CropBatches:
             )
 
     def __len__(self) -> int:
-        return self.total
-
-    @property
-    def total(self) -> int:
-        """Number of batches in an epoch."""
         return int(np.ceil(self._count / self._batch_size))
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -111,20 +106,14 @@ class CropBatches:
 
 
 class WholeBatches:
-    """Batches of one image each, or a part of a huge one, in order, the same in every epoch.
+    """Batches of one image each, or of a part of a huge one, in order, the same in every epoch.
 
     Of several processes each has its share: one batch in so many.
-
-    Attributes
-    ----------
-    total
-        Number of batches of all processes together.
     """
 
     def __init__(self, shapes: Sequence[tuple[int, int]], rank: int = 0, processes: int = 1) -> None:
         self.epoch = 0
         parts = [(image, part) for image, shape in enumerate(shapes) for part in _parts(shape)]
-        self.total = len(parts)
         self._draws = [Draw(image, 0, place, part) for place, (image, part) in enumerate(parts)][rank::processes]
 
     def __len__(self) -> int:

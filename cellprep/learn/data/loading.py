@@ -116,10 +116,6 @@ class Loader:
         """Return the number of batches in an epoch."""
         return len(self._batches)
 
-    def spread(self, number: int) -> set[int]:
-        """Return the places of some batches, evenly apart, among those of all processes."""
-        return set(np.linspace(0, self._batches.total - 1, number).round().astype(int).tolist())
-
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, which depend on its number and nothing that was before.
 

@@ -117,7 +117,7 @@ class TrainingSet:
         if name != "cells":
             return WindowedArray(image, name, image.form(name)[0])
         if index not in self._tables:
-            while len(self._tables) >= _TABLES:
+            if len(self._tables) >= _TABLES:
                 del self._tables[next(iter(self._tables))]
             self._tables[index] = image.read(name)
         return self._tables[index]

@@ -5,11 +5,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
-from cellprep.learn.processes import Processes, joined, share
+from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
@@ -135,12 +136,14 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
             trainer.restore(state)
             rows = state["rows"]
         total, done = options.epochs * len(batches), len(rows) * len(batches)
+        places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
+        shown_places = set(places.round().astype(int).tolist())
         hidden = True if options.quiet or not writes else None
         with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
             while len(rows) < options.epochs and not _is_stale(rows, options.patience):
                 epoch = len(rows) + 1
                 row = trainer.train(epoch, batches.epoch(epoch), bar)
-                measured, shown = trainer.validate(whole.epoch(0), whole.spread(_SHOWN))
+                measured, shown = trainer.validate(whole.epoch(0), shown_places)
                 rows.append(row | measured)
                 if not writes:
                     continue
