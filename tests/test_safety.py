@@ -170,6 +170,26 @@ def test_ctrl_c_when_all_is_done_changes_nothing(csv, tmp_path):
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others on Windows")
+def test_ctrl_c_while_code_is_made_from_text_has_its_exit_code_too(tmp_path):
+    """As when a module with dataclasses is imported."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from cellprep.cli import door\n"
+        "def run():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+        "door.app = run\n"
+        "door.main()\n"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    args = [sys.executable, "-m", "program"]  # as the command itself runs; a file would be code made from text
+    assert subprocess.run(args, env={**os.environ, **paths}, check=False).returncode == 130
+
+
 @contextmanager
 def small_disk(folder, size):
     """A file system of its own, if this user may mount one."""
