@@ -40,7 +40,9 @@ DIRECTIONS = [
     Trained("dn-cells", options=("--mask", "cells")),
     Trained("dn-scratch", pretrained=False),
     Trained("dn-background", pretrained=False, store="background.zarr", options=("--background-cell",)),
+    Trained("dn-background-no-mask", False, "background.zarr", ("--background-cell", "--mask", "none")),
 ]
+SCRATCH = [one for one in DIRECTIONS if not one.pretrained]
 FINE = Trained("dn-fine")
 #: Each network and the mask that it is given.
 ASKED = [
@@ -51,6 +53,7 @@ ASKED = [
     (FINE, "cells-and-walls"),
     (DIRECTIONS[2], "cells-and-walls"),
     (DIRECTIONS[3], "cells-and-walls"),
+    (DIRECTIONS[4], "none"),
 ]
 
 
@@ -84,8 +87,24 @@ def train(
     cellprep("train", network, *where, *how, *options, *(["--resume"] if (run / "run.json").exists() else []))
 
 
-def train_all(out: Path, nuclei: Path, fold: int, epochs: int) -> None:
-    """Train the networks of a fold, from those for nuclei on where there are such."""
+def train_all(out: Path, nuclei: Path | None, fold: int, epochs: int) -> None:
+    """Train the networks of a fold, from those for nuclei on where there are such; without these, from nothing."""
+    if nuclei is None:
+        for one in SCRATCH:
+            train(
+                out,
+                "dn",
+                one.name,
+                fold,
+                epochs,
+                "--base-channels",
+                16,
+                "--arch",
+                "unet",
+                *one.options,
+                store=one.store,
+            )
+        return
     train(out, "semseg", "semseg", fold, epochs, "--init", nuclei / "semseg")
     for one in DIRECTIONS:
         first = ["--init", nuclei / "dn"] if one.pretrained else ["--base-channels", 16, "--arch", "unet"]
@@ -157,7 +176,7 @@ def main() -> None:
     """Train, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--nuclei", type=Path, required=True, help="what examples/train_nuclei.sh wrote")
+    parser.add_argument("--nuclei", type=Path, help="what examples/train_nuclei.sh wrote; from nothing unless given")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--fold", type=int, help="train this one alone, and print nothing")
     given = parser.parse_args()
@@ -169,7 +188,11 @@ def main() -> None:
     if given.fold is not None:
         return
     say = sys.stdout.write
-    rows = [[f"{one.name} given {mask}", f"{angle(given.out, one, mask):.2f}"] for one, mask in ASKED]
+    asked = ASKED if given.nuclei else [(one, mask) for one, mask in ASKED if one in SCRATCH]
+    rows = [[f"{one.name} given {mask}", f"{angle(given.out, one, mask):.2f}"] for one, mask in asked]
+    if given.nuclei is None:
+        say(table("Angle of the vectors on images not seen, degrees", ["network", "angle"], rows) + "\n")
+        return
     for zeros in (False, True):
         found = angle(given.out, *ASKED[0], zeros=zeros, border=True)
         rows.append([f"dn, last {BORDER} rows, padded {'by zeros' if zeros else 'symmetrically'}", f"{found:.2f}"])

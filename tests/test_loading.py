@@ -50,6 +50,7 @@ def test_a_batch_has_the_form_that_networks_want(store):
     assert forms == {
         "image": ((4, 1, 32, 32), torch.float32),
         "mask": ((4, 1, 32, 32), torch.float32),
+        "domain": ((4, 1, 32, 32), torch.float32),
         "semseg": ((4, 32, 32), torch.int64),
         "uvec": ((4, 2, 32, 32), torch.float32),
         "energy": ((4, 32, 32), torch.int64),

@@ -70,6 +70,19 @@ def test_answers_in_the_promised_shapes(name, arch, masked):
     assert found == [(2, count, 32, 48) for count in channels]
 
 
+def test_the_signed_mask_is_that_of_the_authors_network_for_the_background():
+    """He gives it 32 within and -32 outside beside 8-bit grey values: here half the images' standard deviation."""
+    network = build_network(small("dn", "unet", base_channels=16, masked=False, signed_mask=True), 0).eval()
+    image, mask = given_to(network.settings)
+    seen = []
+    network.body.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    vectors = network(image, mask)
+    assert torch.equal(seen[0], torch.cat([image, torch.where(mask > 0, 0.5, -0.5)], 1))
+    assert vectors.norm(dim=1).min() > 0.99  # everywhere
+    with pytest.raises(UsageError, match="is masked, or sees a mask of both signs"):
+        small("dn", signed_mask=True)
+
+
 @kinds
 def test_every_parameter_learns(name, arch):
     settings = small(name, arch, base_channels=4)

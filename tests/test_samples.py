@@ -74,6 +74,7 @@ def test_a_sample_has_the_form_that_networks_want(drawn):
         assert forms == {
             "image": ((1, 32, 32), "float32"),
             "mask": ((1, 32, 32), "float32"),
+            "domain": ((1, 32, 32), "float32"),
             "semseg": ((32, 32), "int64"),
             "uvec": ((2, 32, 32), "float32"),
             "energy": ((32, 32), "int64"),
@@ -292,16 +293,31 @@ def test_crops_are_taken_from_everywhere(tmp_path):
 def test_the_mask_is_what_was_asked_for(drawn, kind):
     for augment in ((), ("rotation",)):
         sample = maker(drawn, crop=64, augment=augment, mask=kind).crop(0, np.random.default_rng(0))
-        expected = sample["semseg"] < 2 if kind == "cells-and-walls" else sample["semseg"] == 0
+        expected = sample["semseg"] == 0 if kind == "cells" else sample["semseg"] < 2
         np.testing.assert_array_equal(sample["mask"][0], expected)
+        np.testing.assert_array_equal(sample["domain"], sample["mask"])
         assert (sample["semseg"] == 1).any()
 
 
-def test_with_the_background_as_a_cell_the_mask_is_everywhere(tmp_path):
+def test_with_the_background_as_a_cell_vectors_are_asked_of_every_pixel(tmp_path):
     images = {"one": (discs((60, 60), 5), noise((60, 60)))}
     store = write_store(tmp_path / "data.zarr", images, Recipe(background_cell=True))
-    for mask in MASKS:
-        assert maker(store, crop=32, mask=mask).crop(0, np.random.default_rng(0))["mask"].all()
+    sample = maker(store, crop=32).crop(0, np.random.default_rng(0))
+    assert sample["domain"].all()
+    np.testing.assert_array_equal(sample["mask"][0], sample["semseg"] < 2)
+
+
+def test_samples_without_pixels_are_those_with_pixels_but_for_the_image(drawn):
+    for augment in ((), ("flips",), ("rotation", "zoom")):
+        settings = CropSettings(crop=32, augment=augment)
+        blind = SampleMaker(TrainingSet(drawn, list(drawn), pixels=False), settings, None)
+        seeing = maker(drawn, crop=32, augment=augment)
+        for made, other in ((blind.crop(0, np.random.default_rng(3)), seeing.crop(0, np.random.default_rng(3))),
+                            (blind.whole(1, 16), seeing.whole(1, 16))):  # fmt: skip
+            assert other.pop("image").any()
+            assert made.keys() == other.keys()
+            for name, array in other.items():
+                np.testing.assert_array_equal(made[name], array)
 
 
 def test_several_channels_stay_in_order(tmp_path, no_warp):

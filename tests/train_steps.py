@@ -22,7 +22,8 @@ def batch(step):
     angle = rng.uniform(0, 6, (SAMPLES, SIDE, SIDE))
     made = {
         "image": rng.normal(size=(SAMPLES, 1, SIDE, SIDE)),
-        "mask": (rng.random((SAMPLES, 1, SIDE, SIDE)) < 0.7).astype(float),
+        "mask": (mask := (rng.random((SAMPLES, 1, SIDE, SIDE)) < 0.7).astype(float)),
+        "domain": mask,
         "uvec": np.stack([np.sin(angle), np.cos(angle)], 1),
         "area": rng.integers(1, 200, angle.shape).astype(float),
         "semseg": rng.integers(0, 3, angle.shape),

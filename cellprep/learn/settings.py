@@ -84,6 +84,9 @@ class NetworkSettings:
     masked
         Whether it sees, and answers for, the pixels of its input mask only. False where the background is
         a cell of its own.
+    signed_mask
+        Whether a network that is not ``masked`` sees the mask as one more channel, positive within and negative
+        outside.
 
     Raises
     ------
@@ -102,6 +105,7 @@ class NetworkSettings:
     image_channels: int = 1
     levels: int = 17
     masked: bool = True
+    signed_mask: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in NETWORKS:
@@ -110,6 +114,8 @@ class NetworkSettings:
         object.__setattr__(self, "arch", self.arch or known[0])
         if self.arch not in known:
             raise UsageError(f"{self.name} has no architecture {self.arch!r}: it is one of {', '.join(known)}")
+        if self.masked and self.signed_mask:
+            raise UsageError("a network is masked, or sees a mask of both signs: choose one")
         for name, least, most in (("base_channels", 1, 1024), ("image_channels", 1, 64), ("levels", 2, 256)):
             value = getattr(self, name)
             if not (isinstance(value, int) and least <= value <= most):

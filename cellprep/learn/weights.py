@@ -30,7 +30,7 @@ _FORMAT = 1
 _KEY = "cellprep"
 _RIGHT = "give a file that `cellprep train` wrote"
 
-Mask = Literal["cells-and-walls", "cells"]
+Mask = Literal["cells-and-walls", "cells", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Weights:
     recipe
         How the targets were made that it learned from.
     mask
-        Which pixels its input mask held: ``cells-and-walls`` or ``cells``.
+        Which pixels its input mask held: ``cells-and-walls``, ``cells``, or ``none`` if it sees no mask.
     training
         What is worth knowing about its training: anything that JSON can hold.
     version

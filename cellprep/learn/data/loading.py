@@ -81,11 +81,12 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
 class Loader:
     """Batches of samples, epoch by epoch.
 
-    A batch is a dict: ``image`` (N, C, H, W) float32, normalised; ``mask`` (N, 1, H, W) float32, 0 or 1; ``semseg``
-    (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x); ``energy``
-    (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be ignored,
-    where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such parts
-    also ``part``, a list of where each begins, as ``y1024 x0``.
+    A batch is a dict: ``image`` (N, C, H, W) float32, normalised, unless there is no normalisation; ``mask``
+    (N, 1, H, W) float32, 0 or 1: the input mask; ``domain`` (N, 1, H, W) float32, 0 or 1: where vectors and energy are
+    defined; ``semseg`` (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x);
+    ``energy`` (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be
+    ignored, where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such
+    parts also ``part``, a list of where each begins, as ``y1024 x0``.
 
     Attributes
     ----------
@@ -152,7 +153,7 @@ def train_loader(
     store: Store,
     ids: Sequence[str],
     settings: CropSettings,
-    normalisation: Normalisation,
+    normalisation: Normalisation | None,
     multiple: int,
     batch_size: int,
     workers: int,
@@ -172,7 +173,7 @@ def train_loader(
     settings
         How samples are made.
     normalisation
-        Of the grey values.
+        Of the intensities; None loads no images.
     multiple
         What the network wants a sample's side to be a multiple of, in pixels.
     batch_size
@@ -204,7 +205,7 @@ def validation_loader(
     store: Store,
     ids: Sequence[str],
     settings: CropSettings,
-    normalisation: Normalisation,
+    normalisation: Normalisation | None,
     multiple: int,
     workers: int,
 ) -> Loader:
@@ -222,12 +223,12 @@ def validation_loader(
 
 
 def _maker(
-    store: Store, ids: Sequence[str], settings: CropSettings, normalisation: Normalisation, workers: int
+    store: Store, ids: Sequence[str], settings: CropSettings, normalisation: Normalisation | None, workers: int
 ) -> SampleMaker:
     if workers < 0:
         raise UsageError(f"{workers} workers are not possible: give 0 or more")
-    images = TrainingSet(store, ids)
-    if normalisation.channels != images.channels:
+    images = TrainingSet(store, ids, pixels=normalisation is not None)
+    if normalisation and normalisation.channels != images.channels:
         raise UsageError(
             f"the images have {images.channels} channels, and the normalisation is for {normalisation.channels}"
         )

@@ -24,6 +24,7 @@ __all__ = ["MASKS", "CropSettings", "SampleMaker"]
 MASKS = {
     "cells-and-walls": "all that belongs to a cell",
     "cells": "cells without their walls, which gives the walls away",
+    "none": "no mask: the network sees the whole image; only where the background is a cell",
 }
 
 _AROUND = 64  # pixels around a part of an image: what lies farther off hardly changes what a network makes of it
@@ -59,7 +60,7 @@ class CropSettings:
     --------
     >>> CropSettings(mask="walls")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: mask 'walls' is unknown: it is one of cells-and-walls, cells
+    cellprep.errors.UsageError: mask 'walls' is unknown: it is one of cells-and-walls, cells, none
     """
 
     crop: int = 256
@@ -92,10 +93,10 @@ class SampleMaker:
     settings
         How.
     normalisation
-        Of the grey values.
+        Of the intensities; None makes samples without ``image``.
     """
 
-    def __init__(self, images: TrainingSet, settings: CropSettings, normalisation: Normalisation) -> None:
+    def __init__(self, images: TrainingSet, settings: CropSettings, normalisation: Normalisation | None) -> None:
         self.images = images
         self.settings = settings
         self.normalisation = normalisation
@@ -106,7 +107,7 @@ class SampleMaker:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
         free = not whole and set(self.settings.augment) & {"rotation", "zoom", "elastic"}
         targets = ["labels", "cells"] if free else ["semseg", "uvec", "energy", "area"]
-        return ["image", *targets, "ignore"]
+        return [*(["image"] if self.normalisation else []), *targets, "ignore"]
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
         """Make a sample of a place of an image, both drawn, and augment it.
@@ -121,9 +122,11 @@ class SampleMaker:
         Returns
         -------
         dict of str to ndarray
-            With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised; ``mask`` (1, h, w) float32, 0 or 1;
-            ``semseg`` (h, w) int64, 0 cell, 1 wall, 2 background; ``uvec`` (2, h, w) float32; ``energy`` (h, w) int64;
-            ``area`` (h, w) float32; ``counts`` (h, w) bool.
+            With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised, if there is a normalisation;
+            ``mask`` (1, h, w) float32, 0 or 1: the input mask; ``domain`` (1, h, w) float32, 0 or 1: where vectors and
+            energy are defined, which is everywhere if the background is a cell, and else in the mask; ``semseg``
+            (h, w) int64, 0 cell, 1 wall, 2 background; ``uvec`` (2, h, w) float32; ``energy`` (h, w) int64; ``area``
+            (h, w) float32; ``counts`` (h, w) bool.
 
         Raises
         ------
@@ -140,8 +143,10 @@ class SampleMaker:
         image, targets, counts = self._cut(index, arrays, rows, columns)
         turn = plan.warp.quarter_turn
         assert turn is not None
-        moved = turned_targets({"image": np.moveaxis(image, 0, -1), "counts": counts, **targets}, turn)
-        return self._finish(np.moveaxis(moved.pop("image"), -1, 0), moved, moved.pop("counts"), plan)
+        seen = {} if image is None else {"image": np.moveaxis(image, 0, -1)}
+        moved = turned_targets({**seen, "counts": counts, **targets}, turn)
+        image = np.moveaxis(moved.pop("image"), -1, 0) if seen else None
+        return self._finish(image, moved, moved.pop("counts"), plan)
 
     def whole(self, index: int, multiple: int, part: tuple[slice, slice] | None = None) -> Arrays:
         """Make a sample of a whole image, or of a part of it, as `crop` does, but not augmented.
@@ -163,20 +168,22 @@ class SampleMaker:
 
     def _cut(
         self, index: int, arrays: Arrays, rows: Span, columns: Span
-    ) -> tuple[NDArray[np.float32], Arrays, NDArray[np.bool_]]:
-        """Cut a window of the image, normalised, and of its targets, and say which pixels count."""
+    ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
+        """Cut a window of the image, normalised, and of its targets, and return which pixels count as well."""
         height, width = arrays["energy"].shape
         targets = {name: array for name, array in arrays.items() if name != "image"}
-        image = np.stack([cut(channel, rows, columns) for channel in arrays["image"]])
         windows = cut_targets(targets, rows, columns)
         counts = rows.real(height)[:, None] & columns.real(width)
         if "ignore" in windows:
             counts = counts & (windows.pop("ignore") == 0)
+        if "image" not in arrays:
+            return None, windows, counts
+        image = np.stack([cut(channel, rows, columns) for channel in arrays["image"]])
         return self._normalise(index, image, arrays["image"]), windows, counts
 
     def _warp(
         self, index: int, arrays: Arrays, start: Sequence[int], plan: Plan
-    ) -> tuple[NDArray[np.float32], Arrays, NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
         """Warp the crop that begins at `start`, as `_cut` cuts it."""
         size = self.settings.crop
         middle = (size - 1) / 2
@@ -185,12 +192,13 @@ class SampleMaker:
         nobodys = self._nobodys_of(index, arrays["labels"])
         targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], nobodys, self.images.recipe, view, size)
         window = view.window(Span(0, size), Span(0, size))
-        region = np.stack([window.cut(channel) for channel in arrays["image"]])
-        image = self._normalise(index, region, arrays["image"])
-        shown = np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image])
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
-        return shown, targets, counts
+        if "image" not in arrays:
+            return None, targets, counts
+        region = np.stack([window.cut(channel) for channel in arrays["image"]])
+        image = self._normalise(index, region, arrays["image"])
+        return np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image]), targets, counts
 
     def _nobodys_of(self, index: int, labels: NDArray[Any]) -> int:
         """Return the number of pixels of an image that nobody owns; a huge one's labels are read only once."""
@@ -199,24 +207,22 @@ class SampleMaker:
         return self._nobodys[index]
 
     def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:
+        assert self.normalisation is not None
         if index not in self._limits:
             self._limits[index] = self.normalisation.limits(whole)
         return self.normalisation.apply(part, limits=self._limits[index])
 
     def _finish(
-        self, image: NDArray[np.float32], targets: Arrays, counts: NDArray[np.bool_], plan: Plan | None = None
+        self, image: NDArray[np.float32] | None, targets: Arrays, counts: NDArray[np.bool_], plan: Plan | None = None
     ) -> Arrays:
-        """Change grey values, and give the arrays the form that networks want."""
+        """Change intensities, and give the arrays the form that networks want."""
         semseg = targets["semseg"]
-        if self.images.recipe.background_cell:
-            mask = np.ones(counts.shape, np.float32)
-        elif self.settings.mask == "cells":
-            mask = semseg[..., 0].astype(np.float32)
-        else:
-            mask = (1 - semseg[..., 2]).astype(np.float32)
+        mask = (semseg[..., 0] if self.settings.mask == "cells" else 1 - semseg[..., 2]).astype(np.float32)[None]
+        seen = {} if image is None else {"image": plan.grey.apply(image) if plan and plan.grey else image}
         return {
-            "image": plan.grey.apply(image) if plan and plan.grey else image,
-            "mask": mask[None],
+            **seen,
+            "mask": mask,
+            "domain": np.ones_like(mask) if self.images.recipe.background_cell else mask,
             "semseg": (semseg[..., 1] + 2 * semseg[..., 2]).astype(np.int64),
             "uvec": np.moveaxis(targets["uvec"], -1, 0),
             "energy": targets["energy"].astype(np.int64),

@@ -29,12 +29,14 @@ class TrainingSet:
         From `cellprep.open_store`.
     ids
         The images, of which there must be one at least.
+    pixels
+        Whether their pixels are needed. Without, `channels` is 0.
 
     Raises
     ------
     UsageError
-        If there are no images, or one is not in the store, has no pixels, or differs from the first in its number
-        of channels or its recipe.
+        If there are no images, or one is not in the store, lacks the pixels that are needed, or differs from the
+        first in its number of channels or its recipe.
     StoreError
         If what the store says of an image is damaged.
 
@@ -48,12 +50,12 @@ class TrainingSet:
         Of their pixels.
     """
 
-    def __init__(self, store: Store, ids: Sequence[str]) -> None:
+    def __init__(self, store: Store, ids: Sequence[str], *, pixels: bool = True) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
-        self.images = [_find(store, image_id) for image_id in ids]
+        self.images = [_find(store, image_id, pixels) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
-        self.channels = _channels_of(self.images[0])
+        self.channels = _channels_of(self.images[0]) if pixels else 0
         for image in self.images:
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
@@ -124,7 +126,7 @@ class TrainingSet:
 
     def _compare(self, image: StoredImage) -> None:
         first = self.images[0]
-        channels = _channels_of(image)
+        channels = _channels_of(image) if self.channels else 0
         if channels != self.channels:
             raise UsageError(
                 f"image {printable(image.id)} has {channels} channels and {printable(first.id)} has {self.channels}: "
@@ -137,11 +139,11 @@ class TrainingSet:
             )
 
 
-def _find(store: Store, image_id: str) -> StoredImage:
+def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
     if image_id not in store:
         raise UsageError(f"image {printable(image_id)} is not in {store.path}")
     image = store[image_id]
-    if "image" not in image.arrays:
+    if pixels and "image" not in image.arrays:
         raise UsageError(
             f"image {printable(image_id)} of {store.path} has no pixels: build the store with `build-targets --images`"
         )

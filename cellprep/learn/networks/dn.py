@@ -21,12 +21,15 @@ _BODIES: dict[str, type[PublishedDN | UNet]] = {"published": PublishedDN, "unet"
 class DirectionNetwork(Network):
     """Image and mask to unit vectors (y, x).
 
-    The body sees the image, 0 outside the mask, and the mask itself as one more channel (`MASK_VALUE`). Of a
-    network that is not ``masked`` it sees the image alone: a channel that is the same everywhere would say nothing.
+    The body sees the image, 0 outside the mask, and the mask itself as one more channel (`MASK_VALUE`). Of a network
+    that is not ``masked`` it sees the whole image; with ``signed_mask`` the mask, too, `MASK_VALUE` inside and minus
+    `MASK_VALUE` outside, as the network of the notes' author for the background as a cell does (qAp,
+    sartorius_cell_instance_segmentation_kaggle).
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
-        body = _BODIES[settings.arch](settings.image_channels + settings.masked, 2, settings.base_channels)
+        inputs = settings.image_channels + (settings.masked or settings.signed_mask)
+        body = _BODIES[settings.arch](inputs, 2, settings.base_channels)
         super().__init__(settings, body.multiple)
         self.body = body
 
@@ -38,7 +41,7 @@ class DirectionNetwork(Network):
         image
             (N, C, H, W), normalised.
         mask
-            (N, 1, H, W) float, 0 or 1; not looked at unless the network is ``masked``.
+            (N, 1, H, W) float, 0 or 1; not looked at unless the network is ``masked`` or has a ``signed_mask``.
 
         Returns
         -------
@@ -47,7 +50,9 @@ class DirectionNetwork(Network):
             ``masked``, and where the body answers 0 (features are all dead there, which only tiny ones have).
         """
         self.check(image, self.settings.image_channels)
-        if not self.settings.masked:
+        if not (self.settings.masked or self.settings.signed_mask):
             return unit_length(self.body(image))
         self.check(mask, 1)
+        if not self.settings.masked:
+            return unit_length(self.body(torch.cat([image, MASK_VALUE * (2 * mask - 1)], 1)))
         return unit_length(self.body(torch.cat([image * mask, MASK_VALUE * mask], 1))) * mask

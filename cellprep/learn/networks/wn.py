@@ -44,10 +44,16 @@ class WatershedNetwork(Network):
         mine = self.settings
         given = (
             (self.dn, dn, replace(dn.settings, levels=mine.levels)),
-            (self.wtn, wtn, replace(wtn.settings, image_channels=mine.image_channels, masked=mine.masked)),
+            (self.wtn, wtn, _as_seen(wtn.settings, mine)),
         )
         for part, network, settings in given:
             if settings != part.settings:
                 raise UsageError(f"wn cannot start from {network.settings}: it needs {part.settings}")
         for part, network, _ in given:
             part.load_state_dict(network.state_dict())
+
+
+def _as_seen(settings: NetworkSettings, other: NetworkSettings) -> NetworkSettings:
+    """Return settings with what is seen of images and masks, which a WTN does not see, as others have it."""
+    seen = {name: getattr(other, name) for name in ("image_channels", "masked", "signed_mask")}
+    return replace(settings, **seen)

@@ -29,7 +29,9 @@ def find_reach(settings: NetworkSettings) -> int:
     >>> find_reach(NetworkSettings("wtn", arch="published"))
     24
     """
-    network = build_network(replace(settings, base_channels=1, image_channels=1, masked=False), seed=0)
+    network = build_network(
+        replace(settings, base_channels=1, image_channels=1, masked=False, signed_mask=False), seed=0
+    )
     _make_positive(network)
     length = 16 * network.multiple
     while length < _FARTHEST:

@@ -44,13 +44,20 @@ def _settings(options: TrainOptions, given: list[Weights], image_channels: int, 
     if given:
         arch = arch or given[0].settings.arch
         base_channels = base_channels or given[0].settings.base_channels
+    signed_mask = options.background_cell and options.mask != "none"
     settings = NetworkSettings(
-        options.network, arch, base_channels or 64, image_channels, levels, masked=not options.background_cell
+        options.network,
+        arch,
+        base_channels or 64,
+        image_channels,
+        levels,
+        masked=not options.background_cell,
+        signed_mask=signed_mask,
     )
     for path, weights in zip(options.init, given, strict=True):
         found = weights.settings
         relevant = ["arch", "base_channels"]
-        relevant += ["image_channels", "masked"] if found.name != "wtn" else []
+        relevant += ["image_channels", "masked", "signed_mask"] if found.name != "wtn" else []
         relevant += ["levels"] if found.name in ("wtn", "wn") else []
         for name in relevant:
             if getattr(found, name) != getattr(settings, name):

@@ -129,6 +129,8 @@ class TrainOptions:
             self.encoder or self.mask != next(iter(MASKS)) or self.background_cell
         ):
             raise UsageError("a mask, the background as a cell and an encoder's weights belong to dn and wn only")
+        if self.mask == "none" and not self.background_cell:
+            raise UsageError("without a mask dn and wn see the background as a cell: give --background-cell, too")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 

@@ -44,7 +44,7 @@ def draw_validation(folder: Path, shown: "list[Shown]", row: Row) -> None:
     for item in shown:
         name = " ".join([*item.batch["id"], *item.batch.get("part", ())])
         panels = _panels(item)
-        height, width = item.batch["image"].shape[-2:]
+        height, width = item.batch["mask"].shape[-2:]
         figure = Figure(figsize=(4.5 * len(panels), 4.5 * height / width + 0.9), dpi=110, layout="constrained")
         for axes, (title, draw) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
             draw(axes)
@@ -59,8 +59,10 @@ def _panels(item: "Shown") -> dict[str, Panel]:
     """Return the panels of an image by their titles: for each map the true one, the predicted one, the error."""
     true = {name: value[0].numpy() for name, value in item.batch.items() if name not in ("id", "part")}
     found = {name: value[0].numpy() for name, value in item.maps.items()}
-    mask = true["mask"][0] > 0
-    panels: dict[str, Panel] = {"image": lambda axes: _draw_image(axes, true["image"])}
+    mask = true["domain"][0] > 0
+    panels: dict[str, Panel] = {}
+    if "image" in true:
+        panels["image"] = lambda axes: _draw_image(axes, true["image"])
     if "semseg" in found:
         classes = found["semseg"].argmax(axis=0)
         wrong_class = classes != true["semseg"]

@@ -35,8 +35,8 @@ class Task:
     measure: Callable[[Maps, Batch], dict[str, Share]]
 
 
-def _in_mask(batch: Batch) -> Tensor:
-    return batch["counts"] & (batch["mask"][:, 0] > 0)
+def _in_domain(batch: Batch) -> Tensor:
+    return batch["counts"] & (batch["domain"][:, 0] > 0)
 
 
 def _semseg_loss(maps: Maps, batch: Batch) -> Tensor:
@@ -44,11 +44,11 @@ def _semseg_loss(maps: Maps, batch: Batch) -> Tensor:
 
 
 def _direction_loss(maps: Maps, batch: Batch) -> Tensor:
-    return direction_loss(maps["uvec"], batch["uvec"], batch["area"], _in_mask(batch))
+    return direction_loss(maps["uvec"], batch["uvec"], batch["area"], _in_domain(batch))
 
 
 def _energy_loss(maps: Maps, batch: Batch) -> Tensor:
-    return energy_loss(maps["energy"], batch["energy"], batch["area"], _in_mask(batch))
+    return energy_loss(maps["energy"], batch["energy"], batch["area"], _in_domain(batch))
 
 
 def _semseg_measures(maps: Maps, batch: Batch) -> dict[str, Share]:
@@ -64,14 +64,14 @@ def _semseg_measures(maps: Maps, batch: Batch) -> dict[str, Share]:
 def _direction_measures(maps: Maps, batch: Batch) -> dict[str, Share]:
     """Mean angle between predicted and true vectors, in degrees."""
     predicted, true = maps["uvec"].float(), batch["uvec"]
-    counts = _in_mask(batch) & (true != 0).any(dim=1)
+    counts = _in_domain(batch) & (true != 0).any(dim=1)
     cosine = (predicted * true).sum(dim=1)[counts].clamp(-1, 1)
     return {"angle": (float(torch.rad2deg(torch.acos(cosine)).double().sum()), float(counts.sum()))}
 
 
 def _energy_measures(maps: Maps, batch: Batch) -> dict[str, Share]:
     """Shares of the pixels whose level is right, and right to one level."""
-    counts = _in_mask(batch)
+    counts = _in_domain(batch)
     error = (maps["energy"].argmax(dim=1) - batch["energy"]).abs()[counts]
     return {
         "right_level": (float((error == 0).sum()), float(counts.sum())),
@@ -98,7 +98,7 @@ TASKS: dict[str, Task] = {
         measure=_direction_measures,
     ),
     "wtn": Task(
-        predict=lambda network, batch: {"energy": network(batch["uvec"] * batch["mask"])},
+        predict=lambda network, batch: {"energy": network(batch["uvec"] * batch["domain"])},
         loss=_energy_loss,
         measure=_energy_measures,
     ),
