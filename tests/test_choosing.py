@@ -19,10 +19,11 @@ IDS = [f"i{number:02}" for number in range(20)]
 TYPES = ["astro"] * 10 + ["cort"] * 5 + [None] * 5
 
 
-def store_of(path, ids=IDS, types=TYPES):
-    labels = np.zeros((2, 2), int)
-    images = {name: (labels, None, {"attributes": {"cell_type": kind}}) for name, kind in zip(ids, types, strict=True)}
-    return write_store(path, images)
+def store_of(path, ids=IDS, types=TYPES, blind=()):
+    labels, pixels = np.zeros((2, 2), int), np.zeros((2, 2), np.uint8)
+    changes = [{"attributes": {"cell_type": kind}} for kind in types]
+    seen = [None if name in blind else pixels for name in ids]
+    return write_store(path, dict(zip(ids, zip([labels] * len(ids), seen, changes, strict=True), strict=True)))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,25 @@ def test_each_type_has_its_share(store, seed, fraction):
         assert Counter(TYPES[IDS.index(name)] for name in val) == {
             kind: fraction * number for kind, number in Counter(TYPES).items()
         }
+
+
+def test_images_without_pixels_are_left_out_where_pixels_are_needed(tmp_path):
+    blind = IDS[:14]
+    store = store_of(tmp_path / "data.zarr", blind=blind)
+    train, val = choose_images(store, val_fraction=0.5)
+    assert sorted(train + val) == IDS[14:]
+    every, same = choose_images(store, val_fraction=0.5, pixels=False)
+    assert same == val
+    assert sorted(every + same) == IDS
+    named = write(tmp_path / "ids.txt", "i00\ni19\n")
+    assert choose_images(store, val_ids=named)[1] == ["i19"]
+    assert choose_images(store, val_ids=named, pixels=False)[1] == ["i00", "i19"]
+    store = store_of(tmp_path / "none.zarr", blind=IDS)
+    assert len(choose_images(store, val_fraction=0.5, pixels=False)[1]) == 10
+    with pytest.raises(
+        UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER` again"
+    ):
+        choose_images(store)
 
 
 def test_the_choice_depends_on_the_seed_alone(store):

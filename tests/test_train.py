@@ -1,6 +1,7 @@
 import csv
 import errno
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,20 @@ import numpy as np
 import pytest
 import torch
 from skimage.draw import disk
+from stores import discs as draw_discs
+from stores import noise, write_store
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
-from cellprep.learn.settings import NETWORKS
+from cellprep.learn.devices import choose_machine
+from cellprep.learn.networks import build_network
+from cellprep.learn.settings import NETWORKS, NetworkSettings
 from cellprep.learn.training.checkpoint import load_state
-from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.estimate import expect_duration
+from cellprep.learn.training.folder import choose_folder, options_of
+from cellprep.learn.training.next_step import next_step
+from cellprep.learn.training.options import OPTIMISERS, TrainOptions
+from cellprep.learn.training.rates import make_optimiser
 from cellprep.learn.training.run import train
 from cellprep.learn.training.trainer import Trainer
 from cellprep.learn.weights import load_weights
@@ -176,7 +185,7 @@ def test_training_stops_when_it_gets_no_better(discs, options, monkeypatch):
 
 def test_training_starts_from_weights(discs, options, tmp_path):
     for network in ("dn", "wtn"):
-        train(discs, options(network, base_channels=3, epochs=1))
+        train(discs, options(network, base_channels=3, epochs=1, arch="published"))
     init = (tmp_path / "dn", tmp_path / "wtn" / "last.safetensors")
     # A rate so low that nothing changes, and the settings those of the weights.
     train(discs, options("wn", init=init, base_channels=None, epochs=1, max_lr=1e-30))
@@ -190,13 +199,118 @@ def test_training_starts_from_weights(discs, options, tmp_path):
     )
 
 
+def test_a_run_has_a_folder_of_its_own_and_the_newest_one_goes_on(discs, options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    reports = [train(discs, options("wtn", out=None, epochs=1, seed=seed)) for seed in (1, 2)]
+    assert [report.out for report in reports] == [Path("runs/wtn"), Path("runs/wtn-2")]
+    assert [report.next_step for report in reports] == [f"cellprep train semseg --data {discs.path}"] * 2
+    again = options_of(choose_folder("wtn", resume=True), "wtn", {"quiet": True})
+    assert (again.out, again.seed, again.resume) == (Path("runs/wtn-2"), 2, True)
+    assert train(discs, again).rows == reports[1].rows
+    with pytest.raises(UsageError, match="there is no run of dn in runs/"):
+        choose_folder("dn", resume=True)
+    with pytest.raises(UsageError, match=r"the run in runs/wtn trains wtn, not dn: name it"):
+        options_of(Path("runs/wtn"), "dn", {})
+    Path("runs/wtn/run.json").write_text("{}")
+    with pytest.raises(WeightsError, match=r"runs/wtn/run\.json is damaged"):
+        options_of(Path("runs/wtn"), "wtn", {})
+
+
+@pytest.mark.parametrize(
+    ("runs", "network", "command"),
+    [
+        ({}, "dn", "cellprep train semseg"),
+        ({"semseg": "semseg"}, "dn", "cellprep train wtn"),
+        ({"semseg": "semseg", "dn": "a dn"}, "wtn",
+         "cellprep predict IMAGES --weights 'runs/a dn' --weights runs/wtn --semseg-weights runs/semseg"),
+        ({"semseg": "semseg"}, "wn", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
+        ({"wn": "wn"}, "semseg", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
+    ],
+)  # fmt: skip
+def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, folder in runs.items():
+        run = Path("runs") / folder
+        run.mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"options": {"network": name}}))
+        (run / "best.safetensors").touch()
+    assert next_step(Path("runs") / network, network, Path("data.zarr")) == command
+
+
+def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options, tmp_path):
+    constant = options("wtn", arch="unet", schedule="constant", epochs=3, out=tmp_path / "whole")
+    train(discs, constant)
+    train(discs, replace(constant, epochs=1, out=tmp_path / "more"))
+    train(discs, replace(constant, out=tmp_path / "more", resume=True))
+    for name in ("last.safetensors", "run.json"):
+        assert (tmp_path / "more" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train(discs, options("wtn", epochs=1))
+    with pytest.raises(UsageError, match=r"falls to nearly 0 by epoch 1, .*: train on from its weights by `--init "):
+        train(discs, options("wtn", epochs=3, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "expected"),
+    [
+        ("dn", {}, ("unet", 16, 1e-3, 0.01)),
+        ("dn", {"arch": "published"}, ("published", 64, 1e-4, 0.01)),
+        ("dn", {"encoder": Path("vgg16.pth")}, ("published", 64, 1e-4, 0.01)),
+        ("wtn", {"optimiser": "adam"}, ("unet", 16, 1e-3, 0.0)),
+        ("wtn", {"optimiser": "adam", "weight_decay": 1e-5}, ("unet", 16, 1e-3, 1e-5)),
+        ("wn", {"init": (Path("dn"), Path("wtn"))}, ("", None, 1e-4, 0.01)),
+    ],
+)
+def test_what_is_left_open_is_filled_in(network, given, expected):
+    options = TrainOptions(network, **given)
+    assert (options.arch, options.base_channels, options.max_lr, options.weight_decay) == expected
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_weights_decay_by_as_much_as_was_asked_for(optimiser):
+    network = torch.nn.Conv2d(1, 1, 3)
+    made = make_optimiser(network, TrainOptions("dn", optimiser=optimiser, weight_decay=0.3))
+    assert [group["weight_decay"] for group in made.param_groups] == [0.3, 0]
+
+
+def test_a_wtn_learns_without_images_and_others_from_those_that_have_some(options, tmp_path):
+    labels = {f"i{seed}": draw_discs((40, 48), 6, seed) for seed in range(5)}
+    images = {name: (array, noise((40, 48)) if name in ("i0", "i3", "i4") else None) for name, array in labels.items()}
+    store = write_store(tmp_path / "data.zarr", images)
+    report = train(store, options("wtn", epochs=1))
+    assert (report.train_images + report.val_images, report.without_pixels) == (5, 0)
+    assert load_weights(report.out).normalisation is None
+    report = train(store, options("semseg", epochs=1))
+    assert (report.train_images + report.val_images, report.without_pixels) == (3, 2)
+    assert "2 images of the store left out: no pixels" in report.notes()
+    blind = write_store(tmp_path / "blind.zarr", {name: (array, None) for name, array in labels.items()})
+    assert train(blind, options("wtn", epochs=1, out=tmp_path / "blind")).rows
+    with pytest.raises(UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER`"):
+        train(blind, options("dn"))
+
+
+def test_a_long_training_says_so_before_it_starts():
+    network = build_network(NetworkSettings("dn", "unet", base_channels=17), 0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    random = torch.get_rng_state()
+    machine = choose_machine("cpu", "float32")
+    options = TrainOptions("dn", base_channels=17, crop=32, batch_size=1, epochs=10)
+    lines = expect_duration(network, options, machine, steps=5)
+    assert len(lines) == 1
+    assert re.fullmatch(r"an epoch of 5 steps takes about \S+ (s|min) on this CPU, all 10 about \S+ (s|min)", lines[0])
+    lines = expect_duration(network, options, machine, steps=10**7)
+    assert re.fullmatch(r"that is long: with --base-channels 16 instead of 17 an epoch takes about .*", lines[1])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
 @pytest.mark.parametrize(
     ("network", "others", "message"),
     [
         ("unet", {}, "network 'unet' is unknown: it is one of semseg, dn, wtn, wn"),
         ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
         ("dn", {"max_lr": 0}, "a rate of 0"),
-        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells"),
+        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells, none"),
+        ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
         ("semseg", {"arch": "published"}, "arch 'published' is unknown: it is one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
         ("dn", {"background_cell": True}, "the background is no cell: build a store with"),

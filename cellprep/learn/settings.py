@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from cellprep.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 
-__all__ = ["ARCHITECTURES", "DEVICES", "NETWORKS", "PRECISIONS", "Decoding", "NetworkSettings"]
+__all__ = [
+    "ARCHITECTURES",
+    "DEVICES",
+    "FINE_TUNING_RATE",
+    "NETWORKS",
+    "PRECISIONS",
+    "TRAINED_AS",
+    "Decoding",
+    "NetworkSettings",
+    "Usual",
+]
 
 #: The networks by name, and what each does.
 NETWORKS = {
@@ -22,6 +32,37 @@ ARCHITECTURES = {
     "wtn": ("published", "unet"),
     "wn": ("published", "unet"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How a network of some architecture is trained by default.
+
+    Attributes
+    ----------
+    base_channels
+        Channels of the first layers.
+    max_lr
+        The highest learning rate.
+    """
+
+    base_channels: int
+    max_lr: float
+
+
+_UNET, _PUBLISHED = Usual(16, 1e-3), Usual(64, 1e-4)
+
+#: What is trained by default, for each network by architecture, the default one first: what did best in equal time on
+#: one core (docs/experiments.md). The published network has its published size, which is for a GPU.
+TRAINED_AS = {
+    "semseg": {"unet": _UNET},
+    "dn": {"unet": _UNET, "published": _PUBLISHED},
+    "wtn": {"unet": _UNET, "published": _PUBLISHED},
+    "wn": {"unet": _UNET, "published": _PUBLISHED},
+}
+
+#: The highest learning rate from which weights that are given are trained on, as in the notes of qAp.
+FINE_TUNING_RATE = 1e-4
 
 #: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
 DEVICES = ("auto", "cpu", "cuda", "mps")

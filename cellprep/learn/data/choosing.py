@@ -24,8 +24,12 @@ def choose_images(
     folds: Path | None = None,
     fold: int | None = None,
     seed: int = 0,
+    pixels: bool = True,
 ) -> tuple[list[str], list[str]]:
     """Choose the images to train on, and those to validate on.
+
+    The share is drawn from the images with pixels, so that networks that see images and those that see none are
+    validated on the same ones; if no image has pixels, it is drawn from all.
 
     Parameters
     ----------
@@ -41,6 +45,8 @@ def choose_images(
         The fold to validate on.
     seed
         Of the random choice, from 0.
+    pixels
+        Whether pixels are needed: images without are then in neither list.
 
     Returns
     -------
@@ -50,7 +56,8 @@ def choose_images(
     Raises
     ------
     UsageError
-        If the choice leaves nothing to train on or to validate on, or the options do not fit each other.
+        If the choice leaves nothing to train on or to validate on, no image has the pixels that are needed, or the
+        options do not fit each other.
     SourceError
         If a file cannot be read, or names images that are not in the store.
     StoreError
@@ -64,6 +71,12 @@ def choose_images(
     if damaged := damaged_images(store.path, set(ids)):
         raise StoreError(f"{store.path} has {count(len(damaged), 'damaged image')}: {_listed(damaged)}; "
                          "`verify --repair` removes them, to be built again")  # fmt: skip
+    with_pixels = [image_id for image_id in ids if "image" in store[image_id].arrays]
+    if pixels and ids and not with_pixels:
+        raise UsageError(
+            f"no image of {store.path} has pixels: run `build-targets SOURCE --images FOLDER` again, which adds them; "
+            "of the networks, only wtn learns without"
+        )
     if folds is not None and fold is not None:
         fold_of = _read_folds(folds)
         _refuse_unknown(fold_of, ids, folds)
@@ -75,7 +88,10 @@ def choose_images(
         chosen = set(_read_ids(val_ids))
         _refuse_unknown(chosen, ids, val_ids)
     else:
-        chosen = _draw(store, ids, val_fraction, seed)
+        chosen = _draw(store, with_pixels or ids, val_fraction, seed)
+    if pixels:
+        chosen &= set(with_pixels)
+        ids = [image_id for image_id in ids if image_id in set(with_pixels)]
     train = [image_id for image_id in ids if image_id not in chosen]
     if not chosen:
         raise UsageError(f"none of the {count(len(ids), 'image')} is left to validate on")

@@ -44,11 +44,12 @@ def _settings(options: TrainOptions, given: list[Weights], image_channels: int, 
     if given:
         arch = arch or given[0].settings.arch
         base_channels = base_channels or given[0].settings.base_channels
+    assert base_channels is not None  # the options leave it open only if weights are given
     signed_mask = options.background_cell and options.mask != "none"
     settings = NetworkSettings(
         options.network,
         arch,
-        base_channels or 64,
+        base_channels,
         image_channels,
         levels,
         masked=not options.background_cell,

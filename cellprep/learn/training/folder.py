@@ -5,19 +5,92 @@ file is whole, and the state is that of an epoch all of whose files are written.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
+from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import BEST
 from cellprep.output import remove_leftovers, write_whole
 
-__all__ = ["RunFolder"]
+__all__ = ["RUNS", "SETTINGS", "RunFolder", "choose_folder", "free_name", "network_of", "options_of"]
+
+#: Where runs are unless their folder is named.
+RUNS = Path("runs")
+
+#: The file in the folder of a run that says what it is.
+SETTINGS = "run.json"
+
+
+def choose_folder(network: str, *, resume: bool) -> Path:
+    """Choose the folder of a run: a free one, or that of the newest run of a network to go on with.
+
+    Raises
+    ------
+    UsageError
+        If there is no run to go on with.
+    """
+    if not resume:
+        return free_name(RUNS / network)
+    runs = [path.parent for path in RUNS.glob(f"*/{SETTINGS}") if network_of(path.parent) == network]
+    if not runs:
+        raise UsageError(f"there is no run of {network} in {RUNS}/ to go on with: leave --resume out, or give --out")
+    return max(runs, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()))
+
+
+def free_name(path: Path) -> Path:
+    """Return a path, with the first number behind its name, from 2 on, that makes it free, if it is taken."""
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
+
+
+def network_of(run: Path) -> str:
+    """Return the name of the network that a run trains; empty text if its folder does not tell."""
+    try:
+        return str(json.loads((run / SETTINGS).read_text(encoding="utf-8"))["options"]["network"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def options_of(run: Path, network: str, changes: Mapping[str, Any]) -> TrainOptions:
+    """Return the options of a run to go on with.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    network
+        What it should train.
+    changes
+        Options that count instead of those of before.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, it trains another network, or the changed options are not possible.
+    WeightsError
+        If its file is damaged.
+    """
+    file = run / SETTINGS
+    if not file.is_file():
+        raise UsageError(f"there is no run in {run} to go on with: leave --resume out to begin one")
+    try:
+        before = msgspec.json.decode(file.read_bytes())["options"]
+        options = msgspec.convert(before, TrainOptions, dec_hook=lambda _, value: Path(value))
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{file} is damaged: begin again in another folder") from error
+    if options.network != network:
+        raise UsageError(f"the run in {run} trains {options.network}, not {network}: name it, or give another --out")
+    return replace(options, **changes, out=run, resume=True)
 
 
 class RunFolder:
@@ -48,7 +121,7 @@ class RunFolder:
         self.curves = path / "curves.png"
         self.pictures = path / "validation"
         self.tensorboard = path / "tensorboard"
-        self._settings = path / "run.json"
+        self._settings = path / SETTINGS
         self._state = path / "state.pt"
 
     def check_new(self) -> None:
@@ -116,6 +189,8 @@ class RunFolder:
     def take_up(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         """Return the state of the run; None if it was interrupted within its first epoch.
 
+        With a constant learning rate the number of epochs may be another one than before.
+
         Raises
         ------
         UsageError
@@ -130,7 +205,9 @@ class RunFolder:
             differences = [*_differences(before["options"], settings["options"]), *_differences(before, settings)]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"{self._settings} is damaged: begin again in another folder") from error
-        if differences:
+        if differences == ["epochs", "options"]:
+            self._change_epochs(before["options"], settings)
+        elif differences:
             names = ", ".join(name.replace("_", " ") for name in differences if name != "options")
             raise UsageError(
                 f"the run in {self.path} differs in {names}: "
@@ -140,6 +217,16 @@ class RunFolder:
         for folder in (self.path, self.pictures):
             remove_leftovers(folder)
         return load_state(self._state) if self._state.exists() else None
+
+    def _change_epochs(self, before: dict[str, Any], settings: dict[str, Any]) -> None:
+        epochs = settings["options"]["epochs"]
+        if before["schedule"] != "constant":
+            raise UsageError(
+                f"the learning rate of the run in {self.path} falls to nearly 0 by epoch {before['epochs']}, so that "
+                f"--epochs {epochs} cannot go on with it: train on from its weights by `--init {self.path}`, with "
+                "another --out; runs with --schedule constant can be prolonged"
+            )
+        write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
 
     def keep(self, state: dict[str, Any]) -> None:
         """Write the state, after all that belongs to its epoch.

@@ -7,15 +7,18 @@ from typing import Any
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
-from cellprep.learn.settings import ARCHITECTURES, DEVICES, NETWORKS, PRECISIONS
+from cellprep.learn.settings import ARCHITECTURES, DEVICES, FINE_TUNING_RATE, NETWORKS, PRECISIONS, TRAINED_AS
 
-__all__ = ["OPTIMISERS", "SCHEDULES", "TrainOptions"]
+__all__ = ["ALL", "FREE", "OPTIMISERS", "SCHEDULES", "TrainOptions", "plain"]
+
+#: What stands for all networks, one after the other.
+ALL = "all"
 
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
-# What a run may change when it goes on, because its result does not depend on it.
-_FREE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+#: What a run may change when it goes on, because its result does not depend on it.
+FREE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,18 @@ class TrainOptions:
     network
         A name in `cellprep.learn.settings.NETWORKS`.
     out
-        Folder of the run; new, unless it is resumed.
+        Folder of the run; new, unless it is resumed. Unless given ``runs/NETWORK``, with a free number behind it if
+        that is taken; and the newest run of the network there if it is resumed.
     epochs
-        How often the set is gone through.
+        Number of passes over the training images.
     batch_size
         Crops per step.
     crop
         Side of a crop, in pixels, 32 or more: batch normalisation needs more than one value per channel at the
         lowest resolution.
     base_channels, arch
-        As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or the published ones, unless given.
+        As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or else of
+        `cellprep.learn.settings.TRAINED_AS`, unless given.
     mask
         Input mask of DN and WN: ``cells-and-walls`` or ``cells``.
     background_cell
@@ -49,8 +54,12 @@ class TrainOptions:
         Weights to start from: for ``wn`` those of a ``dn`` and a ``wtn``, or of a ``wn``.
     encoder
         File of VGG-16's weights, as torchvision lays them out, for the encoder of DN and WN.
-    optimiser, schedule, max_lr, weight_decay
-        A name each in `OPTIMISERS` and `SCHEDULES`; the highest learning rate; AdamW's decay of weights.
+    optimiser, schedule
+        A name each in `OPTIMISERS` and `SCHEDULES`.
+    max_lr
+        The highest learning rate; unless given that of `TRAINED_AS`, or 1e-4 with `init`.
+    weight_decay
+        Decay of weights; 0.01 for ``adamw`` and 0 for ``adam`` unless given. ``adam`` adds it to the gradients.
     patience
         Epochs without a lower validation loss after which training stops; 0 = never.
     val_ids, val_fraction, folds, fold
@@ -78,12 +87,13 @@ class TrainOptions:
 
     Examples
     --------
-    >>> TrainOptions("dn", Path("runs/dn"), base_channels=16).schedule
-    'one-cycle'
+    >>> options = TrainOptions("dn", base_channels=32)
+    >>> options.arch, options.base_channels, options.max_lr
+    ('unet', 32, 0.001)
     """
 
     network: str
-    out: Path
+    out: Path | None = None
     epochs: int = 50
     batch_size: int = 8
     crop: int = 256
@@ -97,8 +107,8 @@ class TrainOptions:
     encoder: Path | None = None
     optimiser: str = "adamw"
     schedule: str = "one-cycle"
-    max_lr: float = 1e-3
-    weight_decay: float = 1e-2
+    max_lr: float | None = None
+    weight_decay: float | None = None
     patience: int = 0
     val_ids: Path | None = None
     val_fraction: float = 0.1
@@ -115,6 +125,9 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         self._check_names()
+        self._fill_in()
+        assert self.max_lr is not None
+        assert self.weight_decay is not None
         least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
         for name, least in least_of.items():
             if getattr(self, name) < least:
@@ -134,6 +147,20 @@ class TrainOptions:
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 
+    def _fill_in(self) -> None:
+        """Decide what is left open; of a network that starts from weights, these decide what it is."""
+        known = TRAINED_AS[self.network]
+        arch = self.arch or ("published" if self.encoder else next(iter(known)))
+        defaults: dict[str, Any] = {
+            "max_lr": FINE_TUNING_RATE if self.init else known[arch].max_lr,
+            "weight_decay": 1e-2 if self.optimiser == "adamw" else 0.0,
+        }
+        if not self.init:
+            defaults |= {"arch": arch, "base_channels": known[arch].base_channels}
+        for name, value in defaults.items():
+            if getattr(self, name) in (None, ""):
+                object.__setattr__(self, name, value)
+
     def _check_names(self) -> None:
         if self.network not in NETWORKS:
             raise UsageError(f"network {self.network!r} is unknown: it is one of {', '.join(NETWORKS)}")
@@ -152,12 +179,13 @@ class TrainOptions:
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
-        return {name: _plain(value, folders) for name, value in asdict(self).items() if name not in _FREE}
+        return {name: plain(value, folders) for name, value in asdict(self).items() if name not in FREE}
 
 
-def _plain(value: Any, folders: bool) -> Any:
+def plain(value: Any, folders: bool = True) -> Any:
+    """Return an option's value as JSON has it; of paths the names alone if others are to see it."""
     if isinstance(value, tuple):
-        return [_plain(item, folders) for item in value]
+        return [plain(item, folders) for item in value]
     if isinstance(value, Path):
         return str(value) if folders else value.name
     return value

@@ -29,19 +29,22 @@ class Plan:
     recipe
         That of the store's targets.
     normalisation
-        Fitted to the images to train on.
+        Fitted to the images to train on; None for a network that sees no images.
     crops
         How crops are made.
     data
         Digest of the images and their targets: what it takes to notice that they have changed.
+    without_pixels
+        Number of images of the store that are left out because they have no pixels.
     """
 
     train_ids: list[str]
     val_ids: list[str]
     recipe: Recipe
-    normalisation: Normalisation
+    normalisation: Normalisation | None
     crops: CropSettings
     data: str
+    without_pixels: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""
@@ -49,7 +52,7 @@ class Plan:
             "train_images": self.train_ids,
             "validation_images": self.val_ids,
             "recipe": asdict(self.recipe),
-            "normalisation": asdict(self.normalisation),
+            "normalisation": self.normalisation and asdict(self.normalisation),
             "data": self.data,
         }
 
@@ -62,6 +65,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     UsageError
         If the options do not fit the store.
     """
+    sees_images = options.network != "wtn"
     train_ids, val_ids = choose_images(
         store,
         val_ids=options.val_ids,
@@ -69,8 +73,9 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         folds=options.folds,
         fold=options.fold,
         seed=options.seed,
+        pixels=sees_images,
     )
-    recipe = TrainingSet(store, train_ids + val_ids).recipe
+    recipe = TrainingSet(store, train_ids + val_ids, pixels=sees_images).recipe
     if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
         raise UsageError(
             f"in {store.path} the background is a cell of its own: train with --background-cell"
@@ -88,8 +93,9 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         in_memory=options.in_memory,
     )
-    normalisation = fit_normalisation(store, train_ids, options.normalisation)
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids))
+    normalisation = fit_normalisation(store, train_ids, options.normalisation) if sees_images else None
+    left_out = sum("image" not in image.arrays for image in store.values()) if sees_images else 0
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids), left_out)
 
 
 def _digest(store: Store, image_ids: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Optimisers, and the learning rate over a run."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,15 +15,19 @@ __all__ = ["make_optimiser", "make_schedule", "one_cycle"]
 _RISE = 0.25  # share of the steps
 _FIRST, _LAST = 1 / 25, 1e-4  # of the highest rate
 
+_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+
 
 def make_optimiser(network: nn.Module, options: TrainOptions) -> Optimizer:
     """Return the optimiser; weights decay, but neither biases nor what scales a normalised channel."""
-    if options.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=options.max_lr)
+    assert options.max_lr is not None
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=options.max_lr)
+    groups: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return _OPTIMISERS[options.optimiser](groups, lr=options.max_lr)
 
 
 def make_schedule(optimiser: Optimizer, options: TrainOptions, steps: int) -> LambdaLR:

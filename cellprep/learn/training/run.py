@@ -10,10 +10,13 @@ from tqdm import tqdm
 
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
+from cellprep.learn.networks import Network
 from cellprep.learn.processes import Processes, gather, joined, share
+from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
-from cellprep.learn.training.folder import RunFolder
+from cellprep.learn.training.folder import RunFolder, choose_folder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
+from cellprep.learn.training.next_step import next_step
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
@@ -44,6 +47,10 @@ class TrainReport:
         Where, in words.
     drawn
         Whether pictures were drawn.
+    next_step
+        The command that comes next.
+    without_pixels
+        Number of images that were left out because they have no pixels.
     tells
         Whether this process is to tell of it: the first of several.
     """
@@ -54,6 +61,8 @@ class TrainReport:
     val_images: int
     machine: str
     drawn: bool
+    next_step: str = ""
+    without_pixels: int = 0
     tells: bool = True
 
     @property
@@ -71,7 +80,11 @@ class TrainReport:
             f"best: {_in_words(self.best)}",
             f"weights: {RunFolder(self.out).best}",
         ]
-        return lines if self.drawn else [*lines, "no pictures, which need matplotlib: pip install 'cellprep[plot]'"]
+        if self.without_pixels:
+            lines.append(f"{count(self.without_pixels, 'image')} of the store left out: no pixels")
+        if not self.drawn:
+            lines.append("no pictures, which need matplotlib: pip install 'cellprep[plot]'")
+        return [*lines, f"next: {self.next_step}"] if self.next_step else lines
 
     def errors(self) -> list[str]:
         """Return what failed: nothing, as a training that fails raises."""
@@ -88,7 +101,7 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     Parameters
     ----------
     store
-        From `cellprep.open_store`, with images.
+        From `cellprep.open_store`; of its images those with pixels are used, but ``wtn`` needs none.
     options
         How.
 
@@ -114,12 +127,16 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
 
 
 def _train(store: Store, options: TrainOptions, machine: Machine, here: Processes) -> TrainReport:
-    folder, writes = RunFolder(options.out), here.rank == 0
+    writes = here.rank == 0
+    out = options.out or share(choose_folder(options.network, resume=options.resume) if writes else None)
+    assert out is not None
+    folder = RunFolder(out)
     if writes and not options.resume:
         folder.check_new()
     board = TensorBoard(folder.tensorboard) if options.tensorboard and writes else None
     plan = make_plan(store, options)
-    network = first_network(options, plan.normalisation.channels, plan.recipe.levels)
+    channels = plan.normalisation.channels if plan.normalisation else 1
+    network = first_network(options, channels, plan.recipe.levels)
     workers = machine.workers() if options.workers < 0 else options.workers
     batches = train_loader(
         store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
@@ -136,6 +153,10 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
             trainer.restore(state)
             rows = state["rows"]
         total, done = options.epochs * len(batches), len(rows) * len(batches)
+        if writes and not options.quiet and done < total:
+            expected = expect_duration(network, options, machine, len(batches))
+            for line in [_begin_in_words(folder, network, plan), *expected]:
+                tqdm.write(line, file=sys.stderr)
         places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
         shown_places = set(places.round().astype(int).tolist())
         hidden = True if options.quiet or not writes else None
@@ -153,7 +174,26 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
                 if not options.quiet:
                     tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
     where = str(machine) if here.count == 1 else f"{machine}, {here.count} processes"
-    return TrainReport(options.out, rows, len(plan.train_ids), len(plan.val_ids), where, has_matplotlib(), writes)
+    return TrainReport(
+        out,
+        rows,
+        len(plan.train_ids),
+        len(plan.val_ids),
+        where,
+        has_matplotlib(),
+        next_step(out, options.network, store.path),
+        plan.without_pixels,
+        writes,
+    )
+
+
+def _begin_in_words(folder: RunFolder, network: Network, plan: Plan) -> str:
+    settings = network.settings
+    size = sum(parameter.numel() for parameter in network.parameters())
+    return (
+        f"{folder.path}: {settings.name} ({settings.arch}, {settings.base_channels} base channels, {size / 1e6:.1f} "
+        f"million parameters) on {count(len(plan.train_ids), 'image')}, validated on {len(plan.val_ids):,}"
+    )
 
 
 def _keep(
@@ -162,8 +202,7 @@ def _keep(
     """Write all that an epoch leaves, the state last."""
     figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
-    normalisation = None if options.network == "wtn" else plan.normalisation
-    weights = Weights(trainer.network, normalisation, plan.recipe, options.mask, training)
+    weights = Weights(trainer.network, plan.normalisation, plan.recipe, options.mask, training)
     is_best = rows[-1] is _best(rows)
     if is_best:
         save_weights(folder.best, weights)

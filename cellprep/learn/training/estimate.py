@@ -1,0 +1,110 @@
+"""How long a training will take, found out by one timed step before it starts."""
+
+import copy
+import time
+from dataclasses import replace
+
+import torch
+
+from cellprep.learn.devices import Machine
+from cellprep.learn.networks import Network, build_network
+from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.tasks import TASKS, Batch
+
+__all__ = ["describe_duration", "expect_duration"]
+
+_LONG = 3 * 3600.0  # seconds of a whole training, from which on a smaller network is suggested
+_SMALL = 16  # base channels
+
+
+def expect_duration(network: Network, options: TrainOptions, machine: Machine, steps: int) -> list[str]:
+    """Say how long an epoch and the whole training will take on a CPU, and what a smaller network would.
+
+    A step of one crop is timed, after one that is not, on a copy of the network; loading and validation come on top.
+
+    Parameters
+    ----------
+    network
+        The network.
+    options
+        How it is trained.
+    machine
+        Where.
+    steps
+        Steps in an epoch.
+
+    Returns
+    -------
+    list of str
+        One line, or two; none for other devices than CPUs, where the first steps tell little.
+    """
+    if machine.device.type != "cpu":
+        return []
+    seconds = _time_step(network, options, machine) * options.batch_size * steps
+    total = seconds * options.epochs
+    lines = [
+        f"an epoch of {steps:,} steps takes about {describe_duration(seconds)} on this CPU, "
+        f"all {options.epochs:,} about {describe_duration(total)}"
+    ]
+    if total > _LONG:
+        lines.append(_advice(network, options, machine, steps))
+    return lines
+
+
+def _advice(network: Network, options: TrainOptions, machine: Machine, steps: int) -> str:
+    base = network.settings.base_channels
+    if base <= _SMALL:
+        return "fewer --epochs take less time, and so does a GPU; an interrupted training goes on with --resume"
+    small = build_network(replace(network.settings, base_channels=_SMALL), seed=0)
+    seconds = _time_step(small, options, machine) * options.batch_size * steps
+    return (
+        f"that is long: with --base-channels {_SMALL} instead of {base} an epoch takes about "
+        f"{describe_duration(seconds)}; or use a GPU"
+    )
+
+
+def _time_step(network: Network, options: TrainOptions, machine: Machine) -> float:
+    """Return the seconds of a step of one crop; the network and torch's random numbers stay as they are."""
+    task = TASKS[options.network]
+    timed = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    batch = _blank_batch(network, options.crop)
+    seconds = 0.0
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):  # the first one also finds out how to compute
+            started = time.perf_counter()
+            with machine.autocast():
+                maps = task.predict(timed, batch)
+            task.loss(maps, batch).backward()  # type: ignore[no-untyped-call]
+            seconds = time.perf_counter() - started
+    return seconds
+
+
+def _blank_batch(network: Network, crop: int) -> Batch:
+    """Return a batch of one crop, all of which is a cell."""
+    plane = torch.ones(1, 1, crop, crop)
+    level = torch.zeros(1, crop, crop, dtype=torch.int64)
+    return {
+        "image": plane.expand(-1, network.settings.image_channels, -1, -1).contiguous(),
+        "mask": plane,
+        "domain": plane,
+        "uvec": torch.cat([plane, 0 * plane], 1),
+        "semseg": level,
+        "energy": level,
+        "area": plane[:, 0],
+        "counts": plane[:, 0] > 0,
+    }
+
+
+def describe_duration(seconds: float) -> str:
+    """Return a duration in words, to two digits at most.
+
+    Examples
+    --------
+    >>> [describe_duration(seconds) for seconds in (3.2, 50, 100, 5000, 11_000, 400_000)]
+    ['3 s', '50 s', '1.7 min', '83 min', '3.1 h', '4.6 days']
+    """
+    for unit, size, least in (("days", 86400, 172_800), ("h", 3600, 7200), ("min", 60, 90)):
+        if seconds >= least:
+            value = seconds / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
