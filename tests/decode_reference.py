@@ -1,25 +1,25 @@
 """Decoding the slow, obvious way: what the package must equal exactly."""
 
 import numpy as np
-from scipy.ndimage import binary_fill_holes, label
+from scipy.ndimage import label
+from skimage.morphology import dilation as dilate
+from skimage.morphology import label as label_pieces
+from skimage.morphology import remove_small_holes, remove_small_objects
 
 SQUARE = np.ones((3, 3), bool)
 
 
-def original(energy):
-    """Cut above level 1, keep 20 pixels, fill holes, dilate each piece in turn."""
-    pieces, count = label(energy > 1, SQUARE)
-    kept = np.zeros(energy.shape, bool)
-    for k in range(1, count + 1):
-        if (pieces == k).sum() >= 20:
-            kept |= pieces == k
-    pieces, count = label(binary_fill_holes(kept), SQUARE)
+def original(energy, mask, level=1, min_size=20, min_hole=64, dilation=3):
+    """The author's own calls, one after the other, on maps of the shape (H, W, 1) that he has."""
+    energy, mask = energy[..., None], np.asarray(mask, bool)[..., None]
+    cut = (energy > level) * mask
+    cut = remove_small_objects(cut, max_size=min_size - 1)  # at most this: his min_size was "fewer than"
+    cut = remove_small_holes(cut, max_size=min_hole - 1)
+    pieces = label_pieces(cut)
     result = np.zeros(energy.shape, int)
-    for k in range(1, count + 1):
-        for y, x in np.argwhere(pieces == k):
-            result[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = k
-        # a later piece lies on top of an earlier one, as a whole
-    return result
+    for piece in np.unique(pieces)[1:]:
+        result[dilate(pieces == piece, np.ones(3 * (dilation,), bool))] = piece
+    return result[..., 0]
 
 
 def surviving_tops(height, depth, ratio):

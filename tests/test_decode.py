@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import cv2
 import decode_reference as reference
@@ -11,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
 from cellprep import DECODERS, Recipe, compute_targets, energy_to_labels, open_source, resolve_overlaps
-from cellprep.decode import joins, tops, walls
+from cellprep.decode import find_decoder, joins, parse_options, walls
 from cellprep.decode.contacts import find_contacts
 from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
@@ -20,6 +21,7 @@ from cellprep.decode.numbering import number_in_raster_order
 from cellprep.decode.order import order_by_shape
 from cellprep.decode.rim import lost_rim, lost_width, trust_level_0
 from cellprep.decode.seeds import contradictions, find_seeds
+from cellprep.decode.tops import Tops, smooth
 from cellprep.errors import RecipeError, UsageError
 from cellprep.labels import cells_from_labels
 from cellprep.rle import encode_rle, parse_rle
@@ -34,11 +36,12 @@ def targets_of(stack, recipe=None):
     return cells.labels, compute_targets(cells, recipe)
 
 
-def decode(targets, decoder="walls", with_walls=False, **changed):
+def decode(targets, decoder="walls", with_walls=False, options=None, **changed):
     found = {**targets, **changed}
     semseg = found["semseg"]
     given_walls = semseg[..., 1] if with_walls else None
-    return energy_to_labels(found["energy"], found["uvec"], semseg[..., 0] + semseg[..., 1], given_walls, decoder)
+    mask = semseg[..., 0] + semseg[..., 1]
+    return energy_to_labels(found["energy"], found["uvec"], mask, given_walls, decoder, options)
 
 
 def rectangle(shape, top, bottom, left, right):
@@ -60,19 +63,48 @@ seed_images = arrays.arrays(
 # The steps against their slow restatements
 
 
-@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 16), st.integers(1, 16)), elements=st.integers(0, 3)))
-def test_the_original_cut_is_the_authors(energy):
-    expected = reference.numbered(reference.original(energy))
-    np.testing.assert_array_equal(energy_to_labels(energy, None, energy > 0, decoder="original"), expected)
+CUTS = [
+    {},
+    {"min_size": 3, "min_hole": 4},
+    {"level": 0, "min_size": 0, "min_hole": 0},
+    {"level": 2, "min_size": 1, "min_hole": 2, "dilation": 5},
+    {"min_hole": 10**9, "dilation": 1},
+]
 
 
-@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 11), st.integers(1, 11)), elements=st.integers(0, 6)))
-def test_tops_are_parted_where_every_way_between_them_sinks(energy):
+@given(
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.integers(0, 3)),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(CUTS),
+)
+def test_the_original_cut_is_the_authors(energy, seed, options):
+    rng = np.random.default_rng(seed)
+    energy = np.where(rng.random(energy.shape) < rng.random(), 3, energy)  # large pieces, some with holes
+    mask = rng.random(energy.shape) < rng.choice([0.9, 1])
+    expected = reference.numbered(reference.original(energy, mask, **options))
+    np.testing.assert_array_equal(energy_to_labels(energy, None, mask, None, "original", options), expected)
+
+
+def test_the_original_cut_is_the_authors_on_real_images(sartorius):
+    for image in list(open_source(sartorius).images())[::64]:
+        cells = resolve_overlaps(image.load().runs)
+        energy, labels = compute_targets(cells)["energy"][:260, :350], cells.labels[:260, :350]
+        noisy = energy * (np.random.default_rng(0).random(energy.shape) < 0.9)
+        for maps, options in ((energy, {}), (noisy, {}), (noisy, CUTS[1])):
+            expected = number_in_raster_order(reference.original(maps, labels, **options))
+            found = energy_to_labels(maps, None, labels, None, "original", options)
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"smoothing": 0, "depth": 2, "ratio": 0.5}, {"depth": 0, "ratio": 1}], ids=str)
+@given(energy=arrays.arrays(np.uint8, st.tuples(st.integers(1, 11), st.integers(1, 11)), elements=st.integers(0, 6)))
+def test_tops_are_parted_where_every_way_between_them_sinks(options, energy):
     enlarged = np.kron(energy, np.ones((3, 3), np.uint8))[: 3 * len(energy) - 1]  # wider than the smoothing
     area = enlarged > 0
-    height = tops.smooth(np.where(area, enlarged, 0).astype(np.float32)) * area
-    parts = tops.part_by_tops(enlarged, area)
-    survivors = reference.surviving_tops(height, depth=1, ratio=np.float32(0.7))
+    decoder = Tops(**options)
+    height = smooth(np.where(area, enlarged, 0).astype(np.float32), decoder.smoothing) * area
+    parts = decoder.part(enlarged, area)
+    survivors = reference.surviving_tops(height, decoder.depth, np.float32(decoder.ratio))
     assert sorted(parts[at] for at in survivors) == list(range(1, parts.max() + 1))
     np.testing.assert_array_equal(parts > 0, area)
     assert all(label(parts == k, SQUARE)[1] == 1 for k in range(1, parts.max() + 1))
@@ -90,14 +122,16 @@ def test_two_discs_that_overlap_are_two_and_a_long_cell_is_one():
 
 
 def test_the_original_cut_step_by_step():
-    energy = np.full((14, 30), 2, np.uint8)
-    energy[:, 12] = 0  # between two pieces,
-    energy[5, 5] = 1  # a hole,
+    energy = np.full((70, 30), 2, np.uint8)
+    energy[:, 12] = 0  # between two pieces, of more pixels than a small hole,
+    energy[5, 5] = 1  # a small hole,
+    energy[10:18, 2:10] = 0  # one of 64 pixels,
     energy[:, 24:] = 0
     energy[2:6, 26:30] = 2  # and a piece of 16 pixels
     found = energy_to_labels(energy, None, np.ones(energy.shape), decoder="original")
     assert found[5, 5] == 1
-    assert found[:, 13:25].tolist() == [[2] * 12] * 14  # dilated by a pixel, beyond what is above level 1
+    assert (found[11:17, 3:9] == 0).all()
+    assert (found[:, 13:25] == 2).all()  # dilated by a pixel, beyond what is above level 1
     assert found[0, 12] == 2  # the later one on top
     assert not found[:, 25:].any()
 
@@ -427,7 +461,7 @@ def test_turns_with_the_image(decoder, stack, turns, flip):
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_cell_that_fills_the_image(decoder):
     _, targets = targets_of(np.ones((1, 9, 11), bool))
-    assert (decode(targets, decoder) == 1).all()
+    assert (decode(targets, decoder) == (decoder != "original")).all()  # the author takes the lowest value for ground
     _, targets = targets_of(np.zeros((0, 9, 11), bool))
     assert not decode(targets, decoder).any()
 
@@ -530,3 +564,47 @@ def test_real_images_turn(real):
         turned = decode(turn(targets, 1, True))
         expected = np.rot90(decode(targets), 1)[::-1]
         assert score_image(turned, expected).kaggle_precision > 0.98
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "problem"),
+    [
+        ("tops", ["level=2"], "decoder tops has no option 'level': its options are smoothing, depth, ratio"),
+        ("original", ["dilation=4"], "decoder option dilation is 4: give an odd number from 1 to 99"),
+        ("original", ["level=1.5"], "decoder option level is 1.5: give a whole number from 0 to 254"),
+        ("walls", ["max_rim=4"], "decoder option max_rim is 4: give a whole number from 0 to 3"),
+        ("tops", ["ratio=nan"], "decoder option ratio is nan: give a number from 0 to 1"),
+        ("tops", ["ratio"], "decoder option 'ratio' is no name and number: give name=value"),
+        ("tops", ["ratio=1", "ratio=1"], "decoder option ratio is given twice"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be_are_refused(name, texts, problem):
+    with pytest.raises(RecipeError, match=problem):
+        find_decoder(name, parse_options(texts))
+
+
+def test_options_do_what_they_say():
+    small = np.zeros((30, 30), np.uint8)
+    small[2:4, 2:14] = small[10:14, 2:14] = 1  # two cells of 24 and 48 pixels
+    assert energy_to_labels(small, None, small, decoder="watershed", options={"min_seed": 25}).max() == 1
+    _, targets = targets_of(overlapping_discs())
+    assert decode(targets).max() == 2
+    assert decode(targets, options={"min_piece": 400}).max() == 1
+    less = eroded(compute_targets(cells_from_labels(disc((90, 90), 45, 45, 30).astype(int))), 2)
+    assert [(decode(less, options={"max_rim": width}) > 0).sum() > (less["energy"] > 0).sum() for width in (0, 2)] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_defaults_are_possible_and_told(decoder):
+    """The table of docs/decoding.md has every option, its default, its values and what it is."""
+    text = (Path(__file__).parent.parent / "docs" / "decoding.md").read_text(encoding="utf-8")
+    made = DECODERS[decoder]()
+    for name, known in made.options().items():
+        assert f"| `{decoder}` | `{name}` | {made.defaults()[name]:g} | {known.right} | {known.help} |" in text

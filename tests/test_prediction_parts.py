@@ -191,8 +191,8 @@ def test_blocks_that_see_all_decode_as_the_whole(stack, decoder, walls_known):
     maps, targets = maps_of(labels, walls_known)
     walls = targets["semseg"][..., 1] if walls_known else None
     whole = energy_to_labels(targets["energy"], targets["uvec"], labels > 0, walls, decoder)
-    assert (decode_maps(maps, decoder) == whole).all()
-    blocks = _decode_blocks(maps, decoder, core=7, halo=40)
+    assert (decode_maps(maps, Decoding(decoder)) == whole).all()
+    blocks = _decode_blocks(maps, Decoding(decoder), core=7, halo=40)
     assert blocks.dtype == whole.dtype
     assert (blocks == whole).all()
 
@@ -206,14 +206,14 @@ def test_blocks_decode_clusters_within_their_halo_as_the_whole(decoder):
         for left in range(0, 240, 40):  # clusters of up to four cells
             shown[top + 1 : top + 40 - rng.integers(12), left + 1 : left + 40 - rng.integers(12)] = 1
     maps, _ = maps_of(cells * shown)
-    whole = decode_maps(maps, decoder)
+    whole = decode_maps(maps, Decoding(decoder))
     assert whole.max() > 100
-    assert (_decode_blocks(maps, decoder, core=50, halo=48) == whole).all()
+    assert (_decode_blocks(maps, Decoding(decoder), core=50, halo=48) == whole).all()
 
 
 def test_a_cell_larger_than_any_block_is_still_painted_once():
     maps, _ = maps_of(np.pad(np.ones((60, 90), int), 3))
-    labels = _decode_blocks(maps, "walls", core=16, halo=4)
+    labels = _decode_blocks(maps, Decoding(), core=16, halo=4)
     assert ((labels > 0) <= (maps.classes != 2)).all()
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
 
@@ -224,7 +224,7 @@ def test_small_instances_are_left_out_and_counted(stack, least):
     for number, mask in enumerate(stack, start=1):
         labels[mask] = number
     maps, _ = maps_of(labels)
-    whole = decode_maps(maps, "walls")
+    whole = decode_maps(maps, Decoding())
     found, left_out = find_instances(maps, Decoding("walls", least))
     kept = [number for number in range(1, whole.max() + 1) if (whole == number).sum() >= least]
     assert left_out == whole.max() - len(kept)

@@ -7,6 +7,7 @@ import typer
 
 from cellprep._version import __version__
 from cellprep.annotations import READERS
+from cellprep.decode import DECODERS
 from cellprep.labels import OVERLAP_RULES
 from cellprep.learn.settings import DEVICES, PRECISIONS
 from cellprep.places import as_place
@@ -15,6 +16,7 @@ from cellprep.rle import Order
 __all__ = [
     "JSON",
     "Data",
+    "DecoderOptions",
     "Device",
     "Format",
     "Jobs",
@@ -59,6 +61,20 @@ Data = Annotated[
 Device = Annotated[str, choice("Where networks run; auto takes a GPU where there is one", *DEVICES)]
 Precision = Annotated[
     str, choice("What networks compute in; auto is bfloat16 where the processor has it built in", *PRECISIONS)
+]
+DecoderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--decoder-option",
+        metavar="NAME=VALUE",
+        help="Option of the decoder, repeatable. Defaults are "
+        + "; ".join(
+            f"of {name} {', '.join(f'{option}={value:g}' for option, value in decoder.defaults().items())}"
+            for name, decoder in DECODERS.items()
+        )
+        + ".",
+        autocompletion=lambda: [f"{option}=" for decoder in DECODERS.values() for option in decoder.options()],
+    ),
 ]
 Worst = Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")]
 Pictures = Annotated[Path, typer.Option(help="Folder for the pictures of the worst images; it must be empty or new.")]

@@ -1,22 +1,43 @@
 """Commands that predict instances, and put weights together for it."""
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from cellprep.cli.door import app
-from cellprep.cli.options import Device, Precision, Quiet, Version, choice
+from cellprep.cli.options import DecoderOptions, Device, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
-from cellprep.decode import DECODERS
+from cellprep.decode import DECODERS, parse_options
 from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.places import as_place
 
+
+class _ListsWeights(TyperCommand):
+    """A command that tells which weights are at hand when `--weights` names none."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any(name == "--weights" and (not value or value.startswith("-")) for name, value in pairwise([*args, ""])):
+            require_torch("--weights")
+            from cellprep.learn.prediction.at_hand import list_weights
+
+            typer.echo("\n".join(["error: --weights needs a name; at hand:", *list_weights()]), err=True)
+            raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
+
 WeightFiles = Annotated[
-    list[str], typer.Option("--weights", help="Weights of a wn, or a bundle; twice for those of a dn and a wtn.")
+    list[str],
+    typer.Option(
+        "--weights",
+        help="Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn. "
+        "Without a name, tells which are at hand.",
+    ),
 ]
 SemsegWeights = Annotated[Path | None, typer.Option(help="Weights of a semseg, which tells where cells and walls are.")]
 Decoder = Annotated[str | None, choice("Decoder; the one that the weights name unless given", *DECODERS)]
@@ -25,16 +46,28 @@ MinArea = Annotated[
 ]
 
 
-@app.command("predict")
+@app.command("predict", cls=_ListsWeights)
 def predict_command(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Image files, folders of them, quoted globs, or a store.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")],
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGES...]",
+            help="Image files, folders of them, quoted globs, or a store; unless given, the images of --data or "
+            "data.zarr, and of a run those that it was validated on.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write; it must not exist, or be empty. Unless given predictions, or with a number behind "
+            "it that is free."
+        ),
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Weights of a wn, or a bundle; twice for those of a dn and a wtn; {DEFAULT_WEIGHTS} unless given."
+            help="Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn; "
+            f"{DEFAULT_WEIGHTS} unless given. Without a name, tells which are at hand."
         ),
     ] = None,
     semseg_weights: SemsegWeights = None,
@@ -56,6 +89,7 @@ def predict_command(
         bool, typer.Option("--overlay", help="Draw the outlines of instances onto each image, too.")
     ] = False,
     decoder: Decoder = None,
+    decoder_option: DecoderOptions = None,
     min_area: MinArea = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Look at each image in its eight flips and turns, and take the mean.")
@@ -70,8 +104,8 @@ def predict_command(
     """Predict the cells of images, by networks that were trained.
 
     Without `--weights`, those for fluorescent nuclei count, which come with the package. Of your own weights,
-    `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. An image that
-    fails stops no other. `cellprep evaluate` reads what is written.
+    `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. A dn alone gives
+    vectors instead of cells. An image that fails stops no other. `cellprep evaluate` reads what is written.
 
     Example: `cellprep predict images/ --out predictions`
     """
@@ -81,9 +115,10 @@ def predict_command(
     if semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
-    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, min_area, quiet)
+    tuning = parse_options(decoder_option or ())
+    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, min_area, quiet, tuning)
     report = predict(
-        images,
+        images or None,
         weights or [DEFAULT_WEIGHTS],
         out,
         semseg_weights=semseg_weights,
@@ -95,7 +130,7 @@ def predict_command(
     tell(report, quiet)
 
 
-@app.command("bundle")
+@app.command("bundle", cls=_ListsWeights)
 def bundle_command(
     weights: WeightFiles,
     out: Annotated[Path, typer.Option(help="File to write.")],
@@ -104,6 +139,7 @@ def bundle_command(
         bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")
     ] = False,
     decoder: Decoder = None,
+    decoder_option: DecoderOptions = None,
     min_area: MinArea = None,
     quiet: Quiet = False,
     version: Version = False,
@@ -116,8 +152,7 @@ def bundle_command(
     from cellprep.learn import load_bundle, save_bundle, with_decoding
 
     bundle = load_bundle(weights, semseg_weights)
-    decoding = PredictionOptions(decoder=decoder, min_area=min_area).decoding(bundle.decoding)
-    bundle = with_decoding(bundle, decoding)
+    bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, parse_options(decoder_option or ())))
     save_bundle(out, bundle, half=half)
     if not quiet:
         names = ", ".join(part.settings.name for part in bundle.parts)

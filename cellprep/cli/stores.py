@@ -7,9 +7,9 @@ import typer
 
 from cellprep.bin_fitting import fit_bins
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Jobs, Pictures, Quiet, Version, Worst, choice
+from cellprep.cli.options import JSON, DecoderOptions, Jobs, Pictures, Quiet, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
-from cellprep.decode import DECODERS
+from cellprep.decode import DECODERS, parse_options
 from cellprep.evaluation import refuse_pictures
 from cellprep.export import EXPORTERS, export_labels
 from cellprep.info import describe_store
@@ -112,6 +112,7 @@ def fit_bins_command(
 def roundtrip_command(
     store: StorePath,
     decoder: Annotated[list[str] | None, choice("Decoder to score, repeatable; all unless given", *DECODERS)] = None,
+    decoder_option: DecoderOptions = None,
     without_walls: Annotated[
         bool, typer.Option("--without-walls", help="Give the decoders no walls: they take them from the energy.")
     ] = False,
@@ -130,7 +131,8 @@ def roundtrip_command(
     """
     if worst:
         refuse_pictures(pictures)
-    options = RoundtripOptions(tuple(decoder or ()), not without_walls, jobs, quiet)
+    tuning = parse_options(decoder_option or ())
+    options = RoundtripOptions(tuple(decoder or ()), not without_walls, jobs, quiet, tuning)
     opened = open_store(store)
     report = roundtrip(opened, options)
     if as_json:

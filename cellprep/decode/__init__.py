@@ -1,28 +1,28 @@
 """Energy back into instances: pure functions of arrays, by name."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.decode.maps import Maps, read_maps
+from cellprep.decode.decoder import Decoder, Option
+from cellprep.decode.maps import read_maps
 from cellprep.decode.numbering import number_in_raster_order
-from cellprep.decode.original import original
-from cellprep.decode.tops import parted_by_tops
-from cellprep.decode.walls import walls_to_owners
-from cellprep.decode.watershed import grown_seeds
+from cellprep.decode.original import Original
+from cellprep.decode.tops import Tops
+from cellprep.decode.walls import Walls
+from cellprep.decode.watershed import Watershed
 from cellprep.errors import RecipeError
 
-__all__ = ["DECODERS", "DEFAULT_DECODER", "energy_to_labels", "find_decoder"]
+__all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
 
 #: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners;
-#: what lies below each top of the energy.
-DECODERS: dict[str, Callable[[Maps], NDArray[np.int32]]] = {
-    "original": original,
-    "watershed": grown_seeds,
-    "walls": walls_to_owners,
-    "tops": parted_by_tops,
+#: what lies below each top of the energy. The fields of each are its options.
+DECODERS: dict[str, type[Decoder]] = {
+    "original": Original,
+    "watershed": Watershed,
+    "walls": Walls,
+    "tops": Tops,
 }
 
 #: The decoder that is meant unless one is named.
@@ -35,6 +35,7 @@ def energy_to_labels(
     mask: ArrayLike,
     walls: ArrayLike | None = None,
     decoder: str = DEFAULT_DECODER,
+    options: Mapping[str, float] | None = None,
 ) -> NDArray[Any]:
     """Decode the energy of an image into its instances.
 
@@ -51,6 +52,9 @@ def energy_to_labels(
         of the mask at level 0. (``background_cell`` gives walls a level, so that only given walls are sure ones.)
     decoder
         A name in `cellprep.DECODERS`.
+    options
+        Values of the decoder's options by name, such as ``{"level": 2}`` of ``original``; those that are not named
+        keep their defaults.
 
     Returns
     -------
@@ -62,22 +66,60 @@ def energy_to_labels(
     Raises
     ------
     RecipeError
-        If there is no such decoder.
+        If there is no such decoder, or it has no such option, or the option no such value.
     UsageError
         If the shapes do not agree.
 
     Examples
     --------
+    >>> import numpy as np
     >>> energy = np.array([[1, 1, 1, 0, 1, 1, 1]] * 12)
     >>> energy_to_labels(energy, None, np.ones_like(energy))[0]
     array([1, 1, 1, 1, 2, 2, 2], dtype=uint16)
     """
-    decode = find_decoder(decoder)
+    decode = find_decoder(decoder, options)
     return number_in_raster_order(decode(read_maps(energy, uvec, mask, walls)))
 
 
-def find_decoder(name: str) -> Callable[[Maps], NDArray[np.int32]]:
-    """Look a decoder up by its name."""
+def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decoder:
+    """Look a decoder up by its name, and give its options their values.
+
+    Raises
+    ------
+    RecipeError
+        As `energy_to_labels`.
+
+    Examples
+    --------
+    >>> find_decoder("original", {"level": 2})
+    Original(level=2, min_size=20, min_hole=64, dilation=3)
+    """
     if name not in DECODERS:
         raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
-    return DECODERS[name]
+    return DECODERS[name].tuned(name, options or {})
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, float]:
+    """Read options of a decoder from texts such as ``level=2``; `find_decoder` tells whether they are possible.
+
+    Raises
+    ------
+    RecipeError
+        If a text is no name and number, or a name is there twice.
+
+    Examples
+    --------
+    >>> parse_options(["depth=1.5", "ratio=1"])
+    {'depth': 1.5, 'ratio': 1}
+    """
+    options: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise RecipeError(f"decoder option {text!r} is no name and number: give name=value, as level=2") from None
+        if name in options:
+            raise RecipeError(f"decoder option {name} is given twice: give it once")
+        options[name] = int(number) if number.is_integer() else number
+    return options

@@ -13,11 +13,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def components(mask: NDArray[np.bool_]) -> Labels:
-    """Return the 8-connected pieces of a mask: (H, W) int32, 0 outside."""
-    return cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1].astype(
-        np.int32, copy=False
-    )
+def components(mask: NDArray[np.bool_], connectivity: int = 8) -> Labels:
+    """Return the 8- or 4-connected pieces of a mask: (H, W) int32, in any order, 0 outside."""
+    pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S)[1]
+    return pieces.astype(np.int32, copy=False)
 
 
 def sizes(labels: Labels) -> NDArray[np.int64]:

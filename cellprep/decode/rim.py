@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from cellprep.decode.maps import Maps
 from cellprep.targets.transforms import distance_transform
 
-__all__ = ["lost_rim", "lost_width", "trust_level_0"]
+__all__ = ["WIDEST", "lost_rim", "lost_width", "trust_level_0"]
+
+#: Pixels of the widest rim that is given back.
+WIDEST = 3
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_WIDEST = 3  # pixels
 _FEWEST = 20  # pixels that tell the level of a depth
 _RISE = 2  # levels a pixel of depth, with the published bins and with those that are fitted by distances
 _STEEPEST, _FLATTEST = 3, 1.2  # that are still taken for such
@@ -26,9 +28,9 @@ _STRAIGHT = 0.955  # the chamfer's distance of a pixel straight ahead
 _ROUNDING = 0.6  # what is nearest to the width, as slanted rims lose less than straight ones
 
 
-def lost_rim(maps: Maps) -> NDArray[np.bool_]:
-    """Return the background that the levels say is cell: (H, W) bool."""
-    width = lost_width(maps)
+def lost_rim(maps: Maps, widest: int = WIDEST) -> NDArray[np.bool_]:
+    """Return the background that the levels say is cell: (H, W) bool; so many pixels wide at most."""
+    width = min(lost_width(maps), widest)
     if not width:
         return np.zeros(maps.mask.shape, bool)
     beyond = distance_transform((~maps.mask).view(np.uint8))
@@ -41,12 +43,12 @@ def lost_width(maps: Maps) -> int:
     if _level(maps.energy, _outermost(maps)) < 1 + _LEAST * _RISE:
         return 0
     depth = distance_transform(maps.mask.view(np.uint8))
-    no_walls_near = distance_transform((~maps.walls).view(np.uint8)) > depth + _WIDEST + 1
+    no_walls_near = distance_transform((~maps.walls).view(np.uint8)) > depth + WIDEST + 1
     first, rises = _profile(maps.energy, np.where(no_walls_near, depth, 0))
     lowest = maps.energy[maps.mask & ~maps.walls & _beside(maps.walls)]
     base = np.quantile(lowest, 0.25) if len(lowest) >= _FEWEST else 1  # noise puts false walls deep into cells
     lost = (first - base) / _RISE
-    return min(int(lost + _ROUNDING), _WIDEST) if rises and lost >= _LEAST else 0
+    return min(int(lost + _ROUNDING), WIDEST) if rises and lost >= _LEAST else 0
 
 
 def trust_level_0(maps: Maps) -> Maps:

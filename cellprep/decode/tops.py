@@ -1,86 +1,94 @@
 """What lies below each top of the energy: the decoder for round cells and for energy that networks tell."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.decode.components import Labels, components
+from cellprep.decode.decoder import Decoder, option
 from cellprep.decode.growing import grow
 from cellprep.decode.maps import Maps
 
-__all__ = ["part_by_tops", "parted_by_tops", "smooth"]
-
-_SMOOTHING = 1.0  # standard deviation in pixels: networks err by a level from one pixel to the next
-_DEPTH = 1.0  # levels
-_RATIO = 0.7  # of the lower top; of .5 to .9 the best on predicted maps
+__all__ = ["Tops", "smooth"]
 
 #: Steps (y, x) that meet each two neighbours of eight once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
-def parted_by_tops(maps: Maps) -> Labels:
-    """Part the mask without its walls by the tops of its energy, and grow the parts into the walls."""
-    return grow(part_by_tops(maps.energy, maps.mask & ~maps.walls), maps.mask)
+@dataclass(frozen=True, slots=True)
+class Tops(Decoder):
+    """Part the mask without its walls into basins around the tops of its energy, and grow these into the walls.
 
-
-def part_by_tops(energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
-    """Part an area into basins around the tops of its energy.
-
-    Two tops are of two cells if every way between them sinks by more than a level below the lower one, and below 0.7
-    times its height. Each pixel goes to the top that it lies below.
-
-    Parameters
-    ----------
-    energy
-        (H, W) uint8 levels.
-    area
-        (H, W) bool: what is parted.
-
-    Returns
-    -------
-    ndarray
-        (H, W) int32: 1, 2, ..., and 0 outside the area.
-
-    Examples
-    --------
-    >>> energy = np.array([[7, 7, 7, 1, 1, 1, 7, 7, 7]], np.uint8)
-    >>> part_by_tops(energy, energy > 0)
-    array([[1, 1, 1, 1, 1, 2, 2, 2, 2]], dtype=int32)
+    Two tops are of two cells if every way between them sinks by more than `depth` below the lower one, and below
+    `ratio` times its height. Each pixel goes to the top that it lies below.
     """
-    from skimage.morphology import local_maxima
-    from skimage.segmentation import watershed
 
-    ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
-    height = smooth(ground) * area
-    tops = components(local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool) & area)  # flat ones, too
-    basins: Labels = watershed(-height, tops, connectivity=2, mask=area).astype(np.int32)
-    return _merged(basins, height)
+    smoothing: float = option(1.0, "standard deviation in pixels by which the energy is smoothed; 0 for none", 0, 20)
+    depth: float = option(1.0, "levels that the energy sinks between two cells, below the lower of their tops", 0, 255)
+    ratio: float = option(0.7, "share of the lower top's height that the energy sinks below between two cells", 0, 1)
+
+    def __call__(self, maps: Maps) -> Labels:
+        """Decode."""
+        return grow(self.part(maps.energy, maps.mask & ~maps.walls), maps.mask)
+
+    def part(self, energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
+        """Part an area into basins around the tops of its energy.
+
+        Parameters
+        ----------
+        energy
+            (H, W) uint8 levels.
+        area
+            (H, W) bool: what is parted.
+
+        Returns
+        -------
+        ndarray
+            (H, W) int32: 1, 2, ..., and 0 outside the area.
+
+        Examples
+        --------
+        >>> energy = np.array([[7, 7, 7, 1, 1, 1, 7, 7, 7]], np.uint8)
+        >>> Tops().part(energy, energy > 0)
+        array([[1, 1, 1, 1, 1, 2, 2, 2, 2]], dtype=int32)
+        """
+        from skimage.morphology import local_maxima
+        from skimage.segmentation import watershed
+
+        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
+        height = smooth(ground, self.smoothing) * area
+        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # flat ones, too
+        basins: Labels = watershed(-height, components(peaks & area), connectivity=2, mask=area).astype(np.int32)
+        return self._merge(basins, height)
+
+    def _merge(self, basins: Labels, height: NDArray[np.float32]) -> Labels:
+        count = int(basins.max()) + 1
+        top = np.zeros(count, np.float32)
+        np.maximum.at(top, basins.ravel(), height.ravel())
+        root = list(range(count))
+
+        def find(basin: int) -> int:
+            while root[basin] != basin:
+                root[basin] = basin = root[root[basin]]
+            return basin
+
+        for saddle, *pair in _passes(basins, height):
+            first, second = sorted(map(find, pair), key=lambda basin: top[basin])
+            if saddle >= min(top[first] - self.depth, top[first] * self.ratio):
+                root[first] = second
+        names = np.unique([find(basin) for basin in range(count)], return_inverse=True)[1]
+        merged: Labels = names.astype(np.int32)[basins]
+        return merged
 
 
-def smooth(height: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Smooth heights over about a pixel, beyond the edge as if mirrored."""
-    smoothed = cv2.GaussianBlur(height, (0, 0), _SMOOTHING, borderType=cv2.BORDER_REFLECT)
+def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
+    """Smooth heights by a Gaussian of so many pixels' standard deviation, beyond the edge as if mirrored."""
+    if not spread:
+        return height
+    smoothed = cv2.GaussianBlur(height, (0, 0), spread, borderType=cv2.BORDER_REFLECT)
     return smoothed.astype(np.float32, copy=False).reshape(height.shape)
-
-
-def _merged(basins: Labels, height: NDArray[np.float32]) -> Labels:
-    count = int(basins.max()) + 1
-    top = np.zeros(count, np.float32)
-    np.maximum.at(top, basins.ravel(), height.ravel())
-    root = list(range(count))
-
-    def find(basin: int) -> int:
-        while root[basin] != basin:
-            root[basin] = basin = root[root[basin]]
-        return basin
-
-    for saddle, *pair in _passes(basins, height):
-        first, second = sorted(map(find, pair), key=lambda basin: top[basin])
-        if saddle >= min(top[first] - _DEPTH, top[first] * _RATIO):
-            root[first] = second
-    names = np.unique([find(basin) for basin in range(count)], return_inverse=True)[1]
-    merged: Labels = names.astype(np.int32)[basins]
-    return merged
 
 
 def _passes(basins: Labels, height: NDArray[np.float32]) -> list[tuple[float, int, int]]:

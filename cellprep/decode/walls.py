@@ -1,42 +1,64 @@
 """Every wall pixel to its owner, and every piece to its cell: the decoder that is meant unless another is named."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.decode.components import Floats, Ints, Labels, sum_by
 from cellprep.decode.contacts import NEIGHBOURS, Contacts, find_contacts
+from cellprep.decode.decoder import Decoder, option
 from cellprep.decode.growing import grow
 from cellprep.decode.joins import join_pieces
 from cellprep.decode.maps import Maps
 from cellprep.decode.order import order_by_shape, order_by_size
-from cellprep.decode.rim import lost_rim, trust_level_0
+from cellprep.decode.rim import WIDEST, lost_rim, trust_level_0
 from cellprep.decode.seeds import find_seeds
 
-__all__ = ["walls_to_owners"]
+__all__ = ["Walls"]
 
-_SMALLEST_PIECE = 10  # pixels of what touches others
-_SMALLEST_BELOW = 30  # pixels of what lies below one so many times larger:
-_TIMES = 3
+_TIMES = 3  # how many times as large a cell on top is, for the least size of what lies below it
 
 
-def walls_to_owners(maps: Maps) -> Labels:
+@dataclass(frozen=True, slots=True)
+class Walls(Decoder):
     """Decode by finding, for each two seeds that meet, which lies below.
 
     Seeds are what is left of the mask without walls. The shape of a wall tells which of two seeds lies on top of the
     other; pieces that a cell on top cut apart are joined; then, with the sizes of whole cells, each wall goes to the
-    cell below. What touches others and is too small for a cell goes to those around it: pieces of fewer than 10 pixels,
-    and of fewer than 30 below a cell three times as large. Mask beyond cells stays background; a rim
-    that the mask has lost is given back.
+    cell below. What touches others and is too small for a cell goes to those around it. Mask beyond cells stays
+    background; a rim that the mask has lost is given back.
     """
-    maps = trust_level_0(maps)
-    seeds = find_seeds(maps)
-    contacts = find_contacts(seeds, maps.walls & (seeds == 0))
-    shape = order_by_shape(contacts, maps.mask)
-    cell = join_pieces(contacts, shape)
-    first_below = order_cells(contacts, shape, cell) >= 0
-    labels = _own_walls(contacts, cell.astype(np.int32), np.where(first_below, contacts.a, contacts.b))
-    kept = _without_small_pieces(labels, contacts, cell, first_below)
-    return grow(kept, (maps.mask & ~_beyond_cells(contacts, maps)) | lost_rim(maps))
+
+    min_piece: int = option(10, "pixels of a cell that touches others; smaller ones go to these", 0)
+    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0)
+    max_rim: int = option(WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST)
+
+    def __call__(self, maps: Maps) -> Labels:
+        """Decode."""
+        maps = trust_level_0(maps)
+        seeds = find_seeds(maps)
+        contacts = find_contacts(seeds, maps.walls & (seeds == 0))
+        shape = order_by_shape(contacts, maps.mask)
+        cell = join_pieces(contacts, shape)
+        first_below = order_cells(contacts, shape, cell) >= 0
+        labels = _own_walls(contacts, cell.astype(np.int32), np.where(first_below, contacts.a, contacts.b))
+        kept = self._without_small_pieces(labels, contacts, cell, first_below)
+        return grow(kept, (maps.mask & ~_beyond_cells(contacts, maps)) | lost_rim(maps, self.max_rim))
+
+    def _without_small_pieces(
+        self, labels: Labels, contacts: Contacts, cell: Ints, first_below: NDArray[np.bool_]
+    ) -> Labels:
+        """Leave out what is too small to be a cell of its own, and was joined to none."""
+        count = len(contacts.area)
+        area = np.bincount(labels.ravel(), minlength=count)
+        first, second = cell[contacts.a], cell[contacts.b]
+        above = np.zeros(count, np.int64)  # the area of the largest cell on top of each
+        np.maximum.at(above, np.where(first_below, first, second), area[np.where(first_below, second, first)])
+        touching = np.zeros(count, bool)
+        touching[first] = touching[second] = True
+        small = (touching & (area < self.min_piece)) | ((area < self.min_below) & (area * _TIMES < above))
+        return np.where(small, 0, np.arange(count)).astype(np.int32)[labels]
 
 
 def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:
@@ -84,16 +106,3 @@ def _beyond_cells(contacts: Contacts, maps: Maps) -> NDArray[np.bool_]:
     alone = contacts.lowest == contacts.highest
     beyond[contacts.y[alone], contacts.x[alone]] = True
     return beyond & maps.still
-
-
-def _without_small_pieces(labels: Labels, contacts: Contacts, cell: Ints, first_below: NDArray[np.bool_]) -> Labels:
-    """Leave out what is too small to be a cell of its own, and was joined to none."""
-    count = len(contacts.area)
-    area = np.bincount(labels.ravel(), minlength=count)
-    first, second = cell[contacts.a], cell[contacts.b]
-    above = np.zeros(count, np.int64)  # the area of the largest cell on top of each
-    np.maximum.at(above, np.where(first_below, first, second), area[np.where(first_below, second, first)])
-    touching = np.zeros(count, bool)
-    touching[first] = touching[second] = True
-    small = (touching & (area < _SMALLEST_PIECE)) | ((area < _SMALLEST_BELOW) & (area * _TIMES < above))
-    return np.where(small, 0, np.arange(count)).astype(np.int32)[labels]

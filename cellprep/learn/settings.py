@@ -1,6 +1,7 @@
 """What a network is, apart from its weights: known without torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cellprep.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
@@ -85,6 +86,8 @@ class Decoding:
         A name in `cellprep.DECODERS`.
     min_area
         Pixels that an instance has at least; smaller ones are left out.
+    options
+        Values of the decoder's options by name; the others keep their defaults.
 
     Raises
     ------
@@ -93,17 +96,39 @@ class Decoding:
 
     Examples
     --------
-    >>> Decoding()
-    Decoding(decoder='walls', min_area=20)
+    >>> Decoding("tops", options={"depth": 2})
+    Decoding(decoder='tops', min_area=20, options={'depth': 2})
     """
 
     decoder: str = DEFAULT_DECODER
     min_area: int = 20
+    options: Mapping[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        find_decoder(self.decoder)
+        find_decoder(self.decoder, self.options)
         if self.min_area < 0:
             raise UsageError(f"minimal area {self.min_area} is not possible: give 0 or more pixels")
+
+    def changed(
+        self, decoder: str | None = None, min_area: int | None = None, options: Mapping[str, float] | None = None
+    ) -> "Decoding":
+        """Return it with what is given in place of its own.
+
+        Options of the same decoder that are not named stay; those of another one go with it.
+
+        Examples
+        --------
+        >>> Decoding("tops", options={"depth": 2}).changed(options={"ratio": 0.5}).options
+        {'depth': 2, 'ratio': 0.5}
+        >>> Decoding("tops", options={"depth": 2}).changed("walls").options
+        {}
+        """
+        own = self.options if decoder in (None, self.decoder) else {}
+        return Decoding(
+            self.decoder if decoder is None else decoder,
+            self.min_area if min_area is None else min_area,
+            {**own, **(options or {})},
+        )
 
 
 @dataclass(frozen=True, slots=True)

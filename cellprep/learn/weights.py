@@ -21,7 +21,15 @@ from cellprep.output import write_whole
 from cellprep.targets import Recipe
 from cellprep.wording import printable
 
-__all__ = ["BEST", "Weights", "load_all_weights", "load_weights", "save_all_weights", "save_weights"]
+__all__ = [
+    "BEST",
+    "Weights",
+    "describe_weights",
+    "load_all_weights",
+    "load_weights",
+    "save_all_weights",
+    "save_weights",
+]
 
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
@@ -82,7 +90,7 @@ class _Description:
     decoding: Decoding = field(default_factory=Decoding)
 
 
-def save_weights(path: Path, weights: Weights) -> None:
+def save_weights(path: Path | str, weights: Weights) -> None:
     """Write a file of weights, whole or not at all; the same weights give the same bytes.
 
     Parameters
@@ -99,10 +107,10 @@ def save_weights(path: Path, weights: Weights) -> None:
     OutputError
         If the file cannot be written.
     """
-    _write(path, _tensors(weights), _describe(weights))
+    _write(Path(path), _tensors(weights), _describe(weights))
 
 
-def save_all_weights(path: Path, parts: Sequence[Weights], *, half: bool = False) -> None:
+def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool = False) -> None:
     """Write the weights of several networks, each of another name, into one file, whole or not at all.
 
     Parameters
@@ -124,7 +132,7 @@ def save_all_weights(path: Path, parts: Sequence[Weights], *, half: bool = False
         for weights in parts
         for name, tensor in _tensors(weights).items()
     }
-    _write(path, tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
+    _write(Path(path), tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:
@@ -139,7 +147,7 @@ def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
     network, recipe = asdict(weights.settings), asdict(weights.recipe)
-    decoding = asdict(weights.decoding)
+    decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -153,7 +161,7 @@ def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) 
     write_whole(path, safetensors.torch.save(tensors, {_KEY: text}))
 
 
-def load_weights(path: Path) -> Weights:
+def load_weights(path: Path | str) -> Weights:
     """Read a file of weights and build its network; no code in the file is run.
 
     Parameters
@@ -179,7 +187,7 @@ def load_weights(path: Path) -> Weights:
     return parts[0]
 
 
-def load_all_weights(path: Path) -> list[Weights]:
+def load_all_weights(path: Path | str) -> list[Weights]:
     """Read a file of the weights of one network or of several.
 
     Parameters
@@ -192,6 +200,7 @@ def load_all_weights(path: Path) -> list[Weights]:
     WeightsError
         As `load_weights`.
     """
+    path = Path(path)
     path = path / BEST if path.is_dir() else path
     try:
         with path.open("rb"), safetensors.safe_open(path, framework="pt") as file:
@@ -208,6 +217,23 @@ def load_all_weights(path: Path) -> list[Weights]:
         raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
     _check_finite(path, tensors)
     return [_weights(descriptions[prefix], network, tensors, prefix) for prefix, network in networks.items()]
+
+
+def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
+    """Read what a file says of the training of each network in it, by the network's name; no tensor is read.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged or of another program.
+    """
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            found = _read_descriptions(path, file.metadata() or {})
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"weights {path} cannot be read ({error}): {_RIGHT}") from error
+    return {one.network.name: one.training for one in found.values()}
 
 
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:

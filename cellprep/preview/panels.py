@@ -109,7 +109,7 @@ def draw_area(axes: "Axes", view: View) -> None:
     bar.minorticks_off()
 
 
-def draw_wheel(axes: "Axes", _: View) -> None:
+def draw_wheel(axes: "Axes", _: View | None = None) -> None:
     """Draw which colour means which direction."""
     y, x = np.mgrid[-1:1:201j, -1:1:201j]
     length = np.hypot(y, x)

@@ -1,12 +1,12 @@
 """What the targets of a store can express at best: decoded again, and scored against the labels they were made of."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.decode import DECODERS, find_decoder
-from cellprep.errors import StoreError
+from cellprep.errors import StoreError, UsageError
 from cellprep.evaluation import EvaluationOptions, draw_worst
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.roundtrip.decoded import DecodedStore
@@ -31,23 +31,28 @@ class RoundtripOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    decoder_options
+        Values of options of the decoder by name, where there is but one.
 
     Raises
     ------
     RecipeError
-        If there is no such decoder.
+        If there is no such decoder, or it has no such options.
     UsageError
-        If `jobs` is no number of processes.
+        If there are options for several decoders, or `jobs` is no number of processes.
     """
 
     decoders: Sequence[str] = ()
     walls: bool = True
     jobs: int = -1
     quiet: bool = False
+    decoder_options: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.decoder_options and len(set(self.decoders)) != 1:
+            raise UsageError("options of a decoder are of one alone: name it, as by --decoder walls")
         for name in self.decoders:
-            find_decoder(name)
+            find_decoder(name, self.decoder_options)
         check_jobs(self.jobs)
 
 
@@ -86,7 +91,8 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
     """
     options = options or RoundtripOptions()
     chosen = tuple(dict.fromkeys(options.decoders)) or tuple(DECODERS)
-    tasks = [RoundtripTask(store.path / image_id, chosen, options.walls) for image_id in store]
+    tuning = dict(options.decoder_options)
+    tasks = [RoundtripTask(store.path / image_id, chosen, options.walls, tuning) for image_id in store]
     if not tasks:
         raise StoreError(f"{store.path} holds no images to decode")
     found: dict[str, ImageRoundtrip] = {}
@@ -95,7 +101,7 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
     ):
         killed = ImageRoundtrip(problem="the process that decoded it was killed; memory may have run out")
         found[task.path.name] = image or killed
-    return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())))
+    return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())), tuning)
 
 
 def draw_worst_decoded(
@@ -125,6 +131,7 @@ def draw_worst_decoded(
         If a picture cannot be drawn or written.
     """
     options = options or RoundtripOptions()
-    decoded, truth = DecodedStore(store.path, report.shown, options.walls), CellprepStore(store.path)
+    decoded = DecodedStore(store.path, report.shown, options.walls, options.decoder_options)
+    truth = CellprepStore(store.path)
     drawing = EvaluationOptions(jobs=options.jobs, quiet=options.quiet)
     return draw_worst(report.decoders[report.shown], decoded, truth, number, out, drawing)

@@ -1,6 +1,6 @@
 """A store's targets, decoded, as a source of cells: what pictures of them are drawn from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,22 @@ class DecodedImage(ImageRecord):
         A name in `cellprep.DECODERS`.
     walls
         Whether the decoder is given the walls.
+    options
+        Values of the decoder's options by name.
     """
 
     path: Path
     decoder: str
     walls: bool
+    options: Mapping[str, float]
 
     def content(self) -> list[Any]:
         """Return what the instances follow from."""
-        return [StoredImage(self.path).attributes["recipe"], self.decoder, self.walls]
+        return [StoredImage(self.path).attributes["recipe"], self.decoder, self.walls, dict(self.options)]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Decode the targets."""
-        labels = energy_to_labels(*stored_maps(StoredImage(self.path), self.walls), self.decoder)
+        labels = energy_to_labels(*stored_maps(StoredImage(self.path), self.walls), self.decoder, self.options)
         runs, values = runs_from_labels(labels)
         return Annotations(runs, tuple(values.tolist()), ("",) * len(values), "").without(self.excluded)
 
@@ -55,6 +58,8 @@ class DecodedStore(CellprepStore):
         A name in `cellprep.DECODERS`.
     walls
         Whether the decoder is given the walls.
+    options
+        Values of the decoder's options by name.
 
     Raises
     ------
@@ -62,9 +67,9 @@ class DecodedStore(CellprepStore):
         If there is no store of a known schema.
     """
 
-    def __init__(self, path: Path, decoder: str, walls: bool) -> None:
+    def __init__(self, path: Path, decoder: str, walls: bool, options: Mapping[str, float] | None = None) -> None:
         super().__init__(path)
-        self.decoder, self.walls = decoder, walls
+        self.decoder, self.walls, self.options = decoder, walls, options or {}
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""
@@ -78,4 +83,5 @@ class DecodedStore(CellprepStore):
                 path=self.path / image.image_id,
                 decoder=self.decoder,
                 walls=self.walls,
+                options=self.options,
             )

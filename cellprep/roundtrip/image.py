@@ -1,5 +1,6 @@
 """Decoding and scoring one image: what a worker does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ __all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score", "stored_maps"]
 
 @dataclass(frozen=True, slots=True)
 class RoundtripTask:
-    """One image to decode: its folder, by which decoders, and whether these are given the walls."""
+    """One image to decode: its folder, by which decoders, whether these are given the walls, and their options."""
 
     path: Path
     decoders: tuple[str, ...]
     walls: bool
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,5 @@ def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
     image = StoredImage(task.path)
     maps, labels = stored_maps(image, task.walls), image.read("labels")
     ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
-    scores = {name: score_image(energy_to_labels(*maps, name), labels, ignore) for name in task.decoders}
+    scores = {name: score_image(energy_to_labels(*maps, name, task.options), labels, ignore) for name in task.decoders}
     return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)

@@ -28,12 +28,19 @@ class RoundtripReport:
     decoders: Mapping[str, EvaluationReport]
 
     @classmethod
-    def of(cls, store: str, decoders: tuple[str, ...], images: Mapping[str, ImageRoundtrip]) -> "RoundtripReport":
-        """Gather what became of the images of a store."""
+    def of(
+        cls,
+        store: str,
+        decoders: tuple[str, ...],
+        images: Mapping[str, ImageRoundtrip],
+        options: Mapping[str, float],
+    ) -> "RoundtripReport":
+        """Gather what became of the images of a store, decoded with these options."""
+        tuned = f" ({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
         return cls(
             {
                 name: EvaluationReport(
-                    f"{store}, decoded by {name}",
+                    f"{store}, decoded by {name}{tuned}",
                     f"{store}, labels",
                     [
                         ImageEvaluation(image_id, image.cell_type, image.scores.get(name), image.problem)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.settings import Decoding
-from cellprep.learn.weights import Weights, load_all_weights, save_all_weights
+from cellprep.learn.weights import BEST, Weights, load_all_weights, save_all_weights
 
 __all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with_decoding"]
 
@@ -15,7 +15,7 @@ _MODELS = Path(__file__).parents[2] / "models"
 #: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
-_NEEDED = "predict needs a wn, or a dn and a wtn"
+_NEEDED = "predict needs a wn, or a dn and a wtn, or for vectors alone a dn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Bundle:
     vectors
         A ``wn``, or a ``dn``.
     energy
-        The ``wtn`` that goes on from the ``dn``; None beside a ``wn``.
+        The ``wtn`` that goes on from the ``dn``; None beside a ``wn``, or where nothing but vectors is asked for.
     semseg
         The ``semseg`` that tells where cells are; None where others tell.
 
@@ -43,7 +43,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         names = [weights.settings.name for weights in self.parts]
-        if names not in (["wn"], ["dn", "wtn"], ["wn", "semseg"], ["dn", "wtn", "semseg"]):
+        if names not in [[*vectors, *mask] for vectors in (["wn"], ["dn", "wtn"], ["dn"]) for mask in ([], ["semseg"])]:
             raise UsageError(f"the weights are of {', '.join(names)}: {_NEEDED}; semseg beside them tells the mask")
         if self.semseg and self.semseg.settings.image_channels != self.channels:
             raise UsageError(
@@ -59,6 +59,11 @@ class Bundle:
     def parts(self) -> list[Weights]:
         """All of them."""
         return [weights for weights in (self.vectors, self.energy, self.semseg) if weights]
+
+    @property
+    def tells_instances(self) -> bool:
+        """Whether instances follow from them; from a ``dn`` alone nothing but vectors does."""
+        return self.energy is not None or self.vectors.settings.name == "wn"
 
     @property
     def decoding(self) -> Decoding:
@@ -97,7 +102,8 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
     Parameters
     ----------
     weights
-        Files that `cellprep train` or `cellprep bundle` wrote, folders of trainings, or names in `SHIPPED`.
+        Files that `cellprep train` or `cellprep bundle` wrote, folders of trainings, folders of such folders, or names
+        in `SHIPPED`.
     semseg
         A file with the ``semseg`` that counts, whatever the others hold.
 
@@ -109,10 +115,10 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
         If they are not those of one prediction.
     """
     places = [weights] if isinstance(weights, (str, Path)) else weights
-    bundle = as_bundle(part for place in places for part in load_all_weights(_find(place)))
+    bundle = as_bundle(part for place in places for file in find_weights(place) for part in load_all_weights(file))
     if semseg is None:
         return bundle
-    found = load_all_weights(_find(semseg))
+    found = [part for file in find_weights(semseg) for part in load_all_weights(file)]
     if [part.settings.name for part in found] != ["semseg"]:
         names = ", ".join(part.settings.name for part in found)
         raise UsageError(f"{semseg} holds weights of {names}: semseg weights are of a semseg alone")
@@ -126,7 +132,7 @@ def with_decoding(bundle: Bundle, decoding: Decoding) -> Bundle:
     return replace(bundle, vectors=replace(bundle.vectors, decoding=decoding))
 
 
-def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
+def save_bundle(path: Path | str, bundle: Bundle, *, half: bool = False) -> None:
     """Write weights that belong together into one file, whole or not at all.
 
     Parameters
@@ -148,13 +154,27 @@ def save_bundle(path: Path, bundle: Bundle, *, half: bool = False) -> None:
     save_all_weights(path, bundle.parts, half=half)
 
 
-def _find(place: Path | str) -> Path:
-    """Return the file that a name of weights stands for; a path is what it is, as is ``./nuclei``."""
-    if not isinstance(place, str) or place in SHIPPED:
-        return SHIPPED[place] if isinstance(place, str) else place
-    if Path(place).name == place and not Path(place).exists():
+def find_weights(place: Path | str) -> list[Path]:
+    """Return the files or folders of runs that weights are named by; a path is what it is, as is ``./nuclei``.
+
+    A folder that is no run but holds some stands for them.
+
+    Raises
+    ------
+    WeightsError
+        If there is nothing of a mere name.
+    """
+    if isinstance(place, str) and place in SHIPPED:
+        return [SHIPPED[place]]
+    path = Path(place)
+    if isinstance(place, str) and path.name == place and not path.exists():
         shipped = (
             f"what comes with the package is {', '.join(SHIPPED)}" if SHIPPED else "nothing comes with the package"
         )
         raise WeightsError(f"there are no weights {place}: there is no such file, and {shipped}")
-    return Path(place)
+    return [path] if (path / BEST).exists() else runs_in(path) or [path]
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of trainings in a folder, by name."""
+    return sorted(file.parent for file in folder.glob(f"*/{BEST}"))

@@ -30,7 +30,7 @@ class PredictedMaps:
     walls_known
         Whether `classes` tell walls from cells; a mask from elsewhere has none.
     energy
-        (H, W) uint8: levels, 0 outside the cells.
+        (H, W) uint8: levels, 0 outside the cells. None from a dn alone, which tells vectors only.
     still
         (H, W) bool: pixels of cells without a vector.
     sureness
@@ -42,7 +42,7 @@ class PredictedMaps:
 
     classes: NDArray[np.uint8]
     walls_known: bool
-    energy: NDArray[np.uint8]
+    energy: NDArray[np.uint8] | None
     still: NDArray[np.bool_]
     sureness: NDArray[np.uint8] | None = None
     uvec: NDArray[np.float16] | None = None
@@ -50,7 +50,7 @@ class PredictedMaps:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W), in pixels."""
-        height, width = self.energy.shape
+        height, width = self.classes.shape
         return height, width
 
 
@@ -64,7 +64,7 @@ def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any
     int
         How many instances were left out.
     """
-    labels = decode_maps(maps, decoding.decoder)
+    labels = decode_maps(maps, decoding)
     large = _areas(labels) >= decoding.min_area
     large[0] = False
     left_out = len(large) - 1 - int(large.sum())
@@ -86,7 +86,7 @@ def _areas(labels: NDArray[Any]) -> NDArray[np.int64]:
     return area
 
 
-def decode_maps(maps: PredictedMaps, decoder: str, at_once: int = _AT_ONCE) -> NDArray[Any]:
+def decode_maps(maps: PredictedMaps, decoding: Decoding, at_once: int = _AT_ONCE) -> NDArray[Any]:
     """Decode maps as `cellprep.energy_to_labels` does, large ones in overlapping blocks.
 
     A block is decoded with 512 pixels around it, and its instances are those whose first pixel lies in it. What
@@ -97,8 +97,8 @@ def decode_maps(maps: PredictedMaps, decoder: str, at_once: int = _AT_ONCE) -> N
     ----------
     maps
         The maps.
-    decoder
-        A name in `cellprep.DECODERS`.
+    decoding
+        By which decoder, and with which options of it.
     at_once
         Pixels from which on there are blocks.
 
@@ -108,31 +108,33 @@ def decode_maps(maps: PredictedMaps, decoder: str, at_once: int = _AT_ONCE) -> N
         (H, W) uint16, or uint32 beyond 65,535 instances; numbered in the order in which rows meet them.
     """
     whole = (slice(None), slice(None))
-    if maps.energy.size <= at_once:
-        return _decode(maps, whole, decoder)
-    return _decode_blocks(maps, decoder, _CORE, _HALO)
+    if maps.classes.size <= at_once:
+        return _decode(maps, whole, decoding)
+    return _decode_blocks(maps, decoding, _CORE, _HALO)
 
 
-def _decode(maps: PredictedMaps, window: tuple[slice, slice], decoder: str) -> NDArray[Any]:
+def _decode(maps: PredictedMaps, window: tuple[slice, slice], decoding: Decoding) -> NDArray[Any]:
+    assert maps.energy is not None
     classes, moving = maps.classes[window], ~maps.still[window]
     return energy_to_labels(
         maps.energy[window],
         np.broadcast_to(moving[..., None], (*moving.shape, 2)),
         classes != BACKGROUND,
         classes == WALL if maps.walls_known else None,
-        decoder,
+        decoding.decoder,
+        decoding.options,
     )
 
 
-def _decode_blocks(maps: PredictedMaps, decoder: str, core: int, halo: int) -> NDArray[Any]:
-    height, width = maps.energy.shape
+def _decode_blocks(maps: PredictedMaps, decoding: Decoding, core: int, halo: int) -> NDArray[Any]:
+    height, width = maps.shape
     labels = np.zeros((height, width), np.uint32)
     firsts: list[NDArray[np.int64]] = []
     count = 0
     for top in range(0, height, core):
         for left in range(0, width, core):
             window = slice(max(0, top - halo), top + core + halo), slice(max(0, left - halo), left + core + halo)
-            found = _decode(maps, window, decoder)
+            found = _decode(maps, window, decoding)
             found[labels[window] > 0] = 0
             y, x = _first_pixels(found)
             y, x = y + window[0].start, x + window[1].start

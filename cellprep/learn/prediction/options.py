@@ -1,13 +1,14 @@
 """How prediction runs and what it writes: known without torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellprep.errors import UsageError
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 
-__all__ = ["DEFAULT_WEIGHTS", "OutputOptions", "PredictionOptions"]
+__all__ = ["DEFAULT_WEIGHTS", "OutputOptions", "PredictionOptions", "refuse_instances"]
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
@@ -34,6 +35,9 @@ class PredictionOptions:
         A name in `cellprep.DECODERS`; the one that the weights name unless given.
     min_area
         Pixels that an instance has at least, smaller ones being left out; as the weights have it unless given.
+    decoder_options
+        Values of the decoder's options by name; those that are not named are as the weights have them for this decoder,
+        or else the decoder's own.
     quiet
         Whether to show no progress bar; there is none either where standard error is no terminal.
 
@@ -57,21 +61,26 @@ class PredictionOptions:
     decoder: str | None = None
     min_area: int | None = None
     quiet: bool = False
+    decoder_options: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(known)}")
-        self.decoding(Decoding())
+        if self.decoder is None:  # the options are checked when it is known
+            Decoding().changed(min_area=self.min_area)
+        else:
+            self.decoding(Decoding())
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
 
     def decoding(self, usual: Decoding) -> Decoding:
         """Return how maps are decoded: as asked for, and else as usual."""
-        decoder = usual.decoder if self.decoder is None else self.decoder
-        least = usual.min_area if self.min_area is None else self.min_area
-        return Decoding(decoder, least)
+        return usual.changed(self.decoder, self.min_area, self.decoder_options)
+
+
+_DEFAULT_TO = (next(iter(OUTPUTS)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,8 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: tuple[str, ...] = ("label-tiff",)
-    maps: Path | None = None
+    to: tuple[str, ...] = _DEFAULT_TO
+    maps: Path | str | None = None
     overlay: bool = False
 
     @property
@@ -107,3 +116,23 @@ class OutputOptions:
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
             raise UsageError(f"{wrong}: give one or several of {', '.join(OUTPUTS)}, each once")
+
+
+def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:
+    """Refuse what only instances can be asked, where none are told.
+
+    Raises
+    ------
+    UsageError
+        If it was asked for.
+    """
+    asked = {
+        "--to": outputs.to != _DEFAULT_TO,
+        "--overlay": outputs.overlay,
+        "--decoder": options.decoder is not None,
+        "--decoder-option": bool(options.decoder_options),
+        "--min-area": options.min_area is not None,
+    }
+    wrong = [name for name, given in asked.items() if given]
+    if wrong:
+        raise UsageError(f"a dn alone tells no instances, which {wrong[0]} is of: leave it out, or give a wtn, too")

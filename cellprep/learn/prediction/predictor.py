@@ -165,10 +165,11 @@ class Predictor:
         classes: NDArray[np.uint8],
         sureness: NDArray[np.uint8] | None,
         uvec: NDArray[np.float16] | None,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.bool_]]:
         weights = self.bundle.vectors
         shape = image.shape[1:]
-        energy, still = np.empty(shape, np.uint8), np.zeros(shape, bool)
+        energy = np.empty(shape, np.uint8) if self.bundle.tells_instances else None
+        still = np.zeros(shape, bool)
         normalise = _normaliser(weights, image)
 
         def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
@@ -177,27 +178,28 @@ class Predictor:
 
         def answer(pixels: Tensor, mask: Tensor) -> list[Tensor]:
             vectors, levels = vectors_and_levels(self._end_to_end, pixels, mask, self._turns)
-            highest, level = levels.max(1)
-            return [level.to(torch.uint8), _as_byte(highest), (vectors == 0).all(1), vectors]
+            found = [(vectors == 0).all(1), vectors]
+            if levels is not None:
+                highest, level = levels.max(1)
+                found += [level.to(torch.uint8), _as_byte(highest)]
+            return found
 
-        for tile, (level, sure, zero, vectors) in self._by_tiles(self._instances, shape, given, answer):
+        for tile, (zero, vectors, *levels) in self._by_tiles(self._instances, shape, given, answer):
             inside = _input_mask(classes[tile.core], weights)
-            energy[tile.core] = level * inside
             if (zero & inside).any():  # untouched pages take no memory
                 still[tile.core] = zero & inside
-            if sureness is not None:
-                sureness[tile.core] = sure
+            if energy is not None:
+                energy[tile.core] = levels[0] * inside
+                if sureness is not None:
+                    sureness[tile.core] = levels[1]
             if uvec is not None:
                 uvec[tile.core] = np.moveaxis(vectors, 0, 2)
         return energy, still
 
-    def _end_to_end(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        if self.bundle.energy is None:
-            uvec, logits = self.bundle.vectors.network(image, mask)
-        else:
-            uvec = self.bundle.vectors.network(image, mask)
-            logits = self.bundle.energy.network(uvec)
-        return uvec, logits
+    def _end_to_end(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        answer = self.bundle.vectors.network(image, mask)
+        uvec, logits = answer if isinstance(answer, tuple) else (answer, None)
+        return uvec, logits if self.bundle.energy is None else self.bundle.energy.network(uvec)
 
     def _by_tiles(
         self,

@@ -19,12 +19,16 @@ class PredictionReport:
         Where networks ran, and what they computed in.
     total
         Number of images to predict.
+    chosen
+        What was chosen, as nobody said it: a line each.
     images, cells
         Numbers of images that were predicted, and of instances in them.
     left_out
         Number of instances that were too small.
-    empty
-        How many of these images have no instance.
+    empty, unmasked
+        How many of these images have no instance, and no pixel that is said to be of a cell.
+    vectors
+        What is to be said of vectors without instances; empty where there are instances.
     failures
         Per image that was not predicted what is wrong with it.
     """
@@ -32,28 +36,51 @@ class PredictionReport:
     out: str
     machine: str
     total: int
+    chosen: list[str] = field(default_factory=list)
     images: int = 0
     cells: int = 0
     left_out: int = 0
     empty: int = 0
+    unmasked: int = 0
+    vectors: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
-    def add(self, cells: int, left_out: int) -> None:
+    def add(self, cells: int, left_out: int, has_mask: bool) -> None:
         """Count an image."""
         self.images += 1
         self.cells += cells
         self.left_out += left_out
         self.empty += cells == 0
+        self.unmasked += not has_mask
 
     def notes(self) -> list[str]:
-        """Say what was done; nothing if all failed."""
+        """Say what was done; of what was chosen alone if all failed."""
         if not self.images:
-            return []
+            return self.chosen
+        if self.vectors:
+            return [
+                *self.chosen,
+                f"{self.out}: vectors of {count(self.images, 'image')}, no instances (on {self.machine})",
+                *self.vectors,
+            ]
         empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
         small = f", {self.left_out:,} more too small" if self.left_out else ""
-        return [
-            f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
-        ]
+        done = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
+        return [*self.chosen, f"{self.out}: {done}", *([] if self.cells else [self._why_no_cells()])]
+
+    def _why_no_cells(self) -> str:
+        """Return a first help for whoever expected cells."""
+        if self.unmasked == self.images:
+            return (
+                "no cell: no pixel of any mask is of one; look at the masks, or whether the images are like those that "
+                "the semantic network learned from, in size and brightness of cells and in their ground"
+            )
+        if self.left_out:
+            return "no cell: all that was found is smaller than --min-area; a lower one keeps it"
+        return (
+            "no cell, though masks have pixels of some: the energy is too low everywhere; train longer, or look at it "
+            "with --maps, and try another --decoder"
+        )
 
     def errors(self) -> list[str]:
         """Say what failed; nothing if all is well."""

@@ -1,6 +1,8 @@
 """Predicting the instances of many images, one after the other."""
 
 from collections.abc import Iterable
+from itertools import chain
+from itertools import count as count_from
 from pathlib import Path
 
 import numpy as np
@@ -8,24 +10,28 @@ from tqdm import tqdm
 
 from cellprep.errors import CellprepError, UsageError
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
-from cellprep.learn.prediction.inputs import InputImage, find_images
-from cellprep.learn.prediction.maps import find_instances, mean_sureness
-from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
-from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
+from cellprep.learn.prediction.given import find_given, find_runs
+from cellprep.learn.prediction.inputs import InputImage
+from cellprep.learn.prediction.maps import BACKGROUND, find_instances, mean_sureness
+from cellprep.learn.prediction.masks import MaskSource
+from cellprep.learn.prediction.options import OutputOptions, PredictionOptions, refuse_instances
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
-from cellprep.learn.prediction.writing import Encoded, PredictionWriter, prediction_writer
-from cellprep.places import as_place
+from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
+from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.wording import unexpected
 
 __all__ = ["predict"]
 
 
+_OUT = "predictions"
+
+
 def predict(
-    images: Iterable[Path | str],
+    images: Iterable[Path | str] | None,
     weights: Bundle | Path | str | Iterable[Path | str],
-    out: Path | str,
+    out: Path | str | None = None,
     *,
     semseg_weights: Path | str | None = None,
     masks: Path | str | None = None,
@@ -33,7 +39,7 @@ def predict(
     outputs: OutputOptions | None = None,
     options: PredictionOptions | None = None,
 ) -> PredictionReport:
-    """Predict the instances of images, and write them.
+    """Predict the instances of images, and write them; of a ``dn`` alone its vectors.
 
     What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
     if all fail, nothing is written.
@@ -41,17 +47,20 @@ def predict(
     Parameters
     ----------
     images
-        Files, folders, globs, or stores.
+        Files, folders, globs, or stores. None means the images of the store `data`, or of ``data.zarr`` in this folder:
+        those that `weights` were validated on if they are folders of trainings, else all of them.
     weights
         From `load_bundle`, or the files that it takes.
     out
-        Folder to write, which must not exist, or be empty.
+        Folder to write, which must not exist, or be empty; unless given ``predictions``, or with a number behind it
+        that is free.
     semseg_weights
         File with the semantic network that tells where cells are; unless `weights` are a bundle that holds one.
     masks
         Folder of label or mask images, which tell where cells are, named by the images' ids.
     data
-        Store whose true ``semseg`` tells where cells are, but not their walls, which would tell the instances.
+        Store whose true ``semseg`` tells where cells are, but not their walls, which would tell the instances. Where it
+        is the store of the images, too, a semantic network goes before it.
     outputs
         What is written.
     options
@@ -65,50 +74,80 @@ def predict(
     Raises
     ------
     UsageError
-        If the weights do not fit each other, or it is not clear what tells where cells are.
+        If the weights do not fit each other, there are no images, or it is not clear what tells where cells are.
     WeightsError, ImageFileError, StoreError
         If weights, images or masks cannot be found or read.
     OutputError
         If `out` exists, or the disk takes no more.
     """
-    outputs, options, out = outputs or OutputOptions(), options or PredictionOptions(), Path(out)
-    if sum(place is not None for place in (semseg_weights, masks, data)) > 1:
+    outputs, options = outputs or OutputOptions(), options or PredictionOptions()
+    if sum(place is not None for place in (semseg_weights, masks, data if images is not None else None)) > 1:
         raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
-    bundle = weights if isinstance(weights, Bundle) else load_bundle(weights, semseg_weights)
-    source = MaskFiles(Path(masks)) if masks else StoredMasks(as_place(data)) if data else None
-    if source is None and bundle.semseg is None:
-        raise UsageError(
-            "nothing tells where cells are: give --semseg-weights, --masks or --data, or a bundle that holds a semseg"
-        )
-    found = find_images(images)
+    bundle, runs = _load(weights, semseg_weights)
+    if not bundle.tells_instances:
+        refuse_instances(outputs, options)
+    given = find_given(bundle, images, runs, masks, data)
+    out = _free_place() if out is None else Path(out)
     predictor = Predictor(bundle, options)
-    report = PredictionReport(str(out), str(predictor.machine), total=len(found))
-    with prediction_writer(out, outputs) as writer:
-        for image in tqdm(found, unit=" image", disable=True if options.quiet else None, smoothing=0.1):
+    report = PredictionReport(str(out), str(predictor.machine), len(given.images), given.notes)
+    if not bundle.tells_instances:
+        report.vectors = _words_on_vectors(out, outputs)
+    with prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer:
+        for image in tqdm(given.images, unit=" image", disable=True if options.quiet else None, smoothing=0.1):
             try:
-                encoded, cells, left_out = _predict(image, predictor, source, writer)
+                encoded, cells, left_out, has_mask = _predict(image, predictor, given.masks, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
                 continue
             writer.write(encoded)
-            report.add(cells, left_out)
+            report.add(cells, left_out, has_mask)
         if report.images:
             writer.publish()
     return report
 
 
+def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | str | None) -> tuple[Bundle, list[Path]]:
+    """Load weights, and return which of them are folders of trainings."""
+    if isinstance(weights, Bundle):
+        return weights, []
+    places = [weights] if isinstance(weights, (str, Path)) else [*weights]
+    return load_bundle(places, semseg), find_runs(places if semseg is None else [*places, semseg])
+
+
+def _free_place() -> Path:
+    numbered = (Path(f"{_OUT}-{number}") for number in count_from(2))
+    return next(path for path in chain([Path(_OUT)], numbered) if not path.exists() and not path.is_symlink())
+
+
+def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
+    lines = [
+        f"maps: {outputs.maps or out / MAPS_OF_VECTORS}, to be read as Zarr",
+        "a dn alone tells vectors; for cells give the weights of a wtn beside it, or those of a wn",
+    ]
+    return lines if has_matplotlib() else [*lines, "no pictures, which need matplotlib: pip install 'cellprep[plot]'"]
+
+
 def _predict(
     image: InputImage, predictor: Predictor, source: MaskSource | None, writer: PredictionWriter
-) -> tuple[Encoded, int, int]:
+) -> tuple[Encoded, int, int, bool]:
     pixels = image.load()
     classes = source.find(image.id) if source else None
-    wanted = writer.options
-    maps = predictor.predict(pixels, classes, keep_uvec=wanted.maps is not None, keep_sureness=wanted.needs_scores)
+    wanted, instances = writer.options, predictor.bundle.tells_instances
+    maps = predictor.predict(
+        pixels,
+        classes,
+        keep_uvec=wanted.maps is not None or not instances,
+        keep_sureness=wanted.needs_scores and instances,
+    )
+    has_mask = bool((maps.classes != BACKGROUND).any())
+    if not instances:
+        return writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), 0, 0, has_mask
     shown = np.asarray(pixels) if wanted.overlay else None
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
     scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
-    return writer.encode(Prediction(image.id, labels, scores), maps, shown), int(labels.max()), left_out
+    prediction = Prediction(image.id, labels, scores)
+    return writer.encode(prediction, maps, shown), int(labels.max()), left_out, has_mask
 
 
 def _problem(error: Exception) -> str:

@@ -49,7 +49,8 @@ def segment(
     WeightsError
         If a file of weights cannot be read.
     UsageError
-        If image, mask and weights do not fit each other, or there is neither a mask nor a semantic network.
+        If image, mask and weights do not fit each other, there is neither a mask nor a semantic network, or the weights
+        are of a ``dn`` alone, which tells vectors and no instances.
 
     Examples
     --------
@@ -65,6 +66,10 @@ def segment(
     pixels = pixels[None] if pixels.ndim == 2 else pixels
     if not isinstance(weights, Bundle):
         weights = load_bundle(weights)
+    if not weights.tells_instances:
+        raise UsageError(
+            "a dn alone tells vectors, no instances: give the weights of a wtn beside it; `predict` writes the vectors"
+        )
     if mask is None and weights.semseg is None:
         raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
     predictor = Predictor(weights, options or PredictionOptions(quiet=True))

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tile", "cut_tiles", "round_up", "see"]
+__all__ = ["PADDING", "Tile", "cut_tiles", "round_up", "see"]
+
+#: Pixels by which an image is padded on each side at least, so that no network takes its edge for a cell's.
+PADDING = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Tile:
     Attributes
     ----------
     window
-        Rows and columns that the network sees, in the padded image.
+        Rows and columns that the network sees, counted as those of the image; in its padding they are negative, or
+        beyond its last.
     core
         Rows and columns whose result counts, in the image.
     inner
@@ -44,24 +48,26 @@ class _Span:
 def cut_tiles(shape: tuple[int, int], multiple: int, margin: int, size: int) -> list[Tile]:
     """Cut an image into tiles whose cores cover each pixel once.
 
-    Windows begin at multiples of `multiple` and have equal shapes. Between a core and an edge of its window that is
-    not the padded image's lie at least `margin` pixels.
+    The image is padded on all sides by at least `PADDING` pixels, and to multiples of `multiple`, as evenly as can be.
+    In it windows begin at multiples of `multiple`, and they have equal shapes. Between a core and an edge of its window
+    that is not the padded image's lie at least `margin` pixels.
 
     Parameters
     ----------
     shape
-        (H, W) of the image, which is padded at its lower and right edge to the next multiples.
+        (H, W) of the image.
     multiple
         What the sides of windows are multiples of.
     margin
         How far a network sees, in pixels; a multiple of `multiple`.
     size
-        Longest side of a window; at least ``2 * margin + multiple``.
+        Longest side of a window along which an image is cut; at least ``2 * margin + multiple``. One that is no longer
+        is seen with its padding at once.
 
     Examples
     --------
-    >>> [(tile.window[1], tile.core[1]) for tile in cut_tiles((8, 30), 8, 8, 24)]
-    [(slice(0, 24, None), slice(0, 16, None)), (slice(8, 32, None), slice(16, 30, None))]
+    >>> [(tile.window[1], tile.core[1]) for tile in cut_tiles((8, 30), 8, 8, 24)][:2]
+    [(slice(-9, 15, None), slice(0, 7, None)), (slice(-1, 23, None), slice(7, 15, None))]
     """
     rows, columns = (_spans(length, multiple, margin, size) for length in shape)
     return [
@@ -71,28 +77,30 @@ def cut_tiles(shape: tuple[int, int], multiple: int, margin: int, size: int) -> 
 
 
 def _spans(length: int, multiple: int, margin: int, size: int) -> list[_Span]:
-    padded = round_up(length, multiple)
-    side = min(size // multiple * multiple, padded)
+    padded = round_up(length + 2 * PADDING, multiple)
+    first = -((padded - length) // 2)  # where the padded image begins
+    side = padded if length <= size else size // multiple * multiple
     spans: list[_Span] = []
     done = 0  # where the next core begins
     while done < length:
-        start = min(max(0, done - margin), padded - side)
+        before = max(0, done - margin - first) // multiple * multiple  # of the padded image, before the window
+        start = first + min(before, padded - side)
         stop = start + side
-        end = length if stop == padded else stop - margin
+        end = length if stop == first + padded else min(stop - margin, length)
         spans.append(_Span(slice(start, stop), slice(done, end)))
         done = end
     return spans
 
 
 def see(image: Any, window: tuple[slice, slice]) -> NDArray[Any]:
-    """Return a window of an image (..., H, W) that is padded symmetrically at its lower and right edge.
+    """Return a window of an image (..., H, W) that is padded symmetrically without end, on all sides.
 
     The image may be anything that gives arrays for ``image[..., rows, columns]``: no more is asked of it than is seen.
 
     Examples
     --------
-    >>> see(np.array([[1, 2, 3]]), (slice(0, 1), slice(0, 8)))
-    array([[1, 2, 3, 3, 2, 1, 1, 2]])
+    >>> see(np.array([[1, 2, 3]]), (slice(0, 1), slice(-2, 8)))
+    array([[2, 1, 1, 2, 3, 3, 2, 1, 1, 2]])
     """
     rows, columns = (_mirrored(part, length) for part, length in zip(window, image.shape[-2:], strict=True))
     part: NDArray[Any] = image[..., rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

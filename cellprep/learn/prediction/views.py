@@ -33,14 +33,18 @@ def class_probabilities(network: Callable[[Tensor], Tensor], image: Tensor, turn
 
 
 def vectors_and_levels(
-    network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], image: Tensor, mask: Tensor, turns: Sequence[int]
-) -> tuple[Tensor, Tensor]:
+    network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]],
+    image: Tensor,
+    mask: Tensor,
+    turns: Sequence[int],
+) -> tuple[Tensor, Tensor | None]:
     """Return mean unit vectors and the mean probability of each energy level over the turns of an image.
 
     Parameters
     ----------
     network
-        Images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W) and logits (N, levels, H, W).
+        Images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W) and logits (N, levels, H, W), or None
+        for these.
     image, mask
         What it is given.
     turns
@@ -51,15 +55,16 @@ def vectors_and_levels(
     uvec
         (N, 2, H, W) float32, components (y, x); of length 1, or 0 where all views say so or contradict each other.
     probabilities
-        (N, levels, H, W) float32.
+        (N, levels, H, W) float32; None without logits.
     """
     vectors, levels = [], []
     for number in turns:
         uvec, logits = network(turn(image, number), turn(mask, number))
         vectors.append(turn_vectors_back(uvec.float(), number))
-        levels.append(turn_back(_probabilities(logits), number))
+        if logits is not None:
+            levels.append(turn_back(_probabilities(logits), number))
     uvec = vectors[0] if len(vectors) == 1 else unit_length(_mean(vectors))
-    return uvec, _mean(levels)
+    return uvec, _mean(levels) if levels else None
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from cellprep._version import __version__
 from cellprep.errors import UsageError
 from cellprep.export.aside import publish, written_aside
+from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
 from cellprep.learn.prediction.outputs import OUTPUTS, Prediction
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.store.plain import write_group
 
-__all__ = ["Encoded", "PredictionWriter", "prediction_writer"]
+__all__ = ["MAPS_OF_VECTORS", "Encoded", "PredictionWriter", "prediction_writer"]
+
+#: Where maps are in the folder of vectors, unless another place is named.
+MAPS_OF_VECTORS = "maps.zarr"
 
 _OVERLAYS = "overlays"
 _MAPS = "cellprep-maps"  # the key of the groups' attributes
@@ -35,7 +39,7 @@ class Encoded:
         The image.
     parts
         Its part of each output.
-    overlay
+    picture
         The bytes of its picture, if there is one.
     maps
         Its maps, if they are written.
@@ -43,7 +47,7 @@ class Encoded:
 
     id: str
     parts: list[Any]
-    overlay: bytes | None
+    picture: bytes | None
     maps: PredictedMaps | None
 
 
@@ -58,32 +62,40 @@ class PredictionWriter:
         Where it is written.
     options
         What is written.
+    vectors
+        Whether it is vectors, without instances.
     """
 
-    def __init__(self, out: Path, aside: Path, maps_aside: Path | None, options: OutputOptions) -> None:
+    def __init__(
+        self, out: Path, aside: Path, maps_aside: Path | None, options: OutputOptions, *, vectors: bool = False
+    ) -> None:
         self.options = options
         self._out = out
         self._aside = aside
         self._maps_aside = maps_aside
-        aside.mkdir()
-        if options.overlay:
-            (aside / _OVERLAYS).mkdir()
+        self._pictures = aside / _OVERLAYS if options.overlay else aside
+        self._pictures.mkdir(parents=True)
         if maps_aside:
             write_group(maps_aside, {}, {_MAPS: {"version": __version__}})
-        self._outputs = [OUTPUTS[name](aside) for name in options.to]
+        self._outputs = [] if vectors else [OUTPUTS[name](aside) for name in options.to]
 
     def encode(self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None) -> Encoded:
-        """Encode an image; nothing is written as yet. The (C, H, W) image itself is needed for an overlay."""
+        """Encode the instances of an image; nothing is written as yet. An overlay needs the (C, H, W) image itself."""
         picture = None if image is None else _png(draw_overlay(image, prediction.labels))
         parts = [output.encode(prediction) for output in self._outputs]
         return Encoded(prediction.id, parts, picture, maps if self._maps_aside else None)
+
+    def encode_vectors(self, image_id: str, maps: PredictedMaps, image: Any | None) -> Encoded:
+        """Encode the vectors of an image; a picture needs the (C, H, W) image itself."""
+        picture = None if image is None else draw_vectors(image_id, image, maps)
+        return Encoded(image_id, [], picture, maps)
 
     def write(self, encoded: Encoded) -> None:
         """Write an image."""
         for output, part in zip(self._outputs, encoded.parts, strict=True):
             output.add(encoded.id, part)
-        if encoded.overlay:
-            (self._aside / _OVERLAYS / f"{encoded.id}.png").write_bytes(encoded.overlay)
+        if encoded.picture:
+            (self._pictures / f"{encoded.id}.png").write_bytes(encoded.picture)
         if encoded.maps and self._maps_aside:
             write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: {"shape": encoded.maps.shape}})
 
@@ -93,12 +105,14 @@ class PredictionWriter:
             output.finish()
         publish(self._aside, self._out)
         if self._maps_aside and self.options.maps:
-            publish(self._maps_aside, self.options.maps)
+            publish(self._maps_aside, Path(self.options.maps))
 
 
 @contextmanager
-def prediction_writer(out: Path, options: OutputOptions) -> Iterator[PredictionWriter]:
+def prediction_writer(out: Path, options: OutputOptions, *, vectors: bool = False) -> Iterator[PredictionWriter]:
     """Give a writer; what it has written is removed at the end unless it was published.
+
+    Of vectors without instances maps are written in any case, within `out` unless the options name a place.
 
     Raises
     ------
@@ -107,20 +121,23 @@ def prediction_writer(out: Path, options: OutputOptions) -> Iterator[PredictionW
     OutputError
         If something is in one of the places already, but for an empty folder; or if the disk takes no more.
     """
-    places = [place.resolve() for place in (out, options.maps) if place]
+    maps = Path(options.maps) if options.maps else None
+    places = [place.resolve() for place in (out, maps) if place]
     if len(places) == 2 and (places[0].is_relative_to(places[1]) or places[1].is_relative_to(places[0])):
-        raise UsageError(f"--maps {options.maps} and --out {out} lie in one another: choose places apart")
+        raise UsageError(f"--maps {maps} and --out {out} lie in one another: choose places apart")
     with ExitStack() as stack:
         aside = stack.enter_context(written_aside(out))
-        maps_aside = stack.enter_context(written_aside(options.maps)) if options.maps else None
-        yield PredictionWriter(out, aside, maps_aside, options)
+        inside = aside / MAPS_OF_VECTORS if vectors else None
+        maps_aside = stack.enter_context(written_aside(maps)) if maps else inside
+        yield PredictionWriter(out, aside, maps_aside, options, vectors=vectors)
 
 
 def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
     """Return the maps as a store has them, but for the bytes of vectors."""
     assert maps.uvec is not None
     semseg = np.stack([maps.classes == number for number in range(3)], axis=-1).view(np.uint8)
-    return {"semseg": semseg, "uvec": maps.uvec, "energy": maps.energy}
+    arrays: dict[str, NDArray[Any]] = {"semseg": semseg, "uvec": maps.uvec}
+    return arrays if maps.energy is None else {**arrays, "energy": maps.energy}
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

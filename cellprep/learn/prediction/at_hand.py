@@ -1,0 +1,90 @@
+"""What lies in the folder that a command runs in: weights, and stores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cellprep.annotations.cellprep_store import CellprepStore
+from cellprep.errors import WeightsError
+from cellprep.learn.prediction.bundle import SHIPPED
+from cellprep.learn.weights import BEST, describe_weights
+from cellprep.text_table import text_table
+from cellprep.wording import printable
+
+__all__ = ["DEFAULT_STORE", "WeightsAtHand", "find_stores", "find_weights_at_hand", "list_weights"]
+
+#: The store that is meant unless one is named.
+DEFAULT_STORE = Path("data.zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsAtHand:
+    """Weights that may be named.
+
+    Attributes
+    ----------
+    name
+        What stands for them behind ``--weights``.
+    networks
+        Whose they are.
+    epoch
+        The epoch that they are of, if they are of one training.
+    figures
+        How they did in validation then.
+    origin
+        When they were written, or by whom.
+    """
+
+    name: str
+    networks: tuple[str, ...]
+    epoch: str
+    figures: str
+    origin: str
+
+
+def find_weights_at_hand() -> list[WeightsAtHand]:
+    """Find the runs and files of weights in this folder, the runs in its folder ``runs``, and what the package has."""
+    here = Path()
+    places = [run.parent for pattern in (f"*/{BEST}", f"runs/*/{BEST}") for run in here.glob(pattern)]
+    found = [_describe(str(place), place / BEST) for place in sorted(places)]
+    found += [_describe(str(file), file) for file in sorted(here.glob("*.safetensors"))]
+    found += [_describe(name, file, "comes with the package") for name, file in SHIPPED.items()]
+    return [weights for weights in found if weights]
+
+
+def list_weights() -> list[str]:
+    """Lay out the weights at hand, one a line."""
+    header = ["weights", "networks", "epoch", "validation", "written"]
+    rows = [
+        [printable(its.name), ", ".join(its.networks), its.epoch, its.figures, its.origin]
+        for its in find_weights_at_hand()
+    ]
+    return text_table(header, rows)
+
+
+def find_stores() -> list[Path]:
+    """Find the stores in this folder."""
+    return [path for path in sorted(Path().glob("*.zarr")) if CellprepStore.recognises(path)]
+
+
+def _describe(name: str, file: Path, origin: str = "") -> WeightsAtHand | None:
+    """Return what a file holds; None if it holds no weights."""
+    try:
+        trainings = describe_weights(file)
+        written = datetime.fromtimestamp(file.stat().st_mtime)
+    except (OSError, WeightsError):
+        return None
+    (training, *others) = trainings.values()
+    figures: Mapping[str, Any] = {} if others else training.get("figures", {})
+    epoch = f"{figures['epoch']:.0f}" if "epoch" in figures else ""
+    return WeightsAtHand(name, tuple(trainings), epoch, _in_words(figures), origin or f"{written:%Y-%m-%d %H:%M}")
+
+
+def _in_words(figures: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}"
+        for name, value in figures.items()
+        if name.startswith("val_")
+    )

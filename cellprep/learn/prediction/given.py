@@ -1,0 +1,135 @@
+"""Which images are predicted, and what tells where their cells are: as asked for, and else as is at hand."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellprep.annotations.cellprep_store import CellprepStore
+from cellprep.errors import UsageError, WeightsError
+from cellprep.learn.prediction.at_hand import DEFAULT_STORE, find_stores, find_weights_at_hand
+from cellprep.learn.prediction.bundle import Bundle, find_weights
+from cellprep.learn.prediction.inputs import InputImage, find_images
+from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
+from cellprep.places import as_place
+from cellprep.wording import count, printable
+
+__all__ = ["Given", "find_given", "find_runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a prediction begins with.
+
+    Attributes
+    ----------
+    images
+        The images.
+    masks
+        What tells where cells are; None where the semantic network does.
+    notes
+        What was chosen, as nobody said it.
+    """
+
+    images: list[InputImage]
+    masks: MaskSource | None
+    notes: list[str] = field(default_factory=list)
+
+
+def find_given(
+    bundle: Bundle,
+    images: Iterable[Path | str] | None,
+    runs: list[Path],
+    masks: Path | str | None,
+    data: Path | str | None,
+) -> Given:
+    """Find the images and their masks.
+
+    Parameters
+    ----------
+    bundle
+        The networks.
+    images
+        Files, folders, globs, or stores. Without these, the images of the store `data`, or else of ``data.zarr``, are
+        meant: those that all of the `runs` were validated on, and all of them without a run.
+    runs
+        Folders of the trainings whose weights are in the bundle.
+    masks
+        Folder of label or mask images, which tell where cells are.
+    data
+        Store that tells where cells are.
+
+    Raises
+    ------
+    UsageError
+        If there are no images, or nothing tells where their cells are.
+    ImageFileError, StoreError
+        If images or masks cannot be found.
+    """
+    if images is not None:
+        source = MaskFiles(Path(masks)) if masks else StoredMasks(as_place(data)) if data else None
+        if source is None and bundle.semseg is None:
+            raise UsageError(f"nothing tells where cells are: {_masks_at_hand()}")
+        return Given(find_images(images), source)
+    store = DEFAULT_STORE if data is None else as_place(data)
+    if data is None and not CellprepStore.recognises(store):
+        raise UsageError(f"there is no image to predict, and no store {store}: {_images_at_hand()}")
+    found, note = _of_store(store, runs)
+    if masks:
+        return Given(found, MaskFiles(Path(masks)), [note])
+    if bundle.semseg:
+        return Given(found, None, [note])
+    return Given(found, StoredMasks(store), [note, f"masks: those of {store}, as there is no semantic network"])
+
+
+def find_runs(places: Iterable[Path | str]) -> list[Path]:
+    """Return which of the places of weights are folders of trainings."""
+    return [path for place in places for path in find_weights(place) if _settings(path).is_file()]
+
+
+def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
+    found = find_images([store])
+    if not runs:
+        return found, f"images: {count(len(found), 'image')} of {store}, all that it holds"
+    validated = [_validation_images(run) for run in runs]
+    *others, last = map(str, runs)
+    names = f"{', '.join(others)} and {last}" if others else last
+    chosen = set.intersection(*validated)
+    if not chosen:
+        raise UsageError(f"no image was validated on by {names}: give the images to predict, or the store itself")
+    missing = chosen - {image.id for image in found}
+    if missing:
+        raise UsageError(
+            f"{store} does not hold {printable(min(missing))}, which {names} was validated on: "
+            "give the store that it was trained on by --data, or the images to predict"
+        )
+    note = f"images: {count(len(chosen), 'image')} of {store}, those that {names} {'was' if len(runs) == 1 else 'were'}"
+    return [image for image in found if image.id in chosen], f"{note} validated on"
+
+
+def _validation_images(run: Path) -> set[str]:
+    try:
+        return set(json.loads(_settings(run).read_text(encoding="utf-8"))["validation_images"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{_settings(run)} is damaged: give the images to predict") from error
+
+
+def _settings(run: Path) -> Path:
+    return run / "run.json"
+
+
+def _masks_at_hand() -> str:
+    ways = "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"
+    semantic = [f"--semseg-weights {its.name}" for its in find_weights_at_hand() if its.networks == ("semseg",)]
+    return "; at hand: ".join([ways, *_listed([*semantic, *(f"--data {store}" for store in find_stores())])])
+
+
+def _images_at_hand() -> str:
+    ways = "give image files, folders of them or a store, or --data"
+    return "; at hand: ".join([ways, *_listed(map(str, find_stores()))])
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """Return the names in one text; none if there are none."""
+    text = ", ".join(names)
+    return [text] if text else []
