@@ -8,7 +8,7 @@ from cellprep.errors import OutputError, UsageError
 from cellprep.flushing import flush_file, flush_names
 from cellprep.places import is_remote
 
-__all__ = ["check_place", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
+__all__ = ["check_place", "free_name", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -43,6 +43,14 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
     for aside in folder.glob(f".{name}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
             aside.unlink()
+
+
+def free_name(path: Path) -> Path:
+    """Return a path; if it is taken, with the first number behind its name, from 2 on, that makes it free."""
+    number, free = 2, path
+    while free.exists() or free.is_symlink():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
 
 
 def check_place(path: Path) -> None:

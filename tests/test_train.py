@@ -22,12 +22,12 @@ from cellprep.learn.settings import NETWORKS, NetworkSettings
 from cellprep.learn.training.checkpoint import load_state
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.folder import choose_folder, options_of
-from cellprep.learn.training.next_step import next_step
+from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import OPTIMISERS, TrainOptions
 from cellprep.learn.training.rates import make_optimiser
 from cellprep.learn.training.run import train
 from cellprep.learn.training.trainer import Trainer
-from cellprep.learn.weights import load_weights
+from cellprep.learn.weights import load_all_weights, load_weights
 
 
 def write_discs(folder, count=5, shape=(40, 56)):
@@ -203,7 +203,7 @@ def test_a_run_has_a_folder_of_its_own_and_the_newest_one_goes_on(discs, options
     monkeypatch.chdir(tmp_path)
     reports = [train(discs, options("wtn", out=None, epochs=1, seed=seed)) for seed in (1, 2)]
     assert [report.out for report in reports] == [Path("runs/wtn"), Path("runs/wtn-2")]
-    assert [report.next_step for report in reports] == [f"cellprep train semseg --data {discs.path}"] * 2
+    assert [report.next_steps for report in reports] == [(f"next: cellprep train semseg --data {discs.path}",)] * 2
     again = options_of(choose_folder("wtn", resume=True), "wtn", {"quiet": True})
     assert (again.out, again.seed, again.resume) == (Path("runs/wtn-2"), 2, True)
     assert train(discs, again).rows == reports[1].rows
@@ -234,7 +234,10 @@ def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, com
         run.mkdir(parents=True)
         (run / "run.json").write_text(json.dumps({"options": {"network": name}}))
         (run / "best.safetensors").touch()
-    assert next_step(Path("runs") / network, network, Path("data.zarr")) == command
+    *looks, last = next_steps(Path("runs") / network, network, Path("data.zarr"))
+    assert last == f"next: {command}"
+    shows = network in ("dn", "wn")
+    assert looks == [f"to see what it does: cellprep predict --weights runs/{network}"] * shows
 
 
 def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options, tmp_path):
@@ -494,3 +497,37 @@ def test_without_torch_the_command_says_how_to_install_it(cli, monkeypatch, tmp_
     assert result.stderr == "error: cellprep train needs torch: pip install 'cellprep[train]'\n"
     with pytest.raises(MissingExtraError, match="load_weights needs torch"):
         from cellprep.learn import load_weights  # noqa: F401
+
+
+def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    how = ("--data", discs.path, "--base-channels", 2, "--epochs", 2, "--crop", 32, "--workers", 0, "--device", "cpu",
+           "--precision", "float32", "--val-fraction", 0.4, "--batch-size", 3, "--max-lr", 3e-3)  # fmt: skip
+    result = cli("train", "all", *how)
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"on 2 validation images: Kaggle's mean precision \d\.\d{3}; AP", result.stderr)
+    assert result.stderr.endswith(
+        "weights: runs/all/cells.safetensors\nnext: cellprep predict IMAGES --weights runs/all/cells.safetensors\n"
+    )
+    assert sorted(path.name for path in Path("runs/all").iterdir()) == [
+        "cells.safetensors", "dn", "predictions", "run.json", "scores.csv", "semseg", "wn", "wtn",
+    ]  # fmt: skip
+    assert [weights.settings.name for weights in load_all_weights("runs/all/cells.safetensors")] == ["semseg", "wn"]
+    assert json.loads(Path("runs/all/wn/run.json").read_text())["options"]["epochs"] == 1
+
+    steps, step = iter(range(100)), Trainer._step
+
+    def interrupted(self, batch):
+        if next(steps) == 3:  # in the second network
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        assert cli("train", "all", *how).exit_code == 130
+    assert cli("train", "all", "--data", discs.path, "--epochs", 3, "--resume").exit_code == 2
+    assert cli("train", "dn", "--data", discs.path, "--out", "runs/all-2", "--resume").exit_code == 2
+    result = cli("train", "all", "--data", discs.path, "--resume")  # the newest one, by its own options
+    assert result.exit_code == 0, result.stderr
+    for name in ("cells.safetensors", "scores.csv"):
+        assert Path("runs/all-2", name).read_bytes() == Path("runs/all", name).read_bytes()

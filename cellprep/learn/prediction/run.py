@@ -1,8 +1,6 @@
 """Predicting the instances of many images, one after the other."""
 
 from collections.abc import Iterable
-from itertools import chain
-from itertools import count as count_from
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +18,13 @@ from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
+from cellprep.output import free_name
 from cellprep.wording import unexpected
 
 __all__ = ["predict"]
 
 
-_OUT = "predictions"
+_OUT = Path("predictions")
 
 
 def predict(
@@ -87,7 +86,7 @@ def predict(
     if not bundle.tells_instances:
         refuse_instances(outputs, options)
     given = find_given(bundle, images, runs, masks, data)
-    out = _free_place() if out is None else Path(out)
+    out = free_name(_OUT) if out is None else Path(out)
     predictor = Predictor(bundle, options)
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), given.notes)
     if not bundle.tells_instances:
@@ -112,11 +111,6 @@ def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | st
         return weights, []
     places = [weights] if isinstance(weights, (str, Path)) else [*weights]
     return load_bundle(places, semseg), find_runs(places if semseg is None else [*places, semseg])
-
-
-def _free_place() -> Path:
-    numbered = (Path(f"{_OUT}-{number}") for number in count_from(2))
-    return next(path for path in chain([Path(_OUT)], numbered) if not path.exists() and not path.is_symlink())
 
 
 def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:

@@ -49,6 +49,8 @@ class AllReport:
         The file with all weights.
     scores
         Scores of its predictions on the validation images, as `cellprep.evaluate` has them.
+    problems
+        What failed in predicting and scoring the validation images.
     tells
         Whether this process is to tell of it: the first of several.
     """
@@ -57,6 +59,7 @@ class AllReport:
     trained: list[TrainReport]
     bundle: Path
     scores: dict[str, Any]
+    problems: list[str]
     tells: bool = True
 
     def notes(self) -> list[str]:
@@ -74,8 +77,8 @@ class AllReport:
         ]
 
     def errors(self) -> list[str]:
-        """Return what failed: nothing, as a training that fails raises."""
-        return []
+        """Return what failed after the trainings; one that fails raises."""
+        return self.problems
 
 
 def train_all(store: Store, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
@@ -112,9 +115,9 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
         trained.append(train(store, _options(network, chosen, {**recorded, **free})))
     bundle = chosen / "cells.safetensors"
     if not writes:
-        return AllReport(chosen, trained, bundle, {}, tells=False)
+        return AllReport(chosen, trained, bundle, {}, [], tells=False)
     save_bundle(bundle, load_bundle([chosen / "wn"], chosen / "semseg"))
-    return AllReport(chosen, trained, bundle, _score(store, chosen, free))
+    return AllReport(chosen, trained, bundle, *_score(store, chosen, free))
 
 
 def _begin(out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
@@ -163,15 +166,15 @@ def _options(network: str, out: Path, settings: Mapping[str, Any]) -> TrainOptio
     return msgspec.convert(given, TrainOptions, dec_hook=lambda _, value: Path(value))
 
 
-def _score(store: Store, out: Path, free: Mapping[str, Any]) -> dict[str, Any]:
-    """Predict the validation images, anew if an interrupted run left predictions, and score them."""
+def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Predict the validation images, anew if an interrupted run left predictions; return scores, and problems."""
     predicted = out / "predictions"
     shutil.rmtree(predicted, ignore_errors=True)
     quiet = bool(free.get("quiet"))
     options = PredictionOptions(device=free.get("device", "auto"), quiet=quiet)
-    predict(None, out / "wn", predicted, semseg_weights=out / "semseg", data=store.path, options=options)
+    prediction = predict(None, out / "wn", predicted, semseg_weights=out / "semseg", data=store.path, options=options)
     found = open_source(predicted)
     only = tuple(found.image_ids)
     report = evaluate(found, open_source(store.path), EvaluationOptions(only=only, quiet=quiet))
     report.write_csv(out / "scores.csv")
-    return report.scores
+    return report.scores, [*prediction.errors(), *report.errors()]

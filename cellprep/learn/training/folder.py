@@ -18,9 +18,9 @@ from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import BEST
-from cellprep.output import remove_leftovers, write_whole
+from cellprep.output import free_name, remove_leftovers, write_whole
 
-__all__ = ["RUNS", "SETTINGS", "RunFolder", "choose_folder", "free_name", "network_of", "options_of"]
+__all__ = ["RUNS", "SETTINGS", "RunFolder", "choose_folder", "network_of", "options_of"]
 
 #: Where runs are unless their folder is named.
 RUNS = Path("runs")
@@ -43,14 +43,6 @@ def choose_folder(network: str, *, resume: bool) -> Path:
     if not runs:
         raise UsageError(f"there is no run of {network} in {RUNS}/ to go on with: leave --resume out, or give --out")
     return max(runs, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()))
-
-
-def free_name(path: Path) -> Path:
-    """Return a path, with the first number behind its name, from 2 on, that makes it free, if it is taken."""
-    number, free = 2, path
-    while free.exists():
-        free, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return free
 
 
 def network_of(run: Path) -> str:

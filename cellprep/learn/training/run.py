@@ -16,7 +16,7 @@ from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder, choose_folder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
-from cellprep.learn.training.next_step import next_step
+from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
@@ -47,8 +47,8 @@ class TrainReport:
         Where, in words.
     drawn
         Whether pictures were drawn.
-    next_step
-        The command that comes next.
+    next_steps
+        The commands that come next, each with its purpose.
     without_pixels
         Number of images that were left out because they have no pixels.
     tells
@@ -61,7 +61,7 @@ class TrainReport:
     val_images: int
     machine: str
     drawn: bool
-    next_step: str = ""
+    next_steps: tuple[str, ...] = ()
     without_pixels: int = 0
     tells: bool = True
 
@@ -84,7 +84,7 @@ class TrainReport:
             lines.append(f"{count(self.without_pixels, 'image')} of the store left out: no pixels")
         if not self.drawn:
             lines.append("no pictures, which need matplotlib: pip install 'cellprep[plot]'")
-        return [*lines, f"next: {self.next_step}"] if self.next_step else lines
+        return [*lines, *self.next_steps]
 
     def errors(self) -> list[str]:
         """Return what failed: nothing, as a training that fails raises."""
@@ -181,7 +181,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         len(plan.val_ids),
         where,
         has_matplotlib(),
-        next_step(out, options.network, store.path),
+        next_steps(out, options.network, store.path),
         plan.without_pixels,
         writes,
     )

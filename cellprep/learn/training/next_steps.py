@@ -6,13 +6,16 @@ from pathlib import Path
 from cellprep.learn.training.folder import RUNS, network_of
 from cellprep.learn.weights import BEST
 
-__all__ = ["next_step"]
+__all__ = ["next_steps"]
 
 _ORDER = ("semseg", "dn", "wtn")
 
 
-def next_step(out: Path, network: str, store: Path) -> str:
-    """Return the command that comes after a training: that of a network which is still missing, or the prediction.
+def next_steps(out: Path, network: str, store: Path) -> tuple[str, ...]:
+    """Return the commands that come after a training, as a shell takes them, each with its purpose.
+
+    One shows what the network does, if it does anything alone; another trains the network that is still missing, or
+    predicts when none is.
 
     Parameters
     ----------
@@ -22,24 +25,20 @@ def next_step(out: Path, network: str, store: Path) -> str:
         What it trained.
     store
         What it learned from.
-
-    Returns
-    -------
-    str
-        A command, as a shell takes it.
     """
+    data = ["--data", str(store)] if str(store) != "data.zarr" else []
+    look = ["cellprep", "predict", "--weights", str(out), *data]
+    looks = [f"to see what it does: {shlex.join(look)}"] if network in ("dn", "wn") else []
     runs = {**_runs_in(out.parent), network: out}
     missing = [name for name in _ORDER if name not in runs and not (name in ("dn", "wtn") and "wn" in runs)]
     if missing:
-        words = ["cellprep", "train", missing[0]]
-        words += ["--data", str(store)] if str(store) != "data.zarr" else []
+        words = ["cellprep", "train", missing[0], *data]
         words += ["--out", str(out.parent / missing[0])] if out.parent != RUNS else []
-    else:
-        names = ["wn"] if "wn" in runs else ["dn", "wtn"]
-        words = ["cellprep", "predict", "IMAGES"]
-        words += [word for name in names for word in ("--weights", str(runs[name]))]
-        words += ["--semseg-weights", str(runs["semseg"])]
-    return shlex.join(words)
+        return (*looks, f"next: {shlex.join(words)}")
+    names = ["wn"] if "wn" in runs else ["dn", "wtn"]
+    weights = [word for name in names for word in ("--weights", str(runs[name]))]
+    words = ["cellprep", "predict", "IMAGES", *weights, "--semseg-weights", str(runs["semseg"])]
+    return (*looks, f"next: {shlex.join(words)}")
 
 
 def _runs_in(folder: Path) -> dict[str, Path]:
