@@ -26,6 +26,7 @@ _HOMES = {
     "validation_loader": "data.loading",
     "TrainOptions": "training.options",
     "train": "training.run",
+    "train_all": "training.everything",
     "Bundle": "prediction.bundle",
     "load_bundle": "prediction.bundle",
     "Decoding": "settings",
