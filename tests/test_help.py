@@ -68,7 +68,7 @@ CHOICES = {
     ("check", "rule"): RULES,
     ("export", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
-    ("train", "network"): NETWORKS,
+    ("train", "network"): [*NETWORKS, ALL],
 }
 
 

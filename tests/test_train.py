@@ -432,7 +432,7 @@ def test_a_validation_loss_that_is_no_number_ends_the_run(discs, options, monkey
 
     def spoilt(self, batch):
         loss = step(self, batch)
-        self.network.body.fcn2.bias.data.fill_(torch.nan)
+        self.network.body.last.bias.data.fill_(torch.nan)
         return loss
 
     with monkeypatch.context() as patch:
