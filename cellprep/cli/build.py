@@ -11,6 +11,7 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
+from cellprep.errors import UsageError
 from cellprep.places import as_place
 from cellprep.targets import DISTANCES, Recipe, read_bins
 
@@ -26,9 +27,11 @@ def build_targets_command(
         typer.Option(
             parser=as_place,
             metavar="FOLDER",
-            help="Folder or URL of image files, named by id, to store as well.",
+            help="Folder or URL of image files, named by id, to store as well; unless given, a folder beside SOURCE "
+            "that has them: one of its name, images or train.",
         ),
     ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Store targets only, no images.")] = False,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     exclude: Annotated[
@@ -62,8 +65,10 @@ def build_targets_command(
     Images that the store has as they would be built are left alone, so the same command goes on where an
     interrupted one stopped.
 
-    Example: `cellprep build-targets train.csv --images train/ --out data.zarr`
+    Example: `cellprep build-targets train.csv --out data.zarr`
     """
+    if images and no_images:
+        raise UsageError("--images and --no-images contradict each other: give one of them")
     recipe = Recipe(
         overlap=overlap,
         wall_width=wall_width,
@@ -73,7 +78,7 @@ def build_targets_command(
     )
     options = BuildOptions(
         recipe=recipe,
-        images=images,
+        images=False if no_images else images,
         exclude=exclude,
         only=tuple(image or ()),
         pixel_size=pixel_size,
