@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.attributes import form_problem
 from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
-from cellprep.targets import Recipe
+from cellprep.targets import CREDIT, Recipe
 
 __all__ = ["BuildOptions", "BuildReport", "build_targets"]
 
@@ -261,10 +261,12 @@ def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dic
     attributes: dict[str, Any] = {
         "version": __version__,
         "recipe": {
-            **asdict(options.recipe),
+            **options.recipe.to_dict(),
             "images": plan.pixels.report.stored,
             "pixel_size": options.pixel_size,
             "rle_order": source.order,
+            "bins_name": options.recipe.preset,
+            "credit": CREDIT,
         },
         "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
     }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
-        "options": asdict(task.recipe),
+        "options": task.recipe.to_dict(),
         "pixel_size": pixel_size,
         "shape": list(annotations.runs.shape),
         "cells": len(annotations.runs),
@@ -242,7 +242,7 @@ def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
-        "recipe": asdict(task.recipe),
+        "recipe": task.recipe.to_dict(),
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
         "image": pixels if task.store_pixels or pixels is None else f"only its size: {pixels}",

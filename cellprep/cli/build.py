@@ -13,7 +13,7 @@ from cellprep.cli.words import tell
 from cellprep.demo import run_demo
 from cellprep.errors import UsageError
 from cellprep.places import as_place
-from cellprep.targets import DISTANCES, Recipe, read_bins
+from cellprep.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
 
 
 @app.command("build-targets")
@@ -42,10 +42,20 @@ def build_targets_command(
         int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
     ] = 3,
     distance: Annotated[str, choice("Distance transform", *DISTANCES)] = "cv2",
+    per_instance: Annotated[
+        bool,
+        typer.Option(
+            "--per-instance", help="Measure distances and vectors in each cell by itself, whatever touches it."
+        ),
+    ] = False,
     bins: Annotated[
-        Path | None,
-        typer.Option(help="JSON list of the energy's bins, in pixels; the published ones unless given."),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
+            autocompletion=lambda: list(BIN_PRESETS),
+        ),
+    ] = "sartorius",
     background_cell: Annotated[
         bool, typer.Option("--background-cell", help="Treat the background as one gigantic cell.")
     ] = False,
@@ -73,8 +83,9 @@ def build_targets_command(
         overlap=overlap,
         wall_width=wall_width,
         distance=distance,
+        bins=find_bins(bins),
         background_cell=background_cell,
-        **({"bins": read_bins(bins)} if bins else {}),
+        per_instance=per_instance,
     )
     options = BuildOptions(
         recipe=recipe,

@@ -138,7 +138,7 @@ def _tensors(weights: Weights) -> dict[str, Tensor]:
 def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
-    network, recipe = asdict(weights.settings), asdict(weights.recipe)
+    network, recipe = asdict(weights.settings), weights.recipe.to_dict()
     decoding = asdict(weights.decoding)
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 

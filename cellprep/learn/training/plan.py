@@ -48,7 +48,7 @@ class Plan:
         return {
             "train_images": self.train_ids,
             "validation_images": self.val_ids,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_dict(),
             "normalisation": asdict(self.normalisation),
             "data": self.data,
         }
