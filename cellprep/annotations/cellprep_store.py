@@ -121,7 +121,7 @@ class CellprepStore(Source):
     @property
     def has_pixels(self) -> bool:
         """Whether the store has images, as its summary says; without one its images are asked."""
-        summary = read_attributes(self.path).get("summary")
+        summary: Any = read_attributes(self.path).get("summary")
         if is_summary(summary):
             return "image" in summary["arrays"]
         return any("image" in self._store[image_id].arrays for image_id in self._ids)

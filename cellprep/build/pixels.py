@@ -1,6 +1,6 @@
 """The images that are stored beside targets: where they come from, and why an image may have none."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -187,7 +187,7 @@ def _report_of(found: FoundImages, folder: str, total: int) -> PixelReport:
     return PixelReport(folder, True, total=total, others=found.others, unreadable=found.unreadable)
 
 
-def _capped(names: Collection[str]) -> list[str]:
+def _capped(names: Iterable[str]) -> list[str]:
     names = list(names)
     more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
     return indented([*names[:_NAMED], *more])
