@@ -42,6 +42,7 @@ PLACES = {
     "images/a.TIF": ("train.csv", "images/"),
     "train/a/images/a.png": ("train.csv", "train/"),
     "stem/a.jpg": ("stem.csv", "stem/"),
+    "stage1_train/a/images/a.png": ("stage1_train_labels.csv", "stage1_train/"),
     "one/a.png": ("coco.json", "./"),
     "coco/one/a.png": ("coco.json", "coco/"),
     "images/a.png": ("coco.json", "images/"),
@@ -54,7 +55,7 @@ def test_images_are_found_where_data_sets_keep_them(place, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     source, folder = PLACES[place]
     (tmp_path / "coco.json").write_text(json.dumps(COCO))
-    for name in ("train.csv", "stem.csv"):
+    for name in ("train.csv", "stem.csv", "stage1_train_labels.csv"):
         write_csv(*ROWS, name=name)
     for image_id in "ab":
         save(tmp_path / f"labels/{image_id}.png", (5, 6), value=1)
