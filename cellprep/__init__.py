@@ -25,11 +25,22 @@ from cellprep.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
 from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
 from cellprep.splitting import Split, SplitOptions, split_source
 from cellprep.store import Store, StoredImage, open_store
-from cellprep.targets import BIN_METHODS, DISTANCES, PUBLISHED_BINS, TARGETS, Recipe, compute_targets, read_bins
+from cellprep.targets import (
+    BIN_METHODS,
+    BIN_PRESETS,
+    DISTANCES,
+    PUBLISHED_BINS,
+    TARGETS,
+    BinPreset,
+    Recipe,
+    compute_targets,
+    read_bins,
+)
 from cellprep.verify import VerifyReport, verify_store
 
 __all__ = [
     "BIN_METHODS",
+    "BIN_PRESETS",
     "DECODERS",
     "DISTANCES",
     "EXPORTERS",
@@ -39,6 +50,7 @@ __all__ = [
     "READERS",
     "RULES",
     "TARGETS",
+    "BinPreset",
     "BuildOptions",
     "BuildReport",
     "CellprepError",

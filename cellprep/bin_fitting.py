@@ -13,7 +13,7 @@ from cellprep.executor import check_jobs, run_tasks
 from cellprep.output import check_place, write_whole
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
-from cellprep.targets import PUBLISHED_BINS, DistanceHistogram, choose_bins
+from cellprep.targets import BIN_PRESETS, DistanceHistogram, choose_bins
 from cellprep.text_table import text_table
 from cellprep.wording import count, indented, printable, unexpected
 
@@ -48,11 +48,11 @@ class FittedBins:
     bins
         ``levels - 1`` rising distances, in pixels.
     histogram
-        The distances of all cell pixels, walls excluded.
+        The distances of all cell pixels, without those of walls, which have none unless distances are per instance.
     images
         Number of images that these are of.
     distances
-        Number of images by the distance method that they were built with.
+        Number of images by the distances that they were built with: the method, and whether per instance.
     background_cells
         Number of images built with the background as a cell, whose distances do not count.
     filling
@@ -86,11 +86,12 @@ class FittedBins:
         return json.dumps(content, indent=2) + "\n"
 
     def notes(self) -> list[str]:
-        """Say which levels the bins make, and for comparison the published ones."""
+        """Say which levels the bins make, and for comparison those that have a name."""
         pixels = count(self.histogram.pixels, "cell pixel")
         lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
         lines += self._table(self.bins)
-        lines += ["the published bins, for comparison:", *self._table(PUBLISHED_BINS)]
+        for name, preset in BIN_PRESETS.items():
+            lines += [f"the bins {name}, for comparison:", *self._table(preset.bins)]
         if self.filling:
             lines.append("left out, because a cell fills the image and its distance is a convention:")
             lines += indented(map(printable, self.filling))
@@ -131,7 +132,7 @@ def fit_bins(
     store: Store,
     out: Path | None = None,
     *,
-    levels: int = len(PUBLISHED_BINS) + 1,
+    levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
     method: str = "distances",
     jobs: int = -1,
     quiet: bool = False,
@@ -225,7 +226,10 @@ def _measure(path: Path) -> _ImageDistances:
     """Count the distances of one image's cells. Never raises."""
     try:
         image = StoredImage(path)
-        inside = image.read("semseg")[..., 0] == 1
+        options = image.attributes.get("options", {})
+        per_instance = options.get("per_instance", False)
+        semseg = image.read("semseg")
+        inside = semseg[..., 2] == 0 if per_instance else semseg[..., 0] == 1
         distance = image.read("distance")[inside]
     except CellprepError as error:
         return _ImageDistances(problem=str(error))
@@ -233,7 +237,7 @@ def _measure(path: Path) -> _ImageDistances:
         return _ImageDistances(problem="there is not enough memory for it")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others count
         return _ImageDistances(problem=unexpected(error))
-    options = image.attributes.get("options", {})
-    fills = bool(inside.all())
+    fills = bool(inside.all()) and bool((distance == np.float32(np.hypot(*inside.shape))).all())
     histogram = _NONE if fills else DistanceHistogram.of(distance)
-    return _ImageDistances(histogram, options.get("distance", "unknown"), options.get("background_cell", False), fills)
+    distances = options.get("distance", "unknown") + (" per instance" if per_instance else "")
+    return _ImageDistances(histogram, distances, options.get("background_cell", False), fills)

@@ -116,7 +116,7 @@ class StoreInfo:
         return sum(
             made["images"]
             for made in self.facts["recipes"]
-            if any(last.get(name) != value for name, value in made["options"].items())
+            if any(last.get(name) != made["options"].get(name) for name in (*made["options"], "per_instance"))
         )
 
     def _completeness(self) -> str:

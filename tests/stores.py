@@ -1,7 +1,5 @@
 """Stores drawn by hand, for tests of what learns from them."""
 
-from dataclasses import asdict
-
 import numpy as np
 
 from cellprep import Recipe, cells_from_labels, compute_targets, open_store
@@ -14,7 +12,7 @@ def write_store(path, images, recipe=None):
         for image_id, (labels, image, *changes) in images.items():
             write_image(writer.workspace / image_id, _content(labels, image, recipe or Recipe(), *changes))
             writer.commit(image_id)
-        writer.set_attributes({"recipe": asdict(recipe or Recipe())})
+        writer.set_attributes({"recipe": (recipe or Recipe()).to_dict()})
     return open_store(path)
 
 
@@ -24,7 +22,7 @@ def _content(labels, image, recipe, changes=None):
     arrays = {"labels": cells.labels, "cells": table, **compute_targets(cells, recipe)}
     if image is not None:
         arrays = {"image": image, **arrays}
-    attributes = {"options": asdict(recipe), "shape": list(labels.shape), "cells": len(table), "cell_type": None}
+    attributes = {"options": recipe.to_dict(), "shape": list(labels.shape), "cells": len(table), "cell_type": None}
     changes = changes or {}
     return ImageContent(
         arrays=arrays | changes.get("arrays", {}),

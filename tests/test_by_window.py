@@ -64,6 +64,7 @@ recipes = st.builds(
     wall_width=st.sampled_from([1, 3, 5, 11]),
     distance=st.sampled_from(sorted(DISTANCES)),
     background_cell=st.booleans(),
+    per_instance=st.booleans(),
 )
 
 
@@ -79,9 +80,10 @@ def test_windows_equal_the_whole_image(runs, recipe, side, halo, other_areas):
 def test_real_images_by_windows_equal_the_whole_ones(sartorius, overlap, background_cell):
     source = open_source(sartorius)
     for k, record in enumerate(source.images()):
-        recipe = Recipe(overlap, 3 + 2 * (k % 3), sorted(DISTANCES)[k % 4], background_cell=background_cell)
+        options = {"background_cell": background_cell, "per_instance": k > 0}
+        recipe = Recipe(overlap, 3 + 2 * (k % 3), sorted(DISTANCES)[k % 4], **options)
         assert_the_same(record.load().runs, recipe, side=200, halo=8)
-        if k == 1:
+        if k == 2:
             return
 
 
@@ -92,8 +94,8 @@ def test_many_cells_and_distances_beyond_any_halo():
     texts = [str(start) + " 1" for start in starts]
     giant = " ".join(f"{side * row + 301} 299" for row in range(301, 599))
     runs = parse_rle([*texts, giant], (side, side))
-    for background_cell in (False, True):
-        assert_the_same(runs, Recipe(background_cell=background_cell), side=100, halo=16)
+    for options in ({}, {"background_cell": True}, {"per_instance": True}):
+        assert_the_same(runs, Recipe(**options), side=100, halo=16)
 
 
 def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):

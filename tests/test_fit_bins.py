@@ -252,7 +252,7 @@ def test_the_command(store, cli, tmp_path):
         "0               0  0.95500183       0   0.00%\n"
         "1      0.95500183   1.9100037      16  64.00%\n"
         "2       1.9100037        more       9  36.00%\n"
-        "the published bins, for comparison:\n"
+        "the bins sartorius, for comparison:\n"
     )
     first = out.read_bytes()
     assert json.loads(first) == {
@@ -268,6 +268,15 @@ def test_the_command(store, cli, tmp_path):
     assert out.read_bytes() == first
     assert read_bins(out) == STEPS[:2]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_distances_per_instance_are_all_those_of_cells(write_csv, tmp_path):
+    """Those of walls, too; and an image that several cells fill has distances, where one that a cell fills has none."""
+    csv = write_csv("a,1 2 5 2,4,2,", "a,3 2 7 2,4,2,", "b,1 8,4,2,")
+    fitted = fit(build(csv, tmp_path / "s.zarr", per_instance=True), levels=3)
+    assert fitted.bins == STEPS[:2]
+    assert (fitted.histogram.counts.tolist(), fitted.filling) == ([4, 4], ["b"])
+    assert fitted.distances == {"cv2 per instance": 2}
 
 
 def test_levels_of_a_build_are_those_of_the_table(write_csv, tmp_path, cli):

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cellprep import DECODERS, DISTANCES, EXPORTERS, OVERLAP_RULES, READERS, RULES
 from cellprep.cli import app
 from cellprep.learn.settings import NETWORKS
+from cellprep.learn.training.options import ALL
 
 CELLS = Path(__file__).parent.parent / "examples" / "cells"
 SCRIPT = Path(sys.executable).with_name("cellprep")

@@ -242,10 +242,11 @@ def test_a_damaged_summary_is_not_trusted(csv, out, value):
     info.lines()
 
 
-def test_other_recipes_are_told(csv, out):
+@pytest.mark.parametrize("option", [{"wall_width": 5}, {"per_instance": True}], ids=str)
+def test_other_recipes_are_told(csv, out, option):
     build(csv, out)
     assert not any("other options" in line for line in describe_store(out).lines())
-    build(csv, out, only=("a",), recipe=Recipe(wall_width=5))
+    build(csv, out, only=("a",), recipe=Recipe(**option))
     assert "              2 images made with other options" in describe_store(out).lines()
 
 

@@ -126,7 +126,7 @@ def test_a_store_in_memory(folder, local):
     assert remote_tree(url) == local
     assert list(open_store(url)) == list(open_store(folder / "data.zarr"))
     assert build(folder / "train.csv", url, images=folder / "train").current == 6
-    assert build(folder / "train.csv", url, recipe=Recipe(wall_width=5)).rewritten == 6
+    assert build(folder / "train.csv", url, recipe=Recipe(wall_width=5), images=False).rewritten == 6
     assert "image" not in open_store(url)["spindle-1"].arrays
     assert remote_tree(url).keys() < local.keys()
     info = describe_store(url)
@@ -221,7 +221,7 @@ def test_label_folders_in_a_bucket(s3, tmp_path):
     build_targets(open_source(write_discs(tmp_path)), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     export_labels(open_store(tmp_path / "s.zarr"), "label-tiff", tmp_path / "labels", jobs=1, quiet=True)
     send(tmp_path / "labels", f"{s3}/labels")
-    build(tmp_path / "labels", tmp_path / "here.zarr")
+    build(tmp_path / "labels", tmp_path / "here.zarr", images=False)
     build(f"{s3}/labels", "memory://labels/there.zarr")
     here, there = tree(tmp_path / "here.zarr"), remote_tree("memory://labels/there.zarr")
     assert {k: v for k, v in here.items() if "/" in k} == {k: v for k, v in there.items() if "/" in k}
@@ -241,7 +241,16 @@ def test_a_killed_run_leaves_whole_images(s3, sent, local):
     for image_id in store:
         of_image = {path: content for path, content in remote_tree(url).items() if path.startswith(f"{image_id}/")}
         assert of_image == {path: content for path, content in local.items() if path.startswith(f"{image_id}/")}
-    build(f"{sent}/train.csv", url, images=f"{sent}/train")
+    build(f"{sent}/train.csv", url)
+    assert remote_tree(url) == local
+
+
+def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
+    listed = []
+    monkeypatch.setattr("cellprep.images.names_in", lambda place: listed.append(place.name) or names_in(place))
+    url = "memory://found/data.zarr"
+    assert build(f"{sent}/train.csv", url).pixels.found == 6
+    assert listed == ["train", "images"]
     assert remote_tree(url) == local
 
 

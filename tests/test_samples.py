@@ -93,7 +93,7 @@ def test_a_warp_that_moves_nothing_is_a_cut(drawn, no_warp, index):
         assert_same(cut, warped)
 
 
-@pytest.mark.parametrize("options", [{}, {"background_cell": True}, {"wall_width": 7}, {"distance": "scipy"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"background_cell": True}, {"wall_width": 7}, {"per_instance": True}], ids=str)
 def test_a_warp_that_moves_nothing_is_a_cut_by_any_recipe(tmp_path, no_warp, options):
     images = {
         "one": (discs((200, 230), 8, most=40), noise((200, 230))),
@@ -389,7 +389,7 @@ ONE = (np.zeros((9, 9), int), noise((9, 9)))
         ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
         ({"a": ONE, "b": (ONE[0], noise((3, 9, 9)))}, "image b has 3 channels and a has 1: all images must have"),
         (
-            {"a": ONE, "b": (*ONE, {"attributes": {"options": dataclasses.asdict(Recipe(wall_width=5))}})},
+            {"a": ONE, "b": (*ONE, {"attributes": {"options": Recipe(wall_width=5).to_dict()}})},
             "image b was built by another recipe than a",
         ),
         ({}, "no image of .* is chosen"),

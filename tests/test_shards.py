@@ -146,6 +146,7 @@ RECIPES = [
     Recipe("background", 5, "scipy"),
     Recipe("later-on-top", 1, "cv2-exact", bins=(1.0, 7.5)),
     Recipe(background_cell=True),
+    Recipe(per_instance=True),
 ]
 
 

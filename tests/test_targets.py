@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import reference
 from conftest import masks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellprep import (
+    BIN_PRESETS,
     DISTANCES,
     OVERLAP_RULES,
     PUBLISHED_BINS,
@@ -16,13 +17,14 @@ from cellprep import (
     compute_targets,
     encode_labels,
     encode_rle,
+    open_source,
     parse_rle,
     read_bins,
     resolve_overlaps,
 )
 from cellprep.errors import RecipeError, SourceError, UsageError
 from cellprep.labels import look_up
-from cellprep.targets import distance_transform, energy_levels, unit_gradient
+from cellprep.targets import distance_transform, energy_levels, find_bins, unit_gradient
 
 rules = pytest.mark.parametrize("rule", OVERLAP_RULES)
 methods = pytest.mark.parametrize("method", DISTANCES)
@@ -115,6 +117,90 @@ def test_distance_uvec_and_energy_equal_the_reference(method, background_cell, s
     np.testing.assert_array_equal(targets["distance"], distance)
     np.testing.assert_array_equal(targets["uvec"], uvec)
     np.testing.assert_array_equal(targets["energy"], reference.levels(distance, PUBLISHED_BINS))
+
+
+def distances_and_vectors_of_each(labels, method, background_cell):
+    """The obvious way: each instance on the whole image, as if nothing else were there."""
+    distance, uvec = np.zeros(labels.shape, np.float32), np.zeros((*labels.shape, 2), np.float32)
+    for label in set(np.unique(labels)) - (set() if background_cell else {0}):
+        own = labels == label
+        of_this = distance_transform(own.astype(np.uint8), method)
+        distance[own] = of_this[own]
+        uvec[own] = unit_gradient(of_this, own)[own]
+    return distance, uvec
+
+
+@methods
+@pytest.mark.parametrize("background_cell", [False, True])
+@settings(max_examples=40)
+@given(stack=masks(max_side=16, max_count=9), rule=st.sampled_from(sorted(OVERLAP_RULES)))
+def test_each_instance_by_itself(method, background_cell, stack, rule):
+    recipe = Recipe(rule, 3, method, background_cell=background_cell, per_instance=True)
+    cells = resolve(stack, rule)
+    targets = compute_targets(cells, recipe)
+    distance, uvec = distances_and_vectors_of_each(cells.labels, method, background_cell)
+    np.testing.assert_array_equal(targets["distance"], distance)
+    np.testing.assert_array_equal(targets["uvec"], uvec)
+    np.testing.assert_array_equal(targets["energy"], reference.levels(distance, recipe.bins))
+    np.testing.assert_array_equal(targets["semseg"], reference.semseg(stack, stack.shape[1:], rule, 3))
+
+
+def test_each_instance_of_real_images_by_itself(sartorius):
+    for method, record in zip(("cv2", "cv2-exact"), open_source(sartorius).images(), strict=False):
+        cells = resolve_overlaps(record.load().runs)
+        targets = compute_targets(cells, Recipe(distance=method, per_instance=True))
+        distance, uvec = distances_and_vectors_of_each(cells.labels, method, background_cell=False)
+        np.testing.assert_array_equal(targets["distance"], distance)
+        np.testing.assert_array_equal(targets["uvec"], uvec)
+
+
+def test_each_of_two_cells_that_touch_ends_where_the_other_begins():
+    labels = drawn("1111222222 1111222222")
+    recipe = Recipe(distance="scipy", per_instance=True, wall_width=1)
+    targets = compute_targets(cells_from_labels(labels), recipe)
+    assert targets["distance"].tolist() == [[4, 3, 2, 1, 1, 2, 3, 4, 5, 6]] * 2  # image edges are no rims
+    assert targets["uvec"][0, :, 1].tolist() == [-1, -1, -1, -1, 1, 1, 1, 1, 1, 1]
+    assert not targets["semseg"][..., 1].any()
+
+
+@given(stack=masks(max_side=20), method=st.sampled_from(["skimage", "cv2-exact"]))
+def test_exact_distances_agree(stack, method):
+    mask = stack.any(axis=0).astype(np.uint8)
+    np.testing.assert_array_equal(distance_transform(mask, method), distance_transform(mask, "scipy"))
+
+
+def test_bins_of_the_paper_are_its_levels():
+    """Their level i holds distances above boundary i, up to and with boundary i + 1, of exact distances."""
+    squares = np.arange(100**2 + 1)
+    dy, dx = np.ogrid[:101, :101]
+    occurs = np.isin(squares, dy**2 + dx**2)
+    distance = np.sqrt(squares[occurs]).astype(np.float32)
+    boundaries = [0, 1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24, 30, 37, 45, 54, np.inf]
+    theirs = [max(k for k in range(16) if boundaries[k] < value or k == 0) for value in np.sqrt(squares[occurs])]
+    np.testing.assert_array_equal(energy_levels(distance, BIN_PRESETS["paper"].bins), theirs)
+    assert set(theirs) == set(range(16))
+
+
+def test_bins_have_names():
+    assert Recipe().preset == "sartorius"
+    assert Recipe(bins=BIN_PRESETS["paper"].bins).levels == 16
+    assert Recipe(bins=(1, 2)).preset is None
+    assert BIN_PRESETS["sartorius"].bins == PUBLISHED_BINS
+    with pytest.raises(SourceError, match=r"there are no bins papre: give one of sartorius, paper, or a JSON file"):
+        find_bins("papre")
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(per_instance=True, bins=(1, 2), background_cell=True)])
+def test_recipes_come_back_from_their_texts(recipe):
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_the_text_of_the_default_recipe_never_changes():
+    """Hashes in stores, and weights, depend on it."""
+    text = json.dumps(Recipe().to_dict(), sort_keys=True)
+    bins = "0.955, 1.369, 1.91, 2.324, 2.739, 3.279, 3.694, 4.108, 4.649, 5.063, 5.477, 6.018, 10.0, 20.0, 40.0, 80.0"
+    others = '"distance": "cv2", "overlap": "smaller-on-top", "wall_width": 3'
+    assert text == f'{{"background_cell": false, "bins": [{bins}], {others}}}'
 
 
 def _reference_distance(mask, method):

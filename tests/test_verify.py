@@ -562,6 +562,7 @@ def test_names_that_are_no_text(out, command):
     wall_width=st.sampled_from([1, 3, 5]),
     bins=st.sampled_from([(0.955, 1.369), (1.0, 1.4142135, 2.0, 5.0), (1e-3,)]),
     background_cell=st.booleans(),
+    per_instance=st.booleans(),
 )
 def test_whatever_is_built_is_sound(write_csv, tmp_path, stack, **options):
     stack = stack[stack.any(axis=(1, 2))]
@@ -581,7 +582,26 @@ RECIPES = [
     {"wall_width": 1},
     {"wall_width": 5},
     {"bins": (1.0, 2.5, 7.0)},
+    {"per_instance": True, "distance": "scipy"},
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "invariant"),
+    [
+        ("distance", lambda array: array * (array > 1), "no distance outside"),
+        ("distance", lambda array: array + (array > 1), "distances to the border"),
+        ("uvec", lambda array: -array, "vectors along the gradient"),
+        ("energy", lambda array: array + (array > 2), "levels of the distance"),
+    ],
+)
+def test_targets_per_instance_are_held_to_their_own_rules(csv, tmp_path, name, change, invariant):
+    out = tmp_path / "s.zarr"
+    build(csv, out, recipe=Recipe(per_instance=True))
+    assert verify(out).sound
+    rewrite(out, name, lambda array: change(array).astype(array.dtype))
+    (fault,) = verify(out).broken["b"]
+    assert (fault.subject, fault.invariant) == (name, invariant)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
 from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.ome_zarr import OMEZarr
-from cellprep.annotations.pairing import open_images, with_images
+from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import SourceError, UsageError
@@ -25,8 +25,10 @@ __all__ = [
     "Annotations",
     "Exclusions",
     "FaultyImage",
+    "FoundImages",
     "ImageRecord",
     "Source",
+    "find_images",
     "open_images",
     "open_prediction",
     "open_source",

@@ -18,6 +18,8 @@ from cellprep.images import hash_of_pixels
 from cellprep.rle import Order, Runs, runs_from_bands, with_all_labels
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
+from cellprep.store.reader import read_attributes
+from cellprep.store.summary import is_summary
 
 __all__ = ["CellprepStore", "StoredPixels"]
 
@@ -115,6 +117,14 @@ class CellprepStore(Source):
     def image_ids(self) -> list[str]:
         """The ids of all images, sorted, then those of damaged ones."""
         return [*self._ids, *self._damaged]
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the store has images, as its summary says; without one its images are asked."""
+        summary: Any = read_attributes(self.path).get("summary")
+        if is_summary(summary):
+            return "image" in summary["arrays"]
+        return any("image" in self._store[image_id].arrays for image_id in self._ids)
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""

@@ -173,6 +173,11 @@ class COCOJSON(Source):
         """The names of all images."""
         return [*self._images, *self._strays]
 
+    @property
+    def file_names(self) -> dict[str, str]:
+        """The names of the images' files by id."""
+        return {name: images[0].file_name for name, images in self._images.items() if images[0].file_name}
+
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that only annotations name."""
         for name, images in self._images.items():

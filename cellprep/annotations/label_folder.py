@@ -59,6 +59,11 @@ class LabelFolder(Source):
         """The ids of all images, sorted."""
         return list(self._masks)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside the label images."""
+        return self._images is not None
+
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, files in self._masks.items():

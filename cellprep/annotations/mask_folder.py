@@ -117,6 +117,11 @@ class MaskFolder(Source):
         """The ids of all images, sorted."""
         return list(self._masks)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside masks."""
+        return any((self.path / image_id / "images").is_dir() for image_id in self._masks)
+
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, files in self._masks.items():

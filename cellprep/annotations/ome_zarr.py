@@ -81,6 +81,14 @@ class OMEZarr(Source):
         """The names of all images, sorted."""
         return list(self._images)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside label images."""
+        paths = (
+            path.parent.parent if _is_label_image(path) else path for paths in self._images.values() for path in paths
+        )
+        return any("multiscales" in ome_attributes(path) for path in paths)
+
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, paths in self._images.items():

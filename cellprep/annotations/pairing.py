@@ -1,7 +1,7 @@
 """Images of a folder to the records of a source."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellprep.annotations.record import FaultyImage, ImageRecord
@@ -10,7 +10,81 @@ from cellprep.errors import ImageFileError, UsageError
 from cellprep.images import ImageFolder
 from cellprep.places import as_place
 
-__all__ = ["open_images", "with_images"]
+__all__ = ["FoundImages", "find_images", "open_images", "with_images"]
+
+_USUAL_FOLDERS = ("images", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImages:
+    """Where the images of a source were found, though nobody said where they are.
+
+    Attributes
+    ----------
+    folder
+        The first folder that has one of them; None if there is none.
+    others
+        Further folders that have files for them, other ones.
+    unreadable
+        Why folders could not be searched that are there.
+    """
+
+    folder: ImageFolder | None = None
+    others: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+def find_images(source: Source) -> FoundImages:
+    r"""Search the folders beside a source in which data sets keep their images.
+
+    These are, in this order: where the source says that its files are, below its own folder; the folder of the
+    source's name without its ending, or without ``_labels``; ``images``; ``train``. A file counts as
+    an image's by its name alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import open_source
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     csv = Path(place, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5")
+    ...     Path(place, "train").mkdir()
+    ...     Path(place, "train", "a.png").touch()
+    ...     find_images(open_source(csv)).folder.path.name
+    'train'
+    """
+    first: ImageFolder | None = None
+    others, unreadable = [], []
+    names = source.file_names
+    for path, by_id in _places_of_images(source, bool(names)):
+        try:
+            folder = ImageFolder(path, by_id=by_id)
+        except ImageFileError as error:
+            if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
+                unreadable.append(str(error))
+            continue
+        if first is None:
+            has_any = any(folder.files_of(image_id, names.get(image_id, "")) for image_id in source.image_ids)
+            first = folder if has_any else None
+        elif any(_has_others(folder, first, image_id, names.get(image_id, "")) for image_id in source.image_ids):
+            others.append(str(path))
+    return FoundImages(first, tuple(others), tuple(unreadable))
+
+
+def _has_others(folder: ImageFolder, first: ImageFolder, image_id: str, file_name: str) -> bool:
+    """Return whether a folder has files of an image that another one does not give for it."""
+    files = folder.files_of(image_id, file_name)
+    return bool(files and set(files) - set(first.files_of(image_id, file_name)))
+
+
+def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path, bool]]:
+    """Yield folders that may be there, and whether files in them may be found by their images' ids."""
+    path = source.path.resolve() if source.path.name in ("", "..") else source.path
+    if tells_files:
+        yield path.parent, False
+    for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"), *_USUAL_FOLDERS)):
+        if path.parent / name != path:  # a folder of labels holds no images
+            yield path.parent / name, True
 
 
 def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:

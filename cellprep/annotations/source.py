@@ -61,6 +61,16 @@ class Source(ABC):
         """The ids of all images, in the source's order."""
 
     @property
+    def has_pixels(self) -> bool:
+        """Whether the source itself has images."""
+        return False
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """The names of the images' files by id, as far as the source tells names that may differ from the ids."""
+        return {}
+
+    @property
     def description(self) -> str:
         """What the source was taken for, in a line."""
         order = f", pixels counted by {self.order}" if self.order else ""

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cellprep._version import __version__
-from cellprep.annotations import Exclusions, ImageRecord, Source, open_images, read_exclusions, with_images
+from cellprep.annotations import Exclusions, ImageRecord, Source, read_exclusions
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
+from cellprep.build.pixels import ImageChoice, PixelSource, open_pixels
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, cores_each, run_tasks
-from cellprep.images import ImageFolder
 from cellprep.places import as_place, is_shared
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.attributes import form_problem
 from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
-from cellprep.targets import Recipe
+from cellprep.targets import CREDIT, Recipe
 
 __all__ = ["BuildOptions", "BuildReport", "build_targets"]
 
@@ -32,7 +32,9 @@ class BuildOptions:
     recipe
         How targets are made.
     images
-        Folder of image files to store beside the targets. Unless given, those are stored that the source itself has.
+        Folder of image files to store beside the targets; an image whose file is missing or faulty fails. False to
+        store none. Unless given, those are stored that the source has, or else those of a folder beside it, as
+        `cellprep build-targets` finds it; no image fails over these.
     exclude
         CSV of the annotations and images to leave out, as `cellprep check` writes it.
     only
@@ -57,7 +59,7 @@ class BuildOptions:
     """
 
     recipe: Recipe = field(default_factory=Recipe)
-    images: Path | str | None = None
+    images: ImageChoice = None
     exclude: Path | str | None = None
     only: tuple[str, ...] = ()
     pixel_size: float | None = None
@@ -70,6 +72,8 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if isinstance(self.only, str):
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
+        if isinstance(self.images, bool) and self.images:
+            raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
@@ -123,14 +127,15 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     options = options or BuildOptions()
     out = as_place(out)
     plan = _plan(source, out, options)
-    if not all(map(is_shared, (out, source.path, plan.folder.path if plan.folder else ""))):
+    folder = plan.pixels.folder
+    if not all(map(is_shared, (out, source.path, folder.path if folder else ""))):
         if options.scheduler:
             raise UsageError(
                 f"what is in memory:// is of this process alone: no worker of {options.scheduler} finds it"
             )
         options = replace(options, jobs=1)
-    report = BuildReport(str(out), source.order, total=len(set(options.only) or plan.known))
-    report.unannotated = plan.folder.others(source.image_ids) if plan.folder else source.unannotated
+    report = BuildReport(str(out), source.order, total=plan.pixels.report.total, pixels=plan.pixels.report)
+    report.unannotated = folder.others(source.image_ids) if folder else source.unannotated
     with store_writer(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))
         tasks = _tasks(source, plan, out, writer.workspace, options)
@@ -153,15 +158,14 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which images are built, what of them is left out, and where image files are."""
+    """Which images are built, what of them is left out, and where their pixels are."""
 
     known: frozenset[str]
     exclusions: Exclusions | None
-    folder: ImageFolder | None
+    pixels: PixelSource
 
 
 def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
-    folder = open_images(source, options.images)
     known = frozenset(source.image_ids)
     exclusions = read_exclusions(Path(options.exclude)) if options.exclude is not None else None
     if exclusions:
@@ -172,7 +176,7 @@ def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
         raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is left out")
     if source.path.is_dir() and source.path.resolve() == out.resolve():
         raise UsageError(f"{out} is both the source and the store to write: choose another --out")
-    return _Plan(known, exclusions, folder)
+    return _Plan(known, exclusions, open_pixels(source, options.images, len(set(options.only) or known)))
 
 
 def _build_all(
@@ -233,9 +237,10 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
     total = len(only or plan.known)
     threads = 1 if options.scheduler else cores_each(options.jobs, total)
     quiet = options.quiet or options.scheduler is not None or total > 1  # bars of several images would be one line
-    for record in with_images(source, plan.folder):
-        if (only and record.image_id not in only) or record.image_id not in plan.known:
+    for image in source.images():
+        if (only and image.image_id not in only) or image.image_id not in plan.known:
             continue
+        record, lacking = plan.pixels.pair(image)
         left_out = plan.exclusions.rows.get(record.image_id, ()) if plan.exclusions else ()
         yield ImageTask(
             record=record.without(left_out) if isinstance(record, ImageRecord) else record,
@@ -246,6 +251,9 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             workspace=workspace,
             threads=threads,
             quiet=quiet,
+            store_pixels=not plan.pixels.report.declined,
+            must_have_pixels=plan.pixels.must,
+            lacking=lacking,
         )
 
 
@@ -253,10 +261,12 @@ def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dic
     attributes: dict[str, Any] = {
         "version": __version__,
         "recipe": {
-            **asdict(options.recipe),
-            "images": options.images is not None,
+            **options.recipe.to_dict(),
+            "images": plan.pixels.report.stored,
             "pixel_size": options.pixel_size,
             "rle_order": source.order,
+            "bins_name": options.recipe.preset,
+            "credit": CREDIT,
         },
         "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
     }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.record import most_common
 from cellprep.build.content import make_content
+from cellprep.build.pixels import Lack, Lacking
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.executor import hand_back_freed_memory, one_opencv_thread
 from cellprep.rle import Runs, touching_runs
@@ -52,6 +53,13 @@ class ImageTask:
         How many make it if it is huge.
     quiet
         Whether to show no progress bar of it if it is huge.
+    store_pixels
+        Whether its pixels are stored, if it has any; if not, they still tell the size of an image of which nothing
+        else does.
+    must_have_pixels
+        Whether it fails if its image file is faulty; it is built without pixels otherwise.
+    lacking
+        Why it has no pixels, though there is a folder of images.
     """
 
     record: ImageRecord | FaultyImage
@@ -62,6 +70,9 @@ class ImageTask:
     workspace: Path
     threads: int = 1
     quiet: bool = True
+    store_pixels: bool = True
+    must_have_pixels: bool = True
+    lacking: Lacking | None = None
 
 
 class Status(StrEnum):
@@ -98,6 +109,10 @@ class ImageOutcome:
         How many of these touch the one before, in the order given and in the other.
     attributes
         What the store says of it; nothing if it failed.
+    lacking
+        Why it has no pixels, though there is a folder of images.
+    had_pixels
+        Whether the store had it with pixels before; None if it did not have it.
     """
 
     image_id: str
@@ -109,6 +124,8 @@ class ImageOutcome:
     runs: int = 0
     touching: tuple[int, int] = (0, 0)
     attributes: dict[str, Any] = field(default_factory=dict)
+    lacking: Lacking | None = None
+    had_pixels: bool | None = None
 
 
 def build_image(task: ImageTask) -> ImageOutcome:
@@ -130,16 +147,31 @@ def _build(task: ImageTask) -> ImageOutcome:
     record = task.record
     if isinstance(record, FaultyImage):
         raise AnnotationError(record.problem)
+    stored = _stored(task)
+    try:
+        outcome = _build_once(task, record, stored)
+    except ImageFileError as error:
+        if task.must_have_pixels or record.needs_shape or record.pixels is None:
+            raise
+        lack = Lack.SIZE if isinstance(error, _SizeError) else Lack.UNREADABLE
+        outcome = replace(_build_once(task, replace(record, pixels=None), stored), lacking=Lacking(lack, str(error)))
+    else:
+        outcome = replace(outcome, lacking=task.lacking)
+    return replace(outcome, had_pixels="image" in stored.arrays if stored else None)
+
+
+def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
     recipe_hash = _recipe_hash(task, record)
-    if not task.overwrite and (stored := _stored(task)) and stored.attributes.get("recipe") == recipe_hash:
+    if not task.overwrite and stored and stored.attributes["recipe"] == recipe_hash and has_all_bytes(stored):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
-    pixels = record.pixels.decode() if record.pixels else None
+    pixels = record.pixels.decode() if record.pixels and _needs_pixels(task, record) else None
     annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     if is_huge(annotations.runs.shape):
         hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
     _check_sizes(pixels, annotations, record)
+    pixels = pixels if task.store_pixels else None
     _check_overlap_rule(annotations, task.recipe)
     content = make_content(annotations, pixels, task.recipe, task.threads)
     blocks = content.blocks
@@ -152,7 +184,7 @@ def _build(task: ImageTask) -> ImageOutcome:
     pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
-        "options": asdict(task.recipe),
+        "options": task.recipe.to_dict(),
         "pixel_size": pixel_size,
         "shape": list(annotations.runs.shape),
         "cells": len(annotations.runs),
@@ -188,23 +220,32 @@ def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np
     )
 
 
+class _SizeError(ImageFileError):
+    """An image file has another size than the annotations."""
+
+
 def _stored(task: ImageTask) -> StoredImage | None:
     try:
         stored = StoredImage(task.store / task.record.image_id)
     except StoreError:
         return None
-    return stored if not form_problem(stored.attributes) and has_all_bytes(stored) else None
+    return None if form_problem(stored.attributes) else stored
+
+
+def _needs_pixels(task: ImageTask, record: ImageRecord) -> bool:
+    return task.store_pixels or record.needs_shape
 
 
 def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
     """Hash everything that the image in the store depends on."""
+    pixels = record.pixels.sha256() if record.pixels and _needs_pixels(task, record) else None
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
-        "recipe": asdict(task.recipe),
+        "recipe": task.recipe.to_dict(),
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
-        "image": record.pixels.sha256() if record.pixels else None,
+        "image": pixels if task.store_pixels or pixels is None else f"only its size: {pixels}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -212,7 +253,7 @@ def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
 def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, record: ImageRecord) -> None:
     height, width = annotations.runs.shape
     if pixels is not None and pixels.shape[-2:] != (height, width):
-        raise ImageFileError(
+        raise _SizeError(
             f"{record.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
             f"its annotations say {height} x {width}"
         )

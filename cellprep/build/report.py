@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprep.build.image import ImageOutcome, Status
+from cellprep.build.pixels import PixelReport
 from cellprep.rle import Order
 from cellprep.wording import count, indented, printable
 
@@ -45,6 +46,8 @@ class BuildReport:
         Whether `gone` were removed.
     stopped
         Why the run ended before all images were tried, if it did.
+    pixels
+        Where the images' pixels come from, and which images have none.
     """
 
     store: str
@@ -63,6 +66,7 @@ class BuildReport:
     gone: list[str] = field(default_factory=list)
     pruned: bool = False
     stopped: str = ""
+    pixels: PixelReport = field(default_factory=PixelReport)
     _runs: int = field(default=0, init=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
@@ -82,6 +86,12 @@ class BuildReport:
             self.hidden[outcome.image_id] = outcome.hidden
         if outcome.blank:
             self.blank[outcome.image_id] = outcome.blank
+        self.pixels.add(
+            outcome.image_id,
+            outcome.lacking,
+            before=outcome.had_pixels,
+            now="image" in outcome.attributes.get("arrays", ()),
+        )
         self._runs += outcome.runs
         self._touching = (
             self._touching[0] + outcome.touching[0],
@@ -110,6 +120,7 @@ class BuildReport:
         self.blank = dict(sorted(self.blank.items(), key=lambda item: place[item[0]]))
         self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
         self.removed.sort(key=place.__getitem__)
+        self.pixels.sort(place)
 
     def notes(self) -> list[str]:
         """Say what was done and noticed, the summary last."""
@@ -140,7 +151,7 @@ class BuildReport:
                 f"warning: the masks look scattered when pixels count by {self.order}, compact when by {other}: "
                 f"if so, run again with --rle-order {other}"
             )
-        return [*lines, self._summary()]
+        return [*lines, *self.pixels.notes(), self._summary()]
 
     def errors(self) -> list[str]:
         """Say what failed, and what became of it; nothing if all is well."""

@@ -11,8 +11,9 @@ from cellprep.cli.door import app
 from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
+from cellprep.errors import UsageError
 from cellprep.places import as_place
-from cellprep.targets import DISTANCES, Recipe, read_bins
+from cellprep.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
 
 
 @app.command("build-targets")
@@ -26,9 +27,11 @@ def build_targets_command(
         typer.Option(
             parser=as_place,
             metavar="FOLDER",
-            help="Folder or URL of image files, named by id, to store as well.",
+            help="Folder or URL of image files, named by id, to store as well; unless given, a folder beside SOURCE "
+            "that has them: one of its name, images or train.",
         ),
     ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Store targets only, no images.")] = False,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     exclude: Annotated[
@@ -39,10 +42,20 @@ def build_targets_command(
         int, typer.Option(help="Width of the walls between cells that touch, in pixels and odd; 1 for none.")
     ] = 3,
     distance: Annotated[str, choice("Distance transform", *DISTANCES)] = "cv2",
+    per_instance: Annotated[
+        bool,
+        typer.Option(
+            "--per-instance", help="Measure distances and vectors in each cell by itself, whatever touches it."
+        ),
+    ] = False,
     bins: Annotated[
-        Path | None,
-        typer.Option(help="JSON list of the energy's bins, in pixels; the published ones unless given."),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
+            autocompletion=lambda: list(BIN_PRESETS),
+        ),
+    ] = "sartorius",
     background_cell: Annotated[
         bool, typer.Option("--background-cell", help="Treat the background as one gigantic cell.")
     ] = False,
@@ -62,18 +75,21 @@ def build_targets_command(
     Images that the store has as they would be built are left alone, so the same command goes on where an
     interrupted one stopped.
 
-    Example: `cellprep build-targets train.csv --images train/ --out data.zarr`
+    Example: `cellprep build-targets train.csv --out data.zarr`
     """
+    if images and no_images:
+        raise UsageError("--images and --no-images contradict each other: give one of them")
     recipe = Recipe(
         overlap=overlap,
         wall_width=wall_width,
         distance=distance,
+        bins=find_bins(bins),
         background_cell=background_cell,
-        **({"bins": read_bins(bins)} if bins else {}),
+        per_instance=per_instance,
     )
     options = BuildOptions(
         recipe=recipe,
-        images=images,
+        images=False if no_images else images,
         exclude=exclude,
         only=tuple(image or ()),
         pixel_size=pixel_size,

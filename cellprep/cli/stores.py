@@ -98,7 +98,7 @@ def fit_bins_command(
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Fit energy bins to the cells of a store, for cells of other sizes than the published bins are made for.
+    """Fit energy bins to the cells of a store, for cells of other sizes than the bins sartorius are made for.
 
     Every bin is a distance that occurs. `distances` takes the lowest ones, leaves out those near the one before, and
     ends with wide steps to the largest; `quantiles` gives the levels equal shares of the cells' pixels.

@@ -1,7 +1,7 @@
 """Where a mask ends otherwise than its cells, as the levels tell: it has lost their rim, or goes beyond them.
 
 Beside background a cell has its lowest level, and from there it rises with the depth. How deep a pixel lies, only a
-rise as steep as that of the published bins tells; of others nothing is said. The lowest level is that beside walls,
+rise as steep as that of the bins `sartorius` tells; of others nothing is said. The lowest level is that beside walls,
 and 1 without enough of these: the lowest bin is the smallest distance.
 """
 
@@ -21,7 +21,7 @@ WIDEST = 3
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _FEWEST = 20  # pixels that tell the level of a depth
-_RISE = 2  # levels a pixel of depth, with the published bins and with those that are fitted by distances
+_RISE = 2  # levels a pixel of depth, with the bins sartorius and with those that are fitted by distances
 _STEEPEST, _FLATTEST = 3, 1.2  # that are still taken for such
 _LEAST = 0.65  # pixels to be sure of a loss; true masks under noise stay below 0.5
 _STRAIGHT = 0.955  # the chamfer's distance of a pixel straight ahead

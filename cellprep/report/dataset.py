@@ -170,7 +170,7 @@ def _recipe(source: Source) -> Recipe:
     options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
     if "bins" in options:
         options["bins"] = tuple(options["bins"])
-    return Recipe(**options)
+    return Recipe.from_dict(options)
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:

@@ -11,22 +11,26 @@ from cellprep.targets.distance import distance
 from cellprep.targets.energy import energy, energy_levels
 from cellprep.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.targets.histogram import DistanceHistogram
-from cellprep.targets.recipe import PUBLISHED_BINS, Recipe, read_bins
+from cellprep.targets.recipe import BIN_PRESETS, CREDIT, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
 from cellprep.targets.semseg import semseg
 from cellprep.targets.transforms import DISTANCES, distance_transform
 from cellprep.targets.uvec import unit_gradient, uvec
 
 __all__ = [
     "BIN_METHODS",
+    "BIN_PRESETS",
+    "CREDIT",
     "DISTANCES",
     "PUBLISHED_BINS",
     "TARGETS",
+    "BinPreset",
     "DistanceHistogram",
     "Recipe",
     "choose_bins",
     "compute_targets",
     "distance_transform",
     "energy_levels",
+    "find_bins",
     "read_bins",
     "unit_gradient",
 ]
@@ -51,7 +55,7 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
     cells
         From `cellprep.resolve_overlaps` or `cellprep.cells_from_labels`.
     recipe
-        How; the published recipe unless given. Its overlap rule is taken as already applied.
+        How; the default recipe unless given. Its overlap rule is taken as already applied.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from cellprep.targets.recipe import Recipe
 
 __all__ = ["TOLERANCE", "energy", "energy_levels"]
 
-# OpenCV with Intel's library returns 0.95499998 where the published bins say 0.955.
+# OpenCV with Intel's library returns 0.95499998 where the bins sartorius say 0.955.
 TOLERANCE = np.float32(1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Energy bins fitted to the distances of a data set, for cells of other sizes than the published bins are made for."""
+"""Energy bins fitted to the distances of a data set, for cells of other sizes than the bins sartorius are made for."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,9 @@ __all__ = ["BIN_METHODS", "choose_bins"]
 
 # Relative to their size, distances that differ by less are equal: they are rounded to float32.
 _ROUNDING = 1e-6
-# The published bins are the distances of the 3x3 chamfer, 0.41 to 0.54 pixels apart, and left out those between.
+# The bins sartorius are distances of the 3x3 chamfer, 0.41 to 0.54 pixels apart, and left out those between.
 _SPACING = 0.4
-# The published bins have 12 such distances, then four wide ones.
+# The bins sartorius have 12 such distances, then four wide ones.
 _ONE_WIDE_IN = 4
 
 Values = NDArray[np.float64]

@@ -54,7 +54,7 @@ def _skimage(mask: Mask) -> Distance:
     return result
 
 
-#: The methods by name: OpenCV's 3x3 chamfer distance, whose values the published bins are made of; OpenCV's
+#: The methods by name: OpenCV's 3x3 chamfer distance, whose values the bins sartorius are made of; OpenCV's
 #: precise one; SciPy's exact one; the one that comes with scikit-image's medial axis.
 DISTANCES: dict[str, Callable[[Mask], Distance]] = {
     "cv2": _cv2_chamfer,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,10 +40,10 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
     if unknown := [name for name in attributes["arrays"] if name not in (*ARRAYS, "image")]:
         return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(ARRAYS)}, image"
     try:
-        recipe = Recipe(**attributes["options"])
+        recipe = Recipe.from_dict(attributes["options"])
     except (TypeError, ValueError, RecipeError) as error:
         return f"`options` are no recipe: {error}"
-    if json.dumps(asdict(recipe), sort_keys=True) != json.dumps(attributes["options"], sort_keys=True):
+    if json.dumps(recipe.to_dict(), sort_keys=True) != json.dumps(attributes["options"], sort_keys=True):
         return "`options` are no recipe as cellprep writes it"
     return None
 

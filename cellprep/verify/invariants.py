@@ -152,9 +152,12 @@ def _distance_sign(arrays: Arrays, attributes: Attributes) -> str | None:
 
 
 def _distance_outside(arrays: Arrays, attributes: Attributes) -> str | None:
-    distance, inside = arrays["distance"], arrays["semseg"][..., 0] == 1
-    if _recipe(attributes).background_cell:
+    recipe, distance, inside = _recipe(attributes), arrays["distance"], arrays["semseg"][..., 0] == 1
+    if recipe.background_cell:
         return _at(distance <= 0, distance, "with the background as a cell, all distances are above 0")
+    if recipe.per_instance:
+        outside = arrays["semseg"][..., 2] == 1
+        return _at((distance > 0) == outside, distance, "distances are 0 where `semseg[..., 2]` is 1, else above 0")
     return _at((distance > 0) != inside, distance, "distances are above 0 where `semseg[..., 0]` is 1, else 0")
 
 
@@ -223,7 +226,7 @@ INVARIANTS: dict[str, Invariant] = {
 
 
 def _recipe(attributes: Attributes) -> Recipe:
-    return Recipe(**attributes["options"])
+    return Recipe.from_dict(attributes["options"])
 
 
 def _pixels_of_labels(labels: NDArray[Any], cells: int) -> NDArray[np.int64]:

@@ -154,7 +154,7 @@ def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
 
 def _recipe_of(image: StoredImage) -> Recipe:
     try:
-        return Recipe(**image.attributes["options"])
+        return Recipe.from_dict(image.attributes["options"])
     except (CellprepError, TypeError, KeyError) as error:
         raise StoreError(f"image {printable(image.id)}: its recipe is damaged: {error}") from error
 

@@ -51,7 +51,7 @@ class Plan:
         return {
             "train_images": self.train_ids,
             "validation_images": self.val_ids,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_dict(),
             "normalisation": self.normalisation and asdict(self.normalisation),
             "data": self.data,
         }
