@@ -114,6 +114,9 @@ class TrainOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
+            object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
+        object.__setattr__(self, "init", tuple(map(Path, self.init)))
         self._check_names()
         least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
         for name, least in least_of.items():
