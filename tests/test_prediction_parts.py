@@ -370,7 +370,9 @@ def test_files_of_weights_come_together(tmp_path):
     for name in ("dn", "wtn", "semseg", "wn"):
         save_weights(tmp_path / name, weights(name))
     assert [part.settings.name for part in load_bundle([tmp_path / "wtn", tmp_path / "dn"]).parts] == ["dn", "wtn"]
+    assert not load_bundle([tmp_path / "dn"], tmp_path / "semseg").tells_instances
     both = load_bundle([tmp_path / "wn"], tmp_path / "semseg")
+    assert both.tells_instances
     assert [part.settings.name for part in both.parts] == ["wn", "semseg"]
     save_bundle(tmp_path / "both", both)
     replaced = load_bundle([tmp_path / "both"], tmp_path / "semseg")
