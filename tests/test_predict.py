@@ -19,6 +19,7 @@ from cellprep import Recipe, build_targets, cells_from_labels, compute_targets, 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn import (
     Bundle,
+    Decoding,
     Network,
     Normalisation,
     TrainOptions,
@@ -538,7 +539,9 @@ def test_the_commands_bundle_and_predict(files, cli):
     for more, kept in (([], 0), (["--min-area", 0], 1)):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"
-        assert cli("bundle", *parts, "--min-area", 10**6, "--decoder", "tops", "--out", huge).exit_code == 0
+        tuned = ("--decoder", "tops", "--decoder-option", "depth=2", "--decoder-option", "ratio=0.5")
+        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge).exit_code == 0
+        assert load_bundle(huge).decoding == Decoding("tops", 10**6, {"depth": 2, "ratio": 0.5})
         result = cli("predict", "--weights", huge, files / "images", "--out", place, *more)
         assert ("more too small, 2 images without cells" in result.stderr) == (not kept)
         assert (tifffile.imread(place / "a.tif").max() > 0) == kept
@@ -553,6 +556,7 @@ def test_the_commands_bundle_and_predict(files, cli):
     [
         ([], "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"),
         (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
+        (["--masks", "masks", "--decoder-option", "level=2"], "decoder walls has no option 'level': its options are"),
         (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),
         (["--masks", "masks", "--tile-size", "100"], "tile size 100 is too small"),
     ],
