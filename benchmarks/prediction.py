@@ -18,7 +18,8 @@ from cellprep.learn.prediction.tiles import see
 from cellprep.learn.settings import NetworkSettings
 from cellprep.synthesis import synthesise_cells, synthesise_image
 
-SHAPE, PADDED = (520, 704), (528, 704)
+SHAPE = (520, 704)
+PADDED = slice(-20, 540), slice(-16, 720)  # what networks of multiples of 16 see of it
 IMAGES = 2
 REPEATS = 3
 
@@ -39,11 +40,10 @@ class Knowing(Network):
 
 def networks(base_channels: int, targets: dict[str, np.ndarray]) -> Bundle:
     """Return networks that know the targets of an image."""
-    window = slice(0, PADDED[0]), slice(0, PADDED[1])
     semseg, uvec = (
-        torch.from_numpy(see(np.moveaxis(targets[name], 2, 0), window))[None].float() for name in ("semseg", "uvec")
+        torch.from_numpy(see(np.moveaxis(targets[name], 2, 0), PADDED))[None].float() for name in ("semseg", "uvec")
     )
-    levels = torch.nn.functional.one_hot(torch.from_numpy(see(targets["energy"], window)).long(), 17)
+    levels = torch.nn.functional.one_hot(torch.from_numpy(see(targets["energy"], PADDED)).long(), 17)
     answers = {"wn": (uvec, 9.0 * levels.movedim(2, 0)[None]), "semseg": 9.0 * semseg}
     normalisation = Normalisation("dataset", (128.0,), (160.0,))
     wn, semantic = (
@@ -57,7 +57,8 @@ def networks(base_channels: int, targets: dict[str, np.ndarray]) -> Bundle:
 
 def bare_seconds(bundle: Bundle) -> float:
     """Return the seconds that the two networks alone take for an image."""
-    image, mask = torch.rand(1, 1, *PADDED), torch.ones(1, 1, *PADDED)
+    sides = [side.stop - side.start for side in PADDED]
+    image, mask = torch.rand(1, 1, *sides), torch.ones(1, 1, *sides)
     start = time.process_time()
     with torch.inference_mode():
         bundle.semseg.network.eval()(image)

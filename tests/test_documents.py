@@ -66,7 +66,7 @@ def test_commands_that_are_only_shown_exist(page):
     "line",
     [
         "cellprep nonsense",
-        "cellprep predict a.png",
+        "cellprep export data.zarr --to coco",
         "cellprep predict a.png --out b --nonsense",
         "cellprep predict a.png --out b --decoder nonsense",
         "cellprep export data.zarr --to nonsense --out a",

@@ -1,8 +1,11 @@
 """Prediction as a whole: images, networks and masks to instances in files."""
 
 import json
+import re
 import shutil
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,22 +16,29 @@ from conftest import tree
 from PIL import Image
 
 from cellprep import Recipe, build_targets, cells_from_labels, compute_targets, open_source, open_store
-from cellprep.errors import OutputError, UsageError
+from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn import (
     Bundle,
+    Decoding,
     Network,
     Normalisation,
+    TrainOptions,
     Weights,
     build_network,
+    load_bundle,
+    load_vgg16,
+    load_weights,
     predict,
+    save_bundle,
     save_weights,
     segment,
+    train,
 )
 from cellprep.learn.prediction import predictor as predictor_module
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.prediction.predictor import Predictor
-from cellprep.learn.prediction.tiles import see
+from cellprep.learn.prediction.tiles import cut_tiles, see
 from cellprep.learn.settings import NetworkSettings
 
 QUIET = PredictionOptions(device="cpu", quiet=True)
@@ -60,7 +70,7 @@ class Oracle(Network):
 
     def __init__(self, name, targets):
         super().__init__(NetworkSettings(name, base_channels=1), 16)
-        window = slice(0, 48), slice(0, 64)
+        window = cut_tiles(targets["energy"].shape, 16, 16, 1024)[0].window
         self.semseg, self.uvec = (
             torch.from_numpy(see(np.moveaxis(targets[key], 2, 0), window))[None].float() for key in ("semseg", "uvec")
         )
@@ -100,7 +110,7 @@ def test_true_maps_give_the_true_labels(picture, labels, oracles, all_knowing):
 def test_networks_see_the_image_normalised_and_padded_symmetrically(picture, labels, oracles):
     segment(picture, oracles, mask=labels, options=QUIET)
     image, mask = oracles.vectors.network.seen
-    padding = ((0, 48 - 33), (0, 64 - 50))
+    padding = ((23, 24), (23, 23))  # to 80 x 96
     expected = np.pad(NORMALISATION.apply(picture[None])[0], padding, mode="symmetric")
     np.testing.assert_allclose(image[0, 0], expected, rtol=1e-6)
     np.testing.assert_array_equal(mask[0, 0], np.pad(labels > 0, padding, mode="symmetric"))
@@ -110,7 +120,7 @@ def test_what_learned_from_cells_without_walls_sees_these(picture, labels, targe
     vectors = Weights(Oracle("wn", targets), NORMALISATION, mask="cells")
     blind = Bundle(vectors, semseg=all_knowing.semseg)
     np.testing.assert_array_equal(segment(picture, blind, options=QUIET), labels)
-    np.testing.assert_array_equal(blind.vectors.network.seen[1][0, 0, :33, :50], targets["semseg"][..., 0])
+    np.testing.assert_array_equal(blind.vectors.network.seen[1][0, 0, 23:56, 23:73], targets["semseg"][..., 0])
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
@@ -192,9 +202,20 @@ def test_what_networks_cannot_look_at_is_refused(image, mask, problem):
         segment(image, Bundle(weights("wn", base_channels=1)), mask)
 
 
+def test_images_smaller_than_the_padding():
+    bundle = Bundle(weights("dn"), weights("wtn"), weights("semseg"))
+    for shape in ((1, 1), (3, 40)):
+        assert segment(np.ones(shape), bundle, options=QUIET).shape == shape
+
+
 def test_somebody_must_tell_where_cells_are():
     with pytest.raises(UsageError, match="give a mask, or weights of a semseg"):
         segment(np.zeros((20, 30)), Bundle(weights("wn", base_channels=1)))
+
+
+def test_a_dn_alone_tells_no_instances():
+    with pytest.raises(UsageError, match="a dn alone tells vectors, no instances: give the weights of a wtn"):
+        segment(np.zeros((20, 30)), Bundle(weights("dn")), np.ones((20, 30)))
 
 
 # --- many images
@@ -301,7 +322,7 @@ def test_images_that_fail_stop_no_other(folder, oracles):
         ("broken: .*damaged", "colour: .*has 3 channels", "small: .*33 x 50", "unknown: .*no mask of it"),
         strict=True,
     ):
-        assert pytest.importorskip("re").search(problem, line)
+        assert re.search(problem, line)
     assert len(list((folder / "out").iterdir())) == 2
 
 
@@ -348,6 +369,154 @@ def test_formats_that_cannot_be_are_refused(to):
         OutputOptions(to)
 
 
+# --- a dn alone
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatch):
+    bundle = Bundle(weights("dn"))
+    maps = folder / "maps" if elsewhere else None
+    report = run(folder, bundle, masks=folder / "masks", maps=maps)
+    assert report.notes()[0] == f"{folder / 'out'}: vectors of 2 images, no instances (on cpu, float32)"
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png", *["maps.zarr"][elsewhere:]]
+    group = zarr.open_group(maps or folder / "out" / "maps.zarr", mode="r")
+    assert sorted(group["b"]) == ["semseg", "uvec"]
+    pixels, mask = np.asarray(Image.open(folder / "images" / "b.png")), tifffile.imread(folder / "masks" / "b.tif")
+    expected = Predictor(bundle, QUIET).predict(pixels[None], 2 * (mask == 0).astype(np.uint8), keep_uvec=True)
+    np.testing.assert_array_equal(group["b/uvec"][:], expected.uvec)
+    with Image.open(folder / "out" / "a.png") as picture:
+        assert picture.size[0] > 3 * picture.size[1]  # the image, its mask, its vectors, side by side
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report = run(folder, bundle, "plain", masks=folder / "masks")
+    assert [path.name for path in (folder / "plain").iterdir()] == ["maps.zarr"]
+    assert report.notes()[-1] == "no pictures, which need matplotlib: pip install 'cellprep[plot]'"
+
+
+@pytest.mark.parametrize(
+    ("option", "outputs", "options"),
+    [
+        ("--to", {"to": ("coco",)}, {}),
+        ("--overlay", {"overlay": True}, {}),
+        ("--decoder", {}, {"decoder": "tops"}),
+        ("--min-area", {}, {"min_area": 0}),
+    ],
+    ids=str,
+)
+def test_a_dn_alone_is_not_asked_for_instances(folder, option, outputs, options):
+    outputs, options = OutputOptions(**outputs), PredictionOptions(**options)
+    with pytest.raises(UsageError, match=f"tells no instances, which {option} is of"):
+        predict(folder / "images", Bundle(weights("dn")), masks=folder / "masks", outputs=outputs, options=options)
+
+
+# --- what nobody said
+
+
+@pytest.fixture
+def runs(folder, monkeypatch):
+    """The folders of three trainings, beside the store that they learned from."""
+    monkeypatch.chdir(folder)
+    for name in ("dn", "wtn", "semseg"):
+        run = folder / "runs" / name
+        run.mkdir(parents=True)
+        figures = {"epoch": 7.0, "train_loss": 2.0, "val_loss": 0.25, "val_angle": 12.5}
+        save_weights(run / "best.safetensors", replace(weights(name), training={"figures": figures}))
+        (run / "run.json").write_text(json.dumps({"train_images": ["a"], "validation_images": ["b"]}))
+    return folder / "runs"
+
+
+def test_without_images_those_that_the_run_was_validated_on(runs, cli):
+    result = cli("predict", "--weights", "runs/dn")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[:3] == [
+        "images: 1 image of data.zarr, those that runs/dn was validated on",
+        "masks: those of data.zarr, as there is no semantic network",
+        "predictions: vectors of 1 image, no instances (on cpu, float32)",
+    ]
+    assert sorted(path.name for path in Path("predictions").iterdir()) == ["b.png", "maps.zarr"]
+    Path("data.zarr").rename("other.zarr")
+    result = cli("predict", "--weights", "runs/dn")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: there is no image to predict, and no store data.zarr: give image files, folders of them or a store, "
+        "or --data; at hand: other.zarr\n"
+    )
+    result = cli("predict", "--weights", "runs", "--data", "other.zarr", "--to", "coco")
+    assert result.exit_code == 0, result.stderr
+    first, second, *_ = result.stderr.splitlines()
+    assert first.endswith("of other.zarr, those that runs/dn, runs/semseg and runs/wtn were validated on")
+    assert second.startswith("predictions-2: 1 image, ")
+    (Path("runs/dn/run.json")).write_text('{"validation_images": ["c"]}')
+    result = cli("predict", "--weights", "runs/dn", "--data", "other.zarr")
+    assert result.stderr.startswith("error: other.zarr does not hold c, which runs/dn was validated on: give the store")
+
+
+def test_without_images_and_runs_all_of_the_store(folder, all_knowing, monkeypatch):
+    monkeypatch.chdir(folder)
+    report = predict(None, all_knowing, options=QUIET)
+    assert report.chosen == ["images: 2 images of data.zarr, all that it holds"]
+    assert (report.out, report.images) == ("predictions", 2)
+
+
+def test_what_may_tell_the_mask_is_named(runs, cli):
+    result = cli("predict", "--weights", "runs/dn", "images")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("holds a semseg; at hand: --semseg-weights runs/semseg, --data data.zarr\n")
+
+
+@pytest.mark.parametrize("command", ["predict", "bundle"])
+@pytest.mark.parametrize("more", [(), ("--out", "x")], ids=["last", "before another"])
+def test_weights_without_a_name_tells_those_at_hand(runs, cli, command, more):
+    result = cli(command, "--weights", *more)
+    assert result.exit_code == 2
+    first, _, *rows = result.stderr.splitlines()
+    assert first == "error: --weights needs a name; at hand:"
+    found = [re.split(r"  +", row) for row in rows]
+    assert [row[:-1] for row in found[:2]] == [
+        ["runs/dn", "dn", "7", "angle 12.5, loss 0.25"],
+        ["runs/semseg", "semseg", "7", "angle 12.5, loss 0.25"],
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", found[0][-1])
+    assert found[-1] == ["nuclei", "dn, semseg, wtn", "comes with the package"]
+
+
+@pytest.mark.parametrize("why", ["no mask", "too small", "no energy"])
+def test_no_cell_at_all_is_explained(folder, oracles, targets, why):
+    options = PredictionOptions(quiet=True, min_area=10**6 if why == "too small" else 0)
+    if why == "no mask":
+        for path in (folder / "masks").iterdir():
+            tifffile.imwrite(path, np.zeros((33, 50), np.uint8))
+    if why == "no energy":
+        oracles = Bundle(Weights(Oracle("wn", {**targets, "energy": 0 * targets["energy"]}), NORMALISATION))
+    report = predict([folder / "images"], oracles, folder / "out", masks=folder / "masks", options=options)
+    words = {
+        "no mask": "no pixel of any mask",
+        "too small": "smaller than --min-area",
+        "no energy": "energy is too low",
+    }
+    assert words[why] in report.notes()[-1]
+
+
+def test_paths_may_be_texts(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    save_weights("wn", weights("wn"))
+    assert load_weights("wn").settings.name == "wn"
+    save_bundle("bundle", load_bundle("wn"))
+    outputs = OutputOptions(maps="maps")
+    assert not predict("images/*.png", "bundle", "out", masks="masks", outputs=outputs, options=QUIET).errors()
+    assert not predict(["data.zarr"], ["bundle"], "more", data="data.zarr", options=QUIET).errors()
+    save_weights("semseg", weights("semseg", base_channels=1))
+    assert not predict(["images"], "wn", "last", semseg_weights="semseg", options=QUIET).errors()
+    network = build_network(NetworkSettings("dn", base_channels=64), seed=0)
+    with pytest.raises(WeightsError, match="wn"):
+        load_vgg16(network, "wn")
+    trained = train(
+        open_store("data.zarr"),
+        TrainOptions("semseg", "run", epochs=1, base_channels=1, crop=32, workers=0, quiet=True),
+    )
+    assert trained.out
+    assert load_bundle(["wn"], "run").semseg
+
+
 # --- the command
 
 
@@ -370,7 +539,9 @@ def test_the_commands_bundle_and_predict(files, cli):
     for more, kept in (([], 0), (["--min-area", 0], 1)):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"
-        assert cli("bundle", *parts, "--min-area", 10**6, "--decoder", "tops", "--out", huge).exit_code == 0
+        tuned = ("--decoder", "tops", "--decoder-option", "depth=2", "--decoder-option", "ratio=0.5")
+        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge).exit_code == 0
+        assert load_bundle(huge).decoding == Decoding("tops", 10**6, {"depth": 2, "ratio": 0.5})
         result = cli("predict", "--weights", huge, files / "images", "--out", place, *more)
         assert ("more too small, 2 images without cells" in result.stderr) == (not kept)
         assert (tifffile.imread(place / "a.tif").max() > 0) == kept
@@ -385,6 +556,7 @@ def test_the_commands_bundle_and_predict(files, cli):
     [
         ([], "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"),
         (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
+        (["--masks", "masks", "--decoder-option", "level=2"], "decoder walls has no option 'level': its options are"),
         (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),
         (["--masks", "masks", "--tile-size", "100"], "tile size 100 is too small"),
     ],

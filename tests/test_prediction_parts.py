@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cellprep import DECODERS, cells_from_labels, compute_targets, energy_to_labels
-from cellprep.errors import ImageFileError, UsageError, WeightsError
+from cellprep.errors import ImageFileError, RecipeError, UsageError, WeightsError
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import as_bundle, with_decoding
@@ -49,26 +49,31 @@ def test_tiles_cover_each_pixel_once_and_see_enough(shape, multiple, margins, mo
     size = 2 * margin + multiple + more
     tiles = cut_tiles(shape, multiple, margin, size)
     covered = np.zeros(shape, int)
-    padded = [round_up(length, multiple) for length in shape]
     for tile in tiles:
         covered[tile.core] += 1
-        for window, core, inner, whole in zip(tile.window, tile.core, tile.inner, padded, strict=True):
-            assert window.start % multiple == window.stop % multiple == 0
-            assert 0 <= window.start < window.stop <= whole
-            assert window.stop - window.start <= size
+        for window, core, inner, length in zip(tile.window, tile.core, tile.inner, shape, strict=True):
+            padded = round_up(length + 32, multiple)
+            first = -((padded - length) // 2)
+            assert first <= -16
+            assert first + padded >= length + 16
+            assert (window.start - first) % multiple == (window.stop - first) % multiple == 0
+            assert first <= window.start < window.stop <= first + padded
+            assert window.stop - window.start == (padded if length <= size else size // multiple * multiple)
             assert (inner.start, inner.stop) == (core.start - window.start, core.stop - window.start)
-            assert window.start == 0 or core.start - window.start >= margin
-            assert window.stop == whole or window.stop - core.stop >= margin
+            assert window.start == first or core.start - window.start >= margin
+            assert window.stop == first + padded or window.stop - core.stop >= margin
     assert (covered == 1).all()
-    assert len({tuple(part.stop - part.start for part in tile.window) for tile in tiles}) == 1
 
 
 @given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 4, 16]))
 def test_a_window_of_all_is_the_image_padded_symmetrically(shape, multiple):
     image = np.arange(2 * shape[0] * shape[1]).reshape(2, *shape)
-    height, width = (round_up(length, multiple) for length in shape)
-    padded = np.pad(image, ((0, 0), (0, height - shape[0]), (0, width - shape[1])), mode="symmetric")
-    assert (see(image, (slice(0, height), slice(0, width))) == padded).all()
+    (tile,) = cut_tiles(shape, multiple, 16, 100)
+    parts = zip(tile.window, tile.core, tile.inner, strict=True)
+    padding = [(inner.start, window.stop - core.stop) for window, core, inner in parts]
+    padded = np.pad(image, ((0, 0), *padding), mode="symmetric")
+    assert padding[0][1] - padding[0][0] in (0, 1)
+    assert (see(image, tile.window) == padded).all()
 
 
 @pytest.mark.parametrize(("name", "arch"), [(n, a) for n, archs in ARCHITECTURES.items() for a in archs])
@@ -321,6 +326,35 @@ def test_a_bundle_tells_how_its_maps_are_decoded(tmp_path):
         assert Predictor(bundle, PredictionOptions(decoder="walls")).decoding == Decoding("walls", 7)
 
 
+def test_options_of_a_decoder_stay_with_the_weights(tmp_path):
+    def saved(decoding):
+        save_bundle(tmp_path / "all", with_decoding(as_bundle([weights("wn")]), decoding))
+        return load_bundle(tmp_path / "all"), (tmp_path / "all").read_bytes()
+
+    (bundle, content), (_, plain) = saved(Decoding("tops", options={"depth": 2, "ratio": 0.5})), saved(Decoding("tops"))
+    assert b'\\"options\\":{\\"depth\\":2,\\"ratio\\":0.5}' in content
+    assert b"depth" not in plain  # the same bytes as before there were any
+    assert b'\\"decoding\\":{\\"decoder\\":\\"tops\\",\\"min_area\\":20}' in plain
+    assert bundle.decoding == Decoding("tops", options={"depth": 2, "ratio": 0.5})
+    for changes, expected in (
+        ({"decoder_options": {"depth": 3}}, {"depth": 3, "ratio": 0.5}),
+        ({"decoder": "tops"}, {"depth": 2, "ratio": 0.5}),
+        ({"decoder": "original", "decoder_options": {"level": 2}}, {"level": 2}),
+    ):
+        assert Predictor(bundle, PredictionOptions(**changes)).decoding.options == expected
+    with pytest.raises(RecipeError, match="decoder tops has no option 'level'"):
+        Predictor(bundle, PredictionOptions(decoder_options={"level": 2}))
+
+
+def test_options_reach_the_decoder_in_blocks_as_well():
+    maps, _ = maps_of(np.kron([[1, 2, 3]], np.ones((9, 4), int)))
+    maps.energy[:] = maps.energy.clip(max=1)
+    cut = Decoding("original", options={"level": 0, "min_hole": 0})
+    assert decode_maps(maps, Decoding("original")).max() == 0
+    assert decode_maps(maps, cut).max() == 3
+    assert (_decode_blocks(maps, cut, core=6, halo=40) == decode_maps(maps, cut)).all()
+
+
 def test_half_the_bytes_and_three_digits(tmp_path):
     bundle = Bundle(weights("wn", base_channels=8))
     save_bundle(tmp_path / "full", bundle)
@@ -336,7 +370,9 @@ def test_files_of_weights_come_together(tmp_path):
     for name in ("dn", "wtn", "semseg", "wn"):
         save_weights(tmp_path / name, weights(name))
     assert [part.settings.name for part in load_bundle([tmp_path / "wtn", tmp_path / "dn"]).parts] == ["dn", "wtn"]
+    assert not load_bundle([tmp_path / "dn"], tmp_path / "semseg").tells_instances
     both = load_bundle([tmp_path / "wn"], tmp_path / "semseg")
+    assert both.tells_instances
     assert [part.settings.name for part in both.parts] == ["wn", "semseg"]
     save_bundle(tmp_path / "both", both)
     replaced = load_bundle([tmp_path / "both"], tmp_path / "semseg")
@@ -348,11 +384,11 @@ def test_files_of_weights_come_together(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn"),
-        (["dn"], "the weights are of dn: predict needs a wn, or a dn and a wtn"),
+        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn, or for vectors alone a dn"),
         (["wtn"], "the weights are of wtn"),
         (["semseg"], "the weights are of semseg"),
         (["wn", "wtn"], "the weights are of wn, wtn"),
+        (["wn", "dn"], "the weights are of wn, dn"),
         (["wn", "wn"], "hold wn twice"),
     ],
     ids=str,

@@ -134,6 +134,9 @@ def test_a_broken_image_fails_alone(cli, built, tmp_path):
 def test_refuses(cli, built, tmp_path):
     with pytest.raises(RecipeError, match="decoder 'best' is unknown"):
         RoundtripOptions(decoders=("best",))
+    for decoders in ((), ("walls", "original")):
+        with pytest.raises(UsageError, match="options of a decoder are of one alone: name it"):
+            RoundtripOptions(decoders=decoders, decoder_options={"level": 2})
     with pytest.raises(UsageError, match="jobs 0"):
         RoundtripOptions(jobs=0)
     assert cli("roundtrip", built, "--decoder", "best").exit_code == 2
@@ -149,3 +152,16 @@ def test_real_targets_come_back(sartorius, tmp_path):
     assert scores["overall"]["kaggle_map"] > 0.978
     assert scores["by_cell_type"]["astro"]["kaggle_map"] > 0.945
     assert scores["images"] == 256
+
+
+def test_options_reach_the_decoder(built, tmp_path, cli):
+    """A cut above level 16 leaves next to nothing."""
+    options = RoundtripOptions(("original",), decoder_options={"level": 16}, jobs=1, quiet=True)
+    report = roundtrip(open_store(built), options)
+    scores = report.decoders["original"].scores
+    assert scores["overall"]["kaggle_map"] < 0.1
+    assert "decoded by original (level=16)" in report.decoders["original"].predicted
+    truth = open_source(built)
+    assert evaluate(DecodedStore(built, "original", True, {"level": 16}), truth).scores == scores
+    args = ("roundtrip", built, "--jobs", 1, "--decoder", "original", "--decoder-option", "level=16", "--json")
+    assert json.loads(cli(*args).stdout)["decoders"]["original"]["overall"] == scores["overall"]

@@ -73,7 +73,6 @@ DecoderOptions = Annotated[
             for name, decoder in DECODERS.items()
         )
         + ".",
-        autocompletion=lambda: [f"{option}=" for decoder in DECODERS.values() for option in decoder.options()],
     ),
 ]
 Worst = Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")]

@@ -22,7 +22,8 @@ class _ListsWeights(TyperCommand):
     """A command that tells which weights are at hand when `--weights` names none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if any(name == "--weights" and (not value or value.startswith("-")) for name, value in pairwise([*args, ""])):
+        unnamed = (name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*args, ""]))
+        if not ctx.resilient_parsing and any(unnamed):  # as it is when a shell asks how the line may go on
             require_torch("--weights")
             from cellprep.learn.prediction.at_hand import list_weights
 
@@ -51,7 +52,7 @@ def predict_command(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[IMAGES...]",
+            metavar="IMAGES",
             help="Image files, folders of them, quoted globs, or a store; unless given, the images of --data or "
             "data.zarr, and of a run those that it was validated on.",
         ),
@@ -78,7 +79,9 @@ def predict_command(
     data: Annotated[
         Path | None,
         typer.Option(
-            parser=as_place, metavar="STORE", help="Store, or its URL, whose true masks tell where cells are."
+            parser=as_place,
+            metavar="STORE",
+            help="Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
         ),
     ] = None,
     to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *OUTPUTS)] = None,

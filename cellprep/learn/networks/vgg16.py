@@ -24,7 +24,7 @@ _FIRST = "features.0"
 _PLACES = {"conv1": (0, 2), "conv2": (5, 7), "conv3": (10, 12, 14), "conv4": (17, 19, 21), "conv5": (24, 26, 28)}
 
 
-def load_vgg16(network: Network, path: Path) -> None:
+def load_vgg16(network: Network, path: Path | str) -> None:
     """Take over the convolutions of a VGG-16, in place.
 
     A grey image is, to it, a colour image of three equal channels: the kernels of the three are added up. The mask's
@@ -52,6 +52,7 @@ def load_vgg16(network: Network, path: Path) -> None:
     channels = dn.settings.image_channels
     if dn.settings.base_channels != _BASE or channels not in (1, 3):
         raise UsageError(f"a VGG-16 fits into {_BASE} base channels and images of 1 or 3 channels, not {dn.settings}")
+    path = Path(path)
     found = _read(path)
     taken = {name: (module, *_pair(path, found, name, module)) for name, module in _convolutions(dn.body)}
     for name, (module, weight, bias) in taken.items():

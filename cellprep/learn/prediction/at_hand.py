@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.errors import WeightsError
@@ -76,13 +75,19 @@ def _describe(name: str, file: Path, origin: str = "") -> WeightsAtHand | None:
         written = datetime.fromtimestamp(file.stat().st_mtime)
     except (OSError, WeightsError):
         return None
-    (training, *others) = trainings.values()
-    figures: Mapping[str, Any] = {} if others else training.get("figures", {})
+    told = [training.get("figures") for training in trainings.values()] if len(trainings) == 1 else []
+    figures = {  # a file may say anything of its training
+        name: value
+        for of_one in told
+        if isinstance(of_one, dict)
+        for name, value in of_one.items()
+        if isinstance(value, (int, float))
+    }
     epoch = f"{figures['epoch']:.0f}" if "epoch" in figures else ""
     return WeightsAtHand(name, tuple(trainings), epoch, _in_words(figures), origin or f"{written:%Y-%m-%d %H:%M}")
 
 
-def _in_words(figures: Mapping[str, Any]) -> str:
+def _in_words(figures: Mapping[str, float]) -> str:
     return ", ".join(
         f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}"
         for name, value in figures.items()

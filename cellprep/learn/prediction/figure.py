@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.learn.prediction.maps import PredictedMaps
+from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.preview import SEMSEG_COLOURS, grey_levels, vector_colours
 from cellprep.preview.panels import draw_wheel
 from cellprep.wording import printable
@@ -43,7 +43,7 @@ def draw_vectors(name: str, image: Any, maps: PredictedMaps) -> bytes:
     height, width = maps.shape
     panels: dict[str, NDArray[Any]] = {
         "image": np.round(255 * grey_levels(np.asarray(image)[:, seen, seen])).astype(np.uint8),
-        "mask": SEMSEG_COLOURS[maps.classes[seen, seen]],
+        "mask": SEMSEG_COLOURS[np.where(maps.classes[seen, seen] == BACKGROUND, BACKGROUND, 0)],
         "predicted uvec": vector_colours(maps.uvec[seen, seen].astype(np.float32)),
     }
     across = min(max(width / _DPI, _LEAST), _MOST)

@@ -83,7 +83,7 @@ def find_given(
 
 
 def find_runs(places: Iterable[Path | str]) -> list[Path]:
-    """Return which of the places of weights are folders of trainings."""
+    """Return which of the places of weights are folders of trainings, or files of weights in such."""
     return [path for place in places for path in find_weights(place) if _settings(path).is_file()]
 
 
@@ -93,18 +93,18 @@ def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
         return found, f"images: {count(len(found), 'image')} of {store}, all that it holds"
     validated = [_validation_images(run) for run in runs]
     *others, last = map(str, runs)
-    names = f"{', '.join(others)} and {last}" if others else last
+    names = f"{', '.join(others)} and {last} were" if others else f"{last} was"
     chosen = set.intersection(*validated)
     if not chosen:
-        raise UsageError(f"no image was validated on by {names}: give the images to predict, or the store itself")
+        raise UsageError(f"there is no image that {names} validated on: give the images to predict, or the whole store")
     missing = chosen - {image.id for image in found}
     if missing:
         raise UsageError(
-            f"{store} does not hold {printable(min(missing))}, which {names} was validated on: "
+            f"{store} does not hold {printable(min(missing))}, which {names} validated on: "
             "give the store that it was trained on by --data, or the images to predict"
         )
-    note = f"images: {count(len(chosen), 'image')} of {store}, those that {names} {'was' if len(runs) == 1 else 'were'}"
-    return [image for image in found if image.id in chosen], f"{note} validated on"
+    note = f"images: {count(len(chosen), 'image')} of {store}, those that {names} validated on"
+    return [image for image in found if image.id in chosen], note
 
 
 def _validation_images(run: Path) -> set[str]:
@@ -114,8 +114,9 @@ def _validation_images(run: Path) -> set[str]:
         raise WeightsError(f"{_settings(run)} is damaged: give the images to predict") from error
 
 
-def _settings(run: Path) -> Path:
-    return run / "run.json"
+def _settings(weights: Path) -> Path:
+    """Return the file that tells of a run, by its folder or one of its files of weights."""
+    return (weights if weights.is_dir() else weights.parent) / "run.json"
 
 
 def _masks_at_hand() -> str:

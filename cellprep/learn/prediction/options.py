@@ -27,8 +27,8 @@ class PredictionOptions:
     tta
         Whether each network sees each image in its eight flips and quarter turns, and their mean counts.
     tile_size
-        Longest side, in pixels, of what a network sees at once. Larger images are seen in overlapping tiles, which
-        takes less memory and gives the same.
+        Longest side, in pixels, of an image that a network sees at once, with its padding. Larger images are seen in
+        overlapping tiles, which takes less memory and gives the same.
     batch_size
         Number of tiles that a network sees at once.
     decoder

@@ -28,7 +28,7 @@ _OUT = Path("predictions")
 
 
 def predict(
-    images: Iterable[Path | str] | None,
+    images: Path | str | Iterable[Path | str] | None,
     weights: Bundle | Path | str | Iterable[Path | str],
     out: Path | str | None = None,
     *,
@@ -46,8 +46,9 @@ def predict(
     Parameters
     ----------
     images
-        Files, folders, globs, or stores. None means the images of the store `data`, or of ``data.zarr`` in this folder:
-        those that `weights` were validated on if they are folders of trainings, else all of them.
+        Files, folders, globs, or stores, several or a single one. None means the images of the store `data`, or of
+        ``data.zarr`` in this folder: those that `weights` were validated on if they are folders of trainings, else all
+        of them.
     weights
         From `load_bundle`, or the files that it takes.
     out
@@ -82,6 +83,7 @@ def predict(
     outputs, options = outputs or OutputOptions(), options or PredictionOptions()
     if sum(place is not None for place in (semseg_weights, masks, data if images is not None else None)) > 1:
         raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
+    images = [images] if isinstance(images, (str, Path)) else images
     bundle, runs = _load(weights, semseg_weights)
     if not bundle.tells_instances:
         refuse_instances(outputs, options)

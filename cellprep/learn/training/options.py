@@ -124,6 +124,9 @@ class TrainOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
+            object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
+        object.__setattr__(self, "init", tuple(map(Path, self.init)))
         self._check_names()
         self._fill_in()
         assert self.max_lr is not None
