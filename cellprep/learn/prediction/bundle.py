@@ -15,6 +15,9 @@ _MODELS = Path(__file__).parents[2] / "models"
 #: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
+# What the targets that a DN and a WTN learned from must have in common.
+_SHARED = {"background_cell": "the background as a cell", "per_instance": "the distances of each instance by itself"}
+
 _NEEDED = "predict needs a wn, or a dn and a wtn, or for vectors alone a dn"
 
 
@@ -50,10 +53,9 @@ class Bundle:
                 f"the weights do not belong together: {names[0]} is for images of {self.channels} channels, semseg "
                 f"of {self.semseg.settings.image_channels}"
             )
-        if self.energy and self.energy.recipe.background_cell != self.vectors.recipe.background_cell:
-            raise UsageError(
-                "the weights do not belong together: only one of dn and wtn takes the background as a cell"
-            )
+        for name, what in _SHARED.items():
+            if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
+                raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
 
     @property
     def parts(self) -> list[Weights]:
