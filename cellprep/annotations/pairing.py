@@ -38,8 +38,8 @@ def find_images(source: Source) -> FoundImages:
     r"""Search the folders beside a source in which data sets keep their images.
 
     These are, in this order: where the source says that its files are, below its own folder; the folder of the
-    source's name without its ending, or without ``_labels``; ``images``; ``train``. A file counts as
-    an image's by its name alone.
+    source's name without its ending, or without ``_labels``; ``images``; ``train``; its own folder. A file counts as an
+    image's by its name alone.
 
     Examples
     --------
@@ -85,6 +85,7 @@ def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path,
     for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"), *_USUAL_FOLDERS)):
         if path.parent / name != path:  # a folder of labels holds no images
             yield path.parent / name, True
+    yield path.parent, True
 
 
 def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
