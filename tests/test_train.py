@@ -14,7 +14,7 @@ from skimage.draw import disk
 from stores import discs as draw_discs
 from stores import noise, write_store
 
-from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
 from cellprep.errors import MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks import build_network
@@ -289,6 +289,15 @@ def test_a_wtn_learns_without_images_and_others_from_those_that_have_some(option
     assert train(blind, options("wtn", epochs=1, out=tmp_path / "blind")).rows
     with pytest.raises(UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER`"):
         train(blind, options("dn"))
+
+
+def test_the_background_as_a_cell_is_learnt_with_and_without_a_mask(options, tmp_path):
+    images = {f"i{seed}": (draw_discs((40, 48), 6, seed), noise((40, 48))) for seed in range(3)}
+    store = write_store(tmp_path / "data.zarr", images, Recipe(background_cell=True))
+    for mask, signed in (("cells-and-walls", True), ("none", False)):
+        report = train(store, options("dn", epochs=1, background_cell=True, mask=mask, out=tmp_path / mask))
+        weights = load_weights(report.out)
+        assert (weights.mask, weights.settings.masked, weights.settings.signed_mask) == (mask, False, signed)
 
 
 def test_a_long_training_says_so_before_it_starts():

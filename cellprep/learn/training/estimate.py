@@ -21,7 +21,7 @@ _MOST_STEPS, _ENOUGH = 6, 3.0  # steps that are timed, or seconds: other work on
 def expect_duration(network: Network, options: TrainOptions, machine: Machine, steps: int) -> list[str]:
     """Tell how long an epoch and the whole training will take on a CPU, and how long a smaller network would.
 
-    Steps of one crop are timed on a copy of the network, of which the fastest counts; loading and validation come on top.
+    Steps of one crop are timed on a copy of the network, and the fastest counts. Loading and validation come on top.
 
     Parameters
     ----------

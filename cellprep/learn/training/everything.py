@@ -15,7 +15,7 @@ from cellprep.evaluation import EvaluationOptions, evaluate
 from cellprep.learn.prediction.bundle import load_bundle, save_bundle
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.run import predict
-from cellprep.learn.processes import processes, share
+from cellprep.learn.processes import processes
 from cellprep.learn.settings import ARCHITECTURES
 from cellprep.learn.training.folder import SETTINGS, choose_folder
 from cellprep.learn.training.options import ALL, FREE, TrainOptions, plain
@@ -66,12 +66,13 @@ class AllReport:
         """Return what is to be told."""
         if not self.tells:
             return []
-        overall = self.scores["overall"]
-        levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
+        lines = [f"{self.out}: {', '.join(_ORDER)}, trained on {count(self.trained[0].train_images, 'image')}"]
+        if overall := self.scores["overall"]:
+            levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
+            images = count(self.scores["images"], "validation image")
+            lines.append(f"on {images}: Kaggle's mean precision {overall['kaggle_map']:.3f}; AP {levels}")
         return [
-            f"{self.out}: {', '.join(_ORDER)}, trained on {count(self.trained[0].train_images, 'image')}",
-            f"on {count(self.scores['images'], 'validation image')}: Kaggle's mean precision "
-            f"{overall['kaggle_map']:.3f}; AP {levels}",
+            *lines,
             f"weights: {self.bundle}",
             f"next: cellprep predict IMAGES --weights {self.bundle}",
         ]
@@ -105,9 +106,11 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
     """
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
-    writes = processes().rank == 0
-    chosen = Path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
-    assert chosen is not None
+    here = processes()
+    if out is None and here.count > 1:
+        raise UsageError("several processes need a folder that all of them know: give --out")
+    writes = here.rank == 0
+    chosen = choose_folder(ALL, resume=resume) if out is None else Path(out)
     free = {name: value for name, value in settings.items() if name in FREE}
     recorded = _take_up(chosen, settings) if resume else _begin(chosen, settings, writes)
     trained: list[TrainReport] = []
