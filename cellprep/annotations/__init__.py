@@ -79,6 +79,7 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         source = reader(path, rle_order)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    source.is_chosen = format != "auto"
     if rle_order and source.order is None:
         raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     return source

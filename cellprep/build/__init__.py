@@ -1,17 +1,18 @@
 """The main job: annotations in, a store of targets out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cellprep._version import __version__
-from cellprep.annotations import Exclusions, ImageRecord, Source, open_images, read_exclusions, with_images
+from cellprep.annotations import Exclusions, FaultyImage, ImageRecord, Source, open_images, read_exclusions, with_images
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, cores_each, run_tasks
+from cellprep.image_formats.orientation import ORIENTATIONS, Orientation
 from cellprep.images import ImageFolder
 from cellprep.places import as_place, is_shared
 from cellprep.store import Store, StoreWriter, Summary
@@ -20,7 +21,10 @@ from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.targets import Recipe
 
-__all__ = ["BuildOptions", "BuildReport", "build_targets"]
+__all__ = ["CHANNELS", "BuildOptions", "BuildReport", "build_targets"]
+
+#: What becomes of grey that is stored as RGB.
+CHANNELS = ("collapse", "keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class BuildOptions:
         Whether to build images again that are current.
     prune
         Whether to remove images that are no longer in the source.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply, as viewers do, or ignore. Unless
+        given, they are, but where their annotations have the size of the image as it is stored.
+    channels
+        Whether grey that is stored as RGB becomes one channel (collapse) or stays three (keep).
     quiet
         Whether to show no progress bar.
     scheduler
@@ -64,6 +73,8 @@ class BuildOptions:
     jobs: int = -1
     overwrite: bool = False
     prune: bool = False
+    orientation: Orientation | None = None
+    channels: Literal["collapse", "keep"] = "collapse"
     quiet: bool = False
     scheduler: str | None = None
 
@@ -71,6 +82,10 @@ class BuildOptions:
         if isinstance(self.only, str):
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         check_jobs(self.jobs)
+        if self.orientation not in (None, *ORIENTATIONS):
+            raise UsageError(f"orientation {self.orientation!r} is unknown: it is one of {', '.join(ORIENTATIONS)}")
+        if self.channels not in CHANNELS:
+            raise UsageError(f"channels {self.channels!r} is unknown: it is one of {', '.join(CHANNELS)}")
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):
@@ -238,7 +253,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             continue
         left_out = plan.exclusions.rows.get(record.image_id, ()) if plan.exclusions else ()
         yield ImageTask(
-            record=record.without(left_out) if isinstance(record, ImageRecord) else record,
+            record=_as_chosen(record, left_out, options),
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
@@ -247,6 +262,14 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             threads=threads,
             quiet=quiet,
         )
+
+
+def _as_chosen(
+    record: ImageRecord | FaultyImage, left_out: Iterable[int], options: BuildOptions
+) -> ImageRecord | FaultyImage:
+    if isinstance(record, FaultyImage):
+        return record
+    return record.without(left_out).read_as(options.orientation, keep_channels=options.channels == "keep")
 
 
 def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:

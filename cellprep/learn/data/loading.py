@@ -226,7 +226,7 @@ def _maker(
 ) -> SampleMaker:
     if workers < 0:
         raise UsageError(f"{workers} workers are not possible: give 0 or more")
-    images = TrainingSet(store, ids)
+    images = TrainingSet(store, ids, normalisation.channels)
     if normalisation.channels != images.channels:
         raise UsageError(
             f"the images have {images.channels} channels, and the normalisation is for {normalisation.channels}"

@@ -29,6 +29,8 @@ class TrainingSet:
         From `cellprep.open_store`.
     ids
         The images, of which there must be one at least.
+    channels
+        Of the images that these belong to, if they are some of many.
 
     Raises
     ------
@@ -45,15 +47,17 @@ class TrainingSet:
     recipe : Recipe
         That of their targets.
     channels : int
-        Of their pixels.
+        Of their pixels. Among images of three, one of one channel is grey that was stored so: it stands for three.
     """
 
-    def __init__(self, store: Store, ids: Sequence[str]) -> None:
+    def __init__(self, store: Store, ids: Sequence[str], channels: int | None = None) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
         self.images = [_find(store, image_id) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
-        self.channels = _channels_of(self.images[0])
+        counts = {_channels_of(image) for image in self.images}
+        are_colours = counts <= {1, 3} and (3 in counts or channels == 3)
+        self.channels = 3 if are_colours else _channels_of(self.images[0])
         for image in self.images:
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
@@ -108,12 +112,12 @@ class TrainingSet:
         array = image.read(name)
         if name != "image":
             return array
-        return checked(image, array if array.ndim == 3 else array[None])
+        return self._as_wanted(checked(image, array if array.ndim == 3 else array[None]))
 
     def _read_huge(self, index: int, name: str) -> Any:
         image = self.images[index]
         if name == "image":
-            return WindowedArray.of_pixels(image)
+            return self._as_wanted(WindowedArray.of_pixels(image))
         if name != "cells":
             return WindowedArray(image, name, image.form(name)[0])
         if index not in self._tables:
@@ -122,10 +126,18 @@ class TrainingSet:
             self._tables[index] = image.read(name)
         return self._tables[index]
 
+    def _as_wanted(self, pixels: Any) -> Any:
+        """Return pixels, (C, H, W), with the set's number of channels."""
+        if len(pixels) == self.channels:
+            return pixels
+        if isinstance(pixels, WindowedArray):
+            return pixels.with_channels(self.channels)
+        return np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
+
     def _compare(self, image: StoredImage) -> None:
         first = self.images[0]
         channels = _channels_of(image)
-        if channels != self.channels:
+        if channels != self.channels and (channels, self.channels) != (1, 3):
             raise UsageError(
                 f"image {printable(image.id)} has {channels} channels and {printable(first.id)} has {self.channels}: "
                 "all images must have the same number"

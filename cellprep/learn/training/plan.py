@@ -70,7 +70,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         fold=options.fold,
         seed=options.seed,
     )
-    recipe = TrainingSet(store, train_ids + val_ids).recipe
+    together = TrainingSet(store, train_ids + val_ids)
+    recipe = together.recipe
     if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
         raise UsageError(
             f"in {store.path} the background is a cell of its own: train with --background-cell"
@@ -88,7 +89,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         in_memory=options.in_memory,
     )
-    normalisation = fit_normalisation(store, train_ids, options.normalisation)
+    normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
     return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids))
 
 
