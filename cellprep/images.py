@@ -174,6 +174,15 @@ class ImageFile:
             raster = self._raster()
             return as_mask(raster, upright=self._is_upright(raster, beside))
 
+    def format_problem(self) -> str:
+        """Return why a file of a known format is none that can be read; empty text if its format is not known."""
+        try:
+            with self._opened() as stream:
+                kind = kind_of(stream.read(HEAD))
+        except ImageFileError:
+            return ""
+        return f"{self.path}: {unreadable_problem(kind)}" if kind and kind not in _KINDS else ""
+
     def _is_upright(self, raster: Raster, beside: Callable[[], int]) -> bool:
         if raster.orientation != 1 and self.orientation is None and raster.orientation != beside():
             raise ImageFileError(
@@ -286,6 +295,7 @@ class ImageFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._files: dict[str, list[Path]] = defaultdict(list)
+        self._foreign: dict[str, Path] = {}
         try:
             entries = sorted(path / name for name in names_in(path))
         except OSError as error:
@@ -295,6 +305,8 @@ class ImageFolder:
         for entry in entries:
             if is_image_name(entry.name):
                 self._files[entry.stem].append(entry)
+            else:
+                self._foreign[entry.stem] = entry
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
         """Find the file of an image.
@@ -321,6 +333,8 @@ class ImageFolder:
         if not files:
             own = self.path / image_id / "images"  # as the 2018 Data Science Bowl has them
             files = [file for end in IMAGE_FORMATS if (file := own / f"{image_id}{end}").is_file()]
+        if not files and (foreign := self._foreign.get(image_id)) and (problem := ImageFile(foreign).format_problem()):
+            raise ImageFileError(problem)
         if not files:
             raise ImageFileError(f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})")
         if len(files) > 1:
@@ -341,4 +355,4 @@ class ImageFolder:
 def _other_kind(kind: str, expected: str) -> str:
     if kind in _KINDS:
         return f"it is a {kind}, and its name is that of a {expected}: rename it"
-    return unreadable_problem(kind) if kind else f"it is damaged, or no {expected}"
+    return unreadable_problem(kind) if kind else f"it is damaged, or not a {expected}"

@@ -238,13 +238,21 @@ def test_masks_in_the_other_order_are_noticed(write_csv, out):
     assert not right.looks_scattered
 
 
-def test_pictures_are_not_labels_but_told(cli, tmp_path):
-    (tmp_path / "masks").mkdir()
-    grey = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "masks/a.png"), grey)
-    assert "like the grey values of pictures" in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
-    cv2.imwrite(str(tmp_path / "masks/a.png"), np.kron(grey[:6, :8], np.ones((10, 10), np.uint8)))
-    assert "scattered" not in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
+def test_a_picture_among_labels_fails_alone_unless_insisted_upon(tmp_path):
+    folder, rows = tmp_path / "masks", np.arange(60)[:, None]
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    smooth = (120 + 60 * np.sin(rows / 20) + 50 * np.cos(np.arange(80) / 20)).astype(np.uint8)
+    cells = np.kron(noise[:6, :8], np.ones((10, 10), np.uint8))
+    small = np.kron(np.arange(1, 301, dtype=np.uint16).reshape(15, 20), np.pad(np.ones((3, 3), np.uint16), (0, 1)))
+    classes = np.where(smooth > 150, 2, 1).astype(np.uint8)
+    for name, image in (("noise", noise), ("smooth", smooth), ("cells", cells), ("small", small), ("classes", classes)):
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    report = build(folder, tmp_path / "s.zarr")
+    assert list(report.failures) == ["noise", "smooth"]
+    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture, by its values: a label")
+    insisted = build_targets(open_source(folder, "label-folder"), tmp_path / "t.zarr", BuildOptions(jobs=1, quiet=True))
+    assert (insisted.new, insisted.failures) == (5, {})
 
 
 @pytest.mark.parametrize(("touching", "scattered"), [((5, 100), True), ((20, 100), False), ((1, 19), False)])

@@ -371,7 +371,7 @@ ONE = (np.zeros((9, 9), int), noise((9, 9)))
     ("images", "problem"),
     [
         ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
-        ({"a": ONE, "b": (ONE[0], noise((3, 9, 9)))}, "image b has 3 channels and a has 1: all images must have"),
+        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels and a has 1: all images must have"),
         (
             {"a": ONE, "b": (*ONE, {"attributes": {"options": dataclasses.asdict(Recipe(wall_width=5))}})},
             "image b was built by another recipe than a",

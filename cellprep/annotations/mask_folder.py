@@ -39,7 +39,7 @@ class MaskFilesImage(ImageRecord):
     @property
     def needs_shape(self) -> bool:
         """Whether there is no mask to tell the image's size."""
-        return not self.files
+        return self.excluded.issuperset(range(1, len(self.files) + 1))
 
     def content(self) -> list[Any]:
         """Return the files' names and hashes."""

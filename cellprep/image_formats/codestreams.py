@@ -9,7 +9,15 @@ from tifffile import COMPRESSION
 
 from cellprep.errors import ImageFileError
 
-__all__ = ["check_codestream", "has_codestream"]
+__all__ = ["JPEG2000S", "JPEGS", "check_codestream", "has_codestream", "has_end"]
+
+JPEGS = (COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.JPEG_LOSSY, COMPRESSION.OJPEG)
+JPEG2000S = (
+    COMPRESSION.JPEG2000,
+    COMPRESSION.JPEG_2000_LOSSY,
+    COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.APERIO_JP2000_YCBC,
+)
 
 _HEAD = 2**12
 _SLACK = 2**16  # pixels: blocks of a codec go past a tile's edge
@@ -32,11 +40,27 @@ def check_codestream(compression: int, segment: Callable[[int], bytes], height: 
     height, width
         Its size, as the TIFF says it.
     """
-    claimed = _claimed(compression, segment(_HEAD)) or _claimed(compression, segment(-1))
+    whole = segment(-1) if compression in _ENDS else b""
+    claimed = _claimed(compression, whole or segment(_HEAD)) or _claimed(compression, segment(-1))
     if claimed and claimed[0] * claimed[1] > 4 * height * width + _SLACK:
         raise ImageFileError(
             f"it is damaged: a strip or tile of {height} x {width} pixels claims {claimed[0]} x {claimed[1]}"
         )
+    if whole and not has_end(whole, *_ENDS[compression]):
+        raise ImageFileError("it is damaged: a strip or tile is cut off")
+
+
+def has_end(content: bytes, start: bytes = b"\xff\xda", end: bytes = b"\xff\xd9") -> bool:
+    """Return whether JPEG data come to their end: decoders make up the rest of those that do not.
+
+    Parameters
+    ----------
+    content
+        The data.
+    start, end
+        Markers: of the values, within which neither occurs, and of the end.
+    """
+    return content.rfind(end) > content.rfind(start)
 
 
 def _claimed(compression: int, content: bytes) -> tuple[int, int] | None:
@@ -121,19 +145,15 @@ def _jpegxl(head: bytes) -> tuple[int, int] | None:
 
 
 _SIZES: dict[int, Callable[[bytes], tuple[int, int] | None]] = {
-    **dict.fromkeys((COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.JPEG_LOSSY, COMPRESSION.OJPEG), _jpeg),
-    **dict.fromkeys(
-        (
-            COMPRESSION.JPEG2000,
-            COMPRESSION.JPEG_2000_LOSSY,
-            COMPRESSION.APERIO_JP2000_RGB,
-            COMPRESSION.APERIO_JP2000_YCBC,
-        ),
-        _jpeg2000,
-    ),
+    **dict.fromkeys(JPEGS, _jpeg),
+    **dict.fromkeys(JPEG2000S, _jpeg2000),
     **dict.fromkeys((COMPRESSION.JPEGXR, COMPRESSION.JPEGXR_NDPI), _jpegxr),
     **dict.fromkeys((COMPRESSION.JPEGXL, COMPRESSION.JPEGXL_DNG), _jpegxl),
     **dict.fromkeys((COMPRESSION.WEBP, COMPRESSION.WEBP_DEPRECATED), _webp),
     COMPRESSION.PNG: _png,
     COMPRESSION.LERC: _lerc,
+}
+_ENDS: dict[int, tuple[bytes, bytes]] = {
+    **dict.fromkeys(JPEGS, (b"\xff\xda", b"\xff\xd9")),
+    **dict.fromkeys(JPEG2000S, (b"\xff\x93", b"\xff\xd9")),
 }

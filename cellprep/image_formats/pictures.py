@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
+from cellprep.image_formats.codestreams import has_end
 from cellprep.image_formats.orientation import orientation_of_exif
 from cellprep.image_formats.raster import Raster, Tags
 from cellprep.memory import check_memory
@@ -43,7 +44,10 @@ def decode_png(stream: IO[bytes]) -> Raster:
 
 def decode_jpeg(stream: IO[bytes]) -> Raster:
     """Decode a JPEG, grey or RGB."""
-    return _decode(stream, "JPEG")
+    content = stream.read()
+    if not has_end(content):
+        raise ImageFileError("it is damaged: it is cut off")
+    return _decode(io.BytesIO(content), "JPEG")
 
 
 def decode_webp(stream: IO[bytes]) -> Raster:
@@ -91,7 +95,7 @@ def _opened(stream: IO[bytes], *kinds: str) -> Iterator[Image.Image]:
                 check_memory(width * height * _MOST_BYTES, f"an image of {height} x {width} pixels")
                 yield image
         except UnidentifiedImageError:
-            raise ImageFileError(f"it is damaged, or no {kinds[0]}") from None
+            raise ImageFileError(f"it is damaged, or not a {kinds[0]}") from None
         except Image.DecompressionBombError:
             raise ImageFileError("it has more than 178,956,970 pixels: store so large an image as TIFF") from None
 

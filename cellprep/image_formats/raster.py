@@ -185,11 +185,9 @@ def _colours_of(numbers: NDArray[Any], palette: NDArray[np.uint8]) -> NDArray[np
 
 def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
     """Turn grey that is stored as three equal colours into one channel."""
-    if channels.ndim == 2:
-        return channels
-    red, *others = channels
-    if len(others) == 2 and all(np.array_equal(red, other) for other in others):
-        return np.asarray(red)
+    if len(channels) == 3 and channels.ndim == 3 and all(np.array_equal(channels[0], other) for other in channels[1:]):
+        grey: NDArray[Any] = channels[0]
+        return grey
     return channels
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from cellprep.errors import ImageFileError
-from cellprep.image_formats.codestreams import check_codestream, has_codestream
+from cellprep.image_formats.codestreams import JPEG2000S, JPEGS, check_codestream, has_codestream
 from cellprep.image_formats.orientation import as_orientation
 from cellprep.image_formats.raster import Raster, Tags, check_dtype, place_channels
 from cellprep.memory import check_memory
@@ -24,7 +24,6 @@ __all__ = ["decode_tiff", "tags_of_tiff"]
 _MOST_PAGES = 10_000
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
-_JPEG = (COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.JPEG_LOSSY)
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _LARGE_SEGMENT = 2**24  # pixels of a strip or tile, which may be as large whatever the image's size
 
@@ -147,12 +146,18 @@ def _check_axes(series: tifffile.TiffPageSeries) -> None:
 def _check_colours(page: tifffile.TiffPage) -> None:
     colours, compression = page.photometric, page.compression
     name = getattr(colours, "name", str(colours)).lower()
-    if colours == PHOTOMETRIC.YCBCR and compression not in _JPEG:
+    if colours == PHOTOMETRIC.YCBCR and compression not in JPEGS:
         raise ImageFileError("its colours are ycbcr without JPEG: save it as RGB")
     if colours == PHOTOMETRIC.PALETTE and page.colormap is None:
         raise ImageFileError("it is damaged: it has no palette, though its tags say so")
     if colours not in (*_GREY, *_COLOURED, PHOTOMETRIC.PALETTE):
         raise ImageFileError(f"its colours are {name}: grey, RGB and palettes can be read; save it as one of these")
+    if page.bitspersample == 1 and (page.predictor != 1 or page.samplesperpixel > 1):
+        raise ImageFileError("its values are single bits, of several channels or with a predictor: save it with 8 bits")
+    if compression == COMPRESSION.LERC and page.predictor != 1:
+        raise ImageFileError("its compression, LERC, has a predictor, which is not defined: save it with Deflate")
+    if compression in JPEG2000S and page.dtype is not None and page.dtype.itemsize > 2:
+        raise ImageFileError("it holds values of 32 bits in JPEG 2000, which does not keep them: save it with Deflate")
     if compression != COMPRESSION.NONE:
         try:
             tifffile.TIFF.DECOMPRESSORS[compression]
@@ -173,7 +178,7 @@ def _check_segments(tiff: tifffile.TiffFile, page: Any, planes: int) -> None:
     pixels = depth * height * (width or key.imagewidth)
     if pixels > max(_LARGE_SEGMENT, 4 * key.imagelength * key.imagewidth * key.imagedepth):
         raise ImageFileError(
-            f"it is damaged: its tiles are {height} x {width}, it itself {key.imagelength} x {key.imagewidth}"
+            f"it is damaged: its tiles are {height} x {width} pixels, it itself {key.imagelength} x {key.imagewidth}"
         )
     offsets, counts = np.asarray(page.dataoffsets, np.uint64), np.asarray(page.databytecounts, np.uint64)
     expected = int(np.prod(key.chunked, dtype=np.int64))
@@ -184,7 +189,7 @@ def _check_segments(tiff: tifffile.TiffFile, page: Any, planes: int) -> None:
         return
     if not key.is_contiguous and (offsets[:expected] + counts[:expected]).max() > handle.size:
         raise ImageFileError("it is damaged: it is cut off")
-    if has_codestream(key.compression):
+    if has_codestream(key.compression) and key.jpegheader is None:  # NDPI's tiles are parts of one stream
         for offset, count in zip(offsets[:expected].tolist(), counts[:expected].tolist(), strict=True):
 
             def segment(most: int, offset: int = offset, count: int = count) -> bytes:
@@ -243,8 +248,6 @@ def _is_read_anew(page: tifffile.TiffPage) -> bool:
         return True
     if page.photometric in _GREY and len(page.extrasamples) == 1 and page.samplesperpixel == 2:
         return True
-    if page.photometric == PHOTOMETRIC.YCBCR:
-        return True
     if page.samplesperpixel not in (1, 3):
         return False
     deflate = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
@@ -252,6 +255,6 @@ def _is_read_anew(page: tifffile.TiffPage) -> bool:
         return False
     if page.compression not in (COMPRESSION.LZW, COMPRESSION.JPEG, *deflate):
         return True
-    is_plain = page.photometric == PHOTOMETRIC.RGB or page.bitspersample in (32, 64)
+    is_plain = page.photometric in _COLOURED or page.bitspersample in (32, 64)
     is_interleaved = page.planarconfig == 1 or page.bitspersample == 8
     return page.samplesperpixel == 3 and not (is_plain and is_interleaved)
