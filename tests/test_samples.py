@@ -367,6 +367,17 @@ def test_only_grey_values_change_by_grey(drawn):
 ONE = (np.zeros((9, 9), int), noise((9, 9)))
 
 
+def test_grey_among_colours_stands_for_three_channels(tmp_path):
+    grey, colours = noise((9, 9)), noise((3, 9, 9))
+    store = write_store(tmp_path / "data.zarr", {"a": (ONE[0], grey), "b": (ONE[0], colours)})
+    images = TrainingSet(store, ["a", "b"])
+    assert images.channels == 3
+    np.testing.assert_array_equal(images.read(0, ["image"])["image"], [grey] * 3)
+    np.testing.assert_array_equal(images.read(1, ["image"])["image"], colours)
+    assert TrainingSet(store, ["a"]).channels == 1
+    assert TrainingSet(store, ["a"], channels=3).read(0, ["image"])["image"].shape == (3, 9, 9)
+
+
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
