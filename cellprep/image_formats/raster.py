@@ -197,8 +197,10 @@ def _inverted(raster: Raster) -> NDArray[Any]:
     if values.dtype.kind == "f":
         raise ImageFileError("its values are floats, and 0 is to be white (WhiteIsZero): save it with black as 0")
     if values.dtype == bool or values.dtype.kind == "i" or raster.bits in (0, 8 * values.dtype.itemsize):
-        return ~values
-    return values ^ values.dtype.type(2**raster.bits - 1)
+        inverted: NDArray[Any] = ~values
+    else:
+        inverted = values ^ values.dtype.type(2**raster.bits - 1)
+    return inverted
 
 
 def _meant(raster: Raster) -> NDArray[Any]:
