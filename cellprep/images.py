@@ -1,113 +1,16 @@
 """Image files: found by the image's id, read to the layout of a store."""
 
-import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
-from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
+from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.places import is_remote, names_in
 
-__all__ = ["ImageFile", "ImageFolder", "Pixels", "hash_of_pixels"]
-
-
-class Pixels(Protocol):
-    """An image, wherever it is kept; ``str`` of it names the place."""
-
-    def sha256(self) -> str:
-        """Return a hash of its content, in hex."""
-
-    def decode(self) -> NDArray[Any]:
-        """Return (H, W), or (C, H, W) for several channels."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """An image file.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    """
-
-    path: Path
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def read(self) -> bytes:
-        """Read it whole.
-
-        Raises
-        ------
-        ImageFileError
-            If it cannot be read.
-        """
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
-
-    def sha256(self) -> str:
-        """Return the hash of its bytes, in hex."""
-        try:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
-
-    def decode(self) -> NDArray[Any]:
-        """Decode the image.
-
-        Returns
-        -------
-        ndarray
-            (H, W), or (C, H, W) for several channels, in the file's own dtype. An alpha channel is left out,
-            and grey stored as RGB becomes one channel.
-
-        Raises
-        ------
-        ImageFileError
-            If the file cannot be read, is damaged, or holds a stack.
-        """
-        decode = IMAGE_FORMATS.get(self.path.suffix.lower())
-        if decode is None:
-            raise ImageFileError(f"{self.path} is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
-        with self._opened() as stream:
-            try:
-                pixels = decode(stream)
-            except ImageFileError as error:
-                raise ImageFileError(f"{self.path}: {error}") from None
-            except Exception as error:
-                raise ImageFileError(f"{self.path} is damaged, or no image: {_one_line(error)}") from error
-        return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-
-    def _opened(self) -> IO[bytes]:
-        """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
-        try:
-            stream = io.BytesIO(self.read()) if is_remote(self.path) else self.path.open("rb")
-            is_empty = not stream.read(1)
-        except OSError as error:
-            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
-        if is_empty:
-            stream.close()
-            raise ImageFileError(f"{self.path} is empty")
-        stream.seek(0)
-        return stream
-
-
-def hash_of_pixels(pixels: NDArray[Any]) -> str:
-    """Return the SHA-256, in hex, of an image's values, shape and type."""
-    return hashlib.sha256(f"{pixels.dtype.str} {pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+__all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels"]
 
 
 class ImageFolder:
@@ -131,6 +34,7 @@ class ImageFolder:
     def __init__(self, path: Path, *, by_id: bool = True) -> None:
         self.path = path
         self._files: dict[str, list[Path]] = defaultdict(list)
+        self._foreign: dict[str, Path] = {}
         try:
             self._names = set(names_in(path))
         except OSError as error:
@@ -138,8 +42,10 @@ class ImageFolder:
         if is_remote(path) and not self._names:
             raise ImageFileError(f"there is no image folder {path}")
         for entry in (path / name for name in sorted(self._names) if by_id):
-            if entry.suffix.lower() in IMAGE_FORMATS:
+            if is_image_name(entry.name):
                 self._files[entry.stem].append(entry)
+            else:
+                self._foreign[entry.stem] = entry
         self.by_id = by_id
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
@@ -166,6 +72,8 @@ class ImageFolder:
         """Say what is wrong if an image has none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
+        if (foreign := self._foreign.get(image_id)) and (problem := ImageFile(foreign).format_problem()):
+            return problem
         return f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})"
 
     def files_of(self, image_id: str, file_name: str = "") -> list[Path]:
@@ -193,7 +101,7 @@ class ImageFolder:
         own = self.path / image_id / "images"
         with suppress(OSError):
             files = [own / name for name in sorted(names_in(own))]
-            return [file for file in files if file.stem == image_id and file.suffix.lower() in IMAGE_FORMATS]
+            return [file for file in files if file.stem == image_id and is_image_name(file.name)]
         return []
 
     def others(self, known: Collection[str]) -> list[str]:
@@ -205,7 +113,3 @@ class ImageFolder:
             for file in files
             if stem not in names and file.name not in names
         ]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

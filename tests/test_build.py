@@ -3,6 +3,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from conftest import tree
 from PIL import Image
@@ -19,6 +20,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.build.image import ImageOutcome, Status
+from cellprep.check import CheckOptions, check_source
 from cellprep.errors import ImageFileError, StoreError, StoreWriteError, UsageError
 
 ROWS = [
@@ -238,13 +240,54 @@ def test_masks_in_the_other_order_are_noticed(write_csv, out):
     assert not right.looks_scattered
 
 
-def test_pictures_are_not_labels_but_told(cli, tmp_path):
-    (tmp_path / "masks").mkdir()
-    grey = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "masks/a.png"), grey)
-    assert "like the grey values of pictures" in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
-    cv2.imwrite(str(tmp_path / "masks/a.png"), np.kron(grey[:6, :8], np.ones((10, 10), np.uint8)))
-    assert "scattered" not in cli("build-targets", tmp_path, "--out", tmp_path / "s").stderr
+def test_a_picture_among_labels_fails_alone_unless_insisted_upon(tmp_path):
+    folder, rows = tmp_path / "masks", np.arange(60)[:, None]
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    smooth = (120 + 60 * np.sin(rows / 20) + 50 * np.cos(np.arange(80) / 20)).astype(np.uint8)
+    cells = np.kron(noise[:6, :8], np.ones((10, 10), np.uint8))
+    small = np.kron(np.arange(1, 301, dtype=np.uint16).reshape(15, 20), np.pad(np.ones((3, 3), np.uint16), (0, 1)))
+    classes = np.where(smooth > 150, 2, 1).astype(np.uint8)
+    for name, image in (("noise", noise), ("smooth", smooth), ("cells", cells), ("small", small), ("classes", classes)):
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    report = build(folder, tmp_path / "s.zarr")
+    assert list(report.failures) == ["noise", "smooth"]
+    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture, by its values: a label")
+    insisted = build_targets(open_source(folder, "label-folder"), tmp_path / "t.zarr", BuildOptions(jobs=1, quiet=True))
+    assert (insisted.new, insisted.failures) == (5, {})
+
+
+def test_annotations_say_how_a_picture_is_to_be_turned(tmp_path):
+    grey, cells = np.arange(48, dtype=np.uint8).reshape(6, 8), np.eye(6, 8, dtype=np.uint8)
+    for name, labels in (("raw", cells), ("upright", np.rot90(cells, -1)), ("square", cells[:, :6])):
+        for folder, image in (
+            ("masks", np.ascontiguousarray(labels)),
+            ("images", grey[:, :6] if name == "square" else grey),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            tagged = [(274, "H", 1, 6, True)] if folder == "images" else []
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", image, extratags=tagged)
+    report = build(tmp_path, tmp_path / "s.zarr")
+    assert (report.failures, report.turned, report.as_stored) == ({}, ["square", "upright"], ["raw"])
+    stored = open_store(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(stored["raw"].read("image"), grey)
+    np.testing.assert_array_equal(stored["upright"].read("image"), np.rot90(grey, -1))
+    np.testing.assert_array_equal(stored["square"].read("image"), np.rot90(grey[:, :6], -1))
+    again = build(tmp_path, tmp_path / "s.zarr")
+    assert (again.current, again.turned, again.as_stored) == (3, ["square", "upright"], ["raw"])
+    ignored = build(tmp_path, tmp_path / "s.zarr", orientation="ignore")
+    assert (list(ignored.failures), ignored.as_stored) == (["upright"], ["raw", "square"])
+    np.testing.assert_array_equal(open_store(tmp_path / "s.zarr")["square"].read("image"), grey[:, :6])
+
+
+def test_build_tells_of_pixels_that_are_no_numbers(tmp_path):
+    for folder in ("masks", "images"):
+        (tmp_path / folder).mkdir()
+    tifffile.imwrite(tmp_path / "masks/a.tif", np.ones((4, 5), np.uint8))
+    tifffile.imwrite(tmp_path / "images/a.tif", np.full((4, 5), np.nan, np.float32))
+    assert build(tmp_path, tmp_path / "s.zarr").nan == ["a"]
+    found = check_source(open_source(tmp_path), CheckOptions(jobs=1, quiet=True)).flagged
+    assert "image-nan" in {finding.rule for finding in found}
 
 
 @pytest.mark.parametrize(("touching", "scattered"), [((5, 100), True), ((20, 100), False), ((1, 19), False)])

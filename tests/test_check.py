@@ -13,6 +13,7 @@ from conftest import tree
 from cellprep import CheckOptions, check_source, open_source, open_store
 from cellprep.check import RULES
 from cellprep.errors import UsageError
+from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.rle import encode_rle
 
 SHAPE = (20, 30)
@@ -138,7 +139,10 @@ def test_images_are_checked_too(write_csv, tmp_path):
     assert found == {
         "size": ("image-size", f"{folder / 'size.tif'} is 5 x 30, its annotations 20 x 30 (height x width)"),
         "flat": ("image-constant", f"every pixel of {folder / 'flat.tif'} is 7"),
-        "missing": ("image-missing", f"there is no image file missing.* in {folder} (.png, .tif, .tiff, .jpg, .jpeg)"),
+        "missing": (
+            "image-missing",
+            f"there is no image file missing.* in {folder} ({', '.join(IMAGE_FORMATS)})",
+        ),
         "broken": ("image-unreadable", f"{folder / 'broken.png'}: it is damaged, or not a PNG"),
         "other.tif": ("unannotated", ""),
     }

@@ -22,6 +22,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.errors import SourceError
+from cellprep.image_formats import LABEL_FORMATS
 
 MASK = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], np.uint8)
 
@@ -139,8 +140,13 @@ def test_unknown_things_get_one_line(tmp_path, kind):
             Image.fromarray(MASK).save(path / "a.jpg")
     with pytest.raises(SourceError) as caught:
         open_source(path)
-    known = "kaggle-csv, coco, cellprep, ome-zarr, mask-folder, label-folder"
-    assert str(caught.value) == f"{path} is of no known kind: give one of these, and name its --format: {known}"
+    told = f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}"
+    if kind == "JPEG folder":
+        told = (
+            f"{path} holds no annotations that can be read, but a.jpg and the like, a format that changes numbers: "
+            f"label images are {', '.join(LABEL_FORMATS)}"
+        )
+    assert str(caught.value) == told
 
 
 def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):

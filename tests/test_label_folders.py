@@ -1,6 +1,7 @@
 """Folders of label images: runs of labels, layouts, file types, and what is said of faulty files."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.annotations import ImageRecord
+from cellprep.annotations.label_file import LabelFileImage
 from cellprep.errors import CellprepError, ImageFileError, SourceError, UsageError
+from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.images import ImageFile
 from cellprep.rle import runs_from_labels
 
 LABELS = np.array([[0, 7, 7, 0], [0, 7, 3, 3], [100, 0, 0, 3]])
@@ -126,6 +130,67 @@ def test_compressed_tiff(tmp_path):
         assert is_labels(image.load())
 
 
+def test_floats_bits_colours_and_axes_of_one(tmp_path):
+    numbers = LABELS.astype(np.uint8)
+    tall = LABELS.repeat(2, 0)[..., None]
+    colours = np.where(tall > 0, tall * [1, 2, 1] + [0, 0, 50], 0).astype(np.uint8).repeat(2, 1)
+    save(tmp_path / "float.tif", LABELS.astype(np.float32))
+    save(tmp_path / "double.npy", LABELS.astype(float))
+    save(tmp_path / "one.npy", LABELS[None])
+    tifffile.imwrite(tmp_path / "last.tif", numbers[..., None], photometric="minisblack")
+    save(tmp_path / "windows.bmp", numbers)
+    np.savez(tmp_path / "archive.npz", LABELS)
+    tifffile.imwrite(tmp_path / "palette.tif", numbers, photometric="palette", colormap=np.zeros((3, 256), np.uint16))
+    found = read(tmp_path)
+    assert len(found) == 7
+    for image in found.values():
+        assert is_labels(image.load()), image.image_id
+    save(tmp_path / "c/rgb.png", colours)
+    save(tmp_path / "c/rgb.npy", colours)
+    packed = colours.astype(int) @ [65536, 256, 1]
+    for path in (tmp_path / "c/rgb.png", tmp_path / "c/rgb.npy"):
+        assert is_labels(LabelFileImage(image_id="a", source="", path=path).load(), packed)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.png", "pillow.tif"])
+def test_bits_are_one_label(tmp_path, name):
+    if name == "pillow.tif":
+        Image.fromarray(LABELS > 0).save(tmp_path / name)
+    else:
+        save(tmp_path / name, LABELS > 0)
+    (image,) = read(tmp_path).values()
+    np.testing.assert_array_equal(image.load().runs.to_masks()[0], LABELS > 0)
+
+
+@pytest.mark.parametrize("stored", [LABELS, 255 - LABELS], ids=["0 is background", "white is background"])
+def test_white_is_zero_where_one_reading_is_possible(tmp_path, stored):
+    tifffile.imwrite(tmp_path / "a.tif", stored.astype(np.uint8), photometric="miniswhite")
+    assert is_labels(read(tmp_path)["a"].load())
+
+
+def test_white_is_zero_is_refused_where_both_are(tmp_path):
+    both = np.where(LABELS == 7, 255, LABELS).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", both, photometric="miniswhite")
+    Image.fromarray(LABELS > 0).save(tmp_path / "b.tif", tiffinfo={262: 0})
+    for image in read(tmp_path).values():
+        with pytest.raises(ImageFileError, match="leaves open whether 0 or the largest number is the background"):
+            image.load()
+
+
+def test_turned_labels_are_refused_unless_something_tells(tmp_path):
+    tagged = {"extratags": [(274, "H", 1, 4, True)]}
+    tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(np.uint16), **tagged)
+    (image,) = read(tmp_path).values()
+    with pytest.raises(ImageFileError, match=r"its Orientation tag \(4\) says to turn it, which not all programs do"):
+        image.load()
+    assert is_labels(image.read_as("ignore", keep_channels=False).load())
+    assert is_labels(image.read_as("apply", keep_channels=False).load(), LABELS[::-1])
+    tifffile.imwrite(tmp_path / "picture.tif", GREY, **tagged)
+    both = replace(image, pixels=ImageFile(tmp_path / "picture.tif"))
+    assert is_labels(both.load(), LABELS[::-1])
+    assert len({image.read_as(choice, keep_channels=False).fingerprint() for choice in (None, "apply", "ignore")}) == 3
+
+
 def test_npy_in_columns(tmp_path):
     np.save(tmp_path / "a.npy", np.asfortranarray(LABELS))
     assert is_labels(read(tmp_path)["a"].load())
@@ -200,26 +265,32 @@ def test_masks_without_a_folder_of_images(tmp_path):
 # Faults
 
 FAULTY_LABELS = {
-    "floats": ("a.tif", LABELS.astype(np.float32), "a.tif holds float32 values: label images hold integers"),
-    "bools": ("a.npy", LABELS > 0, "a.npy holds bool values: label images hold integers"),
-    "bools in a TIFF": ("a.tif", LABELS > 0, "a.tif: it holds bool values: images hold integers or floats"),
+    "halves": ("a.tif", LABELS / 2, "a.tif holds the float64 value 3.5: label images hold integers, or floats"),
+    "large floats": ("a.npy", np.full((3, 4), 2.0**24, np.float32), "a.npy holds the float32 value 16777216.0"),
+    "no numbers": ("a.npy", np.full((3, 4), np.nan), "a.npy holds the float64 value nan: label images hold"),
     "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
     "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
     "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),
-    "stack": ("a.npy", np.stack([LABELS] * 5), "a.npy has the shape (5, 3, 4): a label image has one"),
-    "stack in a TIFF": ("a.tif", np.zeros((5, 9, 8), np.uint16), "a.tif: it is a stack (Q 5 x Y 9 x X 8)"),
-    "colours": ("a.png", np.arange(36, dtype=np.uint8).reshape(3, 4, 3), "a.png has the shape (3, 3, 4): a label"),
-    "line": ("a.npy", LABELS[0], "a.npy has the shape (4,): a label image has one number per pixel, (height,"),
-    "number": ("a.npy", np.array(5), "a.npy has the shape (): a label image"),
-    "no pixel": ("a.npy", LABELS[:0], "a.npy has the shape (0, 4): a label image"),
-    "records": ("a.npy", np.zeros((2, 2), "i4,i4"), "a.npy holds [('f0', '<i4'), ('f1', '<i4')] values: label images"),
-    "dates": ("a.npy", np.zeros((2, 2), "M8[s]"), "a.npy holds datetime64[s] values: label images hold integers"),
-    "objects": ("a.npy", np.array([[{}]]), "a.npy is damaged: Object arrays cannot be loaded when allow_pickle"),
-    "words": ("a.npy", b"labels", "a.npy is damaged: "),
-    "empty": ("a.npy", b"", "a.npy is damaged: EOF"),
+    "stack": ("a.npy", np.zeros((5, 9, 8), int), "a.npy: it is a stack, or has axes without names (5 x 9 x 8)"),
+    "stack in a TIFF": ("a.tif", np.zeros((5, 9, 8), np.uint16), "a.tif: it is a stack, or has axes without names"),
+    "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image has one number per"),
+    "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours stand for"),
+    "half transparent": (
+        "a.png",
+        np.uint8([[[0, 0, 0, 0], [0, 0, 9, 1], [0, 9, 0, 2]]]),
+        "a.png: some of its",
+    ),
+    "line": ("a.npy", LABELS[0], "a.npy: it has the shape (4,): an image is (height, width)"),
+    "number": ("a.npy", np.array(5), "a.npy: it has the shape (): an image"),
+    "no pixel": ("a.npy", LABELS[:0], "a.npy: it has the shape (0, 4): an image"),
+    "records": ("a.npy", np.zeros((2, 2), "i4,i4"), "a.npy: it holds [('f0', '<i4'), ('f1', '<i4')] values: images"),
+    "dates": ("a.npy", np.zeros((2, 2), "M8[s]"), "a.npy: it holds datetime64[s] values: images hold integers"),
+    "objects": ("a.npy", np.array([[{}]]), "a.npy: it holds Python objects: an array of numbers is expected"),
+    "words": ("a.npy", b"labels", "a.npy: it is damaged, or not a NPY"),
+    "empty": ("a.npy", b"", "a.npy is empty"),
     "empty PNG": ("a.png", b"", "a.png is empty"),
     "no PNG": ("a.png", b"labels", "a.png: it is damaged, or not a PNG"),
-    "no TIFF": ("a.tif", b"labels", "a.tif is damaged, or no image: not a TIFF file"),
+    "no TIFF": ("a.tif", b"labels", "a.tif: it is damaged, or not a TIFF"),
 }
 
 
@@ -239,7 +310,7 @@ def test_a_faulty_label_image_fails_alone(tmp_path, name, content, message):
 def test_an_archive_is_no_array(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         np.savez(file, labels=LABELS)
-    with pytest.raises(ImageFileError, match=r"a\.npy is damaged: the magic string is not correct"):
+    with pytest.raises(ImageFileError, match=r"a\.npy: it is a NPZ, and its name is that of a NPY: rename it"):
         read(tmp_path)["a"].load()
 
 
@@ -247,7 +318,12 @@ def test_a_header_that_promises_too_much(tmp_path):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**7, 10**7)})
     (tmp_path / "a.npy").write_bytes(file.getvalue())
-    with pytest.raises(ImageFileError, match=r"a\.npy is damaged: "):
+    with pytest.raises(ImageFileError, match=r"a\.npy: an array of 10000000 x 10000000 values takes 800,000.0 GB"):
+        read(tmp_path)["a"].load()
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**4, 10**3)})
+    (tmp_path / "a.npy").write_bytes(file.getvalue())
+    with pytest.raises(ImageFileError, match=r"a\.npy: it is damaged: it claims 80,000,000 bytes"):
         read(tmp_path)["a"].load()
 
 
@@ -258,7 +334,7 @@ def test_damage_to_a_palette_png_is_seen(tmp_path):
     content = bytearray((tmp_path / "a.png").read_bytes())
     content[content.index(b"IDAT") + 8] ^= 0xFF
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ImageFileError, match=r"a\.png is damaged, or no image: broken PNG file"):
+    with pytest.raises(ImageFileError, match=r"a\.png: it is damaged: it cannot be decoded as PNG"):
         read(tmp_path)["a"].load()
 
 
@@ -271,7 +347,7 @@ def test_images_and_labels_that_do_not_match_fail_alone(tmp_path):
     save(folder / "images/twice.tif", GREY)
     assert build(folder, tmp_path / "s.zarr").failures == {
         "__x": f"{folder}/masks/__x.tif: image id '__x' is refused: it begins with two underscores",
-        "nothing": f"there is no image file nothing.* in {folder}/images (.png, .tif, .tiff, .jpg, .jpeg)",
+        "nothing": f"there is no image file nothing.* in {folder}/images ({', '.join(IMAGE_FORMATS)})",
         "other": f"{folder}/images/other.tif is 4 x 3 (height x width): its annotations say 3 x 4",
         "twice": f"several label images have this id: {folder}/masks/twice.npy, {folder}/masks/twice.tif; keep one",
     }
@@ -287,7 +363,7 @@ def test_names_with_control_characters_stay_one_line(tmp_path):
 
 def test_folders_without_labels(tmp_path):
     (tmp_path / "masks").mkdir()
-    with pytest.raises(SourceError, match=r"masks holds no label image \(\.npy, \.png, \.tif, \.tiff\)"):
+    with pytest.raises(SourceError, match=r"masks holds no label image \(\.npy, \.npz, \.png, \.tif, \.tiff, \.bmp\)"):
         open_source(tmp_path, "label-folder")
     with pytest.raises(SourceError, match="is of no known kind: give one of these, and name its --format: kaggle-csv"):
         open_source(tmp_path)

@@ -29,7 +29,7 @@ LAYERS = [
         "synthesis",
         "decode",
     },
-    {"image_formats", "images", "store", "cluster", "executor", "output", "text_table", "score_table"},
+    {"image_formats", "image_files", "images", "store", "cluster", "executor", "output", "text_table", "score_table"},
     {"annotations"},
     {
         "napari_layers",
@@ -56,7 +56,7 @@ ORDER_WITHIN = [
     ("errors", "cloud", "places"),
     ("text_table", "score_table"),
     ("cluster", "executor"),
-    ("image_formats", "images"),
+    ("image_formats", "image_files", "images"),
     ("windows", "label_images", "rle", "labels", "targets", "decode"),
     ("label_images", "outlines"),
     ("rle", "overlaps"),

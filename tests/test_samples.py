@@ -310,7 +310,7 @@ def test_with_the_background_as_a_cell_vectors_are_asked_of_every_pixel(tmp_path
 def test_samples_without_pixels_are_those_with_pixels_but_for_the_image(drawn):
     for augment in ((), ("flips",), ("rotation", "zoom")):
         settings = CropSettings(crop=32, augment=augment)
-        blind = SampleMaker(TrainingSet(drawn, list(drawn), pixels=False), settings, None)
+        blind = SampleMaker(TrainingSet(drawn, list(drawn), 0), settings, None)
         seeing = maker(drawn, crop=32, augment=augment)
         for made, other in ((blind.crop(0, np.random.default_rng(3)), seeing.crop(0, np.random.default_rng(3))),
                             (blind.whole(1, 16), seeing.whole(1, 16))):  # fmt: skip
@@ -383,11 +383,22 @@ def test_only_grey_values_change_by_grey(drawn):
 ONE = (np.zeros((9, 9), int), noise((9, 9)))
 
 
+def test_grey_among_colours_stands_for_three_channels(tmp_path):
+    grey, colours = noise((9, 9)), noise((3, 9, 9))
+    store = write_store(tmp_path / "data.zarr", {"a": (ONE[0], grey), "b": (ONE[0], colours)})
+    images = TrainingSet(store, ["a", "b"])
+    assert images.channels == 3
+    np.testing.assert_array_equal(images.read(0, ["image"])["image"], [grey] * 3)
+    np.testing.assert_array_equal(images.read(1, ["image"])["image"], colours)
+    assert TrainingSet(store, ["a"]).channels == 1
+    assert TrainingSet(store, ["a"], channels=3).read(0, ["image"])["image"].shape == (3, 9, 9)
+
+
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
         ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
-        ({"a": ONE, "b": (ONE[0], noise((3, 9, 9)))}, "image b has 3 channels and a has 1: all images must have"),
+        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels and a has 1: all images must have"),
         (
             {"a": ONE, "b": (*ONE, {"attributes": {"options": Recipe(wall_width=5).to_dict()}})},
             "image b was built by another recipe than a",

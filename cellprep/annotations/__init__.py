@@ -11,12 +11,14 @@ from cellprep.annotations.coco_results import COCOResults, is_coco_results
 from cellprep.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
+from cellprep.annotations.listing import files_in
 from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.ome_zarr import OMEZarr
 from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import SourceError, UsageError
+from cellprep.image_formats import LABEL_FORMATS
 from cellprep.places import as_place
 from cellprep.rle import Order, check_order
 
@@ -81,6 +83,7 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         source = reader(path, rle_order)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    source.is_chosen = format != "auto"
     if rle_order and source.order is None:
         raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     return source
@@ -111,4 +114,9 @@ def _recognise(path: Path) -> type[Source]:
     for reader in READERS.values():
         if reader.recognises(path):
             return reader
+    if path.is_dir() and (pictures := files_in(path, (".jpg", ".jpeg", ".webp"))):
+        raise SourceError(
+            f"{path} holds no annotations that can be read, but {pictures[0].name} and the like, a format that changes "
+            f"numbers: label images are {', '.join(LABEL_FORMATS)}"
+        )
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")

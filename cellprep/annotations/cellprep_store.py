@@ -43,8 +43,8 @@ class StoredPixels:
         """Return the hash of its pixels, in hex."""
         return hash_of_pixels(self.decode())
 
-    def decode(self) -> NDArray[Any]:
-        """Read it."""
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Read it, as it was stored."""
         return StoredImage(self.path).read("image")
 
 

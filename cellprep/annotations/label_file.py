@@ -1,6 +1,5 @@
-"""Label images in files: PNG, TIFF and NPY, of any integer type."""
+"""Label images in files: PNG, TIFF, BMP, NPY and NPZ, of any integer type, or of floats that are whole numbers."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.annotations.record import Annotations, ImageRecord
-from cellprep.errors import AnnotationError, ImageFileError
-from cellprep.image_formats import opened
+from cellprep.errors import AnnotationError
 from cellprep.images import ImageFile
+from cellprep.label_images import looks_like_picture, whole_numbers
 from cellprep.rle import runs_from_labels
 
-__all__ = ["LABEL_FORMATS", "LabelFileImage", "annotations_of_labels", "read_labels"]
-
-#: The ends of the names of label files.
-LABEL_FORMATS = (".npy", ".png", ".tif", ".tiff")
+__all__ = ["LabelFileImage", "annotations_of_labels", "read_labels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +24,27 @@ class LabelFileImage(ImageRecord):
     ----------
     path
         The file.
+    may_be_picture
+        Whether it is taken for a label image even if its values are those of a picture.
     """
 
     path: Path
+    may_be_picture: bool = False
 
     def content(self) -> list[Any]:
         """Return the file's hash."""
-        return [ImageFile(self.path).sha256()]
+        return [ImageFile(self.path, self.orientation).sha256()]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
-        return annotations_of_labels(read_labels(self.path), str(self.path)).without(self.excluded)
+        file = ImageFile(self.path, self.orientation)
+        labels = file.decode_labels(beside=self.picture_tag)
+        if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels):
+            raise AnnotationError(
+                f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
+                "images <id>_masks.*, or keep them in masks/ beside images/; --format label-folder takes it as it is"
+            )
+        return annotations_of_labels(labels, str(self.path)).without(self.excluded)
 
 
 def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
@@ -47,7 +53,7 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     Parameters
     ----------
     labels
-        (H, W) integers, 0 = background.
+        (H, W) integers, or floats that are whole numbers; 0 = background.
     place
         Where they come from, for messages.
 
@@ -56,12 +62,14 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     AnnotationError
         If they are no label image.
     """
-    if labels.dtype.kind not in "iu":
-        raise AnnotationError(f"{place} holds {labels.dtype} values: label images hold integers")
     if labels.ndim != 2 or not labels.size:
         raise AnnotationError(
             f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
         )
+    try:
+        labels = whole_numbers(labels)
+    except ValueError as error:
+        raise AnnotationError(f"{place} {error}") from None
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
@@ -71,22 +79,4 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
 
 def read_labels(path: Path) -> NDArray[Any]:
     """Read an array of labels from a file; whether they are labels is for `annotations_of_labels` to say."""
-    suffix, file = path.suffix.lower(), ImageFile(path)
-    if suffix not in LABEL_FORMATS:
-        raise ImageFileError(f"{path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}")
-    try:
-        if suffix == ".npy":
-            return np.lib.format.read_array(io.BytesIO(file.read()))
-        pixels = file.decode()
-        numbers = _palette_numbers(file.read()) if suffix == ".png" else None
-    except ImageFileError:
-        raise
-    except Exception as error:
-        raise ImageFileError(f"{path} is damaged: {' '.join(str(error).split())}") from error
-    return pixels if numbers is None else numbers
-
-
-def _palette_numbers(content: bytes) -> NDArray[Any] | None:
-    """Return the numbers that stand for colours in a PNG with a palette: with labels, they are what is meant."""
-    with opened(content, "PNG") as image:
-        return np.asarray(image) if image.mode == "P" else None
+    return ImageFile(path).decode_labels()

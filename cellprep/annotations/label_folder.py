@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from cellprep.annotations.label_file import LABEL_FORMATS, LabelFileImage
+from cellprep.annotations.label_file import LabelFileImage
 from cellprep.annotations.listing import files_in, hash_of_listing
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, SourceError
-from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS
 from cellprep.image_ids import id_problem
 from cellprep.images import ImageFolder
 from cellprep.rle import Order
@@ -81,7 +81,9 @@ class LabelFolder(Source):
             pixels = self._images.find(image_id) if self._images else None
         except ImageFileError as error:
             return FaultyImage(image_id, str(error))
-        return LabelFileImage(image_id=image_id, source=self.name, path=file, pixels=pixels)
+        return LabelFileImage(
+            image_id=image_id, source=self.name, path=file, pixels=pixels, may_be_picture=self.is_chosen
+        )
 
     def _image_folder(self, masks: Path) -> ImageFolder | None:
         if masks != self.path:

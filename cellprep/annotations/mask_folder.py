@@ -39,11 +39,11 @@ class MaskFilesImage(ImageRecord):
     @property
     def needs_shape(self) -> bool:
         """Whether there is no mask to tell the image's size."""
-        return not self.files
+        return self.excluded.issuperset(range(1, len(self.files) + 1))
 
     def content(self) -> list[Any]:
         """Return the files' names and hashes."""
-        return [[name, ImageFile(self.folder / name).sha256()] for name in self.files]
+        return [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
@@ -70,11 +70,10 @@ class MaskFilesImage(ImageRecord):
 
     def _mask(self, row: int, shape: tuple[int, int] | None) -> Any:
         """Return one mask, (H, W) bool: what is not black."""
-        file = ImageFile(self.folder / self.files[row - 1])
+        file = ImageFile(self.folder / self.files[row - 1], self.orientation)
         if file.path.suffix.lower() not in _MASK_FORMATS:
             raise ImageFileError(f"{file} is no mask file: its name must end in {', '.join(_MASK_FORMATS)}")
-        pixels = file.decode()
-        mask = (pixels if pixels.ndim == 2 else pixels.any(axis=0)) != 0
+        mask = file.decode_mask(beside=self.picture_tag)
         if mask.shape != (shape or mask.shape):
             raise AnnotationError(f"{file} is {_size(mask.shape)}, the image or its first mask {_size(shape)}")
         return mask

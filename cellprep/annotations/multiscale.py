@@ -58,8 +58,8 @@ class OMEZarrPixels:
         """Return the hash of its pixels, in hex."""
         return hash_of_pixels(self.decode())
 
-    def decode(self) -> NDArray[Any]:
-        """Read it: (H, W), or (C, H, W) for several channels.
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Read it: (H, W), or (C, H, W) for several channels; its axes leave no choice that `shape` would make.
 
         Raises
         ------
@@ -90,7 +90,8 @@ class OMEZarrPixels:
             check_dtype(pixels.dtype)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
-        return pixels.squeeze(single)
+        pixels = pixels.squeeze(single)
+        return pixels.astype(np.uint8) if pixels.dtype == bool else pixels
 
     def pixel_size(self) -> float | None:
         """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""

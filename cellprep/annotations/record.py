@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import AnnotationError
-from cellprep.images import Pixels
+from cellprep.image_formats.orientation import Orientation
+from cellprep.images import ImageFile, Pixels
 from cellprep.memory import check_memory
 from cellprep.rle import Runs
 
@@ -96,6 +97,8 @@ class ImageRecord(ABC):
         Name of the image's file, if the source tells one that may differ from the id.
     excluded
         Rows of the annotations to leave out.
+    orientation
+        Whether Orientation tags of its files are applied, where nothing tells.
     """
 
     image_id: str
@@ -103,6 +106,7 @@ class ImageRecord(ABC):
     pixels: Pixels | None = None
     file_name: str = ""
     excluded: frozenset[int] = frozenset()
+    orientation: Orientation | None = None
 
     @property
     def needs_shape(self) -> bool:
@@ -139,6 +143,17 @@ class ImageRecord(ABC):
     def without(self, rows: Iterable[int]) -> Self:
         """Leave out the annotations of some more rows."""
         return replace(self, excluded=self.excluded.union(rows))
+
+    def read_as(self, orientation: Orientation | None, *, keep_channels: bool) -> Self:
+        """Choose how image files are read, as `cellprep.images.ImageFile` has it."""
+        pixels = self.pixels
+        if isinstance(pixels, ImageFile):
+            pixels = replace(pixels, orientation=orientation, keep_channels=keep_channels)
+        return replace(self, pixels=pixels, orientation=orientation)
+
+    def picture_tag(self) -> int:
+        """Return the Orientation tag of its picture, with which that of its labels may agree."""
+        return self.pixels.tag() if isinstance(self.pixels, ImageFile) else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Source(ABC):
         Whether only the image files tell the images' sizes.
     unannotated
         Names of the source's own images that have no annotations.
+    is_chosen
+        Whether somebody has said that it is of this format, instead of leaving it to be recognised.
     """
 
     format: ClassVar[str]
@@ -49,6 +51,7 @@ class Source(ABC):
         self.order = order
         self.needs_images = False
         self.unannotated: list[str] = []
+        self.is_chosen = False
 
     @classmethod
     @abstractmethod

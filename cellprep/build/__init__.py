@@ -1,18 +1,19 @@
 """The main job: annotations in, a store of targets out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cellprep._version import __version__
-from cellprep.annotations import Exclusions, ImageRecord, Source, read_exclusions
+from cellprep.annotations import Exclusions, FaultyImage, ImageRecord, Source, read_exclusions
 from cellprep.build.image import ImageOutcome, ImageTask, Status, build_image
 from cellprep.build.pixels import ImageChoice, PixelSource, open_pixels
 from cellprep.build.report import BuildReport
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.executor import check_jobs, cores_each, run_tasks
+from cellprep.image_formats.orientation import ORIENTATIONS, Orientation
 from cellprep.places import as_place, is_shared
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.attributes import form_problem
@@ -20,7 +21,10 @@ from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.targets import CREDIT, Recipe
 
-__all__ = ["BuildOptions", "BuildReport", "build_targets"]
+__all__ = ["CHANNELS", "BuildOptions", "BuildReport", "build_targets"]
+
+#: What becomes of grey that is stored as RGB.
+CHANNELS = ("collapse", "keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,11 @@ class BuildOptions:
         Whether to build images again that are current.
     prune
         Whether to remove images that are no longer in the source.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply, as viewers do, or ignore. Unless
+        given, they are, but where their annotations have the size of the image as it is stored.
+    channels
+        Whether grey that is stored as RGB becomes one channel (collapse) or stays three (keep).
     quiet
         Whether to show no progress bar.
     scheduler
@@ -66,6 +75,8 @@ class BuildOptions:
     jobs: int = -1
     overwrite: bool = False
     prune: bool = False
+    orientation: Orientation | None = None
+    channels: Literal["collapse", "keep"] = "collapse"
     quiet: bool = False
     scheduler: str | None = None
 
@@ -75,6 +86,10 @@ class BuildOptions:
         if isinstance(self.images, bool) and self.images:
             raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)
+        if self.orientation not in (None, *ORIENTATIONS):
+            raise UsageError(f"orientation {self.orientation!r} is unknown: it is one of {', '.join(ORIENTATIONS)}")
+        if self.channels not in CHANNELS:
+            raise UsageError(f"channels {self.channels!r} is unknown: it is one of {', '.join(CHANNELS)}")
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):
@@ -243,7 +258,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
         record, lacking = plan.pixels.pair(image)
         left_out = plan.exclusions.rows.get(record.image_id, ()) if plan.exclusions else ()
         yield ImageTask(
-            record=record.without(left_out) if isinstance(record, ImageRecord) else record,
+            record=_as_chosen(record, left_out, options),
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
@@ -255,6 +270,14 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             must_have_pixels=plan.pixels.must,
             lacking=lacking,
         )
+
+
+def _as_chosen(
+    record: ImageRecord | FaultyImage, left_out: Iterable[int], options: BuildOptions
+) -> ImageRecord | FaultyImage:
+    if isinstance(record, FaultyImage):
+        return record
+    return record.without(left_out).read_as(options.orientation, keep_channels=options.channels == "keep")
 
 
 def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cellprep.build.content import make_content
 from cellprep.build.pixels import Lack, Lacking
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.executor import hand_back_freed_memory, one_opencv_thread
+from cellprep.images import Identity, ImageFile, all_finite, fitting
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.attributes import form_problem
@@ -103,8 +104,10 @@ class ImageOutcome:
         Source rows of the cells that others cover entirely.
     blank
         Source rows of the cells that have no pixel at all.
-    runs
-        Number of runs of pixels that its cells are made of.
+    turned
+        What became of an image that its Orientation tag says to turn: applied or ignored; empty text for others.
+    has_nan
+        Whether some of its pixels are NaN or infinite.
     touching
         How many of these touch the one before, in the order given and in the other.
     attributes
@@ -121,7 +124,8 @@ class ImageOutcome:
     cells: int = 0
     hidden: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()
-    runs: int = 0
+    turned: str = ""
+    has_nan: bool = False
     touching: tuple[int, int] = (0, 0)
     attributes: dict[str, Any] = field(default_factory=dict)
     lacking: Lacking | None = None
@@ -161,13 +165,15 @@ def _build(task: ImageTask) -> ImageOutcome:
 
 
 def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
-    recipe_hash = _recipe_hash(task, record)
+    if not (task.store_pixels or record.needs_shape):
+        record = replace(record, pixels=None)
+    identity = record.pixels.identify() if isinstance(record.pixels, ImageFile) else None
+    recipe_hash = _recipe_hash(task, record, identity)
     if not task.overwrite and stored and stored.attributes["recipe"] == recipe_hash and has_all_bytes(stored):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
-    pixels = record.pixels.decode() if record.pixels and _needs_pixels(task, record) else None
-    annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    pixels, annotations, as_stored = _load(record)
     if is_huge(annotations.runs.shape):
         hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
     _check_sizes(pixels, annotations, record)
@@ -194,18 +200,37 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
+    if identity and identity.orientation != 1 and pixels is not None:
+        attributes["orientation"] = "ignored" if as_stored else "applied"
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
-    runs = annotations.runs
-    return replace(outcome, runs=len(runs.starts), touching=_touching(runs), attributes=written)
+    return replace(
+        outcome,
+        turned=attributes.get("orientation", ""),
+        has_nan=pixels is not None and not all_finite(pixels),
+        touching=_touching(annotations.runs),
+        attributes=written,
+    )
+
+
+def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, bool]:
+    """Return pixels, annotations, and whether the pixels are as they are stored, against their Orientation tag."""
+    if record.pixels is None:
+        return None, record.load(), False
+    pixels = record.pixels.decode()
+    shape = (pixels.shape[-2], pixels.shape[-1])
+    annotations = record.load(shape if record.needs_shape else None)
+    fitted = fitting(record.pixels, pixels, annotations.runs.shape)
+    is_chosen = isinstance(record.pixels, ImageFile) and record.pixels.orientation == "ignore"
+    return fitted, annotations, is_chosen or fitted.shape != pixels.shape
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
-    hidden = stored.attributes["hidden"]
+    hidden, turned = stored.attributes["hidden"], str(stored.attributes.get("orientation", ""))
     if not hidden:
-        return ImageOutcome(image_id, Status.CURRENT, cells=stored.attributes["cells"])
-    return _outcome(image_id, Status.CURRENT, hidden, stored.read("cells"))
+        return ImageOutcome(image_id, Status.CURRENT, cells=stored.attributes["cells"], turned=turned)
+    return replace(_outcome(image_id, Status.CURRENT, hidden, stored.read("cells")), turned=turned)
 
 
 def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
@@ -232,20 +257,16 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return None if form_problem(stored.attributes) else stored
 
 
-def _needs_pixels(task: ImageTask, record: ImageRecord) -> bool:
-    return task.store_pixels or record.needs_shape
-
-
-def _recipe_hash(task: ImageTask, record: ImageRecord) -> str:
+def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None) -> str:
     """Hash everything that the image in the store depends on."""
-    pixels = record.pixels.sha256() if record.pixels and _needs_pixels(task, record) else None
+    image = identity.sha256 if identity else record.pixels.sha256() if record.pixels else None
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
         "recipe": task.recipe.to_dict(),
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
-        "image": pixels if task.store_pixels or pixels is None else f"only its size: {pixels}",
+        "image": image if task.store_pixels or image is None else f"only its size: {image}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

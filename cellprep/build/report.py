@@ -34,6 +34,10 @@ class BuildReport:
         Per image the source rows of the cells that others cover entirely.
     blank
         Per image the source rows of the annotations that have no pixel.
+    turned, as_stored
+        Images that their Orientation tag says to turn: those that were turned, and those that were not.
+    nan
+        Images with pixels that are NaN or infinite, of those that were built now.
     unannotated
         Names of image files without annotations.
     failures
@@ -60,6 +64,9 @@ class BuildReport:
     empty: int = 0
     hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
     blank: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    turned: list[str] = field(default_factory=list)
+    as_stored: list[str] = field(default_factory=list)
+    nan: list[str] = field(default_factory=list)
     unannotated: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
@@ -67,7 +74,6 @@ class BuildReport:
     pruned: bool = False
     stopped: str = ""
     pixels: PixelReport = field(default_factory=PixelReport)
-    _runs: int = field(default=0, init=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
@@ -92,7 +98,10 @@ class BuildReport:
             before=outcome.had_pixels,
             now="image" in outcome.attributes.get("arrays", ()),
         )
-        self._runs += outcome.runs
+        if outcome.turned:
+            (self.turned if outcome.turned == "applied" else self.as_stored).append(outcome.image_id)
+        if outcome.has_nan:
+            self.nan.append(outcome.image_id)
         self._touching = (
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
@@ -107,19 +116,14 @@ class BuildReport:
         given, other = self._touching
         return self.order is not None and other >= 20 and other > 10 * given  # in real data at least 100 times as many
 
-    @property
-    def looks_like_pictures(self) -> bool:
-        """Whether labels are scattered as only the grey values of pictures are."""
-        given, _ = self._touching
-        return self.order is None and self._runs >= 1000 and given < 0.3 * self._runs  # 0.06 and less; of cells 0.67
-
     def sort(self, image_ids: list[str]) -> None:
         """Put what is told per image into the source's order, whichever worker was first."""
         place = {image_id: k for k, image_id in enumerate(image_ids)}
         self.hidden = dict(sorted(self.hidden.items(), key=lambda item: place[item[0]]))
         self.blank = dict(sorted(self.blank.items(), key=lambda item: place[item[0]]))
         self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
-        self.removed.sort(key=place.__getitem__)
+        for names in (self.removed, self.turned, self.as_stored, self.nan):
+            names.sort(key=place.__getitem__)
         self.pixels.sort(place)
 
     def notes(self) -> list[str]:
@@ -133,18 +137,12 @@ class BuildReport:
             ]
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
         lines += _rows_of("without any pixel, kept in `cells`", self.blank)
-        if self.unannotated:
-            lines += [
-                f"{count(len(self.unannotated), 'image file')} without annotations, not in the store:",
-                *indented(map(printable, self.unannotated[:_NAMED])),
-            ]
-            if len(self.unannotated) > _NAMED:
-                lines.append(f"  and {len(self.unannotated) - _NAMED:,} more")
-        if self.looks_like_pictures:
-            lines.append(
-                "warning: the labels are scattered like the grey values of pictures: a label image holds one number "
-                "per cell"
-            )
+        lines += _some("image file", "without annotations, not in the store", self.unannotated)
+        lines += _some(
+            "image", "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored", self.turned
+        )
+        lines += _some("image", "left as stored, against the Orientation tag (EXIF)", self.as_stored)
+        lines += _some("image", "with pixels that are NaN or infinite, from which no network learns", self.nan)
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"
             lines.append(
@@ -179,6 +177,13 @@ class BuildReport:
             f"{self.store}: {count(self.new + self.rewritten + self.current, 'image')} "
             f"({', '.join(parts)}), {count(self.cells, 'cell')}{empty}"
         )
+
+
+def _some(what: str, which: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = [f"  and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
+    return [f"{count(len(names), what)} {which}:", *indented(map(printable, names[:_NAMED])), *more]
 
 
 def _rows_of(what: str, rows: dict[str, tuple[int, ...]]) -> list[str]:

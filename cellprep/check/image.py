@@ -10,6 +10,7 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.check.findings import Finding, ImageFindings
 from cellprep.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
+from cellprep.images import all_finite, fitting
 from cellprep.wording import unexpected
 
 __all__ = ["CheckTask", "check_image", "load_readable"]
@@ -72,8 +73,8 @@ def _check(task: CheckTask) -> ImageFindings:
     faults, annotations = load_readable(record, shape)
     found += [Finding(record.image_id, "fault", row=row, note=problem) for row, problem in faults.items()]
     found = [replace(finding, cell_type=annotations.cell_type) for finding in found]
-    if pixels is not None:
-        found += _judge_pixels(record, pixels, annotations)
+    if record.pixels and pixels is not None:
+        found += _judge_pixels(record, fitting(record.pixels, pixels, annotations.runs.shape), annotations)
     found += _judge_annotations(record.image_id, annotations, task)
     return ImageFindings(
         record.image_id,
@@ -105,6 +106,9 @@ def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annota
     if pixels.min() == pixels.max():
         note = f"every pixel of {record.pixels} is {pixels.flat[0]}"
         yield Finding(record.image_id, "image-constant", cell_type=annotations.cell_type, note=note)
+    if not all_finite(pixels):
+        note = f"some pixels of {record.pixels} are NaN or infinite: no network learns from such an image"
+        yield Finding(record.image_id, "image-nan", cell_type=annotations.cell_type, note=note)
 
 
 def _judge_annotations(image_id: str, annotations: Annotations, task: CheckTask) -> Iterator[Finding]:

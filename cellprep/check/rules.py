@@ -48,6 +48,7 @@ RULES: dict[str, Rule] = {
     "image-unreadable": Rule("its file cannot be read"),
     "image-size": Rule("its file has another size than its annotations"),
     "image-constant": Rule("all its pixels have one value"),
+    "image-nan": Rule("some of its pixels are NaN or infinite"),
     "unannotated": Rule("the file has no annotations", suspicious=False),
 }
 

@@ -1,7 +1,7 @@
 """Commands that build stores."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Schedul
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
 from cellprep.errors import UsageError
+from cellprep.image_formats.orientation import Orientation
 from cellprep.places import as_place
 from cellprep.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
 
@@ -63,6 +64,17 @@ def build_targets_command(
         list[str] | None, typer.Option(help="Id of an image to build; repeatable. All unless given.")
     ] = None,
     pixel_size: Annotated[float | None, typer.Option(help="Side of a pixel, in micrometres.")] = None,
+    orientation: Annotated[
+        Orientation | None,
+        typer.Option(
+            help="Whether images are turned as their Orientation tag (EXIF) says; unless given, their "
+            "annotations' size decides, and where it cannot they are."
+        ),
+    ] = None,
+    channels: Annotated[
+        Literal["collapse", "keep"],
+        typer.Option(help="Whether grey that is stored as RGB becomes one channel or stays three."),
+    ] = "collapse",
     jobs: Jobs = -1,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Build current images again, too.")] = False,
@@ -96,6 +108,8 @@ def build_targets_command(
         jobs=jobs,
         overwrite=overwrite,
         prune=prune,
+        orientation=orientation,
+        channels=channels,
         quiet=quiet,
         scheduler=scheduler,
     )

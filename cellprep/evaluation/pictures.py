@@ -131,7 +131,7 @@ def _background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]
     pixels = getattr(record, "pixels", None)
     decoded: NDArray[Any] | None = None
     if pixels is not None:
-        decoded = pixels.decode()
+        decoded = pixels.decode(truth.runs.shape)
         if decoded.shape[-2:] != truth.runs.shape:
             sizes = (
                 f"{decoded.shape[-2]} x {decoded.shape[-1]}, its cells {truth.runs.shape[0]} x {truth.runs.shape[1]}"

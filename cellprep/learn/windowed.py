@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -66,7 +66,7 @@ class WindowedArray:
             return part
         part = checked(self.image, part)
         if self.channel is None:
-            return part.reshape((*self.shape[:-2], *part.shape[-2:]))
+            return np.broadcast_to(part, (*self.shape[:-2], *part.shape[-2:]))
         return part if part.ndim == 2 else part[self.channel]
 
     @classmethod
@@ -74,6 +74,10 @@ class WindowedArray:
         """Return the image itself, as (C, H, W)."""
         shape, _ = image.form("image")
         return cls(image, "image", shape if len(shape) == 3 else (1, *shape))
+
+    def with_channels(self, channels: int) -> Self:
+        """Return an image of one channel as one of several equal ones."""
+        return replace(self, shape=(channels, *self.shape[1:]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:, :].reshape(self.shape), dtype)

@@ -11,6 +11,7 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.check import load_readable
 from cellprep.decode import energy_to_labels
 from cellprep.errors import CellprepError
+from cellprep.images import fitting
 from cellprep.labels import resolve_overlaps
 from cellprep.overlaps import find_overlaps
 from cellprep.report.crops import draw_crops, to_grey
@@ -116,6 +117,8 @@ def _look(task: ImageTask) -> ImageFacts:
     pixels = record.pixels.decode() if record.pixels else None
     _, annotations = load_readable(record, None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     runs = annotations.runs
+    if record.pixels and pixels is not None:
+        pixels = fitting(record.pixels, pixels, runs.shape)
     if pixels is not None and pixels.shape[-2:] != runs.shape:
         pixels = None
     look = look_by_windows if is_huge(runs.shape) else _look_at_once

@@ -14,7 +14,9 @@ __all__ = ["fit_normalisation"]
 _PERCENTILES = (1.0, 99.8)
 
 
-def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -> Normalisation:
+def fit_normalisation(
+    store: Store, ids: Sequence[str], kind: str = "dataset", channels: int | None = None
+) -> Normalisation:
     """Fit a normalisation to images of a store, which are read one after the other.
 
     Parameters
@@ -25,6 +27,8 @@ def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -
         The images; each pixel of them counts alike.
     kind
         A name in `NORMALISATIONS`.
+    channels
+        As `TrainingSet` takes it.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def fit_normalisation(store: Store, ids: Sequence[str], kind: str = "dataset") -
     StoreError
         If an image is damaged.
     """
-    images = TrainingSet(store, ids)
+    images = TrainingSet(store, ids, channels)
     if kind != "dataset":
         low, high = _PERCENTILES
         return Normalisation(kind, (low,) * images.channels, (high,) * images.channels)

@@ -227,10 +227,11 @@ def _maker(
 ) -> SampleMaker:
     if workers < 0:
         raise UsageError(f"{workers} workers are not possible: give 0 or more")
-    images = TrainingSet(store, ids, pixels=normalisation is not None)
-    if normalisation and normalisation.channels != images.channels:
+    channels = normalisation.channels if normalisation else 0
+    images = TrainingSet(store, ids, channels)
+    if images.channels != channels:
         raise UsageError(
-            f"the images have {images.channels} channels, and the normalisation is for {normalisation.channels}"
+            f"the images have {images.channels} channels, and the normalisation is for {channels}"
         )
     return SampleMaker(images, settings, normalisation)
 

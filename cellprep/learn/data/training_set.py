@@ -29,8 +29,8 @@ class TrainingSet:
         From `cellprep.open_store`.
     ids
         The images, of which there must be one at least.
-    pixels
-        Whether their pixels are needed. Without, `channels` is 0.
+    channels
+        Of the images that these belong to, if they are some of many; 0 if their pixels are not needed.
 
     Raises
     ------
@@ -47,15 +47,15 @@ class TrainingSet:
     recipe : Recipe
         That of their targets.
     channels : int
-        Of their pixels.
+        Of their pixels. Among images of three, one of one channel is grey that was stored so: it stands for three.
     """
 
-    def __init__(self, store: Store, ids: Sequence[str], *, pixels: bool = True) -> None:
+    def __init__(self, store: Store, ids: Sequence[str], channels: int | None = None) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
-        self.images = [_find(store, image_id, pixels) for image_id in ids]
+        self.images = [_find(store, image_id, channels != 0) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
-        self.channels = _channels_of(self.images[0]) if pixels else 0
+        self.channels = 0 if channels == 0 else _common_channels(self.images, channels)
         for image in self.images:
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
@@ -110,12 +110,12 @@ class TrainingSet:
         array = image.read(name)
         if name != "image":
             return array
-        return checked(image, array if array.ndim == 3 else array[None])
+        return self._as_wanted(checked(image, array if array.ndim == 3 else array[None]))
 
     def _read_huge(self, index: int, name: str) -> Any:
         image = self.images[index]
         if name == "image":
-            return WindowedArray.of_pixels(image)
+            return self._as_wanted(WindowedArray.of_pixels(image))
         if name != "cells":
             return WindowedArray(image, name, image.form(name)[0])
         if index not in self._tables:
@@ -124,10 +124,18 @@ class TrainingSet:
             self._tables[index] = image.read(name)
         return self._tables[index]
 
+    def _as_wanted(self, pixels: Any) -> Any:
+        """Return pixels, (C, H, W), with the set's number of channels."""
+        if len(pixels) == self.channels:
+            return pixels
+        if isinstance(pixels, WindowedArray):
+            return pixels.with_channels(self.channels)
+        return np.broadcast_to(pixels, (self.channels, *pixels.shape[1:]))
+
     def _compare(self, image: StoredImage) -> None:
         first = self.images[0]
         channels = _channels_of(image) if self.channels else 0
-        if channels != self.channels:
+        if channels != self.channels and (channels, self.channels) != (1, 3):
             raise UsageError(
                 f"image {printable(image.id)} has {channels} channels and {printable(first.id)} has {self.channels}: "
                 "all images must have the same number"
@@ -162,6 +170,13 @@ def _recipe_of(image: StoredImage) -> Recipe:
 def _channels_of(image: StoredImage) -> int:
     shape, _ = image.form("image")
     return shape[0] if len(shape) == 3 else 1
+
+
+def _common_channels(images: Sequence[StoredImage], known: int | None) -> int:
+    """Return the number of channels of images, among which grey ones may stand for three equal channels."""
+    counts = {_channels_of(image) for image in images}
+    are_colours = counts <= {1, 3} and (3 in counts or known == 3)
+    return 3 if are_colours else _channels_of(images[0])
 
 
 def _bytes_of(image: StoredImage, name: str) -> int:

@@ -11,7 +11,7 @@ from cellprep.annotations.cellprep_store import CellprepStore, StoredPixels
 from cellprep.annotations.listing import files_in
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import id_problem
 from cellprep.images import ImageFile, Pixels
 from cellprep.learn.windowed import WindowedArray
@@ -83,7 +83,7 @@ def find_images(places: Iterable[Path | str]) -> list[InputImage]:
 def _find(place: str) -> list[InputImage]:
     path = as_place(place)
     if path.is_dir():
-        images = _of_store(path) if CellprepStore.recognises(path) else _of_files(files_in(path, IMAGE_FORMATS))
+        images = _of_store(path) if CellprepStore.recognises(path) else _of_files(_images_in(path))
         nothing = f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
     elif path.exists():
         return _of_files([path])
@@ -94,6 +94,10 @@ def _find(place: str) -> list[InputImage]:
     if not images:
         raise ImageFileError(nothing)
     return images
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return [file for file in files_in(folder, IMAGE_FORMATS) if is_image_name(file.name)]
 
 
 def _of_files(paths: Iterable[Path]) -> list[InputImage]:

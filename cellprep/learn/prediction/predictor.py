@@ -118,6 +118,7 @@ class Predictor:
         UsageError
             If the image or its mask are not such that the networks can look at them.
         """
+        image = _as_colours(image) if self.bundle.channels == 3 else image
         self._check(image, classes)
         shape = image.shape[1:]
         sureness = np.empty(shape, np.uint8) if keep_sureness else None
@@ -131,9 +132,7 @@ class Predictor:
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
             has = f"has {count(len(image), 'channel')}" if image.ndim == 3 and image.size else f"is {image.shape}"
-            raise UsageError(
-                f"the image {has}, and the weights are for {self.bundle.channels} (three equal channels count as one)"
-            )
+            raise UsageError(f"the image {has}, and the weights are for {self.bundle.channels}")
         is_array = isinstance(image, np.ndarray)  # what is no array looks for such values where it is read
         if image.dtype.kind not in "uif" or (is_array and image.dtype.kind == "f" and not np.isfinite(image).all()):
             raise UsageError("the image holds values that are no finite numbers")
@@ -239,6 +238,13 @@ def settled(normalisation: Normalisation, image: Any) -> Normalisation:
     limits = zip(image, normalisation.low, normalisation.high, strict=True)
     low, high = zip(*(np.percentile(channel, ends) for channel, *ends in limits), strict=True)
     return Normalisation("dataset", low, high)
+
+
+def _as_colours(image: Any) -> Any:
+    """Return grey as colours: three equal channels are stored as one."""
+    if image.ndim != 3 or len(image) != 1:
+        return image
+    return np.broadcast_to(image, (3, *image.shape[1:])) if isinstance(image, np.ndarray) else image.with_channels(3)
 
 
 def _input_mask(classes: NDArray[np.uint8], weights: Weights) -> NDArray[np.bool_]:

@@ -75,7 +75,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         pixels=sees_images,
     )
-    recipe = TrainingSet(store, train_ids + val_ids, pixels=sees_images).recipe
+    together = TrainingSet(store, train_ids + val_ids, None if sees_images else 0)
+    recipe = together.recipe
     if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
         raise UsageError(
             f"in {store.path} the background is a cell of its own: train with --background-cell"
@@ -93,7 +94,9 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         in_memory=options.in_memory,
     )
-    normalisation = fit_normalisation(store, train_ids, options.normalisation) if sees_images else None
+    normalisation = (
+        fit_normalisation(store, train_ids, options.normalisation, together.channels) if sees_images else None
+    )
     left_out = sum("image" not in image.arrays for image in store.values()) if sees_images else 0
     return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids), left_out)
 

@@ -1,0 +1,61 @@
+"""The Orientation tag of TIFF and EXIF: how an image as it is stored is turned to stand upright."""
+
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+__all__ = ["ORIENTATIONS", "Orientation", "as_orientation", "orientation_of_exif", "turned"]
+
+#: What becomes of an image that its tag says to turn.
+Orientation = Literal["apply", "ignore"]
+ORIENTATIONS: tuple[Orientation, ...] = ("apply", "ignore")
+
+_TAG = 0x0112
+
+# By the tag's value; the last two axes are rows and columns.
+_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda image: image[..., ::-1],
+    3: lambda image: image[..., ::-1, ::-1],
+    4: lambda image: image[..., ::-1, :],
+    5: lambda image: image.swapaxes(-2, -1),
+    6: lambda image: image.swapaxes(-2, -1)[..., ::-1],
+    7: lambda image: image.swapaxes(-2, -1)[..., ::-1, ::-1],
+    8: lambda image: image.swapaxes(-2, -1)[..., ::-1, :],
+}
+
+
+def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return an image, (..., H, W), as it is to be seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> turned(np.array([[1, 2, 3], [4, 5, 6]]), 6)
+    array([[4, 1],
+           [5, 2],
+           [6, 3]])
+    """
+    return _TURNS[orientation](image) if orientation in _TURNS else image
+
+
+def as_orientation(value: Any) -> int:
+    """Return a tag's value, or 1 (upright) where it is none that the tag can have."""
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def orientation_of_exif(block: bytes) -> int:
+    """Return the Orientation of an EXIF block, 1 to 8; 1 where it says nothing, or is damaged."""
+    block = block.removeprefix(b"Exif\x00\x00")
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    with suppress(struct.error):
+        if order:
+            (start,) = struct.unpack_from(f"{order}I", block, 4)
+            (entries,) = struct.unpack_from(f"{order}H", block, start)
+            for place in range(start + 2, start + 2 + 12 * entries, 12):
+                tag, kind, count, value = struct.unpack_from(f"{order}HHIH", block, place)
+                if (tag, kind, count) == (_TAG, 3, 1):
+                    return as_orientation(value)
+    return 1
