@@ -22,6 +22,7 @@ from cellprep.learn import load_weights, validation_loader
 from cellprep.learn.data.samples import CropSettings
 
 FOLDS = 2
+NOTHING = ["--arch", "unet", "--base-channels", 16, "--max-lr", "1e-3"]  # what begins without weights
 BORDER = 16  # pixels
 
 
@@ -107,7 +108,7 @@ def train_all(out: Path, nuclei: Path | None, fold: int, epochs: int) -> None:
         return
     train(out, "semseg", "semseg", fold, epochs, "--init", nuclei / "semseg")
     for one in DIRECTIONS:
-        first = ["--init", nuclei / "dn"] if one.pretrained else ["--base-channels", 16, "--arch", "unet"]
+        first = ["--init", nuclei / "dn"] if one.pretrained else NOTHING
         train(out, "dn", one.name, fold, epochs, *first, *one.options, store=one.store)
     train(out, "wtn", "wtn", fold, epochs, "--init", nuclei / "wtn")
     train(out, "dn", FINE.name, fold, max(1, epochs // 3), "--max-lr", "1e-4", "--init", out / f"dn-{fold}")

@@ -255,11 +255,11 @@ def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options
 @pytest.mark.parametrize(
     ("network", "given", "expected"),
     [
-        ("dn", {}, ("unet", 16, 1e-3, 0.01)),
+        ("dn", {}, ("unet", 16, 3e-3, 0.01)),
         ("dn", {"arch": "published"}, ("published", 64, 1e-4, 0.01)),
         ("dn", {"encoder": Path("vgg16.pth")}, ("published", 64, 1e-4, 0.01)),
-        ("wtn", {"optimiser": "adam"}, ("unet", 16, 1e-3, 0.0)),
-        ("wtn", {"optimiser": "adam", "weight_decay": 1e-5}, ("unet", 16, 1e-3, 1e-5)),
+        ("wtn", {"optimiser": "adam"}, ("unet", 16, 3e-3, 0.0)),
+        ("wtn", {"optimiser": "adam", "weight_decay": 1e-5}, ("unet", 16, 3e-3, 1e-5)),
         ("wn", {"init": (Path("dn"), Path("wtn"))}, ("", None, 1e-4, 0.01)),
     ],
 )

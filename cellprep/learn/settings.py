@@ -51,7 +51,7 @@ class Usual:
     max_lr: float
 
 
-_UNET, _PUBLISHED = Usual(16, 1e-3), Usual(64, 1e-4)
+_UNET, _PUBLISHED = Usual(16, 3e-3), Usual(64, 1e-4)
 
 #: What is trained by default, for each network by architecture, the default one first: what did best in equal time on
 #: one core (docs/experiments.md). The published network has its published size, which is for a GPU.

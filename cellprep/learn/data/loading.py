@@ -230,9 +230,7 @@ def _maker(
     channels = normalisation.channels if normalisation else 0
     images = TrainingSet(store, ids, channels)
     if images.channels != channels:
-        raise UsageError(
-            f"the images have {images.channels} channels, and the normalisation is for {channels}"
-        )
+        raise UsageError(f"the images have {images.channels} channels, and the normalisation is for {channels}")
     return SampleMaker(images, settings, normalisation)
 
 

@@ -89,7 +89,7 @@ class TrainOptions:
     --------
     >>> options = TrainOptions("dn", base_channels=32)
     >>> options.arch, options.base_channels, options.max_lr
-    ('unet', 32, 0.001)
+    ('unet', 32, 0.003)
     """
 
     network: str
