@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import os
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -14,9 +16,12 @@ from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
 from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_ids import composed
 from cellprep.places import is_remote, names_in
 
 __all__ = ["ImageFile", "ImageFolder", "Pixels", "hash_of_pixels"]
+
+_NOT_OF_IMAGES = {"label", "labels", "mask", "masks"}  # folders whose files are called as images are
 
 
 class Pixels(Protocol):
@@ -113,7 +118,7 @@ def hash_of_pixels(pixels: NDArray[Any]) -> str:
 class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
 
-    Ids may also be whole file names.
+    Ids may also be whole file names. What is not there is searched in the folders below.
 
     Parameters
     ----------
@@ -137,7 +142,7 @@ class ImageFolder:
             raise ImageFileError(f"there is no image folder {path}")
         for entry in entries:
             if entry.suffix.lower() in IMAGE_FORMATS:
-                self._files[entry.stem].append(entry)
+                self._files[composed(entry.stem)].append(entry)
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
         """Find the file of an image.
@@ -159,16 +164,39 @@ class ImageFolder:
             if file_name and not told.is_absolute() and ".." not in told.parts and (self.path / told).is_file():
                 return ImageFile(self.path / told)
         files = self._files.get(image_id) or [
-            file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
+            file for file in self._files.get(Path(image_id).stem, []) if composed(file.name) == image_id
         ]
         if not files:
             own = self.path / image_id / "images"  # as the 2018 Data Science Bowl has them
             files = [file for end in IMAGE_FORMATS if (file := own / f"{image_id}{end}").is_file()]
+        files = files or self._find_deeper(image_id, told)
         if not files:
-            raise ImageFileError(f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})")
+            name = file_name if file_name and told.stem != image_id else f"{image_id}.*"
+            raise ImageFileError(f"there is no image file {name} in {self.path} ({', '.join(IMAGE_FORMATS)})")
         if len(files) > 1:
             raise ImageFileError(f"several image files have this id: {', '.join(map(str, files))}; keep one")
         return ImageFile(files[0])
+
+    def _find_deeper(self, image_id: str, told: Path) -> list[Path]:
+        """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
+        files = self._deeper.get(image_id, [])
+        end = tuple(map(composed, told.parts))
+        return [
+            file
+            for file in self._deeper.get(composed(told.stem), [])
+            if tuple(map(composed, file.parts[-len(end) :])) == end
+        ] or files
+
+    @cached_property
+    def _deeper(self) -> dict[str, list[Path]]:
+        """The image files below the folder's folders, by their names without endings."""
+        found = defaultdict(list)
+        for folder, folders, names in () if is_remote(self.path) else os.walk(self.path):
+            folders[:] = sorted(name for name in folders if name.lower() not in _NOT_OF_IMAGES)
+            for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
+                if file.suffix.lower() in IMAGE_FORMATS:
+                    found[composed(file.stem)].append(file)
+        return found
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
@@ -177,7 +205,7 @@ class ImageFolder:
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in names and file.name not in names
+            if stem not in names and composed(file.name) not in names
         ]
 
 

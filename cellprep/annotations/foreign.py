@@ -50,7 +50,7 @@ _ENTRIES: list[tuple[set[str], str, str]] = [
 
 _GEOJSON = (
     "GeoJSON",
-    "export label images instead: in QuPath, Export > OME-TIFF or a script with LabeledImageServer",
+    "write label images instead, in QuPath with a script that uses LabeledImageServer, and give their folder",
 )
 _GEOJSON_TYPES = {
     b'"FeatureCollection"',
