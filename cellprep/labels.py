@@ -269,7 +269,8 @@ def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_indices(indices: NDArray[Any], end: int) -> None:
-    lowest, highest = (indices.min(), indices.max()) if indices.size else (0, 0)
+    highest = indices.max(initial=0)
+    lowest = 0 if indices.dtype.kind == "u" else indices.min(initial=0)
     if lowest < 0 or highest >= end:
         stranger = lowest if lowest < 0 else highest
         raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")

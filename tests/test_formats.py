@@ -126,8 +126,16 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     assert not (READERS[other].recognises(path) and list(READERS).index(other) < list(READERS).index(name))
 
 
-@pytest.mark.parametrize("kind", ["text", "empty folder", "JPEG folder", "array"])
-def test_unknown_things_get_one_line(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("text", ""),
+        ("empty folder", "there is no file in it; "),
+        ("JPEG folder", "its files end in .jpg; "),
+        ("array", "it holds zarr.json: if this has the annotations, give the file itself; "),
+    ],
+)
+def test_unknown_things_get_one_line(tmp_path, kind, found):
     path = tmp_path / "thing"
     if kind == "text":
         path.write_text("hello")
@@ -140,7 +148,7 @@ def test_unknown_things_get_one_line(tmp_path, kind):
     with pytest.raises(SourceError) as caught:
         open_source(path)
     known = "kaggle-csv, coco, cellprep, ome-zarr, mask-folder, label-folder"
-    assert str(caught.value) == f"{path} is of no known kind: give one of these, and name its --format: {known}"
+    assert str(caught.value) == f"{path} is of no known kind: {found}give one of these, and name its --format: {known}"
 
 
 def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):

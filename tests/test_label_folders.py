@@ -289,7 +289,10 @@ def test_folders_without_labels(tmp_path):
     (tmp_path / "masks").mkdir()
     with pytest.raises(SourceError, match=r"masks holds no label image \(\.npy, \.png, \.tif, \.tiff\)"):
         open_source(tmp_path, "label-folder")
-    with pytest.raises(SourceError, match="is of no known kind: give one of these, and name its --format: kaggle-csv"):
+    with pytest.raises(
+        SourceError,
+        match="is of no known kind: there is no file in it; give one of these, and name its --format: kaggle-csv",
+    ):
         open_source(tmp_path)
     file = save(tmp_path / "a.npy", LABELS)
     with pytest.raises(SourceError, match=r"cannot read .*a\.npy: Not a directory"):

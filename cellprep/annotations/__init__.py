@@ -121,6 +121,8 @@ def open_prediction(
     """
     path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
+        if crowds:
+            raise UsageError(f"{path} holds COCO results, which have no crowds")
         return COCOResults(path, truth)
     return open_source(path, format, rle_order, crowds)
 
@@ -131,6 +133,6 @@ def _recognise(path: Path) -> type[Source]:
             return reader
     found = kind_of(path)
     raise SourceError(
-        f"{path} is of no known kind{found and f'; {found}'}: give one of these, and name its --format: "
+        f"{path} is of no known kind: {found and f'{found}; '}give one of these, and name its --format: "
         f"{', '.join(READERS)}"
     )

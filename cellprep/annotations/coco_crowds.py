@@ -41,8 +41,8 @@ def crowd_notes(
     every = Counter(found.category_id for _, annotations in of_images for found in annotations)
     if crowds == every:
         raise UsageError(
-            f"{path}: all {count(every.total(), 'annotation')} are crowds (iscrowd 1): COCO's regions to ignore, but "
-            "CVAT and others mark every mask so. Say what they are: --crowds cells, or --crowds ignore"
+            f"{path} holds nothing but {count(every.total(), 'crowd')} (iscrowd 1): COCO's regions to ignore, but CVAT "
+            "and others mark every mask so. Say what they are: --crowds cells, or --crowds ignore"
         )
     reasons = [
         f"{number:,} of {every[category]:,} of the category {printable(categories.get(category or '', ''))}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.wording import printable
 
 __all__ = ["json_kind", "kind_of"]
 
@@ -211,12 +212,12 @@ def _kind_of_folder(path: Path) -> str:
         if file.suffix.lower() in (".csv", ".tsv", ".json", ".parquet", ".xlsx") and not (
             file.suffix.lower() == ".json" and json_kind(file.read_bytes())
         ):
-            return f"it holds {file.name}: if this has the annotations, give the file itself"
+            return f"it holds {printable(file.name)}: if this has the annotations, give the file itself"
         if file.suffix.lower() in (".json", ".geojson", ".xml", ".txt", ".roi", ".mat", ".h5", ".zip") and (
             kind := _kind_of_file(file)
         ):
-            return f"in it is {file.name}: {kind}"
-    ends = sorted({file.suffix.lower() or file.name for file in files})
+            return f"in it is {printable(file.name)}: {kind}"
+    ends = sorted({printable(file.suffix.lower() or file.name) for file in files})
     return f"its files end in {', '.join(ends[:5])}{' ...' if len(ends) > 5 else ''}"
 
 
