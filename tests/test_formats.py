@@ -132,7 +132,7 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
         ("text", ""),
         ("empty folder", "there is no file in it; "),
         ("JPEG folder", "its files end in .jpg; "),
-        ("array", "it holds zarr.json: if this has the annotations, give the file itself; "),
+        ("array", "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images; "),
     ],
 )
 def test_unknown_things_get_one_line(tmp_path, kind, found):

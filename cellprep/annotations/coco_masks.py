@@ -57,7 +57,8 @@ def mask_counts(mask: bytes, shape: tuple[int, int]) -> bytes | list[int]:
 def _decoded(mask: bytes) -> _Polygons | _Counts | None:
     try:
         try:
-            return _masks.decode(mask)
+            content: _Polygons | _Counts | None = _masks.decode(mask)
+            return content
         except msgspec.ValidationError:
             return _as_meant(msgspec.json.decode(mask))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

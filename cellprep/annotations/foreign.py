@@ -205,6 +205,8 @@ def _is_yolo(words: list[str]) -> bool:
 
 
 def _kind_of_folder(path: Path) -> str:
+    if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
+        return "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images"
     files = sorted(_files_in(path), key=lambda file: (file.suffix.lower() in IMAGE_FORMATS, file.name))
     if not files:
         return "there is no file in it"

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
 
@@ -177,7 +177,7 @@ def _member(path: Path) -> str | None:
 def _unpacked(path: Path, file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
     if head == _GZIP:
         with gzip.open(file) as stream:
-            yield stream
+            yield cast("IO[bytes]", stream)
     elif head == _ZIP:
         name = _member(path)
         if name is None:
