@@ -169,7 +169,9 @@ def test_sources_that_are_not_there(tmp_path):
     with pytest.raises(SourceError, match=r"cannot read the annotation source .*: No such file"):
         open_source(tmp_path / "train.csv")
     (tmp_path / "train.txt").write_text("")
-    with pytest.raises(SourceError, match=r"train\.txt is of no known kind: it is empty; give one of these"):
+    with pytest.raises(
+        SourceError, match=r"train\.txt is of no known kind: it is empty \(formats that can be read: kaggle-csv"
+    ):
         open_source(tmp_path / "train.txt")
     with pytest.raises(SourceError, match="is not a file of its own"):
         open_source(tmp_path, "kaggle-csv")

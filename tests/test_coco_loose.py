@@ -47,6 +47,9 @@ SAME = {
     "float ids": ("annotations", {"id": float}),
     "text image ids of annotations": ("annotations", {"image_id": str}),
     "float image ids of annotations": ("annotations", {"image_id": float}),
+    "names of files as image ids": ("annotations", {"image_id": lambda _: "a.png"}),
+    "names of images as image ids": ("annotations", {"image_id": lambda _: "a"}),
+    "zeros before image ids": ("annotations", {"image_id": "000{}".format}),
     "text ids of images": ("images", {"id": str}),
     "float ids of images": ("images", {"id": float}),
     "text categories": ("annotations", {"category_id": str}),
@@ -254,6 +257,21 @@ def test_names_with_accents_are_equal_in_both_forms(opened, tmp_path, forms):
     options = BuildOptions(images=tmp_path / "images", jobs=1, quiet=True)
     report = build_targets(source, tmp_path / "s.zarr", options)
     assert (source.image_ids, report.new, report.unannotated) == (["zelle-\u00fc"], 1, [])
+
+
+def test_images_are_found_in_folders_below_but_no_masks_for_them(opened, tmp_path):
+    names = {1: "a.png", 2: "b.png", 3: "y/c.png", 4: "d.png"}
+    source = opened(document(images=[{**IMAGE, "id": k, "file_name": name} for k, name in names.items()]))
+    for place, path in enumerate(["A172/a.png", "masks/b.png", "x/y/c.png", "z/c.png", "x/d.png", "z/d.png"]):
+        file = tmp_path / "images" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 5), 50 + place, np.uint8)).save(file)
+    options = BuildOptions(images=tmp_path / "images", jobs=1, quiet=True)
+    report = build_targets(source, tmp_path / "s.zarr", options)
+    store = open_store(tmp_path / "s.zarr")
+    assert {name: store[name].read("image")[0, 0] for name in store} == {"a": 50, "c": 52}
+    assert report.failures["b"].startswith("there is no image file b.* in ")
+    assert report.failures["d"].startswith("several image files have this id: ")
 
 
 # Crowds

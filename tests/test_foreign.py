@@ -41,7 +41,7 @@ FILES = {
     "aperio.xml": ('<Annotations MicronsPerPixel="0.25">', "this is Aperio ImageScope's XML"),
     "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label, boxes without masks"),
     "outlines.txt": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label, outlines"),
-    "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "column id, annotation is missing"),
+    "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is no CSV: this is a YOLO label"),
     "a_cp_outlines.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: give the folder of its"),
     "table.dat": (
         "id,annotation\na,1 2\n",
@@ -52,6 +52,12 @@ FILES = {
     "cells.h5": (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file"),
     "a.mat": (b"MATLAB 5.0 MAT-file", "this is a MATLAB file"),
     "c.json.gz": (b"\x1f\x8b\x08", "this is a file compressed by gzip: unpack it and give what is inside"),
+    "pointer.csv": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "this is a pointer of Git LFS: fetch the file itself",
+    ),
+    "pointer.json": (b"version https://git-lfs.github.com/spec/v1\n", "this is a pointer of Git LFS"),
+    "page.csv": ("<!DOCTYPE html><html>Sign in</html>", "is no CSV: this is a web page: download the file itself"),
     "nothing.xml": ("", "it is empty"),
 }
 
@@ -81,7 +87,7 @@ FOLDERS = {
     "a.geojson": ('{"type": "FeatureCollection"}', "in it is a.geojson: this is GeoJSON"),
     "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),
     "train.csv": ("id", "it holds train.csv: if this has the annotations, give the file itself"),
-    "a.jpg": ("", "its files end in .jpg; give one of these"),
+    "a.jpg": ("", "its files end in .jpg (formats that can be read: "),
 }
 
 

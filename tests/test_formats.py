@@ -130,9 +130,9 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     ("kind", "found"),
     [
         ("text", ""),
-        ("empty folder", "there is no file in it; "),
-        ("JPEG folder", "its files end in .jpg; "),
-        ("array", "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images; "),
+        ("empty folder", "there is no file in it"),
+        ("JPEG folder", "its files end in .jpg"),
+        ("array", "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images"),
     ],
 )
 def test_unknown_things_get_one_line(tmp_path, kind, found):
@@ -148,7 +148,12 @@ def test_unknown_things_get_one_line(tmp_path, kind, found):
     with pytest.raises(SourceError) as caught:
         open_source(path)
     known = "kaggle-csv, coco, cellprep, ome-zarr, mask-folder, label-folder"
-    assert str(caught.value) == f"{path} is of no known kind: {found}give one of these, and name its --format: {known}"
+    words = (
+        f"{found} (formats that can be read: {known})"
+        if found
+        else f"give one of these, and name its --format: {known}"
+    )
+    assert str(caught.value) == f"{path} is of no known kind: {words}"
 
 
 def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):

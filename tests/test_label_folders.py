@@ -291,7 +291,7 @@ def test_folders_without_labels(tmp_path):
         open_source(tmp_path, "label-folder")
     with pytest.raises(
         SourceError,
-        match="is of no known kind: there is no file in it; give one of these, and name its --format: kaggle-csv",
+        match=r"is of no known kind: there is no file in it \(formats that can be read: kaggle-csv",
     ):
         open_source(tmp_path)
     file = save(tmp_path / "a.npy", LABELS)

@@ -131,8 +131,7 @@ def _recognise(path: Path) -> type[Source]:
     for reader in READERS.values():
         if reader.recognises(path):
             return reader
-    found = kind_of(path)
-    raise SourceError(
-        f"{path} is of no known kind: {found and f'{found}; '}give one of these, and name its --format: "
-        f"{', '.join(READERS)}"
-    )
+    known = ", ".join(READERS)
+    if found := kind_of(path):
+        raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
+    raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")

@@ -153,7 +153,7 @@ def _why_no_json(content: bytes, error: Exception, path: Path) -> str:
     if "truncated" in str(error):
         return "it ends in the middle of its JSON: copy or export it again"
     if content.lstrip()[:1] not in b"{[":
-        return kind_of(path) or "it is no JSON"
+        return kind_of(path) or "its text is no JSON"
     found = re.search(r"byte (\d+)", str(error))
     place = int(found[1]) if found else 0
     before = content[:place].rpartition(b"\n")

@@ -1,6 +1,7 @@
 """Reader of COCO JSON: polygons, run-length counts, compressed or not, and crowds; LIVECell's files too."""
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,13 +165,15 @@ class COCOJSON(Source):
             if place in document.image_problems:
                 self._problems[name] = document.image_problems[place]
         self._times = Counter(image.id for image in images)
-        listed = _as_listed(self._times)
+        by_name = {
+            text: image.id for name, found in self._images.items() for image in found for text in _texts(name, image)
+        }
+        listed = {**by_name, **_as_listed(self._times)}
         self._of_image: dict[EntryId, list[AnnotationEntry]] = defaultdict(list)
         for annotation in annotations:
             image_id = annotation.image_id
-            self._of_image[image_id if image_id in self._times else listed.get(_plain(image_id), image_id)].append(
-                annotation
-            )
+            known = image_id if image_id in self._times else listed.get(_plain(image_id), image_id)
+            self._of_image[known].append(annotation)
         self._problem_of = {
             listed.get(_plain(image_id), image_id): problem
             for image_id, problem in document.annotation_problems.items()
@@ -273,4 +276,11 @@ def _as_listed(ids: Iterable[EntryId]) -> dict[Hashable, EntryId]:
 
 
 def _plain(number: EntryId) -> str:
-    return str(number).strip()
+    """Return an id as a text, without zeros before a number."""
+    text = str(number).strip()
+    return str(int(text)) if re.fullmatch("[0-9]{1,30}", text) else text
+
+
+def _texts(name: str, image: ImageEntry) -> tuple[str, ...]:
+    """Return the texts by which annotations may name an image instead of its id."""
+    return (_plain(name), _plain(image.file_name)) if image.file_name else ()

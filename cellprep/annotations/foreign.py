@@ -11,7 +11,9 @@ import msgspec
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.wording import printable
 
-__all__ = ["json_kind", "kind_of"]
+__all__ = ["LOOKS_LIKE_A_TABLE", "json_kind", "kind_of"]
+
+LOOKS_LIKE_A_TABLE = "this looks like a table: if it is a CSV of annotations, end its name in .csv"
 
 _HEAD = 65_536  # bytes that tell what a file is
 _MOST_FILES = 50  # of a folder that are looked at
@@ -67,11 +69,14 @@ _XML: list[tuple[str, str, str]] = [
     (r"<annotation\b.*<(object|size|filename)>", "a Pascal VOC file, boxes without masks", _TO_LABELS),
     (r"<ASAP_Annotations", "an ASAP file", _TO_LABELS),
     (r"<Annotations\b", "Aperio ImageScope's XML", _TO_LABELS),
-    (r"<(TrackMate|PcGts|svg|html)\b", "an XML file of another program", _TO_LABELS),
+    (r"<(TrackMate|PcGts|svg)\b", "an XML file of another program", _TO_LABELS),
 ]
 
 # Bytes that files of a format begin with.
 _MAGIC: list[tuple[bytes, str, str]] = [
+    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
+    (b"<!DOCTYPE html", "a web page", "download the file itself"),
+    (b"<html", "a web page", "download the file itself"),
     (b"PAR1", "a Parquet file", "end its name in .parquet"),
     (b"ARROW1", "a Feather file", "save the table as CSV"),
     (b"\xd0\xcf\x11\xe0", "a table of old Excel (.xls)", "save it as CSV"),
@@ -190,7 +195,7 @@ def _kind_of_lines(lines: list[str]) -> str:
     if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
         return _said("Cellpose's outlines", "give the folder of its label images, `<name>_cp_masks.*`")
     if lines and re.search(r"[,;\t]", lines[0]):
-        return "this looks like a table: if it is a CSV of annotations, end its name in .csv"
+        return LOOKS_LIKE_A_TABLE
     return ""
 
 

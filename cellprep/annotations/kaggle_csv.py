@@ -20,6 +20,7 @@ from textwrap import shorten
 from typing import NamedTuple
 
 from cellprep.annotations.csv_image import CSVImage
+from cellprep.annotations.foreign import kind_of
 from cellprep.annotations.record import FaultyImage, ImageRecord, most_common
 from cellprep.annotations.source import Source
 from cellprep.annotations.table import LONGEST_EXCEL_TEXT, Table, is_table
@@ -214,6 +215,9 @@ class KaggleCSV(Source):
         needed = (*_NEEDED, "width", "height") if {"width", "height"} & found.keys() else _NEEDED
         missing = [name for name in needed if name not in found]
         if missing:
+            kind = kind_of(self.path) if self._table.kind == "csv" else ""
+            if kind.startswith("this is") and len(self._columns) < 2:
+                raise SourceError(f"{self.path} is no CSV: {kind}")
             known = shorten(", ".join(map(repr, self._columns)), 200, placeholder=" ...") or "none"
             raise SourceError(
                 f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
