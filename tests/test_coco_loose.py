@@ -115,6 +115,13 @@ def test_sizes_that_are_null_come_from_the_images(opened):
     assert image.load((4, 5)).runs.shape == (4, 5)
 
 
+@pytest.mark.parametrize("name", ["NaN, -Infinity", 'a "quoted" NaN', "back\\\\slash: NaN"])
+def test_words_that_look_like_numbers_stay_in_texts(opened, name):
+    content = changed(PLAIN, "annotations", area=lambda _: float("nan"), score=lambda _: float("inf"))
+    source = opened({**content, "categories": [{"id": 1, "name": name}, CATEGORIES[1]]})
+    assert images_of(source)["a"].cell_types == (name, "spindle")
+
+
 def test_cells_without_a_category_have_no_type(opened):
     assert images_of(opened(document(annotation(category_id=None), annotation(2))))["a"].cell_types == ("", "round")
 

@@ -31,7 +31,8 @@ EntryId = int | str
 Content = TypeVar("Content")
 
 _ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-_NO_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
+_NO_NUMBER = re.compile(rb"-?\b(?:NaN|Infinity)\b")
+_NO_NUMBER_OR_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"|' + _NO_NUMBER.pattern)
 
 
 class ImageEntry(msgspec.Struct, gc=False):
@@ -128,8 +129,7 @@ def decode_json(content: bytes, kind: type[Content], path: Path, what: str) -> C
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            plain = _NO_NUMBERS.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
-            return msgspec.json.decode(plain, type=kind)
+            return msgspec.json.decode(_with_nulls(content), type=kind)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,6 +139,19 @@ def decode_json(content: bytes, kind: type[Content], path: Path, what: str) -> C
 def no_coco(path: Path, content: bytes, what: str, problem: str) -> SourceError:
     """Return the error of a JSON document that is something else: its format, if that is known, or the problem."""
     return SourceError(f"{path} is no {what}: {json_kind(content.removeprefix(codecs.BOM_UTF8)) or problem}")
+
+
+def _with_nulls(content: bytes) -> bytes:
+    """Return JSON with null where NaN and Infinity stand as numbers, and not within texts."""
+    if b"\\" in content:  # quotes may be parts of texts, which have to be parsed
+        return _NO_NUMBER_OR_TEXT.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
+    pieces, end, quotes = [], 0, 0
+    for found in _NO_NUMBER.finditer(content):
+        before = content[end : found.start()]
+        quotes += before.count(b'"')
+        pieces += [before, found[0] if quotes % 2 else b"null"]
+        end = found.end()
+    return b"".join([*pieces, content[end:]])
 
 
 def _why_no_json(content: bytes, error: Exception, path: Path) -> str:
