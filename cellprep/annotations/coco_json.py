@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -169,15 +169,14 @@ class COCOJSON(Source):
             text: image.id for name, found in self._images.items() for image in found for text in _texts(name, image)
         }
         listed = {**by_name, **_as_listed(self._times)}
+
+        def known(image_id: EntryId) -> EntryId:
+            return image_id if image_id in self._times else listed.get(_plain(image_id), image_id)
+
         self._of_image: dict[EntryId, list[AnnotationEntry]] = defaultdict(list)
         for annotation in annotations:
-            image_id = annotation.image_id
-            known = image_id if image_id in self._times else listed.get(_plain(image_id), image_id)
-            self._of_image[known].append(annotation)
-        self._problem_of = {
-            listed.get(_plain(image_id), image_id): problem
-            for image_id, problem in document.annotation_problems.items()
-        }
+            self._of_image[known(annotation.image_id)].append(annotation)
+        self._problem_of = {known(image_id): problem for image_id, problem in document.annotation_problems.items()}
         self._strays = {**document.strays, **self._unlisted()}
         if self._crowds is None:
             names = {image.id: name for name, images in self._images.items() for image in images}
@@ -268,10 +267,10 @@ class COCOJSON(Source):
         return self._names[known]
 
 
-def _as_listed(ids: Iterable[EntryId]) -> dict[Hashable, EntryId]:
+def _as_listed(ids: Iterable[EntryId]) -> dict[str, EntryId]:
     """Return ids by their texts, so that 1 is also found as "1"; nothing if both are there and differ."""
     listed = list(ids)
-    by_text: dict[Hashable, EntryId] = {_plain(number): number for number in listed}
+    by_text = {_plain(number): number for number in listed}
     return by_text if len(by_text) == len(listed) else {}
 
 
