@@ -15,7 +15,7 @@ from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.targets import BIN_PRESETS, DistanceHistogram, choose_bins
 from cellprep.text_table import text_table
-from cellprep.wording import count, indented, printable, unexpected
+from cellprep.wording import capped, count, listed_problems, printable, unexpected
 
 __all__ = ["FittedBins", "fit_bins"]
 
@@ -94,7 +94,7 @@ class FittedBins:
             lines += [f"the bins {name}, for comparison:", *self._table(preset.bins)]
         if self.filling:
             lines.append("left out, because a cell fills the image and its distance is a convention:")
-            lines += indented(map(printable, self.filling))
+            lines += capped(map(printable, self.filling), "image")
         if self.background_cells:
             lines.append(
                 f"note: {count(self.background_cells, 'image')} built with --background-cell: "
@@ -113,8 +113,7 @@ class FittedBins:
         if not self.failures:
             return []
         total = self.images + len(self.filling) + len(self.failures)
-        failures = sorted(self.failures.items())
-        lines = indented(f"{printable(image_id)}: {printable(problem)}" for image_id, problem in failures)
+        lines = listed_problems(sorted(self.failures.items()))
         failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
         return [f"error: {failed}; the bins are fitted without them:", *lines]
 

@@ -1,22 +1,27 @@
-"""Image files: found by the image's id, read to the layout of a store."""
+"""Image files: found by the image's id."""
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from cellprep.errors import ImageFileError
 from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
+from cellprep.image_ids import composed
 from cellprep.places import is_remote, names_in
 
 __all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels"]
+
+_NOT_OF_IMAGES = {"label", "labels", "mask", "masks"}  # folders whose files are called as images are
 
 
 class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
 
-    Ids may also be whole file names.
+    Ids may also be whole file names. What is not there is searched in the folders below.
 
     Parameters
     ----------
@@ -24,6 +29,8 @@ class ImageFolder:
         The folder.
     by_id
         Whether a file may be found by its image's id, and not only where the source says that it is.
+    deep
+        Whether the folders below it are searched for what is not in it, but those of labels and masks.
 
     Raises
     ------
@@ -31,7 +38,7 @@ class ImageFolder:
         If it is no folder that can be read.
     """
 
-    def __init__(self, path: Path, *, by_id: bool = True) -> None:
+    def __init__(self, path: Path, *, by_id: bool = True, deep: bool = True) -> None:
         self.path = path
         self._files: dict[str, list[Path]] = defaultdict(list)
         self._foreign: dict[str, Path] = {}
@@ -43,10 +50,11 @@ class ImageFolder:
             raise ImageFileError(f"there is no image folder {path}")
         for entry in (path / name for name in sorted(self._names) if by_id):
             if is_image_name(entry.name):
-                self._files[entry.stem].append(entry)
+                self._files[composed(entry.stem)].append(entry)
             else:
-                self._foreign[entry.stem] = entry
+                self._foreign[composed(entry.stem)] = entry
         self.by_id = by_id
+        self._is_deep = by_id and deep and not is_remote(path)
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
         """Find the file of an image.
@@ -65,16 +73,17 @@ class ImageFolder:
         """
         files = self.files_of(image_id, file_name)
         if len(files) != 1:
-            raise ImageFileError(self.problem(image_id, files))
+            raise ImageFileError(self.problem(image_id, files, file_name))
         return ImageFile(files[0])
 
-    def problem(self, image_id: str, files: Sequence[Path]) -> str:
+    def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
         """Say what is wrong if an image has none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
         if (foreign := self._foreign.get(image_id)) and (problem := ImageFile(foreign).format_problem()):
             return problem
-        return f"there is no image file {image_id}.* in {self.path} ({', '.join(IMAGE_FORMATS)})"
+        name = file_name if file_name and Path(file_name).stem != image_id else f"{image_id}.*"
+        return f"there is no image file {name} in {self.path} ({', '.join(IMAGE_FORMATS)})"
 
     def files_of(self, image_id: str, file_name: str = "") -> list[Path]:
         """Return the files that may be an image's, of which there should be one; parameters as `find` has them."""
@@ -82,9 +91,9 @@ class ImageFolder:
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
         files = self._files.get(image_id) or [
-            file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
+            file for file in self._files.get(Path(image_id).stem, []) if composed(file.name) == image_id
         ]
-        return files or self._files_in_own_folder(image_id)
+        return files or self._files_in_own_folder(image_id) or self._find_deeper(image_id, told)
 
     def _has(self, file: Path) -> bool:
         """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
@@ -101,8 +110,29 @@ class ImageFolder:
         own = self.path / image_id / "images"
         with suppress(OSError):
             files = [own / name for name in sorted(names_in(own))]
-            return [file for file in files if file.stem == image_id and is_image_name(file.name)]
+            return [file for file in files if composed(file.stem) == image_id and is_image_name(file.name)]
         return []
+
+    def _find_deeper(self, image_id: str, told: Path) -> list[Path]:
+        """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
+        files = self._deeper.get(image_id, [])
+        end = tuple(map(composed, told.parts))
+        return [
+            file
+            for file in self._deeper.get(composed(told.stem), [])
+            if tuple(map(composed, file.parts[-len(end) :])) == end
+        ] or files
+
+    @cached_property
+    def _deeper(self) -> dict[str, list[Path]]:
+        """The image files below the folder's folders, by their names without endings."""
+        found = defaultdict(list)
+        for folder, folders, names in os.walk(self.path) if self._is_deep else ():
+            folders[:] = sorted(name for name in folders if name.lower() not in _NOT_OF_IMAGES)
+            for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
+                if is_image_name(file.name):
+                    found[composed(file.stem)].append(file)
+        return found
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
@@ -111,5 +141,5 @@ class ImageFolder:
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in names and file.name not in names
+            if stem not in names and composed(file.name) not in names
         ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.errors import RecipeError
+from cellprep.errors import AnnotationError, RecipeError
 from cellprep.label_images import as_label_image
 from cellprep.rle import Runs, WindowedRuns
 from cellprep.windows import windows
@@ -221,6 +221,13 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
     rule
         A name in `OVERLAP_RULES`.
 
+    Raises
+    ------
+    AnnotationError
+        If a label is above n.
+    RecipeError
+        If there is no such rule.
+
     Examples
     --------
     >>> restore_cells(np.array([[2, 1]]), np.array([2, 1]), "smaller-on-top").ranks
@@ -230,6 +237,7 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
     if len(areas) < labels.size // _PIXELS_A_CELL:
         rank_of = _rank_of(areas, chosen)
     else:  # hardly any of them are in this part of their image, and only those are ranked
+        _check_indices(labels, len(areas) + 1)
         is_here = np.zeros(len(areas) + 1, bool)
         is_here[labels] = True
         here = np.flatnonzero(is_here[1:])
@@ -239,12 +247,33 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
 
 
 def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
-    """Return ``table[indices]`` for an image of indices, without ever holding them all in NumPy's index type."""
+    """Return ``table[indices]`` for an image of indices, without ever holding them all in NumPy's index type.
+
+    Raises
+    ------
+    AnnotationError
+        If an index is beyond the table.
+
+    Examples
+    --------
+    >>> look_up(np.array([0, 7, 9]), np.array([[2, 1], [0, 2]]))
+    array([[9, 7],
+           [0, 9]])
+    """
     result = np.empty(indices.shape, table.dtype)
     for top in range(0, len(indices), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
+        _check_indices(indices[rows], len(table))
         np.take(table, indices[rows], out=result[rows], mode="clip")  # which needs no copy of `out`
     return result
+
+
+def _check_indices(indices: NDArray[Any], end: int) -> None:
+    highest = indices.max(initial=0)
+    lowest = 0 if indices.dtype.kind == "u" else indices.min(initial=0)
+    if lowest < 0 or highest >= end:
+        stranger = lowest if lowest < 0 else highest
+        raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
 
 
 def find_rule(name: str) -> OverlapRule:

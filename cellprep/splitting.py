@@ -15,7 +15,7 @@ from cellprep.executor import check_jobs, run_tasks
 from cellprep.folds import assign_folds, check_folds, strata_of
 from cellprep.output import write_whole
 from cellprep.text_table import text_table
-from cellprep.wording import count, indented, printable, unexpected
+from cellprep.wording import capped, count, listed_problems, printable, unexpected
 
 __all__ = ["ImageFacts", "Split", "SplitOptions", "split_source"]
 
@@ -138,7 +138,7 @@ class Split:
         if self.annotated_twice:
             what = "kept" if self.kept_annotated_twice else "left out; --keep-annotated-twice keeps them"
             lines.append(f"annotated twice, more pixels covered by several annotations than by one ({what}):")
-            lines += indented(map(printable, self.annotated_twice))
+            lines += capped(map(printable, self.annotated_twice), "image", "; cellprep check names all")
         if self.grouped_by:
             alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
@@ -150,8 +150,8 @@ class Split:
             return []
         left_out = 0 if self.kept_annotated_twice else len(self.annotated_twice)
         total = len(self.images) + len(self.failures) + left_out
-        lines = indented(f"{printable(image_id)}: {printable(problem)}" for image_id, problem in self.failures.items())
-        return [f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:", *lines]
+        head = f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:"
+        return [head, *listed_problems(self.failures.items())]
 
     def _table(self) -> list[str]:
         """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""

@@ -1,9 +1,12 @@
 """Words that reports share: numbers with their nouns, and names that others chose."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable
 
-__all__ = ["count", "indented", "printable", "unexpected"]
+__all__ = ["capped", "count", "indented", "listed_problems", "printable", "unexpected"]
 
+_NAMED = 10  # of a list, or of problems of one kind; more are counted
 
 # As OpenCV and PyTorch say it, of the processor's memory and of a graphics card's.
 _LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
@@ -23,6 +26,56 @@ def count(number: int, noun: str) -> str:
 def indented(lines: Iterable[str]) -> list[str]:
     """Return lines as the items of a list."""
     return [f"  {line}" for line in lines]
+
+
+def capped(lines: Iterable[str], noun: str, more: str = "") -> list[str]:
+    """Return the first ten lines as the items of a list, and the number of the others; `more` says where they are.
+
+    Examples
+    --------
+    >>> capped(map(str, range(12)), "image")[-2:]
+    ['  9', '  and 2 more images']
+    """
+    every = list(lines)
+    rest = [f"and {count(len(every) - _NAMED, f'more {noun}')}{more}"] if len(every) > _NAMED else []
+    return indented([*every[:_NAMED], *rest])
+
+
+def listed_problems(problems: Iterable[tuple[str, str]], more: str = "") -> list[str]:
+    r"""Return what is wrong with each of many things, a line each: ten of every kind, and the number of the others.
+
+    Problems are of one kind if they differ only in the thing's own name, and in numbers, quoted words and paths.
+
+    Parameters
+    ----------
+    problems
+        Names of things, and what is wrong with each.
+    more
+        Where all are named.
+
+    Examples
+    --------
+    >>> problems = [(f"a{k}", f"there is no image file a{k}.png") for k in range(12)]
+    >>> print(*listed_problems([*problems, ("b", "its mask is empty")], "; look there")[-3:], sep="\n")
+      a9: there is no image file a9.png
+      and 2 more problems of this kind; look there
+      b: its mask is empty
+    """
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name, problem in problems:
+        kinds[_kind(name, problem)].append(f"{printable(name)}: {printable(problem)}")
+    listed = []
+    for lines in kinds.values():
+        listed += lines[:_NAMED]
+        if len(lines) > _NAMED:
+            listed.append(f"and {count(len(lines) - _NAMED, 'more problem')} of this kind{more}")
+    return indented(listed)
+
+
+def _kind(name: str, problem: str) -> str:
+    """Return a problem without what names its place and value: the name, quoted words, numbers and paths."""
+    own = rf"(?<!\w){re.escape(name)}(?!\w)|" if name else ""
+    return re.sub(rf"{own}'[^']*'|\"[^\"]*\"|\S*[\d/\\]\S*", "#", problem)
 
 
 def printable(name: str) -> str:

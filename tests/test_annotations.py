@@ -84,7 +84,8 @@ FAULTY_ROWS = {
     "rle of a later row": (["bad,1 2,5,4,x", "bad,0 2,5,4,x"], "train.csv row 3: start 0 of the run '0 2'"),
     "empty beside others": (["bad,1 2,5,4,x", "bad,,5,4,x"], "train.csv row 3: the annotation is empty, beside"),
     "two empty": (["bad,,5,4,x", "bad, ,5,4,x"], "train.csv row 2: the annotation is empty, beside others"),
-    "width": (["bad,1 2,5.0,4,x"], "train.csv row 2: width '5.0' is not a whole number of pixels above 0"),
+    "width": (["bad,1 2,5.5,4,x"], "train.csv row 2: width '5.5' is not a whole number of pixels above 0"),
+    "-1 beside others": (["bad,1 2,5,4,x", "bad,-1,5,4,x"], "train.csv row 3: the annotation is empty, beside others"),
     "no height": (["bad,1 2,5,,x"], "train.csv row 2: height '' is not a whole number"),
     "zero": (["bad,1 2,0,4,x"], "train.csv row 2: width '0' is not"),
     "negative": (["bad,1 2,5,-4,x"], "train.csv row 2: height '-4' is not"),
@@ -138,15 +139,19 @@ FAULTY_SOURCES = {
         b"id,annotation,height\na,1 2,4\n",
         r"row 1: column width is missing.*found: 'id', 'annotation', 'height'",
     ),
-    "other separator": (
-        b"id;annotation;width;height\n",
-        r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels, predicted\)",
+    "other names": (
+        b"file;mask;width;height\n",
+        r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels, predicted, rle\).*'file', 'mask'",
     ),
+    "two ids": (b"id,image_id,annotation\n", "row 1: id: columns id and image_id both hold it: rename or delete one"),
     "empty file": (b"", "row 1: column .* is missing.*found: none"),
-    "column twice": (b"id,id,annotation,width,height\n", "row 1: column id is there twice"),
+    "column twice": (b"id,id,annotation,width,height\n", "row 1: id: column id is there twice"),
     "no rows": (b"id,annotation,width,height\n", "holds no annotations: there is no row below the header"),
     "not text": (b"id,annotation,width,height\na,1 2,5,4\n\xff\xfe,1,2,3\n", "the text is not UTF-8"),
-    "open quote": (b'id,annotation,width,height\na,"1 2,5,4\n', "after row 1: unexpected end of data"),
+    "open quote": (
+        b'id,annotation,width,height\na,"1 2,5,4\n',
+        r'after row 1: a quote \("\) is opened and never closed',
+    ),
 }
 
 
@@ -164,7 +169,9 @@ def test_sources_that_are_not_there(tmp_path):
     with pytest.raises(SourceError, match=r"cannot read the annotation source .*: No such file"):
         open_source(tmp_path / "train.csv")
     (tmp_path / "train.txt").write_text("")
-    with pytest.raises(SourceError, match=r"train\.txt is of no known kind: give one of these"):
+    with pytest.raises(
+        SourceError, match=r"train\.txt is of no known kind: it is empty \(formats that can be read: kaggle-csv"
+    ):
         open_source(tmp_path / "train.txt")
     with pytest.raises(SourceError, match="is not a file of its own"):
         open_source(tmp_path, "kaggle-csv")

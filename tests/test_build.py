@@ -150,7 +150,8 @@ def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
     (folder / "c.png").write_bytes(b"not a picture")
     report = build(csv, out, images=folder)
     assert counts(report) == (1, 0, 0, 2)
-    assert report.failures["b"] == f"{folder / 'b.png'} is 6 x 5 (height x width): its annotations say 5 x 6"
+    sizes = "6 x 5 (height x width): its annotations say 5 x 6, which has height and width swapped"
+    assert report.failures["b"] == f"{folder / 'b.png'} is {sizes}"
     assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or not a PNG"
     (folder / "b.png").unlink()
     assert "there is no image file b.* in" in build(csv, out, images=folder).failures["b"]

@@ -157,8 +157,8 @@ def test_scores_follow_the_cells_that_are_kept(tmp_path):
     ("content", "message"),
     [
         ("[{]", "is no file of COCO results"),
-        ('[{"image_id": 97}]', "is no file of COCO results: Object missing required field `score`"),
-        ('[{"image_id": 97, "score": "high"}]', "is no file of COCO results: Expected `float`"),
+        ('[{"image_id": 97}]', "is no file of COCO results: entry 1 needs image_id and score, a number"),
+        ('[{"image_id": 97, "score": "high"}]', "is no file of COCO results: entry 1 needs image_id and score"),
     ],
 )
 def test_faulty_results(tmp_path, content, message):

@@ -61,8 +61,8 @@ FAULTY_FLAGS = {
     "word": (b"image,row\n\na,1\na,first\n", "line 4: row 'first' is no whole number"),
     "half": (b"image,row\na,1.5\n", "line 2: row '1.5' is no whole number"),
     "endless": (b"image,row\na," + b"1" * 5000 + b"\n", "line 2: row '1111.*' is no whole number"),
-    "not text": (b"image,row\n\xff,1\n", r"flags\.csv is not UTF-8 text"),
-    "open quote": (b'image,row\n"a,1\n', r"flags\.csv: unexpected end of data"),
+    "not text": (b"image,row\n\xff,1\n", r"flags\.csv after row 1: the text is not UTF-8"),
+    "open quote": (b'image,row\n"a,1\n', r'flags\.csv after row 1: a quote \("\) is opened'),
 }
 
 

@@ -127,8 +127,16 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     assert not (READERS[other].recognises(path) and list(READERS).index(other) < list(READERS).index(name))
 
 
-@pytest.mark.parametrize("kind", ["text", "empty folder", "JPEG folder", "array"])
-def test_unknown_things_get_one_line(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("text", ""),
+        ("empty folder", "there is no file in it"),
+        ("JPEG folder", "its files end in .jpg"),
+        ("array", "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images"),
+    ],
+)
+def test_unknown_things_get_one_line(tmp_path, kind, found):
     path = tmp_path / "thing"
     if kind == "text":
         path.write_text("hello")
@@ -140,12 +148,16 @@ def test_unknown_things_get_one_line(tmp_path, kind):
             Image.fromarray(MASK).save(path / "a.jpg")
     with pytest.raises(SourceError) as caught:
         open_source(path)
-    told = f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}"
+    known = ", ".join(READERS)
     if kind == "JPEG folder":
         told = (
             f"{path} holds no annotations that can be read, but a.jpg and the like, a format that changes numbers: "
             f"label images are {', '.join(LABEL_FORMATS)}"
         )
+    elif found:
+        told = f"{path} is of no known kind: {found} (formats that can be read: {known})"
+    else:
+        told = f"{path} is of no known kind: give one of these, and name its --format: {known}"
     assert str(caught.value) == told
 
 

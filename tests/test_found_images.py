@@ -113,7 +113,7 @@ def test_faulty_files_fail_no_image(tmp_path, write_csv, jobs):
         "1 image built without pixels; their files cannot be read:",
         "  d: train/d.png: it is damaged, or not a PNG",
         "1 image built without pixels; their files contradict their annotations:",
-        "  b: train/b.png is 6 x 5 (height x width): its annotations say 5 x 6",
+        "  b: train/b.png is 6 x 5 (height x width): its annotations say 5 x 6, which has height and width swapped",
         "images: train/, 4 of 6 found",
         f"{out}: 5 images (5 new, 0 rewritten, 0 current), 4 cells, 1 image without cells",
     ]
@@ -133,7 +133,7 @@ def test_a_long_list_of_images_without_files_is_short(tmp_path, write_csv):
     save(tmp_path / "train/i07.png", (5, 6))
     notes = build(csv, tmp_path / "s.zarr").notes()
     assert notes[0].startswith("29 images built without pixels; ")
-    assert notes[10:12] == ["  i10", "  and 19 more"]
+    assert notes[10:12] == ["  i10", "  and 19 more images"]
 
 
 def test_found_images_tell_sizes_that_the_source_does_not(tmp_path, write_csv):

@@ -22,8 +22,8 @@ from cellprep import (
     read_bins,
     resolve_overlaps,
 )
-from cellprep.errors import RecipeError, SourceError, UsageError
-from cellprep.labels import look_up
+from cellprep.errors import AnnotationError, RecipeError, SourceError, UsageError
+from cellprep.labels import look_up, restore_cells
 from cellprep.targets import distance_transform, energy_levels, find_bins, unit_gradient
 
 rules = pytest.mark.parametrize("rule", OVERLAP_RULES)
@@ -441,3 +441,13 @@ def test_faulty_label_images(labels, message):
     for function in (cells_from_labels, encode_labels):
         with pytest.raises(UsageError, match=message):
             function(labels)
+
+
+@pytest.mark.parametrize(("indices", "stranger"), [([[0, 1], [3, 2]], 3), ([[0, -1]], -1), ([[9, 0]], 9)])
+def test_labels_beyond_the_cells_are_an_error_and_no_other_cell(indices, stranger):
+    message = f"label {stranger} is in the label image, but its cells end at 2: it is damaged"
+    with pytest.raises(AnnotationError, match=message):
+        look_up(np.array([0, 5, 7]), np.array(indices))
+    for areas in (np.array([4, 2]), np.array([1, 1])):
+        with pytest.raises(AnnotationError, match=message):
+            restore_cells(np.array(indices * 200), areas, "smaller-on-top")

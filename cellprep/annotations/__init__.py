@@ -6,12 +6,14 @@ A new format is one class in one file, and one line in `READERS`.
 from pathlib import Path
 
 from cellprep.annotations.cellprep_store import CellprepStore
+from cellprep.annotations.coco_crowds import Crowds
 from cellprep.annotations.coco_json import COCOJSON
 from cellprep.annotations.coco_results import COCOResults, is_coco_results
 from cellprep.annotations.exclusions import Exclusions, read_exclusions
+from cellprep.annotations.foreign import kind_of
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
-from cellprep.annotations.listing import files_in
+from cellprep.annotations.listing import entries_in, files_in
 from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.ome_zarr import OMEZarr
 from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
@@ -25,6 +27,7 @@ from cellprep.rle import Order, check_order
 __all__ = [
     "READERS",
     "Annotations",
+    "Crowds",
     "Exclusions",
     "FaultyImage",
     "FoundImages",
@@ -50,7 +53,12 @@ READERS: dict[str, type[Source]] = {
 }
 
 
-def open_source(path: Path | str, format: str = "auto", rle_order: Order | None = None) -> Source:  # noqa: A002
+def open_source(
+    path: Path | str,
+    format: str = "auto",  # noqa: A002
+    rle_order: Order | None = None,
+    crowds: Crowds | None = None,
+) -> Source:
     """Open an annotation source.
 
     Parameters
@@ -61,13 +69,17 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         A name in `READERS`, or ``"auto"`` to recognise it.
     rle_order
         The order in which run-length texts count pixels; the format's own unless given.
+    crowds
+        What COCO's crowds are: regions to ``"ignore"``, or ``"cells"``. Regions to ignore unless given; but a file
+        of nothing else is refused then, because several tools mark every mask as a crowd.
 
     Raises
     ------
     SourceError
         If there is nothing to read at `path`, or it is not of the format.
     UsageError
-        If there is no such format or order, or the format has no order to choose.
+        If there is no such format or order, if the format has no order or no crowds to choose about, or if a file
+        has only crowds and `crowds` is not given.
     """
     path = as_place(path)
     if rle_order is not None:
@@ -80,21 +92,29 @@ def open_source(path: Path | str, format: str = "auto", rle_order: Order | None 
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         reader = _recognise(path) if format == "auto" else READERS[format]
-        source = reader(path, rle_order)
+        source = COCOJSON(path, crowds=crowds) if reader is COCOJSON else reader(path, rle_order)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
     if rle_order and source.order is None:
         raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
+    if crowds and source.format != COCOJSON.format:
+        raise UsageError(f"{path} is of the format {source.format}, which has no crowds")
     return source
 
 
-def open_prediction(path: Path | str, truth: Source, format: str = "auto", rle_order: Order | None = None) -> Source:  # noqa: A002
+def open_prediction(
+    path: Path | str,
+    truth: Source,
+    format: str = "auto",  # noqa: A002
+    rle_order: Order | None = None,
+    crowds: Crowds | None = None,
+) -> Source:
     """Open predicted cells: any annotation source, or a file of COCO results.
 
     Parameters
     ----------
-    path, format, rle_order
+    path, format, rle_order, crowds
         As `open_source` takes them.
     truth
         The true cells; for COCO results the COCO file that lists their images.
@@ -106,17 +126,23 @@ def open_prediction(path: Path | str, truth: Source, format: str = "auto", rle_o
     """
     path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
+        if crowds:
+            raise UsageError(f"{path} holds COCO results, which have no crowds")
         return COCOResults(path, truth)
-    return open_source(path, format, rle_order)
+    return open_source(path, format, rle_order, crowds)
 
 
 def _recognise(path: Path) -> type[Source]:
     for reader in READERS.values():
         if reader.recognises(path):
             return reader
-    if path.is_dir() and (pictures := files_in(path, (".jpg", ".jpeg", ".webp"))):
+    known = ", ".join(READERS)
+    pictures = files_in(path, (".jpg", ".jpeg", ".webp")) if path.is_dir() else []
+    if pictures and len(pictures) == len(entries_in(path)):
         raise SourceError(
             f"{path} holds no annotations that can be read, but {pictures[0].name} and the like, a format that changes "
             f"numbers: label images are {', '.join(LABEL_FORMATS)}"
         )
-    raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")
+    if found := kind_of(path):
+        raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
+    raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")

@@ -3,31 +3,25 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import msgspec
-
-from cellprep.annotations.coco_document import AnnotationEntry, Document, EntryId, ImageEntry, parse, read
+from cellprep.annotations.coco_crowds import Crowds, crowd_notes
+from cellprep.annotations.coco_document import AnnotationEntry, Document, EntryId, ImageEntry, read
+from cellprep.annotations.coco_loose import parse_document
+from cellprep.annotations.coco_masks import mask_counts
+from cellprep.annotations.coco_names import names_of
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
 from cellprep.annotations.source import Source
-from cellprep.errors import AnnotationError, RLEError, SourceError
+from cellprep.errors import AnnotationError, RLEError, SourceError, UsageError
 from cellprep.image_ids import id_problem
-from cellprep.rle import Order, Runs, parse_coco_counts, polygon_counts
+from cellprep.rle import Order, Runs, parse_coco_counts
 
 __all__ = ["COCOJSON"]
 
 _LONGEST_SIDE = 10**9
-
-
-class _Counts(msgspec.Struct):
-    size: tuple[int, int]
-    counts: str | list[int]
-
-
-_masks = msgspec.json.Decoder(list[list[float]] | _Counts | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +58,9 @@ class COCOImage(ImageRecord):
 
     def content(self) -> list[Any]:
         """Return all fields that targets may depend on."""
-        crowds = [[row, mask.decode()] for row, mask in self.crowds.items()]
-        return [self.shape, [mask.decode() for mask in self.masks], self.rows, self.cell_types, crowds]
+        masks = [mask.decode(errors="backslashreplace") for mask in (*self.masks, *self.crowds.values())]
+        crowds = [[row, mask] for row, mask in zip(self.crowds, masks[len(self.masks) :], strict=True)]
+        return [self.shape, masks[: len(self.masks)], self.rows, self.cell_types, crowds]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Rasterise the polygons and parse the counts."""
@@ -90,7 +85,7 @@ class COCOImage(ImageRecord):
         found = {}
         for row, mask in [*zip(self.rows, self.masks, strict=True), *self.crowds.items()]:
             try:
-                parse_coco_counts([_counts(mask, size)], size)
+                parse_coco_counts([mask_counts(mask, size)], size)
             except RLEError as error:
                 found[row] = error.problem
         return found
@@ -99,7 +94,7 @@ class COCOImage(ImageRecord):
         counts: list[bytes | list[int]] = []
         try:
             for mask in masks:
-                counts.append(_counts(mask, shape))
+                counts.append(mask_counts(mask, shape))
         except RLEError as error:
             raise self._fault(rows[len(counts)], error) from error
         try:
@@ -127,41 +122,74 @@ class COCOJSON(Source):
     ----------
     path
         The file.
+    crowds
+        Whether crowds are regions to ignore or cells. Unless given they are regions to ignore, but not if there is
+        nothing else.
 
     Attributes
     ----------
-    listed, categories
-        The images and categories that stand in the file.
+    document
+        What stands in the file.
 
     Raises
     ------
     SourceError
         If the file cannot be read, or is no COCO JSON.
+    UsageError
+        If all annotations are crowds, and `crowds` is not given.
     """
 
     format = "coco"
 
-    def __init__(self, path: Path, _order: Order | None = None) -> None:
+    def __init__(self, path: Path, _order: Order | None = None, crowds: Crowds | None = None) -> None:
         super().__init__(path)
+        if crowds not in (None, *get_args(Crowds)):
+            raise UsageError(f"crowds={crowds!r} is unknown: it is one of {', '.join(get_args(Crowds))}")
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self._take(parse(content, Document, path, "COCO JSON"))
+        self._crowds = crowds
+        self._take(parse_document(content, path))
         if not self._images:
             raise SourceError(f"{path} holds no annotations: its list of images is empty")
 
     def _take(self, document: Document) -> None:
-        self.listed = document.images
-        self.categories = document.categories
-        annotations = document.annotations
+        self.document = document
+        self.notes += document.notes
+        images, annotations = document.images, document.annotations
         self._names = {category.id: category.name for category in document.categories}
+        self._category_ids = _as_listed(self._names)
         self._images: dict[str, list[ImageEntry]] = defaultdict(list)
-        for image in document.images:
-            self._images[_name(image)].append(image)
+        self._problems: dict[str, str] = {}
+        for place, (name, image) in enumerate(zip(names_of(images), images, strict=True)):
+            self._images[name].append(image)
+            if place in document.image_problems:
+                self._problems[name] = document.image_problems[place]
+        self._times = Counter(image.id for image in images)
+        by_name = {
+            text: image.id for name, found in self._images.items() for image in found for text in _texts(name, image)
+        }
+        listed = {**by_name, **_as_listed(self._times)}
+
+        def known(image_id: EntryId) -> EntryId:
+            return image_id if image_id in self._times else listed.get(_plain(image_id), image_id)
+
         self._of_image: dict[EntryId, list[AnnotationEntry]] = defaultdict(list)
-        for annotation in annotations.values() if isinstance(annotations, dict) else annotations:
-            self._of_image[annotation.image_id].append(annotation)
-        self._times = Counter(image.id for image in document.images)
-        self._strays = sorted({f"image {stray}" for stray in self._of_image.keys() - self._times.keys()})
+        for annotation in annotations:
+            self._of_image[known(annotation.image_id)].append(annotation)
+        self._problem_of = {known(image_id): problem for image_id, problem in document.annotation_problems.items()}
+        self._strays = {**document.strays, **self._unlisted()}
+        if self._crowds is None:
+            names = {image.id: name for name, images in self._images.items() for image in images}
+            self.notes += crowd_notes(
+                self.path, [(names.get(image_id, ""), found) for image_id, found in self._of_image.items()], self._names
+            )
+
+    def _unlisted(self) -> dict[str, str]:
+        """Say of images that only annotations name what is wrong with them."""
+        some = ", ".join(repr(number) for number in list(self._times)[:3])
+        problem = f"{self.name} has annotations of it, but it is not among the images, whose ids are such as {some}"
+        strangers = sorted(f"image {stranger}" for stranger in self._of_image.keys() - self._times.keys())
+        return dict.fromkeys(strangers, problem)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -185,35 +213,44 @@ class COCOJSON(Source):
                 yield self._record(name, images)
             except AnnotationError as error:
                 yield FaultyImage(name, f"{self.name} image {images[0].id!r}: {error}")
-        for name in self._strays:
-            yield FaultyImage(name, f"{self.name} has annotations of it, but it is not among the images")
+        for name, problem in self._strays.items():
+            yield FaultyImage(name, problem if problem.startswith(self.name) else f"{self.name} {name}: {problem}")
 
     def _record(self, name: str, images: list[ImageEntry]) -> COCOImage:
         image = images[0]
         annotations = self._of_image.get(image.id, [])
-        if len(images) > 1:
-            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
-        if self._times[image.id] > 1:
-            raise AnnotationError("another image has the same id: ids must differ")
-        if problem := id_problem(name):
-            raise AnnotationError(problem)
-        sides = (image.height, image.width)
-        if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
-            raise AnnotationError(f"its size {image.height} x {image.width} (height x width) is none")
+        self._check_entry(name, images)
         self._check_ids(annotations)
-        cells = [annotation for annotation in annotations if not annotation.iscrowd]
+        as_cells = self._crowds == "cells"
+        cells = [annotation for annotation in annotations if as_cells or not annotation.iscrowd]
+        crowds = [annotation for annotation in annotations if annotation.iscrowd and not as_cells]
         scores = [cell.score for cell in cells if cell.score is not None]
         return COCOImage(
             image_id=name,
             source=self.name,
-            file_name=image.file_name,
+            file_name=image.file_name.replace("\\", "/"),
             shape=(image.height, image.width) if image.height else None,
             masks=tuple(bytes(annotation.segmentation) for annotation in cells),
             rows=tuple(annotation.id for annotation in cells),
             cell_types=tuple(map(self._category, cells)),
             scores=tuple(scores) if scores and len(scores) == len(cells) else None,
-            crowds={annotation.id: bytes(annotation.segmentation) for annotation in annotations if annotation.iscrowd},
+            crowds={annotation.id: bytes(annotation.segmentation) for annotation in crowds},
         )
+
+    def _check_entry(self, name: str, images: list[ImageEntry]) -> None:
+        image = images[0]
+        if len(images) > 1:
+            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
+        if self._times[image.id] > 1:
+            raise AnnotationError("another image has the same id: ids must differ")
+        if problem := id_problem(name) or self._problems.get(name) or self._problem_of.get(image.id):
+            raise AnnotationError(problem)
+        sides = (image.height, image.width)
+        if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
+            raise AnnotationError(
+                f"its size is {image.height} x {image.width} (height x width): give both in pixels, or none and the "
+                "image files (--images)"
+            )
 
     def _check_ids(self, annotations: Sequence[AnnotationEntry]) -> None:
         for row, times in Counter(annotation.id for annotation in annotations).items():
@@ -223,29 +260,31 @@ class COCOJSON(Source):
                 raise AnnotationError(f"the id {row} of an annotation has more than 64 bits")
 
     def _category(self, annotation: AnnotationEntry) -> str:
-        if self._names and annotation.category_id not in self._names:
+        category = annotation.category_id
+        if category is None or not self._names:
+            return ""
+        known = category if category in self._names else self._category_ids.get(_plain(category))
+        if known is None:
+            some = ", ".join(repr(number) for number in list(self._names)[:5])
             raise AnnotationError(
-                f"annotation {annotation.id} is of category {annotation.category_id!r}, which the file does not list"
+                f"annotation {annotation.id} is of category {category!r}, which the file does not list; it lists {some}"
             )
-        return self._names.get(annotation.category_id, "")
+        return self._names[known]
 
 
-def _name(image: ImageEntry) -> str:
-    """Return the name of an image's file without folders and its end, or the image's id if there is no file."""
-    name = re.split(r"[/\\]", image.file_name)[-1]
-    return name.rpartition(".")[0] or name or str(image.id)
+def _as_listed(ids: Iterable[EntryId]) -> dict[str, EntryId]:
+    """Return ids by their texts, so that 1 is also found as "1"; nothing if both are there and differ."""
+    listed = list(ids)
+    by_text = {_plain(number): number for number in listed}
+    return by_text if len(by_text) == len(listed) else {}
 
 
-def _counts(mask: bytes, shape: tuple[int, int]) -> bytes | list[int]:
-    try:
-        content = _masks.decode(mask)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RLEError(0, f"its segmentation is neither polygons nor counts: {error}") from error
-    if content is None:
-        raise RLEError(0, "it has no segmentation")
-    if isinstance(content, list):
-        return polygon_counts(content, shape)
-    if content.size != shape:
-        height, width = content.size
-        raise RLEError(0, f"its mask is {height} x {width} (height x width), its image {shape[0]} x {shape[1]}")
-    return content.counts.encode(errors="replace") if isinstance(content.counts, str) else content.counts
+def _plain(number: EntryId) -> str:
+    """Return an id as a text, without zeros before a number."""
+    text = str(number).strip()
+    return str(int(text)) if re.fullmatch("[0-9]{1,30}", text) else text
+
+
+def _texts(name: str, image: ImageEntry) -> tuple[str, ...]:
+    """Return the texts by which annotations may name an image instead of its id."""
+    return (_plain(name), _plain(image.file_name)) if image.file_name else ()

@@ -4,8 +4,9 @@ import codecs
 import hashlib
 from pathlib import Path
 
-from cellprep.annotations.coco_document import AnnotationEntry, Document, Result, parse, read
+from cellprep.annotations.coco_document import AnnotationEntry, Document, read
 from cellprep.annotations.coco_json import COCOJSON
+from cellprep.annotations.coco_loose import parse_results
 from cellprep.annotations.source import Source
 from cellprep.errors import SourceError
 
@@ -37,12 +38,13 @@ class COCOResults(COCOJSON):
             )
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        results = parse(content, list[Result], path, "file of COCO results")
+        self._crowds = None
         entries = [
             AnnotationEntry(row, result.image_id, result.category_id, 0, result.segmentation, result.score)
-            for row, result in enumerate(results, start=1)
+            for row, result in enumerate(parse_results(content, path), start=1)
         ]
-        self._take(Document(truth.listed, entries, truth.categories))
+        known = truth.document
+        self._take(Document(known.images, entries, known.categories, known.image_problems))
 
 
 def is_coco_results(path: Path) -> bool:

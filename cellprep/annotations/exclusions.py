@@ -1,13 +1,14 @@
 """Annotations and images to leave out, as a CSV with the columns image and row tells: the flags of `cellprep check`."""
 
-import csv
 import hashlib
-import io
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from cellprep.annotations.table import Table
 from cellprep.errors import SourceError
+from cellprep.image_ids import composed
 
 __all__ = ["Exclusions", "read_exclusions"]
 
@@ -60,32 +61,24 @@ def read_exclusions(path: Path) -> Exclusions:
     >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
     ({'a': [17, 20]}, frozenset({'b'}))
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text") from error
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if not {"image", "row"} <= set(reader.fieldnames or ()):
-            raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
-        for line in reader:
-            image, row = line["image"] or "", (line["row"] or "").strip().removesuffix(".0")
-            if not row:
-                images.add(image)
-            elif row.removeprefix("-").isdecimal() and len(row) < 20:
-                rows[image].add(int(row))
-            else:
-                raise SourceError(f"{path} line {reader.line_num}: row {row!r} is no whole number")
-    except csv.Error as error:
-        raise SourceError(f"{path}: {error}") from error
+    table = Table(path, {"image", "row"}.issubset)
+    _, header = next(table.rows())
+    if not {"image", "row"} <= set(header):
+        raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
+    for number, values in islice(table.rows(), 1, None):
+        line = dict(zip(header, values, strict=False))
+        image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
+        if not row:
+            images.add(image)
+        elif row.removeprefix("-").isdecimal() and len(row) < 20:
+            rows[image].add(int(row))
+        else:
+            raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
     return Exclusions(
         path.name,
-        hashlib.sha256(content).hexdigest(),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
         {image: frozenset(found) for image, found in rows.items() if image not in images},
         frozenset(images),
     )

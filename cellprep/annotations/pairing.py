@@ -58,7 +58,7 @@ def find_images(source: Source) -> FoundImages:
     names = source.file_names
     for path, by_id in _places_of_images(source, bool(names)):
         try:
-            folder = ImageFolder(path, by_id=by_id)
+            folder = ImageFolder(path, by_id=by_id, deep=path != source.path.parent)
         except ImageFileError as error:
             if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
                 unreadable.append(str(error))

@@ -40,6 +40,8 @@ class Source(ABC):
         Names of the source's own images that have no annotations.
     is_chosen
         Whether somebody has said that it is of this format, instead of leaving it to be recognised.
+    notes
+        What is to be known of how the source was read, a line each.
     """
 
     format: ClassVar[str]
@@ -52,6 +54,7 @@ class Source(ABC):
         self.needs_images = False
         self.unannotated: list[str] = []
         self.is_chosen = False
+        self.notes: list[str] = []
 
     @classmethod
     @abstractmethod

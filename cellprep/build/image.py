@@ -274,9 +274,10 @@ def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None
 def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, record: ImageRecord) -> None:
     height, width = annotations.runs.shape
     if pixels is not None and pixels.shape[-2:] != (height, width):
+        swapped = ", which has height and width swapped" if pixels.shape[-2:] == (width, height) else ""
         raise _SizeError(
             f"{record.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
-            f"its annotations say {height} x {width}"
+            f"its annotations say {height} x {width}{swapped}"
         )
 
 

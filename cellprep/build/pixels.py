@@ -1,6 +1,5 @@
 """The images that are stored beside targets: where they come from, and why an image may have none."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import Literal, NamedTuple
 from cellprep.annotations import FaultyImage, FoundImages, ImageRecord, Source, find_images, open_images
 from cellprep.errors import UsageError
 from cellprep.images import ImageFile, ImageFolder
-from cellprep.wording import count, indented, printable
+from cellprep.wording import capped, count, printable
 
 __all__ = ["ImageChoice", "Lack", "Lacking", "PixelReport", "PixelSource", "open_pixels"]
-
-_NAMED = 10
 
 #: A folder; none at all; or whatever is found.
 ImageChoice = Path | str | Literal[False] | None
@@ -97,7 +94,7 @@ class PixelReport:
         for lack, images in self.lacking.items():
             names = [": ".join(map(printable, filter(None, named))) for named in images.items()]
             what = lack.format(folder=printable(self.folder))
-            lines += [f"{count(len(images), 'image')} built without pixels; {what}:", *_capped(names)]
+            lines += [f"{count(len(images), 'image')} built without pixels; {what}:", *capped(names, "image")]
         lines += [f"note: {printable(problem)}" for problem in self.unreadable]
         lines += [
             f"note: {printable(other)}/ has images of these names, too: --images chooses" for other in self.others
@@ -105,7 +102,7 @@ class PixelReport:
         if self.lost:
             again = "" if self.declined else "; --images FOLDER brings them back"
             lost = f"warning: {count(len(self.lost), 'image')} lost the pixels that the store had{again}:"
-            lines += [lost, *_capped(map(printable, self.lost))]
+            lines += [lost, *capped(map(printable, self.lost), "image")]
         if self.gained:
             lines.append(f"{count(len(self.gained), 'image')} gained pixels")
         if self.folder:
@@ -138,14 +135,15 @@ class PixelSource:
         """Give an image its pixels, or say why it has none."""
         if self.folder is None:
             return image, None
-        files = self.folder.files_of(image.image_id, getattr(image, "file_name", ""))
+        file_name = getattr(image, "file_name", "")
+        files = self.folder.files_of(image.image_id, file_name)
         self.report.found += bool(files)
         if isinstance(image, FaultyImage):
             return image, None
         if len(files) == 1:
             return replace(image, pixels=ImageFile(files[0])), None
         if self.must or image.needs_shape:
-            return FaultyImage(image.image_id, self.folder.problem(image.image_id, files)), None
+            return FaultyImage(image.image_id, self.folder.problem(image.image_id, files, file_name)), None
         return image, Lacking(Lack.SEVERAL_FILES, ", ".join(map(str, files))) if files else Lacking(Lack.NO_FILE)
 
 
@@ -185,9 +183,3 @@ def open_pixels(source: Source, images: ImageChoice, total: int) -> PixelSource:
 
 def _report_of(found: FoundImages, folder: str, total: int) -> PixelReport:
     return PixelReport(folder, True, total=total, others=found.others, unreadable=found.unreadable)
-
-
-def _capped(names: Iterable[str]) -> list[str]:
-    names = list(names)
-    more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
-    return indented([*names[:_NAMED], *more])

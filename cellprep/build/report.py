@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from cellprep.build.image import ImageOutcome, Status
 from cellprep.build.pixels import PixelReport
 from cellprep.rle import Order
-from cellprep.wording import count, indented, printable
+from cellprep.wording import capped, count, listed_problems, printable
 
 __all__ = ["BuildReport"]
 
-_NAMED = 10
+_NAMED_BY_CHECK = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
 
 
 @dataclass
@@ -133,7 +133,7 @@ class BuildReport:
             what = "removed" if self.pruned else "kept; --prune removes them"
             lines += [
                 f"{count(len(self.gone), 'image')} no longer in the source, or left out ({what}):",
-                *indented(map(printable, self.gone)),
+                *capped(map(printable, self.gone), "image"),
             ]
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
         lines += _rows_of("without any pixel, kept in `cells`", self.blank)
@@ -147,7 +147,8 @@ class BuildReport:
             other = "column" if self.order == "row" else "row"
             lines.append(
                 f"warning: the masks look scattered when pixels count by {self.order}, compact when by {other}: "
-                f"if so, run again with --rle-order {other}"
+                f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
+                "image files would tell (--images)"
             )
         return [*lines, *self.pixels.notes(), self._summary()]
 
@@ -156,11 +157,11 @@ class BuildReport:
         lines = []
         if self.failures:
             lines.append(f"error: {len(self.failures):,} of {count(self.total, 'image')} failed:")
-            lines += indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())
+            lines += listed_problems(self.failures.items(), _NAMED_BY_CHECK)
         if self.removed:
             lines += [
                 "the stale versions of these failed images were removed:",
-                *indented(map(printable, self.removed)),
+                *capped(map(printable, self.removed), "image"),
             ]
         if self.stopped:
             done = self.new + self.rewritten + self.current + len(self.failures)
@@ -182,12 +183,11 @@ class BuildReport:
 def _some(what: str, which: str, names: list[str]) -> list[str]:
     if not names:
         return []
-    more = [f"  and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
-    return [f"{count(len(names), what)} {which}:", *indented(map(printable, names[:_NAMED])), *more]
+    return [f"{count(len(names), what)} {which}:", *capped(map(printable, names), what)]
 
 
 def _rows_of(what: str, rows: dict[str, tuple[int, ...]]) -> list[str]:
     if not rows:
         return []
     lines = [f"{printable(name)}: row {', '.join(map(str, found))}" for name, found in rows.items()]
-    return [f"{count(sum(map(len, rows.values())), 'cell')} {what}:", *indented(lines)]
+    return [f"{count(sum(map(len, rows.values())), 'cell')} {what}:", *capped(lines, "image")]

@@ -8,7 +8,7 @@ import typer
 from cellprep.annotations import open_source
 from cellprep.build import BuildOptions, build_targets
 from cellprep.cli.door import app
-from cellprep.cli.options import Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
+from cellprep.cli.options import Crowds, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
 from cellprep.errors import UsageError
@@ -35,6 +35,7 @@ def build_targets_command(
     no_images: Annotated[bool, typer.Option("--no-images", help="Store targets only, no images.")] = False,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
+    crowds: Crowds = None,
     exclude: Annotated[
         Path | None, typer.Option(help="CSV of annotations (image, row) and images to leave out, as check writes it.")
     ] = None,
@@ -113,8 +114,8 @@ def build_targets_command(
         quiet=quiet,
         scheduler=scheduler,
     )
-    annotations = open_source(source, format, rle_order)
-    tell(build_targets(annotations, out, options), quiet, annotations.description)
+    annotations = open_source(source, format, rle_order, crowds)
+    tell(build_targets(annotations, out, options), quiet, annotations.description, *annotations.notes)
 
 
 @app.command("demo")

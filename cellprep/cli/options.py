@@ -7,6 +7,7 @@ import typer
 
 from cellprep._version import __version__
 from cellprep.annotations import READERS
+from cellprep.annotations import Crowds as CrowdsAre
 from cellprep.decode import DECODERS
 from cellprep.labels import OVERLAP_RULES
 from cellprep.learn.settings import DEVICES, PRECISIONS
@@ -15,6 +16,7 @@ from cellprep.rle import Order
 
 __all__ = [
     "JSON",
+    "Crowds",
     "Data",
     "DecoderOptions",
     "Device",
@@ -94,5 +96,12 @@ RLEOrder = Annotated[
     typer.Option(
         help="How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. "
         "A wrong order is noticed, but not on square images."
+    ),
+]
+Crowds = Annotated[
+    CrowdsAre | None,
+    typer.Option(
+        help="What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, "
+        "but asked for if there is nothing else, as tools such as CVAT mark every mask so."
     ),
 ]

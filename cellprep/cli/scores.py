@@ -7,7 +7,7 @@ import typer
 
 from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Jobs, Pictures, Quiet, RLEOrder, Version, Worst, choice
+from cellprep.cli.options import JSON, Crowds, Jobs, Pictures, Quiet, RLEOrder, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, refuse_pictures
 from cellprep.output import refuse_to_overwrite
@@ -38,8 +38,10 @@ def evaluate_command(
     ] = None,
     format: Annotated[str, choice("Format of TRUTH", "auto", *READERS)] = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
+    crowds: Crowds = None,
     predicted_format: Annotated[str, choice("Format of PREDICTED", "auto", *READERS)] = "auto",
     predicted_rle_order: RLEOrder = None,
+    predicted_crowds: Crowds = None,
     image: Annotated[
         list[str] | None, typer.Option(help="Id of an image to score; repeatable. All unless given.")
     ] = None,
@@ -63,8 +65,8 @@ def evaluate_command(
     if worst:
         refuse_pictures(pictures)
     options = EvaluationOptions(images, tuple(image or ()), jobs, quiet)
-    known = open_source(truth, format, rle_order)
-    found = open_prediction(predicted, known, predicted_format, predicted_rle_order)
+    known = open_source(truth, format, rle_order, crowds)
+    found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)
@@ -75,4 +77,4 @@ def evaluate_command(
     drawn = draw_worst(report, found, known, worst, pictures, options) if worst else []
     if drawn and not (as_json or quiet):
         typer.echo("\n".join(["", *report.table_of(report.worst(worst))]))
-    tell(report, quiet)
+    tell(report, quiet, *known.notes, *found.notes)

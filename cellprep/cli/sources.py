@@ -8,7 +8,7 @@ import typer
 from cellprep.annotations import open_prediction, open_source
 from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version
+from cellprep.cli.options import JSON, Crowds, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version
 from cellprep.cli.words import print_json, tell
 from cellprep.output import refuse_to_overwrite
 from cellprep.places import as_place
@@ -27,6 +27,7 @@ def check_command(
     ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
+    crowds: Crowds = None,
     overlap: Overlap = "smaller-on-top",
     rule: Annotated[
         list[str] | None,
@@ -58,13 +59,16 @@ def check_command(
     options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet, scheduler)
     if out:
         refuse_to_overwrite(out, source)
-    report = check_source(open_source(source, format, rle_order), options)
+    annotations = open_source(source, format, rle_order, crowds)
+    report = check_source(annotations, options)
     if out:
         report.write_flags(out)
     if as_json:
         print_json(report.to_dict())
     elif not quiet:
         typer.echo("\n".join(report.table()))
+    for note in [] if quiet else annotations.notes:
+        typer.echo(note, err=True)
     if strict and report.flagged:
         raise typer.Exit(1)
 
@@ -90,6 +94,7 @@ def report_command(
     ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
+    crowds: Crowds = None,
     jobs: Jobs = -1,
     quiet: Quiet = False,
     version: Version = False,
@@ -102,9 +107,10 @@ def report_command(
     if is_training(source):
         tell(report_training(source, out), quiet)
         return
-    known = open_source(source, format, rle_order)
+    known = open_source(source, format, rle_order, crowds)
     found = open_prediction(predicted, known) if predicted else None
-    tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet)), quiet)
+    notes = [*known.notes, *(found.notes if found else [])]
+    tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet)), quiet, *notes)
 
 
 @app.command("split")
@@ -114,6 +120,7 @@ def split_command(
     folds: Annotated[int, typer.Option(help="Number of folds, at least 2.")] = 5,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
+    crowds: Crowds = None,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="Column of SOURCE whose equal values stay together; repeatable."),
@@ -137,5 +144,5 @@ def split_command(
     """
     refuse_to_overwrite(out, source)
     options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet)
-    annotations = open_source(source, format, rle_order)
-    tell(split_source(annotations, out, options), quiet, annotations.description)
+    annotations = open_source(source, format, rle_order, crowds)
+    tell(split_source(annotations, out, options), quiet, annotations.description, *annotations.notes)

@@ -13,7 +13,7 @@ from cellprep.output import write_whole
 from cellprep.score_table import score_table
 from cellprep.scores import ImageScore, summarise, summarise_by_type
 from cellprep.text_table import text_table
-from cellprep.wording import count, indented, printable
+from cellprep.wording import capped, count, listed_problems, printable
 
 __all__ = ["EvaluationReport"]
 
@@ -111,7 +111,7 @@ class EvaluationReport:
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
-            lines += ["cells without pixels that count, left out on their side:", *indented(blank)]
+            lines += ["cells without pixels that count, left out on their side:", *capped(blank, "image")]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
         without = [image.image_id for image, score in self.scored if score.detections is None]
@@ -126,7 +126,7 @@ class EvaluationReport:
         if not self.failures:
             return []
         lines = [f"error: {len(self.failures):,} of {count(len(self.images), 'image')} failed, and are in no score:"]
-        return lines + indented(f"{printable(name)}: {problem}" for name, problem in self.failures.items())
+        return lines + listed_problems(self.failures.items(), "; --json names all")
 
 
 _NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprep.export.image import ImageOutcome
-from cellprep.wording import count, indented, printable
+from cellprep.wording import capped, count, listed_problems, printable
 
 __all__ = ["ExportReport"]
 
@@ -57,13 +57,12 @@ class ExportReport:
         if self.hidden:
             hidden = count(sum(map(len, self.hidden.values())), "cell")
             lines.append(f"{hidden} without pixels, left out:")
-            lines += indented(
-                f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()
-            )
+            rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
+            lines += capped(rows_of, "image")
         if self.ignore_left_out:
             images = count(len(self.ignore_left_out), "image")
             lines.append(f"{images} with regions to ignore, which {self.format} cannot express:")
-            lines += indented(map(printable, self.ignore_left_out))
+            lines += capped(map(printable, self.ignore_left_out), "image")
         if self.images:
             lines.append(f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}")
         return lines
@@ -74,4 +73,4 @@ class ExportReport:
             return []
         nothing = "" if self.images else f"; {self.out} was not written"
         lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
-        return lines + indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())
+        return lines + listed_problems(self.failures.items())

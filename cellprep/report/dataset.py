@@ -25,7 +25,7 @@ from cellprep.report.sections import (
 from cellprep.report.training import show_files
 from cellprep.store.reader import read_attributes
 from cellprep.targets import Recipe
-from cellprep.wording import count, indented, printable
+from cellprep.wording import count, listed_problems, printable
 
 __all__ = ["DatasetReport", "ReportOptions", "report_dataset"]
 
@@ -90,7 +90,7 @@ class DatasetReport:
         if not self.failures:
             return []
         head = f"error: {len(self.failures):,} of {count(self.images, 'image')} failed, and are named in the page:"
-        return [head, *indented(f"{printable(name)}: {problem}" for name, problem in self.failures.items())]
+        return [head, *listed_problems(self.failures.items())]
 
 
 def report_dataset(source: Source, out: Path | str, options: ReportOptions | None = None) -> DatasetReport:

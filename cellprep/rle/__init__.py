@@ -1,6 +1,6 @@
 """Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
 
-from cellprep.rle.coco import parse_coco_counts, polygon_counts
+from cellprep.rle.coco import has_no_pixel, parse_coco_counts, polygon_counts
 from cellprep.rle.labels import runs_from_bands, runs_from_labels, with_all_labels
 from cellprep.rle.runs import Order, Runs, touching_runs
 from cellprep.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
@@ -15,6 +15,7 @@ __all__ = [
     "encode_labels",
     "encode_rle",
     "format_rle",
+    "has_no_pixel",
     "parse_coco_counts",
     "parse_rle",
     "polygon_counts",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cellprep.errors import RLEError
 from cellprep.rle.runs import Runs
 
-__all__ = ["parse_coco_counts", "polygon_counts"]
+__all__ = ["has_no_pixel", "parse_coco_counts", "polygon_counts"]
 
 _FIRST, _LAST = ord("0"), ord("o")  # six bits in each character
 _MORE, _SIGN = 0x20, 0x10
@@ -95,6 +95,17 @@ def polygon_counts(polygons: Sequence[Sequence[float]], shape: tuple[int, int]) 
     parts = mask.frPyObjects(outlines, *shape)
     counts: bytes = (parts[0] if len(parts) == 1 else mask.merge(parts))["counts"]
     return counts
+
+
+def has_no_pixel(counts: bytes) -> bool:
+    """Return whether compressed counts are those of an empty mask: one number, of pixels outside.
+
+    Examples
+    --------
+    >>> has_no_pixel(b"6"), has_no_pixel(b"123")
+    (True, False)
+    """
+    return len(counts) <= _LONGEST_NUMBER and len(_decompress(counts, 0)) == 1
 
 
 def _decompress(text: bytes, place: int) -> NDArray[np.int64]:

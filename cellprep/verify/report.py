@@ -7,7 +7,7 @@ from typing import Any
 from cellprep.store.entries import Kind
 from cellprep.verify.fault import Fault
 from cellprep.verify.image import Findings
-from cellprep.wording import count, indented, printable
+from cellprep.wording import count, indented, listed_problems, printable
 
 __all__ = ["VerifyReport"]
 
@@ -93,18 +93,18 @@ class VerifyReport:
         lines = [f"error: {self.store}: {fault}" for fault in self.store_faults]
         if self.broken:
             lines.append(f"error: {len(self.broken):,} of {count(self.images, 'image')} broken:")
-            lines += indented(self._faults())
+            lines += listed_problems(self._faults(), "; --json names all")
         if self.broken and not self.repair:
             lines.append("--repair removes broken images, and cellprep build-targets makes them again")
         if self.unchecked:
             lines.append(f"error: {len(self.unchecked):,} could not be verified, and may be whole:")
-            lines += indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.unchecked.items())
+            lines += listed_problems(self.unchecked.items(), "; --json names all")
         if self.removed:
             lines.append(f"{count(len(self.removed), 'broken image')} removed: cellprep build-targets makes them again")
         if self.stopped:
             lines.append(f"error: not all broken images could be removed: {self.stopped}")
         return lines
 
-    def _faults(self) -> Iterator[str]:
+    def _faults(self) -> Iterator[tuple[str, str]]:
         for name, faults in self.broken.items():
-            yield from (f"{printable(name)}: {fault.described()}" for fault in faults)
+            yield from ((name, fault.described()) for fault in faults)

@@ -1,0 +1,101 @@
+"""Files and folders of other tools: what is said that they are, and the step that helps."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cellprep import open_source
+from cellprep.errors import SourceError
+
+RECORD = {"segmentation": {"size": [4, 5], "counts": "42>"}, "bbox": [0, 0, 1, 1]}
+
+# The content of files, by their names, and what is said.
+FILES = {
+    "labelme.json": ({"version": "5", "shapes": [], "imagePath": "a.png"}, "this is a LabelMe file: paint its cells"),
+    "geo.json": (
+        {"type": "FeatureCollection", "features": []},
+        "this is GeoJSON: write label images instead, in QuPath",
+    ),
+    "features.json": ([{"type": "Feature", "geometry": {}}], "this is GeoJSON"),
+    "qupath.geojson": ({"type": "FeatureCollection", "features": []}, "this is GeoJSON"),
+    "via.json": ({"a.png123": {"filename": "a.png", "regions": []}}, "this is a file of VIA"),
+    "project.json": ({"_via_settings": {}, "_via_img_metadata": {}}, "this is a project of VIA"),
+    "tasks.json": (
+        [{"id": 1, "data": {}, "annotations": []}],
+        "this is a Label Studio export: in Label Studio, export the",
+    ),
+    "sam.json": ([{**RECORD, "predicted_iou": 0.9}], "this is SAM's everything-mode JSON, masks without their image"),
+    "sa1b.json": (
+        {"image": {"image_id": 1}, "annotations": [RECORD]},
+        "this is an SA-1B file, SAM's masks of one image",
+    ),
+    "results.json": ([{**RECORD, "image_id": 1, "score": 0.9}], "this is a list of COCO results: `cellprep evaluate` "),
+    "hovernet.json": ({"mag": 40, "nuc": {}}, "this is HoVer-Net's JSON of nuclei"),
+    "info.json": ({"images": [], "info": {}}, "found: 'images', 'info'; COCO JSON is an object with the lists images,"),
+    "other.json": ({"a": 1}, "found: 'a'; COCO JSON is an object with the lists images, annotations and categories"),
+    "cvat.xml": ("<?xml?>\n<annotations><version>1.1</version></annotations>", "this is CVAT XML: in CVAT, export"),
+    "cvat.json": ("<annotations>\n<image id='0'/></annotations>", "this is CVAT XML"),
+    "voc.xml": ("<annotation>\n<filename>a</filename></annotation>", "this is a Pascal VOC file, boxes without masks"),
+    "aperio.xml": ('<Annotations MicronsPerPixel="0.25">', "this is Aperio ImageScope's XML"),
+    "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label, boxes without masks"),
+    "outlines.txt": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label, outlines"),
+    "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is no CSV: this is a YOLO label"),
+    "a_cp_outlines.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: give the folder of its"),
+    "table.dat": (
+        "id,annotation\na,1 2\n",
+        "this looks like a table: if it is a CSV of annotations, end its name in .csv",
+    ),
+    "coco.txt": ({"images": []}, "this looks like JSON: if it is COCO JSON, end its name in .json"),
+    "cells.roi": (b"Iout\x00\xe4", "this is an ImageJ ROI"),
+    "cells.h5": (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file"),
+    "a.mat": (b"MATLAB 5.0 MAT-file", "this is a MATLAB file"),
+    "c.json.gz": (b"\x1f\x8b\x08", "this is a file compressed by gzip: unpack it and give what is inside"),
+    "pointer.csv": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "this is a pointer of Git LFS: fetch the file itself",
+    ),
+    "pointer.json": (b"version https://git-lfs.github.com/spec/v1\n", "this is a pointer of Git LFS"),
+    "page.csv": ("<!DOCTYPE html><html>Sign in</html>", "is no CSV: this is a web page: download the file itself"),
+    "nothing.xml": ("", "it is empty"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_tool_is_named(tmp_path, name):
+    content, message = FILES[name]
+    if not isinstance(content, bytes):
+        content = (content if isinstance(content, str) else json.dumps(content)).encode()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        open_source(tmp_path / name)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_file_of_pixels_is_named(tmp_path):
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a_masks.png")
+    with pytest.raises(SourceError, match="this is one file of pixels: give the folder that holds all label images"):
+        open_source(tmp_path / "a_masks.png")
+
+
+# The file of a folder, and what is said of the folder.
+FOLDERS = {
+    "a.json": ('{"shapes": [], "imagePath": "a.png"}', "in it is a.json: this is a LabelMe file: paint its cells"),
+    "labels/a.txt": ("0 0.5 0.5 0.1 0.2\n", "in it is a.txt: this is a YOLO label, boxes without masks"),
+    "a.geojson": ('{"type": "FeatureCollection"}', "in it is a.geojson: this is GeoJSON"),
+    "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),
+    "train.csv": ("id", "it holds train.csv: if this has the annotations, give the file itself"),
+    "a.jpg": ("", "its files end in .jpg (formats that can be read: "),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_another_tool_is_named(tmp_path, name):
+    content, message = FOLDERS[name]
+    (tmp_path / "in" / name).parent.mkdir(parents=True)
+    (tmp_path / "in" / name).write_text(content)
+    with pytest.raises(SourceError) as caught:
+        open_source(tmp_path / "in")
+    assert message in str(caught.value)
