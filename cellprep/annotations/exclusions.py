@@ -37,7 +37,7 @@ class Exclusions:
         return self.images.union(self.rows)
 
 
-def read_exclusions(path: Path) -> Exclusions:
+def read_exclusions(path: Path | str) -> Exclusions:
     r"""Read which annotations to leave out.
 
     Parameters
@@ -60,6 +60,7 @@ def read_exclusions(path: Path) -> Exclusions:
     >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
     ({'a': [17, 20]}, frozenset({'b'}))
     """
+    path = Path(path)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")

@@ -49,8 +49,8 @@ class StoredImage:
         ``cell_type``, ``categories``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = as_place(path)
         self.id = path.name
         self.attributes = read_attributes(path)
         if not self.attributes.get("complete"):
@@ -145,8 +145,8 @@ class Store(Mapping[str, StoredImage]):
         What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = as_place(path)
         _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
@@ -230,7 +230,7 @@ def open_store(path: Path | str) -> Store:
     ...     list(store), store["0e12"].read("uvec").shape
     (['0e12'], (5, 6, 2))
     """
-    return Store(as_place(path))
+    return Store(path)
 
 
 def is_foreign(place: Path) -> bool:

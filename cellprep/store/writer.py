@@ -53,7 +53,7 @@ class ImageContent:
     blocks: Blocks | None = None
 
 
-def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
+def write_image(folder: Path | str, content: ImageContent) -> dict[str, Any]:
     """Write one image into a folder of its own, whose parent must exist, and return its attributes in the store.
 
     Raises
@@ -61,6 +61,7 @@ def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
     StoreWriteError
         If the disk takes no more.
     """
+    folder = Path(folder)
     image = content.arrays.get("image")
     with writing(folder):
         if folder.exists():
@@ -112,10 +113,10 @@ class StoreWriter:
         Where workers write: `write_image` to ``workspace / image_id``, then `commit`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         from filelock import FileLock
 
-        self.path = path
+        self.path = path = Path(path)
         self._dot_folder = path / DOT_FOLDER
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
         self._run = self._dot_folder / secrets.token_hex(8)

@@ -80,7 +80,7 @@ class Recipe:
         return len(self.bins) + 1
 
 
-def read_bins(path: Path) -> tuple[float, ...]:
+def read_bins(path: Path | str) -> tuple[float, ...]:
     """Read energy bins from a JSON file: a list of distances, or an object whose ``bins`` is one.
 
     Raises
@@ -88,6 +88,7 @@ def read_bins(path: Path) -> tuple[float, ...]:
     SourceError
         If the file cannot be read, or what it holds are no bins.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
