@@ -113,7 +113,7 @@ def show_files(paths: Iterable[Path]) -> list[Element]:
     shown = []
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=["PNG"]) as image:
                 image.thumbnail((_WIDEST, _WIDEST))
                 drawn = compress(np.asarray(image.convert("RGB")), 75)
         except OSError as error:

@@ -108,6 +108,8 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
         raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
+    if not hasattr(bins, "__len__"):
+        raise RecipeError(f"bins {bins!r} are no sequence of numbers")
     if not 1 <= len(bins) <= MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
     before = np.float32(0)
@@ -127,3 +129,5 @@ def _to_float32(value: float) -> np.float32:
             return np.float32(value)
         except OverflowError:  # a whole number of hundreds of digits
             return np.float32(np.inf)
+        except (TypeError, ValueError):
+            return np.float32(np.nan)
