@@ -129,7 +129,7 @@ class FittedBins:
 
 def fit_bins(
     store: Store,
-    out: Path | None = None,
+    out: Path | str | None = None,
     *,
     levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
     method: str = "distances",
@@ -182,6 +182,7 @@ def fit_bins(
     """
     check_jobs(jobs)
     if out is not None:
+        out = Path(out)
         check_place(out)
     ids = list(store)
     fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))

@@ -7,7 +7,6 @@ from typing import Any
 
 from cellprep.executor import run_tasks
 from cellprep.image_ids import id_problem
-from cellprep.places import as_place
 from cellprep.store import Store, Summary
 from cellprep.store.attributes import form_problem
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
@@ -158,7 +157,7 @@ def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
     >>> info.facts["images"], info.facts["cells"], info.complete
     (1, 1, True)
     """
-    store = Store(as_place(path))
+    store = Store(path)
     attributes = dict(store.attributes)
     summary = attributes.pop("summary", None)
     told = summary if is_summary(summary) else {}

@@ -52,7 +52,7 @@ class SplitOptions:
     groups: tuple[str, ...] = ()
     seed: int = 0
     keep_annotated_twice: bool = False
-    images: Path | None = None
+    images: Path | str | None = None
     jobs: int = -1
     quiet: bool = False
 
@@ -167,7 +167,7 @@ class Split:
         return text_table(header, [[name, *(f"{number:,}" for number in row)] for name, row in named])
 
 
-def split_source(source: Source, out: Path | None = None, options: SplitOptions | None = None) -> Split:
+def split_source(source: Source, out: Path | str | None = None, options: SplitOptions | None = None) -> Split:
     r"""Share the images of a source out to folds, each with its share of every type and of few and many cells.
 
     An image that cannot be read is left out, and named.
@@ -231,7 +231,7 @@ def split_source(source: Source, out: Path | None = None, options: SplitOptions 
         failures={image.image_id: image.problem for image in measured if image.problem},
     )
     if out is not None:
-        write_whole(out, split.to_csv())
+        write_whole(Path(out), split.to_csv())
     return split
 
 

@@ -1,6 +1,7 @@
 """Input that was made to do harm: files that claim any size, links that lead out, names that terminals act on."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -12,12 +13,13 @@ import zarr
 from conftest import tree
 from stores import discs, noise, write_store
 
-from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source
+from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source, open_store
 from cellprep.check import CheckOptions
 from cellprep.errors import CellprepError, ImageFileError, StoreError
 from cellprep.images import ImageFile
 from cellprep.store.chunks import encode_chunk
 from cellprep.store.documents import array_document
+from cellprep.verify import verify_store
 
 HUGE = 1_000_000  # pixels on a side: a terabyte and more
 SIZE = "GB of memory: there are"
@@ -168,3 +170,129 @@ def test_predictions_that_claim_a_terabyte(tmp_path):
     (record,) = open_prediction(tmp_path / "p.csv", truth).images()
     with pytest.raises(CellprepError, match=SIZE):
         record.load((HUGE, HUGE))
+
+
+def ome_zarr(path, metadata, version=2):
+    """Write labels whose array says this of itself, over what zarr-python would write."""
+    labels = path / "labels" / "cells"
+    group = zarr.open_group(labels, mode="w", zarr_format=3)
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    zarr.open_group(labels.parent, mode="a").attrs["ome"] = {"version": "0.5", "labels": ["cells"]}
+    group.create_array("0", data=np.eye(4, dtype=np.int32), chunks=(4, 4))
+    file = labels / "0" / "zarr.json"
+    if version == 2:
+        file.unlink()
+        array = zarr.create_array(labels / "0", data=np.eye(4, dtype=np.int32), chunks=(4, 4), zarr_format=2)
+        assert array.shape == (4, 4)
+        file = labels / "0" / ".zarray"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **metadata}))
+    return path
+
+
+def codec(name, **configuration):
+    return {"name": name, "configuration": configuration}
+
+
+BYTES = codec("bytes", endian="little")
+NOT_READ = {
+    "a filter of format 2": (2, {"filters": [{"id": "pickle"}]}, "'pickle'"),
+    "a compressor of format 2": (2, {"compressor": {"id": "pickle", "protocol": 5}}, "'pickle'"),
+    "objects of format 2": (2, {"dtype": "|O", "filters": [{"id": "vlen-array", "dtype": "i4"}]}, "'|O'"),
+    "a codec of format 3": (3, {"codecs": [BYTES, codec("numcodecs.pickle")]}, "'numcodecs.pickle'"),
+    "a codec by its name alone": (3, {"codecs": ["mine"]}, "'mine'"),
+    "within shards": (
+        3,
+        {"codecs": [codec("sharding_indexed", chunk_shape=[2, 2], codecs=[BYTES, codec("mine")], index_codecs=[])]},
+        "'mine'",
+    ),
+    "of the index of shards": (
+        3,
+        {
+            "codecs": [
+                codec("sharding_indexed", chunk_shape=[2, 2], codecs=[BYTES], index_codecs=[BYTES, codec("gzip")])
+            ]
+        },
+        "'gzip'",
+    ),
+    "texts": (3, {"data_type": "string"}, "'string'"),
+    "a type of an extension": (3, {"data_type": {"name": "mine"}}, "'mine'"),
+}
+
+
+@pytest.mark.parametrize(("version", "metadata", "name"), NOT_READ.values(), ids=NOT_READ)
+def test_codecs_and_types_are_looked_up_before_they_are_loaded(tmp_path, monkeypatch, version, metadata, name):
+    source = open_source(ome_zarr(tmp_path / "a.zarr", metadata, version))
+
+    def loaded(*_, **__):
+        raise AssertionError("zarr-python saw it")
+
+    monkeypatch.setattr(zarr, "open_array", loaded)
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    assert name in report.failures["a"]
+    assert "zarr-python saw it" not in report.failures["a"]
+
+
+GRID = {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}
+CLAIMS = {
+    "chunks of a pixel": (
+        {"shape": [3000, 3000], "chunk_grid": GRID},
+        "claims 9,000,000 chunks: 1,000,000 are read at most",
+    ),
+    "chunks without files": (
+        {"shape": [900, 900], "chunk_grid": GRID},
+        "claims 810,000 chunks, and has 2 files",
+    ),
+    "a chunk of a terabyte": (
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [HUGE, HUGE]}}},
+        SIZE,
+    ),
+    "shapes of no numbers": ({"shape": [4, -4]}, "no metadata that are understood"),
+}
+
+
+@pytest.mark.parametrize(("metadata", "message"), CLAIMS.values(), ids=CLAIMS)
+def test_an_array_of_chunks_that_are_not_there(tmp_path, metadata, message):
+    report = build(ome_zarr(tmp_path / "a.zarr", metadata, 3), tmp_path / "s.zarr")
+    assert message in report.failures["a"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("place", ["energy/c.0.0", "energy/zarr.json", "zarr.json"])
+def test_a_pipe_is_not_waited_for(store, tmp_path, place):
+    (store.path / "a" / place).unlink()
+    os.mkfifo(store.path / "a" / place)
+    report = verify_store(store.path, jobs=1, quiet=True)
+    assert [*report.broken, *report.unchecked] == ["a"]
+    labels = ome_zarr(tmp_path / "b.zarr", {}) / "labels" / "cells" / "0"
+    (labels / "0.0").unlink()
+    os.mkfifo(labels / "0.0")
+    assert "pipe" in build(tmp_path / "b.zarr", tmp_path / "s.zarr").failures["b"]
+
+
+@pytest.mark.timeout(30)
+def test_a_store_that_claims_more_than_its_files(tmp_path):
+    """Of an image, in its own metadata, in those of its arrays, and of cells: every command says so at once."""
+    (tmp_path / "a.csv").write_text("id,annotation,width,height\na,1 5,9,9\n")
+    build(tmp_path / "a.csv", tmp_path / "s.zarr")
+    store = open_store(tmp_path / "s.zarr")
+    place = store.path / "a" / "zarr.json"
+    before = place.read_bytes()
+    for change, named in (({"shape": [10**9, 10**9]}, "labels"), ({"cells": 2 * 10**9}, "cells")):
+        document = json.loads(before)
+        document["attributes"]["cellprep"].update(change)
+        place.write_text(json.dumps(document, indent=2))
+        report = verify_store(store.path, jobs=1, quiet=True)
+        assert named in {fault.subject for fault in report.broken["a"]}
+        if named == "labels":
+            assert "claims 1000000000 x 1000000000" in build(store.path, tmp_path / "t.zarr").failures["a"]
+            checked = check_source(open_source(store.path), CheckOptions(jobs=1, quiet=True))
+            assert any("claims" in finding.note for finding in checked.findings)
+    place.write_bytes(before)
+    for name in ("labels/instances/0", "energy"):
+        array = "labels" if "labels" in name else name
+        (store.path / "a" / name / "zarr.json").write_bytes(array_document(array, (10**9, 10**9), "uint8"))
+    assert {"labels", "energy"} <= {f.subject for f in verify_store(store.path, jobs=1, quiet=True).broken["a"]}

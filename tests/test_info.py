@@ -6,7 +6,7 @@ import pytest
 import zarr
 from conftest import tree
 
-from cellprep import BuildOptions, Recipe, build_targets, describe_store, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, describe_store, open_source, open_store, verify_store
 from cellprep.errors import StoreError
 from cellprep.store import StoreWriter, Summary
 
@@ -311,3 +311,17 @@ def test_sizes_on_disk_are_readable(csv, out):
         "31.1 MB of arrays",
         "2.0 GB of arrays",
     ]
+
+
+@pytest.mark.parametrize("bins", ["5", "[NaN]", "[1, 1e999]", '["a"]', "[null]", "{}"])
+def test_bins_that_are_none_are_one_line(cli, csv, out, tmp_path, bins):
+    build(csv, out)
+    document = (out / "zarr.json").read_text()
+    start = document.index("[", document.index('"bins"'))
+    (out / "zarr.json").write_text(document[:start] + bins + document[document.index("]", start) + 1 :])
+    for words in (["info", out, "--json"], ["report", out, "--out", tmp_path / "page.html"]):
+        result = cli(*words, "--quiet")
+        assert result.exception is None or isinstance(result.exception, SystemExit), words
+        assert len(result.stderr.splitlines()) <= 1
+        assert "unexpected" not in result.stderr
+    assert not verify_store(out, jobs=1, quiet=True).sound

@@ -1,5 +1,8 @@
 """The numbers that docs/limits.md tells are those of the code."""
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,22 @@ def test_limits_are_as_documented(words):
     for value in refused:
         with pytest.raises(CellprepError):
             make(value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize(
+    ("words", "limit", "message"),
+    [
+        (["--help"], "exec >/dev/full", "error: No space left on device: make room where it writes"),
+        (["build-targets", "a.csv", "--jobs", "2"], "ulimit -n 16", "Too many open files: raise the number"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(tmp_path, words, limit, message):
+    (tmp_path / "a.csv").write_text("id,annotation,width,height\na,1 5,9,9\n")
+    command = shlex.join([sys.executable, "-m", "cellprep", *words])
+    result = subprocess.run(
+        ["bash", "-c", f"{limit}; exec {command}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr

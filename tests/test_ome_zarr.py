@@ -297,7 +297,10 @@ SPOILT = {
         spoil_metadata(lambda m: m["axes"].reverse()),
         "is a stack (x 4 x y 5): images have y, x, and at most c before them",
     ),
-    "no such dataset": (spoil_metadata(lambda m: m["datasets"][0].update(path="nowhere")), "is damaged: 'nowhere'"),
+    "no such dataset": (
+        spoil_metadata(lambda m: m["datasets"][0].update(path="nowhere")),
+        "is damaged: 'nowhere' is not in it",
+    ),
     "path out of it": (spoil_metadata(lambda m: m["datasets"][0].update(path="../..")), "is damaged: "),
     "chunk": (damage_chunk, "is damaged: "),
 }

@@ -1,4 +1,6 @@
 import json
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -102,6 +104,7 @@ def test_zarr_python_reads_a_store(tmp_path, kind, pixel_size):
         "arrays": list(image.arrays),
         "bytes": size,
         **ATTRIBUTES,
+        "crc32c": group["a"].attrs["cellprep"]["crc32c"],
     }
 
 
@@ -231,3 +234,25 @@ def test_removing_stays_within_the_store(tmp_path, image_id):
         assert not writer.remove(image_id)
     assert (tmp_path / "elsewhere").is_dir()
     assert list(open_store(path)) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges names")
+def test_an_image_that_is_replaced_is_never_absent(tmp_path):
+    store = open_store(write_store(tmp_path / "s.zarr", a=content()))
+    missed, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            if "a" not in store:
+                missed.append("a")
+
+    reader = threading.Thread(target=look)
+    with StoreWriter(store.path) as writer:
+        reader.start()
+        for _ in range(50):
+            write_image(writer.workspace / "a", content(IMAGES["grey"]))
+            assert writer.commit("a")
+        over.set()
+        reader.join()
+    assert not missed
+    assert store["a"].arrays[0] == "image"

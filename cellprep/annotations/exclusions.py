@@ -38,7 +38,7 @@ class Exclusions:
         return self.images.union(self.rows)
 
 
-def read_exclusions(path: Path) -> Exclusions:
+def read_exclusions(path: Path | str) -> Exclusions:
     r"""Read which annotations to leave out.
 
     Parameters
@@ -61,6 +61,7 @@ def read_exclusions(path: Path) -> Exclusions:
     >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
     ({'a': [17, 20]}, frozenset({'b'}))
     """
+    path = Path(path)
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
     table = Table(path, {"image", "row"}.issubset)

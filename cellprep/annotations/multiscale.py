@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.annotations.zarr_array import read_zarr
 from cellprep.errors import ImageFileError, TooLargeError
+from cellprep.files import read_file
 from cellprep.image_formats import check_dtype
 from cellprep.images import hash_of_pixels
-from cellprep.memory import check_memory
 
 __all__ = ["OMEZarrPixels", "label_names", "ome_attributes"]
 
@@ -66,18 +67,15 @@ class OMEZarrPixels:
         ImageFileError
             If it is a stack, or damaged.
         """
-        import zarr
-
         multiscale = self._multiscale()
         names = [axis.name for axis in multiscale.axes]
         try:
-            group: Any = zarr.open_group(self.path, mode="r")
-            array = group[multiscale.datasets[0].path]
-            check_memory(array.nbytes, f"{self.path}, of {' x '.join(map(str, array.shape))} values,")
-            pixels: NDArray[Any] = np.asarray(array[...])
-        except TooLargeError:
+            pixels = read_zarr(self._array(multiscale.datasets[0].path))
+        except TooLargeError as error:
+            raise TooLargeError(f"{self.path}: {error}") from None
+        except MemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # the codecs have no error of their own
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
         if len(names) != pixels.ndim:
             raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
@@ -92,6 +90,14 @@ class OMEZarrPixels:
             raise ImageFileError(f"{self.path}: {error}") from None
         pixels = pixels.squeeze(single)
         return pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+
+    def _array(self, path: str) -> Path:
+        parts = path.split("/")
+        if not all(parts) or {".", ".."} & set(parts) or "\\" in path:
+            raise ImageFileError(f"{path!r} is no path within it")
+        if not (self.path / path).is_dir():
+            raise ImageFileError(f"{path!r} is not in it")
+        return self.path / path
 
     def pixel_size(self) -> float | None:
         """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""
@@ -128,7 +134,7 @@ def ome_attributes(folder: Path) -> dict[str, Any]:
     """Return OME's attributes of a group; nothing if it has none, or is none."""
     for name, keys in (("zarr.json", ("attributes", "ome")), (".zattrs", ())):
         try:
-            document = json.loads((folder / name).read_bytes())
+            document = json.loads(read_file(folder / name))
             for key in keys:
                 document = document[key]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -182,7 +182,7 @@ class _Plan:
 
 def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
     known = frozenset(source.image_ids)
-    exclusions = read_exclusions(Path(options.exclude)) if options.exclude is not None else None
+    exclusions = read_exclusions(options.exclude) if options.exclude is not None else None
     if exclusions:
         if strangers := sorted(exclusions.named - known):
             raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")

@@ -58,7 +58,7 @@ class CheckReport:
         """Number of annotations that could be read, by type."""
         return Counter(name for image in self.images for name in image.cell_types)
 
-    def write_flags(self, path: Path) -> None:
+    def write_flags(self, path: Path | str) -> None:
         """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.
 
         Raises
@@ -74,7 +74,7 @@ class CheckReport:
             value = "" if found.value is None else f"{found.value:.4g}"
             threshold = self.thresholds.get(found.rule, "")
             writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
-        write_whole(path, text.getvalue())
+        write_whole(Path(path), text.getvalue())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it."""

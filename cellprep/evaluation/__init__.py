@@ -114,7 +114,7 @@ def draw_worst(
     predicted: Source,
     truth: Source,
     number: int,
-    out: Path,
+    out: Path | str,
     options: EvaluationOptions | None = None,
 ) -> list[Path]:
     """Draw the images with the lowest scores, with the outlines of cells that were found, missed, false, merged, split.
@@ -140,6 +140,7 @@ def draw_worst(
     OutputError
         If a picture cannot be drawn or written.
     """
+    out = Path(out)
     options = options or EvaluationOptions()
     worst = report.worst(number)
     tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
@@ -158,7 +159,7 @@ def draw_worst(
     return list(paths.values())
 
 
-def refuse_pictures(out: Path) -> None:
+def refuse_pictures(out: Path | str) -> None:
     """Refuse a folder for pictures that holds anything: pictures of another run would stay among the new ones.
 
     Raises
@@ -169,6 +170,7 @@ def refuse_pictures(out: Path) -> None:
         If Matplotlib is not installed.
     """
     require_matplotlib()
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"the pictures' folder {out} is not empty: choose a new one (--pictures)")
 

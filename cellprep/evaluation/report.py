@@ -91,7 +91,7 @@ class EvaluationReport:
             )
         return text_table(["image", *names], rows)
 
-    def write_csv(self, path: Path) -> None:
+    def write_csv(self, path: Path | str) -> None:
         """Write the scores of each image: a CSV with a row per image, and a column per score.
 
         Raises
@@ -104,7 +104,7 @@ class EvaluationReport:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "cell_type", *_row(_NOTHING)])
         writer.writerows(rows)
-        write_whole(path, text.getvalue())
+        write_whole(Path(path), text.getvalue())
 
     def notes(self) -> list[str]:
         """Say what was noticed."""

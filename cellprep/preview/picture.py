@@ -38,7 +38,7 @@ _PANELS: dict[str, Callable[["Axes", View], None]] = {
 }
 
 
-def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path, crop: Crop | None = None) -> None:
+def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, crop: Crop | None = None) -> None:
     """Draw images of a store and all their targets, one image below the other.
 
     Parameters
@@ -59,6 +59,7 @@ def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path, crop: 
     OutputError
         If the picture cannot be written.
     """
+    path = Path(path)
     views = [View(image, crop) for image in ([images] if isinstance(images, StoredImage) else images)]
     heights = [2 * _PANEL * _slimness(view) + 1.9 for view in views]
     figure = new_figure(path, 4 * _PANEL, sum(heights))

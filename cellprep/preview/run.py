@@ -64,7 +64,7 @@ class Preview:
         return []
 
 
-def preview_store(store: Store, path: Path, options: PreviewOptions | None = None) -> Preview:
+def preview_store(store: Store, path: Path | str, options: PreviewOptions | None = None) -> Preview:
     """Draw images of a store.
 
     Parameters
@@ -92,6 +92,7 @@ def preview_store(store: Store, path: Path, options: PreviewOptions | None = Non
     OutputError
         If the picture cannot be written.
     """
+    path = Path(path)
     options = options or PreviewOptions()
     if options.contact_sheet and options.crop:
         raise UsageError("a contact sheet shows whole images: leave out --crop or --contact-sheet")

@@ -19,7 +19,7 @@ MOST_TILES = 100
 _TILE = 2.6  # inches
 
 
-def draw_contact_sheet(images: Sequence[StoredImage], path: Path) -> None:
+def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str) -> None:
     """Draw images with their cells outlined, in rows.
 
     Parameters
@@ -38,6 +38,7 @@ def draw_contact_sheet(images: Sequence[StoredImage], path: Path) -> None:
     OutputError
         If the picture cannot be written.
     """
+    path = Path(path)
     columns = min(len(images), max(4, int(np.ceil(len(images) ** 0.5))))
     rows = -(-len(images) // columns)
     slimness = float(np.clip(np.median([image.shape[0] / image.shape[1] for image in images]), 0.4, 2.5))

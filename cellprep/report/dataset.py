@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 from cellprep.annotations import Source, open_images, with_images
 from cellprep.check import CheckOptions, Finding, check_source
+from cellprep.errors import RecipeError, StoreError
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, require_matplotlib
 from cellprep.executor import run_tasks
 from cellprep.output import check_place, write_whole
@@ -168,9 +169,10 @@ def _recipe(source: Source) -> Recipe:
     told = read_attributes(source.path).get("recipe") if source.format == "cellprep" else None
     names = Recipe.__dataclass_fields__
     options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
-    if "bins" in options:
-        options["bins"] = tuple(options["bins"])
-    return Recipe.from_dict(options)
+    try:
+        return Recipe.from_dict(options)
+    except (RecipeError, TypeError) as error:
+        raise StoreError(f"{source.path} is damaged: its `recipe` is none: {error}") from error
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:

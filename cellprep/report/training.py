@@ -61,12 +61,12 @@ class TrainingReport:
         return []
 
 
-def is_training(path: Path) -> bool:
+def is_training(path: Path | str) -> bool:
     """Say whether a path is the folder of a training."""
-    return (path / "run.json").is_file()
+    return Path(path, "run.json").is_file()
 
 
-def report_training(run: Path, out: Path | str) -> TrainingReport:
+def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     """Make a page that shows a training: one HTML file, which loads nothing.
 
     Parameters
@@ -83,7 +83,7 @@ def report_training(run: Path, out: Path | str) -> TrainingReport:
     OutputError
         If the page cannot be written.
     """
-    out = Path(out)
+    run, out = Path(run), Path(out)
     check_place(out)
     try:
         settings = msgspec.json.decode((run / "run.json").read_bytes(), type=_Settings)
@@ -113,7 +113,7 @@ def show_files(paths: Iterable[Path]) -> list[Element]:
     shown = []
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=["PNG"]) as image:
                 image.thumbnail((_WIDEST, _WIDEST))
                 drawn = compress(np.asarray(image.convert("RGB")), 75)
         except OSError as error:

@@ -105,7 +105,7 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
 
 
 def draw_worst_decoded(
-    report: RoundtripReport, store: Store, number: int, out: Path, options: RoundtripOptions | None = None
+    report: RoundtripReport, store: Store, number: int, out: Path | str, options: RoundtripOptions | None = None
 ) -> list[Path]:
     """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.evaluation.draw_worst` does.
 

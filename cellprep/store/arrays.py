@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, TooLargeError
+from cellprep.files import files_below, open_file, read_file
 from cellprep.memory import check_memory
+from cellprep.places import is_remote
 from cellprep.store.chunks import decode_chunk, encode_chunk
 from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
 from cellprep.store.shards import encode_shard, read_chunks
@@ -26,6 +28,7 @@ __all__ = [
     "array_form",
     "array_path",
     "begin_array",
+    "check_files",
     "file_regions",
     "make_folders",
     "read_array",
@@ -130,7 +133,7 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
     """
     path = folder / "zarr.json"
     try:
-        document = path.read_bytes()
+        document = read_file(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     try:
@@ -144,9 +147,28 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
     return shape, dtype
 
 
+def check_files(folder: Path, name: str, shape: tuple[int, ...]) -> None:
+    """Refuse an array of a huge image that has fewer files than its shape claims, before anybody goes through them.
+
+    Raises
+    ------
+    StoreError
+        If files are missing. In an object store nobody looks.
+    """
+    if chunk_shapes(name, shape)[1] is None or 0 in shape or is_remote(folder):
+        return
+    claimed = math.prod(-(-size // side) for size, side in zip(shape, chunk_shapes(name, shape)[0], strict=True))
+    try:
+        present = sum(1 for _ in files_below(folder)) - 1  # its zarr.json
+    except OSError as error:
+        raise StoreError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if present < claimed:
+        raise StoreError(f"{folder} is damaged: files of its chunks are missing, {present:,} of {claimed:,} are there")
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -156,7 +178,7 @@ def _read_shard(
 ) -> NDArray[Any]:
     result = np.empty([part.stop - part.start for part in window], dtype)
     try:
-        with path.open("rb") as content:
+        with open_file(path) as content:
             for region, data in read_chunks(content, file, chunk, window):
                 shared = overlap(window, region)
                 assert shared

@@ -1,9 +1,28 @@
 """What a store says of an image, under ``cellprep``: the form that every reader may count on."""
 
+import json
+import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["field_problem", "form_problem"]
+from cellprep.store.documents import CHECKSUM
+
+__all__ = ["KEYS", "attributes_in", "field_problem", "form_problem"]
+
+
+def attributes_in(document: bytes) -> dict[str, Any]:
+    """Return what cellprep says in a group's ``zarr.json``; nothing if it is not cellprep's, or damaged."""
+    try:
+        attributes = json.loads(document, parse_float=_finite, parse_constant=_finite)["attributes"]["cellprep"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number that cellprep writes")
+    return number
 
 
 def form_problem(attributes: dict[str, Any]) -> str | None:
@@ -74,3 +93,6 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "categories": ("a list of names", _are_names),
     "cells_of_category": ("a list of numbers", _are_numbers),
 }
+
+#: All that cellprep says of an image.
+KEYS = {*_FORMS, CHECKSUM}

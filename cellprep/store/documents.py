@@ -4,15 +4,22 @@ import json
 from functools import lru_cache
 from typing import Any
 
+import google_crc32c
+
 __all__ = [
+    "CHECKSUM",
     "array_document",
     "chunk_separator",
     "chunk_shapes",
     "group_document",
+    "guarded_document",
     "image_documents",
     "is_huge",
     "spatial_axis",
 ]
+
+CHECKSUM = "crc32c"
+"""The key under which a group's ``cellprep`` has the checksum of its ``zarr.json``."""
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
     "image": {2: ("y", "x"), 3: ("c", "y", "x")},
@@ -114,8 +121,20 @@ def group_document(attributes: dict[str, Any]) -> bytes:
     return _encode({"attributes": attributes, "zarr_format": 3, "node_type": "group"})
 
 
+def guarded_document(attributes: dict[str, Any]) -> bytes:
+    """Return the ``zarr.json`` of a group whose ``cellprep`` has a CRC-32C of all the rest, in hex, as its last key."""
+    of_ours = {key: value for key, value in attributes["cellprep"].items() if key != CHECKSUM}
+    checksum: int = google_crc32c.value(group_document({**attributes, "cellprep": of_ours}))
+    return group_document({**attributes, "cellprep": {**of_ours, CHECKSUM: f"{checksum:08x}"}})
+
+
 def image_documents(
-    image_id: str, attributes: dict[str, Any], dimensions: int | None, pixel_size: float | None
+    image_id: str,
+    attributes: dict[str, Any],
+    dimensions: int | None,
+    pixel_size: float | None,
+    *,
+    guarded: bool = True,
 ) -> dict[str, bytes]:
     """Return the ``zarr.json`` of each group of an image, by its path in the image's folder.
 
@@ -129,13 +148,15 @@ def image_documents(
         Number of axes of ``image``; None if there is no such array.
     pixel_size
         Side of a pixel in micrometres, if known.
+    guarded
+        Whether the image's own has a checksum, which earlier versions did not write.
     """
     groups: dict[str, Any] = {"cellprep": attributes}
     if dimensions is not None:
         multiscale = _multiscale(image_id, "image", dimensions, pixel_size)
         groups["ome"] = {"version": "0.5", "multiscales": [multiscale]}
     return {
-        ".": group_document(groups),
+        ".": (guarded_document if guarded else group_document)(groups),
         "labels": _labels_document(),
         "labels/instances": _instances_document(pixel_size, of_image=dimensions is not None),
     }

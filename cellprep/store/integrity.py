@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import StoreError
+from cellprep.files import read_file
 from cellprep.store.arrays import array_files, array_path
-from cellprep.store.documents import image_documents
+from cellprep.store.documents import CHECKSUM, image_documents
 from cellprep.store.reader import StoredImage
 
 __all__ = ["file_faults", "has_all_bytes"]
@@ -76,7 +77,8 @@ def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -
     if "image" in attributes["arrays"]:
         possible = [len(shapes["image"])] if "image" in shapes else [2, 3]
     size = attributes["pixel_size"]
-    wanted = [image_documents(folder.name, attributes, dimensions, size) for dimensions in possible]
+    guarded = CHECKSUM in attributes
+    wanted = [image_documents(folder.name, attributes, dimensions, size, guarded=guarded) for dimensions in possible]
     for group, document in found.items():
         if document not in [documents[group] for documents in wanted]:
             fault = "is missing" if document is None else "is not as cellprep wrote it"
@@ -85,7 +87,7 @@ def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
+from cellprep.files import read_file
 from cellprep.image_ids import id_problem
 from cellprep.places import as_place, is_remote, names_in
-from cellprep.store.arrays import array_form, array_path, read_array
-from cellprep.store.attributes import field_problem
+from cellprep.store.arrays import array_form, array_path, check_files, read_array
+from cellprep.store.attributes import attributes_in, field_problem
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ class StoredImage:
         ``cell_type``, ``categories``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = as_place(path)
         self.id = path.name
+        self._claim_holds = False
         self.attributes = read_attributes(path)
         if not self.attributes.get("complete"):
             raise StoreError(f"{path} is no complete image of a cellprep store")
@@ -63,6 +65,11 @@ class StoredImage:
     def shape(self) -> tuple[int, int]:
         """(H, W), in pixels."""
         height, width = self._field("shape")
+        if not self._claim_holds and is_huge((height, width)):  # much would be done for a claim of a few bytes
+            found, _ = self.form("labels")
+            if found != (height, width):
+                raise StoreError(f"{self.path} is damaged: it claims {height} x {width} pixels, its labels {found}")
+            self._claim_holds = True
         return height, width
 
     @property
@@ -113,7 +120,10 @@ class StoredImage:
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
-        return array_form(self._place(name), name)
+        place = self._place(name)
+        shape, dtype = array_form(place, name)
+        check_files(place, name, shape)
+        return shape, dtype
 
     def _field(self, key: str) -> Any:
         if problem := field_problem(self.attributes, key):
@@ -145,8 +155,8 @@ class Store(Mapping[str, StoredImage]):
         What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = as_place(path)
         _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
@@ -191,7 +201,7 @@ class Store(Mapping[str, StoredImage]):
         for problem in found.values():
             if isinstance(problem, Exception) and not isinstance(problem, FileNotFoundError):
                 raise StoreError(f"{self.path} cannot be read: {problem}")
-        return [places[path] for path, content in found.items() if _attributes_in(content).get("complete")]
+        return [places[path] for path, content in found.items() if attributes_in(content).get("complete")]
 
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
@@ -230,7 +240,7 @@ def open_store(path: Path | str) -> Store:
     ...     list(store), store["0e12"].read("uvec").shape
     (['0e12'], (5, 6, 2))
     """
-    return Store(as_place(path))
+    return Store(path)
 
 
 def is_foreign(place: Path) -> bool:
@@ -243,7 +253,7 @@ def is_foreign(place: Path) -> bool:
     if not place.exists():
         return False
     try:
-        return "cellprep" not in json.loads((place / "zarr.json").read_bytes())["attributes"]
+        return "cellprep" not in json.loads(read_file(place / "zarr.json"))["attributes"]
     except (ValueError, RecursionError):
         return False
     except FileNotFoundError:
@@ -263,17 +273,9 @@ def _looks_like_image(folder: Path) -> bool:
 def read_attributes(folder: Path) -> dict[str, Any]:
     """Return what cellprep says of a group; nothing if it is not cellprep's."""
     try:
-        return _attributes_in((folder / "zarr.json").read_bytes())
+        return attributes_in(read_file(folder / "zarr.json"))
     except OSError:
         return {}
-
-
-def _attributes_in(document: bytes) -> dict[str, Any]:
-    try:
-        attributes = json.loads(document)["attributes"]["cellprep"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        return {}
-    return attributes if isinstance(attributes, dict) else {}
 
 
 def _check_readable(store: Path) -> None:

@@ -22,7 +22,8 @@ from cellprep.interrupts import interrupts_deferred
 from cellprep.places import names_in
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
-from cellprep.store.documents import group_document, image_documents
+from cellprep.store.documents import CHECKSUM, group_document, guarded_document, image_documents
+from cellprep.store.exchange import exchange
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 
 __all__ = ["DOT_FOLDER", "ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
@@ -53,7 +54,7 @@ class ImageContent:
     blocks: Blocks | None = None
 
 
-def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
+def write_image(folder: Path | str, content: ImageContent) -> dict[str, Any]:
     """Write one image into a folder of its own, whose parent must exist, and return its attributes in the store.
 
     Raises
@@ -61,6 +62,7 @@ def write_image(folder: Path, content: ImageContent) -> dict[str, Any]:
     StoreWriteError
         If the disk takes no more.
     """
+    folder = Path(folder)
     image = content.arrays.get("image")
     with writing(folder):
         if folder.exists():
@@ -88,7 +90,7 @@ def restore_root(store: Path) -> None:
         If the disk takes no more.
     """
     with writing(store):
-        (store / "zarr.json").write_bytes(group_document({"cellprep": {"schema_version": SCHEMA_VERSION}}))
+        (store / "zarr.json").write_bytes(guarded_document({"cellprep": {"schema_version": SCHEMA_VERSION}}))
 
 
 class StoreWriter:
@@ -112,10 +114,10 @@ class StoreWriter:
         Where workers write: `write_image` to ``workspace / image_id``, then `commit`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         from filelock import FileLock
 
-        self.path = path
+        self.path = path = Path(path)
         self._dot_folder = path / DOT_FOLDER
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
         self._run = self._dot_folder / secrets.token_hex(8)
@@ -185,12 +187,15 @@ class StoreWriter:
                 aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:
+        """Say whether the store says so already, be it without a checksum, which earlier versions did not write."""
         document = self.path / "zarr.json"
-        return document.is_file() and document.read_bytes() == self._document(attributes)
+        plain = {key: value for key, value in attributes.items() if key != CHECKSUM}
+        right = self._document(attributes), group_document({"cellprep": plain})
+        return document.is_file() and document.read_bytes() in right
 
     @staticmethod
     def _document(attributes: dict[str, Any]) -> bytes:
-        return group_document({"cellprep": attributes})
+        return guarded_document({"cellprep": attributes})
 
     def commit(self, image_id: str) -> bool:
         """Move a written image into its place; say whether an older one of this id left for it.
@@ -204,8 +209,12 @@ class StoreWriter:
             raise StoreError(f"{self.path / image_id} is in its place and is not cellprep's: move it away")
         with writing(self.path):
             self._begin_change()
+            new, place = self.workspace / image_id, self.path / image_id
+            if place.exists() and exchange(new, place):  # readers find the old image or the new one
+                shutil.rmtree(new)
+                return True
             replaced = self.remove(image_id)
-            (self.workspace / image_id).rename(self.path / image_id)
+            new.rename(place)
         return replaced
 
     def remove(self, image_id: str) -> bool:

@@ -183,7 +183,7 @@ def find_bins(name: str) -> tuple[float, ...]:
         raise
 
 
-def read_bins(path: Path) -> tuple[float, ...]:
+def read_bins(path: Path | str) -> tuple[float, ...]:
     """Read energy bins from a JSON file: a list of distances, or an object whose ``bins`` is one.
 
     Raises
@@ -191,6 +191,7 @@ def read_bins(path: Path) -> tuple[float, ...]:
     SourceError
         If the file cannot be read, or what it holds are no bins.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -210,6 +211,8 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
         raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
+    if not hasattr(bins, "__len__"):
+        raise RecipeError(f"bins {bins!r} are no sequence of numbers")
     if not 1 <= len(bins) <= MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
     before = np.float32(0)
@@ -229,3 +232,5 @@ def _to_float32(value: float) -> np.float32:
             return np.float32(value)
         except OverflowError:  # a whole number of hundreds of digits
             return np.float32(np.inf)
+        except (TypeError, ValueError):
+            return np.float32(np.nan)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cellprep.errors import RecipeError
-from cellprep.store.attributes import form_problem
+from cellprep.store.attributes import KEYS, form_problem
 from cellprep.targets import TARGETS, Recipe
 
 __all__ = ["ARRAYS", "attributes_fault", "form_fault", "missing_arrays"]
@@ -37,6 +37,8 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
     """Say what is wrong with the form of an image's attributes."""
     if problem := form_problem(attributes):
         return problem
+    if strangers := sorted(attributes.keys() - KEYS):
+        return f"`{strangers[0]}` is nothing that cellprep writes"
     if unknown := [name for name in attributes["arrays"] if name not in (*ARRAYS, "image")]:
         return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(ARRAYS)}, image"
     try:

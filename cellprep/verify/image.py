@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import CellprepError, StoreError
 from cellprep.executor import one_opencv_thread
+from cellprep.files import open_file
 from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
 from cellprep.store.integrity import file_faults
@@ -73,6 +74,10 @@ def _findings(place: Path, kind: Kind, threads: int) -> Findings:
     image = StoredImage(place)
     if problem := attributes_fault(image.attributes):
         return Findings(kind, (Fault("zarr.json", "attributes", problem),))
+    try:
+        _ = image.shape
+    except StoreError as error:
+        return Findings(kind, (unreadable("labels", error),), attributes=image.attributes)
     with one_opencv_thread():
         return Findings(kind, tuple(_faults(image, threads)), attributes=image.attributes)
 
@@ -81,7 +86,7 @@ def _try_to_read(folder: Path) -> None:
     """Raise the error of a folder that may not be read, and is not to be judged."""
     os.scandir(folder).close()
     with suppress(FileNotFoundError, IsADirectoryError):
-        (folder / "zarr.json").open("rb").close()
+        open_file(folder / "zarr.json").close()
 
 
 def _faults(image: StoredImage, threads: int) -> list[Fault]:

@@ -205,7 +205,7 @@ def wrong_ignored(ignore: NDArray[np.uint8], labels: NDArray[Any]) -> Wrong | No
 #: All of them, by name, in an order in which an array is judged before those that are made from it.
 INVARIANTS: dict[str, Invariant] = {
     "known labels": Invariant(("labels",), _known_labels),
-    "hidden cells": Invariant(("labels",), _hidden),
+    "hidden cells": Invariant(("labels", "cells"), _hidden),
     "rows": Invariant(("cells",), _rows),
     "areas of annotations": Invariant(("cells", "labels"), _areas),
     "categories": Invariant(("cells",), _categories),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cellprep.store.documents import CHECKSUM
 from cellprep.store.entries import Kind
 from cellprep.verify.fault import Fault
 from cellprep.verify.image import Findings
@@ -36,6 +37,8 @@ class VerifyReport:
         Whether a run is writing to the store, or was killed.
     removed
         Broken images that were removed.
+    unguarded
+        Number of images whose metadata have no checksum: earlier versions wrote none.
     stopped
         Why not all broken images were removed, if so.
     """
@@ -50,6 +53,7 @@ class VerifyReport:
     foreign: list[str] = field(default_factory=list)
     under_way: bool = False
     removed: list[str] = field(default_factory=list)
+    unguarded: int = 0
     stopped: str = ""
 
     def add(self, name: str, findings: Findings) -> None:
@@ -60,6 +64,7 @@ class VerifyReport:
             self.foreign.append(name)
         if findings.faults:
             self.broken[name] = findings.faults
+        self.unguarded += bool(findings.attributes) and CHECKSUM not in findings.attributes
         self.images += findings.kind is not Kind.FOREIGN
         self.whole += findings.kind is not Kind.FOREIGN and not (findings.faults or findings.unchecked)
 
@@ -86,6 +91,8 @@ class VerifyReport:
         if self.under_way:
             what = "a run was killed and left it; cleared" if self.repair else "a run is writing, or was killed"
             lines.append(f"`.cellprep` is in the store: {what}")
+        if self.unguarded:
+            lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --overwrite adds it")
         return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} whole"]
 
     def errors(self) -> list[str]:

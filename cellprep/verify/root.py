@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cellprep.store.documents import group_document
+from cellprep.store.documents import CHECKSUM, group_document, guarded_document
 from cellprep.store.reader import read_attributes
 from cellprep.store.summary import is_summary
 
 __all__ = ["root_faults"]
 
 _FORMS: dict[str, type] = {"version": str, "recipe": dict, "source": dict}
+_KEYS = {*_FORMS, "schema_version", "excluded", "summary", CHECKSUM}
 
 
 def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
@@ -24,8 +25,11 @@ def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
         What a summary of its images counts, as far as that is known.
     """
     attributes = read_attributes(store)
-    if (store / "zarr.json").read_bytes() != group_document({"cellprep": attributes}):
+    write = guarded_document if CHECKSUM in attributes else group_document
+    if (store / "zarr.json").read_bytes() != write({"cellprep": attributes}):
         yield "its zarr.json is not as cellprep wrote it"
+    if unknown := sorted(attributes.keys() - _KEYS):
+        yield f"its zarr.json has {unknown[0]!r}, which cellprep does not write"
     for key, form in _FORMS.items():
         if not isinstance(attributes.get(key), form):
             yield f"its zarr.json does not tell its {key}: cellprep build-targets writes it"

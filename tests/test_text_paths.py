@@ -1,0 +1,111 @@
+"""Whatever takes a path takes it as text as well."""
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from pathlib import Path
+
+import pytest
+from conftest import tree
+
+import cellprep
+from cellprep import annotations, check, evaluation, preview, report, store
+from cellprep.demo import write_dataset
+from cellprep.roundtrip import draw_worst_decoded
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    csv = write_dataset(folder, images_per_type=2, shape=(40, 50))
+    source = cellprep.open_source(csv)
+    cellprep.build_targets(source, folder / "s.zarr", cellprep.BuildOptions(jobs=1, quiet=True))
+    (folder / "flags.csv").write_text("image,row\nspindle-1,2\n")
+    (folder / "bins.json").write_text("[1, 2.5]")
+    return folder
+
+
+def once(inputs, out, kind):
+    """Call every function with paths of a kind; return what each returns, in words."""
+    options = {"images": kind(inputs / "train"), "jobs": 1, "quiet": True}
+    source = cellprep.open_source(kind(inputs / "train.csv"))
+    opened = cellprep.open_store(kind(inputs / "s.zarr"))
+    yield source.image_ids
+    yield cellprep.open_prediction(kind(inputs / "train.csv"), source).image_ids
+    yield list(store.Store(kind(inputs / "s.zarr")))
+    yield store.StoredImage(kind(inputs / "s.zarr/spindle-1")).attributes
+    yield annotations.read_exclusions(kind(inputs / "flags.csv"))
+    yield annotations.open_images(source, kind(inputs / "train")).find("spindle-1").decode()
+    yield cellprep.read_bins(kind(inputs / "bins.json"))
+    how = cellprep.BuildOptions(exclude=kind(inputs / "flags.csv"), **options)
+    yield cellprep.build_targets(source, kind(out / "t.zarr"), how).errors()
+    with store.StoreWriter(kind(out / "u.zarr")) as writer:
+        image = opened["spindle-1"]
+        content = store.ImageContent({name: image.read(name) for name in image.arrays}, {}, None)
+        yield store.write_image(kind(writer.workspace / "a"), content)
+    checked = check.check_source(source, check.CheckOptions(**options))
+    yield checked.write_flags(kind(out / "flags.csv"))
+    yield cellprep.split_source(
+        source, kind(out / "folds.csv"), cellprep.SplitOptions(folds=2, keep_annotated_twice=True, **options)
+    ).to_csv()
+    yield cellprep.describe_store(kind(inputs / "s.zarr"), quiet=True).to_dict()
+    yield cellprep.verify_store(kind(inputs / "s.zarr"), jobs=1, quiet=True).sound
+    yield cellprep.fit_bins(opened, kind(out / "bins.json"), levels=4, jobs=1, quiet=True).to_json()
+    yield cellprep.export_labels(opened, "coco", kind(out / "coco.json"), jobs=1, quiet=True).errors()
+    how = cellprep.EvaluationOptions(**options)
+    scores = cellprep.evaluate(source, source, how)
+    yield scores.write_csv(kind(out / "scores.csv"))
+    yield evaluation.refuse_pictures(kind(out / "worst"))
+    yield cellprep.draw_worst(scores, source, source, 1, kind(out / "worst"), how)
+    of_roundtrip = cellprep.RoundtripOptions(("walls",), jobs=1, quiet=True)
+    decoded = cellprep.roundtrip(opened, of_roundtrip)
+    yield draw_worst_decoded(decoded, opened, 1, kind(out / "decoded"), of_roundtrip)
+    yield cellprep.preview_store(opened, kind(out / "preview.png")).drawn
+    yield preview.draw_targets(opened["spindle-1"], kind(out / "targets.png"))
+    yield preview.draw_contact_sheet(list(opened.values()), kind(out / "sheet.png"))
+    yield report.report_dataset(source, kind(out / "page.html"), report.ReportOptions(**options)).errors()
+    yield report.is_training(kind(inputs))
+
+
+def test_text_does_what_a_path_does(inputs, tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("paths", "texts"):
+        (tmp_path / name).mkdir()
+    by_path, by_text = (list(once(inputs, tmp_path / name, kind)) for name, kind in (("paths", Path), ("texts", str)))
+    plain = [repr(found).replace(str(tmp_path / "texts"), str(tmp_path / "paths")) for found in by_text]
+    assert plain == [repr(found) for found in by_path]
+    assert tree(tmp_path / "texts") == tree(tmp_path / "paths")
+
+
+def functions():
+    """Every public function and method outside `cellprep.learn`."""
+    packages = [module.name for module in pkgutil.iter_modules(cellprep.__path__) if module.ispkg]
+    modules = [
+        importlib.import_module(f"cellprep.{name}") for name in packages if name not in ("learn", "cli", "models")
+    ]
+    for module in (cellprep, *modules):
+        for name in getattr(module, "__all__", []):
+            thing = getattr(module, name)
+            if inspect.isfunction(thing):
+                yield f"{module.__name__}.{name}", thing
+            elif inspect.isclass(thing):
+                methods = {key: value for key, value in vars(thing).items() if inspect.isfunction(value)}
+                for key, method in methods.items():
+                    if key == "__init__" or not key.startswith("_"):
+                        yield f"{module.__name__}.{name}.{key}", method
+
+
+#: Classes that only the package makes, and a method without parameters whose result it cannot name.
+MADE = {"Preview", "DatasetReport", "TrainingReport", "Source", "zarr"}
+
+
+def test_every_path_may_be_text():
+    paths_alone = [
+        f"{name}: {parameter} is {hint}"
+        for name, function in functions()
+        if not set(name.split(".")) & MADE
+        for parameter, hint in typing.get_type_hints(function).items()
+        if parameter != "return" and Path in (hint, *typing.get_args(hint)) and str not in typing.get_args(hint)
+    ]
+    assert not paths_alone
