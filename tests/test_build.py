@@ -18,6 +18,7 @@ from cellprep import (
     open_source,
     open_store,
     resolve_overlaps,
+    verify_store,
 )
 from cellprep.build.image import ImageOutcome, Status
 from cellprep.check import CheckOptions, check_source
@@ -274,6 +275,7 @@ def test_annotations_say_how_a_picture_is_to_be_turned(tmp_path):
     np.testing.assert_array_equal(stored["raw"].read("image"), grey)
     np.testing.assert_array_equal(stored["upright"].read("image"), np.rot90(grey, -1))
     np.testing.assert_array_equal(stored["square"].read("image"), np.rot90(grey[:, :6], -1))
+    assert verify_store(tmp_path / "s.zarr", jobs=1, quiet=True).errors() == []
     again = build(tmp_path, tmp_path / "s.zarr")
     assert (again.current, again.turned, again.as_stored) == (3, ["square", "upright"], ["raw"])
     ignored = build(tmp_path, tmp_path / "s.zarr", orientation="ignore")

@@ -121,6 +121,8 @@ def test_the_summary_leaves_before_the_first_change(csv, out, monkeypatch, actio
     build(csv, out)
     seen = []
     inner = getattr(StoreWriter, action)
+    if action == "remove":  # which takes images away where the system cannot exchange names
+        monkeypatch.setattr("cellprep.store.writer.exchange", lambda new, place: False)
 
     def watched(writer, image_id):
         result = inner(writer, image_id)

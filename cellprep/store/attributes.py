@@ -40,7 +40,7 @@ def form_problem(attributes: dict[str, Any]) -> str | None:
     >>> form_problem({"complete": True})
     '`arrays` is missing'
     """
-    for key in _FORMS:
+    for key in (*_FORMS, *(attributes.keys() & _AT_TIMES.keys())):
         if problem := field_problem(attributes, key):
             return problem
     if not all(1 <= label <= attributes["cells"] for label in attributes["hidden"]):
@@ -52,7 +52,7 @@ def form_problem(attributes: dict[str, Any]) -> str | None:
 
 def field_problem(attributes: dict[str, Any], key: str) -> str | None:
     """Say whether one of these attributes is missing, or has another form; None if it is right."""
-    form, fits = _FORMS[key]
+    form, fits = (_FORMS | _AT_TIMES)[key]
     if key not in attributes:
         return f"`{key}` is missing"
     return None if fits(attributes[key]) else f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
@@ -94,5 +94,10 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cells_of_category": ("a list of numbers", _are_numbers),
 }
 
+# What is said of some images only.
+_AT_TIMES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "orientation": ("applied or ignored", lambda value: value in ("applied", "ignored")),
+}
+
 #: All that cellprep says of an image.
-KEYS = {*_FORMS, CHECKSUM}
+KEYS = {*_FORMS, *_AT_TIMES, CHECKSUM}
