@@ -15,12 +15,13 @@ from stores import discs as draw_discs
 from stores import noise, write_store
 
 from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
-from cellprep.errors import MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
+from cellprep.errors import CellprepError, MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks import build_network
 from cellprep.learn.settings import NETWORKS, NetworkSettings
 from cellprep.learn.training.checkpoint import load_state
 from cellprep.learn.training.estimate import expect_duration
+from cellprep.learn.training.everything import train_all
 from cellprep.learn.training.folder import choose_folder, options_of
 from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import OPTIMISERS, TrainOptions
@@ -234,7 +235,7 @@ def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, com
         run.mkdir(parents=True)
         (run / "run.json").write_text(json.dumps({"options": {"network": name}}))
         (run / "best.safetensors").touch()
-    *looks, last = next_steps(Path("runs") / network, network, Path("data.zarr"))
+    *looks, last = next_steps(Path("runs") / network, TrainOptions(network), Path("data.zarr"))
     assert last == f"next: {command}"
     shows = network in ("dn", "wn")
     assert looks == [f"to see what it does: cellprep predict --weights runs/{network}"] * shows
@@ -247,6 +248,8 @@ def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options
     train(discs, replace(constant, out=tmp_path / "more", resume=True))
     for name in ("last.safetensors", "run.json"):
         assert (tmp_path / "more" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(UsageError, match=r"has 3 epochs already: --epochs 2 is too few"):
+        train(discs, replace(constant, epochs=2, resume=True))
     train(discs, options("wtn", epochs=1))
     with pytest.raises(UsageError, match=r"falls to nearly 0 by epoch 1, .*: train on from its weights by `--init "):
         train(discs, options("wtn", epochs=3, resume=True))
@@ -306,10 +309,12 @@ def test_a_long_training_says_so_before_it_starts():
     random = torch.get_rng_state()
     machine = choose_machine("cpu", "float32")
     options = TrainOptions("dn", base_channels=17, crop=32, batch_size=1, epochs=10)
-    lines = expect_duration(network, options, machine, steps=5)
+    lines = expect_duration(network, options, machine, steps=5, epochs=10)
     assert len(lines) == 1
-    assert re.fullmatch(r"an epoch of 5 steps takes about \S+ (s|min) on this CPU, all 10 about \S+ (s|min)", lines[0])
-    lines = expect_duration(network, options, machine, steps=10**7)
+    assert re.fullmatch(
+        r"an epoch of 5 steps takes about \S+ (s|min) on this CPU, 10 epochs about \S+ (s|min)", lines[0]
+    )
+    lines = expect_duration(network, options, machine, steps=10**7, epochs=10)
     assert re.fullmatch(r"that is long: with --base-channels 16 instead of 17 an epoch takes about .*", lines[1])
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
@@ -516,13 +521,16 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     assert result.exit_code == 0, result.stderr
     assert re.search(r"on 2 validation images: Kaggle's mean precision \d\.\d{3}; AP", result.stderr)
     assert result.stderr.endswith(
-        "weights: runs/all/cells.safetensors\nnext: cellprep predict IMAGES --weights runs/all/cells.safetensors\n"
+        "weights: runs/all/cells.safetensors\nnext: cellprep predict IMAGES --weights runs/all\n"
     )
     assert sorted(path.name for path in Path("runs/all").iterdir()) == [
         "cells.safetensors", "dn", "predictions", "run.json", "scores.csv", "semseg", "wn", "wtn",
     ]  # fmt: skip
     assert [weights.settings.name for weights in load_all_weights("runs/all/cells.safetensors")] == ["semseg", "wn"]
     assert json.loads(Path("runs/all/wn/run.json").read_text())["options"]["epochs"] == 1
+    shown = cli("predict", "--weights", "runs/all", "--data", discs.path)
+    assert (shown.exit_code, "2 images" in shown.stderr) == (0, True), shown.stderr
+    assert re.search(r"runs/all +semseg, wn ", cli("predict", "--weights").stderr)
 
     steps, step = iter(range(100)), Trainer._step
 
@@ -534,9 +542,31 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", interrupted)
         assert cli("train", "all", *how).exit_code == 130
-    assert cli("train", "all", "--data", discs.path, "--epochs", 3, "--resume").exit_code == 2
-    assert cli("train", "dn", "--data", discs.path, "--out", "runs/all-2", "--resume").exit_code == 2
+    refused = {
+        ("all", "--epochs", 3): "the run in runs/all-2 differs in epochs: leave these out",
+        ("dn", "--out", "runs/all-2"): "the run in runs/all-2 trains all, not dn: name it",
+        ("all", "--out", "runs/all-2/dn"): "the run in runs/all-2/dn trains dn, not all: name it",
+    }
+    for words, message in refused.items():
+        result = cli("train", *words, "--data", discs.path, "--resume")
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
     result = cli("train", "all", "--data", discs.path, "--resume")  # the newest one, by its own options
     assert result.exit_code == 0, result.stderr
     for name in ("cells.safetensors", "scores.csv"):
         assert Path("runs/all-2", name).read_bytes() == Path("runs/all", name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"init": (Path("dn"),)}, "--init gives first weights to one network"),
+        ({"epoch": 3}, "epoch is no option of a training"),
+        ({"epochs": "3"}, "an option has a value of another kind"),
+        ({"background_cell": True}, "the background is no cell"),
+        ({"encoder": Path("vgg16.pth")}, "vgg16.pth"),
+    ],
+)
+def test_what_cannot_be_for_all_networks_is_said_before_the_first_is_trained(discs, tmp_path, settings, message):
+    with pytest.raises(CellprepError, match=message):
+        train_all(discs, tmp_path / "all", val_fraction=0.4, quiet=True, **settings)
+    assert not (tmp_path / "all").exists()

@@ -74,7 +74,7 @@ def train_command(
     augment: Annotated[
         list[str] | None, choice("Augmentation, repeatable; all unless given, `none` for none", *AUGMENTATIONS)
     ] = None,
-    normalisation: Annotated[str, choice("How grey values are normalised", *NORMALISATIONS)] = "dataset",
+    normalisation: Annotated[str, choice("How intensities are normalised", *NORMALISATIONS)] = "dataset",
     init: Annotated[
         list[Path] | None, typer.Option(help="Weights to start from; for wn, those of a dn and of a wtn: repeat it.")
     ] = None,
@@ -106,7 +106,7 @@ def train_command(
     in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep the whole set in memory.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the run in --out, or else with the newest one, by its own options."),
+        typer.Option("--resume", help="Go on with the run in --out, or the newest run, with that run's options."),
     ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write a record for TensorBoard, too.")] = False,
     quiet: Quiet = False,

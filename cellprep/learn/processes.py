@@ -46,9 +46,9 @@ def processes() -> Processes:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """Let the processes exchange tensors while this context lasts."""
+    """Let the processes exchange tensors while this context lasts, or the one around it that did so already."""
     here = processes()
-    if here.count == 1:
+    if here.count == 1 or distributed.is_initialized():
         yield here
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")

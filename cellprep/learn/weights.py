@@ -23,6 +23,7 @@ from cellprep.wording import printable
 
 __all__ = [
     "BEST",
+    "BUNDLE",
     "Weights",
     "describe_weights",
     "load_all_weights",
@@ -33,6 +34,9 @@ __all__ = [
 
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
+
+#: The name of the bundle in the folder of a training of all networks.
+BUNDLE = "cells.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"

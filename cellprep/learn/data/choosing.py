@@ -90,8 +90,9 @@ def choose_images(
     else:
         chosen = _draw(store, with_pixels or ids, val_fraction, seed)
     if pixels:
-        chosen &= set(with_pixels)
-        ids = [image_id for image_id in ids if image_id in set(with_pixels)]
+        seen = set(with_pixels)
+        chosen &= seen
+        ids = [image_id for image_id in ids if image_id in seen]
     train = [image_id for image_id in ids if image_id not in chosen]
     if not chosen:
         raise UsageError(f"none of the {count(len(ids), 'image')} is left to validate on")

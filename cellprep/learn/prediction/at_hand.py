@@ -8,7 +8,7 @@ from pathlib import Path
 from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.errors import WeightsError
 from cellprep.learn.prediction.bundle import SHIPPED
-from cellprep.learn.weights import BEST, describe_weights
+from cellprep.learn.weights import BEST, BUNDLE, describe_weights
 from cellprep.text_table import text_table
 from cellprep.wording import printable
 
@@ -46,8 +46,8 @@ class WeightsAtHand:
 def find_weights_at_hand() -> list[WeightsAtHand]:
     """Find the runs and files of weights in this folder, the runs in its folder ``runs``, and what the package has."""
     here = Path()
-    places = [run.parent for pattern in (f"*/{BEST}", f"runs/*/{BEST}") for run in here.glob(pattern)]
-    found = [_describe(str(place), place / BEST) for place in sorted(places)]
+    runs = [file for name in (BEST, BUNDLE) for place in ("*", "runs/*") for file in here.glob(f"{place}/{name}")]
+    found = [_describe(str(file.parent), file) for file in sorted(runs)]
     found += [_describe(str(file), file) for file in sorted(here.glob("*.safetensors"))]
     found += [_describe(name, file, "comes with the package") for name, file in SHIPPED.items()]
     return [weights for weights in found if weights]

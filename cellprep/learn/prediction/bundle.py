@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.settings import Decoding
-from cellprep.learn.weights import BEST, Weights, load_all_weights, save_all_weights
+from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 
 __all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with_decoding"]
 
@@ -174,6 +174,8 @@ def find_weights(place: Path | str) -> list[Path]:
             f"what comes with the package is {', '.join(SHIPPED)}" if SHIPPED else "nothing comes with the package"
         )
         raise WeightsError(f"there are no weights {place}: there is no such file, and {shipped}")
+    if (path / BUNDLE).exists():
+        return [path / BUNDLE]
     return [path] if (path / BEST).exists() else runs_in(path) or [path]
 
 

@@ -10,6 +10,7 @@ from cellprep.learn.devices import Machine
 from cellprep.learn.networks import Network, build_network
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.tasks import TASKS, Batch
+from cellprep.wording import count
 
 __all__ = ["describe_duration", "expect_duration"]
 
@@ -18,7 +19,7 @@ _SMALL = 16  # base channels
 _MOST_STEPS, _ENOUGH = 6, 3.0  # steps that are timed, or seconds: other work on the machine disturbs single ones
 
 
-def expect_duration(network: Network, options: TrainOptions, machine: Machine, steps: int) -> list[str]:
+def expect_duration(network: Network, options: TrainOptions, machine: Machine, steps: int, epochs: int) -> list[str]:
     """Tell how long an epoch and the whole training will take on a CPU, and how long a smaller network would.
 
     Steps of one crop are timed on a copy of the network, and the fastest counts. Loading and validation come on top.
@@ -33,6 +34,8 @@ def expect_duration(network: Network, options: TrainOptions, machine: Machine, s
         Where.
     steps
         Steps in an epoch.
+    epochs
+        Epochs to come.
 
     Returns
     -------
@@ -42,10 +45,10 @@ def expect_duration(network: Network, options: TrainOptions, machine: Machine, s
     if machine.device.type != "cpu":
         return []
     seconds = _time_step(network, options, machine) * options.batch_size * steps
-    total = seconds * options.epochs
+    total = seconds * epochs
     lines = [
         f"an epoch of {steps:,} steps takes about {describe_duration(seconds)} on this CPU, "
-        f"all {options.epochs:,} about {describe_duration(total)}"
+        f"{count(epochs, 'epoch')} about {describe_duration(total)}"
     ]
     if total > _LONG:
         lines.append(_advice(network, options, machine, steps))
@@ -54,7 +57,7 @@ def expect_duration(network: Network, options: TrainOptions, machine: Machine, s
 
 def _advice(network: Network, options: TrainOptions, machine: Machine, steps: int) -> str:
     base = network.settings.base_channels
-    if base <= _SMALL:
+    if base <= _SMALL or options.init or options.encoder:  # whose weights decide the size
         return "fewer --epochs take less time, and so does a GPU; an interrupted training goes on with --resume"
     small = build_network(replace(network.settings, base_channels=_SMALL), seed=0)
     seconds = _time_step(small, options, machine) * options.batch_size * steps

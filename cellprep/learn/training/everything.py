@@ -1,35 +1,48 @@
 """All networks one after the other: from a store to a bundle, with its scores on the validation images."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from cellprep.annotations import open_source
-from cellprep.errors import OutputError, UsageError, WeightsError
+from cellprep.errors import UsageError
 from cellprep.evaluation import EvaluationOptions, evaluate
+from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import load_bundle, save_bundle
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.run import predict
-from cellprep.learn.processes import processes
+from cellprep.learn.processes import joined, share
 from cellprep.learn.settings import ARCHITECTURES
-from cellprep.learn.training.folder import SETTINGS, choose_folder
-from cellprep.learn.training.options import ALL, FREE, TrainOptions, plain
+from cellprep.learn.training.first import first_network
+from cellprep.learn.training.folder import (
+    SETTINGS,
+    RunFolder,
+    choose_folder,
+    options_from,
+    options_of,
+    recorded_options,
+)
+from cellprep.learn.training.options import ALL, MAY_CHANGE, TrainOptions, as_json
+from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
+from cellprep.learn.weights import BUNDLE
 from cellprep.output import write_whole
 from cellprep.store import Store
 from cellprep.wording import count
 
-__all__ = ["AllReport", "train_all"]
+__all__ = ["ORDER", "AllReport", "train_all"]
 
-_ORDER = ("semseg", "dn", "wtn", "wn")
+#: The networks, in the order in which they are trained.
+ORDER = ("semseg", "dn", "wtn", "wn")
 
 # Options that some of the networks do not have, or that decide them otherwise.
-_ONLY_FOR = {"mask": ("dn", "wn"), "background_cell": ("dn", "wn"), "encoder": ("dn",), "max_lr": _ORDER[:3]}
+_ONLY_FOR = {"mask": ("dn", "wn"), "background_cell": ("dn", "wn"), "encoder": ("dn",), "max_lr": ORDER[:3]}
 
 # The WN starts from a DN and a WTN that are trained: it takes one epoch for so many of theirs.
 _FEWER = 5
@@ -66,15 +79,16 @@ class AllReport:
         """Return what is to be told."""
         if not self.tells:
             return []
-        lines = [f"{self.out}: {', '.join(_ORDER)}, trained on {count(self.trained[0].train_images, 'image')}"]
-        if overall := self.scores["overall"]:
+        lines = [f"{run.out.name}: {line}" for run in self.trained for line in run.notes_on_data()]
+        lines.append(f"{self.out}: {', '.join(ORDER)}, trained on {count(self.trained[0].train_images, 'image')}")
+        if overall := self.scores.get("overall"):
             levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
             images = count(self.scores["images"], "validation image")
             lines.append(f"on {images}: Kaggle's mean precision {overall['kaggle_map']:.3f}; AP {levels}")
         return [
             *lines,
             f"weights: {self.bundle}",
-            f"next: cellprep predict IMAGES --weights {self.bundle}",
+            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
         ]
 
     def errors(self) -> list[str]:
@@ -106,67 +120,70 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
     """
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
-    here = processes()
-    if out is None and here.count > 1:
-        raise UsageError("several processes need a folder that all of them know: give --out")
-    writes = here.rank == 0
-    chosen = choose_folder(ALL, resume=resume) if out is None else Path(out)
-    free = {name: value for name, value in settings.items() if name in FREE}
-    recorded = _take_up(chosen, settings) if resume else _begin(chosen, settings, writes)
-    trained: list[TrainReport] = []
-    for network in _ORDER:
-        trained.append(train(store, _options(network, chosen, {**recorded, **free})))
-    bundle = chosen / "cells.safetensors"
+    if unknown := settings.keys() - {field.name for field in fields(TrainOptions)}:
+        raise UsageError(f"{min(unknown)} is no option of a training")
+    machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
+    with joined(machine.device) as here:
+        writes = here.rank == 0
+        chosen = Path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
+        assert chosen is not None
+        free = {name: value for name, value in settings.items() if name in MAY_CHANGE}
+        recorded = _take_up(chosen, settings) if resume else _begin(store, chosen, settings, writes)
+        trained = [train(store, _options(network, chosen, recorded, free)) for network in ORDER]
+    bundle = chosen / BUNDLE
     if not writes:
         return AllReport(chosen, trained, bundle, {}, [], tells=False)
     save_bundle(bundle, load_bundle([chosen / "wn"], chosen / "semseg"))
     return AllReport(chosen, trained, bundle, *_score(store, chosen, free))
 
 
-def _begin(out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
-    """Record the options that the result depends on; values are as JSON has them."""
-    recorded = {name: plain(value) for name, value in settings.items() if name not in FREE}
-    if not writes:
-        return recorded
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not empty: --resume goes on with a run of {ALL}; or give another --out")
-    for network in _ORDER:  # what is wrong is said before the first training
-        _options(network, out, recorded)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
-    write_whole(out / SETTINGS, json.dumps({"options": {"network": ALL, **recorded}}, indent=2) + "\n")
+def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
+    """Record the options that the result depends on, as JSON has them, if all networks can be trained by them."""
+    recorded = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
+    for network in ORDER:
+        _options(network, out, recorded, {})
+    options = _options("dn", out, recorded, {})
+    _, val_ids, together = choose_and_check(store, options)
+    if options.encoder:  # else a file that does not fit would be found after hours
+        first_network(options, together.channels, together.recipe.levels)
+    if writes:
+        folder = RunFolder(out)
+        folder.check_new()
+        folder.make()
+        content = {"options": {"network": ALL, **recorded}, "validation_images": val_ids}
+        write_whole(out / SETTINGS, json.dumps(content, indent=2) + "\n")
     return recorded
 
 
 def _take_up(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of before; those given now must be the same."""
-    file = out / SETTINGS
-    try:
-        recorded = json.loads(file.read_text(encoding="utf-8"))["options"]
-        network = recorded.pop("network")
-    except FileNotFoundError:
-        raise UsageError(f"there is no run in {out} to go on with: leave --resume out to begin one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{file} is damaged: begin again in another folder") from error
-    if network != ALL:
-        raise UsageError(f"the run in {out} trains {network}, not {ALL}: name it, or give another --out")
-    given = {name: plain(value) for name, value in settings.items() if name not in FREE}
+    recorded = recorded_options(out, ALL)
+    del recorded["network"]
+    given = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
     if different := [name for name, value in given.items() if recorded.get(name) != value]:
-        raise UsageError(f"the run in {out} differs in {', '.join(different)}: leave these out to go on with it")
-    return dict(recorded)
+        names = ", ".join(name.replace("_", " ") for name in different)
+        raise UsageError(f"the run in {out} differs in {names}: leave these out to go on with it")
+    return recorded
 
 
-def _options(network: str, out: Path, settings: Mapping[str, Any]) -> TrainOptions:
-    own = {name: value for name, value in settings.items() if network in _ONLY_FOR.get(name, _ORDER)}
+def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
+    """Return the options of one network: its own if it was begun already, and else those of all that it has."""
+    run = out / network
+    if (run / SETTINGS).exists():
+        return options_of(run, network, free)
+    own = {name: value for name, value in recorded.items() if network in _ONLY_FOR.get(name, ORDER)}
+    if recorded.get("encoder") and not own.get("arch"):
+        own["arch"] = "published"
     if own.get("arch") not in ARCHITECTURES[network]:
         own.pop("arch", None)
     if network == "wn":
-        own |= {"init": [str(out / "dn"), str(out / "wtn")], "epochs": max(1, own.get("epochs", 50) // _FEWER)}
-    run = out / network
-    given = {"network": network, "out": str(run), "resume": (run / SETTINGS).exists(), **own}
-    return msgspec.convert(given, TrainOptions, dec_hook=lambda _, value: Path(value))
+        epochs = own.get("epochs") or TrainOptions(network).epochs
+        own |= {"init": [str(out / "dn"), str(out / "wtn")], "epochs": max(1, epochs // _FEWER)}
+    try:
+        options = options_from({"network": network, "out": str(run), **own})
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"an option has a value of another kind than it should have: {error}") from error
+    return replace(options, **free)
 
 
 def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -176,6 +193,8 @@ def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, 
     quiet = bool(free.get("quiet"))
     options = PredictionOptions(device=free.get("device", "auto"), quiet=quiet)
     prediction = predict(None, out / "wn", predicted, semseg_weights=out / "semseg", data=store.path, options=options)
+    if not prediction.images:
+        return {}, prediction.errors()
     found = open_source(predicted)
     only = tuple(found.image_ids)
     report = evaluate(found, open_source(store.path), EvaluationOptions(only=only, quiet=quiet))

@@ -20,7 +20,16 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import BEST
 from cellprep.output import free_name, remove_leftovers, write_whole
 
-__all__ = ["RUNS", "SETTINGS", "RunFolder", "choose_folder", "network_of", "options_of"]
+__all__ = [
+    "RUNS",
+    "SETTINGS",
+    "RunFolder",
+    "choose_folder",
+    "network_of",
+    "options_from",
+    "options_of",
+    "recorded_options",
+]
 
 #: Where runs are unless their folder is named.
 RUNS = Path("runs")
@@ -42,7 +51,15 @@ def choose_folder(network: str, *, resume: bool) -> Path:
     runs = [path.parent for path in RUNS.glob(f"*/{SETTINGS}") if network_of(path.parent) == network]
     if not runs:
         raise UsageError(f"there is no run of {network} in {RUNS}/ to go on with: leave --resume out, or give --out")
-    return max(runs, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()))
+    return max(runs, key=_last_change)
+
+
+def _last_change(run: Path) -> float:
+    times = [0.0]
+    for file in run.iterdir():
+        with suppress(OSError):  # a training under way takes its temporary files away
+            times.append(file.stat().st_mtime)
+    return max(times)
 
 
 def network_of(run: Path) -> str:
@@ -51,6 +68,29 @@ def network_of(run: Path) -> str:
         return str(json.loads((run / SETTINGS).read_text(encoding="utf-8"))["options"]["network"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
+
+
+def recorded_options(run: Path, network: str) -> dict[str, Any]:
+    """Return the options that a run was begun with, as JSON has them.
+
+    Raises
+    ------
+    UsageError
+        If there is no run, or it trains another network.
+    WeightsError
+        If its file is damaged.
+    """
+    file = run / SETTINGS
+    if not file.is_file():
+        raise UsageError(f"there is no run in {run} to go on with: leave --resume out to begin one")
+    try:
+        options = msgspec.json.decode(file.read_bytes())["options"]
+        found = options["network"]
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{file} is damaged: begin again in another folder") from error
+    if found != network:
+        raise UsageError(f"the run in {run} trains {found}, not {network}: name it, or give another --out")
+    return dict(options)
 
 
 def options_of(run: Path, network: str, changes: Mapping[str, Any]) -> TrainOptions:
@@ -72,17 +112,25 @@ def options_of(run: Path, network: str, changes: Mapping[str, Any]) -> TrainOpti
     WeightsError
         If its file is damaged.
     """
-    file = run / SETTINGS
-    if not file.is_file():
-        raise UsageError(f"there is no run in {run} to go on with: leave --resume out to begin one")
+    options = recorded_options(run, network)
     try:
-        before = msgspec.json.decode(file.read_bytes())["options"]
-        options = msgspec.convert(before, TrainOptions, dec_hook=lambda _, value: Path(value))
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError(f"{file} is damaged: begin again in another folder") from error
-    if options.network != network:
-        raise UsageError(f"the run in {run} trains {options.network}, not {network}: name it, or give another --out")
-    return replace(options, **changes, out=run, resume=True)
+        before = options_from(options)
+    except msgspec.MsgspecError as error:
+        raise WeightsError(f"{run / SETTINGS} is damaged: begin again in another folder") from error
+    return replace(before, **changes, out=run, resume=True)
+
+
+def options_from(options: Mapping[str, Any]) -> TrainOptions:
+    """Return options from what JSON has of them.
+
+    Raises
+    ------
+    MsgspecError
+        If a value has another type.
+    UsageError
+        If a value is not possible.
+    """
+    return msgspec.convert(options, TrainOptions, dec_hook=lambda _, value: Path(value))
 
 
 class RunFolder:
@@ -174,7 +222,7 @@ class RunFolder:
             If it cannot be written.
         """
         self.check_new()
-        self._make(self.path)
+        self.make()
         write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
         self._make(self.pictures)
 
@@ -197,8 +245,9 @@ class RunFolder:
             differences = [*_differences(before["options"], settings["options"]), *_differences(before, settings)]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"{self._settings} is damaged: begin again in another folder") from error
-        if differences == ["epochs", "options"]:
-            self._change_epochs(before["options"], settings)
+        prolonged = differences == ["epochs", "options"]
+        if prolonged:
+            self._check_epochs(before["options"], settings["options"]["epochs"])
         elif differences:
             names = ", ".join(name.replace("_", " ") for name in differences if name != "options")
             raise UsageError(
@@ -208,17 +257,31 @@ class RunFolder:
         self._make(self.pictures)
         for folder in (self.path, self.pictures):
             remove_leftovers(folder)
-        return load_state(self._state) if self._state.exists() else None
+        state = load_state(self._state) if self._state.exists() else None
+        if prolonged:
+            done, epochs = state["epoch"] if state else 0, settings["options"]["epochs"]
+            if epochs < done:
+                raise UsageError(f"the run in {self.path} has {done} epochs already: --epochs {epochs} is too few")
+            write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
+        return state
 
-    def _change_epochs(self, before: dict[str, Any], settings: dict[str, Any]) -> None:
-        epochs = settings["options"]["epochs"]
+    def _check_epochs(self, before: dict[str, Any], epochs: int) -> None:
         if before["schedule"] != "constant":
             raise UsageError(
                 f"the learning rate of the run in {self.path} falls to nearly 0 by epoch {before['epochs']}, so that "
                 f"--epochs {epochs} cannot go on with it: train on from its weights by `--init {self.path}`, with "
                 "another --out; runs with --schedule constant can be prolonged"
             )
-        write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be.
+        """
+        self._make(self.path)
 
     def keep(self, state: dict[str, Any]) -> None:
         """Write the state, after all that belongs to its epoch.

@@ -4,14 +4,16 @@ import shlex
 from pathlib import Path
 
 from cellprep.learn.training.folder import RUNS, network_of
+from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import BEST
+from cellprep.output import free_name
 
 __all__ = ["next_steps"]
 
 _ORDER = ("semseg", "dn", "wtn")
 
 
-def next_steps(out: Path, network: str, store: Path) -> tuple[str, ...]:
+def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]:
     """Return the commands that come after a training, as a shell takes them, each with its purpose.
 
     One shows what the network does, if it does anything alone; another trains the network that is still missing, or
@@ -21,11 +23,12 @@ def next_steps(out: Path, network: str, store: Path) -> tuple[str, ...]:
     ----------
     out
         The run's folder. Those beside it are looked at, too; of several runs of a network the newest counts.
-    network
-        What it trained.
+    options
+        How it was trained.
     store
         What it learned from.
     """
+    network = options.network
     data = ["--data", str(store)] if str(store) != "data.zarr" else []
     look = ["cellprep", "predict", "--weights", str(out), *data]
     looks = [f"to see what it does: {shlex.join(look)}"] if network in ("dn", "wn") else []
@@ -33,7 +36,8 @@ def next_steps(out: Path, network: str, store: Path) -> tuple[str, ...]:
     missing = [name for name in _ORDER if name not in runs and not (name in ("dn", "wtn") and "wn" in runs)]
     if missing:
         words = ["cellprep", "train", missing[0], *data]
-        words += ["--out", str(out.parent / missing[0])] if out.parent != RUNS else []
+        words += ["--background-cell"] if options.background_cell and missing[0] == "dn" else []
+        words += ["--out", str(free_name(out.parent / missing[0]))] if out.parent != RUNS else []
         return (*looks, f"next: {shlex.join(words)}")
     names = ["wn"] if "wn" in runs else ["dn", "wtn"]
     weights = [word for name in names for word in ("--weights", str(runs[name]))]

@@ -9,7 +9,7 @@ from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.settings import ARCHITECTURES, DEVICES, FINE_TUNING_RATE, NETWORKS, PRECISIONS, TRAINED_AS
 
-__all__ = ["ALL", "FREE", "OPTIMISERS", "SCHEDULES", "TrainOptions", "plain"]
+__all__ = ["ALL", "MAY_CHANGE", "OPTIMISERS", "SCHEDULES", "TrainOptions", "as_json"]
 
 #: What stands for all networks, one after the other.
 ALL = "all"
@@ -18,7 +18,7 @@ OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
 #: What a run may change when it goes on, because its result does not depend on it.
-FREE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class TrainOptions:
         As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or else of
         `cellprep.learn.settings.TRAINED_AS`, unless given.
     mask
-        Input mask of DN and WN: ``cells-and-walls`` or ``cells``.
+        Input mask of DN and WN: ``cells-and-walls``, ``cells``, or ``none`` with `background_cell`.
     background_cell
         Train on the whole image, the background being a cell of its own; the store must be built so.
     augment
@@ -127,6 +127,8 @@ class TrainOptions:
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
         object.__setattr__(self, "init", tuple(map(Path, self.init)))
+        if isinstance(self.init, (str, Path)):
+            object.__setattr__(self, "init", (Path(self.init),))
         self._check_names()
         self._fill_in()
         assert self.max_lr is not None
@@ -149,6 +151,11 @@ class TrainOptions:
             raise UsageError("without a mask dn and wn see the background as a cell: give --background-cell, too")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the network sees images: a ``wtn`` sees vectors alone."""
+        return self.network != "wtn"
 
     def _fill_in(self) -> None:
         """Decide what is left open; of a network that starts from weights, these decide what it is."""
@@ -182,13 +189,13 @@ class TrainOptions:
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
-        return {name: plain(value, folders) for name, value in asdict(self).items() if name not in FREE}
+        return {name: as_json(value, folders) for name, value in asdict(self).items() if name not in MAY_CHANGE}
 
 
-def plain(value: Any, folders: bool = True) -> Any:
+def as_json(value: Any, folders: bool = True) -> Any:
     """Return an option's value as JSON has it; of paths the names alone if others are to see it."""
     if isinstance(value, tuple):
-        return [plain(item, folders) for item in value]
+        return [as_json(item, folders) for item in value]
     if isinstance(value, Path):
         return str(value) if folders else value.name
     return value

@@ -15,7 +15,7 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
 from cellprep.targets import Recipe
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "choose_and_check", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,31 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     UsageError
         If the options do not fit the store.
     """
-    sees_images = options.network != "wtn"
+    train_ids, val_ids, together = choose_and_check(store, options)
+    crops = CropSettings(
+        crop=options.crop,
+        augment=options.augment,
+        mask=options.mask,
+        seed=options.seed,
+        in_memory=options.in_memory,
+    )
+    normalisation, left_out = None, 0
+    if options.sees_images:
+        normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
+        left_out = sum("image" not in image.arrays for image in store.values())
+    return Plan(
+        train_ids, val_ids, together.recipe, normalisation, crops, _digest(store, train_ids + val_ids), left_out
+    )
+
+
+def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:
+    """Return the images to train on, those to validate on, and all of them, if a network can be trained on them.
+
+    Raises
+    ------
+    UsageError
+        As `make_plan`.
+    """
     train_ids, val_ids = choose_images(
         store,
         val_ids=options.val_ids,
@@ -73,9 +97,9 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         folds=options.folds,
         fold=options.fold,
         seed=options.seed,
-        pixels=sees_images,
+        pixels=options.sees_images,
     )
-    together = TrainingSet(store, train_ids + val_ids, None if sees_images else 0)
+    together = TrainingSet(store, train_ids + val_ids, None if options.sees_images else 0)
     recipe = together.recipe
     if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
         raise UsageError(
@@ -87,18 +111,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         for ids, purpose in ((train_ids, "train"), (val_ids, "validate")):
             refuse_no_cells(store, ids, options.network, purpose)
         refuse_semantic_masks(store, train_ids, options.network)
-    crops = CropSettings(
-        crop=options.crop,
-        augment=options.augment,
-        mask=options.mask,
-        seed=options.seed,
-        in_memory=options.in_memory,
-    )
-    normalisation = (
-        fit_normalisation(store, train_ids, options.normalisation, together.channels) if sees_images else None
-    )
-    left_out = sum("image" not in image.arrays for image in store.values()) if sees_images else 0
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, _digest(store, train_ids + val_ids), left_out)
+    return train_ids, val_ids, together
 
 
 def _digest(store: Store, image_ids: list[str]) -> str:

@@ -74,17 +74,23 @@ class TrainReport:
         """Return what is to be told."""
         if not self.tells:
             return []
-        lines = [
+        return [
             f"{count(len(self.rows), 'epoch')} on {count(self.train_images, 'image')}, validated on "
             f"{count(self.val_images, 'other')}, on {self.machine}",
             f"best: {_in_words(self.best)}",
+            *self.notes_on_data(),
             f"weights: {RunFolder(self.out).best}",
+            *self.next_steps,
         ]
+
+    def notes_on_data(self) -> list[str]:
+        """Return what is to be told of images that were left out, and of pictures that were not drawn."""
+        lines = []
         if self.without_pixels:
             lines.append(f"{count(self.without_pixels, 'image')} of the store left out: no pixels")
         if not self.drawn:
             lines.append("no pictures, which need matplotlib: pip install 'cellprep[plot]'")
-        return [*lines, *self.next_steps]
+        return lines
 
     def errors(self) -> list[str]:
         """Return what failed: nothing, as a training that fails raises."""
@@ -153,9 +159,14 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
             trainer.restore(state)
             rows = state["rows"]
         total, done = options.epochs * len(batches), len(rows) * len(batches)
-        if writes and not options.quiet and done < total:
-            expected = expect_duration(network, options, machine, len(batches))
-            for line in [_begin_in_words(folder, network, plan), *expected]:
+        ends = len(rows) >= options.epochs or _is_stale(rows, options.patience)
+        if writes and not options.quiet:
+            lines = [_begin_in_words(folder, network, plan)]
+            if options.resume:
+                lines.append("it is finished already" if ends else f"it goes on after epoch {len(rows)}")
+            if not ends and here.count == 1:  # a step of several processes needs all of them
+                lines += expect_duration(network, options, machine, len(batches), options.epochs - len(rows))
+            for line in lines:
                 tqdm.write(line, file=sys.stderr)
         places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
         shown_places = set(places.round().astype(int).tolist())
@@ -181,7 +192,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         len(plan.val_ids),
         where,
         has_matplotlib(),
-        next_steps(out, options.network, store.path),
+        next_steps(out, options, store.path),
         plan.without_pixels,
         writes,
     )
