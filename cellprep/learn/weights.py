@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellprep._version import __version__
 from cellprep.errors import CellprepError, WeightsError
+from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding, NetworkSettings
@@ -61,6 +62,8 @@ class Weights:
         The version of cellprep that trained it.
     decoding
         How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
+    appearance
+        How the cells looked that it learned from; None if it sees no images, or nobody measured it.
     """
 
     network: Network
@@ -70,6 +73,7 @@ class Weights:
     training: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
+    appearance: AppearanceRange | None = None
 
     @property
     def settings(self) -> NetworkSettings:
@@ -88,6 +92,7 @@ class _Description:
     training: dict[str, Any]
     version: str
     decoding: Decoding = field(default_factory=Decoding)
+    appearance: AppearanceRange | None = None
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
@@ -148,6 +153,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     normalisation = weights.normalisation and asdict(weights.normalisation)
     network, recipe = asdict(weights.settings), weights.recipe.to_dict()
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
+    if weights.appearance:
+        others["appearance"] = asdict(weights.appearance)
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -247,6 +254,7 @@ def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor
         found.training,
         found.version,
         found.decoding,
+        found.appearance,
     )
 
 

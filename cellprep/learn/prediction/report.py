@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.wording import count, indented, printable
 
 __all__ = ["PredictionReport"]
@@ -31,6 +32,8 @@ class PredictionReport:
         What is to be said of vectors without instances; empty where there are instances.
     failures
         Per image that was not predicted what is wrong with it.
+    unlike
+        The images that look unlike those that the networks learned from.
     """
 
     out: str
@@ -44,6 +47,7 @@ class PredictionReport:
     unmasked: int = 0
     vectors: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    unlike: UnlikeImages = field(default_factory=UnlikeImages)
 
     def add(self, cells: int, left_out: int, has_mask: bool) -> None:
         """Count an image."""
@@ -66,7 +70,8 @@ class PredictionReport:
         empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
         small = f", {self.left_out:,} more too small" if self.left_out else ""
         done = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
-        return [*self.chosen, f"{self.out}: {done}", *([] if self.cells else [self._why_no_cells()])]
+        why = [] if self.cells else [self._why_no_cells()]
+        return [*self.chosen, f"{self.out}: {done}", *why, *self.unlike.notes()]
 
     def _why_no_cells(self) -> str:
         """Return a first help for whoever expected cells."""
