@@ -7,6 +7,7 @@ background, which touch but do not overlap. Some cells and nuclei are cut by the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -189,7 +190,7 @@ def synthesise_fluorescence(
     ndarray
         (H, W) uint8.
     """
-    light = 10 + 2 * _blurred_noise(rng, shape, sigma=60)
+    light: NDArray[Any] = 10 + 2 * _blurred_noise(rng, shape, sigma=60)
     grain = _blurred_noise(rng, shape, sigma=2.5)
     for mask in masks:
         light = light + mask * rng.uniform(60, 150) * (1 + 0.12 * grain)

@@ -13,7 +13,7 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "cloud", "flushing", "interrupts", "memory", "places", "wording"},
+    {"errors", "_version", "cloud", "flushing", "interrupts", "memory", "places", "progress", "wording"},
     {
         "windows",
         "image_ids",

@@ -246,16 +246,8 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    return Weights(
-        network.eval(),
-        found.normalisation,
-        found.recipe,
-        found.mask,
-        found.training,
-        found.version,
-        found.decoding,
-        found.appearance,
-    )
+    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance")
+    return Weights(network.eval(), **{name: getattr(found, name) for name in same})
 
 
 def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _Description]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from cellprep.errors import CellprepError, UsageError
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
@@ -22,6 +21,7 @@ from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.output import free_name
+from cellprep.progress import progress_bar
 from cellprep.wording import unexpected
 
 __all__ = ["predict"]
@@ -97,17 +97,21 @@ def predict(
     report.unlike = UnlikeImages(bundle.appearance)
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
-    with prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer:
-        for image in tqdm(given.images, unit=" image", disable=True if options.quiet else None, smoothing=0.1):
+    with (
+        prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer,
+        progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
+    ):
+        for image in given.images:
             try:
                 predicted = _predict(image, predictor, given.masks, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
-                continue
-            writer.write(predicted.encoded)
-            report.add(predicted.cells, predicted.left_out, predicted.has_mask)
-            if predicted.appearance:
-                report.unlike.add(image.id, predicted.appearance)
+            else:
+                writer.write(predicted.encoded)
+                report.add(predicted.cells, predicted.left_out, predicted.has_mask)
+                if predicted.appearance:
+                    report.unlike.add(image.id, predicted.appearance)
+            bar.update()
         if report.images:
             writer.publish()
     return report
