@@ -64,9 +64,11 @@ def test_a_large_image_is_looked_at_in_windows():
         ("", {}),
         ("polarity", {"contrast": -0.3, "background": 0.9}),
         ("", {"contrast": -0.3, "cells": 2}),
+        ("background", {"background": 0.6, "cells": 2}),
         ("coverage", {"coverage": 0.8}),
         ("background", {"background": 0.5}),
         ("", {"background": 0.45, "contrast": None, "diameter": None, "cells": 0}),  # an empty image, all of it noise
+        ("", {"background": 0.75, "contrast": None, "diameter": None, "cells": 0}),  # and in uneven light
         ("background", {"background": 0.9, "contrast": None, "diameter": None, "cells": 0}),
         ("contrast", {"contrast": 0.05}),
         ("size", {"diameter": 100}),

@@ -34,7 +34,9 @@ _FEW = 4
 # Limits were set on images of nuclei, phase contrast and their negatives; see docs/predict.md.
 _TOLERANCE = 0.2  # of the range of intensities
 _TOLERANCE_WITH_FEW = 0.45  # the background of mere noise lies in the middle of its range
+_TOLERANCE_WITH_NONE = 0.75  # and with uneven light anywhere but at the end where cells would be
 _CONTRAST_TOLERANCE = 2
+_LEAST_CONTRAST = 0.05  # cells of less are brighter than their surroundings in one image and darker in the next
 _COVERAGE_TOLERANCE = 2  # of the pixels that are of no cell
 _SIZE_TOLERANCE = 1.25
 
@@ -126,9 +128,9 @@ class AppearanceRange:
 
     @property
     def polarity(self) -> int:
-        """1 if cells are brighter than what surrounds them, -1 if darker; 0 if now this, now that."""
+        """1 if cells are brighter than what surrounds them, -1 if darker; 0 if now this, now that, or hardly."""
         low, high = self.contrast
-        return int(low > 0) - int(high < 0)
+        return int(low > _LEAST_CONTRAST) - int(high < -_LEAST_CONTRAST)
 
     def difference(self, image: Appearance) -> str:
         """Return the first way in which an image differs, a name in `DIFFERENCES`; nothing if it is alike."""
@@ -136,7 +138,7 @@ class AppearanceRange:
         tests = {
             "polarity": not few and self._stands_out(image) < 0,
             "coverage": 1 - image.coverage < (1 - self.coverage[1]) / _COVERAGE_TOLERANCE,
-            "background": self._has_other_background(image, _TOLERANCE_WITH_FEW if few else _TOLERANCE),
+            "background": self._has_other_background(image, few),
             "contrast": not few and self._stands_out(image) < 1 / _CONTRAST_TOLERANCE,
             "size": not few and self._has_other_size(image),
         }
@@ -148,8 +150,9 @@ class AppearanceRange:
             return 1.0
         return image.contrast / (self.contrast[0] if self.polarity > 0 else self.contrast[1])
 
-    def _has_other_background(self, image: Appearance, tolerance: float) -> bool:
+    def _has_other_background(self, image: Appearance, few: bool) -> bool:
         low, high = self.background
+        tolerance = _TOLERANCE if not few else _TOLERANCE_WITH_FEW if image.cells else _TOLERANCE_WITH_NONE
         return image.background is not None and not low - tolerance <= image.background <= high + tolerance
 
     def _has_other_size(self, image: Appearance) -> bool:

@@ -77,14 +77,15 @@ class PredictionReport:
         """Return a first help for whoever expected cells."""
         if self.unmasked == self.images:
             return (
-                "no cell: no pixel of any mask is of one; look at the masks, or whether the images are like those that "
-                "the semantic network learned from, in size and brightness of cells and in their ground"
+                "no cells: the masks are empty. If they are files, look at them; if the semantic network found them, "
+                "compare the images with those it learned from: the size of the cells, and whether they are brighter "
+                "than the background"
             )
         if self.left_out:
-            return "no cell: all that was found is smaller than --min-area; a lower one keeps it"
+            return "no cells: all that was found is smaller than --min-area; a lower --min-area keeps it"
         return (
-            "no cell, though masks have pixels of some: the energy is too low everywhere; train longer, or look at it "
-            "with --maps, and try another --decoder"
+            "no cells, although the masks are not empty: the energy is too low everywhere. Train longer, look at the "
+            "maps with --maps, or try another --decoder"
         )
 
     def errors(self) -> list[str]:
