@@ -1,11 +1,13 @@
-"""A generated data set, end to end: images and annotations, their targets, and a picture of them."""
+"""Generated data sets, end to end: images and annotations, their targets, and a picture of them."""
 
 import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from cellprep._version import __version__
@@ -15,11 +17,21 @@ from cellprep.errors import SourceError
 from cellprep.preview import draw_targets
 from cellprep.rle import encode_rle
 from cellprep.store import open_store
-from cellprep.synthesis import CELL_TYPES, synthesise_cells, synthesise_image
+from cellprep.synthesis import (
+    CELL_TYPES,
+    synthesise_cells,
+    synthesise_fluorescence,
+    synthesise_image,
+    synthesise_nuclei,
+)
 
-__all__ = ["Demo", "run_demo", "write_dataset"]
+__all__ = ["Demo", "run_demo", "write_dataset", "write_mixed", "write_nuclei"]
 
 _MADE_BY = "cellprep demo"
+_SHAPE = (260, 352)
+
+# Each data set has random numbers of its own, so that none changes with another.
+_MIXED, _NUCLEI = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +42,22 @@ class Demo:
     ----------
     report
         What the build did.
+    nuclei
+        Folder of images of fluorescent nuclei, for which the package brings weights.
     picture
         The picture of one image's targets; None if the build failed.
     """
 
     report: BuildReport
+    nuclei: Path
     picture: Path | None
 
 
 def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -> Demo:
-    """Generate a data set, build its targets, and draw those of one image.
+    """Generate data sets, build the targets of the first, and draw those of one image.
+
+    ``train.csv`` and ``train/`` hold cells of three types as phase contrast shows them, each image those of one type;
+    ``mixed.csv`` and ``mixed/`` cells of all types in each image; ``nuclei.csv`` and ``nuclei/`` fluorescent nuclei.
 
     Parameters
     ----------
@@ -63,15 +81,17 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     try:
         _claim(out, record, seed)
         annotations = write_dataset(out, seed=seed)
+        write_mixed(out, seed=seed)
+        nuclei = write_nuclei(out, seed=seed).with_suffix("")
     except OSError as error:
         raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
     store = out / "data.zarr"
     report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
     if report.errors():
-        return Demo(report, None)
+        return Demo(report, nuclei, None)
     picture = out / "targets.png"
     draw_targets(open_store(store)["spindle-1"], picture)
-    return Demo(report, picture)
+    return Demo(report, nuclei, picture)
 
 
 def _claim(out: Path, record: Path, seed: int) -> None:
@@ -87,7 +107,7 @@ def _claim(out: Path, record: Path, seed: int) -> None:
     record.write_text(json.dumps({"made_by": _MADE_BY, "version": __version__, "seed": seed}, indent=2) + "\n")
 
 
-def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: tuple[int, int] = (260, 352)) -> Path:
+def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: tuple[int, int] = _SHAPE) -> Path:
     """Generate images and their annotations in Kaggle's columns.
 
     Parameters
@@ -106,17 +126,87 @@ def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: 
     Path
         The CSV.
     """
-    (out / "train").mkdir(parents=True, exist_ok=True)
-    height, width = shape
     rng = np.random.default_rng(seed)
-    with (out / "train.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "annotation", "width", "height", "cell_type"])
+    with _AnnotatedImages(out, "train", shape) as images:
         for cell_type in CELL_TYPES:
             for number in range(1, images_per_type + 1):
-                image_id = f"{cell_type}-{number}"
-                masks = list(synthesise_cells(rng, shape, cell_type))
-                Image.fromarray(synthesise_image(rng, shape, masks)).save(out / "train" / f"{image_id}.png")
-                for mask in masks:
-                    writer.writerow([image_id, encode_rle(mask[np.newaxis])[0], width, height, cell_type])
-    return out / "train.csv"
+                cells = [(mask, cell_type) for mask in synthesise_cells(rng, shape, cell_type)]
+                images.write(f"{cell_type}-{number}", synthesise_image(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+def write_mixed(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
+    """Generate images that hold cells of all types, and their annotations, each cell with its own type.
+
+    Parameters
+    ----------
+    out
+        Folder to write ``mixed.csv`` and ``mixed/<id>.png`` to, over what has these names; made unless there.
+    seed
+        Of all randomness; the same seed gives the same files.
+    count
+        Number of images.
+    shape
+        (H, W) of the images, in pixels.
+
+    Returns
+    -------
+    Path
+        The CSV.
+    """
+    rng = np.random.default_rng([seed, _MIXED])
+    with _AnnotatedImages(out, "mixed", shape) as images:
+        for number in range(1, count + 1):
+            taken = np.zeros(shape, bool)
+            cells = [
+                (mask, cell_type)
+                for cell_type in CELL_TYPES
+                for mask in synthesise_cells(rng, shape, cell_type, taken=taken, share=1 / len(CELL_TYPES))
+            ]
+            images.write(f"mixed-{number}", synthesise_image(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+def write_nuclei(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
+    """Generate images of fluorescent nuclei and their annotations, ``nuclei.csv`` and ``nuclei/<id>.png``.
+
+    Parameters and what is returned are as of `write_mixed`.
+    """
+    rng = np.random.default_rng([seed, _NUCLEI])
+    with _AnnotatedImages(out, "nuclei", shape) as images:
+        for number in range(1, count + 1):
+            cells = [(mask, "nucleus") for mask in synthesise_nuclei(rng, shape)]
+            images.write(f"nuclei-{number}", synthesise_fluorescence(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+Annotated = tuple[NDArray[np.bool_], str]  # the mask of a cell, and its type
+
+
+def _masks(cells: list[Annotated]) -> list[NDArray[np.bool_]]:
+    return [mask for mask, _ in cells]
+
+
+class _AnnotatedImages:
+    """Writes images to a folder, and their annotations to the CSV of the same name."""
+
+    def __init__(self, out: Path, name: str, shape: tuple[int, int]) -> None:
+        self.csv = out / f"{name}.csv"
+        self._folder = out / name
+        self._height, self._width = shape
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = self.csv.open("w", newline="", encoding="utf-8")
+        self._table = csv.writer(self._file)
+        self._table.writerow(["id", "annotation", "width", "height", "cell_type"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, image_id: str, pixels: NDArray[np.uint8], cells: list[Annotated]) -> None:
+        Image.fromarray(pixels).save(self._folder / f"{image_id}.png")
+        for mask, cell_type in cells:
+            run_lengths = encode_rle(mask[np.newaxis])[0]
+            self._table.writerow([image_id, run_lengths, self._width, self._height, cell_type])

@@ -19,6 +19,7 @@ import cv2
 from cellprep.cluster import run_on_cluster
 from cellprep.errors import UsageError
 from cellprep.interrupts import interrupts_kept_from_workers
+from cellprep.progress import progress_bar
 
 if TYPE_CHECKING:
     from joblib import Parallel
@@ -76,7 +77,7 @@ def run_tasks(
     unit
         What a task is, for the progress bar.
     quiet
-        Whether to show no bar; there is none either where standard error is no terminal.
+        Whether to show no `progress_bar`.
     scheduler
         Address of a Dask scheduler, whose workers do it instead of `jobs` processes.
 
@@ -85,9 +86,7 @@ def run_tasks(
     tuple
         The task, and its result; None if the process that worked on it was killed, twice.
     """
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=f" {unit}", disable=True if quiet else None, smoothing=0.1) as bar:
+    with progress_bar(total, unit, quiet=quiet) as bar:
         outcomes = run_on_cluster(function, tasks, scheduler) if scheduler else _run_here(function, tasks, jobs, total)
         with closing(outcomes):
             for outcome in outcomes:

@@ -1,20 +1,33 @@
-"""Generated cells that look enough like phase contrast to show and to try everything on.
+"""Generated cells that look enough like microscopy to show and to try everything on.
 
-Three types: ``stellate`` (large, with arms), ``round`` (small, with a process or two) and ``spindle`` (long and
-crowded). Cells touch and overlap, and some are cut by the image's edge.
+Three types look like phase contrast: ``stellate`` (large, with arms), ``round`` (small, with a process or two) and
+``spindle`` (long and crowded). These cells touch and overlap. Nuclei look like fluorescence: bright ellipses on a dark
+background, which touch but do not overlap. Some cells and nuclei are cut by the image's edge.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELL_TYPES", "CellType", "synthesise_cells", "synthesise_image"]
+__all__ = [
+    "CELL_TYPES",
+    "CellType",
+    "synthesise_cells",
+    "synthesise_fluorescence",
+    "synthesise_image",
+    "synthesise_nuclei",
+]
 
 _MOST_OVERLAP = 0.3  # of a new cell's area
 _SMALLEST = 40  # pixels of a cell within the image
+
+_NUCLEI = (90, 120)  # least and most in an image of 512 x 640 pixels
+_SEMI_AXES = (7.0, 14.0)  # of a nucleus, in pixels
+_IN_PAIRS = 0.6  # share of the nuclei that are placed beside another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,14 @@ CELL_TYPES: dict[str, CellType] = {
 }
 
 
-def synthesise_cells(rng: np.random.Generator, shape: tuple[int, int], cell_type: str) -> Iterator[NDArray[np.bool_]]:
+def synthesise_cells(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    cell_type: str,
+    *,
+    taken: NDArray[np.bool_] | None = None,
+    share: float = 1.0,
+) -> Iterator[NDArray[np.bool_]]:
     """Place cells of one type in an image and yield their masks, (H, W) bool, which may overlap.
 
     Parameters
@@ -64,11 +84,15 @@ def synthesise_cells(rng: np.random.Generator, shape: tuple[int, int], cell_type
         (H, W) of the image, in pixels.
     cell_type
         A name in `CELL_TYPES`.
+    taken
+        (H, W): the pixels of cells of other types that are there already; the new ones are added to it.
+    share
+        Number of cells, as a share of those in an image of this type alone.
     """
     kind = CELL_TYPES[cell_type]
-    taken = np.zeros(shape, bool)
+    taken = np.zeros(shape, bool) if taken is None else taken
     centres: list[NDArray[np.float64]] = []
-    count = round(rng.integers(*kind.count, endpoint=True) * shape[0] * shape[1] / (512 * 640))
+    count = round(share * rng.integers(*kind.count, endpoint=True) * shape[0] * shape[1] / (512 * 640))
     for _ in range(20 * count):
         if len(centres) == count:
             break
@@ -114,6 +138,66 @@ def synthesise_image(
         picture = np.where(mask, body, picture + halo)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.7) + rng.normal(0, 2, shape)
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+
+
+def synthesise_nuclei(rng: np.random.Generator, shape: tuple[int, int]) -> Iterator[NDArray[np.bool_]]:
+    """Place nuclei in an image and yield their masks, (H, W) bool: ellipses, which may touch but do not overlap.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    shape
+        (H, W) of the image, in pixels.
+    """
+    taken = np.zeros(shape, np.uint8)
+    placed: list[tuple[NDArray[np.float64], float]] = []
+    count = round(rng.integers(*_NUCLEI, endpoint=True) * shape[0] * shape[1] / (512 * 640))
+    for _ in range(50 * count):
+        if len(placed) == count:
+            break
+        axes = rng.uniform(*_SEMI_AXES, 2)
+        centre = rng.uniform(0, 1, 2) * shape[::-1]
+        if placed and rng.random() < _IN_PAIRS:
+            beside, radius = placed[rng.integers(len(placed))]
+            direction = rng.uniform(0, 2 * np.pi)
+            centre = beside + (radius + axes.mean()) * np.array([np.cos(direction), np.sin(direction)])
+        mask = np.zeros(shape, np.uint8)
+        box = (tuple(map(float, centre)), tuple(map(float, 2 * axes)), float(rng.uniform(0, 180)))
+        cv2.ellipse(mask, box, 1, cv2.FILLED)
+        if np.count_nonzero(mask) >= _SMALLEST and not (mask & taken).any():
+            taken |= mask
+            placed.append((centre, float(axes.mean())))
+            yield mask == 1
+
+
+def synthesise_fluorescence(
+    rng: np.random.Generator, shape: tuple[int, int], masks: list[NDArray[np.bool_]]
+) -> NDArray[np.uint8]:
+    """Draw nuclei as a fluorescence microscope shows them: bright, textured, blurred, noisy, on an uneven dark ground.
+
+    Parameters
+    ----------
+    rng
+        Source of all randomness.
+    shape
+        (H, W) of the image, in pixels.
+    masks
+        The nuclei, (H, W) bool each.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint8.
+    """
+    light: NDArray[Any] = 10 + 2 * _blurred_noise(rng, shape, sigma=60)
+    grain = _blurred_noise(rng, shape, sigma=2.5)
+    for mask in masks:
+        light = light + mask * rng.uniform(60, 150) * (1 + 0.12 * grain)
+    light = cv2.GaussianBlur(light, (0, 0), 1.2)
+    # Photons arrive at random: the noise grows with the root of the light.
+    noisy = light + rng.normal(size=shape) * np.sqrt(1 + 0.3 * light.clip(0))
+    return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
 
 
 def _outline(rng: np.random.Generator, kind: CellType) -> NDArray[np.float64]:

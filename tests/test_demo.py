@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import tree
 from PIL import Image
+from scipy import ndimage
 
 from cellprep import open_source, open_store
-from cellprep.demo import write_dataset
+from cellprep.demo import write_dataset, write_mixed, write_nuclei
 from cellprep.preview import draw_targets
 from cellprep.synthesis import CELL_TYPES
 
@@ -45,6 +46,23 @@ def test_images_show_the_cells(dataset):
         assert pixels[inside].std() > 1.5 * pixels[~inside].std()
 
 
+def test_nuclei_are_bright_on_dark_and_touch_without_overlap(tmp_path):
+    csv_path = write_nuclei(tmp_path, seed=3, count=1)
+    (record,) = open_source(csv_path).images()
+    coverage = record.load().runs.coverage()
+    pixels = np.asarray(Image.open(tmp_path / "nuclei" / "nuclei-1.png"))
+    assert coverage.max() == 1
+    assert ndimage.label(coverage)[1] < 0.9 * len(record.load().runs.areas)
+    assert np.percentile(pixels[coverage > 0], 5) > np.percentile(pixels[coverage == 0], 95)
+    write_nuclei(tmp_path / "again", seed=3, count=1)
+    assert tree(tmp_path / "again") == {name: tree(tmp_path)[name] for name in ("nuclei.csv", "nuclei/nuclei-1.png")}
+
+
+def test_mixed_images_hold_cells_of_every_type(tmp_path):
+    for record in open_source(write_mixed(tmp_path, seed=3)).images():
+        assert set(record.load().cell_types) == set(CELL_TYPES)
+
+
 def test_demo_builds_and_draws(cli, tmp_path):
     out = tmp_path / "demo"
     result = cli("demo", "--out", out, "--jobs", 1)
@@ -52,6 +70,8 @@ def test_demo_builds_and_draws(cli, tmp_path):
     assert result.stderr.endswith(f"open the picture: {out / 'targets.png'}\n")
     store = open_store(out / "data.zarr")
     assert len(store) == 12
+    assert f"cellprep predict {out / 'nuclei'} --overlay" in result.stderr
+    assert {"train", "mixed", "nuclei"} == {path.stem for path in out.glob("*.csv")}
     assert {image.attributes["cell_type"] for image in store.values()} == set(CELL_TYPES)
     picture = np.asarray(Image.open(out / "targets.png"))
     assert picture.shape[1] > 1500

@@ -489,7 +489,7 @@ def test_no_cell_at_all_is_explained(folder, oracles, targets, why):
         oracles = Bundle(Weights(Oracle("wn", {**targets, "energy": 0 * targets["energy"]}), NORMALISATION))
     report = predict([folder / "images"], oracles, folder / "out", masks=folder / "masks", options=options)
     words = {
-        "no mask": "no pixel of any mask",
+        "no mask": "the masks are empty",
         "too small": "smaller than --min-area",
         "no energy": "energy is too low",
     }

@@ -245,7 +245,7 @@ def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
     store = tmp_path / "data.zarr"
     assert cli("build-targets", tmp_path / "train.csv", "--images", tmp_path / "train", "--out", store).exit_code == 0
     names = ["round-1", "spindle-1", "stellate-1"]
-    for places in ([tmp_path / "train"], [f"{tmp_path}/tr*/*-1.png"], [store], [f"{tmp_path}/**/*.png"]):
+    for places in ([tmp_path / "train"], [f"{tmp_path}/tr*/*-1.png"], [store], [f"{tmp_path}/**/train/*.png"]):
         found = find_images(places)
         assert [image.id for image in found] == names
         assert not any(image.problem for image in found)

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import cellprep
+from cellprep import open_source
+from cellprep.demo import write_dataset, write_nuclei
 from cellprep.errors import WeightsError
-from cellprep.learn import Decoding, load_bundle, segment
+from cellprep.labels import resolve_overlaps
+from cellprep.learn import Decoding, load_bundle, predict, segment
 from cellprep.learn.prediction.bundle import SHIPPED
-from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.scores import score_image, summarise
 
 MODELS = Path(cellprep.__file__).parent / "models"
@@ -70,7 +74,23 @@ def test_plain_discs_are_found_whatever_their_grey_values(nuclei):
         assert score_image(segment(shown, nuclei), labels).matched[2] == 5  # an IoU of .6
 
 
-def test_real_nuclei_are_found_as_the_card_says(nuclei):
+def test_the_nuclei_of_the_demo_are_found_and_dark_cells_are_said_to_be_unlike(nuclei, tmp_path):
+    csv = write_nuclei(tmp_path, count=1)
+    write_dataset(tmp_path, images_per_type=1, shape=(128, 160))
+    (record,) = open_source(csv).images()
+    image = np.asarray(Image.open(tmp_path / "nuclei" / "nuclei-1.png"))
+    negative = tmp_path / "negative.png"
+    Image.fromarray(image[:128, :160].max() - image[:128, :160]).save(negative)
+    images = [tmp_path / "nuclei" / "nuclei-1.png", negative, tmp_path / "train" / "round-1.png"]
+    report = predict(images, nuclei, tmp_path / "out", options=PredictionOptions(device="cpu", quiet=True))
+    found = tifffile.imread(tmp_path / "out" / "nuclei-1.tif")
+    truth = record.load().runs
+    assert score_image(found, resolve_overlaps(truth).labels).matched[0] >= 0.95 * len(truth.areas)
+    assert sorted(name for images in report.unlike.found.values() for name, _ in images) == ["negative", "round-1"]
+    assert sum(line.startswith("warning: in 1 image") for line in report.notes()) == 2
+
+
+def test_real_nuclei_are_found_as_the_card_says(nuclei, tmp_path):
     if "CELLPREP_TEST_DATA" not in os.environ:
         pytest.skip("CELLPREP_TEST_DATA does not name a folder of real annotated images")
     data = Path(os.environ["CELLPREP_TEST_DATA"]) / "dsb2018"
@@ -79,7 +99,10 @@ def test_real_nuclei_are_found_as_the_card_says(nuclei):
     def read(folder, name):
         return tifffile.imread(data / folder / f"{name}.tif")
 
-    scores = [score_image(segment(read("images", name), nuclei), read("masks", name)) for name in ids]
+    images = [data / "images" / f"{name}.tif" for name in ids]
+    report = predict(images, nuclei, tmp_path / "out", options=PredictionOptions(device="cpu", quiet=True))
+    assert not report.unlike.found
+    scores = [score_image(tifffile.imread(tmp_path / "out" / f"{name}.tif"), read("masks", name)) for name in ids]
     found = summarise(scores)["ap"]
     card = (MODELS / "nuclei.md").read_text(encoding="utf-8")
     promised = re.search(r"\*\*(\.\d+) / (\.\d+) / (\.\d+)\*\*", card)

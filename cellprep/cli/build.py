@@ -1,5 +1,6 @@
 """Commands that build stores."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -128,11 +129,13 @@ def demo_command(
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Generate a small data set, build its targets, and draw a picture of them.
+    """Generate small data sets, build the targets of one, and draw a picture of them.
 
     Example: `cellprep demo --out cellprep-demo`
     """
     demo = run_demo(out, seed=seed, jobs=jobs, quiet=quiet)
     tell(demo.report, quiet)
+    if not quiet:
+        typer.echo(f"next: {shlex.join(['cellprep', 'predict', str(demo.nuclei), '--overlay'])}", err=True)
     if demo.picture and not quiet:
         typer.echo(f"open the picture: {demo.picture}", err=True)

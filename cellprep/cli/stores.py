@@ -60,7 +60,7 @@ def preview_command(
 
     Example: `cellprep preview data.zarr --out preview.png`
     """
-    options = PreviewOptions(image or (), Crop.parse(crop) if crop else None, contact_sheet)
+    options = PreviewOptions(image or (), Crop.parse(crop) if crop else None, contact_sheet, quiet)
     tell(preview_store(open_store(store), out, options), quiet)
 
 

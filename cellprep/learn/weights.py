@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellprep._version import __version__
 from cellprep.errors import CellprepError, WeightsError
+from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding, NetworkSettings
@@ -65,6 +66,8 @@ class Weights:
         The version of cellprep that trained it.
     decoding
         How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
+    appearance
+        How the cells looked that it learned from; None if it sees no images, or nobody measured it.
     """
 
     network: Network
@@ -74,6 +77,7 @@ class Weights:
     training: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
+    appearance: AppearanceRange | None = None
 
     @property
     def settings(self) -> NetworkSettings:
@@ -92,6 +96,7 @@ class _Description:
     training: dict[str, Any]
     version: str
     decoding: Decoding = field(default_factory=Decoding)
+    appearance: AppearanceRange | None = None
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
@@ -152,6 +157,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     normalisation = weights.normalisation and asdict(weights.normalisation)
     network, recipe = asdict(weights.settings), weights.recipe.to_dict()
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
+    if weights.appearance:
+        others["appearance"] = asdict(weights.appearance)
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -243,15 +250,8 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    return Weights(
-        network.eval(),
-        found.normalisation,
-        found.recipe,
-        found.mask,
-        found.training,
-        found.version,
-        found.decoding,
-    )
+    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance")
+    return Weights(network.eval(), **{name: getattr(found, name) for name in same})
 
 
 def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _Description]:

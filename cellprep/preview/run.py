@@ -28,11 +28,14 @@ class PreviewOptions:
         The part to show; all unless given.
     contact_sheet
         Whether to draw outlines of many images instead of all targets of a few.
+    quiet
+        Whether to show no progress.
     """
 
     images: Sequence[str] = ()
     crop: Crop | None = None
     contact_sheet: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def preview_store(store: Store, path: Path | str, options: PreviewOptions | None
     drawn = _choose(ids, options)
     images = [_image(store, image_id) for image_id in drawn]
     if options.contact_sheet:
-        draw_contact_sheet(images, path)
+        draw_contact_sheet(images, path, quiet=options.quiet)
     else:
         draw_targets(images, path, options.crop)
     return Preview(path, drawn, len(ids))

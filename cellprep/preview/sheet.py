@@ -8,6 +8,7 @@ import numpy as np
 from cellprep.preview.colours import outlined
 from cellprep.preview.saving import new_figure, save
 from cellprep.preview.view import View
+from cellprep.progress import progress_bar
 from cellprep.store import StoredImage
 from cellprep.wording import count, printable
 
@@ -19,7 +20,7 @@ MOST_TILES = 100
 _TILE = 2.6  # inches
 
 
-def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str) -> None:
+def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str, *, quiet: bool = True) -> None:
     """Draw images with their cells outlined, in rows.
 
     Parameters
@@ -28,6 +29,8 @@ def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str) -> None:
         From ``open_store(...)[image_id]``, at least one and at most `MOST_TILES`.
     path
         The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+    quiet
+        Whether to show no progress.
 
     Raises
     ------
@@ -45,10 +48,12 @@ def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str) -> None:
     figure = new_figure(path, columns * _TILE, rows * (_TILE * slimness + 0.55))
     for axes in figure.subplots(rows, columns, squeeze=False).ravel():
         axes.set_axis_off()
-    for axes, image in zip(figure.axes, images, strict=False):
-        view = View(image)
-        axes.imshow(outlined(view.grey, view.labels), interpolation="antialiased")
-        axes.set_title(_title(image), fontsize=8)
+    with progress_bar(len(images), "image", quiet=quiet) as bar:
+        for axes, image in zip(figure.axes, images, strict=False):
+            view = View(image)
+            axes.imshow(outlined(view.grey, view.labels), interpolation="antialiased")
+            axes.set_title(_title(image), fontsize=8)
+            bar.update()
     save(figure, path)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from cellprep.progress import progress_bar
 from cellprep.store.arrays import array_path, begin_array, file_regions, make_folders
 from cellprep.store.documents import chunk_shapes, spatial_axis
 from cellprep.store.shards import Shape, encode_chunks, join_chunks
@@ -85,10 +86,8 @@ def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> i
 
 
 def _bar(title: str, total: int) -> "tqdm[Any]":
-    """Return a progress bar below that of all images, if standard error is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=title, unit=" part", position=1, leave=False, disable=None if title else True)
+    """Return a progress bar below that of all images."""
+    return progress_bar(total, "part", quiet=not title, desc=title, position=1, leave=False)
 
 
 def _one_ahead(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellprep.errors import UsageError, WeightsError
+from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 
@@ -71,6 +72,11 @@ class Bundle:
     def decoding(self) -> Decoding:
         """How their energy is decoded."""
         return (self.energy or self.vectors).decoding
+
+    @property
+    def appearance(self) -> AppearanceRange | None:
+        """How the cells looked that they learned from, those of ``semseg`` first; None if no file says so."""
+        return (self.semseg and self.semseg.appearance) or self.vectors.appearance
 
     @property
     def channels(self) -> int:

@@ -10,7 +10,7 @@ from cellprep.decode import energy_to_labels
 from cellprep.labels import ROWS_AT_ONCE, look_up
 from cellprep.learn.settings import Decoding
 
-__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "decode_maps", "find_instances", "mean_sureness"]
+__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "count_pixels", "decode_maps", "find_instances", "mean_sureness"]
 
 #: Numbers of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
@@ -65,7 +65,7 @@ def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any
         How many instances were left out.
     """
     labels = decode_maps(maps, decoding)
-    large = _areas(labels) >= decoding.min_area
+    large = count_pixels(labels) >= decoding.min_area
     large[0] = False
     left_out = len(large) - 1 - int(large.sum())
     if left_out:
@@ -79,7 +79,8 @@ def _look_up_in_place(table: NDArray[Any], labels: NDArray[Any]) -> None:
         labels[top : top + ROWS_AT_ONCE] = table[labels[top : top + ROWS_AT_ONCE]]
 
 
-def _areas(labels: NDArray[Any]) -> NDArray[np.int64]:
+def count_pixels(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of pixels of each label from 0 on: (n + 1,)."""
     area = np.zeros(int(labels.max()) + 1, np.int64)
     for top in range(0, len(labels), ROWS_AT_ONCE):
         area += np.bincount(labels[top : top + ROWS_AT_ONCE].ravel(), minlength=len(area))
@@ -175,7 +176,7 @@ def mean_sureness(sureness: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[
     >>> mean_sureness(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
     array([0.5, 0.2])
     """
-    area = _areas(labels)
+    area = count_pixels(labels)
     total = np.zeros(len(area))
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)

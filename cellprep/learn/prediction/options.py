@@ -39,7 +39,7 @@ class PredictionOptions:
         Values of the decoder's options by name; those that are not named are as the weights have them for this decoder,
         or else the decoder's own.
     quiet
-        Whether to show no progress bar; there is none either where standard error is no terminal.
+        Whether to show no progress.
 
     Raises
     ------

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from cellprep.errors import UsageError
 from cellprep.learn.devices import choose_machine
@@ -22,6 +21,7 @@ from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
 from cellprep.learn.weights import Weights
+from cellprep.progress import progress_bar
 from cellprep.wording import count
 
 __all__ = ["Predictor"]
@@ -210,8 +210,8 @@ class Predictor:
         """Yield each tile with what networks answer of its core; ``given`` takes a window."""
         tiles = cut_tiles(shape, stage.multiple, stage.margin, self.options.tile_size)
         size = self.options.batch_size
-        quiet = True if self.options.quiet or len(tiles) <= size else None
-        with tqdm(total=len(tiles), unit=" tile", disable=quiet, leave=False, smoothing=0.1) as bar:
+        quiet = self.options.quiet or len(tiles) <= size
+        with progress_bar(len(tiles), "tile", quiet=quiet, leave=False) as bar:
             for first in range(0, len(tiles), size):
                 batch = tiles[first : first + size]
                 columns = zip(*(given(tile.window) for tile in batch), strict=True)

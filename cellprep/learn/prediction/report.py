@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.wording import count, indented, printable
 
 __all__ = ["PredictionReport"]
@@ -31,6 +32,8 @@ class PredictionReport:
         What is to be said of vectors without instances; empty where there are instances.
     failures
         Per image that was not predicted what is wrong with it.
+    unlike
+        The images that look unlike those that the networks learned from.
     """
 
     out: str
@@ -44,6 +47,7 @@ class PredictionReport:
     unmasked: int = 0
     vectors: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    unlike: UnlikeImages = field(default_factory=UnlikeImages)
 
     def add(self, cells: int, left_out: int, has_mask: bool) -> None:
         """Count an image."""
@@ -66,20 +70,22 @@ class PredictionReport:
         empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
         small = f", {self.left_out:,} more too small" if self.left_out else ""
         done = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
-        return [*self.chosen, f"{self.out}: {done}", *([] if self.cells else [self._why_no_cells()])]
+        why = [] if self.cells else [self._why_no_cells()]
+        return [*self.chosen, f"{self.out}: {done}", *why, *self.unlike.notes()]
 
     def _why_no_cells(self) -> str:
         """Return a first help for whoever expected cells."""
         if self.unmasked == self.images:
             return (
-                "no cell: no pixel of any mask is of one; look at the masks, or whether the images are like those that "
-                "the semantic network learned from, in size and brightness of cells and in their ground"
+                "no cells: the masks are empty. If they are files, look at them; if the semantic network found them, "
+                "compare the images with those it learned from: the size of the cells, and whether they are brighter "
+                "than the background"
             )
         if self.left_out:
-            return "no cell: all that was found is smaller than --min-area; a lower one keeps it"
+            return "no cells: all that was found is smaller than --min-area; a lower --min-area keeps it"
         return (
-            "no cell, though masks have pixels of some: the energy is too low everywhere; train longer, or look at it "
-            "with --maps, and try another --decoder"
+            "no cells, although the masks are not empty: the energy is too low everywhere. Train longer, look at the "
+            "maps with --maps, or try another --decoder"
         )
 
     def errors(self) -> list[str]:

@@ -1,24 +1,27 @@
 """Predicting the instances of many images, one after the other."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from cellprep.errors import CellprepError, UsageError
+from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, find_instances, mean_sureness
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_sureness
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions, refuse_instances
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
+from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.output import free_name
+from cellprep.progress import progress_bar
 from cellprep.wording import unexpected
 
 __all__ = ["predict"]
@@ -91,17 +94,24 @@ def predict(
     out = free_name(_OUT) if out is None else Path(out)
     predictor = Predictor(bundle, options)
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), given.notes)
+    report.unlike = UnlikeImages(bundle.appearance)
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
-    with prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer:
-        for image in tqdm(given.images, unit=" image", disable=True if options.quiet else None, smoothing=0.1):
+    with (
+        prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer,
+        progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
+    ):
+        for image in given.images:
             try:
-                encoded, cells, left_out, has_mask = _predict(image, predictor, given.masks, writer)
+                predicted = _predict(image, predictor, given.masks, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
-                continue
-            writer.write(encoded)
-            report.add(cells, left_out, has_mask)
+            else:
+                writer.write(predicted.encoded)
+                report.add(predicted.cells, predicted.left_out, predicted.has_mask)
+                if predicted.appearance:
+                    report.unlike.add(image.id, predicted.appearance)
+            bar.update()
         if report.images:
             writer.publish()
     return report
@@ -123,9 +133,20 @@ def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
     return lines if has_matplotlib() else [*lines, "no pictures, which need matplotlib: pip install 'cellprep[plot]'"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """An image, predicted, and what the report says of it; without instances there is less to say."""
+
+    encoded: Encoded
+    has_mask: bool
+    cells: int = 0
+    left_out: int = 0
+    appearance: Appearance | None = None
+
+
 def _predict(
     image: InputImage, predictor: Predictor, source: MaskSource | None, writer: PredictionWriter
-) -> tuple[Encoded, int, int, bool]:
+) -> _Predicted:
     pixels = image.load()
     classes = source.find(image.id) if source else None
     wanted, instances = writer.options, predictor.bundle.tells_instances
@@ -137,13 +158,15 @@ def _predict(
     )
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
-        return writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), 0, 0, has_mask
+        return _Predicted(writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), has_mask)
     shown = np.asarray(pixels) if wanted.overlay else None
+    sampled = sample_pixels(pixels) if predictor.bundle.appearance else None
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
     scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
-    prediction = Prediction(image.id, labels, scores)
-    return writer.encode(prediction, maps, shown), int(labels.max()), left_out, has_mask
+    encoded = writer.encode(Prediction(image.id, labels, scores), maps, shown)
+    appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
+    return _Predicted(encoded, has_mask, int(labels.max()), left_out, appearance)
 
 
 def _problem(error: Exception) -> str:

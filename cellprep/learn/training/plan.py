@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cellprep.errors import UsageError
+from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
+from cellprep.learn.data.describing import describe_cells
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
@@ -36,6 +38,8 @@ class Plan:
         Digest of the images and their targets: what it takes to notice that they have changed.
     without_pixels
         Number of images of the store that are left out because they have no pixels.
+    appearance
+        How the cells of the images to train on look; None for a network that sees no images.
     """
 
     train_ids: list[str]
@@ -45,6 +49,7 @@ class Plan:
     crops: CropSettings
     data: str
     without_pixels: int = 0
+    appearance: AppearanceRange | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""
@@ -73,13 +78,13 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         seed=options.seed,
         in_memory=options.in_memory,
     )
-    normalisation, left_out = None, 0
+    normalisation, appearance, left_out = None, None, 0
     if options.sees_images:
         normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
+        appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.values())
-    return Plan(
-        train_ids, val_ids, together.recipe, normalisation, crops, _digest(store, train_ids + val_ids), left_out
-    )
+    data = _digest(store, train_ids + val_ids)
+    return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance)
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:

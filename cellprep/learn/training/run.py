@@ -23,6 +23,7 @@ from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.tasks import TASKS
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
+from cellprep.progress import progress_bar
 from cellprep.store import Store
 from cellprep.wording import count
 
@@ -170,8 +171,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
                 tqdm.write(line, file=sys.stderr)
         places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
         shown_places = set(places.round().astype(int).tolist())
-        hidden = True if options.quiet or not writes else None
-        with tqdm(total=total, initial=done, unit=" step", disable=hidden, smoothing=0.05) as bar:
+        with progress_bar(total, "step", quiet=options.quiet or not writes, initial=done, smoothing=0.05) as bar:
             while len(rows) < options.epochs and not _is_stale(rows, options.patience):
                 epoch = len(rows) + 1
                 row = trainer.train(epoch, batches.epoch(epoch), bar)
@@ -213,7 +213,9 @@ def _keep(
     """Write all that an epoch leaves, the state last."""
     figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
-    weights = Weights(trainer.network, plan.normalisation, plan.recipe, options.mask, training)
+    weights = Weights(
+        trainer.network, plan.normalisation, plan.recipe, options.mask, training, appearance=plan.appearance
+    )
     is_best = rows[-1] is _best(rows)
     if is_best:
         save_weights(folder.best, weights)

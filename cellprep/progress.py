@@ -1,0 +1,54 @@
+"""How far a long run is: a bar in a terminal, and in a log file a line now and then."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["progress_bar"]
+
+_SECONDS_BETWEEN_LINES = 60.0
+_LINE = "{desc}{n_fmt} of {total_fmt}{unit}s, {elapsed} so far, about {remaining} left{postfix}"
+
+
+def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm[Any]":
+    """Return a bar on standard error: where that is no terminal, lines a minute apart, and none in the first minute.
+
+    Parameters
+    ----------
+    total
+        Number of items to do.
+    unit
+        What an item is, in the singular.
+    quiet
+        Whether to show nothing.
+    **options
+        Of `tqdm.tqdm`.
+    """
+    from tqdm import tqdm
+
+    if quiet or sys.stderr.isatty():
+        return tqdm(total=total, unit=f" {unit}", disable=quiet, **{"smoothing": 0.1, **options})
+    options.pop("position", None)
+    return tqdm(
+        total=total,
+        unit=f" {unit}",
+        file=_Lines(),
+        bar_format=_LINE,
+        delay=_SECONDS_BETWEEN_LINES,
+        mininterval=_SECONDS_BETWEEN_LINES,
+        miniters=1,
+        **{"smoothing": 0.1, **options},
+    )
+
+
+class _Lines:
+    """What a bar writes, each state on a line of its own instead of over the one before."""
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            sys.stderr.write(line + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
