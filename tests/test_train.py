@@ -535,7 +535,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     steps, step = iter(range(100)), Trainer._step
 
     def interrupted(self, batch):
-        if next(steps) == 3:  # in the second network
+        if next(steps) == 8:  # in the second network
             raise KeyboardInterrupt
         return step(self, batch)
 
