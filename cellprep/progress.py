@@ -31,6 +31,8 @@ def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm
     if quiet or sys.stderr.isatty():
         return tqdm(total=total, unit=f" {unit}", disable=quiet, **{"smoothing": 0.1, **options})
     options.pop("position", None)
+    if options.get("desc"):
+        options["desc"] += ": "
     return tqdm(
         total=total,
         unit=f" {unit}",

@@ -7,7 +7,7 @@ from cellprep.demo import write_nuclei
 
 
 def run(*, quiet=False):
-    with progress.progress_bar(3, "image", quiet=quiet, position=1) as bar:
+    with progress.progress_bar(3, "image", quiet=quiet, desc="slide", position=1) as bar:
         for _ in range(3):
             bar.update()
 
@@ -18,8 +18,8 @@ def test_lines_into_a_log_file(capsys, monkeypatch):
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
     run()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("0 of 3 images, 00:00 so far")
-    assert lines[-1].startswith("3 of 3 images")
+    assert lines[0].startswith("slide: 0 of 3 images, 00:00 so far")
+    assert lines[-1].startswith("slide: 3 of 3 images")
     run(quiet=True)
     assert capsys.readouterr().err == ""
 

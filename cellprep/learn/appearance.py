@@ -31,7 +31,7 @@ _SURROUNDINGS = 9  # pixels: a square about each pixel of a cell
 
 # Two or three found cells may be dirt: they say little of cells, and of the range of the image's intensities.
 _FEW = 4
-# Limits were set on images of nuclei, phase contrast and their negatives; see docs/predict.md.
+# The limits were set on images of nuclei, phase contrast and their negatives; see docs/predict.md.
 _TOLERANCE = 0.2  # of the range of intensities
 _TOLERANCE_WITH_FEW = 0.45  # the background of mere noise lies in the middle of its range
 _TOLERANCE_WITH_NONE = 0.75  # and with uneven light anywhere but at the end where cells would be
