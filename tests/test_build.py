@@ -20,7 +20,7 @@ from cellprep import (
     resolve_overlaps,
     verify_store,
 )
-from cellprep.build.image import ImageOutcome, Status
+from cellprep.build.task import ImageOutcome, Status
 from cellprep.check import CheckOptions, check_source
 from cellprep.errors import ImageFileError, StoreError, StoreWriteError, UsageError
 

@@ -9,6 +9,7 @@ from conftest import tree
 from cellprep import DISTANCES, OVERLAP_RULES, READERS, __version__, open_store
 from cellprep.cli import app, main
 from cellprep.store import StoreWriter
+from cellprep.targets import CREDIT
 
 COMMANDS = [command.name for command in app.registered_commands]
 
@@ -34,7 +35,7 @@ def test_help_has_an_example(cli, name):
 def test_every_option_has_a_help_text(name):
     command = next(command for command in app.registered_commands if command.name == name)
     hints = command.callback.__annotations__
-    assert all(hint.__metadata__[0].help for key, hint in hints.items() if key != "return")
+    assert all(hint.__metadata__[0].help for key, hint in hints.items() if key not in ("return", "context"))
 
 
 def test_help_names_what_the_registries_hold(cli):
@@ -76,6 +77,8 @@ def test_every_option_reaches_the_store(cli, write_csv, tmp_path):
         "images": False,
         "pixel_size": 0.5,
         "rle_order": "column",
+        "bins_name": None,
+        "credit": CREDIT,
     }
 
 
@@ -95,7 +98,7 @@ MISTAKES = {
     "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: it is one of smaller-on-top"),
     "even wall": (["{csv}", "--wall-width", "4"], 2, "wall width 4 is not an odd number"),
     "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: it is one of cv2"),
-    "no bins": (["{csv}", "--bins", "nowhere.json"], 1, "cannot read the bins file nowhere.json"),
+    "no bins": (["{csv}", "--bins", "nowhere.json"], 1, "there are no bins nowhere.json: give one of sartorius, paper"),
     "no image": (["{csv}", "--image", "x"], 2, "image 'x' is not in train.csv"),
     "no folder": (["{csv}", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
     "jobs": (["{csv}", "--jobs", "0"], 2, "jobs 0 is no number of processes"),

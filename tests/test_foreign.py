@@ -87,7 +87,7 @@ FOLDERS = {
     "a.geojson": ('{"type": "FeatureCollection"}', "in it is a.geojson: this is GeoJSON"),
     "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),
     "train.csv": ("id", "it holds train.csv: if this has the annotations, give the file itself"),
-    "a.jpg": ("", "its files end in .jpg (formats that can be read: "),
+    "a.jpg": ("", "a.jpg and the like, a format that changes numbers: label images are "),
 }
 
 

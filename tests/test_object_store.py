@@ -250,7 +250,7 @@ def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     monkeypatch.setattr("cellprep.images.names_in", lambda place: listed.append(place.name) or names_in(place))
     url = "memory://found/data.zarr"
     assert build(f"{sent}/train.csv", url).pixels.found == 6
-    assert listed == ["train", "images"]
+    assert listed == ["train", "images", "source"]
     assert remote_tree(url) == local
 
 

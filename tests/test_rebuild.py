@@ -32,7 +32,7 @@ def contents(path):
     """All that a store holds, but for what names its source."""
     found = {}
     for image_id, image in open_store(path).items():
-        attributes = {key: value for key, value in image.attributes.items() if key != "recipe"}
+        attributes = {key: value for key, value in image.attributes.items() if key not in ("recipe", "crc32c")}
         found[image_id] = (attributes, {name: image.read(name).tolist() for name in image.arrays})
     return found
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from cellprep.build.image import ImageOutcome, Status
 from cellprep.build.pixels import PixelReport
+from cellprep.build.task import ImageOutcome, Status
 from cellprep.rle import Order
 from cellprep.wording import capped, count, listed_problems, printable
 
