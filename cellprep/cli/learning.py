@@ -150,7 +150,7 @@ def train_command(
     if resume:  # the run's own options hold where nothing is typed
         given = {name: value for name, value in given.items() if _is_typed(context, name)}
     require_torch("cellprep train")
-    from cellprep.learn.training import folder, run
+    from cellprep.learn.training import run, runs
     from cellprep.learn.training.everything import train_all
 
     store = open_store(data)
@@ -158,7 +158,7 @@ def train_command(
         tell(train_all(store, out, resume=resume, **given), quiet)
         return
     if resume:
-        options = folder.options_of(out or folder.choose_folder(network, resume=True), network, given)
+        options = runs.options_of(out or runs.choose_folder(network, resume=True), network, given)
     else:
         options = TrainOptions(network, out, **given)
     tell(run.train(store, options), quiet)

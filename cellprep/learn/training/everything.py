@@ -20,17 +20,11 @@ from cellprep.learn.prediction.run import predict
 from cellprep.learn.processes import joined, share
 from cellprep.learn.settings import ARCHITECTURES
 from cellprep.learn.training.first import first_network
-from cellprep.learn.training.folder import (
-    SETTINGS,
-    RunFolder,
-    choose_folder,
-    options_from,
-    options_of,
-    recorded_options,
-)
+from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.options import ALL, MAY_CHANGE, TrainOptions, as_json
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
+from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
 from cellprep.learn.weights import BUNDLE
 from cellprep.output import write_whole
 from cellprep.store import Store

@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-from cellprep.learn.training.folder import RUNS, network_of
 from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.runs import RUNS, network_of
 from cellprep.learn.weights import BEST
 from cellprep.output import free_name
 

@@ -14,12 +14,13 @@ from cellprep.learn.networks import Network
 from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
-from cellprep.learn.training.folder import RunFolder, choose_folder
+from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
 from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
+from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.training.tasks import TASKS
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
