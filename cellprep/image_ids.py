@@ -2,9 +2,22 @@
 
 import unicodedata
 
-__all__ = ["id_problem"]
+__all__ = ["composed", "id_problem"]
 
 _LONGEST_ID = 200  # bytes
+
+
+def composed(name: str) -> str:
+    r"""Return a name with its accents composed (Unicode's NFC), so that names that look the same are the same.
+
+    macOS and some archives decompose the names of files: ü is u and two dots there, while annotations have one letter.
+
+    Examples
+    --------
+    >>> composed("zu\u0308ge") == "z\u00fcge"
+    True
+    """
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def id_problem(image_id: str) -> str | None:

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
+from cellprep.file_names import IMAGE_ENDS, is_foreign, is_mask_folder, without_image_end, without_mask_end
 from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_ids import composed
 from cellprep.places import is_remote, names_in
 
 __all__ = ["ImageFile", "ImageFolder", "Pixels", "hash_of_pixels"]
@@ -113,7 +117,8 @@ def hash_of_pixels(pixels: NDArray[Any]) -> str:
 class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
 
-    Ids may also be whole file names.
+    Ids may also be whole file names, and names may end as those of images do: ``<id>_img.png``. What is not there is
+    searched in the folders below, but for those of masks.
 
     Parameters
     ----------
@@ -121,6 +126,8 @@ class ImageFolder:
         The folder.
     by_id
         Whether a file may be found by its image's id, and not only where the source says that it is.
+    deep
+        Whether the folders below are searched.
 
     Raises
     ------
@@ -128,8 +135,9 @@ class ImageFolder:
         If it is no folder that can be read.
     """
 
-    def __init__(self, path: Path, *, by_id: bool = True) -> None:
+    def __init__(self, path: Path, *, by_id: bool = True, deep: bool = True) -> None:
         self.path = path
+        self.deep = deep and by_id
         self._files: dict[str, list[Path]] = defaultdict(list)
         try:
             self._names = set(names_in(path))
@@ -139,7 +147,7 @@ class ImageFolder:
             raise ImageFileError(f"there is no image folder {path}")
         for entry in (path / name for name in sorted(self._names) if by_id):
             if entry.suffix.lower() in IMAGE_FORMATS:
-                self._files[entry.stem].append(entry)
+                self._files[composed(entry.stem)].append(entry)
         self.by_id = by_id
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
@@ -173,10 +181,9 @@ class ImageFolder:
         told = Path(file_name)
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
-        files = self._files.get(image_id) or [
-            file for file in self._files.get(Path(image_id).stem, []) if file.name == image_id
-        ]
-        return files or self._files_in_own_folder(image_id)
+        name = composed(image_id)
+        files = _called(self._files, name) or self._files_in_own_folder(image_id)
+        return files or (_called(self._deeper, name) if self.deep else [])
 
     def _has(self, file: Path) -> bool:
         """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
@@ -196,6 +203,17 @@ class ImageFolder:
             return [file for file in files if file.stem == image_id and file.suffix.lower() in IMAGE_FORMATS]
         return []
 
+    @cached_property
+    def _deeper(self) -> dict[str, list[Path]]:
+        """The image files below the folder's folders, by their names without endings."""
+        found = defaultdict(list)
+        for folder, folders, names in () if is_remote(self.path) else os.walk(self.path):
+            folders[:] = sorted(name for name in folders if not (is_foreign(name) or is_mask_folder(name)))
+            for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
+                if file.suffix.lower() in IMAGE_FORMATS:
+                    found[composed(file.stem)].append(file)
+        return found
+
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
         names = set(known)
@@ -203,8 +221,22 @@ class ImageFolder:
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in names and file.name not in names
+            if not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem)
         ]
+
+    def _is_mask(self, stem: str) -> bool:
+        """Return whether a file is by its name the mask of another one in the folder."""
+        image = without_mask_end(stem)
+        return bool(image and _called(self._files, image))
+
+
+def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
+    """Return the files of a name, which may be whole, or lack what says that they are images."""
+    return (
+        files.get(name)
+        or [file for file in files.get(Path(name).stem, []) if composed(file.name) == name]
+        or [file for end in IMAGE_ENDS for file in files.get(f"{name}{end}", [])]
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -11,8 +11,9 @@ from cellprep.annotations.coco_results import COCOResults, is_coco_results
 from cellprep.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
+from cellprep.annotations.layout import Layout
 from cellprep.annotations.mask_folder import MaskFolder
-from cellprep.annotations.ome_zarr import OMEZarr
+from cellprep.annotations.ome_zarr import OMEZarr, zarr_problem
 from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
@@ -111,4 +112,6 @@ def _recognise(path: Path) -> type[Source]:
     for reader in READERS.values():
         if reader.recognises(path):
             return reader
+    if path.is_dir() and (problem := zarr_problem(path) or Layout(path).problem()):
+        raise SourceError(problem)
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {', '.join(READERS)}")

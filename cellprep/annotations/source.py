@@ -38,6 +38,8 @@ class Source(ABC):
         Whether only the image files tell the images' sizes.
     unannotated
         Names of the source's own images that have no annotations.
+    notes
+        What is to be known of how the source was read, a line each.
     """
 
     format: ClassVar[str]
@@ -49,6 +51,7 @@ class Source(ABC):
         self.order = order
         self.needs_images = False
         self.unannotated: list[str] = []
+        self.notes: list[str] = []
 
     @classmethod
     @abstractmethod

@@ -100,7 +100,7 @@ def build_targets_command(
         scheduler=scheduler,
     )
     annotations = open_source(source, format, rle_order)
-    tell(build_targets(annotations, out, options), quiet, annotations.description)
+    tell(build_targets(annotations, out, options), quiet, annotations.description, *annotations.notes)
 
 
 @app.command("demo")

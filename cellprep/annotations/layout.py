@@ -1,0 +1,174 @@
+"""The layout of a folder of images and masks: one for the readers of annotations and for prediction alike."""
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+from cellprep.annotations.groups import Group, Pair, images_among, labels_among, pair_up, scan
+from cellprep.annotations.label_file import LABEL_FORMATS, read_labels
+from cellprep.errors import CellprepError
+from cellprep.file_names import is_mask_folder, without_mask_end
+from cellprep.wording import count, printable
+
+__all__ = ["SAVE_MASKS", "Layout", "listed"]
+
+#: What helps where there is nothing but Cellpose's own file.
+SAVE_MASKS = "in Cellpose, save masks as PNG or TIFF, which writes <id>_cp_masks.*"
+
+_NAMED = 3  # in a line
+_LOOKED_AT = 3  # masks of a folder that tell what kind they are
+
+
+class Layout:
+    """What is in a folder.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    SourceError
+        If it, or a folder in it, cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._groups, self._left_out = scan(path)
+
+    @property
+    def groups(self) -> list[Group]:
+        """All groups of files."""
+        return list(self._groups.values())
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether names say of some files that they are masks."""
+        return any(group.has_masks for group in self.groups)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are label images: if no name says so, files in the folder itself, or it has such a name."""
+        named = is_mask_folder(self.path.resolve().name)
+        alone = self.groups if named else [self._own]
+        return self.has_masks or any(labels_among(group.others) for group in alone)
+
+    @cached_property
+    def chosen(self) -> list[Group]:
+        """The groups that count; of others nothing says what they hold."""
+        if self.has_masks:
+            return [group for group in self.groups if group.has_masks or group.image_folders or not group.parts]
+        if self._own.others or self._own.images:
+            return [self._own]
+        return [group for group in self.groups if group.others or group.images]
+
+    @cached_property
+    def cell_folders(self) -> dict[str, Group]:
+        """The groups of images with one file per cell, by id; none if the folder holds label images."""
+        groups = [group for group in self.groups if group.mask_folders]
+        kinds = {group.parts: self._kind(group) for group in groups}
+        has_cells = "cells" in kinds.values()
+        if not has_cells and ("labels" in kinds.values() or set(kinds) <= {()}):
+            return {}
+        names = Counter(group.parts[-1:] for group in groups)
+        return {
+            "_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:])
+            or self.path.resolve().name: group
+            for group in groups
+        }
+
+    def _kind(self, group: Group) -> str:
+        """Say whether masks are "labels" of images or of single "cells", by names, or by content; "" if both may be."""
+        masks, images = group.masks, images_among(group.images)
+        matched = any(pair.masks and pair.images for pair in pair_up(masks, images))
+        if not masks or (matched and (len(masks) > 1 or len(images) > 1)):
+            return "labels" if masks else ""
+        if len(images) == 1 and not matched and len(masks) > 1:
+            return "cells"
+        if any(_has_several_numbers(file) for file in masks[:_LOOKED_AT]):
+            return "labels"
+        return "" if matched or not group.parts else "cells"
+
+    def pairs(self) -> list[tuple[Group, Pair]]:
+        """Return all pairs of masks and images, also those without a partner."""
+        return [(group, pair) for group in self.chosen for pair in self._pairs_of(group)]
+
+    def _pairs_of(self, group: Group) -> list[Pair]:
+        if not self.has_masks:
+            return pair_up(labels_among(group.others), images_among(group.images))
+        pairs = group.pairs()
+        named = is_mask_folder(self.path.resolve().name)
+        if named and not group.images and not any(pair.masks and pair.images for pair in pairs):
+            return pair_up([*group.masks, *labels_among(group.others)], [])  # so says the folder's own name
+        return pairs
+
+    def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
+        """Return the id of each pair; where several folders have one, the folders' names come before it."""
+        names = Counter(pair.id for _, pair in pairs)
+        return ["_".join([*group.parts, pair.id]) if names[pair.id] > 1 else pair.id for group, pair in pairs]
+
+    def image_pairs(self) -> list[tuple[Group, Pair]]:
+        """Return all pairs if images are sought: where nothing says that there are masks, every file is an image."""
+        return [(group, pair) for group in self.chosen for pair in group.pairs()]
+
+    def aside(self) -> list[str]:
+        """Say which folders are left aside."""
+        names = [group.name for group in self.groups if group not in self.chosen and group.others] + self._left_out
+        return [f"note: left aside, as nothing says what its files are: {listed(names)}"] if names else []
+
+    def notes(self) -> list[str]:
+        """Say what is left aside, and why."""
+        notes = self.aside()
+        if unreadable := self._unreadable():
+            notes.append(f"note: left aside, as no label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
+        pickles = [str(file) for group in self.chosen for file in self._without_masks(group)]
+        return [*notes, f"note: no masks but Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
+
+    def problem(self) -> str:
+        """Say why there are no label images, and what helps; empty text if there are some, or nothing is known."""
+        if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
+            return (
+                f"{self.path} holds no masks but Cellpose's {listed([file.name for file in pickles])}, pickled Python, "
+                f"which runs code when it is read: {SAVE_MASKS}"
+            )
+        if self.has_labels:
+            return ""
+        if unreadable := self._unreadable():
+            return f"{self.path} holds no label image ({', '.join(LABEL_FORMATS)}), but {listed(unreadable)}"
+        images = [file for group in self.groups for file in images_among([*group.images, *group.others])]
+        if not images:
+            return ""
+        where = images[0].relative_to(self.path)
+        return (
+            f"{self.path} holds {count(len(images), 'image file')}, such as {printable(str(where))}, and no masks: "
+            "these would be <id>_masks.* beside <id>.*, or lie in masks/ beside images/; give the folder of masks itself if "
+            "they are elsewhere, and the images by --images"
+        )
+
+    def _unreadable(self) -> list[str]:
+        return [str(file.relative_to(self.path)) for group in self.groups for file in group.unreadable]
+
+    @property
+    def _own(self) -> Group:
+        return self._groups[()]
+
+    def _without_masks(self, group: Group) -> list[Path]:
+        known = {pair.id for pair in group.pairs() if pair.masks}
+        return [file for file in group.pickles if without_mask_end(file.stem) not in known]
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names in a line, and the number of the others."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _has_several_numbers(file: Path) -> bool:
+    """Return whether a mask has more numbers than that of one cell; False if it cannot be read."""
+    try:
+        labels = read_labels(file)
+    except CellprepError:
+        return False
+    inside = labels[labels != 0]
+    return bool(inside.size and inside.min() != inside.max())
