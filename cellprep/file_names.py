@@ -5,10 +5,10 @@ import re
 __all__ = [
     "IMAGE_ENDS",
     "MASK_ENDS",
+    "is_by_product",
     "is_foreign",
     "is_image_folder",
     "is_mask_folder",
-    "is_by_product",
     "without_image_end",
     "without_mask_end",
 ]

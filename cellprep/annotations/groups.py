@@ -171,13 +171,15 @@ def _truth(parts: Parts) -> re.Match[str] | None:
 
 
 def _is_pickled(file: Path) -> bool:
+    """Return whether a file is Cellpose's, and no plain array of this name."""
     if not file.name.lower().endswith("_seg.npy"):
         return False
     try:
         with file.open("rb") as stream:
-            return b"|O" in stream.read(256)
+            head = stream.read(256)
     except OSError:
-        return False
+        return True
+    return not head.startswith(b"\x93NUMPY") or b"|O" in head
 
 
 def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
