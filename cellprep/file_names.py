@@ -27,14 +27,14 @@ _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground trut
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
 _FOREIGN = re.compile(
-    r"\..*|__macosx|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
+    r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
     re.IGNORECASE,
 )
 _TRACKED = re.compile(r"man_seg(\d+)")  # the Cell Tracking Challenge's, of the image t<number>
 
 
 def is_foreign(name: str) -> bool:
-    """Return whether a file or folder is no part of any data: hidden, a system's own, or a README.
+    """Return whether a file or folder is no part of any data: hidden, a system's own, a README, or drawings.
 
     Examples
     --------

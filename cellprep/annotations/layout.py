@@ -8,6 +8,7 @@ from cellprep.annotations.groups import Group, Pair, images_among, labels_among,
 from cellprep.annotations.label_file import LABEL_FORMATS, read_labels
 from cellprep.errors import CellprepError
 from cellprep.file_names import is_mask_folder, without_mask_end
+from cellprep.image_ids import composed
 from cellprep.wording import count, printable
 
 __all__ = ["SAVE_MASKS", "Layout", "listed"]
@@ -67,28 +68,24 @@ class Layout:
     def cell_folders(self) -> dict[str, Group]:
         """The groups of images with one file per cell, by id; none if the folder holds label images."""
         groups = [group for group in self.groups if group.mask_folders]
-        kinds = {group.parts: self._kind(group) for group in groups}
-        has_cells = "cells" in kinds.values()
-        if not has_cells and ("labels" in kinds.values() or set(kinds) <= {()}):
+        if not self._holds_cells(groups):
             return {}
         names = Counter(group.parts[-1:] for group in groups)
-        return {
-            "_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:])
-            or self.path.resolve().name: group
-            for group in groups
-        }
+        ids = ["_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:]) for group in groups]
+        return {name or self.path.resolve().name: group for name, group in zip(ids, groups, strict=True)}
 
-    def _kind(self, group: Group) -> str:
-        """Say whether masks are "labels" of images or of single "cells", by names, or by content; "" if both may be."""
-        masks, images = group.masks, images_among(group.images)
-        matched = any(pair.masks and pair.images for pair in pair_up(masks, images))
-        if not masks or (matched and (len(masks) > 1 or len(images) > 1)):
-            return "labels" if masks else ""
-        if len(images) == 1 and not matched and len(masks) > 1:
-            return "cells"
-        if any(_has_several_numbers(file) for file in masks[:_LOOKED_AT]):
-            return "labels"
-        return "" if matched or not group.parts else "cells"
+    def _holds_cells(self, groups: list[Group]) -> bool:
+        """Return whether masks are of one cell each: by names where these say it, and else by content."""
+        kinds = [_kind(group) for group in groups]
+        if "cells" in kinds or "labels" in kinds:
+            return "cells" in kinds
+        pairs, alone = (
+            [_has_label_image(group) for group, kind in zip(groups, kinds, strict=True) if kind == wanted][:_LOOKED_AT]
+            for wanted in ("pair", "alone")
+        )
+        if any(pairs) or (alone and all(alone)):
+            return False
+        return any(group.parts for group in groups)
 
     def pairs(self) -> list[tuple[Group, Pair]]:
         """Return all pairs of masks and images, also those without a partner."""
@@ -109,8 +106,16 @@ class Layout:
         return ["_".join([*group.parts, pair.id]) if names[pair.id] > 1 else pair.id for group, pair in pairs]
 
     def image_pairs(self) -> list[tuple[Group, Pair]]:
-        """Return all pairs if images are sought: where nothing says that there are masks, every file is an image."""
-        return [(group, pair) for group in self.chosen for pair in group.pairs()]
+        """Return all pairs if images are sought: where nothing says that there are masks, every file is an image.
+
+        But files of the folder itself are the masks of those of the same names in its folder of images.
+        """
+        if self.has_masks or not self._own.images:
+            return [(group, pair) for group in self.chosen for pair in group.pairs()]
+        below = {composed(file.stem) for file in self._own.images}
+        masks = [file for file in self._own.others if composed(file.stem) in below]
+        others = [file for file in self._own.others if file not in masks]
+        return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
         """Say which folders are left aside."""
@@ -142,8 +147,8 @@ class Layout:
         where = images[0].relative_to(self.path)
         return (
             f"{self.path} holds {count(len(images), 'image file')}, such as {printable(str(where))}, and no masks: "
-            "these would be <id>_masks.* beside <id>.*, or lie in masks/ beside images/; give the folder of masks itself if "
-            "they are elsewhere, and the images by --images"
+            "these would be <id>_masks.* beside <id>.*, or masks/ beside images/. If masks are elsewhere, give their "
+            "folder, and this one by --images"
         )
 
     def _unreadable(self) -> list[str]:
@@ -162,6 +167,20 @@ def listed(names: list[str]) -> str:
     """Return the first names in a line, and the number of the others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _kind(group: Group) -> str:
+    """Return what names say of masks: "labels" of images, "cells" of one, a "pair", or "alone" without an image."""
+    masks, images = group.masks, images_among(group.images)
+    if not masks:
+        return ""
+    if any(pair.masks and pair.images for pair in pair_up(masks, images)):
+        return "labels" if len(masks) > 1 or len(images) > 1 else "pair"
+    return "cells" if len(images) == 1 and len(masks) > 1 else "alone"
+
+
+def _has_label_image(group: Group) -> bool:
+    return any(map(_has_several_numbers, group.masks[:_LOOKED_AT]))
 
 
 def _has_several_numbers(file: Path) -> bool:

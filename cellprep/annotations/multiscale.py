@@ -83,15 +83,17 @@ class OMEZarrPixels:
             raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
         single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
         kept = [name for place, name in enumerate(names) if place not in single]
-        if sorted(kept) not in (["x", "y"], ["c", "x", "y"]):
+        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
             sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
-            raise ImageFileError(f"{self.path} is a stack ({sizes}): images have the axes y, x, and at most c")
+            raise ImageFileError(
+                f"{self.path} is a stack ({sizes}): images have y, x, and at most c before or after them"
+            )
         try:
             check_dtype(pixels.dtype)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
-        pixels = pixels.squeeze(single).transpose([kept.index(name) for name in "cyx" if name in kept])
-        return np.ascontiguousarray(pixels)
+        pixels = pixels.squeeze(single)
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
 
     def pixel_size(self) -> float | None:
         """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""

@@ -133,8 +133,8 @@ def zarr_problem(path: Path) -> str:
     if not (found := describe_zarr(path)):
         return ""
     return (
-        f"{path} is {found}: OME-Zarr has multiscales, which say what its axes are, and label images in labels/<name>. "
-        "Write it so, or save label images as TIFF, and images as TIFF"
+        f"{path} is of no known kind: it is {found}. OME-Zarr has multiscales, which say what its axes are, and label "
+        "images in labels/<name>: write it so, or save images and label images as TIFF"
     )
 
 

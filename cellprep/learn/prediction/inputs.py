@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.annotations.cellprep_store import CellprepStore, StoredPixels
-from cellprep.annotations.groups import images_among, pair_up
+from cellprep.annotations.groups import Group, images_among, pair_up
 from cellprep.annotations.layout import Layout, listed
 from cellprep.annotations.multiscale import OMEZarrPixels, ome_attributes
 from cellprep.annotations.ome_zarr import ome_zarr_images, zarr_problem
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.file_names import is_by_product, is_foreign, without_mask_end
+from cellprep.file_names import is_by_product, is_foreign, is_mask_folder, without_mask_end
 from cellprep.image_formats import IMAGE_FORMATS
-from cellprep.image_ids import composed, id_problem
+from cellprep.image_ids import id_problem
 from cellprep.images import ImageFile, Pixels
 from cellprep.learn.windowed import WindowedArray
 from cellprep.places import as_place
@@ -94,19 +94,20 @@ def find_images(places: Iterable[Path | str]) -> Inputs:
     CellprepError
         If a folder or store cannot be read.
     """
-    places = list(map(str, places))
-    inputs = _of_files([Path(place) for place in places if as_place(place).is_file()], chosen=True)
-    named = {str(image.pixels): image for image in inputs.images}
+    names = list(map(str, places))
+    files = {name: path for name in names if (path := as_place(name)).exists() and not path.is_dir()}
+    inputs = _of_files(list(files.values()), chosen=True)
+    images = {str(image.pixels): image for image in inputs.images}
     found, notes = [], inputs.notes
-    for place in places:
-        if as_place(place).is_file():
-            found += [named[place]] if place in named else []
-            continue
-        inputs = _find(place)
-        found += inputs.images
-        notes += inputs.notes
+    for name in names:
+        if name in files:
+            found += [image] if (image := images.get(str(files[name]))) else []
+        else:
+            inputs = _find(name)
+            found += inputs.images
+            notes += inputs.notes
     if not found:
-        raise ImageFileError(f"there is no image to predict; {'; '.join(notes)}")
+        raise ImageFileError("; ".join(["there is no image to predict", *notes]))
     paths: dict[str, list[str]] = defaultdict(list)
     for image in found:
         if str(image.pixels) not in paths[image.id]:
@@ -137,10 +138,10 @@ def _find(place: str) -> Inputs:
 def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
     """Return files as images, but for the masks of these; masks alone are images only if somebody has chosen them."""
     images, masks = [], []
-    folders: dict[Path, list[Path]] = defaultdict(list)
+    folders: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         if not is_foreign(file.name):
-            folders[file.parent].append(file)
+            folders[str(file.parent)].append(file)
     for inside in folders.values():
         marked = [file for file in inside if without_mask_end(file.stem) or is_by_product(file.stem)]
         for pair in pair_up(marked, [file for file in inside if file not in set(marked)]):
@@ -153,26 +154,27 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
 def _of_folder(path: Path) -> Inputs:
     """Return the images of a folder, by the ids that readers of annotations give them."""
     layout = Layout(path)
-    cells = layout.cell_folders
-    found = [
-        (image_id, file)
-        for image_id, group in cells.items()
-        for file in _one_image(images_among(group.images), image_id)
-    ]
-    masks: list[Path] = []
-    if not cells:
+    notes = layout.aside()
+    if cells := layout.cell_folders:
+        names = {group.name: image_id for image_id, group in cells.items()}
+        found = [
+            (names.get(group.name, "_".join(group.parts)), file)
+            for group in layout.groups
+            for file in _of_one_image(group)
+        ]
+    else:
         pairs = layout.image_pairs()
         found = [(name, file) for name, (_, pair) in zip(layout.ids(pairs), pairs, strict=True) for file in pair.images]
-        masks = [file for _, pair in pairs for file in pair.masks]
-    found.sort(key=lambda image: image[0])
-    return Inputs(
-        [InputImage(image_id, ImageFile(file)) for image_id, file in found], [*_left_out(masks), *layout.aside()]
-    )
+        notes = [*_left_out([file for _, pair in pairs for file in pair.masks]), *notes]
+    if is_mask_folder(path.resolve().name):
+        notes.append(f"note: {path} has the name of a folder of masks; its files are taken for images")
+    return Inputs([InputImage(image_id, ImageFile(file)) for image_id, file in sorted(found)], notes)
 
 
-def _one_image(files: list[Path], image_id: str) -> list[Path]:
-    """Return the image of a folder of an image: that of its name, if there are several."""
-    return files if len(files) == 1 else [file for file in files if composed(file.stem) == image_id]
+def _of_one_image(group: Group) -> list[Path]:
+    """Return the image of the folder of an image: the one of its name, if there are several."""
+    files = images_among(group.images)
+    return files if len(files) == 1 else [file for file in files if (file.stem,) == group.parts[-1:]]
 
 
 def _left_out(masks: list[Path]) -> list[str]:
