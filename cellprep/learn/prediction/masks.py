@@ -61,10 +61,10 @@ class MaskFiles:
             raise ImageFileError(f"there is no mask of it in {self.folder}")
         if isinstance(record, FaultyImage):
             raise ImageFileError(record.problem)
-        try:
-            if isinstance(record, LabelFileImage):
-                return classes_of_mask(read_labels(record.path))
+        if not isinstance(record, LabelFileImage):
             return classes_of_mask(record.load().runs.coverage())
+        try:
+            return classes_of_mask(read_labels(record.path))
         except UsageError as error:
             raise ImageFileError(f"{record.path}: {error}") from None
 
