@@ -17,7 +17,7 @@ __all__ = [
 MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 
 #: What the names of images may end with where masks lie beside them.
-IMAGE_ENDS = ("_image", "_img")
+IMAGE_ENDS = ("_image", "_img", ".ome")
 
 # What Cellpose writes beside masks.
 _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines")
@@ -70,7 +70,7 @@ def without_mask_end(stem: str) -> str | None:
     """
     if tracked := _TRACKED.fullmatch(stem):
         return f"t{tracked[1]}"
-    return _without(stem, MASK_ENDS)
+    return _without(stem.removesuffix(".ome"), MASK_ENDS)
 
 
 def without_image_end(stem: str) -> str | None:

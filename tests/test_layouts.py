@@ -82,6 +82,8 @@ LAYOUTS = {
     "masks in the folder of images": ({"images/a.png": "P", "images/a_masks.png": "L"}, {"a": (2, "images/a.png")}),
     "masks below images": ({"a.tif": "P", "masks/a.tif": "L"}, {"a": (2, "a.tif")}),
     "masks above images": ({"a.tif": "L", "images/a.tif": "P"}, {"a": (2, "images/a.tif")}),
+    "subfolders of images alone": ({"images/x/a.png": "P", "labels/a.tif": "L"}, {"a": (2, "images/x/a.png")}),
+    "OME-TIFF": ({"a.ome.tif": "P", "a_masks.ome.tif": "L"}, {"a": (2, "a.ome.tif")}),
     "subfolders on both sides": ({"images/x/a.png": "P", "masks/x/a.tif": "L"}, {"a": (2, "images/x/a.png")}),
     "pairs in subfolders": ({"x/a.png": "P", "x/a_masks.tif": "L"}, {"a": (2, "x/a.png")}),
     "train and test": (

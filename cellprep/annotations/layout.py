@@ -1,6 +1,6 @@
 """The layout of a folder of images and masks: one for the readers of annotations and for prediction alike."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cached_property
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Layout:
 
     def pairs(self) -> list[tuple[Group, Pair]]:
         """Return all pairs of masks and images, also those without a partner."""
-        return [(group, pair) for group in self.chosen for pair in self._pairs_of(group)]
+        return _joined([(group, pair) for group in self.chosen for pair in self._pairs_of(group)])
 
     def _pairs_of(self, group: Group) -> list[Pair]:
         if not self.has_masks:
@@ -111,7 +111,7 @@ class Layout:
         But files of the folder itself are the masks of those of the same names in its folder of images.
         """
         if self.has_masks or not self._own.images:
-            return [(group, pair) for group in self.chosen for pair in group.pairs()]
+            return _joined([(group, pair) for group in self.chosen for pair in group.pairs()])
         below = {composed(file.stem) for file in self._own.images}
         masks = [file for file in self._own.others if composed(file.stem) in below]
         others = [file for file in self._own.others if file not in masks]
@@ -167,6 +167,23 @@ def listed(names: list[str]) -> str:
     """Return the first names in a line, and the number of the others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
+    """Give masks without an image those of the same name in other folders, where no other masks have this name."""
+    masks: dict[str, list[Pair]] = defaultdict(list)
+    images: dict[str, list[Pair]] = defaultdict(list)
+    for _, pair in pairs:
+        if not pair.images:
+            masks[pair.id].append(pair)
+        elif not pair.masks:
+            images[pair.id].append(pair)
+    for name, alone in masks.items():
+        if len(alone) == 1:
+            for pair in images[name]:
+                alone[0].images += pair.images
+                pair.images = []
+    return [(group, pair) for group, pair in pairs if pair.masks or pair.images]
 
 
 def _kind(group: Group) -> str:

@@ -1,5 +1,6 @@
 """Reader of OME-Zarr images with label images."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from cellprep.image_ids import id_problem
 from cellprep.places import is_remote
 from cellprep.rle import Order
 
+_MARKS = {"zarr.json", ".zattrs", "labels"}  # one of them is in every image and plate
 _DEEPEST = 2  # folders between a folder and the images in it
 
 __all__ = ["OMEZarr", "ome_zarr_images", "zarr_problem"]
@@ -149,11 +151,14 @@ def _images_below(path: Path, deepest: int) -> list[tuple[str, str, Path]]:
     """Return images, each with its plate's name, or none, and its own."""
     found = []
     for folder in folders_in(path):
-        if _is_image(folder):
-            found += [] if _is_label_image(folder) else [("", _image_id(folder), folder)]
-        elif fields := _fields(folder):
-            found += [(_image_id(folder), name, image) for name, image in fields]
-        elif deepest and not is_remote(folder):
+        if is_remote(folder) or not _MARKS.isdisjoint(os.listdir(folder)):  # noqa: PTH208 - fast
+            if _is_image(folder):
+                found += [] if _is_label_image(folder) else [("", _image_id(folder), folder)]
+                continue
+            if fields := _fields(folder):
+                found += [(_image_id(folder), name, image) for name, image in fields]
+                continue
+        if deepest and not is_remote(folder):
             found += _images_below(folder, deepest - 1)
     return found
 

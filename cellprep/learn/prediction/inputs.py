@@ -166,7 +166,7 @@ def _of_folder(path: Path) -> Inputs:
         pairs = layout.image_pairs()
         found = [(name, file) for name, (_, pair) in zip(layout.ids(pairs), pairs, strict=True) for file in pair.images]
         notes = [*_left_out([file for _, pair in pairs for file in pair.masks]), *notes]
-    if is_mask_folder(path.resolve().name):
+    if is_mask_folder(path.resolve().name) and any(file.parent == path for _, file in found):
         notes.append(f"note: {path} has the name of a folder of masks; its files are taken for images")
     return Inputs([InputImage(image_id, ImageFile(file)) for image_id, file in sorted(found)], notes)
 
