@@ -140,7 +140,13 @@ def test_unknown_things_get_one_line(tmp_path, kind):
     with pytest.raises(SourceError) as caught:
         open_source(path)
     known = "kaggle-csv, coco, cellprep, ome-zarr, mask-folder, label-folder"
-    assert str(caught.value) == f"{path} is of no known kind: give one of these, and name its --format: {known}"
+    named = {
+        "JPEG folder": "holds 1 image file, such as a.jpg, and no masks: ",
+        "array": "is of no known kind: it is a plain Zarr array (3 x 4, uint8). ",
+    }
+    unknown = f"is of no known kind: give one of these, and name its --format: {known}"
+    assert str(caught.value).startswith(f"{path} {named.get(kind, unknown)}")
+    assert "\n" not in str(caught.value)
 
 
 def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):
