@@ -79,10 +79,10 @@ class Layout:
         kinds = [_kind(group) for group in groups]
         if "cells" in kinds or "labels" in kinds:
             return "cells" in kinds
-        pairs, alone = (
-            [_has_label_image(group) for group, kind in zip(groups, kinds, strict=True) if kind == wanted][:_LOOKED_AT]
-            for wanted in ("pair", "alone")
-        )
+        by_kind: dict[str, list[Group]] = defaultdict(list)
+        for group, kind in zip(groups, kinds, strict=True):
+            by_kind[kind].append(group)
+        pairs, alone = ([_has_label_image(group) for group in by_kind[kind][:_LOOKED_AT]] for kind in ("pair", "alone"))
         if any(pairs) or (alone and all(alone)):
             return False
         return any(group.parts for group in groups)

@@ -120,6 +120,7 @@ class MaskFolder(Source):
         self.unannotated = [
             group.name for group in layout.groups if group.parts and group.image_folders and not group.mask_folders
         ]
+        self.notes = layout.aside()
         self.sha256 = hash_of_listing([file for files in self._masks.values() for file in files], path)
 
     @classmethod

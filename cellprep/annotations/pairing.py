@@ -63,7 +63,8 @@ def find_images(source: Source) -> FoundImages:
     names = source.file_names
     for path, by_id in _places_of_images(source, bool(names)):
         try:
-            folder = ImageFolder(path, by_id=by_id, deep=path != source.path.parent)
+            is_above = not is_remote(path) and path.resolve() == source.path.resolve().parent
+            folder = ImageFolder(path, by_id=by_id, deep=not is_above)
         except ImageFileError as error:
             if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
                 unreadable.append(str(error))
@@ -92,7 +93,8 @@ def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path,
             yield path.parent / name, True
     with suppress(OSError):
         for name in [] if is_remote(path) else sorted(names_in(path.parent)):
-            if is_image_folder(name) and name not in _USUAL_FOLDERS and path.parent / name != path:
+            is_searched = (path.parent / name.lower()).exists() and name.lower() in _USUAL_FOLDERS
+            if is_image_folder(name) and not is_searched and path.parent / name != path:
                 yield path.parent / name, True
     if is_mask_folder(path.name):
         yield path.parent, True
