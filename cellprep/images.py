@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cellprep.errors import ImageFileError
+from cellprep.file_names import IMAGE_ENDS, is_foreign, is_mask_folder, without_image_end, without_mask_end
 from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import composed
@@ -15,13 +16,12 @@ from cellprep.places import is_remote, names_in
 
 __all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels"]
 
-_NOT_OF_IMAGES = {"label", "labels", "mask", "masks"}  # folders whose files are called as images are
-
 
 class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
 
-    Ids may also be whole file names. What is not there is searched in the folders below.
+    Ids may also be whole file names, and names may end as those of images do: ``<id>_img.png``. What is not there is
+    searched in the folders below, but for those of masks.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ImageFolder:
     by_id
         Whether a file may be found by its image's id, and not only where the source says that it is.
     deep
-        Whether the folders below it are searched for what is not in it, but those of labels and masks.
+        Whether the folders below are searched.
 
     Raises
     ------
@@ -90,10 +90,9 @@ class ImageFolder:
         told = Path(file_name)
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
-        files = self._files.get(image_id) or [
-            file for file in self._files.get(Path(image_id).stem, []) if composed(file.name) == image_id
-        ]
-        return files or self._files_in_own_folder(image_id) or self._find_deeper(image_id, told)
+        name = composed(image_id)
+        files = _called(self._files, name) or self._files_in_own_folder(image_id)
+        return files or self._find_deeper(name, told)
 
     def _has(self, file: Path) -> bool:
         """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
@@ -113,22 +112,21 @@ class ImageFolder:
             return [file for file in files if composed(file.stem) == image_id and is_image_name(file.name)]
         return []
 
-    def _find_deeper(self, image_id: str, told: Path) -> list[Path]:
+    def _find_deeper(self, name: str, told: Path) -> list[Path]:
         """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
-        files = self._deeper.get(image_id, [])
         end = tuple(map(composed, told.parts))
         return [
             file
             for file in self._deeper.get(composed(told.stem), [])
             if tuple(map(composed, file.parts[-len(end) :])) == end
-        ] or files
+        ] or _called(self._deeper, name)
 
     @cached_property
     def _deeper(self) -> dict[str, list[Path]]:
         """The image files below the folder's folders, by their names without endings."""
         found = defaultdict(list)
         for folder, folders, names in os.walk(self.path) if self._is_deep else ():
-            folders[:] = sorted(name for name in folders if name.lower() not in _NOT_OF_IMAGES)
+            folders[:] = sorted(name for name in folders if not (is_foreign(name) or is_mask_folder(name)))
             for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
                 if is_image_name(file.name):
                     found[composed(file.stem)].append(file)
@@ -141,5 +139,19 @@ class ImageFolder:
             file.name
             for stem, files in self._files.items()
             for file in files
-            if stem not in names and composed(file.name) not in names
+            if not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem)
         ]
+
+    def _is_mask(self, stem: str) -> bool:
+        """Return whether a file is by its name the mask of another one in the folder."""
+        image = without_mask_end(stem)
+        return bool(image and _called(self._files, image))
+
+
+def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
+    """Return the files of a name, which may be whole, or lack what says that they are images."""
+    return (
+        files.get(name)
+        or [file for file in files.get(Path(name).stem, []) if composed(file.name) == name]
+        or [file for end in IMAGE_ENDS for file in files.get(f"{name}{end}", [])]
+    )

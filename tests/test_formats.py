@@ -133,7 +133,7 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
         ("text", ""),
         ("empty folder", "there is no file in it"),
         ("JPEG folder", "its files end in .jpg"),
-        ("array", "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images"),
+        ("array", "it is a plain Zarr array (3 x 4, uint8). "),
     ],
 )
 def test_unknown_things_get_one_line(tmp_path, kind, found):
@@ -154,6 +154,9 @@ def test_unknown_things_get_one_line(tmp_path, kind, found):
             f"{path} holds no annotations that can be read, but a.jpg and the like, a format that changes numbers: "
             f"label images are {', '.join(LABEL_FORMATS)}"
         )
+    elif kind == "array":
+        told = str(caught.value)
+        assert told.startswith(f"{path} is of no known kind: {found}")
     elif found:
         told = f"{path} is of no known kind: {found} (formats that can be read: {known})"
     else:

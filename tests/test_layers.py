@@ -17,6 +17,7 @@ LAYERS = [
     {
         "windows",
         "image_ids",
+        "file_names",
         "label_images",
         "rle",
         "labels",

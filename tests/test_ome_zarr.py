@@ -295,7 +295,7 @@ SPOILT = {
     ),
     "axes turned": (
         spoil_metadata(lambda m: m["axes"].reverse()),
-        "is a stack (x 4 x y 5): images have y, x, and at most c before them",
+        "is a stack (x 4 x y 5): images have y, x, and at most c before or after them",
     ),
     "no such dataset": (
         spoil_metadata(lambda m: m["datasets"][0].update(path="nowhere")),
@@ -322,7 +322,7 @@ def test_a_damaged_image_fails_alone(tmp_path, part, spoil, message):
     ("pixels", "axes", "message"),
     [
         (np.zeros((2, 4, 5), np.uint8), "zyx", "is a stack (z 2 x y 4 x x 5): images have y, x, and at most c before"),
-        (np.zeros((4, 5, 3), np.uint8), "yxc", "is a stack (y 4 x x 5 x c 3)"),
+        (np.zeros((4, 3, 5), np.uint8), "ycx", "is a stack (y 4 x c 3 x x 5)"),
         (np.zeros((4, 5), complex), "yx", ": it holds complex128 values"),
     ],
 )

@@ -246,14 +246,20 @@ def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
     assert cli("build-targets", tmp_path / "train.csv", "--images", tmp_path / "train", "--out", store).exit_code == 0
     names = ["round-1", "spindle-1", "stellate-1"]
     for places in ([tmp_path / "train"], [f"{tmp_path}/tr*/*-1.png"], [store], [f"{tmp_path}/**/train/*.png"]):
-        found = find_images(places)
+        found = find_images(places).images
         assert [image.id for image in found] == names
         assert not any(image.problem for image in found)
         assert found[0].pixels.decode().shape == (130, 176)
     file = tmp_path / "train" / "spindle-1.png"
-    assert [image.id for image in find_images([file, tmp_path / "train"])] == ["spindle-1", "round-1", "stellate-1"]
+    assert [image.id for image in find_images([file, tmp_path / "train"]).images] == [
+        "spindle-1",
+        "round-1",
+        "stellate-1",
+    ]
     shutil.copy(file, tmp_path)
-    *_, twice = sorted(find_images([tmp_path / "train", tmp_path / file.name]), key=lambda image: bool(image.problem))
+    *_, twice = sorted(
+        find_images([tmp_path / "train", tmp_path / file.name]).images, key=lambda image: bool(image.problem)
+    )
     assert twice.problem.startswith("several images have this id: ")
 
 

@@ -10,12 +10,13 @@ from cellprep.annotations.coco_crowds import Crowds
 from cellprep.annotations.coco_json import COCOJSON
 from cellprep.annotations.coco_results import COCOResults, is_coco_results
 from cellprep.annotations.exclusions import Exclusions, read_exclusions
-from cellprep.annotations.foreign import kind_of
+from cellprep.annotations.foreign import ends_of, kind_of
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
+from cellprep.annotations.layout import Layout
 from cellprep.annotations.listing import entries_in, files_in
 from cellprep.annotations.mask_folder import MaskFolder
-from cellprep.annotations.ome_zarr import OMEZarr
+from cellprep.annotations.ome_zarr import OMEZarr, zarr_problem
 from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
@@ -143,6 +144,12 @@ def _recognise(path: Path) -> type[Source]:
             f"{path} holds no annotations that can be read, but {pictures[0].name} and the like, a format that changes "
             f"numbers: label images are {', '.join(LABEL_FORMATS)}"
         )
+    if path.is_dir() and (problem := zarr_problem(path)):
+        raise SourceError(problem)
     if found := kind_of(path):
+        raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
+    if path.is_dir() and (problem := Layout(path).problem()):
+        raise SourceError(problem)
+    if found := ends_of(path):
         raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")

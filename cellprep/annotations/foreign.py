@@ -11,7 +11,7 @@ import msgspec
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.wording import printable
 
-__all__ = ["LOOKS_LIKE_A_TABLE", "json_kind", "kind_of"]
+__all__ = ["LOOKS_LIKE_A_TABLE", "ends_of", "json_kind", "kind_of"]
 
 LOOKS_LIKE_A_TABLE = "this looks like a table: if it is a CSV of annotations, end its name in .csv"
 
@@ -99,6 +99,15 @@ def kind_of(path: Path) -> str:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
     except OSError:
         return ""
+
+
+def ends_of(path: Path) -> str:
+    """Say what the names of a folder's files end in; empty text if it is none."""
+    try:
+        ends = sorted({printable(file.suffix.lower() or file.name) for file in _files_in(path)})
+    except OSError:
+        return ""
+    return f"its files end in {', '.join(ends[:5])}{' ...' if len(ends) > 5 else ''}"
 
 
 def json_kind(content: bytes) -> str:
@@ -210,8 +219,6 @@ def _is_yolo(words: list[str]) -> bool:
 
 
 def _kind_of_folder(path: Path) -> str:
-    if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
-        return "this is Zarr, but neither a store of cellprep nor OME-Zarr with label images"
     files = sorted(_files_in(path), key=lambda file: (file.suffix.lower() in IMAGE_FORMATS, file.name))
     if not files:
         return "there is no file in it"
@@ -224,8 +231,7 @@ def _kind_of_folder(path: Path) -> str:
             kind := _kind_of_file(file)
         ):
             return f"in it is {printable(file.name)}: {kind}"
-    ends = sorted({printable(file.suffix.lower() or file.name) for file in files})
-    return f"its files end in {', '.join(ends[:5])}{' ...' if len(ends) > 5 else ''}"
+    return ""
 
 
 def _files_in(path: Path) -> Iterator[Path]:

@@ -1,29 +1,30 @@
-"""Reader of folders of label images, in the layouts of StarDist and Cellpose, or plain."""
+"""Reader of folders of label images: beside their images, above or below them, or alone."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from cellprep.annotations.groups import Pair
 from cellprep.annotations.label_file import LabelFileImage
-from cellprep.annotations.listing import files_in, hash_of_listing
+from cellprep.annotations.layout import Layout, listed
+from cellprep.annotations.listing import hash_of_listing
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
-from cellprep.errors import ImageFileError, SourceError
+from cellprep.errors import SourceError
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS
-from cellprep.image_ids import id_problem
-from cellprep.images import ImageFolder
+from cellprep.image_ids import composed, id_problem
+from cellprep.images import ImageFile
 from cellprep.rle import Order
 
 __all__ = ["LabelFolder"]
 
-_MASK_ENDS = ("_cp_masks", "_masks")
-
 
 class LabelFolder(Source):
-    """Annotations in one label image per image, in one of three layouts.
+    """Annotations in one label image per image, in one of many layouts.
 
-    ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist); ``<id>_masks.*`` or ``<id>_cp_masks.*`` beside ``<id>.*``
-    (Cellpose); or no images, which may then be elsewhere.
+    ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist), or below the images; ``<id>_masks.*`` and the like beside
+    ``<id>.*`` (Cellpose); any of these in folders below; or label images without images, which may then be elsewhere.
+    `cellprep.file_names` has the names that count. Where images of several folders have one name, the names of their
+    folders are put before it: ``train_a``.
 
     Parameters
     ----------
@@ -40,65 +41,67 @@ class LabelFolder(Source):
 
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
-        folder = path / "masks" if (path / "masks").is_dir() else path
-        self._masks = _mask_files(folder)
-        if not self._masks:
-            raise SourceError(f"{folder} holds no label image ({', '.join(LABEL_FORMATS)})")
-        self._images = self._image_folder(folder)
-        files = [file for files in self._masks.values() for file in files]
-        self.sha256 = hash_of_listing(files, path)
-        self.unannotated = self._images.others({*self._masks, *(file.name for file in files)}) if self._images else []
+        layout = Layout(path)
+        pairs = layout.pairs()
+        self._pairs: dict[str, Pair] = {}
+        for image_id, (group, pair) in zip(layout.ids(pairs), pairs, strict=True):
+            if pair.masks:
+                known = self._pairs.setdefault(image_id, Pair(image_id))
+                known.masks += pair.masks
+                known.images += pair.images
+            else:
+                self.unannotated += ["/".join([*group.parts, file.name]) for file in pair.images]
+        self._pairs = dict(sorted(self._pairs.items()))
+        problem = layout.problem()
+        if problem or not self._pairs:
+            folders = [str(folder) for group in layout.groups for folder in group.mask_folders]
+            nothing = f"{listed(folders) or path} holds no label image ({', '.join(LABEL_FORMATS)})"
+            raise SourceError(problem or nothing)
+        self._image_folders = [str(folder) for group in layout.groups for folder in group.image_folders]
+        self._files = {composed(file.stem): file for group in layout.groups for file in group.images}
+        self.notes = layout.notes()
+        self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Say whether a folder holds label images."""
-        return path.is_dir() and bool(_mask_files(path / "masks" if (path / "masks").is_dir() else path))
+        return path.is_dir() and Layout(path).has_labels
 
     @property
     def image_ids(self) -> list[str]:
         """The ids of all images, sorted."""
-        return list(self._masks)
+        return list(self._pairs)
 
     @property
     def has_pixels(self) -> bool:
         """Whether there are images beside the label images."""
-        return self._images is not None
+        return bool(self._image_folders) or any(pair.images for pair in self._pairs.values())
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
-        for image_id, files in self._masks.items():
+        for image_id, pair in self._pairs.items():
             if problem := id_problem(image_id):
-                yield FaultyImage(image_id, f"{files[0]}: {problem}")
-            elif len(files) > 1:
-                yield FaultyImage(
-                    image_id, f"several label images have this id: {', '.join(map(str, files))}; keep one"
-                )
+                yield FaultyImage(image_id, f"{pair.masks[0]}: {problem}")
+            elif problem := self._problem(pair):
+                yield FaultyImage(image_id, problem)
             else:
-                yield self._record(image_id, files[0])
+                pixels = ImageFile(pair.images[0]) if pair.images else None
+                yield LabelFileImage(
+                    image_id=image_id,
+                    source=self.name,
+                    path=pair.masks[0],
+                    pixels=pixels,
+                    may_be_picture=self.is_chosen,
+                )
 
-    def _record(self, image_id: str, file: Path) -> ImageRecord | FaultyImage:
-        try:
-            pixels = self._images.find(image_id) if self._images else None
-        except ImageFileError as error:
-            return FaultyImage(image_id, str(error))
-        return LabelFileImage(
-            image_id=image_id, source=self.name, path=file, pixels=pixels, may_be_picture=self.is_chosen
-        )
-
-    def _image_folder(self, masks: Path) -> ImageFolder | None:
-        if masks != self.path:
-            return ImageFolder(self.path / "images") if (self.path / "images").is_dir() else None
-        named = {file.name for files in self._masks.values() for file in files}
-        beside = {file.stem for file in files_in(self.path, IMAGE_FORMATS) if file.name not in named}
-        return ImageFolder(self.path) if beside & self._masks.keys() else None
-
-
-def _mask_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the label files of each image: those whose name says so, or all if none does."""
-    files = files_in(folder, LABEL_FORMATS)
-    named = [file for file in files if file.stem.endswith(_MASK_ENDS)]
-    found: dict[str, list[Path]] = defaultdict(list)
-    for file in named or files:
-        end = next((end for end in _MASK_ENDS if file.stem.endswith(end)), "")
-        found[file.stem.removesuffix(end)].append(file)
-    return dict(sorted(found.items()))
+    def _problem(self, pair: Pair) -> str:
+        for what, files in (("label images", pair.masks), ("image files", pair.images)):
+            if len(files) > 1:
+                return f"several {what} have this id: {', '.join(map(str, files))}; keep one"
+        if pair.images or not self.has_pixels:
+            return ""
+        ends = ", ".join(IMAGE_FORMATS)
+        if unreadable := self._files.get(pair.id) or self._files.get(composed(pair.masks[0].stem)):
+            problem = f"{unreadable} is no image that can be read ({ends}): export it as TIFF, for example with Fiji"
+            return ImageFile(unreadable).format_problem() or problem
+        return f"there is no image file {pair.id}.* in {listed(self._image_folders) or self.path} ({ends})"

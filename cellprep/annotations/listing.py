@@ -1,18 +1,25 @@
 """What is in a folder: its files and folders in the order of their names."""
 
 import hashlib
-from collections.abc import Container, Iterable
+import os
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from cellprep.errors import SourceError
+from cellprep.file_names import is_foreign
+from cellprep.places import is_remote, names_in
 
-__all__ = ["entries_in", "files_in", "folders_in", "hash_of_listing"]
+__all__ = ["entries_in", "files_in", "folders_in", "hash_of_listing", "walk"]
+
+_ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an array of Zarr
+_DEEPEST = 6  # folders below the first one that are searched
+_DEEPEST_REMOTE = 1  # in an object store, where every folder is a request
 
 
 def entries_in(folder: Path) -> list[Path]:
-    """Return what is in a folder, but for what is hidden: systems put files of their own there."""
+    """Return what is in a folder, but for what is hidden or foreign: systems put files of their own there."""
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return sorted(entry for entry in folder.iterdir() if not is_foreign(entry.name))
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror}") from error
 
@@ -24,7 +31,33 @@ def files_in(folder: Path, ends: Container[str]) -> list[Path]:
 
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder."""
-    return [entry for entry in entries_in(folder) if entry.is_dir()]
+    return [folder / name for name, is_folder in sorted(_entries(folder).items()) if is_folder and not is_foreign(name)]
+
+
+def walk(folder: Path) -> Iterator[tuple[tuple[str, ...], list[Path]]]:
+    """Yield a folder and those below it: the names that lead there, and the files in it. Zarr below it is left out."""
+    yield from _walk(folder, (), _DEEPEST_REMOTE if is_remote(folder) else _DEEPEST)
+
+
+def _walk(folder: Path, parts: tuple[str, ...], deepest: int) -> Iterator[tuple[tuple[str, ...], list[Path]]]:
+    entries = _entries(folder)
+    if parts and not _ZARR.isdisjoint(entries):
+        return
+    own = {name: is_folder for name, is_folder in sorted(entries.items()) if not is_foreign(name)}
+    yield parts, [folder / name for name, is_folder in own.items() if not is_folder]
+    for name in (name for name, is_folder in own.items() if is_folder and len(parts) < deepest):
+        yield from _walk(folder / name, (*parts, name), deepest)
+
+
+def _entries(folder: Path) -> dict[str, bool]:
+    """Return whether each entry is a folder; in an object store, where each question is a request, its name says it."""
+    try:
+        if is_remote(folder):
+            return {name: not Path(name).suffix or name.endswith(".zarr") for name in names_in(folder)}
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_dir() for entry in entries}
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def hash_of_listing(files: Iterable[Path], folder: Path) -> str:

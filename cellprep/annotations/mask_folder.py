@@ -1,24 +1,27 @@
 """Reader of folders of mask files: one folder per image, one file per cell, as the 2018 Data Science Bowl has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cellprep.annotations.listing import entries_in, files_in, folders_in, hash_of_listing
+from cellprep.annotations.groups import Group, images_among
+from cellprep.annotations.layout import Layout
+from cellprep.annotations.listing import entries_in, hash_of_listing
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
 from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
 from cellprep.image_formats import IMAGE_FORMATS
-from cellprep.image_ids import id_problem
-from cellprep.images import ImageFile, ImageFolder
+from cellprep.image_ids import composed, id_problem
+from cellprep.images import ImageFile
 from cellprep.rle import Order, encode_rle, parse_rle
 
 __all__ = ["MaskFolder"]
 
 _MASK_FORMATS = (".png", ".tif", ".tiff")
+_ENOUGH = 1000  # pixels of an image, to say that its masks are inverted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +52,19 @@ class MaskFilesImage(ImageRecord):
         """Read the masks."""
         check_excluded(self.excluded, range(1, len(self.files) + 1))
         rows = tuple(row for row in range(1, len(self.files) + 1) if row not in self.excluded)
-        texts = []
+        texts, larger = [], 0
         for row in rows:
             mask = self._mask(row, shape)
             shape = mask.shape
+            larger += mask.size >= _ENOUGH and 2 * np.count_nonzero(mask) > mask.size and not mask.all()
             texts += encode_rle(mask[np.newaxis])
         if shape is None:
             raise AnnotationError(f"{self.folder} holds no mask, and there is no image: nothing tells the size")
+        if larger == len(rows) > 1:
+            raise AnnotationError(
+                f"each mask in {self.folder} covers more than half of the image, as cells that are black on white do: "
+                "invert the masks, a cell is white on black"
+            )
         return Annotations(parse_rle(texts, shape), rows, ("",) * len(rows), "")
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
@@ -80,12 +89,12 @@ class MaskFilesImage(ImageRecord):
 
 
 class MaskFolder(Source):
-    """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``.
+    """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``, in any folder below.
 
     Parameters
     ----------
     path
-        The folder of the images' folders.
+        The folder of the images' folders, or one above them, or that of one image.
 
     Raises
     ------
@@ -97,19 +106,24 @@ class MaskFolder(Source):
 
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
-        folders = folders_in(path)
-        self._masks = {folder.name: entries_in(folder / "masks") for folder in folders if (folder / "masks").is_dir()}
-        if not self._masks:
+        layout = Layout(path)
+        self._groups = dict(sorted(layout.cell_folders.items()))
+        if not self._groups:
             raise SourceError(f"{path} holds no folder <id>/masks")
+        self._masks = {
+            image_id: [entry for folder in group.mask_folders for entry in entries_in(folder)]
+            for image_id, group in self._groups.items()
+        }
         self.unannotated = [
-            folder.name for folder in folders if folder.name not in self._masks and (folder / "images").is_dir()
+            group.name for group in layout.groups if group.parts and group.image_folders and not group.mask_folders
         ]
+        self.notes = layout.aside()
         self.sha256 = hash_of_listing([file for files in self._masks.values() for file in files], path)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether folders in a folder hold masks."""
-        return path.is_dir() and any((folder / "masks").is_dir() for folder in folders_in(path))
+        """Say whether folders in a folder hold masks of one cell each."""
+        return path.is_dir() and bool(Layout(path).cell_folders)
 
     @property
     def image_ids(self) -> list[str]:
@@ -119,26 +133,27 @@ class MaskFolder(Source):
     @property
     def has_pixels(self) -> bool:
         """Whether there are images beside masks."""
-        return any((self.path / image_id / "images").is_dir() for image_id in self._masks)
+        return any(group.image_folders for group in self._groups.values())
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
-        for image_id, files in self._masks.items():
+        for image_id, group in self._groups.items():
             try:
-                yield self._record(image_id, files)
+                yield self._record(image_id, group)
             except CellprepError as error:
                 yield FaultyImage(image_id, str(error))
 
-    def _record(self, image_id: str, files: Sequence[Path]) -> MaskFilesImage:
-        folder = self.path / image_id
+    def _record(self, image_id: str, group: Group) -> MaskFilesImage:
         if problem := id_problem(image_id):
-            raise AnnotationError(f"{folder}: {problem}")
+            raise AnnotationError(f"{group.mask_folders[0].parent}: {problem}")
+        if len(group.mask_folders) > 1:
+            raise AnnotationError(f"several folders of masks: {', '.join(map(str, group.mask_folders))}; keep one")
         return MaskFilesImage(
             image_id=image_id,
             source=self.name,
-            folder=folder / "masks",
-            files=tuple(file.name for file in files),
-            pixels=_image(folder / "images", image_id) if (folder / "images").is_dir() else None,
+            folder=group.mask_folders[0],
+            files=tuple(file.name for file in self._masks[image_id]),
+            pixels=_image(group, image_id) if group.image_folders else None,
         )
 
 
@@ -146,11 +161,16 @@ def _size(shape: Any) -> str:
     return f"{shape[0]} x {shape[1]} (height x width)"
 
 
-def _image(folder: Path, image_id: str) -> ImageFile:
+def _image(group: Group, image_id: str) -> ImageFile:
     """Find the image, which may have another name if it is the only one."""
-    files = files_in(folder, IMAGE_FORMATS)
-    if len(files) == 1:
-        return ImageFile(files[0])
+    files = images_among(group.images)
+    folder, ends = group.image_folders[0], ", ".join(IMAGE_FORMATS)
     if not files:
-        raise ImageFileError(f"{folder} holds no image ({', '.join(IMAGE_FORMATS)})")
-    return ImageFolder(folder).find(image_id)
+        raise ImageFileError(f"{folder} holds no image ({ends})")
+    named = [file for file in files if composed(file.stem) == composed(group.parts[-1] if group.parts else image_id)]
+    found = files if len(files) == 1 else named
+    if not found:
+        raise ImageFileError(f"there is no image file {image_id}.* in {folder} ({ends})")
+    if len(found) > 1:
+        raise ImageFileError(f"several image files have this id: {', '.join(map(str, found))}; keep one")
+    return ImageFile(found[0])

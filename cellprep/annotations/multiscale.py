@@ -15,7 +15,7 @@ from cellprep.files import read_file
 from cellprep.image_formats import check_dtype
 from cellprep.images import hash_of_pixels
 
-__all__ = ["OMEZarrPixels", "label_names", "ome_attributes"]
+__all__ = ["OMEZarrPixels", "describe_zarr", "label_names", "ome_attributes", "paths_in"]
 
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
 
@@ -81,15 +81,18 @@ class OMEZarrPixels:
             raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
         single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
         kept = [name for place, name in enumerate(names) if place not in single]
-        if kept not in (["y", "x"], ["c", "y", "x"]):
+        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
             sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
-            raise ImageFileError(f"{self.path} is a stack ({sizes}): images have y, x, and at most c before them")
+            raise ImageFileError(
+                f"{self.path} is a stack ({sizes}): images have y, x, and at most c before or after them"
+            )
         try:
             check_dtype(pixels.dtype)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
         pixels = pixels.squeeze(single)
-        return pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
 
     def _array(self, path: str) -> Path:
         parts = path.split("/")
@@ -142,3 +145,25 @@ def ome_attributes(folder: Path) -> dict[str, Any]:
         if isinstance(document, dict):
             return document
     return {}
+
+
+def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
+    """Return the paths that a plate has of its wells, or a well of its images."""
+    document = ome_attributes(folder).get(group)
+    entries = document.get(list_name) if isinstance(document, dict) else None
+    paths = [entry.get("path") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [path for path in paths if isinstance(path, str) and path and not {"..", "/"} & set(Path(path).parts)]
+
+
+def describe_zarr(folder: Path) -> str:
+    """Say what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
+    for name in ("zarr.json", ".zarray", ".zgroup"):
+        try:
+            document = json.loads(read_file(folder / name))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(document, dict) and isinstance(shape := document.get("shape"), list):
+            dtype = document.get("data_type", document.get("dtype"))
+            return f"a plain Zarr array ({' x '.join(map(str, shape))}, {dtype})"
+        return "a Zarr group without OME's multiscales"
+    return ""

@@ -1,21 +1,26 @@
 """Reader of OME-Zarr images with label images."""
 
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cellprep.annotations.label_file import annotations_of_labels
 from cellprep.annotations.listing import folders_in
-from cellprep.annotations.multiscale import OMEZarrPixels, label_names, ome_attributes
+from cellprep.annotations.multiscale import OMEZarrPixels, describe_zarr, label_names, ome_attributes, paths_in
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, digest
 from cellprep.annotations.source import Source
 from cellprep.errors import AnnotationError, SourceError
 from cellprep.image_ids import id_problem
+from cellprep.places import is_remote
 from cellprep.rle import Order
 
-__all__ = ["OMEZarr"]
+_MARKS = {"zarr.json", ".zattrs", "labels"}  # one of them is in every image and plate
+_DEEPEST = 2  # folders between a folder and the images in it
+
+__all__ = ["OMEZarr", "ome_zarr_images", "zarr_problem"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +50,13 @@ class OMEZarrLabels(ImageRecord):
 
 
 class OMEZarr(Source):
-    """One OME-Zarr image, or a folder of them, each with one label image, or one called ``instances``.
+    """OME-Zarr images, each with one label image, or one called ``instances``.
 
     Parameters
     ----------
     path
-        The image's folder; one label image's folder, ``<image>/labels/<name>``; or a folder of images.
+        The image's folder; one label image's folder, ``<image>/labels/<name>``; a plate, whose images are called
+        ``<row>_<column>_<field>``; or a folder of images or plates.
 
     Raises
     ------
@@ -62,7 +68,7 @@ class OMEZarr(Source):
 
     def __init__(self, path: Path, _order: Order | None = None) -> None:
         super().__init__(path)
-        found = _images(path)
+        found = ome_zarr_images(path)
         if not found:
             raise SourceError(f"{path} is no OME-Zarr image, and holds none")
         self._images = {image_id: paths for image_id, paths in found.items() if any(map(_has_labels, paths))}
@@ -74,7 +80,7 @@ class OMEZarr(Source):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Say whether a folder is an OME-Zarr image or holds some."""
-        return path.is_dir() and bool(_images(path))
+        return path.is_dir() and bool(ome_zarr_images(path))
 
     @property
     def image_ids(self) -> list[str]:
@@ -112,16 +118,58 @@ class OMEZarr(Source):
         )
 
 
-def _images(path: Path) -> dict[str, list[Path]]:
-    """Return the images by their ids."""
+def ome_zarr_images(path: Path) -> dict[str, list[Path]]:
+    """Return OME-Zarr images by their ids: the one at a path, those of a plate, or those in a folder or below it."""
     path = path.resolve()
     if _is_image(path):
         return {_image_id(path.parent.parent if _is_label_image(path) else path): [path]}
+    if fields := _fields(path):
+        return _by_id(fields)
+    images = _images_below(path, _DEEPEST)
+    plates = {plate for plate, *_ in images if plate}
+    return _by_id((f"{plate}_{name}" if plate and len(plates) > 1 else name, image) for plate, name, image in images)
+
+
+def zarr_problem(path: Path) -> str:
+    """Say what a folder is that is Zarr and cannot be read as annotations, and what helps; empty text if it is none."""
+    if not (found := describe_zarr(path)):
+        return ""
+    return (
+        f"{path} is of no known kind: it is {found}. OME-Zarr has multiscales, which say what its axes are, and label "
+        "images in labels/<name>: write it so, or save images and label images as TIFF"
+    )
+
+
+def _by_id(images: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = defaultdict(list)
-    for folder in folders_in(path):
-        if _is_image(folder) and not _is_label_image(folder):
-            found[_image_id(folder)].append(folder)
+    for image_id, image in images:
+        found[image_id].append(image)
     return dict(sorted(found.items()))
+
+
+def _images_below(path: Path, deepest: int) -> list[tuple[str, str, Path]]:
+    """Return images, each with its plate's name, or none, and its own."""
+    found = []
+    for folder in folders_in(path):
+        if is_remote(folder) or not _MARKS.isdisjoint(os.listdir(folder)):  # noqa: PTH208 - fast
+            if _is_image(folder):
+                found += [] if _is_label_image(folder) else [("", _image_id(folder), folder)]
+                continue
+            if fields := _fields(folder):
+                found += [(_image_id(folder), name, image) for name, image in fields]
+                continue
+        if deepest and not is_remote(folder):
+            found += _images_below(folder, deepest - 1)
+    return found
+
+
+def _fields(plate: Path) -> list[tuple[str, Path]]:
+    """Return the images of a plate with their names; none if it is no plate."""
+    return [
+        ("_".join(Path(well, name).parts), plate / well / name)
+        for well in paths_in(plate, "plate", "wells")
+        for name in paths_in(plate / well, "well", "images")
+    ]
 
 
 def _is_image(folder: Path) -> bool:

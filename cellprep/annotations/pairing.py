@@ -1,17 +1,21 @@
 """Images of a folder to the records of a source."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, UsageError
+from cellprep.file_names import is_image_folder
 from cellprep.images import ImageFolder
-from cellprep.places import as_place
+from cellprep.places import as_place, is_remote, names_in
 
 __all__ = ["FoundImages", "find_images", "open_images", "with_images"]
 
+_TRUTH = re.compile(r"(\d\d+)_(?:GT|ST)")  # the Cell Tracking Challenge's folders, beside those of images
 _USUAL_FOLDERS = ("images", "train")
 
 
@@ -38,8 +42,9 @@ def find_images(source: Source) -> FoundImages:
     r"""Search the folders beside a source in which data sets keep their images.
 
     These are, in this order: where the source says that its files are, below its own folder; the folder of the
-    source's name without its ending, or without ``_labels``; ``images``; ``train``; its own folder. A file counts as an
-    image's by its name alone.
+    source's name without its ending, or without ``_labels``; ``images``; ``train``; other folders called as those of
+    images are; of the Cell Tracking Challenge's ``01_GT/SEG`` the folder ``01``; the folder that the source lies in. A
+    file counts as an image's by its name alone.
 
     Examples
     --------
@@ -58,7 +63,8 @@ def find_images(source: Source) -> FoundImages:
     names = source.file_names
     for path, by_id in _places_of_images(source, bool(names)):
         try:
-            folder = ImageFolder(path, by_id=by_id, deep=path != source.path.parent)
+            is_above = not is_remote(path) and path.resolve() == source.path.resolve().parent
+            folder = ImageFolder(path, by_id=by_id, deep=not is_above)
         except ImageFileError as error:
             if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
                 unreadable.append(str(error))
@@ -85,6 +91,13 @@ def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path,
     for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"), *_USUAL_FOLDERS)):
         if path.parent / name != path:  # a folder of labels holds no images
             yield path.parent / name, True
+    with suppress(OSError):
+        for name in [] if is_remote(path) else sorted(names_in(path.parent)):
+            is_searched = (path.parent / name.lower()).exists() and name.lower() in _USUAL_FOLDERS
+            if is_image_folder(name) and not is_searched and path.parent / name != path:
+                yield path.parent / name, True
+    if path.name == "SEG" and (sequence := _TRUTH.fullmatch(path.resolve().parent.name)):
+        yield path.resolve().parent.parent / sequence[1], True
     yield path.parent, True
 
 

@@ -168,11 +168,25 @@ def as_mask(raster: Raster, *, upright: bool) -> NDArray[np.bool_]:
     Raises
     ------
     ImageFileError
-        If its tags leave open what is black.
+        If its tags leave open what is black, or it has several numbers beside 0.
     """
     image = _meant(raster) if raster.palette is None else _colours_of(raster.values, raster.palette)
+    _check_one_number(image.reshape(-1, *image.shape[-2:]))
     mask = (image if image.ndim == 2 else image.any(axis=0)) != 0
     return turned(mask, raster.orientation) if upright else mask
+
+
+def _check_one_number(channels: NDArray[Any]) -> None:
+    """Refuse a mask, (C, H, W), that has several numbers: it is a label image, or its edges or noise are grey."""
+    inside = channels.any(axis=0)
+    for channel in channels:
+        if inside.any() and channel[inside].min() != channel[inside].max():
+            numbers = np.unique(channel[inside])
+            few = ", ".join(map(str, numbers[:3].tolist())) + (", ..." if len(numbers) > 3 else "")
+            raise ImageFileError(
+                f"it holds {len(numbers)} numbers beside 0 ({few}): a mask of one cell holds one. A label image "
+                "has its image's name, masks/<id>.* beside images/<id>.*; noise and soft edges need a threshold first"
+            )
 
 
 def _colours_of(numbers: NDArray[Any], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -70,7 +70,8 @@ def find_given(
         source = MaskFiles(Path(masks)) if masks else StoredMasks(as_place(data)) if data else None
         if source is None and bundle.semseg is None:
             raise UsageError(f"nothing tells where cells are: {_masks_at_hand()}")
-        return Given(find_images(images), source)
+        inputs = find_images(images)
+        return Given(inputs.images, source, inputs.notes)
     store = DEFAULT_STORE if data is None else as_place(data)
     if data is None and not CellprepStore.recognises(store):
         raise UsageError(f"there is no image to predict, and no store {store}: {_images_at_hand()}")
@@ -88,7 +89,7 @@ def find_runs(places: Iterable[Path | str]) -> list[Path]:
 
 
 def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
-    found = find_images([store])
+    found = find_images([store]).images
     if not runs:
         return found, f"images: {count(len(found), 'image')} of {store}, all that it holds"
     validated = [_validation_images(run) for run in runs]

@@ -3,23 +3,27 @@
 import glob
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cellprep.annotations.cellprep_store import CellprepStore, StoredPixels
-from cellprep.annotations.listing import files_in
+from cellprep.annotations.groups import Group, images_among, pair_up
+from cellprep.annotations.layout import Layout, listed
+from cellprep.annotations.multiscale import OMEZarrPixels, ome_attributes
+from cellprep.annotations.ome_zarr import ome_zarr_images, zarr_problem
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.image_formats import IMAGE_FORMATS, is_image_name
-from cellprep.image_ids import id_problem
+from cellprep.file_names import is_by_product, is_foreign, is_mask_folder, without_mask_end
+from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_ids import composed, id_problem
 from cellprep.images import ImageFile, Pixels
 from cellprep.learn.windowed import WindowedArray
 from cellprep.places import as_place
 from cellprep.store import StoredImage
-from cellprep.wording import printable
+from cellprep.wording import count, printable
 
-__all__ = ["InputImage", "find_images"]
+__all__ = ["InputImage", "Inputs", "find_images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,32 @@ class InputImage:
         return pixels if pixels.ndim == 3 else pixels[None]
 
 
-def find_images(places: Iterable[Path | str]) -> list[InputImage]:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The images at some places.
+
+    Attributes
+    ----------
+    images
+        The images.
+    notes
+        Which files were left out, and why.
+    """
+
+    images: list[InputImage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_images(places: Iterable[Path | str]) -> Inputs:
     """Find images, in the order of the places; within a folder, a glob or a store in that of their names.
+
+    Masks and label images, by their names, are left out: the images of a data set are predicted, not their truth.
 
     Parameters
     ----------
     places
-        Files, folders of files, stores, and globs such as ``plate-*/*.tif``, where ``**`` stands for any folders.
+        Files, folders of files, stores, OME-Zarr images, folders or plates of these, and globs such as
+        ``plate-*/*.tif``, where ``**`` stands for any folders.
 
     Raises
     ------
@@ -71,37 +94,108 @@ def find_images(places: Iterable[Path | str]) -> list[InputImage]:
     CellprepError
         If a folder or store cannot be read.
     """
-    found = [image for place in places for image in _find(str(place))]
+    names = list(map(str, places))
+    files = {name: path for name in names if (path := as_place(name)).exists() and not path.is_dir()}
+    inputs = _of_files(list(files.values()), chosen=True)
+    images = {str(image.pixels): image for image in inputs.images}
+    found, notes = [], inputs.notes
+    for name in names:
+        if name in files:
+            found += [image] if (image := images.get(str(files[name]))) else []
+        else:
+            inputs = _find(name)
+            found += inputs.images
+            notes += inputs.notes
+    if not found:
+        raise ImageFileError("; ".join(["there is no image to predict", *notes]))
     paths: dict[str, list[str]] = defaultdict(list)
     for image in found:
         if str(image.pixels) not in paths[image.id]:
             paths[image.id].append(str(image.pixels))
-    images = {image.id: image for image in found}  # the same file may be named twice
-    return [_checked(image, paths[image.id]) for image in images.values()]
+    by_id = {image.id: image for image in found}  # the same file may be named twice
+    return Inputs([_checked(image, paths[image.id]) for image in by_id.values()], notes)
 
 
-def _find(place: str) -> list[InputImage]:
+def _find(place: str) -> Inputs:
     path = as_place(place)
     if path.is_dir():
-        images = _of_store(path) if CellprepStore.recognises(path) else _of_files(_images_in(path))
-        nothing = f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
-    elif path.exists():
-        return _of_files([path])
+        if CellprepStore.recognises(path):
+            inputs = Inputs(_of_store(path))
+        elif images := ome_zarr_images(path):
+            inputs = Inputs(_of_ome_zarr(images))
+        else:
+            inputs = _of_folder(path)
+        nothing = zarr_problem(path) or f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
     else:
         matches = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - patterns may begin anywhere
-        images = _of_files(file for file in map(Path, matches) if file.is_file())
+        inputs = _of_files([file for file in map(Path, matches) if file.is_file()])
         nothing = f"there is no image {printable(place)}"
-    if not images:
-        raise ImageFileError(nothing)
-    return images
+    if not inputs.images:
+        raise ImageFileError("; ".join([nothing, *inputs.notes]))
+    return inputs
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return [file for file in files_in(folder, IMAGE_FORMATS) if is_image_name(file.name)]
+def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
+    """Return files as images, but for the masks of these; masks alone are images only if somebody has chosen them."""
+    images, masks = [], []
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        if not is_foreign(file.name):
+            folders[str(file.parent)].append(file)
+    for inside in folders.values():
+        marked = [file for file in inside if without_mask_end(file.stem) or is_by_product(file.stem)]
+        for pair in pair_up(marked, [file for file in inside if file not in set(marked)]):
+            as_images = pair.images or (pair.masks if chosen else [])
+            images += [InputImage(pair.id if pair.images else file.stem, ImageFile(file)) for file in as_images]
+            masks += [] if as_images is pair.masks else pair.masks
+    return Inputs(images, _left_out(masks))
 
 
-def _of_files(paths: Iterable[Path]) -> list[InputImage]:
-    return [InputImage(path.stem, ImageFile(path)) for path in paths]
+def _of_folder(path: Path) -> Inputs:
+    """Return the images of a folder, by the ids that readers of annotations give them."""
+    layout = Layout(path)
+    notes = layout.aside()
+    if cells := layout.cell_folders:
+        names = {group.name: image_id for image_id, group in cells.items()}
+        found = [
+            (names.get(group.name, "_".join(group.parts)), file)
+            for group in layout.groups
+            for file in _of_one_image(group)
+        ]
+    else:
+        pairs = layout.image_pairs()
+        found = [(name, file) for name, (_, pair) in zip(layout.ids(pairs), pairs, strict=True) for file in pair.images]
+        notes = [*_left_out([file for _, pair in pairs for file in pair.masks]), *notes]
+    if is_mask_folder(path.resolve().name) and any(file.parent == path for _, file in found):
+        notes.append(f"note: {path} has the name of a folder of masks; its files are taken for images")
+    return Inputs([InputImage(image_id, ImageFile(file)) for image_id, file in sorted(found)], notes)
+
+
+def _of_one_image(group: Group) -> list[Path]:
+    """Return the image of the folder of an image: the one of its name, if there are several."""
+    files = images_among(group.images)
+    return (
+        files
+        if len(files) == 1
+        else [file for file in files if (composed(file.stem),) == tuple(map(composed, group.parts[-1:]))]
+    )
+
+
+def _left_out(masks: list[Path]) -> list[str]:
+    if not masks:
+        return []
+    names = listed([str(file) for file in masks])
+    return [f"note: {count(len(masks), 'mask')} by name left out: {names}; name a file itself to predict it"]
+
+
+def _of_ome_zarr(found: dict[str, list[Path]]) -> list[InputImage]:
+    return [
+        InputImage(image_id, OMEZarrPixels(path))
+        if "multiscales" in ome_attributes(path)
+        else InputImage(image_id, None, f"{path} has label images and no image")
+        for image_id, paths in found.items()
+        for path in paths
+    ]
 
 
 def _of_store(path: Path) -> list[InputImage]:

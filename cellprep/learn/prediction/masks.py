@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.annotations.label_file import LabelFileImage, read_labels
 from cellprep.annotations.label_folder import LabelFolder
+from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError, UsageError
 from cellprep.learn.prediction.maps import BACKGROUND
@@ -50,7 +51,8 @@ class MaskFiles:
         self.folder = folder
         if not folder.is_dir():
             raise ImageFileError(f"there is no folder of masks {folder}")
-        self._records = {record.image_id: record for record in LabelFolder(folder).images()}
+        reader = MaskFolder if MaskFolder.recognises(folder) else LabelFolder
+        self._records = {record.image_id: record for record in reader(folder).images()}
 
     def find(self, image_id: str) -> NDArray[np.uint8]:
         """Read a file."""
@@ -59,7 +61,8 @@ class MaskFiles:
             raise ImageFileError(f"there is no mask of it in {self.folder}")
         if isinstance(record, FaultyImage):
             raise ImageFileError(record.problem)
-        assert isinstance(record, LabelFileImage)
+        if not isinstance(record, LabelFileImage):
+            return classes_of_mask(record.load().runs.coverage())
         try:
             return classes_of_mask(read_labels(record.path))
         except UsageError as error:

@@ -1,0 +1,218 @@
+"""Files of a folder that belong together by the names of their folders: those of images and those of their masks."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellprep.annotations.listing import walk
+from cellprep.file_names import is_by_product, is_image_folder, is_mask_folder, without_image_end, without_mask_end
+from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
+from cellprep.image_ids import composed
+
+__all__ = ["Group", "Pair", "Parts", "images_among", "labels_among", "pair_up", "scan"]
+
+#: The names of the folders that lead to a group.
+Parts = tuple[str, ...]
+
+_TRUTH = re.compile(r"(\d\d+)_(GT|ST)")  # the Cell Tracking Challenge's gold and silver truth of the images in 01
+_RESULTS = re.compile(r"\d\d+_RES")
+
+
+@dataclass
+class Group:
+    """The files of a folder of a data set, or of two folders side by side.
+
+    Attributes
+    ----------
+    parts
+        The names of the folders that lead to it, without those that say that images or masks are in them.
+    masks
+        Files in folders of masks.
+    mask_folders
+        These folders, also those without files.
+    images
+        Files in folders of images.
+    image_folders
+        These folders.
+    others
+        Label and image files in a folder whose name says nothing.
+    unreadable
+        Files in folders of masks that no label image can be in.
+    pickles
+        Cellpose's ``_seg.npy``, which may run code when they are read.
+    """
+
+    parts: Parts
+    masks: list[Path] = field(default_factory=list)
+    mask_folders: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
+    image_folders: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+    pickles: list[Path] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The folder's name below the first one; a dot for that itself."""
+        return "/".join(self.parts) or "."
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether names say of some files that they are masks."""
+        return bool(self.masks or self._marked())
+
+    def split(self) -> tuple[list[Path], list[Path]]:
+        """Return its masks and its images; where nothing says that there are masks, all are images."""
+        marked = self._marked()
+        images = [file for file in [*self.images, *self.others] if file not in set(marked)]
+        return [*self.masks, *marked], images_among(images)
+
+    def pairs(self) -> list["Pair"]:
+        """Return its masks and images with their partners."""
+        return pair_up(*self.split())
+
+    def _marked(self) -> list[Path]:
+        """Return the files whose own names say that they are masks; in folders of images those of an image alone."""
+        marked = [file for file in self.others if without_mask_end(file.stem)]
+        if self.masks:
+            return marked
+        names = _by_name(composed(file.stem) for file in self.images)
+        return marked + [file for file in self.images if composed(without_mask_end(file.stem) or "") in names]
+
+
+@dataclass
+class Pair:
+    """An image and its masks, of each of which there should be one.
+
+    Attributes
+    ----------
+    id
+        Its name within the group.
+    masks
+        Files that are its masks by their names.
+    images
+        Files that are it by their names.
+    """
+
+    id: str
+    masks: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
+
+
+def images_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files that images may be in."""
+    return [file for file in files if is_image_name(file.name)]
+
+
+def labels_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files that label images may be in."""
+    return [file for file in files if file.suffix.lower() in LABEL_FORMATS]
+
+
+def scan(folder: Path) -> tuple[dict[Parts, Group], list[str]]:
+    """Return the groups of files in a folder and those below it, and the folders that are left out.
+
+    The group of the folder itself is always there.
+
+    Of a data set of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if there is no
+    gold truth. What only trackers need, and results, are left out.
+
+    Raises
+    ------
+    SourceError
+        If a folder cannot be read.
+    """
+    groups: dict[Parts, Group] = {(): Group(())}
+    left_out = []
+    walked = list(walk(folder))
+    truths = {found[2] for parts, files in walked if files and (found := _truth(parts))}
+    for parts, files in walked:
+        role, key = _role(parts, "GT" if "GT" in truths else "ST")
+        if role == "none":
+            left_out += ["/".join(parts)] if files else []
+        elif files or role:
+            _add(groups.setdefault(key, Group(key)), folder.joinpath(*parts), files, role)
+    return groups, left_out
+
+
+def _add(group: Group, folder: Path, files: list[Path], role: str) -> None:
+    pickles = [file for file in files if _is_pickled(file)]
+    group.pickles += pickles
+    files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
+    if role == "masks":
+        masks = labels_among(files)
+        group.masks += masks
+        group.unreadable += [file for file in files if file not in masks] if len(masks) < len(files) else []
+        group.mask_folders.append(folder)
+    elif role == "images":
+        group.images += files
+        group.image_folders.append(folder)
+    else:
+        group.others += [file for file in files if file.suffix.lower() in {*IMAGE_FORMATS, *LABEL_FORMATS}]
+
+
+def _role(parts: Parts, truth: str) -> tuple[str, Parts]:
+    """Return what a folder holds by its name and those above, and the group that its files belong to."""
+    for place, name in enumerate(parts):
+        if found := _TRUTH.fullmatch(name):
+            return ("masks" if _truth(parts) and found[2] == truth else "none"), (*parts[:place], found[1])
+        if _RESULTS.fullmatch(name):
+            return "none", parts
+    roles = ["masks" if is_mask_folder(name) else "images" if is_image_folder(name) else "" for name in parts]
+    last = next((role for role in reversed(roles) if role), "")
+    return last, tuple(name for name, role in zip(parts, roles, strict=True) if not role)
+
+
+def _truth(parts: Parts) -> re.Match[str] | None:
+    """Return the match of the folder above if this is one of masks in the Cell Tracking Challenge's layout."""
+    return _TRUTH.fullmatch(parts[-2]) if parts[-1:] == ("SEG",) and len(parts) > 1 else None
+
+
+def _is_pickled(file: Path) -> bool:
+    """Return whether a file is Cellpose's, and no plain array of this name."""
+    if not file.name.lower().endswith("_seg.npy"):
+        return False
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(256)
+    except OSError:
+        return True
+    return not head.startswith(b"\x93NUMPY") or b"|O" in head
+
+
+def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
+    """Bring masks and images together, in the order of their ids: all of them, with or without a partner.
+
+    A mask belongs to the image of its own name, or else to that of its name without its end, or else to that whose name
+    is this one but for an image's end. Names are compared as they look.
+
+    Examples
+    --------
+    >>> for pair in pair_up([Path("a_masks.png"), Path("b.tif")], [Path("a_img.png"), Path("c.png")]):
+    ...     print(pair.id, *pair.masks, *pair.images)
+    a a_masks.png a_img.png
+    b b.tif
+    c c.png
+    """
+    pairs: dict[str, Pair] = {}
+    for image in images:
+        stem = composed(image.stem)
+        pairs.setdefault(stem, Pair(stem)).images.append(image)
+    names = _by_name(pairs)
+    alone: dict[str, Pair] = {}
+    for mask in masks:
+        stem = composed(mask.stem)
+        name = composed(without_mask_end(mask.stem) or stem)
+        image_stem = names.get(stem) or names.get(name)
+        pair = pairs[image_stem] if image_stem else alone.setdefault(name, Pair(name))
+        pair.masks.append(mask)
+        if image_stem not in (None, stem, name):
+            pair.id = name  # of the name that both share
+    return sorted([*pairs.values(), *alone.values()], key=lambda pair: pair.id)
+
+
+def _by_name(stems: Iterable[str]) -> dict[str, str]:
+    """Return the stem by each name that leads to it: itself, and itself without the end of an image's name."""
+    own = {stem: stem for stem in stems}
+    return {**{short: stem for stem in own if (short := without_image_end(stem))}, **own}

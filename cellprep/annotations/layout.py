@@ -1,0 +1,211 @@
+"""The layout of a folder of images and masks: one for the readers of annotations and for prediction alike."""
+
+from collections import Counter, defaultdict
+from functools import cached_property
+from pathlib import Path
+
+from cellprep.annotations.groups import Group, Pair, images_among, labels_among, pair_up, scan
+from cellprep.errors import CellprepError
+from cellprep.file_names import is_mask_folder, without_mask_end
+from cellprep.image_formats import LABEL_FORMATS
+from cellprep.image_ids import composed
+from cellprep.images import ImageFile
+from cellprep.wording import count, printable
+
+__all__ = ["SAVE_MASKS", "Layout", "listed"]
+
+#: What helps where there is nothing but Cellpose's own file.
+SAVE_MASKS = "in Cellpose, save masks as PNG or TIFF, which writes <id>_cp_masks.*"
+
+_NAMED = 3  # in a line
+_LOOKED_AT = 3  # masks of a folder that tell what kind they are
+
+
+class Layout:
+    """What is in a folder.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    SourceError
+        If it, or a folder in it, cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._groups, self._left_out = scan(path)
+
+    @property
+    def groups(self) -> list[Group]:
+        """All groups of files."""
+        return list(self._groups.values())
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether names say of some files that they are masks."""
+        return any(group.has_masks for group in self.groups)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are label images: if no name says so, files in the folder itself, or it has such a name."""
+        named = is_mask_folder(self.path.resolve().name)
+        alone = self.groups if named else [self._own]
+        return self.has_masks or any(labels_among(group.others) for group in alone)
+
+    @cached_property
+    def chosen(self) -> list[Group]:
+        """The groups that count; of others nothing says what they hold."""
+        if self.has_masks:
+            return [group for group in self.groups if group.has_masks or group.image_folders or not group.parts]
+        if self._own.others or self._own.images:
+            return [self._own]
+        return [group for group in self.groups if group.others or group.images]
+
+    @cached_property
+    def cell_folders(self) -> dict[str, Group]:
+        """The groups of images with one file per cell, by id; none if the folder holds label images."""
+        groups = [group for group in self.groups if group.mask_folders]
+        if not self._holds_cells(groups):
+            return {}
+        names = Counter(group.parts[-1:] for group in groups)
+        ids = ["_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:]) for group in groups]
+        return {name or self.path.resolve().name: group for name, group in zip(ids, groups, strict=True)}
+
+    def _holds_cells(self, groups: list[Group]) -> bool:
+        """Return whether masks are of one cell each: by names where these say it, and else by content."""
+        kinds = [_kind(group) for group in groups]
+        if "cells" in kinds or "labels" in kinds:
+            return "cells" in kinds
+        by_kind: dict[str, list[Group]] = defaultdict(list)
+        for group, kind in zip(groups, kinds, strict=True):
+            by_kind[kind].append(group)
+        pairs, alone = ([_has_label_image(group) for group in by_kind[kind][:_LOOKED_AT]] for kind in ("pair", "alone"))
+        if any(pairs) or (alone and all(alone)):
+            return False
+        return any(group.parts for group in groups)
+
+    def pairs(self) -> list[tuple[Group, Pair]]:
+        """Return all pairs of masks and images, also those without a partner."""
+        return _joined([(group, pair) for group in self.chosen for pair in self._pairs_of(group)])
+
+    def _pairs_of(self, group: Group) -> list[Pair]:
+        if not self.has_masks:
+            return pair_up(labels_among(group.others), images_among(group.images))
+        pairs = group.pairs()
+        named = is_mask_folder(self.path.resolve().name)
+        if named and not group.images and not any(pair.masks and pair.images for pair in pairs):
+            return pair_up([*group.masks, *labels_among(group.others)], [])  # so says the folder's own name
+        return pairs
+
+    def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
+        """Return the id of each pair; where several folders have one, the folders' names come before it."""
+        names = Counter(pair.id for _, pair in pairs)
+        return ["_".join([*group.parts, pair.id]) if names[pair.id] > 1 else pair.id for group, pair in pairs]
+
+    def image_pairs(self) -> list[tuple[Group, Pair]]:
+        """Return all pairs if images are sought: where nothing says that there are masks, every file is an image.
+
+        But files of the folder itself are the masks of those of the same names in its folder of images.
+        """
+        if self.has_masks or not self._own.images:
+            return _joined([(group, pair) for group in self.chosen for pair in group.pairs()])
+        below = {composed(file.stem) for file in self._own.images}
+        masks = [file for file in self._own.others if composed(file.stem) in below]
+        others = [file for file in self._own.others if file not in masks]
+        return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
+
+    def aside(self) -> list[str]:
+        """Say which folders are left aside."""
+        names = [group.name for group in self.groups if group not in self.chosen and group.others] + self._left_out
+        return [f"note: left aside, as nothing says what its files are: {listed(names)}"] if names else []
+
+    def notes(self) -> list[str]:
+        """Say what is left aside, and why."""
+        notes = self.aside()
+        if unreadable := self._unreadable():
+            notes.append(f"note: left aside, as no label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
+        pickles = [str(file) for group in self.chosen for file in self._without_masks(group)]
+        return [*notes, f"note: no masks but Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
+
+    def problem(self) -> str:
+        """Say why there are no label images, and what helps; empty text if there are some, or nothing is known."""
+        if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
+            return (
+                f"{self.path} holds no masks but Cellpose's {listed([file.name for file in pickles])}, pickled Python, "
+                f"which runs code when it is read: {SAVE_MASKS}"
+            )
+        if self.has_labels:
+            return ""
+        if unreadable := self._unreadable():
+            return f"{self.path} holds no label image ({', '.join(LABEL_FORMATS)}), but {listed(unreadable)}"
+        images = [file for group in self.groups for file in images_among([*group.images, *group.others])]
+        if not images:
+            return ""
+        where = images[0].relative_to(self.path)
+        return (
+            f"{self.path} holds {count(len(images), 'image file')}, such as {printable(str(where))}, and no masks: "
+            "these would be <id>_masks.* beside <id>.*, or masks/ beside images/. If masks are elsewhere, give their "
+            "folder, and this one by --images"
+        )
+
+    def _unreadable(self) -> list[str]:
+        return [str(file.relative_to(self.path)) for group in self.groups for file in group.unreadable]
+
+    @property
+    def _own(self) -> Group:
+        return self._groups[()]
+
+    def _without_masks(self, group: Group) -> list[Path]:
+        known = {pair.id for pair in group.pairs() if pair.masks}
+        return [file for file in group.pickles if without_mask_end(file.stem) not in known]
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names in a line, and the number of the others."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
+    """Give masks without an image those of the same name in other folders, where no other masks have this name."""
+    masks: dict[str, list[Pair]] = defaultdict(list)
+    images: dict[str, list[Pair]] = defaultdict(list)
+    for _, pair in pairs:
+        if not pair.images:
+            masks[pair.id].append(pair)
+        elif not pair.masks:
+            images[pair.id].append(pair)
+    for name, alone in masks.items():
+        if len(alone) == 1:
+            for pair in images[name]:
+                alone[0].images += pair.images
+                pair.images = []
+    return [(group, pair) for group, pair in pairs if pair.masks or pair.images]
+
+
+def _kind(group: Group) -> str:
+    """Return what names say of masks: "labels" of images, "cells" of one, a "pair", or "alone" without an image."""
+    masks, images = group.masks, images_among(group.images)
+    if not masks:
+        return ""
+    if any(pair.masks and pair.images for pair in pair_up(masks, images)):
+        return "labels" if len(masks) > 1 or len(images) > 1 else "pair"
+    return "cells" if len(images) == 1 and len(masks) > 1 else "alone"
+
+
+def _has_label_image(group: Group) -> bool:
+    return any(map(_has_several_numbers, group.masks[:_LOOKED_AT]))
+
+
+def _has_several_numbers(file: Path) -> bool:
+    """Return whether a mask has more numbers than that of one cell; False if it cannot be read."""
+    try:
+        labels = ImageFile(file, "ignore").decode_labels()
+    except CellprepError:
+        return False
+    inside = labels[labels != 0]
+    return bool(inside.size and inside.min() != inside.max())

@@ -1,0 +1,99 @@
+"""What names of files and folders say: which hold images, which hold masks, and which are nothing of the data."""
+
+import re
+
+__all__ = [
+    "IMAGE_ENDS",
+    "MASK_ENDS",
+    "is_by_product",
+    "is_foreign",
+    "is_image_folder",
+    "is_mask_folder",
+    "without_image_end",
+    "without_mask_end",
+]
+
+#: What the names of label images and masks end with, before the file's ending; longer ones first.
+MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+
+#: What the names of images may end with where masks lie beside them.
+IMAGE_ENDS = ("_image", "_img", ".ome")
+
+# What Cellpose writes beside masks.
+_BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines")
+
+# Folders, without regard to case, and with "_" and "-" as blanks.
+_MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground truth", "groundtruth", "gt"}
+_IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
+
+_FOREIGN = re.compile(
+    r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
+    re.IGNORECASE,
+)
+_TRACKED = re.compile(r"man_seg(\d+)")  # the Cell Tracking Challenge's, of the image t<number>
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether a file or folder is no part of any data: hidden, a system's own, a README, or drawings.
+
+    Examples
+    --------
+    >>> is_foreign("Thumbs.db"), is_foreign(".DS_Store"), is_foreign("README.txt"), is_foreign("masks.csv")
+    (True, True, True, False)
+    """
+    return _FOREIGN.fullmatch(name) is not None
+
+
+def is_mask_folder(name: str) -> bool:
+    """Return whether a folder is called as those of masks or label images are.
+
+    Examples
+    --------
+    >>> is_mask_folder("Masks"), is_mask_folder("label"), is_mask_folder("train")
+    (True, True, False)
+    """
+    return _plain(name) in _MASK_FOLDERS
+
+
+def is_image_folder(name: str) -> bool:
+    """Return whether a folder is called as those of images are."""
+    return _plain(name) in _IMAGE_FOLDERS
+
+
+def without_mask_end(stem: str) -> str | None:
+    """Return the name of the image whose mask a file is by its name; None if the name says no such thing.
+
+    Examples
+    --------
+    >>> without_mask_end("a_Masks"), without_mask_end("man_seg012"), without_mask_end("a")
+    ('a', 't012', None)
+    """
+    if tracked := _TRACKED.fullmatch(stem):
+        return f"t{tracked[1]}"
+    return _without(stem.removesuffix(".ome"), MASK_ENDS)
+
+
+def without_image_end(stem: str) -> str | None:
+    """Return an image's name without what only says that it is an image; None if its name does not say so.
+
+    Examples
+    --------
+    >>> without_image_end("000_img"), without_image_end("a")
+    ('000', None)
+    """
+    return _without(stem, IMAGE_ENDS)
+
+
+def is_by_product(stem: str) -> bool:
+    """Return whether a file is one of those that Cellpose writes beside masks, and that are neither image nor mask."""
+    return _without(stem, _BY_PRODUCTS) is not None
+
+
+def _without(stem: str, ends: tuple[str, ...]) -> str | None:
+    plain = stem.lower().replace("-", "_")
+    end = next((end for end in ends if plain.endswith(end) and len(plain) > len(end)), None)
+    return None if end is None else stem[: -len(end)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").replace("-", " ").strip()
