@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cellprep.annotations.listing import walk
 from cellprep.file_names import is_by_product, is_image_folder, is_mask_folder, without_image_end, without_mask_end
+from cellprep.files import open_file
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.image_ids import composed
 
@@ -174,7 +175,7 @@ def _is_pickled(file: Path) -> bool:
     if not file.name.lower().endswith("_seg.npy"):
         return False
     try:
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             head = stream.read(256)
     except OSError:
         return True

@@ -16,6 +16,7 @@ from cellprep.errors import AnnotationError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.places import is_remote
 from cellprep.rle import Order
+from cellprep.store.reader import read_attributes
 
 _MARKS = {"zarr.json", ".zattrs", "labels"}  # one of them is in every image and plate
 _DEEPEST = 2  # folders between a folder and the images in it
@@ -148,9 +149,11 @@ def _by_id(images: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 
 def _images_below(path: Path, deepest: int) -> list[tuple[str, str, Path]]:
-    """Return images, each with its plate's name, or none, and its own."""
+    """Return images, each with its plate's name, or none, and its own; stores of cellprep are built, not found."""
     found = []
     for folder in folders_in(path):
+        if "schema_version" in read_attributes(folder):
+            continue
         if is_remote(folder) or not _MARKS.isdisjoint(os.listdir(folder)):  # noqa: PTH208 - fast
             if _is_image(folder):
                 found += [] if _is_label_image(folder) else [("", _image_id(folder), folder)]
