@@ -121,6 +121,8 @@ def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
     from distributed.scheduler import KilledWorker
 
     problem = future.exception()
+    while future.status in ("lost", "pending"):  # its result was with a worker that was killed since: it is made again
+        problem = future.exception()
     if future.status == "finished":
         return False
     if future.status != "error":  # cancelled, or forgotten
