@@ -1,8 +1,9 @@
 """Which ids can name an image: the one rule for readers, which refuse others, and for the store."""
 
 import unicodedata
+import uuid
 
-__all__ = ["composed", "id_problem"]
+__all__ = ["composed", "file_uuid", "id_problem"]
 
 _LONGEST_ID = 200  # bytes
 
@@ -45,3 +46,14 @@ def id_problem(image_id: str) -> str | None:
     elif len(image_id.encode()) > _LONGEST_ID:
         problem = f"it is longer than {_LONGEST_ID} bytes"
     return problem and f"image id {image_id!r} is refused: {problem}"
+
+
+def file_uuid(image_id: str) -> str:
+    """Return the UUID that an image's label TIFF has: by it the program knows its own files, whatever they hold.
+
+    Examples
+    --------
+    >>> file_uuid("a")
+    'ee9cb6ba-019c-58a8-bf85-fcd8ba8b0ae2'
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"cellprep:{image_id}"))

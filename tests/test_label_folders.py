@@ -16,6 +16,8 @@ from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.annotations import ImageRecord
 from cellprep.annotations.label_file import LabelFileImage
 from cellprep.errors import CellprepError, ImageFileError, SourceError, UsageError
+from cellprep.export.content import Content
+from cellprep.export.label_tiff import encode
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.images import ImageFile
 from cellprep.rle import runs_from_labels
@@ -419,3 +421,14 @@ def test_files_of_random_bytes(tmp_path_factory, name, content):
         with pytest.raises(ImageFileError):
             read(folder)["a"].load()
     (folder / name).unlink()
+
+
+def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):
+    crumbs = np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(encode(Content("a", crumbs, [], [], "", None, None, ())))
+    tifffile.imwrite(folder / "b.tif", crumbs)
+    report = build(folder, tmp_path / "s.zarr")
+    assert (report.new, list(report.failures)) == (1, ["b"])
+    assert "looks like a picture" in report.failures["b"]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from cellprep.annotations.record import Annotations, ImageRecord
 from cellprep.errors import AnnotationError
+from cellprep.files import read_file
+from cellprep.image_ids import file_uuid
 from cellprep.images import ImageFile
 from cellprep.label_images import looks_like_picture, whole_numbers
 from cellprep.rle import runs_from_labels
@@ -39,12 +41,17 @@ class LabelFileImage(ImageRecord):
         """Read the labels."""
         file = ImageFile(self.path, self.orientation)
         labels = file.decode_labels(beside=self.picture_tag)
-        if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels):
+        if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels) and not _is_our_own(file):
             raise AnnotationError(
                 f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
                 "images <id>_masks.*, or keep them in masks/ beside images/; --format label-folder takes it as it is"
             )
         return annotations_of_labels(labels, str(self.path)).without(self.excluded)
+
+
+def _is_our_own(file: ImageFile) -> bool:
+    """Return whether the program wrote a file itself: predictions of a bad network crumble like a picture's values."""
+    return file_uuid(file.path.stem).encode() in read_file(file.path)
 
 
 def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:

@@ -1,12 +1,12 @@
 """Label images as TIFF, as Fiji, QuPath and napari open them."""
 
 import io
-import uuid
 from typing import Any
 
 import tifffile
 
 from cellprep.export.content import Content
+from cellprep.image_ids import file_uuid
 
 __all__ = ["encode"]
 
@@ -20,7 +20,7 @@ def encode(content: Content) -> bytes:
     # The UUID that tifffile makes else differs from run to run.
     metadata: dict[str, Any] = {
         "axes": "YX",
-        "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cellprep:{content.image_id}")),
+        "UUID": file_uuid(content.image_id),
     }
     resolution: dict[str, Any] = {}
     if size := content.pixel_size:
