@@ -1,6 +1,7 @@
 """COCO files that are not quite as the format has them: what is meant where that is certain, else what is wrong."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,8 @@ def parse_results(content: bytes, path: Path) -> list[Result]:
         If it is none, naming the first of its entries that is at fault.
     """
     what = "file of COCO results"
-    try:
+    with suppress(msgspec.ValidationError):  # what is miswritten is read entry by entry
         return decode_json(content, list[Result], path, what)
-    except msgspec.ValidationError:
-        pass
     try:
         entries = decode_json(content, list[msgspec.Raw], path, what)
     except msgspec.ValidationError:

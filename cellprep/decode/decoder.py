@@ -1,5 +1,6 @@
 """What every decoder is: the values of its options, and a call that decodes maps by them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import inf, isfinite
@@ -51,7 +52,7 @@ def option(default: float, help: str, least: float, most: float = inf, *, odd: b
 
 
 @dataclass(frozen=True, slots=True)
-class Decoder:
+class Decoder(ABC):
     """Base of all decoders. A subclass is a frozen dataclass whose fields are its options, and decodes when called.
 
     Raises
@@ -66,9 +67,9 @@ class Decoder:
             if not known.takes(value):
                 raise RecipeError(f"decoder option {name} is {value!r}: give {known.right}")
 
+    @abstractmethod
     def __call__(self, maps: Maps) -> Labels:
         """Return (H, W) int32: 0 = background, instances in any numbers."""
-        raise NotImplementedError
 
     @classmethod
     def options(cls) -> dict[str, Option]:

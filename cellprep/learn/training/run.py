@@ -161,19 +161,18 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
             trainer.restore(state)
             rows = state["rows"]
         total, done = options.epochs * len(batches), len(rows) * len(batches)
-        ends = len(rows) >= options.epochs or _is_stale(rows, options.patience)
         if writes and not options.quiet:
-            lines = [_begin_in_words(folder, network, plan)]
+            tqdm.write(_begin_in_words(folder, network, plan), file=sys.stderr)
+            left = 0 if _ends(rows, options) else options.epochs - len(rows)
             if options.resume:
-                lines.append("it is finished already" if ends else f"it goes on after epoch {len(rows)}")
-            if not ends and here.count == 1:  # a step of several processes needs all of them
-                lines += expect_duration(network, options, machine, len(batches), options.epochs - len(rows))
-            for line in lines:
-                tqdm.write(line, file=sys.stderr)
+                tqdm.write(f"it goes on after epoch {len(rows)}" if left else "it is finished already", file=sys.stderr)
+            if left and here.count == 1:  # a step of several processes needs all of them
+                for line in expect_duration(network, options, machine, len(batches), left):
+                    tqdm.write(line, file=sys.stderr)
         places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
         shown_places = set(places.round().astype(int).tolist())
         with progress_bar(total, "step", quiet=options.quiet or not writes, initial=done, smoothing=0.05) as bar:
-            while len(rows) < options.epochs and not _is_stale(rows, options.patience):
+            while not _ends(rows, options):
                 epoch = len(rows) + 1
                 row = trainer.train(epoch, batches.epoch(epoch), bar)
                 measured, shown = trainer.validate(whole.epoch(0), shown_places)
@@ -231,6 +230,11 @@ def _keep(
 
 def _best(rows: list[Row]) -> Row:
     return min(rows, key=lambda row: row["val_loss"])
+
+
+def _ends(rows: list[Row], options: TrainOptions) -> bool:
+    """Return whether a training is over."""
+    return len(rows) >= options.epochs or _is_stale(rows, options.patience)
 
 
 def _is_stale(rows: list[Row], patience: int) -> bool:
