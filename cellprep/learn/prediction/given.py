@@ -11,6 +11,7 @@ from cellprep.learn.prediction.at_hand import DEFAULT_STORE, find_stores, find_w
 from cellprep.learn.prediction.bundle import Bundle, find_weights
 from cellprep.learn.prediction.inputs import InputImage, find_images
 from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
+from cellprep.learn.training.runs import SETTINGS
 from cellprep.places import as_place
 from cellprep.wording import count, printable
 
@@ -117,7 +118,7 @@ def _validation_images(run: Path) -> set[str]:
 
 def _settings(weights: Path) -> Path:
     """Return the file that tells of a run, by its folder or one of its files of weights."""
-    return (weights if weights.is_dir() else weights.parent) / "run.json"
+    return (weights if weights.is_dir() else weights.parent) / SETTINGS
 
 
 def _masks_at_hand() -> str:
