@@ -9,6 +9,7 @@ __all__ = [
     "is_foreign",
     "is_image_folder",
     "is_mask_folder",
+    "is_output",
     "without_image_end",
     "without_mask_end",
 ]
@@ -30,6 +31,7 @@ _FOREIGN = re.compile(
     r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
     re.IGNORECASE,
 )
+_OUTPUT = re.compile(r"predictions(-\d+)?")
 _TRACKED = re.compile(r"man_seg(\d+)")  # the Cell Tracking Challenge's, of the image t<number>
 
 
@@ -42,6 +44,17 @@ def is_foreign(name: str) -> bool:
     (True, True, True, False)
     """
     return _FOREIGN.fullmatch(name) is not None
+
+
+def is_output(name: str) -> bool:
+    """Return whether a folder is called as `cellprep predict` calls its own by default: nothing to predict again.
+
+    Examples
+    --------
+    >>> is_output("predictions"), is_output("predictions-2"), is_output("my predictions")
+    (True, True, False)
+    """
+    return _OUTPUT.fullmatch(name) is not None
 
 
 def is_mask_folder(name: str) -> bool:

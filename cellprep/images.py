@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cellprep.errors import ImageFileError
-from cellprep.file_names import IMAGE_ENDS, is_foreign, is_mask_folder, without_image_end, without_mask_end
+from cellprep.file_names import IMAGE_ENDS, is_foreign, is_mask_folder, is_output, without_image_end, without_mask_end
 from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import composed
@@ -126,7 +126,9 @@ class ImageFolder:
         """The image files below the folder's folders, by their names without endings."""
         found = defaultdict(list)
         for folder, folders, names in os.walk(self.path) if self._is_deep else ():
-            folders[:] = sorted(name for name in folders if not (is_foreign(name) or is_mask_folder(name)))
+            folders[:] = sorted(
+                name for name in folders if not (is_foreign(name) or is_mask_folder(name) or is_output(name))
+            )
             for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
                 if is_image_name(file.name):
                     found[composed(file.stem)].append(file)

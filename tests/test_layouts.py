@@ -189,7 +189,7 @@ def test_nothing_is_left_aside_in_silence(tmp_path):
     source = open_source(lay(tmp_path, {**files, "masks/e.jpg": "P"}))
     assert source.unannotated == ["b.tif", "c.tif"]
     assert source.notes == [
-        "note: left aside, as nothing says what its files are: old",
+        "note: left aside, as neither images nor masks by name: old",
         "note: left aside, as no label images: masks/e.jpg (.npy, .npz, .png, .tif, .tiff, .bmp)",
         f"note: no masks but Cellpose's {tmp_path}/c_seg.npy: in Cellpose, save masks as PNG or TIFF, which writes "
         "<id>_cp_masks.*",
@@ -206,7 +206,7 @@ def test_masks_are_no_images_to_predict(tmp_path):
     assert found.notes == [
         f"note: 2 masks by name left out: {tmp_path}/a_masks.tif, {tmp_path}/b_mask.tif; name a file itself to predict "
         "it",
-        "note: left aside, as nothing says what its files are: old",
+        "note: left aside, as neither images nor masks by name: old",
     ]
     glob = inputs.find_images([f"{tmp_path}/*.tif"])
     named = inputs.find_images([tmp_path / "a_masks.tif", tmp_path / "a.tif", tmp_path / "b_mask.tif"])

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellprep.annotations.listing import walk
-from cellprep.file_names import is_by_product, is_image_folder, is_mask_folder, without_image_end, without_mask_end
+from cellprep.file_names import (
+    is_by_product,
+    is_image_folder,
+    is_mask_folder,
+    is_output,
+    without_image_end,
+    without_mask_end,
+)
 from cellprep.files import open_file
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.image_ids import composed
@@ -66,7 +73,8 @@ class Group:
     def split(self) -> tuple[list[Path], list[Path]]:
         """Return its masks and its images; where nothing says that there are masks, all are images."""
         marked = self._marked()
-        images = [file for file in [*self.images, *self.others] if file not in set(marked)]
+        known = set(marked)
+        images = [file for file in [*self.images, *self.others] if file not in known]
         return [*self.masks, *marked], images_among(images)
 
     def pairs(self) -> list["Pair"]:
@@ -138,13 +146,14 @@ def scan(folder: Path) -> tuple[dict[Parts, Group], list[str]]:
 
 
 def _add(group: Group, folder: Path, files: list[Path], role: str) -> None:
-    pickles = [file for file in files if _is_pickled(file)]
-    group.pickles += pickles
+    pickles = {file for file in files if _is_pickled(file)}
+    group.pickles += sorted(pickles)
     files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
     if role == "masks":
         masks = labels_among(files)
+        readable = set(masks)
         group.masks += masks
-        group.unreadable += [file for file in files if file not in masks] if len(masks) < len(files) else []
+        group.unreadable += [file for file in files if file not in readable]
         group.mask_folders.append(folder)
     elif role == "images":
         group.images += files
@@ -158,7 +167,7 @@ def _role(parts: Parts, truth: str) -> tuple[str, Parts]:
     for place, name in enumerate(parts):
         if found := _TRUTH.fullmatch(name):
             return ("masks" if _truth(parts) and found[2] == truth else "none"), (*parts[:place], found[1])
-        if _RESULTS.fullmatch(name):
+        if _RESULTS.fullmatch(name) or is_output(name):
             return "none", parts
     roles = ["masks" if is_mask_folder(name) else "images" if is_image_folder(name) else "" for name in parts]
     last = next((role for role in reversed(roles) if role), "")

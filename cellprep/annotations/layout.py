@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cellprep.annotations.groups import Group, Pair, images_among, labels_among, pair_up, scan
+from cellprep.annotations.listing import folders_in, is_zarr
 from cellprep.errors import CellprepError
 from cellprep.file_names import is_mask_folder, without_mask_end
 from cellprep.image_formats import LABEL_FORMATS
@@ -115,13 +116,15 @@ class Layout:
             return _joined([(group, pair) for group in self.chosen for pair in group.pairs()])
         below = {composed(file.stem) for file in self._own.images}
         masks = [file for file in self._own.others if composed(file.stem) in below]
-        others = [file for file in self._own.others if file not in masks]
+        known = set(masks)
+        others = [file for file in self._own.others if file not in known]
         return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
         """Say which folders are left aside."""
         names = [group.name for group in self.groups if group not in self.chosen and group.others] + self._left_out
-        return [f"note: left aside, as nothing says what its files are: {listed(names)}"] if names else []
+        names += [f"{folder.name} (Zarr)" for folder in folders_in(self.path) if is_zarr(folder)]
+        return [f"note: left aside, as neither images nor masks by name: {listed(names)}"] if names else []
 
     def notes(self) -> list[str]:
         """Say what is left aside, and why."""
@@ -172,19 +175,25 @@ def listed(names: list[str]) -> str:
 
 def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
     """Give masks without an image those of the same name in other folders, where no other masks have this name."""
-    masks: dict[str, list[Pair]] = defaultdict(list)
-    images: dict[str, list[Pair]] = defaultdict(list)
-    for _, pair in pairs:
+    masks: dict[str, list[tuple[Group, Pair]]] = defaultdict(list)
+    images: dict[str, list[tuple[Group, Pair]]] = defaultdict(list)
+    for group, pair in pairs:
         if not pair.images:
-            masks[pair.id].append(pair)
+            masks[pair.id].append((group, pair))
         elif not pair.masks:
-            images[pair.id].append(pair)
+            images[pair.id].append((group, pair))
     for name, alone in masks.items():
         if len(alone) == 1:
-            for pair in images[name]:
-                alone[0].images += pair.images
-                pair.images = []
+            (below, mask) = alone[0]
+            for group, pair in images[name]:
+                if _is_within(group, below) or _is_within(below, group):  # else it is the image of another plate
+                    mask.images += pair.images
+                    pair.images = []
     return [(group, pair) for group, pair in pairs if pair.masks or pair.images]
+
+
+def _is_within(group: Group, other: Group) -> bool:
+    return group.parts[: len(other.parts)] == other.parts
 
 
 def _kind(group: Group) -> str:

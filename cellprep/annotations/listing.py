@@ -3,11 +3,13 @@
 import hashlib
 import os
 from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cellprep.errors import SourceError
 from cellprep.file_names import is_foreign
 from cellprep.places import is_remote, names_in
+from cellprep.store.reader import read_attributes
 
 __all__ = ["entries_in", "files_in", "folders_in", "hash_of_listing", "walk"]
 
@@ -36,17 +38,26 @@ def folders_in(folder: Path) -> list[Path]:
 
 def walk(folder: Path) -> Iterator[tuple[tuple[str, ...], list[Path]]]:
     """Yield a folder and those below it: the names that lead there, and the files in it. Zarr below it is left out."""
-    yield from _walk(folder, (), _DEEPEST_REMOTE if is_remote(folder) else _DEEPEST)
+    yield from _walk(folder, (), _DEEPEST_REMOTE if is_remote(folder) else _DEEPEST, set())
 
 
-def _walk(folder: Path, parts: tuple[str, ...], deepest: int) -> Iterator[tuple[tuple[str, ...], list[Path]]]:
+def _walk(
+    folder: Path, parts: tuple[str, ...], deepest: int, seen: set[tuple[int, int]]
+) -> Iterator[tuple[tuple[str, ...], list[Path]]]:
+    if not is_remote(folder):
+        with suppress(OSError):  # what cannot be read is said below
+            found = folder.stat()
+            place = found.st_dev, found.st_ino
+            if place in seen:  # a link leads to it a second time, perhaps without end
+                return
+            seen.add(place)
     entries = _entries(folder)
     if parts and not _ZARR.isdisjoint(entries):
         return
     own = {name: is_folder for name, is_folder in sorted(entries.items()) if not is_foreign(name)}
     yield parts, [folder / name for name, is_folder in own.items() if not is_folder]
     for name in (name for name, is_folder in own.items() if is_folder and len(parts) < deepest):
-        yield from _walk(folder / name, (*parts, name), deepest)
+        yield from _walk(folder / name, (*parts, name), deepest, seen)
 
 
 def _entries(folder: Path) -> dict[str, bool]:
@@ -60,10 +71,25 @@ def _entries(folder: Path) -> dict[str, bool]:
         raise SourceError(f"cannot read {folder}: {error.strerror}") from error
 
 
+def is_zarr(folder: Path) -> bool:
+    """Return whether a folder is Zarr of others: no store of cellprep, which commands leave beside their sources."""
+    return not is_remote(folder) and not _ZARR.isdisjoint(_entries(folder)) and not is_store(folder)
+
+
+def is_store(folder: Path) -> bool:
+    """Return whether a folder is a store of cellprep, be it whole or not."""
+    return "schema_version" in read_attributes(folder)
+
+
 def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
     """Return the SHA-256, in hex, of the names and sizes of files; what is in them, the images' own hashes tell."""
-    try:
-        lines = [f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n" for file in files]
-    except OSError as error:
-        raise SourceError(f"cannot read {error.filename}: {error.strerror}") from error
+    lines = [f"{file.relative_to(folder).as_posix()} {_size(file)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _size(file: Path) -> str:
+    """Return a file's size in bytes; ``-`` if there is none, as behind a dead link, which fails its own image."""
+    try:
+        return str(file.stat().st_size)
+    except OSError:
+        return "-"

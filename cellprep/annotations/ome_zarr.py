@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.annotations.label_file import annotations_of_labels
-from cellprep.annotations.listing import folders_in
+from cellprep.annotations.layout import Layout
+from cellprep.annotations.listing import folders_in, is_store
 from cellprep.annotations.multiscale import OMEZarrPixels, describe_zarr, label_names, ome_attributes, paths_in
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, digest
 from cellprep.annotations.source import Source
@@ -16,7 +17,6 @@ from cellprep.errors import AnnotationError, SourceError
 from cellprep.image_ids import id_problem
 from cellprep.places import is_remote
 from cellprep.rle import Order
-from cellprep.store.reader import read_attributes
 
 _MARKS = {"zarr.json", ".zattrs", "labels"}  # one of them is in every image and plate
 _DEEPEST = 2  # folders between a folder and the images in it
@@ -81,7 +81,9 @@ class OMEZarr(Source):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Say whether a folder is an OME-Zarr image or holds some."""
-        return path.is_dir() and bool(ome_zarr_images(path))
+        if not (path.is_dir() and ome_zarr_images(path)):
+            return False
+        return _is_image(path.resolve()) or bool(_fields(path.resolve())) or not Layout(path).has_masks
 
     @property
     def image_ids(self) -> list[str]:
@@ -152,7 +154,7 @@ def _images_below(path: Path, deepest: int) -> list[tuple[str, str, Path]]:
     """Return images, each with its plate's name, or none, and its own; stores of cellprep are built, not found."""
     found = []
     for folder in folders_in(path):
-        if "schema_version" in read_attributes(folder):
+        if is_store(folder):
             continue
         if is_remote(folder) or not _MARKS.isdisjoint(os.listdir(folder)):  # noqa: PTH208 - fast
             if _is_image(folder):

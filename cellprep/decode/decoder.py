@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf, isfinite
+from math import inf
+from numbers import Integral, Real
 from typing import Any, Self
 
 from cellprep.decode.components import Labels
@@ -41,9 +42,11 @@ class Option:
 
     def takes(self, value: object) -> bool:
         """Return whether it can have a value."""
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
-        return isfinite(value) and self.least <= value <= self.most and not (self.odd and value % 2 == 0)
+        number: Any = value
+        fits = self.least <= number <= self.most and number != inf  # of NaN not
+        return bool(fits) and not (self.odd and number % 2 == 0)
 
 
 def option(default: float, help: str, least: float, most: float = inf, *, odd: bool = False) -> Any:  # noqa: A002
@@ -66,6 +69,7 @@ class Decoder(ABC):
             value = getattr(self, name)
             if not known.takes(value):
                 raise RecipeError(f"decoder option {name} is {value!r}: give {known.right}")
+            object.__setattr__(self, name, int(value) if known.whole else float(value))  # NumPy's numbers are no JSON
 
     @abstractmethod
     def __call__(self, maps: Maps) -> Labels:

@@ -153,7 +153,7 @@ def as_labels(raster: Raster, *, upright: bool) -> NDArray[Any]:
         If its tags leave open which number is meant.
     """
     image = _meant(raster)
-    if raster.is_rgb and image.ndim == 3:
+    if raster.is_rgb and image.ndim == 3 and len(image) == 3:  # a sample more may be anything
         image = _without_copies(image)
         if image.ndim == 3:
             image = _number_of_colour(image)

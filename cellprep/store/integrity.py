@@ -65,9 +65,9 @@ def has_all_bytes(image: StoredImage) -> bool:
         shapes = {name: image.form(name)[0] for name in image.arrays}
         files = (file for name, shape in shapes.items() for file in islice(array_files(name, shape), 1, None))
         size = sum((image.path / file).stat().st_size for file in files)
+        return size == image.attributes["bytes"] and not any(_document_faults(image.path, image.attributes, shapes))
     except (StoreError, OSError):
         return False
-    return size == image.attributes["bytes"] and not any(_document_faults(image.path, image.attributes, shapes))
 
 
 def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:

@@ -54,6 +54,7 @@ class StoredImage:
         self.path = path = as_place(path)
         self.id = path.name
         self._claim_holds = False
+        self._forms: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         self.attributes = read_attributes(path)
         if not self.attributes.get("complete"):
             raise StoreError(f"{path} is no complete image of a cellprep store")
@@ -120,10 +121,12 @@ class StoredImage:
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
-        place = self._place(name)
-        shape, dtype = array_form(place, name)
-        check_files(place, name, shape)
-        return shape, dtype
+        if name not in self._forms:  # of a huge image, each look goes through all files
+            place = self._place(name)
+            shape, dtype = array_form(place, name)
+            check_files(place, name, shape)
+            self._forms[name] = shape, dtype
+        return self._forms[name]
 
     def _field(self, key: str) -> Any:
         if problem := field_problem(self.attributes, key):

@@ -40,7 +40,8 @@ def describe_cells(store: Store, ids: Sequence[str]) -> AppearanceRange | None:
     found, areas = [], []
     for index in range(len(images)):
         arrays = images.read(index, ["image", "labels", "cells"])
-        areas.append(arrays["cells"][:, 1])
-        found.append(measure_appearance(sample_pixels(arrays["image"]), arrays["labels"], areas[-1]))
+        here = arrays["cells"][:, 1]
+        areas.append(here[here > 0])  # an annotation without a pixel is no small cell
+        found.append(measure_appearance(sample_pixels(arrays["image"]), arrays["labels"], here))
     are_cells = any(image.cells > 1 for image in found)
     return AppearanceRange.of(found, diameters_of(np.concatenate(areas)) if are_cells else None)

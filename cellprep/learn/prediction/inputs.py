@@ -121,10 +121,10 @@ def _find(place: str) -> Inputs:
     if path.is_dir():
         if CellprepStore.recognises(path):
             inputs = Inputs(_of_store(path))
-        elif images := ome_zarr_images(path):
-            inputs = Inputs(_of_ome_zarr(images))
         else:
             inputs = _of_folder(path)
+            if not inputs.images and (images := ome_zarr_images(path)):
+                inputs = Inputs(_of_ome_zarr(images))
         nothing = zarr_problem(path) or f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
     else:
         matches = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - patterns may begin anywhere
@@ -143,8 +143,11 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
         if not is_foreign(file.name):
             folders[str(file.parent)].append(file)
     for inside in folders.values():
-        marked = [file for file in inside if without_mask_end(file.stem) or is_by_product(file.stem)]
-        for pair in pair_up(marked, [file for file in inside if file not in set(marked)]):
+        if not chosen and is_mask_folder(inside[0].parent.name):
+            masks += inside
+            continue
+        marked = {file for file in inside if without_mask_end(file.stem) or is_by_product(file.stem)}
+        for pair in pair_up(sorted(marked), [file for file in inside if file not in marked]):
             as_images = pair.images or (pair.masks if chosen else [])
             images += [InputImage(pair.id if pair.images else file.stem, ImageFile(file)) for file in as_images]
             masks += [] if as_images is pair.masks else pair.masks
