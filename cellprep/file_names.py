@@ -4,7 +4,9 @@ import re
 
 __all__ = [
     "IMAGE_ENDS",
+    "IMAGE_STARTS",
     "MASK_ENDS",
+    "MASK_STARTS",
     "is_by_product",
     "is_foreign",
     "is_image_folder",
@@ -17,8 +19,14 @@ __all__ = [
 #: What the names of label images and masks end with, before the file's ending; longer ones first.
 MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 
+#: What they begin with instead, or are called altogether: ``mask_<id>``, or ``mask`` in a folder of the image's name.
+MASK_STARTS = ("masks_", "mask_", "labels_", "label_")
+
 #: What the names of images may end with where masks lie beside them.
 IMAGE_ENDS = ("_image", "_img", ".ome")
+
+#: What they may begin with, or be called altogether.
+IMAGE_STARTS = ("image_", "img_")
 
 # What Cellpose writes beside masks.
 _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines")
@@ -76,14 +84,16 @@ def is_image_folder(name: str) -> bool:
 def without_mask_end(stem: str) -> str | None:
     """Return the name of the image whose mask a file is by its name; None if the name says no such thing.
 
+    It is empty if the file is called a mask and nothing else.
+
     Examples
     --------
-    >>> without_mask_end("a_Masks"), without_mask_end("man_seg012"), without_mask_end("a")
-    ('a', 't012', None)
+    >>> [without_mask_end(name) for name in ("a_Masks", "label_a", "man_seg012", "mask", "a")]
+    ['a', 'a', 't012', '', None]
     """
     if tracked := _TRACKED.fullmatch(stem):
         return f"t{tracked[1]}"
-    return _without(stem.removesuffix(".ome"), MASK_ENDS)
+    return _without(stem.removesuffix(".ome"), MASK_ENDS, MASK_STARTS)
 
 
 def without_image_end(stem: str) -> str | None:
@@ -91,10 +101,10 @@ def without_image_end(stem: str) -> str | None:
 
     Examples
     --------
-    >>> without_image_end("000_img"), without_image_end("a")
-    ('000', None)
+    >>> [without_image_end(name) for name in ("000_img", "image_000", "image", "a")]
+    ['000', '000', '', None]
     """
-    return _without(stem, IMAGE_ENDS)
+    return _without(stem, IMAGE_ENDS, IMAGE_STARTS)
 
 
 def is_by_product(stem: str) -> bool:
@@ -102,10 +112,13 @@ def is_by_product(stem: str) -> bool:
     return _without(stem, _BY_PRODUCTS) is not None
 
 
-def _without(stem: str, ends: tuple[str, ...]) -> str | None:
+def _without(stem: str, ends: tuple[str, ...], starts: tuple[str, ...] = ()) -> str | None:
     plain = stem.lower().replace("-", "_")
-    end = next((end for end in ends if plain.endswith(end) and len(plain) > len(end)), None)
-    return None if end is None else stem[: -len(end)]
+    if end := next((end for end in ends if plain.endswith(end) and len(plain) > len(end)), None):
+        return stem[: -len(end)]
+    if start := next((start for start in starts if plain.startswith(start) and len(plain) > len(start)), None):
+        return stem[len(start) :]
+    return "" if f"{plain}_" in starts else None
 
 
 def _plain(name: str) -> str:

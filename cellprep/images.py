@@ -8,7 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 from cellprep.errors import ImageFileError
-from cellprep.file_names import IMAGE_ENDS, is_foreign, is_mask_folder, is_output, without_image_end, without_mask_end
+from cellprep.file_names import (
+    IMAGE_ENDS,
+    IMAGE_STARTS,
+    is_foreign,
+    is_mask_folder,
+    is_output,
+    without_image_end,
+    without_mask_end,
+)
 from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import composed
@@ -147,7 +155,7 @@ class ImageFolder:
     def _is_mask(self, stem: str) -> bool:
         """Return whether a file is by its name the mask of another one in the folder."""
         image = without_mask_end(stem)
-        return bool(image and _called(self._files, image))
+        return image is not None and bool(_called(self._files, image))
 
 
 def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
@@ -156,4 +164,5 @@ def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
         files.get(name)
         or [file for file in files.get(Path(name).stem, []) if composed(file.name) == name]
         or [file for end in IMAGE_ENDS for file in files.get(f"{name}{end}", [])]
+        or [file for start in IMAGE_STARTS for file in files.get(f"{start}{name}" if name else start[:-1], [])]
     )

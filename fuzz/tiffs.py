@@ -116,18 +116,33 @@ def write(path: Path, kind: Kind) -> NDArray[Any] | None:
 
 def problem(path: Path, kind: Kind) -> str:
     """Write and read an image, and return what is wrong; empty text if nothing is."""
+    return outcome(path, kind)[1]
+
+
+def outcome(path: Path, kind: Kind) -> tuple[str, str]:
+    """Write and read an image, and return what came of it and, if that is wrong, how.
+
+    It is read equal, refused with good reason, not written by tifffile, or wrong.
+    """
     expected = write(path, kind)
     if expected is None:
-        return ""
+        return "not written by tifffile", ""
     try:
         read = ImageFile(path).decode()
     except ImageFileError as error:
-        return "" if any(words in str(error) for words in REFUSALS) else f"refused: {str(error)[-90:]}"
+        if any(words in str(error) for words in REFUSALS):
+            return "refused", ""
+        return "wrong", f"refused: {str(error)[-90:]}"
+    difference = _difference(read, expected, kind.compression)
+    return ("wrong" if difference else "read equal"), difference
+
+
+def _difference(read: NDArray[Any], expected: NDArray[Any], compression: str | None) -> str:
     if read.shape != expected.shape or read.dtype != expected.dtype:
         return f"{read.dtype} {read.shape} instead of {expected.dtype} {expected.shape}"
-    if kind.compression in LOSSY:
+    if compression in LOSSY:
         far = np.abs(read.astype(float) - expected.astype(float)).max()
-        most = LOSSY[kind.compression] * (1 if expected.dtype.itemsize == 1 else 256)
+        most = LOSSY[compression] * (1 if expected.dtype.itemsize == 1 else 256)
         return f"differs by {far}" if far > most else ""
     return "" if np.array_equal(read, expected) else "other values"
 
@@ -172,9 +187,10 @@ def main() -> int:
         for kind in itertools.islice(kinds(), 0, None, options.every):
             path = Path(folder, "a.tif")
             path.unlink(missing_ok=True)
-            if told := problem(path, kind):
+            result, told = outcome(path, kind)
+            if told:
                 print(f"{kind}: {told}", flush=True)
-            found["wrong" if told else "right" if path.exists() else "not written by tifffile"] += 1
+            found[result] += 1
     print(", ".join(f"{number:,} {what}" for what, number in found.items()))
     return 1 if found["wrong"] else 0
 

@@ -20,6 +20,7 @@ from cellprep.export.content import Content
 from cellprep.export.label_tiff import encode
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.images import ImageFile
+from cellprep.label_images import looks_like_picture
 from cellprep.rle import runs_from_labels
 
 LABELS = np.array([[0, 7, 7, 0], [0, 7, 3, 3], [100, 0, 0, 3]])
@@ -421,6 +422,50 @@ def test_files_of_random_bytes(tmp_path_factory, name, content):
         with pytest.raises(ImageFileError):
             read(folder)["a"].load()
     (folder / name).unlink()
+
+
+def cells_of_one_pixel(count):
+    return np.bincount(RNG.choice(40000, count, replace=False), np.arange(1, count + 1), 40000).reshape(200, 200)
+
+
+RNG = np.random.default_rng(0)
+ROWS, COLUMNS = np.indices((200, 200))
+NEAREST = np.argmin([(ROWS - y) ** 2 + (COLUMNS - x) ** 2 for y, x in RNG.integers(0, 200, (300, 2))], axis=0)
+RINGS = np.where((ROWS % 10 - 4.5) ** 2 + (COLUMNS % 10 - 4.5) ** 2 > 9, 0, 1 + ROWS // 10 * 20 + COLUMNS // 10)
+RINGS[(ROWS % 10 - 4.5) ** 2 + (COLUMNS % 10 - 4.5) ** 2 < 4] = 0
+BLOBS = 40 + 30 * np.sin(ROWS / 9) * np.cos(COLUMNS / 7)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (1 + ROWS, False),  # stripes of one pixel
+        (1 + COLUMNS * 37 % 200, False),
+        (RINGS, False),
+        (np.hypot(ROWS - 99, COLUMNS - 99).astype(int), False),  # rings in rings
+        (cells_of_one_pixel(5000), False),
+        (NEAREST, False),
+        (NEAREST % 255, False),  # numbers that recur, as in 8 bits
+        (NEAREST * (RNG.random((200, 200)) < 0.2), False),  # cells that crumble
+        (255 * RNG.integers(0, 2, (200, 200)), False),
+        (BLOBS.astype(np.uint8), True),
+        ((BLOBS + RNG.normal(0, 2, (200, 200))).astype(np.uint8), True),
+        (np.maximum(BLOBS + RNG.normal(0, 2, (200, 200)) - 60, 0).astype(np.uint8), True),  # on black
+        ((500 * BLOBS + RNG.normal(0, 500, (200, 200))).astype(np.uint16), True),  # nearly as many values as pixels
+        (np.tile(BLOBS + RNG.normal(0, 2, (200, 200)), (12, 12)).astype(np.uint8), True),  # of which windows are seen
+        (np.kron(NEAREST, np.ones((12, 12), int)), False),
+    ],
+)
+def test_pictures_are_told_from_labels_of_any_shape(labels, expected):
+    assert looks_like_picture(labels) == expected
+
+
+@pytest.mark.parametrize("name", ["dsb2018", "bbbc039", "usiigaci"])
+def test_real_pictures_are_told_from_real_labels(test_data, name):
+    for kind, expected in (("masks", False), ("images", True)):
+        files = sorted((test_data / name / kind).glob("*.tif"))[::10]
+        assert files
+        assert {looks_like_picture(ImageFile(file).decode()) for file in files} == {expected}
 
 
 def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):

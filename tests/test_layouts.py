@@ -63,6 +63,19 @@ LAYOUTS = {
     "_img and _masks": ({"0_img.png": "P", "0_masks.png": "L"}, {"0": (2, "0_img.png")}),
     "_image and _mask": ({"a_image.tiff": "P", "a_mask.tiff": "L"}, {"a": (2, "a_image.tiff")}),
     "_cp_masks of _img": ({"0_img.png": "P", "0_img_cp_masks.png": "L"}, {"0_img": (2, "0_img.png")}),
+    "mask_": ({"a.tif": "P", "mask_a.tif": "L"}, {"a": (2, "a.tif")}),
+    "image_ and label_": ({"image_a.png": "P", "Label_a.tif": "L"}, {"a": (2, "image_a.png")}),
+    "img- and labels-": ({"images/img-a.png": "P", "masks/labels-a.tif": "L"}, {"a": (2, "images/img-a.png")}),
+    "masks_ without images": ({"masks/masks_a.png": "L"}, {"a": (2, None)}),
+    "a folder per image": (
+        {f"{name}/{kind}.png": "PL"[kind == "mask"] for name in "xy" for kind in ("image", "mask")},
+        {"x": (2, "x/image.png"), "y": (2, "y/image.png")},
+    ),
+    "a folder per image, of its name": ({"x/x.png": "P", "x/labels.png": "L"}, {"x": (2, "x/x.png")}),
+    "a folder in folders per image": (
+        {f"{name}/{kind}s/{kind}.png": "PL"[kind == "mask"] for name in "xy" for kind in ("image", "mask")},
+        {"x": (2, "x/images/image.png"), "y": (2, "y/images/image.png")},
+    ),
     "Cellpose's other files": (
         {"a.tif": "P", "a_masks.tif": "L", "a_seg.npy": "pickle", "a_flows.tif": "P"},
         {"a": (2, "a.tif")},
@@ -211,6 +224,10 @@ def test_masks_are_no_images_to_predict(tmp_path):
     glob = inputs.find_images([f"{tmp_path}/*.tif"])
     named = inputs.find_images([tmp_path / "a_masks.tif", tmp_path / "a.tif", tmp_path / "b_mask.tif"])
     assert [[image.id for image in inputs.images] for inputs in (glob, named)] == [["a"], ["a", "b_mask"]]
+    lay(tmp_path / "x", {"image.png": "P", "mask.png": "L"})
+    for place in (f"{tmp_path}/x/*", tmp_path / "x"):
+        (image,), (note,) = inputs.find_images([place]).images, inputs.find_images([place]).notes
+        assert (image.id, note.split(";")[0]) == ("x", f"note: 1 mask by name left out: {tmp_path}/x/mask.png")
     with pytest.raises(ImageFileError, match=r"holds no image \(.*\); note: 1 mask by name left out"):
         inputs.find_images([lay(tmp_path / "masks-alone", {"masks/a.tif": "L"})])
 

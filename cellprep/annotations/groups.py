@@ -83,11 +83,12 @@ class Group:
 
     def _marked(self) -> list[Path]:
         """Return the files whose own names say that they are masks; in folders of images those of an image alone."""
-        marked = [file for file in self.others if without_mask_end(file.stem)]
+        marked = [file for file in self.others if without_mask_end(file.stem) is not None]
         if self.masks:
             return marked
         names = _by_name(composed(file.stem) for file in self.images)
-        return marked + [file for file in self.images if composed(without_mask_end(file.stem) or "") in names]
+        ends = [(file, without_mask_end(file.stem)) for file in self.images]
+        return marked + [file for file, name in ends if name is not None and composed(name) in names]
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Pair:
     Attributes
     ----------
     id
-        Its name within the group.
+        Its name within the group; empty if names say no more than that they are an image and a mask.
     masks
         Files that are its masks by their names.
     images
@@ -194,8 +195,9 @@ def _is_pickled(file: Path) -> bool:
 def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
     """Bring masks and images together, in the order of their ids: all of them, with or without a partner.
 
-    A mask belongs to the image of its own name, or else to that of its name without its end, or else to that whose name
-    is this one but for an image's end. Names are compared as they look.
+    A mask belongs to the image of its own name, or else to that of its name without what makes it a mask's, or else to
+    that whose name is this one but for what makes it an image's. One that is called a mask and nothing else belongs to
+    an image that is the only one in its folder. Names are compared as they look.
 
     Examples
     --------
@@ -213,16 +215,22 @@ def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
     alone: dict[str, Pair] = {}
     for mask in masks:
         stem = composed(mask.stem)
-        name = composed(without_mask_end(mask.stem) or stem)
-        image_stem = names.get(stem) or names.get(name)
+        name = composed(stem if (end := without_mask_end(mask.stem)) is None else end)
+        image_stem = names.get(stem) or names.get(name) or ("" if name else _only_one(pairs.values(), mask.parent))
         pair = pairs[image_stem] if image_stem else alone.setdefault(name, Pair(name))
         pair.masks.append(mask)
-        if image_stem not in (None, stem, name):
+        if names.get(name) == image_stem != name:
             pair.id = name  # of the name that both share
     return sorted([*pairs.values(), *alone.values()], key=lambda pair: pair.id)
+
+
+def _only_one(pairs: Iterable[Pair], folder: Path) -> str:
+    """Return the name of the only image in a folder; empty text if there are none, or several."""
+    inside = [image for pair in pairs for image in pair.images if image.parent == folder]
+    return composed(inside[0].stem) if len(inside) == 1 else ""
 
 
 def _by_name(stems: Iterable[str]) -> dict[str, str]:
     """Return the stem by each name that leads to it: itself, and itself without the end of an image's name."""
     own = {stem: stem for stem in stems}
-    return {**{short: stem for stem in own if (short := without_image_end(stem))}, **own}
+    return {**{short: stem for stem in own if (short := without_image_end(stem)) is not None}, **own}

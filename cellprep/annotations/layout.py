@@ -103,9 +103,17 @@ class Layout:
         return pairs
 
     def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
-        """Return the id of each pair; where several folders have one, the folders' names come before it."""
+        """Return the id of each pair; where several folders have one, the folders' names come before it.
+
+        Of a pair without a name, such as ``<id>/image.png`` and ``<id>/mask.png``, it is that of the folder.
+        """
         names = Counter(pair.id for _, pair in pairs)
-        return ["_".join([*group.parts, pair.id]) if names[pair.id] > 1 else pair.id for group, pair in pairs]
+        return [
+            "_".join(filter(None, [*group.parts, pair.id])) or self.path.resolve().name
+            if names[pair.id] > 1 or not pair.id
+            else pair.id
+            for group, pair in pairs
+        ]
 
     def image_pairs(self) -> list[tuple[Group, Pair]]:
         """Return all pairs if images are sought: where nothing says that there are masks, every file is an image.

@@ -146,10 +146,11 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
         if not chosen and is_mask_folder(inside[0].parent.name):
             masks += inside
             continue
-        marked = {file for file in inside if without_mask_end(file.stem) or is_by_product(file.stem)}
+        marked = {file for file in inside if without_mask_end(file.stem) is not None or is_by_product(file.stem)}
         for pair in pair_up(sorted(marked), [file for file in inside if file not in marked]):
             as_images = pair.images or (pair.masks if chosen else [])
-            images += [InputImage(pair.id if pair.images else file.stem, ImageFile(file)) for file in as_images]
+            name = (pair.id or inside[0].resolve().parent.name) if pair.images else ""
+            images += [InputImage(name or file.stem, ImageFile(file)) for file in as_images]
             masks += [] if as_images is pair.masks else pair.masks
     return Inputs(images, _left_out(masks))
 
