@@ -18,7 +18,7 @@ from cellprep.image_formats.kinds import HEAD, kind_of, unreadable_problem
 from cellprep.image_formats.orientation import Orientation
 from cellprep.places import is_remote
 
-__all__ = ["Identity", "ImageFile", "Pixels", "all_finite", "fitting", "hash_of_pixels"]
+__all__ = ["Identity", "ImageFile", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
 
 _KINDS = {known.kind for known in IMAGE_FORMATS.values()}
 
@@ -91,6 +91,7 @@ class ImageFile:
         reading = [f"reading {tags.reading}"] if tags.reading > 1 else []
         reading += [f"orientation {self.orientation}"] if tags.orientation > 1 and self.orientation else []
         reading += ["channels keep"] if self.keep_channels else []
+        reading += ["grey of one channel"] if self.keep_channels and tags.has_grey_alpha else []
         for part in tags.parts:
             with suppress(OSError, ImageFileError):  # decoding tells what is missing
                 reading.append(ImageFile(part)._sha256_of_bytes())
@@ -254,6 +255,23 @@ def fitting(pixels: Pixels, decoded: NDArray[Any], shape: tuple[int, int]) -> ND
         (H, W) of its annotations.
     """
     return pixels.decode(shape) if decoded.shape[-2:] == shape[::-1] != shape else decoded
+
+
+def how_turned(pixels: Pixels, decoded: NDArray[Any], fitted: NDArray[Any]) -> str:
+    """Return what became of an image's Orientation tag: applied or ignored; empty text if it turns nothing.
+
+    Parameters
+    ----------
+    pixels
+        The image.
+    decoded
+        What its `decode` returned.
+    fitted
+        What `fitting` made of that.
+    """
+    if not isinstance(pixels, ImageFile) or pixels.tag() == 1:
+        return ""
+    return "ignored" if pixels.orientation == "ignore" or fitted.shape != decoded.shape else "applied"
 
 
 def all_finite(pixels: NDArray[Any]) -> bool:

@@ -17,12 +17,12 @@ from cellprep.file_names import (
     without_image_end,
     without_mask_end,
 )
-from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels
+from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels, how_turned
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import composed
 from cellprep.places import is_remote, names_in
 
-__all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels"]
+__all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
 
 
 class ImageFolder:

@@ -14,8 +14,8 @@ __all__ = ["as_label_image", "looks_like_picture", "whole_numbers"]
 _LARGEST_LABEL = 2**24  # there are tables up to the largest label
 
 # A label is one piece, or few of them side by side; an intensity recurs all over a picture. Of 200 real label images a
-# label has 1.3 pieces at most; of as many pictures an intensity has 48 at least, and 2.7 if they are small, smoothed and
-# stretched to 16 bits. Pieces of pictures are of a few pixels, or, where these are blurred, very many.
+# label has 1.3 pieces at most. Of as many pictures an intensity has 48 at least, and 2.7 if they are small, smoothed
+# and stretched to 16 bits. Pieces of pictures are of a few pixels, or, where these are blurred, very many.
 _FEW_VALUES = 8  # masks of some classes repeat their numbers
 _MANY_PIECES = 3  # per value, if they are small
 _SMALL_PIECE = 50  # pixels

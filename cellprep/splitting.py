@@ -13,6 +13,7 @@ from cellprep.annotations import FaultyImage, ImageRecord, Source, open_images, 
 from cellprep.errors import CellprepError, SourceError, UsageError
 from cellprep.executor import check_jobs, run_tasks
 from cellprep.folds import assign_folds, check_folds, strata_of
+from cellprep.image_formats.orientation import Orientation, check_orientation
 from cellprep.output import write_whole
 from cellprep.text_table import text_table
 from cellprep.wording import capped, count, listed_problems, printable, unexpected
@@ -41,6 +42,8 @@ class SplitOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    orientation
+        Whether these files, and label images, are turned as their Orientation tag says: apply or ignore.
 
     Raises
     ------
@@ -55,10 +58,12 @@ class SplitOptions:
     images: Path | str | None = None
     jobs: int = -1
     quiet: bool = False
+    orientation: Orientation | None = None
 
     def __post_init__(self) -> None:
         check_folds(self.folds)
         check_jobs(self.jobs)
+        check_orientation(self.orientation)
         if isinstance(self.groups, str):
             raise UsageError(f"groups={self.groups!r} is a text: give a sequence of columns")
         if self.seed < 0:
@@ -148,8 +153,7 @@ class Split:
         """Say which images could not be read; nothing if all is well."""
         if not self.failures:
             return []
-        left_out = 0 if self.kept_annotated_twice else len(self.annotated_twice)
-        total = len(self.images) + len(self.failures) + left_out
+        total = len(self.images) + len(self.failures) + len([] if self.kept_annotated_twice else self.annotated_twice)
         head = f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:"
         return [head, *listed_problems(self.failures.items())]
 
@@ -241,8 +245,7 @@ def _refuse_too_few(groups: int, measured: Sequence[ImageFacts], options: SplitO
         return
     twice = sum(image.annotated_twice for image in measured)
     why = [f"{twice} annotated twice"] if twice and not options.keep_annotated_twice else []
-    failed = [image for image in measured if image.problem]
-    if failed:
+    if failed := [image for image in measured if image.problem]:
         why.append(f"{len(failed)} failed, the first {failed[0].image_id!r}: {failed[0].problem}")
     message = f"{options.folds} folds need {options.folds} groups of images, and {groups} are left ({'; '.join(why)})"
     raise (SourceError if failed else UsageError)(message)
@@ -250,15 +253,14 @@ def _refuse_too_few(groups: int, measured: Sequence[ImageFacts], options: SplitO
 
 def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     """Measure every image, in the source's order."""
-    ids = source.image_ids
     found = {}
-    images = with_images(source, open_images(source, options.images), for_sizes=True)
+    images = with_images(source, open_images(source, options.images), options.orientation, for_sizes=True)
     for task, facts in run_tasks(
-        _measure, images, jobs=options.jobs, total=len(ids), unit="image", quiet=options.quiet
+        _measure, images, jobs=options.jobs, total=len(source.image_ids), unit="image", quiet=options.quiet
     ):
         killed = "the process that read it was killed, probably because memory ran out"
         found[task.image_id] = facts or ImageFacts(task.image_id, problem=killed)
-    return [found[image_id] for image_id in ids]
+    return [found[image_id] for image_id in source.image_ids]
 
 
 def _measure(image: ImageRecord | FaultyImage) -> ImageFacts:
@@ -291,10 +293,8 @@ def _groups_of(images: Sequence[ImageFacts], columns: Sequence[dict[str, str]]) 
 
 
 def _folds_of(images: Sequence[ImageFacts], groups: Sequence[int], options: SplitOptions) -> list[int]:
-    names = sorted({image.cell_type for image in images})
-    types = np.array([names.index(image.cell_type) for image in images], np.int64)
+    types = np.unique([image.cell_type for image in images], return_inverse=True)[1]
     cells = np.array([image.cells for image in images], np.int64)
-    strata = strata_of(types, cells, options.folds)
-    classes = np.stack([strata, types], axis=1)
+    classes = np.stack([strata_of(types, cells, options.folds), types], axis=1)
     folds: list[int] = assign_folds(classes, np.array(groups, np.int64), options.folds, options.seed).tolist()
     return folds

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-__all__ = ["capped", "count", "indented", "listed_problems", "printable", "unexpected"]
+__all__ = ["capped", "count", "indented", "listed_problems", "printable", "turning_notes", "unexpected"]
 
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
 
@@ -76,6 +76,35 @@ def _kind(name: str, problem: str) -> str:
     """Return a problem without what names its place and value: the name, quoted words, numbers and paths."""
     own = rf"(?<!\w){re.escape(name)}(?!\w)|" if name else ""
     return re.sub(rf"{own}'[^']*'|\"[^\"]*\"|\S*[\d/\\]\S*", "#", problem)
+
+
+def turning_notes(images: Iterable[tuple[str, str]]) -> list[str]:
+    """Return which images were turned as their Orientation tags say, and which were not.
+
+    Parameters
+    ----------
+    images
+        Names, and what became of the tag: applied or ignored, or empty text if it turns nothing.
+
+    Examples
+    --------
+    >>> turning_notes([("a", "applied"), ("b", "")])
+    ['1 image turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored:', '  a']
+    """
+    told = {
+        "applied": "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored",
+        "ignored": "left as stored, against the Orientation tag (EXIF)",
+    }
+    names: dict[str, list[str]] = {result: [] for result in told}
+    for name, result in images:
+        if result:
+            names[result].append(printable(name))
+    return [
+        line
+        for result, found in names.items()
+        if found
+        for line in (f"{count(len(found), 'image')} {told[result]}:", *capped(found, "image"))
+    ]
 
 
 def printable(name: str) -> str:

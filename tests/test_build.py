@@ -283,6 +283,38 @@ def test_annotations_say_how_a_picture_is_to_be_turned(tmp_path):
     np.testing.assert_array_equal(open_store(tmp_path / "s.zarr")["square"].read("image"), grey[:, :6])
 
 
+def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeypatch):
+    """Labels with a tag of their own are refused by all, unless the same option says what is right."""
+    monkeypatch.chdir(tmp_path)
+    for name in "abcd":
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        tifffile.imwrite(f"masks/{name}.tif", np.eye(6, 6, 1, np.uint8), extratags=[(274, "H", 1, 3, True)])
+        tifffile.imwrite(f"images/{name}.tif", np.arange(36, dtype=np.uint8).reshape(6, 6))
+    quick = ("--jobs", "1")
+    commands = [
+        ("build-targets", ".", "--out", "s.zarr"),
+        ("check", ".", "--strict", "--rule", "image-fault"),
+        ("report", "."),
+        ("split", ".", "--folds", "2"),
+        ("evaluate", "masks", "masks"),
+    ]
+    for command in commands:
+        refused = cli(*command, *quick)
+        assert refused.exit_code == 1, command
+        assert "its Orientation tag (3) says to turn it" in refused.output, command
+        for choice in ("apply", "ignore"):
+            assert cli(*command, *quick, "--orientation", choice).exit_code == 0, command
+    for name in "abcd":
+        tifffile.imwrite(f"masks/{name}.tif", np.eye(6, 6, 1, np.uint8))
+        grey = np.arange(36, dtype=np.uint8).reshape(6, 6)
+        tifffile.imwrite(f"images/{name}.tif", grey, extratags=[(274, "H", 1, 3, True)])
+    for command in commands[:3]:
+        assert "4 images turned as the Orientation tag (EXIF) says" in cli(*command, *quick).output, command
+        ignored = cli(*command, *quick, "--orientation", "ignore").output
+        assert "4 images left as stored, against the Orientation tag (EXIF)" in ignored, command
+
+
 def test_build_tells_of_pixels_that_are_no_numbers(tmp_path):
     for folder in ("masks", "images"):
         (tmp_path / folder).mkdir()

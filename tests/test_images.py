@@ -217,6 +217,17 @@ def test_only_what_is_read_otherwise_than_before_has_another_hash(tmp_path):
     assert replace(files["grey.tif"], keep_channels=True).sha256() != files["grey.tif"].sha256()
 
 
+def test_grey_with_alpha_is_one_channel_even_if_channels_are_kept(tmp_path):
+    Image.fromarray(np.dstack([GREY, GREY * 3])).save(tmp_path / "a.png")
+    deep = np.dstack([DEEP[..., 0]] * 3 + [DEEP[..., 1]])
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    for keep in (False, True):
+        file = ImageFile(tmp_path / "a.png", keep_channels=keep)
+        np.testing.assert_array_equal(file.decode(), GREY)
+    assert ImageFile(tmp_path / "a.png").sha256() == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    assert ImageFile(tmp_path / "deep.png", keep_channels=True).decode().shape == (3, 6, 8)  # stored as RGBA
+
+
 def test_grey_stored_as_rgb_keeps_its_channels_if_asked(tmp_path):
     Image.fromarray(np.repeat(GREY[..., None], 3, 2)).save(tmp_path / "a.png")
     assert ImageFile(tmp_path / "a.png", keep_channels=True).decode().shape == (3, 6, 8)
@@ -307,6 +318,24 @@ def test_parts_of_an_ome_tiff_belong_together(tmp_path):
     (tmp_path / names[0]).write_bytes(content.replace(b"a_C1.ome.tif", b"../C1.ome.ti"))
     with pytest.raises(ImageFileError, match=r"it names '\.\./C1\.ome\.ti' as another part of it"):
         file.decode()
+
+
+@pytest.mark.parametrize(("samples", "axes"), [(GREY, "YX"), (np.stack([GREY, GREY + 1]), "CYX")])
+def test_an_ome_tiff_may_be_renamed_if_it_is_whole(tmp_path, samples, axes):
+    channels = len(samples) if axes == "CYX" else 1
+    first, last = '<UUID FileName="before.ome.tif">urn:uuid:00000000-0000-0000-0000-000000000000</UUID>', ""
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        f'<Pixels DimensionOrder="XYCZT" ID="Pixels:0" SizeC="{{}}" SizeT="1" SizeX="8" SizeY="6" SizeZ="1" '
+        f'Type="uint8"><TiffData IFD="0" PlaneCount="{{}}">{first}</TiffData>{last}</Pixels></Image></OME>'
+    )
+    tifffile.imwrite(tmp_path / "a.tif", samples, description=xml.format(channels, channels), metadata=None)
+    file = ImageFile(tmp_path / "a.tif")
+    np.testing.assert_array_equal(file.decode(), samples)
+    assert file.sha256() == hashlib.sha256((tmp_path / "a.tif").read_bytes()).hexdigest()
+    tifffile.imwrite(tmp_path / "b.tif", samples, description=xml.format(channels + 1, channels), metadata=None)
+    with pytest.raises(ImageFileError, match=r"several files of an OME-TIFF, of which before\.ome\.tif is missing"):
+        decode(tmp_path / "b.tif")
 
 
 def test_names_the_format_of_what_cannot_be_read(tmp_path):

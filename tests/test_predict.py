@@ -17,6 +17,7 @@ from PIL import Image
 
 from cellprep import Recipe, build_targets, cells_from_labels, compute_targets, open_source, open_store
 from cellprep.errors import OutputError, UsageError, WeightsError
+from cellprep.export import export_labels
 from cellprep.learn import (
     Bundle,
     Decoding,
@@ -249,6 +250,55 @@ def test_masks_come_from_files_a_store_or_a_network(folder, labels, oracles, all
     assert report.notes() == [f"{folder / 'out'}: 2 images, 10 cells (on cpu, float32)"]
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.tif", "b.tif"]
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "b.tif"), labels)
+
+
+def save_turned(path, picture, tag, turns):
+    exif = Image.Exif()
+    exif[274] = tag
+    Image.fromarray(np.ascontiguousarray(np.rot90(picture, turns))).save(path, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("turns", "orientation", "by_masks"), [(1, None, False), (0, "ignore", False), (0, None, True), (1, None, True)]
+)
+def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns, orientation, by_masks):
+    for name in "ab":
+        save_turned(folder / "images" / f"{name}.png", request.getfixturevalue("picture"), 6, turns)
+    bundle, where = request.getfixturevalue("all_knowing"), {}
+    if by_masks:
+        bundle, where = request.getfixturevalue("oracles"), {"masks": folder / "masks"}
+    report = predict(
+        [folder / "images"], bundle, folder / "out", options=replace(QUIET, orientation=orientation), **where
+    )
+    told = "left as stored, against the Orientation tag (EXIF):"
+    if turns:
+        told = "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored:"
+    assert report.notes() == [
+        f"2 images {told}",
+        "  a",
+        "  b",
+        f"{folder / 'out'}: 2 images, 10 cells (on cpu, float32)",
+    ]
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "b.tif"), request.getfixturevalue("labels"))
+
+
+def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, oracles):
+    save_turned(folder / "masks" / "a.png", labels.astype(np.uint8), 6, 1)  # as nobody says to turn it
+    (folder / "masks" / "a.tif").unlink()
+    tifffile.imwrite(folder / "masks" / "b.tif", picture)
+    told, a, b = run(folder, oracles, masks=folder / "masks").errors()
+    assert told.startswith("error: 2 of 2 images failed")
+    assert "its Orientation tag (6) says to turn it" in a
+    assert "looks like a picture, by its values" in b
+    save_turned(folder / "images" / "a.png", picture, 6, 1)
+    assert run(folder, oracles, masks=folder / "masks").images == 1
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a.tif"), labels)
+
+
+def test_masks_may_be_any_annotations(folder, labels, oracles):
+    export_labels(open_store(folder / "data.zarr"), "kaggle-csv", folder / "cells.csv", jobs=1, quiet=True)
+    run(folder, oracles, masks=folder / "cells.csv")
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a.tif"), labels)
 
 
 def test_a_store_tells_masks_but_not_walls(folder, targets):

@@ -15,7 +15,7 @@ from cellprep.images import ImageFile
 from cellprep.label_images import looks_like_picture, whole_numbers
 from cellprep.rle import runs_from_labels
 
-__all__ = ["LabelFileImage", "annotations_of_labels", "read_labels"]
+__all__ = ["LabelFileImage", "annotations_of_labels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,3 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
     runs, values = runs_from_labels(labels)
     return Annotations(runs, tuple(values.tolist()), ("",) * len(runs), "")
-
-
-def read_labels(path: Path) -> NDArray[Any]:
-    """Read an array of labels from a file; whether they are labels is for `annotations_of_labels` to say."""
-    return ImageFile(path).decode_labels()

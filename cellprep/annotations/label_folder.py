@@ -22,9 +22,9 @@ class LabelFolder(Source):
     """Annotations in one label image per image, in one of many layouts.
 
     ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist), or below the images; ``<id>_masks.*``, ``mask_<id>.*`` and the
-    like beside ``<id>.*`` (Cellpose); ``mask.*`` beside ``image.*`` in a folder called ``<id>``; any of these in folders below; or label images without images, which may then be elsewhere.
-    `cellprep.file_names` has the names that count. Where images of several folders have one name, the names of their
-    folders are put before it: ``train_a``.
+    like beside ``<id>.*`` (Cellpose); ``mask.*`` beside ``image.*`` in a folder called ``<id>``; any of these in
+    folders below; or label images without images, which may be elsewhere. `cellprep.file_names` has all names.
+    Where images of several folders have one name, the names of their folders are put before it: ``train_a``.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, UsageError
 from cellprep.file_names import is_image_folder
+from cellprep.image_formats.orientation import Orientation
 from cellprep.images import ImageFolder
 from cellprep.places import as_place, is_remote, names_in
 
@@ -119,14 +120,16 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
 
 
 def with_images(
-    source: Source, folder: ImageFolder | None, *, for_sizes: bool = False
+    source: Source, folder: ImageFolder | None, orientation: Orientation | None = None, *, for_sizes: bool = False
 ) -> Iterator[ImageRecord | FaultyImage]:
     """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one."""
-    for image in source.images():
+    for found in source.images():
+        image = found if isinstance(found, FaultyImage) else found.read_as(orientation, keep_channels=False)
         if folder is None or isinstance(image, FaultyImage) or (for_sizes and not image.needs_shape):
             yield image
             continue
         try:
-            yield replace(image, pixels=folder.find(image.image_id, image.file_name))
+            pixels = folder.find(image.image_id, image.file_name)
+            yield replace(image, pixels=replace(pixels, orientation=orientation))
         except ImageFileError as error:
             yield FaultyImage(image.image_id, str(error))

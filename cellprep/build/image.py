@@ -16,7 +16,7 @@ from cellprep.build.pixels import Lack, Lacking
 from cellprep.build.task import ImageOutcome, ImageTask, Status
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.executor import hand_back_freed_memory, one_opencv_thread
-from cellprep.images import Identity, ImageFile, all_finite, fitting
+from cellprep.images import Identity, ImageFile, all_finite, fitting, how_turned
 from cellprep.rle import Runs, touching_runs
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.attributes import form_problem
@@ -72,7 +72,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
-    pixels, annotations, as_stored = _load(record)
+    pixels, annotations, turned = _load(record)
     if is_huge(annotations.runs.shape):
         hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
     _check_sizes(pixels, annotations, record)
@@ -99,8 +99,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
     }
-    if identity and identity.orientation != 1 and pixels is not None:
-        attributes["orientation"] = "ignored" if as_stored else "applied"
+    if turned and pixels is not None:
+        attributes["orientation"] = turned
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
@@ -113,16 +113,15 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     )
 
 
-def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, bool]:
-    """Return pixels, annotations, and whether the pixels are as they are stored, against their Orientation tag."""
+def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
+    """Return pixels, annotations, and what became of the Orientation tag."""
     if record.pixels is None:
-        return None, record.load(), False
+        return None, record.load(), ""
     pixels = record.pixels.decode()
     shape = (pixels.shape[-2], pixels.shape[-1])
     annotations = record.load(shape if record.needs_shape else None)
     fitted = fitting(record.pixels, pixels, annotations.runs.shape)
-    is_chosen = isinstance(record.pixels, ImageFile) and record.pixels.orientation == "ignore"
-    return fitted, annotations, is_chosen or fitted.shape != pixels.shape
+    return fitted, annotations, how_turned(record.pixels, pixels, fitted)
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:

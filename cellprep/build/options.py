@@ -7,7 +7,7 @@ from typing import Literal
 from cellprep.build.pixels import ImageChoice
 from cellprep.errors import UsageError
 from cellprep.executor import check_jobs
-from cellprep.image_formats.orientation import ORIENTATIONS, Orientation
+from cellprep.image_formats.orientation import Orientation, check_orientation
 from cellprep.targets import Recipe
 
 __all__ = ["CHANNELS", "BuildOptions"]
@@ -75,8 +75,7 @@ class BuildOptions:
         if isinstance(self.images, bool) and self.images:
             raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)
-        if self.orientation not in (None, *ORIENTATIONS):
-            raise UsageError(f"orientation {self.orientation!r} is unknown: it is one of {', '.join(ORIENTATIONS)}")
+        check_orientation(self.orientation)
         if self.channels not in CHANNELS:
             raise UsageError(f"channels {self.channels!r} is unknown: it is one of {', '.join(CHANNELS)}")
         if self.pixel_size is not None:

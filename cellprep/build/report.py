@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cellprep.build.pixels import PixelReport
 from cellprep.build.task import ImageOutcome, Status
 from cellprep.rle import Order
-from cellprep.wording import capped, count, listed_problems, printable
+from cellprep.wording import capped, count, listed_problems, printable, turning_notes
 
 __all__ = ["BuildReport"]
 
@@ -138,10 +138,8 @@ class BuildReport:
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
         lines += _rows_of("without any pixel, kept in `cells`", self.blank)
         lines += _some("image file", "without annotations, not in the store", self.unannotated)
-        lines += _some(
-            "image", "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored", self.turned
-        )
-        lines += _some("image", "left as stored, against the Orientation tag (EXIF)", self.as_stored)
+        tags = dict.fromkeys(self.turned, "applied") | dict.fromkeys(self.as_stored, "ignored")
+        lines += turning_notes(tags.items())
         lines += _some("image", "with pixels that are NaN or infinite, from which no network learns", self.nan)
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"

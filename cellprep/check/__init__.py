@@ -12,6 +12,7 @@ from cellprep.check.rules import RULES, choose_rules, choose_thresholds, read_th
 from cellprep.check.sizes import judge_sizes
 from cellprep.errors import ImageFileError
 from cellprep.executor import check_jobs, run_tasks
+from cellprep.image_formats.orientation import Orientation, check_orientation
 from cellprep.images import ImageFolder
 from cellprep.labels import find_rule
 
@@ -36,6 +37,9 @@ class CheckOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
     scheduler
         Address of a Dask scheduler, whose workers check instead of `jobs` processes.
 
@@ -52,12 +56,14 @@ class CheckOptions:
     jobs: int = -1
     quiet: bool = False
     scheduler: str | None = None
+    orientation: Orientation | None = None
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)
         choose_rules(self.rules)
         choose_thresholds(self.thresholds)
         check_jobs(self.jobs)
+        check_orientation(self.orientation)
 
 
 def check_source(source: Source, options: CheckOptions | None = None) -> CheckReport:
@@ -99,7 +105,7 @@ def check_source(source: Source, options: CheckOptions | None = None) -> CheckRe
     folder = open_images(source, options.images)
     ids = source.image_ids
     place = {image_id: k for k, image_id in enumerate(ids)}
-    tasks = _tasks(source, folder, options.overlap, thresholds)
+    tasks = _tasks(source, folder, options, thresholds)
     images = [
         found or _killed(task.image_id)
         for task, found in run_tasks(
@@ -122,18 +128,17 @@ def check_source(source: Source, options: CheckOptions | None = None) -> CheckRe
 
 
 def _tasks(
-    source: Source, folder: ImageFolder | None, overlap: str, thresholds: dict[str, float]
+    source: Source, folder: ImageFolder | None, options: CheckOptions, thresholds: dict[str, float]
 ) -> Iterator[CheckTask]:
     for record in source.images():
-        if folder is None or isinstance(record, FaultyImage):
-            yield CheckTask(record, "", overlap, thresholds)
-            continue
-        try:
-            pixels = folder.find(record.image_id, record.file_name)
-        except ImageFileError as error:
-            yield CheckTask(record, str(error), overlap, thresholds)
-        else:
-            yield CheckTask(replace(record, pixels=pixels), "", overlap, thresholds)
+        problem = ""
+        if not isinstance(record, FaultyImage):
+            try:
+                found = replace(record, pixels=folder.find(record.image_id, record.file_name)) if folder else record
+            except ImageFileError as error:
+                found, problem = record, str(error)
+            record = found.read_as(options.orientation, keep_channels=False)  # noqa: PLW2901
+        yield CheckTask(record, problem, options.overlap, thresholds)
 
 
 def _killed(image_id: str) -> ImageFindings:

@@ -47,6 +47,8 @@ class ImageFindings:
         What was found.
     rows, cell_types, areas
         (n,) of each annotation: its place in the source, category and area in pixels.
+    turned
+        What became of the Orientation tag of its file: applied or ignored; empty text if it turns nothing.
     """
 
     image_id: str
@@ -55,3 +57,4 @@ class ImageFindings:
     rows: tuple[int, ...] = ()
     cell_types: tuple[str, ...] = ()
     areas: tuple[int, ...] = ()
+    turned: str = ""

@@ -10,7 +10,7 @@ from cellprep.annotations import Annotations, FaultyImage, ImageRecord
 from cellprep.check.findings import Finding, ImageFindings
 from cellprep.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.images import all_finite, fitting
+from cellprep.images import all_finite, fitting, how_turned
 from cellprep.wording import unexpected
 
 __all__ = ["CheckTask", "check_image", "load_readable"]
@@ -73,8 +73,11 @@ def _check(task: CheckTask) -> ImageFindings:
     faults, annotations = load_readable(record, shape)
     found += [Finding(record.image_id, "fault", row=row, note=problem) for row, problem in faults.items()]
     found = [replace(finding, cell_type=annotations.cell_type) for finding in found]
+    turned = ""
     if record.pixels and pixels is not None:
-        found += _judge_pixels(record, fitting(record.pixels, pixels, annotations.runs.shape), annotations)
+        fitted = fitting(record.pixels, pixels, annotations.runs.shape)
+        turned = how_turned(record.pixels, pixels, fitted)
+        found += _judge_pixels(record, fitted, annotations)
     found += _judge_annotations(record.image_id, annotations, task)
     return ImageFindings(
         record.image_id,
@@ -83,6 +86,7 @@ def _check(task: CheckTask) -> ImageFindings:
         annotations.rows,
         annotations.cell_types,
         tuple(annotations.runs.areas.tolist()),
+        turned,
     )
 
 

@@ -12,7 +12,7 @@ from cellprep.check.findings import Finding, ImageFindings
 from cellprep.check.rules import RULES
 from cellprep.output import write_whole
 from cellprep.text_table import text_table
-from cellprep.wording import printable
+from cellprep.wording import printable, turning_notes
 
 __all__ = ["CheckReport"]
 
@@ -128,6 +128,10 @@ class CheckReport:
         ]
         table = text_table(header, rows)
         return [self.source, *table, *self._images_in_words(), self._summary()]
+
+    def notes(self) -> list[str]:
+        """Say which images were turned."""
+        return turning_notes((image.image_id, image.turned) for image in self.images)
 
     def _of_rule(self, name: str) -> Iterable[Finding]:
         return (found for found in self.findings if found.rule == name)

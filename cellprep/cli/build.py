@@ -9,11 +9,22 @@ import typer
 from cellprep.annotations import open_source
 from cellprep.build import BuildOptions, build_targets
 from cellprep.cli.door import app
-from cellprep.cli.options import Crowds, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version, choice
+from cellprep.cli.options import (
+    Crowds,
+    Format,
+    Jobs,
+    Orientation,
+    Overlap,
+    Quiet,
+    RLEOrder,
+    Scheduler,
+    SourcePath,
+    Version,
+    choice,
+)
 from cellprep.cli.words import tell
 from cellprep.demo import run_demo
 from cellprep.errors import UsageError
-from cellprep.image_formats.orientation import Orientation
 from cellprep.places import as_place
 from cellprep.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
 
@@ -66,13 +77,7 @@ def build_targets_command(
         list[str] | None, typer.Option(help="Id of an image to build; repeatable. All unless given.")
     ] = None,
     pixel_size: Annotated[float | None, typer.Option(help="Side of a pixel, in micrometres.")] = None,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option(
-            help="Whether images are turned as their Orientation tag (EXIF) says; unless given, their "
-            "annotations' size decides, and where it cannot they are."
-        ),
-    ] = None,
+    orientation: Orientation = None,
     channels: Annotated[
         Literal["collapse", "keep"],
         typer.Option(help="Whether grey that is stored as RGB becomes one channel or stays three."),

@@ -9,6 +9,7 @@ from cellprep._version import __version__
 from cellprep.annotations import READERS
 from cellprep.annotations import Crowds as CrowdsAre
 from cellprep.decode import DECODERS
+from cellprep.image_formats.orientation import Orientation as Turning
 from cellprep.labels import OVERLAP_RULES
 from cellprep.learn.settings import DEVICES, PRECISIONS
 from cellprep.places import as_place
@@ -22,6 +23,7 @@ __all__ = [
     "Device",
     "Format",
     "Jobs",
+    "Orientation",
     "Overlap",
     "Pictures",
     "Precision",
@@ -96,6 +98,13 @@ RLEOrder = Annotated[
     typer.Option(
         help="How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. "
         "A wrong order is noticed, but not on square images."
+    ),
+]
+Orientation = Annotated[
+    Turning | None,
+    typer.Option(
+        help="Whether images are turned as their Orientation tag (EXIF) says; unless given, their "
+        "annotations' size decides, and where it cannot they are."
     ),
 ]
 Crowds = Annotated[

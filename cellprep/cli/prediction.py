@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from cellprep.cli.door import app
-from cellprep.cli.options import DecoderOptions, Device, Precision, Quiet, Version, choice
+from cellprep.cli.options import DecoderOptions, Device, Orientation, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
 from cellprep.decode import DECODERS, parse_options
 from cellprep.errors import UsageError
@@ -74,7 +74,11 @@ def predict_command(
     semseg_weights: SemsegWeights = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of label or mask images, named by id, which tell where cells are: above 0."),
+        typer.Option(
+            parser=as_place,
+            metavar="SOURCE",
+            help="Label or mask images, named by id, or other annotations, which tell where cells are.",
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -84,6 +88,7 @@ def predict_command(
             help="Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
         ),
     ] = None,
+    orientation: Orientation = None,
     to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *OUTPUTS)] = None,
     maps: Annotated[
         Path | None, typer.Option(help="Zarr to write, with semseg, uvec and energy of every image.")
@@ -119,7 +124,9 @@ def predict_command(
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     outputs = OutputOptions(tuple(to or ("label-tiff",)), maps, overlay)
     tuning = parse_options(decoder_option or ())
-    options = PredictionOptions(device, precision, tta, tile_size, batch_size, decoder, min_area, quiet, tuning)
+    options = PredictionOptions(
+        device, precision, tta, tile_size, batch_size, decoder, min_area, quiet, tuning, orientation
+    )
     report = predict(
         images or None,
         weights or [DEFAULT_WEIGHTS],

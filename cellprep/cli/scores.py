@@ -7,7 +7,7 @@ import typer
 
 from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Crowds, Jobs, Pictures, Quiet, RLEOrder, Version, Worst, choice
+from cellprep.cli.options import JSON, Crowds, Jobs, Orientation, Pictures, Quiet, RLEOrder, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, refuse_pictures
 from cellprep.output import refuse_to_overwrite
@@ -42,6 +42,7 @@ def evaluate_command(
     predicted_format: Annotated[str, choice("Format of PREDICTED", "auto", *READERS)] = "auto",
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: Crowds = None,
+    orientation: Orientation = None,
     image: Annotated[
         list[str] | None, typer.Option(help="Id of an image to score; repeatable. All unless given.")
     ] = None,
@@ -64,7 +65,7 @@ def evaluate_command(
             refuse_to_overwrite(out, source)
     if worst:
         refuse_pictures(pictures)
-    options = EvaluationOptions(images, tuple(image or ()), jobs, quiet)
+    options = EvaluationOptions(images, tuple(image or ()), jobs, quiet, orientation)
     known = open_source(truth, format, rle_order, crowds)
     found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
     report = evaluate(found, known, options)

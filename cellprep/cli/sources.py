@@ -8,7 +8,19 @@ import typer
 from cellprep.annotations import open_prediction, open_source
 from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Crowds, Format, Jobs, Overlap, Quiet, RLEOrder, Scheduler, SourcePath, Version
+from cellprep.cli.options import (
+    JSON,
+    Crowds,
+    Format,
+    Jobs,
+    Orientation,
+    Overlap,
+    Quiet,
+    RLEOrder,
+    Scheduler,
+    SourcePath,
+    Version,
+)
 from cellprep.cli.words import print_json, tell
 from cellprep.output import refuse_to_overwrite
 from cellprep.places import as_place
@@ -28,6 +40,7 @@ def check_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    orientation: Orientation = None,
     overlap: Overlap = "smaller-on-top",
     rule: Annotated[
         list[str] | None,
@@ -56,7 +69,9 @@ def check_command(
 
     Example: `cellprep check train.csv --out flags.csv`
     """
-    options = CheckOptions(images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet, scheduler)
+    options = CheckOptions(
+        images, overlap, tuple(rule or ()), read_thresholds(threshold or ()), jobs, quiet, scheduler, orientation
+    )
     if out:
         refuse_to_overwrite(out, source)
     annotations = open_source(source, format, rle_order, crowds)
@@ -67,7 +82,7 @@ def check_command(
         print_json(report.to_dict())
     elif not quiet:
         typer.echo("\n".join(report.table()))
-    for note in [] if quiet else annotations.notes:
+    for note in [] if quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
     if strict and report.flagged:
         raise typer.Exit(1)
@@ -95,6 +110,7 @@ def report_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    orientation: Orientation = None,
     jobs: Jobs = -1,
     quiet: Quiet = False,
     version: Version = False,
@@ -110,7 +126,7 @@ def report_command(
     known = open_source(source, format, rle_order, crowds)
     found = open_prediction(predicted, known) if predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
-    tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet)), quiet, *notes)
+    tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet, orientation)), quiet, *notes)
 
 
 @app.command("split")
@@ -129,6 +145,7 @@ def split_command(
         Path | None, typer.Option(help="Folder of image files, for a SOURCE that does not tell their sizes.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the folds, from 0.")] = 0,
+    orientation: Orientation = None,
     keep_annotated_twice: Annotated[
         bool, typer.Option("--keep-annotated-twice", help="Keep images of which most covered pixels are so twice.")
     ] = False,
@@ -143,6 +160,6 @@ def split_command(
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
     refuse_to_overwrite(out, source)
-    options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet)
+    options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet, orientation)
     annotations = open_source(source, format, rle_order, crowds)
     tell(split_source(annotations, out, options), quiet, annotations.description, *annotations.notes)

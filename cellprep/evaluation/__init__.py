@@ -10,6 +10,7 @@ from cellprep.evaluation.image import EvaluationTask, ImageEvaluation, evaluate_
 from cellprep.evaluation.pictures import Drawing, draw_verdicts, require_matplotlib
 from cellprep.evaluation.report import EvaluationReport
 from cellprep.executor import check_jobs, run_tasks
+from cellprep.image_formats.orientation import Orientation, check_orientation
 from cellprep.images import ImageFolder
 from cellprep.places import as_place
 
@@ -38,6 +39,9 @@ class EvaluationOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
 
     Raises
     ------
@@ -49,11 +53,13 @@ class EvaluationOptions:
     only: tuple[str, ...] = ()
     jobs: int = -1
     quiet: bool = False
+    orientation: Orientation | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.only, str):
             raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         check_jobs(self.jobs)
+        check_orientation(self.orientation)
 
 
 def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None = None) -> EvaluationReport:
@@ -187,11 +193,18 @@ def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iter
             [name for name in theirs if name not in ours], [name for name in ours if name not in theirs]
         )
     folder = None if options.images is None else ImageFolder(as_place(options.images))
-    return (EvaluationTask(ours[name], _with_file(record, folder)) for name, record in theirs.items())
+    return (
+        EvaluationTask(_read_as(ours[name], options), _read_as(_with_file(record, folder), options))
+        for name, record in theirs.items()
+    )
 
 
 def _chosen(records: Iterable[ImageRecord | FaultyImage], wanted: set[str]) -> Iterator[ImageRecord | FaultyImage]:
     return (record for record in records if not wanted or record.image_id in wanted)
+
+
+def _read_as(record: ImageRecord | FaultyImage, options: EvaluationOptions) -> ImageRecord | FaultyImage:
+    return record if isinstance(record, FaultyImage) else record.read_as(options.orientation, keep_channels=False)
 
 
 def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["ORIENTATIONS", "Orientation", "as_orientation", "orientation_of_exif", "turned"]
+from cellprep.errors import UsageError
+
+__all__ = ["ORIENTATIONS", "Orientation", "as_orientation", "check_orientation", "orientation_of_exif", "turned"]
 
 #: What becomes of an image that its tag says to turn.
 Orientation = Literal["apply", "ignore"]
@@ -25,6 +27,12 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda image: image.swapaxes(-2, -1)[..., ::-1, ::-1],
     8: lambda image: image.swapaxes(-2, -1)[..., ::-1, :],
 }
+
+
+def check_orientation(orientation: str | None) -> None:
+    """Raise UsageError unless this is one of `ORIENTATIONS`, or None."""
+    if orientation not in (None, *ORIENTATIONS):
+        raise UsageError(f"orientation {orientation!r} is unknown: it is one of {', '.join(ORIENTATIONS)}")
 
 
 def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:

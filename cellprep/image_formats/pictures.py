@@ -5,6 +5,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 import cv2
@@ -27,7 +28,7 @@ def decode_png(stream: IO[bytes]) -> Raster:
     """Decode a PNG of any depth."""
     content = stream.read()
     with _opened(io.BytesIO(content), "PNG") as image:
-        has_palette = image.mode == "P"
+        has_palette, is_grey = image.mode == "P", image.mode == "LA"
         image.verify()  # OpenCV shows damaged files as if they were whole
     orientation = tags_of_png(io.BytesIO(content)).orientation
     if has_palette:
@@ -39,6 +40,8 @@ def decode_png(stream: IO[bytes]) -> Raster:
     if pixels.ndim == 2:
         return Raster(values=pixels, orientation=orientation)
     values, alpha = pixels[..., 2::-1], pixels[..., 3] if pixels.shape[2] == 4 else None  # BGR, with or without alpha
+    if is_grey:
+        return Raster(values=values[..., 0], alpha=alpha, orientation=orientation)
     return Raster(values=np.moveaxis(values, 2, 0), is_rgb=True, alpha=alpha, orientation=orientation)
 
 
@@ -67,14 +70,16 @@ def tags_of_picture(stream: IO[bytes]) -> Tags:
 
 
 def tags_of_png(stream: IO[bytes]) -> Tags:
-    """Read the Orientation tag of a PNG, wherever in it its EXIF block lies."""
+    """Read the tags of a PNG: the Orientation wherever in it its EXIF block lies."""
+    stream.seek(25)
+    has_grey_alpha = stream.read(1) == b"\4"
     stream.seek(8)
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"eXIf":
-            return _tags(orientation_of_exif(stream.read(min(length, 2**16))))
+            return replace(_tags(orientation_of_exif(stream.read(min(length, 2**16)))), has_grey_alpha=has_grey_alpha)
         stream.seek(length + 4, 1)
-    return Tags()
+    return Tags(has_grey_alpha=has_grey_alpha)
 
 
 def _tags(orientation: int) -> Tags:

@@ -27,11 +27,14 @@ class Tags:
         Number of the way in which files of its kind are read; it rises when such a file gives other values than before.
     parts
         The other files that the image is in.
+    has_grey_alpha
+        Whether it is grey with alpha in a format whose reader once gave three channels of these.
     """
 
     orientation: int = 1
     reading: int = 1
     parts: tuple[Path, ...] = ()
+    has_grey_alpha: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

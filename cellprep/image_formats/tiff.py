@@ -1,5 +1,6 @@
 """TIFF, by tifffile and imagecodecs: one meaning, whatever the compression."""
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def decode_tiff(stream: IO[bytes]) -> Raster:
         If it holds a stack, colours that are none of grey, RGB and a palette, or lacks a part.
     """
     _check_pages(stream)
-    with _without_log(), tifffile.TiffFile(stream) as tiff:
+    with _opened(stream) as tiff:
         page = tiff.pages.first
         _check_parts(tiff)
         if len(tiff.series) != 1:
@@ -55,11 +56,45 @@ def decode_tiff(stream: IO[bytes]) -> Raster:
 
 def tags_of_tiff(stream: IO[bytes]) -> Tags:
     """Read the tags of the first page, and the names of the other files that the image is in."""
-    with _without_log(), tifffile.TiffFile(stream) as tiff:
+    with _opened(stream) as tiff:
         page = tiff.pages.first
         orientation = _orientation(page)
         parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
         return Tags(orientation, 2 if orientation != 1 or parts or _is_read_anew(page) else 1, parts)
+
+
+@contextmanager
+def _opened(stream: IO[bytes]) -> Iterator[tifffile.TiffFile]:
+    """Open a file, under the name that its OME-XML has for it if it was renamed."""
+    with _without_log():
+        with tifffile.TiffFile(stream) as tiff:
+            name = _former_name(tiff)
+            if not name:
+                yield tiff
+                return
+        stream.seek(0)
+        with tifffile.TiffFile(stream, name=name) as tiff:
+            yield tiff
+
+
+def _former_name(tiff: tifffile.TiffFile) -> str:
+    """Return the name of an OME-TIFF before it was renamed; empty text if it was not, or is one of several files.
+
+    Its OME-XML does not say which file it is itself, names another one, and no more planes than are in this one.
+    """
+    root = _ome(tiff)
+    if root is None or root.get("UUID"):
+        return ""
+    named = {(element.text, element.get("FileName")) for element in root.iter() if element.tag.endswith("UUID")}
+    images = [element for element in root.iter() if element.tag.endswith("Pixels")]
+    if len(named) != 1 or len(images) != 1:
+        return ""
+    sizes = [images[0].get(f"Size{axis}", "") for axis in "CZT"]
+    samples = [element.get("SamplesPerPixel", "1") for element in images[0] if element.tag.endswith("Channel")][:1]
+    if not all(map(str.isdecimal, [*sizes, *samples])):
+        return ""
+    planes = math.prod(map(int, sizes)) // max(1, *map(int, samples), 1)
+    return (next(iter(named))[1] or "") if len(tiff.pages) >= planes else ""
 
 
 @contextmanager

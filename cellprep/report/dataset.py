@@ -11,6 +11,7 @@ from cellprep.check import CheckOptions, Finding, check_source
 from cellprep.errors import RecipeError, StoreError
 from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, require_matplotlib
 from cellprep.executor import run_tasks
+from cellprep.image_formats.orientation import Orientation
 from cellprep.output import check_place, write_whole
 from cellprep.report.charts import lines
 from cellprep.report.html import element, page
@@ -49,12 +50,16 @@ class ReportOptions:
         Number of processes; -1 for one per core.
     quiet
         Whether to show no progress bar.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
     """
 
     images: Path | str | None = None
     predicted: Source | None = None
     jobs: int = -1
     quiet: bool = False
+    orientation: Orientation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class DatasetReport:
         Bytes of the page.
     failures
         Per image that could not be shown what is wrong with it.
+    turned
+        Which images were turned, in words.
     """
 
     path: Path
@@ -80,11 +87,12 @@ class DatasetReport:
     findings: int
     size: int
     failures: dict[str, str]
+    turned: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """Say what was made."""
         found = count(self.findings, "suspicious finding")
-        return [f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
+        return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
 
     def errors(self) -> list[str]:
         """Say which images failed; nothing if all is well."""
@@ -138,7 +146,8 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     check_place(out)
     if options.predicted:
         require_matplotlib()
-    check = check_source(source, CheckOptions(images=options.images, jobs=options.jobs, quiet=options.quiet))
+    how = CheckOptions(images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation)
+    check = check_source(source, how)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
     facts = [
@@ -161,7 +170,7 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     text = page(f"{printable(source.name)}: cells and targets", *sections)
     write_whole(out, text)
     failures = {image.image_id: image.problem for image in facts if image.problem}
-    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures)
+    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures, tuple(check.notes()))
 
 
 def _recipe(source: Source) -> Recipe:
@@ -200,7 +209,7 @@ def _partner(one: Finding) -> int | None:
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
     recipe = _recipe(source)
-    records = list(with_images(source, open_images(source, options.images)))
+    records = list(with_images(source, open_images(source, options.images), options.orientation))
     tiles = min(len(records), _MOST_THUMBNAILS)
     shown = {number * len(records) // tiles for number in range(tiles)}
     for number, record in enumerate(records):
@@ -210,7 +219,9 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
 
 def _scores_section(source: Source, predicted: Source, options: ReportOptions) -> Element:
     """Score predictions, and show the images with the lowest scores."""
-    how = EvaluationOptions(images=options.images, jobs=options.jobs, quiet=options.quiet)
+    how = EvaluationOptions(
+        images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation
+    )
     report = evaluate(predicted, source, how)
     scored = report.scored
     failed = [element("li", f"{printable(name)}: {problem}") for name, problem in report.failures.items()]

@@ -56,7 +56,7 @@ def find_given(
     runs
         Folders of the trainings whose weights are in the bundle.
     masks
-        Folder of label or mask images, which tell where cells are.
+        Label or mask images, or other annotations, which tell where cells are.
     data
         Store that tells where cells are.
 
@@ -68,17 +68,18 @@ def find_given(
         If images or masks cannot be found.
     """
     if images is not None:
-        source = MaskFiles(Path(masks)) if masks else StoredMasks(as_place(data)) if data else None
+        source = MaskFiles(masks) if masks else StoredMasks(as_place(data)) if data else None
         if source is None and bundle.semseg is None:
             raise UsageError(f"nothing tells where cells are: {_masks_at_hand()}")
         inputs = find_images(images)
-        return Given(inputs.images, source, inputs.notes)
+        return Given(inputs.images, source, [*inputs.notes, *(source.notes if source else [])])
     store = DEFAULT_STORE if data is None else as_place(data)
     if data is None and not CellprepStore.recognises(store):
         raise UsageError(f"there is no image to predict, and no store {store}: {_images_at_hand()}")
     found, note = _of_store(store, runs)
     if masks:
-        return Given(found, MaskFiles(Path(masks)), [note])
+        told = MaskFiles(masks)
+        return Given(found, told, [note, *told.notes])
     if bundle.semseg:
         return Given(found, None, [note])
     return Given(found, StoredMasks(store), [note, f"masks: those of {store}, as there is no semantic network"])

@@ -3,7 +3,7 @@
 import glob
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError
 from cellprep.file_names import is_by_product, is_foreign, is_mask_folder, without_mask_end
 from cellprep.image_formats import IMAGE_FORMATS
+from cellprep.image_formats.orientation import Orientation
 from cellprep.image_ids import composed, id_problem
 from cellprep.images import ImageFile, Pixels
 from cellprep.learn.windowed import WindowedArray
@@ -43,6 +44,12 @@ class InputImage:
     id: str
     pixels: Pixels | None
     problem: str = ""
+
+    def read_as(self, orientation: Orientation | None) -> "InputImage":
+        """Choose whether its Orientation tag, if it is a file, is applied."""
+        if not isinstance(self.pixels, ImageFile):
+            return self
+        return replace(self, pixels=replace(self.pixels, orientation=orientation))
 
     def load(self) -> Any:
         """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.

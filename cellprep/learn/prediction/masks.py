@@ -1,16 +1,16 @@
 """Where cells are, as somebody else tells: label or mask images, or a store."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.annotations.label_file import LabelFileImage, read_labels
-from cellprep.annotations.label_folder import LabelFolder
-from cellprep.annotations.mask_folder import MaskFolder
-from cellprep.annotations.record import FaultyImage
+from cellprep.annotations import FaultyImage, open_source
 from cellprep.errors import CellprepError, ImageFileError, UsageError
+from cellprep.images import ImageFile
+from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import open_store
 
@@ -18,10 +18,20 @@ __all__ = ["MaskFiles", "MaskSource", "StoredMasks", "classes_of_mask"]
 
 
 class MaskSource(Protocol):
-    """Tells where cells are."""
+    """Tells where cells are; `notes` say how it was read."""
 
-    def find(self, image_id: str) -> NDArray[np.uint8]:
-        """Return the classes of an image's pixels: (H, W) uint8, the channel of ``semseg`` that is 1."""
+    notes: list[str]
+
+    def find(self, image: InputImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the classes of an image's pixels: (H, W) uint8, the channel of ``semseg`` that is 1.
+
+        Parameters
+        ----------
+        image
+            The image.
+        shape
+            (H, W) of it, for masks that tell no size.
+        """
 
 
 def classes_of_mask(mask: ArrayLike) -> NDArray[np.uint8]:
@@ -39,34 +49,29 @@ def classes_of_mask(mask: ArrayLike) -> NDArray[np.uint8]:
 
 
 class MaskFiles:
-    """Label or mask images in a folder, named by the images' ids, in the layouts that label folders may have.
+    """Label or mask images, or other annotations of the images' ids: read as they are to build targets.
 
     Raises
     ------
     CellprepError
-        If the folder cannot be read, or holds none.
+        If they cannot be read, or there are none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        if not folder.is_dir():
-            raise ImageFileError(f"there is no folder of masks {folder}")
-        reader = MaskFolder if MaskFolder.recognises(folder) else LabelFolder
-        self._records = {record.image_id: record for record in reader(folder).images()}
+    def __init__(self, path: Path | str) -> None:
+        self._source = open_source(path)
+        self.notes = self._source.notes
+        self._records = {record.image_id: record for record in self._source.images()}
 
-    def find(self, image_id: str) -> NDArray[np.uint8]:
-        """Read a file."""
-        record = self._records.get(image_id)
+    def find(self, image: InputImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Read the annotations; `shape` is that of the image."""
+        record = self._records.get(image.id)
         if record is None:
-            raise ImageFileError(f"there is no mask of it in {self.folder}")
+            raise ImageFileError(f"there is no mask of it in {self._source.path}")
         if isinstance(record, FaultyImage):
             raise ImageFileError(record.problem)
-        if not isinstance(record, LabelFileImage):
-            return classes_of_mask(record.load().runs.coverage())
-        try:
-            return classes_of_mask(read_labels(record.path))
-        except UsageError as error:
-            raise ImageFileError(f"{record.path}: {error}") from None
+        orientation = image.pixels.orientation if isinstance(image.pixels, ImageFile) else None
+        read = replace(record, pixels=image.pixels).read_as(orientation, keep_channels=False)
+        return classes_of_mask(read.load(shape if read.needs_shape else None).runs.coverage())
 
 
 class StoredMasks:
@@ -79,14 +84,15 @@ class StoredMasks:
     """
 
     def __init__(self, path: Path) -> None:
+        self.notes: list[str] = []
         self._store = open_store(path)
 
-    def find(self, image_id: str) -> NDArray[np.uint8]:
-        """Read an array."""
-        if image_id not in self._store:
+    def find(self, image: InputImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Read an array, whatever the shape."""
+        if image.id not in self._store:
             raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
-        image = self._store[image_id]
-        classes = np.empty(image.shape, np.uint8)
-        for band in image.bands():
-            classes[band] = image.read("semseg", band).argmax(axis=2)
+        stored = self._store[image.id]
+        classes = np.empty(stored.shape, np.uint8)
+        for band in stored.bands():
+            classes[band] = stored.read("semseg", band).argmax(axis=2)
         return classes

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellprep.errors import UsageError
+from cellprep.image_formats.orientation import Orientation, check_orientation
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 
@@ -40,6 +41,9 @@ class PredictionOptions:
         or else the decoder's own.
     quiet
         Whether to show no progress.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where masks that are given have the size of the image as it is stored.
 
     Raises
     ------
@@ -62,8 +66,10 @@ class PredictionOptions:
     min_area: int | None = None
     quiet: bool = False
     decoder_options: Mapping[str, float] = field(default_factory=dict)
+    orientation: Orientation | None = None
 
     def __post_init__(self) -> None:
+        check_orientation(self.orientation)
         for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(known)}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprep.learn.prediction.unlike import UnlikeImages
-from cellprep.wording import count, indented, printable
+from cellprep.wording import count, indented, printable, turning_notes
 
 __all__ = ["PredictionReport"]
 
@@ -32,6 +32,8 @@ class PredictionReport:
         What is to be said of vectors without instances; empty where there are instances.
     failures
         Per image that was not predicted what is wrong with it.
+    turned
+        Per image what became of its file's Orientation tag: applied or ignored; empty text if it turns nothing.
     unlike
         The images that look unlike those that the networks learned from.
     """
@@ -47,6 +49,7 @@ class PredictionReport:
     unmasked: int = 0
     vectors: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    turned: dict[str, str] = field(default_factory=dict)
     unlike: UnlikeImages = field(default_factory=UnlikeImages)
 
     def add(self, cells: int, left_out: int, has_mask: bool) -> None:
@@ -61,9 +64,10 @@ class PredictionReport:
         """Say what was done; of what was chosen alone if all failed."""
         if not self.images:
             return self.chosen
+        before = [*self.chosen, *turning_notes(self.turned.items())]
         if self.vectors:
             return [
-                *self.chosen,
+                *before,
                 f"{self.out}: vectors of {count(self.images, 'image')}, no instances (on {self.machine})",
                 *self.vectors,
             ]
@@ -71,7 +75,7 @@ class PredictionReport:
         small = f", {self.left_out:,} more too small" if self.left_out else ""
         done = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
         why = [] if self.cells else [self._why_no_cells()]
-        return [*self.chosen, f"{self.out}: {done}", *why, *self.unlike.notes()]
+        return [*before, f"{self.out}: {done}", *why, *self.unlike.notes()]
 
     def _why_no_cells(self) -> str:
         """Return a first help for whoever expected cells."""

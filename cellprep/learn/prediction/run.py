@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellprep.errors import CellprepError, UsageError
+from cellprep.images import ImageFile, fitting, how_turned
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import find_given, find_runs
@@ -60,7 +61,7 @@ def predict(
     semseg_weights
         File with the semantic network that tells where cells are; unless `weights` are a bundle that holds one.
     masks
-        Folder of label or mask images, which tell where cells are, named by the images' ids.
+        Label or mask images, or other annotations, which tell where cells are, by the images' ids.
     data
         Store whose true ``semseg`` tells where cells are, but not their walls, which would tell the instances. Where it
         is the store of the images, too, a semantic network goes before it.
@@ -103,12 +104,13 @@ def predict(
     ):
         for image in given.images:
             try:
-                predicted = _predict(image, predictor, given.masks, writer)
+                predicted = _predict(image.read_as(options.orientation), predictor, given.masks, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
                 report.add(predicted.cells, predicted.left_out, predicted.has_mask)
+                report.turned[image.id] = predicted.turned
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
             bar.update()
@@ -139,6 +141,7 @@ class _Predicted:
 
     encoded: Encoded
     has_mask: bool
+    turned: str = ""
     cells: int = 0
     left_out: int = 0
     appearance: Appearance | None = None
@@ -147,8 +150,13 @@ class _Predicted:
 def _predict(
     image: InputImage, predictor: Predictor, source: MaskSource | None, writer: PredictionWriter
 ) -> _Predicted:
-    pixels = image.load()
-    classes = source.find(image.id) if source else None
+    pixels = decoded = image.load()
+    classes = source.find(image, decoded.shape[1:]) if source else None
+    if classes is not None and isinstance(image.pixels, ImageFile):
+        fitted = fitting(image.pixels, decoded, classes.shape)
+        pixels = fitted if fitted.ndim == 3 else fitted[None]
+    turned = how_turned(image.pixels, decoded, pixels) if image.pixels else ""
+    del decoded
     wanted, instances = writer.options, predictor.bundle.tells_instances
     maps = predictor.predict(
         pixels,
@@ -158,7 +166,7 @@ def _predict(
     )
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
-        return _Predicted(writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), has_mask)
+        return _Predicted(writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), has_mask, turned)
     shown = np.asarray(pixels) if wanted.overlay else None
     sampled = sample_pixels(pixels) if predictor.bundle.appearance else None
     del pixels  # which may take as much memory as its maps
@@ -166,7 +174,7 @@ def _predict(
     scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
     encoded = writer.encode(Prediction(image.id, labels, scores), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
-    return _Predicted(encoded, has_mask, int(labels.max()), left_out, appearance)
+    return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)
 
 
 def _problem(error: Exception) -> str:
