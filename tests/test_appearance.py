@@ -14,8 +14,8 @@ from cellprep.learn.data.describing import describe_cells
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.settings import NetworkSettings
 
-NUCLEI = AppearanceRange((0.01, 0.34), (0.0, 0.06), (0.14, 0.64), (5.2, 59.2))
-USUAL = Appearance(cells=30, coverage=0.1, background=0.02, contrast=0.4, diameter=16)
+NUCLEI = AppearanceRange((0.01, 0.34), (0.0, 0.06), (0.14, 0.64), (5.2, 59.2), (0.0, 0.02))
+USUAL = Appearance(cells=30, coverage=0.1, background=0.02, contrast=0.4, diameter=16, noise=0.02)
 
 
 def discs(side=200, radius=8, step=40):
@@ -43,6 +43,7 @@ def test_measures_are_those_of_the_picture_whatever_its_scale(dtype):
     assert found.background == pytest.approx(0.05, abs=0.03)
     assert found.contrast == pytest.approx(0.9, abs=0.1)
     assert found.diameter == pytest.approx(16, abs=0.5)
+    assert found.noise == pytest.approx(0.05, rel=0.1)
     negative = measured(image.max() - image, labels)
     assert negative.background == pytest.approx(1, abs=0.1)
     assert negative.contrast == pytest.approx(-found.contrast, abs=0.05)
@@ -74,6 +75,9 @@ def test_a_large_image_is_looked_at_in_windows():
         ("size", {"diameter": 100}),
         ("size", {"diameter": 3}),
         ("", {"diameter": 3, "cells": 2}),
+        ("noise", {"noise": 0.07}),
+        ("", {"noise": 0.07, "cells": 2}),  # of a nearly empty image, noise is all that there is
+        ("", {"noise": 0.0}),
     ],
 )
 def test_differences(expected, changes):
@@ -82,7 +86,7 @@ def test_differences(expected, changes):
 
 def test_weights_for_any_contrast_and_unknown_sizes_know_no_such_difference():
     phase = AppearanceRange((0.1, 0.9), (0.4, 0.6), (-0.1, 0.2))
-    assert phase.difference(Appearance(30, 0.5, 0.5, -0.05, 300)) == ""
+    assert phase.difference(Appearance(30, 0.5, 0.5, -0.05, 300, noise=0.3)) == ""
     assert phase.difference(Appearance(30, 0.5, 0.02, 0.4, 300)) == "background"
 
 
@@ -92,7 +96,9 @@ def test_unlike_images_are_told_together():
         unlike.add(f"a{number}", replace(USUAL, background=0.5 + number / 20))
         unlike.add(f"fine{number}", USUAL)
     unlike.add("b", replace(USUAL, diameter=100))
-    background, size, _ = unlike.notes()
+    unlike.add("c", replace(USUAL, noise=0.12))
+    background, size, noise, _ = unlike.notes()
+    assert noise.startswith("warning: in 1 image (c) the noise is at 12% of the range of intensities; these weights")
     assert background.startswith(
         "warning: in 5 images (a0, a1, a2 and 2 more) the background is brighter, at 50% to 70%"
     )
@@ -110,6 +116,7 @@ def test_what_a_store_shows_is_kept_with_weights(tmp_path):
     assert found.polarity == 1
     assert 6 < found.diameter[0] < 14 < found.diameter[1] < 30
     assert found.background[1] < 0.1 < found.contrast[0]
+    assert 0 < found.noise[0] <= found.noise[1] < 0.1
     network = build_network(NetworkSettings("dn", base_channels=1), seed=0)
     save_weights(tmp_path / "w.safetensors", Weights(network, appearance=found))
     assert load_weights(tmp_path / "w.safetensors").appearance == found

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 #: How an image may differ from others, the most telling way first.
-DIFFERENCES = ("polarity", "coverage", "background", "contrast", "size")
+DIFFERENCES = ("polarity", "coverage", "background", "contrast", "noise", "size")
 
 _MOST_PIXELS = 1 << 22  # of an image that are looked at; of a larger one some windows
 _WINDOW, _WINDOWS_A_SIDE = 512, 4
@@ -39,6 +39,12 @@ _CONTRAST_TOLERANCE = 2
 _LEAST_CONTRAST = 0.05  # cells of less are brighter than their surroundings in one image and darker in the next
 _COVERAGE_TOLERANCE = 2  # of the pixels that are of no cell
 _SIZE_TOLERANCE = 1.25
+_NOISE_TOLERANCE = 3
+
+# Differences of differences, across and down: 0 on any slope, and of white noise 6 times as wide as it. Half of these
+# residuals are within this share of their standard deviation.
+_RESIDUAL = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
+_RESIDUAL_WIDTH, _HALF_WITHIN = 6, 0.6745
 
 Window = tuple[slice, slice]
 Sampled = list[tuple[Window, NDArray[np.float32]]]
@@ -62,6 +68,8 @@ class Appearance:
         None without cells, or without pixels around them.
     diameter
         Median diameter of the cells, as discs of their area, in pixels. None without cells.
+    noise
+        Standard deviation of what differs from pixel to pixel, as a share of the range of intensities.
     """
 
     cells: int
@@ -69,6 +77,7 @@ class Appearance:
     background: float | None
     contrast: float | None
     diameter: float | None
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class AppearanceRange:
         Percentiles 1 and 99 over images.
     diameter
         Percentiles 1 and 99 over all cells, in pixels; None if it is not known where cells part.
+    noise
+        As of images; None in weights that were made before it was measured.
 
     Raises
     ------
@@ -100,9 +111,10 @@ class AppearanceRange:
     background: tuple[float, float]
     contrast: tuple[float, float]
     diameter: tuple[float, float] | None = None
+    noise: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("coverage", "background", "contrast", "diameter"):
+        for name in ("coverage", "background", "contrast", "diameter", "noise"):
             low, high = getattr(self, name) or (0, 0)
             if not -np.inf < low <= high < np.inf:
                 raise UsageError(f"the {name} of cells from {low} to {high} is no range")
@@ -124,7 +136,8 @@ class AppearanceRange:
         coverage = _range([image.coverage for image in measured])
         background = _range([image.background for image in measured])
         contrast = _range([image.contrast for image in measured])
-        return cls(coverage, background, contrast, None if diameters is None else _range(diameters, digits=1))
+        noise = _range([image.noise for image in measured], digits=4)
+        return cls(coverage, background, contrast, None if diameters is None else _range(diameters, digits=1), noise)
 
     @property
     def polarity(self) -> int:
@@ -140,6 +153,7 @@ class AppearanceRange:
             "coverage": 1 - image.coverage < (1 - self.coverage[1]) / _COVERAGE_TOLERANCE,
             "background": self._has_other_background(image, few),
             "contrast": not few and self._stands_out(image) < 1 / _CONTRAST_TOLERANCE,
+            "noise": not few and self.noise is not None and image.noise > _NOISE_TOLERANCE * self.noise[1],
             "size": not few and self._has_other_size(image),
         }
         return next((name for name in DIFFERENCES if tests[name]), "")
@@ -231,7 +245,14 @@ def measure_appearance(pixels: Sampled, labels: Any, areas: NDArray[np.int64]) -
     of_cells, of_surroundings = median(cell), median(near)
     contrast = None if of_cells is None or of_surroundings is None else of_cells - of_surroundings
     diameter = float(np.median(diameters_of(areas))) if len(areas) else None
-    return Appearance(len(areas), float(cell.mean()), median(~cell), contrast, diameter)
+    noise = _noise_of([part for _, part in pixels]) / scale
+    return Appearance(len(areas), float(cell.mean()), median(~cell), contrast, diameter, noise)
+
+
+def _noise_of(parts: list[NDArray[np.float32]]) -> float:
+    """Return the standard deviation of the noise in parts of an image, whatever shapes and slopes there are."""
+    residuals = [np.abs(cv2.filter2D(part, -1, _RESIDUAL, borderType=cv2.BORDER_REFLECT)).ravel() for part in parts]
+    return float(np.median(np.concatenate(residuals))) / (_HALF_WITHIN * _RESIDUAL_WIDTH)
 
 
 def diameters_of(areas: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -81,6 +81,14 @@ def _contrast(usual: AppearanceRange, found: list[Appearance]) -> str:
     )
 
 
+def _noise(usual: AppearanceRange, found: list[Appearance]) -> str:
+    _, high = usual.noise or (0.0, 0.0)
+    return (
+        f"the noise is at {_percent([image.noise for image in found])} of the range of intensities; these weights "
+        f"learned from images with {high:.0%} at most: noise may be taken for cells; smoothed images may suit them"
+    )
+
+
 def _size(usual: AppearanceRange, found: list[Appearance]) -> str:
     low, high = usual.diameter or (0.0, 0.0)
     here = [image.diameter for image in found if image.diameter is not None]
@@ -105,5 +113,6 @@ _WORDS: dict[str, Callable[[AppearanceRange, list[Appearance]], str]] = {
     "coverage": _coverage,
     "background": _background,
     "contrast": _contrast,
+    "noise": _noise,
     "size": _size,
 }
