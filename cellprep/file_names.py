@@ -33,7 +33,9 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _OUTPUT = re.compile(r"predictions(-\d+)?")
-_TRUTH = re.compile(r"(\d\d+)_(GT|ST)", re.IGNORECASE)  # the Cell Tracking Challenge's gold and silver truth of a sequence
+_TRUTH = re.compile(
+    r"(\d\d+)_(GT|ST)", re.IGNORECASE
+)  # the Cell Tracking Challenge's, of sequence 01
 _TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # the Cell Tracking Challenge's, of the image t<number>
 
 

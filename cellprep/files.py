@@ -44,7 +44,6 @@ class Folder:
     is_zarr: bool
 
 
-
 def read_file(path: Path) -> bytes:
     """Read a file whole.
 
@@ -63,13 +62,13 @@ def open_file(path: Path) -> IO[bytes]:
     """Open a file to read it; raises as `read_file` does."""
     if is_remote(path):
         return path.open("rb")
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
     try:
-        _check(os.fstat(descriptor), path)
-        return os.fdopen(descriptor, "rb")
+        _check(os.fstat(file.fileno()), path)
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+    return file
 
 
 def files_below(folder: Path) -> Iterator[Path]:

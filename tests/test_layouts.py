@@ -13,6 +13,7 @@ from cellprep.annotations import FaultyImage, find_images, open_images
 from cellprep.errors import CellprepError, ImageFileError, SourceError
 from cellprep.learn.prediction import inputs
 from cellprep.learn.prediction.masks import MaskFiles
+from cellprep.places import entries_in
 
 LABELS = np.zeros((40, 50), np.uint8)
 LABELS[3:9, 4:10], LABELS[20:30, 20:40] = 1, 2
@@ -194,6 +195,60 @@ def test_nothing_is_left_aside_in_silence(tmp_path):
         f"note: no masks but Cellpose's {tmp_path}/c_seg.npy: in Cellpose, save masks as PNG or TIFF, which writes "
         "<id>_cp_masks.*",
     ]
+
+
+def test_files_beside_folders_of_cells_are_named(tmp_path):
+    files = {**DSB, "x1/images/other.png": "P", "x1/y.png": "P", "z.tif": "P", "y.czi": "bytes", "old/d.tif": "P"}
+    lay(tmp_path, {**files, "y2/images/a.png": "P"})
+    for empty in ("x1/masks/masks", "backup/deep/masks"):
+        (tmp_path / empty).mkdir(parents=True)
+    zarr.create_array(tmp_path / "deep/a.zarr", data=LABELS)
+    source = open_source(tmp_path)
+    assert (source.image_ids, source.unannotated) == (["x1"], ["y2"])
+    assert source.notes == [
+        "note: left aside, as neither images nor masks by name: old, z.tif, x1/y.png and 2 more",
+        "note: left aside, as of no format that is read: y.czi",
+        "note: left aside, as empty: x1/masks/masks, backup/deep/masks",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "cells"),
+    [
+        ({"a.tif": "P", "a_masks.tif": "L"}, (2, "a.tif")),
+        ({"images/a.png": "P", "masks/a.png": "1"}, (1, "images/a.png")),
+    ],
+    ids=["names of files", "names of folders"],
+)
+def test_an_empty_folder_of_masks_makes_no_image(tmp_path, files, cells):
+    lay(tmp_path, files)
+    (tmp_path / "old/masks").mkdir(parents=True)
+    assert read(tmp_path) == {"a": cells}
+    assert open_source(tmp_path).notes == ["note: left aside, as empty: old/masks"]
+
+
+def test_the_truth_of_each_tracked_sequence_is_chosen_by_itself_and_told(tmp_path):
+    files = {f"{part}/t000.tif": "P" for part in ("01", "02", "03")}
+    files |= {f"{part}_ST/SEG/man_seg000.tif": "1" for part in ("01", "02")}
+    lay(tmp_path, {**files, "01_gt/seg/man_seg000.tif": "L", "03_GT/SEG/man_seg000.tif": "L"})
+    assert read(tmp_path) == {
+        "01_t000": (2, "01/t000.tif"),
+        "02_t000": (1, "02/t000.tif"),
+        "03_t000": (2, "03/t000.tif"),
+    }
+    assert open_source(tmp_path).notes == [
+        "note: of the Cell Tracking Challenge: 01 has the masks of 01_GT/SEG, not of 01_ST/SEG, 02 has the masks of "
+        "02_ST/SEG"
+    ]
+
+
+@pytest.mark.parametrize("files", [DSB, {"a.tif": "P", "a_masks.tif": "L"}], ids=["cells", "labels"])
+def test_a_folder_is_scanned_once(tmp_path, files, monkeypatch):
+    lay(tmp_path, files)
+    listed = []
+    monkeypatch.setattr("cellprep.files.entries_in", lambda folder: listed.append(folder) or entries_in(folder))
+    open_source(tmp_path)
+    assert sorted(listed) == sorted({tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())})
 
 
 # `predict`

@@ -20,7 +20,7 @@ from cellprep.files import Folder, open_file
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.image_ids import composed
 
-__all__ = ["Group", "Pair", "Scan", "images_among", "labels_among", "pair_up", "scan"]
+__all__ = ["Group", "Pair", "Scan", "images_among", "is_tracked_truth", "labels_among", "pair_up", "scan"]
 
 #: The names of the folders that lead to a group.
 Parts = tuple[str, ...]
@@ -166,8 +166,9 @@ def scan(folder: Path) -> Scan:
     found = Scan([*walked[0].files, *walked[0].folders])
     truths: dict[Parts, set[str]] = defaultdict(set)
     for one in walked:
-        if one.files and (truth := _truth(one.parts)):
-            truths[(*one.parts[:-2], truth[0])].add(truth[1])
+        if one.files and is_tracked_truth(one.parts):
+            sequence, kind = tracked_sequence(one.parts[-2])
+            truths[(*one.parts[:-2], sequence)].add(kind)
     for one in walked:
         role, key = _role(one.parts, truths)
         if one.is_zarr and one.parts:
@@ -211,7 +212,7 @@ def _role(parts: Parts, truths: dict[Parts, set[str]]) -> tuple[str, Parts]:
         sequence, kind = tracked_sequence(name)
         if sequence:
             key = (*parts[:place], sequence)
-            if not _truth(parts):
+            if not is_tracked_truth(parts):
                 return "none", key
             return "masks" if kind == min(truths.get(key, ()), default="") else "silver", key
         if _RESULTS.fullmatch(name) or is_output(name):
@@ -221,10 +222,9 @@ def _role(parts: Parts, truths: dict[Parts, set[str]]) -> tuple[str, Parts]:
     return last, tuple(name for name, role in zip(parts, roles, strict=True) if not role)
 
 
-def _truth(parts: Parts) -> tuple[str, str] | None:
-    """Return the sequence and the kind of its truth if a folder has its masks in the Cell Tracking Challenge's layout."""
-    found = tracked_sequence(parts[-2]) if len(parts) > 1 and parts[-1].upper() == "SEG" else ("", "")
-    return found if found[0] else None
+def is_tracked_truth(parts: Parts) -> bool:
+    """Return whether names lead to a folder of label images in the Cell Tracking Challenge's layout."""
+    return len(parts) > 1 and parts[-1].upper() == "SEG" and bool(tracked_sequence(parts[-2])[0])
 
 
 def _is_pickled(file: Path) -> bool:

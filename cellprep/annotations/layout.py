@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from cellprep.annotations.groups import Group, Pair, Scan, images_among, labels_among, pair_up, scan
+from cellprep.annotations.groups import Group, Pair, Scan, images_among, is_tracked_truth, labels_among, pair_up, scan
 from cellprep.annotations.listing import is_store
 from cellprep.errors import CellprepError
 from cellprep.file_names import is_mask_folder, without_mask_end
@@ -80,12 +80,19 @@ class Layout:
     @cached_property
     def cell_folders(self) -> dict[str, Group]:
         """The groups of images with one file per cell, by id; none if the folder holds label images."""
-        groups = [group for group in self.groups if _may_have_cells(group)]
+        groups = self._groups_of_cells()
         if not self._holds_cells(groups):
             return {}
         names = Counter(group.parts[-1:] for group in groups)
         ids = ["_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:]) for group in groups]
         return {composed(name or self.path.resolve().name): group for name, group in zip(ids, groups, strict=True)}
+
+    def _groups_of_cells(self) -> list[Group]:
+        """Return the groups that may be images of cells; one without any lies beside others, or has its own image."""
+        groups = [group for group in self.groups if group.mask_folders]
+        known = {id(group) for group in groups if group.image_folders or any(group.mask_folders.values())}
+        places = {(*group.parts[:-1], "") for group in groups if group.parts and id(group) in known}
+        return [group for group in groups if id(group) in known or (*group.parts[:-1], "") in places]
 
     def _holds_cells(self, groups: list[Group]) -> bool:
         """Return whether masks are of one cell each: by names where these say it, and else by content."""
@@ -118,9 +125,7 @@ class Layout:
     def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
         """Return the id of each pair; where several folders have one, the folders' names come before it."""
         names = Counter(pair.id for _, pair in pairs)
-        return [
-            composed("_".join([*group.parts, pair.id])) if names[pair.id] > 1 else pair.id for group, pair in pairs
-        ]
+        return [composed("_".join([*group.parts, pair.id])) if names[pair.id] > 1 else pair.id for group, pair in pairs]
 
     def image_pairs(self) -> list[tuple[Group, Pair]]:
         """Return all pairs if images are sought: where nothing says that there are masks, every file is an image.
@@ -145,12 +150,12 @@ class Layout:
             names += self._names(file for group in cells.values() for file in _second_images(group))
         names += [f"{name} (Zarr)" for name in self._names(path for path in self.zarr if not is_store(path))]
         strangers = self._names(file for group in self.groups for file in group.strangers)
-        empty = [folder for group in self.groups if not _may_have_cells(group) for folder in group.mask_folders]
-        empty_names = [*self._scan.empty, *self._names(empty)]
+        counted = set(map(id, self._groups_of_cells()))
+        empty = [folder for group in self.groups if id(group) not in counted for folder in group.mask_folders]
         return [
             *_note("left aside, as neither images nor masks by name", names),
             *_note("left aside, as of no format that is read", strangers),
-            *_note("left aside, as empty", empty_names),
+            *_note("left aside, as empty", [*self._scan.empty, *self._names(empty)]),
             *_note("of the Cell Tracking Challenge", self._scan.choices),
         ]
 
@@ -208,11 +213,6 @@ def _note(what: str, names: list[str]) -> list[str]:
     return [f"note: {what}: {listed(names)}"] if names else []
 
 
-def _may_have_cells(group: Group) -> bool:
-    """Return whether a group has a folder of masks with something in it, or of an image that may have no cells."""
-    return any(group.mask_folders.values()) or bool(group.mask_folders and images_among(group.images))
-
-
 def _second_images(group: Group) -> list[Path]:
     """Return the images of a folder of cells that are not the one of its name."""
     images, own = images_among(group.images), group.parts[-1:]
@@ -247,6 +247,8 @@ def _kind(group: Group) -> str:
     masks, images = group.masks, images_among(group.images)
     if not masks:
         return ""
+    if any(is_tracked_truth(folder.parts) for folder in group.mask_folders):
+        return "labels"
     if any(pair.masks and pair.images for pair in pair_up(masks, images)):
         return "labels" if len(masks) > 1 or len(images) > 1 else "pair"
     return "cells" if len(images) == 1 and len(masks) > 1 else "alone"
