@@ -14,7 +14,7 @@ from cellprep.errors import TooLargeError
 from cellprep.memory import check_memory
 from cellprep.places import entries_in, is_remote
 
-__all__ = ["Folder", "entries_below", "files_below", "open_file", "read_file", "walk"]
+__all__ = ["Folder", "check_file", "entries_below", "files_below", "open_file", "read_file", "walk"]
 
 _ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an array of Zarr
 _DEEPEST = 6  # folders below the first one that are walked
@@ -69,6 +69,13 @@ def open_file(path: Path) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is neither a file nor a folder, which may be waited for, for ever; raises as `read_file` does."""
+    found = path.stat()
+    if not is_remote(path) and not stat.S_ISDIR(found.st_mode):
+        _check(found, path)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

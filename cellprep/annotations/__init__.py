@@ -20,6 +20,7 @@ from cellprep.annotations.pairing import FoundImages, find_images, open_images, 
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import FolderSource, Source
 from cellprep.errors import SourceError, UsageError
+from cellprep.files import check_file
 from cellprep.image_formats import LABEL_FORMATS
 from cellprep.places import as_place
 from cellprep.rle import Order, check_order
@@ -85,7 +86,7 @@ def open_source(
     if rle_order is not None:
         check_order(rle_order)
     try:
-        path.stat()
+        check_file(path)
     except OSError as error:
         raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
     if format not in ("auto", *READERS):
