@@ -33,9 +33,7 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _OUTPUT = re.compile(r"predictions(-\d+)?")
-_TRUTH = re.compile(
-    r"(\d\d+)_(GT|ST)", re.IGNORECASE
-)  # the Cell Tracking Challenge's, of sequence 01
+_TRUTH = re.compile(r"(\d\d+)_(GT|ST)", re.IGNORECASE)  # the Cell Tracking Challenge's, of sequence 01
 _TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # the Cell Tracking Challenge's, of the image t<number>
 
 

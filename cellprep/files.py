@@ -110,7 +110,7 @@ def entries_below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
         yield from below
 
 
-def walk(folder: Path, is_left_out: Callable[[str], bool]) -> list[Folder]:
+def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPEST) -> list[Folder]:
     """Return a folder and those below it, here or in an object store, in the order of their names.
 
     Zarr below it is named, but not entered. Links are followed once.
@@ -121,6 +121,8 @@ def walk(folder: Path, is_left_out: Callable[[str], bool]) -> list[Folder]:
         The folder.
     is_left_out
         Whether files and folders of a name do not count.
+    deepest
+        How many folders below the first one are walked, one in the other.
 
     Raises
     ------
@@ -140,7 +142,7 @@ def walk(folder: Path, is_left_out: Callable[[str], bool]) -> list[Folder]:
                 names = sorted(name for name in entries if not is_left_out(name))
                 files, folders = (tuple(name for name in names if entries[name] is kind) for kind in (False, True))
                 found.append(Folder(parts, path, files, folders, is_zarr=not _ZARR.isdisjoint(entries)))
-                if len(parts) < _DEEPEST and not (parts and found[-1].is_zarr):
+                if len(parts) < deepest and not (parts and found[-1].is_zarr):
                     below += [((*parts, name), path / name) for name in folders]
             level = below
     return sorted(found, key=lambda one: one.parts)

@@ -270,6 +270,22 @@ def test_masks_are_no_images_to_predict(tmp_path):
         inputs.find_images([lay(tmp_path / "masks-alone", {"masks/a.tif": "L"})])
 
 
+@pytest.mark.parametrize(
+    ("files", "pattern"),
+    [
+        ({"0_img.png": "P", "0_masks.tif": "L"}, "*.png"),
+        ({"0_img.png": "P", "masks/0.tif": "L"}, "*.png"),
+        ({"x/a.png": "P", "y/a.png": "P"}, "*/*.png"),
+        (DSB | {"x2/images/photo.png": "P", "x2/masks/1.png": "1"}, "**/images/*.png"),
+    ],
+    ids=["masks beside", "masks below", "same names", "cells"],
+)
+def test_a_glob_gives_images_the_ids_that_the_folder_gives(tmp_path, monkeypatch, files, pattern):
+    monkeypatch.chdir(lay(tmp_path, files))
+    named = [(image.id, str(image.pixels)) for image in inputs.find_images(["."]).images]
+    assert [(image.id, str(image.pixels)) for image in inputs.find_images([pattern]).images] == named
+
+
 def test_images_of_subfolders_are_predicted(tmp_path):
     lay(tmp_path, {"x/a.png": "P", "y/a.png": "P", "y/b.png": "P"})
     assert [image.id for image in inputs.find_images([tmp_path]).images] == ["b", "x_a", "y_a"]
@@ -284,6 +300,33 @@ def test_images_are_found_below_the_folder_that_is_given(tmp_path, place):
     folder = open_images(open_source(tmp_path / "labels"), tmp_path / "pictures")
     assert folder.find("a").path == tmp_path / "pictures" / place
     assert folder.others(["a"]) == []
+
+
+def test_names_that_look_the_same_are_the_same(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "ü")
+    lay(tmp_path, {f"{decomposed}/Images/{decomposed}.png": "P", "a.png": "P", f"{decomposed}o.czi": "bytes"})
+    (tmp_path / f"{decomposed}o.czi").write_bytes(b"ZISRAWFILE")
+    folder = open_images(open_source(lay(tmp_path / "labels", {"\u00fc.tif": "L"})), tmp_path)
+    for name in ("\u00fc", decomposed):
+        assert folder.find(name).path == tmp_path / decomposed / "Images" / f"{decomposed}.png"
+        with pytest.raises(ImageFileError, match="it is of the format Zeiss CZI"):
+            folder.find(f"{name}o")
+    lay(tmp_path, {f"d/{decomposed}/masks/1.png": "1"})
+    assert open_source(tmp_path / "d").image_ids == ["\u00fc"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return entries_in(folder)
+
+    lay(tmp_path, {"locked/a.png": "P", "labels/a.tif": "L"})
+    monkeypatch.setattr("cellprep.files.entries_in", refuse)
+    with pytest.raises(ImageFileError, match=r"cannot read the image folder .*locked: Permission denied"):
+        open_images(open_source(tmp_path / "labels"), tmp_path).find("a")
+    with pytest.raises(SourceError, match=r"cannot read .*locked: Permission denied"):
+        open_source(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ class Scan:
     choices: list[str] = field(default_factory=list)
 
 
-def scan(folder: Path) -> Scan:
-    """Bring the files in a folder and those below it into groups.
+def scan(folder: Path, deepest: int | None = None) -> Scan:
+    """Bring the files in a folder and those below it, `deepest` at most, into groups.
 
     Of a sequence of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if it has no
     gold truth. What only trackers need, and results, are left out.
@@ -162,7 +162,7 @@ def scan(folder: Path) -> Scan:
     SourceError
         If a folder cannot be read.
     """
-    walked = walk(folder)
+    walked = walk(folder, deepest)
     found = Scan([*walked[0].files, *walked[0].folders])
     truths: dict[Parts, set[str]] = defaultdict(set)
     for one in walked:

@@ -94,7 +94,7 @@ class KaggleCSV(Source):
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
         with open_file(path) as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

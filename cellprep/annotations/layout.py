@@ -32,14 +32,17 @@ class Layout:
     ----------
     path
         The folder.
+    deepest
+        How many folders below it are scanned, one in the other, if not as many as usual.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deepest: int | None = None) -> None:
         self.path = path
+        self._deepest = deepest
 
     @cached_property
     def _scan(self) -> Scan:
-        return scan(self.path)
+        return scan(self.path, self._deepest)
 
     @property
     def groups(self) -> list[Group]:

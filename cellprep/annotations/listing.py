@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cellprep import files
 from cellprep.errors import SourceError
 from cellprep.file_names import is_foreign
 from cellprep.files import Folder
+from cellprep.files import walk as walk_files
 from cellprep.places import is_remote
 from cellprep.store.reader import read_attributes
 
@@ -17,7 +17,7 @@ __all__ = ["hash_of_listing", "is_store", "walk"]
 _AT_ONCE = 32  # questions to an object store
 
 
-def walk(folder: Path) -> list[Folder]:
+def walk(folder: Path, deepest: int | None = None) -> list[Folder]:
     """Return a folder and those below it, without what is hidden or foreign: systems put files of their own there.
 
     Raises
@@ -26,7 +26,7 @@ def walk(folder: Path) -> list[Folder]:
         If a folder cannot be read.
     """
     try:
-        return files.walk(folder, is_foreign)
+        return walk_files(folder, is_foreign) if deepest is None else walk_files(folder, is_foreign, deepest)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or folder}: {error.strerror}") from error
 
