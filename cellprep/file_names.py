@@ -12,6 +12,7 @@ __all__ = [
     "is_image_folder",
     "is_mask_folder",
     "is_output",
+    "tracked_sequence",
     "without_image_end",
     "without_mask_end",
 ]
@@ -40,7 +41,8 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _OUTPUT = re.compile(r"predictions(-\d+)?")
-_TRACKED = re.compile(r"man_seg(\d+)")  # the Cell Tracking Challenge's, of the image t<number>
+_TRUTH = re.compile(r"(\d\d+)_(GT|ST)", re.IGNORECASE)  # the Cell Tracking Challenge's, of sequence 01
+_TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # the Cell Tracking Challenge's, of the image t<number>
 
 
 def is_foreign(name: str) -> bool:
@@ -63,6 +65,18 @@ def is_output(name: str) -> bool:
     (True, True, False)
     """
     return _OUTPUT.fullmatch(name) is not None
+
+
+def tracked_sequence(name: str) -> tuple[str, str]:
+    """Return the sequence whose truth is in a folder of the Cell Tracking Challenge, and which; else empty texts.
+
+    Examples
+    --------
+    >>> tracked_sequence("01_GT"), tracked_sequence("01_st"), tracked_sequence("01")
+    (('01', 'GT'), ('01', 'ST'), ('', ''))
+    """
+    found = _TRUTH.fullmatch(name)
+    return (found[1], found[2].upper()) if found else ("", "")
 
 
 def is_mask_folder(name: str) -> bool:

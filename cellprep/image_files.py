@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
+from cellprep.files import open_file
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, Raster, Tags, as_labels, as_mask, as_picture
 from cellprep.image_formats.kinds import HEAD, kind_of, unreadable_problem
 from cellprep.image_formats.orientation import Orientation
@@ -219,13 +219,7 @@ class ImageFile:
     def _opened(self) -> IO[bytes]:
         """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
         try:
-            if is_remote(self.path):
-                return io.BytesIO(self.path.read_bytes())
-            mode = self.path.stat().st_mode
-            if not stat.S_ISREG(mode):
-                what = "a folder" if stat.S_ISDIR(mode) else "no regular file, but a pipe or device"
-                raise ImageFileError(f"{self.path} is {what}")
-            return self.path.open("rb")
+            return io.BytesIO(self.path.read_bytes()) if is_remote(self.path) else open_file(self.path)
         except OSError as error:
             raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
 

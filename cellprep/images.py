@@ -1,6 +1,5 @@
 """Image files: found by the image's id."""
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -12,15 +11,17 @@ from cellprep.file_names import (
     IMAGE_ENDS,
     IMAGE_STARTS,
     is_foreign,
+    is_image_folder,
     is_mask_folder,
     is_output,
     without_image_end,
     without_mask_end,
 )
+from cellprep.files import walk
 from cellprep.image_files import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels, how_turned
 from cellprep.image_formats import IMAGE_FORMATS, is_image_name
 from cellprep.image_ids import composed
-from cellprep.places import is_remote, names_in
+from cellprep.places import entries_in, is_remote
 
 __all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
 
@@ -51,18 +52,18 @@ class ImageFolder:
         self._files: dict[str, list[Path]] = defaultdict(list)
         self._foreign: dict[str, Path] = {}
         try:
-            self._names = set(names_in(path))
+            self._entries = entries_in(path)
         except OSError as error:
             raise ImageFileError(f"cannot read the image folder {path}: {error.strerror}") from error
-        if is_remote(path) and not self._names:
+        if is_remote(path) and not self._entries:
             raise ImageFileError(f"there is no image folder {path}")
-        for entry in (path / name for name in sorted(self._names) if by_id):
+        for entry in (path / name for name in sorted(self._entries) if by_id):
             if is_image_name(entry.name):
                 self._files[composed(entry.stem)].append(entry)
             else:
                 self._foreign[composed(entry.stem)] = entry
         self.by_id = by_id
-        self._is_deep = by_id and deep and not is_remote(path)
+        self._is_deep = by_id and deep
 
     def find(self, image_id: str, file_name: str = "") -> ImageFile:
         """Find the file of an image.
@@ -88,9 +89,9 @@ class ImageFolder:
         """Say what is wrong if an image has none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
-        if (foreign := self._foreign.get(image_id)) and (problem := ImageFile(foreign).format_problem()):
+        if (foreign := self._foreign.get(composed(image_id))) and (problem := ImageFile(foreign).format_problem()):
             return problem
-        name = file_name if file_name and Path(file_name).stem != image_id else f"{image_id}.*"
+        name = file_name if file_name and composed(Path(file_name).stem) != composed(image_id) else f"{image_id}.*"
         return f"there is no image file {name} in {self.path} ({', '.join(IMAGE_FORMATS)})"
 
     def files_of(self, image_id: str, file_name: str = "") -> list[Path]:
@@ -99,26 +100,34 @@ class ImageFolder:
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
         name = composed(image_id)
-        files = _called(self._files, name) or self._files_in_own_folder(image_id)
+        files = _called(self._files, name) or self._files_in_own_folder(name)
         return files or self._find_deeper(name, told)
 
     def _has(self, file: Path) -> bool:
         """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
-        if is_remote(self.path) and (len(file.parts) == 1 or file.parts[0] not in self._names):
-            return file.name in self._names and len(file.parts) == 1
+        if is_remote(self.path) and (len(file.parts) == 1 or file.parts[0] not in self._entries):
+            return file.name in self._entries and len(file.parts) == 1
         with suppress(OSError):  # a name may be too long to be one
             return (self.path / file).is_file()
         return False
 
     def _files_in_own_folder(self, image_id: str) -> list[Path]:
         """Return the files of an image whose folder is its own, as the 2018 Data Science Bowl has them."""
-        if not (self.by_id and image_id in self._names):
-            return []
-        own = self.path / image_id / "images"
+        found = []
         with suppress(OSError):
-            files = [own / name for name in sorted(names_in(own))]
-            return [file for file in files if composed(file.stem) == image_id and is_image_name(file.name)]
-        return []
+            for own in [self.path / name for name in self._folders.get(image_id, [])]:
+                for images in [own / name for name in sorted(entries_in(own)) if is_image_folder(name)]:
+                    found += [images / name for name in sorted(entries_in(images))]
+        return [file for file in found if composed(file.stem) == image_id and is_image_name(file.name)]
+
+    @cached_property
+    def _folders(self) -> dict[str, list[str]]:
+        """The folder's own folders, by their names."""
+        found = defaultdict(list)
+        for name, is_folder in sorted(self._entries.items()):
+            if is_folder and self.by_id:
+                found[composed(name)].append(name)
+        return found
 
     def _find_deeper(self, name: str, told: Path) -> list[Path]:
         """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
@@ -133,18 +142,19 @@ class ImageFolder:
     def _deeper(self) -> dict[str, list[Path]]:
         """The image files below the folder's folders, by their names without endings."""
         found = defaultdict(list)
-        for folder, folders, names in os.walk(self.path) if self._is_deep else ():
-            folders[:] = sorted(
-                name for name in folders if not (is_foreign(name) or is_mask_folder(name) or is_output(name))
-            )
-            for file in (Path(folder, name) for name in sorted(names) if Path(folder) != self.path):
-                if is_image_name(file.name):
-                    found[composed(file.stem)].append(file)
+        try:
+            walked = walk(self.path, _holds_no_images) if self._is_deep else []
+        except OSError as error:
+            problem = f"cannot read the image folder {error.filename or self.path}: {error.strerror}"
+            raise ImageFileError(problem) from error
+        for folder in walked:
+            for file in (folder.path / name for name in folder.files if folder.parts and is_image_name(name)):
+                found[composed(file.stem)].append(file)
         return found
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
-        names = set(known)
+        names = set(map(composed, known))
         return [
             file.name
             for stem, files in self._files.items()
@@ -156,6 +166,10 @@ class ImageFolder:
         """Return whether a file is by its name the mask of another one in the folder."""
         image = without_mask_end(stem)
         return image is not None and bool(_called(self._files, image))
+
+
+def _holds_no_images(name: str) -> bool:
+    return is_foreign(name) or is_mask_folder(name) or is_output(name)
 
 
 def _called(files: dict[str, list[Path]], name: str) -> list[Path]:

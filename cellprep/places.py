@@ -1,12 +1,13 @@
 """Places of files and folders: paths of this machine, or URLs of what lies in an object store."""
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
 
 from cellprep.errors import MissingExtraError, UsageError
 
-__all__ = ["as_place", "is_remote", "is_shared", "names_in"]
+__all__ = ["as_place", "entries_in", "is_remote", "is_shared", "matches", "names_in"]
 
 _SCHEMES = ("s3", "gs", "memory")
 
@@ -68,12 +69,50 @@ def names_in(folder: Path) -> list[str]:
     OSError
         If it cannot be listed; FileNotFoundError if there is no folder of this machine.
     """
-    if not is_remote(folder):
-        return os.listdir(folder)  # noqa: PTH208 - fast
+    return list(_listed(folder)) if is_remote(folder) else os.listdir(folder)  # noqa: PTH208 - fast
+
+
+def entries_in(folder: Path) -> dict[str, bool]:
+    """Return the names of what lies in a folder, and whether each is a folder itself; raises as `names_in` does."""
+    if is_remote(folder):
+        return _listed(folder)
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.is_dir() for entry in entries}
+
+
+def matches(pattern: str) -> list[Path]:
+    """Return the files that a path or URL with wildcards leads to, sorted.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        As `as_place`.
+    OSError
+        If an object store cannot be asked.
+
+    Examples
+    --------
+    >>> matches("nowhere/*.tif")
+    []
+    """
+    place: Any = as_place(pattern)
+    if not is_remote(place):
+        found = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may begin anywhere
+        return sorted(path for path in found if path.is_file())
+    begin = pattern.partition("://")[0]
+    files = (path for path, about in place.fs.glob(place.path, detail=True).items() if about["type"] == "file")
+    return [as_place(f"{begin}://{path.lstrip('/')}") for path in sorted(files)]
+
+
+def _listed(folder: Path) -> dict[str, bool]:
+    """List what an object store has below a place: one request says of each name whether more is below it."""
     remote: Any = folder
     try:
-        listed = remote.fs.ls(remote.path, detail=False)
+        listed = remote.fs.ls(remote.path, detail=True)
     except FileNotFoundError:
-        return []
-    names = (path.rstrip("/").rpartition("/")[2] for path in listed if path.strip("/") != remote.path.strip("/"))
-    return [name for name in names if name]
+        return {}
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
+    own = remote.path.strip("/")
+    paths = ((about["name"].strip("/"), about["type"] == "directory") for about in listed)
+    return {path.rpartition("/")[2]: is_folder for path, is_folder in paths if path != own}

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import UsageError
+from cellprep.places import entries_in
 from cellprep.store.reader import read_attributes
 
 ROWS = ["a,1 3 7 3,6,5,round", "b,1 30,6,5,round", "c,,4,3,round"]
@@ -212,11 +213,11 @@ def test_a_folder_that_cannot_be_searched_is_named(tmp_path, write_csv, monkeypa
     csv = write_csv(*ROWS)
     (tmp_path / "images").mkdir()
 
-    def names_in(folder):
+    def refuse(folder):
         if folder.name == "images":
             raise PermissionError(13, "Permission denied")
-        return [path.name for path in folder.iterdir()]
+        return entries_in(folder)
 
-    monkeypatch.setattr("cellprep.images.names_in", names_in)
+    monkeypatch.setattr("cellprep.images.entries_in", refuse)
     report = build(csv, tmp_path / "s.zarr")
     assert f"note: cannot read the image folder {tmp_path}/images: Permission denied" in report.notes()

@@ -11,11 +11,12 @@ import pytest
 import tifffile
 import zarr
 from conftest import tree
+from PIL import Image
 from stores import discs, noise, write_store
 
 from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source, open_store
 from cellprep.check import CheckOptions
-from cellprep.errors import CellprepError, ImageFileError, StoreError
+from cellprep.errors import CellprepError, ImageFileError, SourceError, StoreError
 from cellprep.images import ImageFile
 from cellprep.store.chunks import encode_chunk
 from cellprep.store.documents import array_document
@@ -296,3 +297,47 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
         array = "labels" if "labels" in name else name
         (store.path / "a" / name / "zarr.json").write_bytes(array_document(array, (10**9, 10**9), "uint8"))
     assert {"labels", "energy"} <= {f.subject for f in verify_store(store.path, jobs=1, quiet=True).broken["a"]}
+
+
+# Commands that are given a pipe, p or p with an ending, and what they say of it.
+PIPES = {
+    **{
+        f"build-targets p{end} --out o.zarr": "the annotation source p" for end in ("", ".csv", ".json", ".zip", ".tif")
+    },
+    "build-targets p.gz --format coco --out o.zarr": "the annotation source p.gz",
+    "build-targets a.csv --exclude p.csv --out o.zarr": "cannot read p.csv",
+    "build-targets a.csv --bins p.json --out o.zarr": "cannot read the bins file p.json",
+    "check p.csv": "the annotation source p.csv",
+    "evaluate p.csv a.csv": "the annotation source p.csv",
+    "evaluate a.csv p.json": "the annotation source p.json",
+    "split p": "the annotation source p",
+    "report p.json": "the annotation source p.json",
+    "predict p.tif": "cannot read p.tif",
+    "predict a.png --weights p": "weights p",
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("words", PIPES)
+def test_a_pipe_given_as_a_file_is_one_line(tmp_path, monkeypatch, cli, write_csv, words):
+    monkeypatch.chdir(tmp_path)
+    write_csv("a,1 2,6,5,x", name="a.csv")
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save("a.png")
+    for word in words.split():
+        if word.partition(".")[0] == "p":
+            os.mkfifo(word)
+    result = cli(*words.split())
+    assert result.exit_code == 1
+    *_, line = result.stderr.splitlines()
+    assert PIPES[words] in line
+    assert "it is no file, but a pipe or a device" in line
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", ["zarr.json", ".zattrs"])
+def test_a_pipe_in_place_of_the_metadata_of_zarr_is_named(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match=rf"it is Zarr whose {name} cannot be read \(it is no file, but a pipe"):
+        open_source(tmp_path)

@@ -13,6 +13,7 @@ from cellprep.annotations import FaultyImage, find_images, open_images
 from cellprep.errors import CellprepError, ImageFileError, SourceError
 from cellprep.learn.prediction import inputs
 from cellprep.learn.prediction.masks import MaskFiles
+from cellprep.places import entries_in
 
 LABELS = np.zeros((40, 50), np.uint8)
 LABELS[3:9, 4:10], LABELS[20:30, 20:40] = 1, 2
@@ -209,6 +210,60 @@ def test_nothing_is_left_aside_in_silence(tmp_path):
     ]
 
 
+def test_files_beside_folders_of_cells_are_named(tmp_path):
+    files = {**DSB, "x1/images/other.png": "P", "x1/y.png": "P", "z.tif": "P", "y.czi": "bytes", "old/d.tif": "P"}
+    lay(tmp_path, {**files, "y2/images/a.png": "P"})
+    for empty in ("x1/masks/masks", "backup/deep/masks"):
+        (tmp_path / empty).mkdir(parents=True)
+    zarr.create_array(tmp_path / "deep/a.zarr", data=LABELS)
+    source = open_source(tmp_path)
+    assert (source.image_ids, source.unannotated) == (["x1"], ["y2"])
+    assert source.notes == [
+        "note: left aside, as neither images nor masks by name: old, z.tif, x1/y.png and 2 more",
+        "note: left aside, as of no format that is read: y.czi",
+        "note: left aside, as empty: x1/masks/masks, backup/deep/masks",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "cells"),
+    [
+        ({"a.tif": "P", "a_masks.tif": "L"}, (2, "a.tif")),
+        ({"images/a.png": "P", "masks/a.png": "1"}, (1, "images/a.png")),
+    ],
+    ids=["names of files", "names of folders"],
+)
+def test_an_empty_folder_of_masks_makes_no_image(tmp_path, files, cells):
+    lay(tmp_path, files)
+    (tmp_path / "old/masks").mkdir(parents=True)
+    assert read(tmp_path) == {"a": cells}
+    assert open_source(tmp_path).notes == ["note: left aside, as empty: old/masks"]
+
+
+def test_the_truth_of_each_tracked_sequence_is_chosen_by_itself_and_told(tmp_path):
+    files = {f"{part}/t000.tif": "P" for part in ("01", "02", "03")}
+    files |= {f"{part}_ST/SEG/man_seg000.tif": "1" for part in ("01", "02")}
+    lay(tmp_path, {**files, "01_gt/seg/man_seg000.tif": "L", "03_GT/SEG/man_seg000.tif": "L"})
+    assert read(tmp_path) == {
+        "01_t000": (2, "01/t000.tif"),
+        "02_t000": (1, "02/t000.tif"),
+        "03_t000": (2, "03/t000.tif"),
+    }
+    assert open_source(tmp_path).notes == [
+        "note: of the Cell Tracking Challenge: 01 has the masks of 01_GT/SEG, not of 01_ST/SEG, 02 has the masks of "
+        "02_ST/SEG"
+    ]
+
+
+@pytest.mark.parametrize("files", [DSB, {"a.tif": "P", "a_masks.tif": "L"}], ids=["cells", "labels"])
+def test_a_folder_is_scanned_once(tmp_path, files, monkeypatch):
+    lay(tmp_path, files)
+    listed = []
+    monkeypatch.setattr("cellprep.files.entries_in", lambda folder: listed.append(folder) or entries_in(folder))
+    open_source(tmp_path)
+    assert sorted(listed) == sorted({tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())})
+
+
 # `predict`
 
 
@@ -232,6 +287,22 @@ def test_masks_are_no_images_to_predict(tmp_path):
         inputs.find_images([lay(tmp_path / "masks-alone", {"masks/a.tif": "L"})])
 
 
+@pytest.mark.parametrize(
+    ("files", "pattern"),
+    [
+        ({"0_img.png": "P", "0_masks.tif": "L"}, "*.png"),
+        ({"0_img.png": "P", "masks/0.tif": "L"}, "*.png"),
+        ({"x/a.png": "P", "y/a.png": "P"}, "*/*.png"),
+        (DSB | {"x2/images/photo.png": "P", "x2/masks/1.png": "1"}, "**/images/*.png"),
+    ],
+    ids=["masks beside", "masks below", "same names", "cells"],
+)
+def test_a_glob_gives_images_the_ids_that_the_folder_gives(tmp_path, monkeypatch, files, pattern):
+    monkeypatch.chdir(lay(tmp_path, files))
+    named = [(image.id, str(image.pixels)) for image in inputs.find_images(["."]).images]
+    assert [(image.id, str(image.pixels)) for image in inputs.find_images([pattern]).images] == named
+
+
 def test_images_of_subfolders_are_predicted(tmp_path):
     lay(tmp_path, {"x/a.png": "P", "y/a.png": "P", "y/b.png": "P"})
     assert [image.id for image in inputs.find_images([tmp_path]).images] == ["b", "x_a", "y_a"]
@@ -246,6 +317,33 @@ def test_images_are_found_below_the_folder_that_is_given(tmp_path, place):
     folder = open_images(open_source(tmp_path / "labels"), tmp_path / "pictures")
     assert folder.find("a").path == tmp_path / "pictures" / place
     assert folder.others(["a"]) == []
+
+
+def test_names_that_look_the_same_are_the_same(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "ü")
+    lay(tmp_path, {f"{decomposed}/Images/{decomposed}.png": "P", "a.png": "P", f"{decomposed}o.czi": "bytes"})
+    (tmp_path / f"{decomposed}o.czi").write_bytes(b"ZISRAWFILE")
+    folder = open_images(open_source(lay(tmp_path / "labels", {"\u00fc.tif": "L"})), tmp_path)
+    for name in ("\u00fc", decomposed):
+        assert folder.find(name).path == tmp_path / decomposed / "Images" / f"{decomposed}.png"
+        with pytest.raises(ImageFileError, match="it is of the format Zeiss CZI"):
+            folder.find(f"{name}o")
+    lay(tmp_path, {f"d/{decomposed}/masks/1.png": "1"})
+    assert open_source(tmp_path / "d").image_ids == ["\u00fc"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(folder):
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return entries_in(folder)
+
+    lay(tmp_path, {"locked/a.png": "P", "labels/a.tif": "L"})
+    monkeypatch.setattr("cellprep.files.entries_in", refuse)
+    with pytest.raises(ImageFileError, match=r"cannot read the image folder .*locked: Permission denied"):
+        open_images(open_source(tmp_path / "labels"), tmp_path).find("a")
+    with pytest.raises(SourceError, match=r"cannot read .*locked: Permission denied"):
+        open_source(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The numbers that docs/limits.md tells are those of the code."""
 
+import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,21 @@ def test_what_the_machine_refuses_is_one_line(tmp_path, words, limit, message):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows are waited for")
+def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(command):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    result = command("--help", capture_output=False, stdout=write, stderr=subprocess.PIPE, env=buffered)
+    os.close(read)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or "
+        "`| cat`\n",
+    )

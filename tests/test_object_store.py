@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import tree
+from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
 from cellprep import BuildOptions, Recipe, build_targets, check_source, open_source, open_store
@@ -17,7 +18,8 @@ from cellprep.demo import write_dataset
 from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
 from cellprep.images import ImageFolder
 from cellprep.info import describe_store
-from cellprep.places import as_place, is_remote, names_in
+from cellprep.learn.prediction.inputs import find_images
+from cellprep.places import as_place, entries_in, is_remote, names_in
 from cellprep.verify import verify_store
 
 pytest.importorskip("upath")
@@ -227,6 +229,26 @@ def test_label_folders_in_a_bucket(s3, tmp_path):
     assert {k: v for k, v in here.items() if "/" in k} == {k: v for k, v in there.items() if "/" in k}
 
 
+@pytest.mark.parametrize(("files", "expected"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_layouts_in_memory_are_read_as_in_folders(tmp_path, files, expected):
+    url = f"memory://{tmp_path.name}"
+    send(lay(tmp_path, files), url)
+    assert read(as_place(url)) == expected
+
+
+def test_folders_in_a_bucket_are_searched_as_here(s3, tmp_path):
+    """Deeper than one folder, with dots in folders' names and none in files', and by URLs with wildcards."""
+    files = {"deep.er/v1.0/images/a.png": "P", "deep.er/v1.0/masks/a.tif": "L", "deep.er/v1.0/images/LICENSE": "bytes"}
+    send(lay(tmp_path, files), f"{s3}/tree")
+    for source in (tmp_path, f"{s3}/tree"):
+        assert read(as_place(source)) == {"a": (2, "deep.er/v1.0/images/a.png")}
+        assert ImageFolder(as_place(source)).find("a").path == as_place(source) / "deep.er/v1.0/images/a.png"
+        for place in (source, f"{source}/*/v*/images/*.png", f"{source}/**/a.png"):
+            assert [image.id for image in find_images([place]).images] == ["a"]
+    with pytest.raises(ImageFileError, match="there is no image s3://bucket/tree/"):
+        find_images([f"{s3}/tree/*.png"])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 on Windows")
 def test_a_killed_run_leaves_whole_images(s3, sent, local):
     url = f"{s3}/killed.zarr"
@@ -247,10 +269,10 @@ def test_a_killed_run_leaves_whole_images(s3, sent, local):
 
 def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     listed = []
-    monkeypatch.setattr("cellprep.images.names_in", lambda place: listed.append(place.name) or names_in(place))
+    monkeypatch.setattr("cellprep.images.entries_in", lambda place: listed.append(place.name) or entries_in(place))
     url = "memory://found/data.zarr"
     assert build(f"{sent}/train.csv", url).pixels.found == 6
-    assert listed == ["train", "images", "source"]
+    assert listed == ["train", "source"]  # there is no other folder beside it
     assert remote_tree(url) == local
 
 

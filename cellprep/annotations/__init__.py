@@ -14,13 +14,13 @@ from cellprep.annotations.foreign import ends_of, kind_of
 from cellprep.annotations.kaggle_csv import KaggleCSV
 from cellprep.annotations.label_folder import LabelFolder
 from cellprep.annotations.layout import Layout
-from cellprep.annotations.listing import entries_in, files_in
 from cellprep.annotations.mask_folder import MaskFolder
 from cellprep.annotations.ome_zarr import OMEZarr, zarr_problem
 from cellprep.annotations.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
-from cellprep.annotations.source import Source
+from cellprep.annotations.source import FolderSource, Source
 from cellprep.errors import SourceError, UsageError
+from cellprep.files import check_file
 from cellprep.image_formats import LABEL_FORMATS
 from cellprep.places import as_place
 from cellprep.rle import Order, check_order
@@ -86,14 +86,15 @@ def open_source(
     if rle_order is not None:
         check_order(rle_order)
     try:
-        path.stat()
+        check_file(path)
     except OSError as error:
         raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
     if format not in ("auto", *READERS):
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
-        reader = _recognise(path) if format == "auto" else READERS[format]
-        source = COCOJSON(path, crowds=crowds) if reader is COCOJSON else reader(path, rle_order)
+        layout = Layout(path)
+        reader = _recognise(layout) if format == "auto" else READERS[format]
+        source = _open(reader, layout, rle_order, crowds)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -133,23 +134,36 @@ def open_prediction(
     return open_source(path, format, rle_order, crowds)
 
 
-def _recognise(path: Path) -> type[Source]:
+def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:
+    if reader is COCOJSON:
+        return COCOJSON(layout.path, crowds=crowds)
+    return reader(layout.path, order, layout) if issubclass(reader, FolderSource) else reader(layout.path, order)
+
+
+def _recognise(layout: Layout) -> type[Source]:
+    path = layout.path
+    is_folder = path.is_dir()
     for reader in READERS.values():
-        if reader.recognises(path):
+        if is_folder and reader.fits(layout) if issubclass(reader, FolderSource) else reader.recognises(path):
             return reader
     known = ", ".join(READERS)
-    pictures = files_in(path, (".jpg", ".jpeg", ".webp")) if path.is_dir() else []
-    if pictures and len(pictures) == len(entries_in(path)):
-        raise SourceError(
-            f"{path} holds no annotations that can be read, but {pictures[0].name} and the like, a format that changes "
-            f"numbers: label images are {', '.join(LABEL_FORMATS)}"
-        )
-    if path.is_dir() and (problem := zarr_problem(path)):
+    if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):
         raise SourceError(problem)
     if found := kind_of(path):
         raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
-    if path.is_dir() and (problem := Layout(path).problem()):
+    if is_folder and (problem := layout.problem()):
         raise SourceError(problem)
     if found := ends_of(path):
         raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")
+
+
+def _picture_problem(layout: Layout) -> str:
+    """Say that a folder holds nothing but files of formats that change numbers, if it is so."""
+    names = layout.names
+    if not names or not all(name.lower().endswith((".jpg", ".jpeg", ".webp")) for name in names):
+        return ""
+    return (
+        f"{layout.path} holds no annotations that can be read, but {names[0]} and the like, a format that changes "
+        f"numbers: label images are {', '.join(LABEL_FORMATS)}"
+    )

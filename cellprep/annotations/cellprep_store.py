@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import StoreError
+from cellprep.files import read_file
 from cellprep.images import hash_of_pixels
 from cellprep.rle import Order, Runs, runs_from_bands, with_all_labels
 from cellprep.store import Store, StoredImage
@@ -102,7 +103,7 @@ class CellprepStore(Source):
         self._store = Store(path)
         self._ids = list(self._store)
         self._damaged = damaged_images(path, set(self._ids))
-        self.sha256 = hashlib.sha256((path / "zarr.json").read_bytes()).hexdigest()
+        self.sha256 = hashlib.sha256(read_file(path / "zarr.json")).hexdigest()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from cellprep.annotations.foreign import json_kind, kind_of
 from cellprep.errors import SourceError
+from cellprep.files import read_file
 
 __all__ = [
     "AnnotationEntry",
@@ -107,7 +108,7 @@ def read(path: Path) -> bytes:
         If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
 

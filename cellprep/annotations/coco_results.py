@@ -9,6 +9,7 @@ from cellprep.annotations.coco_json import COCOJSON
 from cellprep.annotations.coco_loose import parse_results
 from cellprep.annotations.source import Source
 from cellprep.errors import SourceError
+from cellprep.files import open_file
 
 __all__ = ["COCOResults", "is_coco_results"]
 
@@ -52,7 +53,7 @@ def is_coco_results(path: Path) -> bool:
     if not COCOJSON.recognises(path):
         return False
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cellprep.annotations.table import Table
 from cellprep.errors import SourceError
+from cellprep.files import read_file
 from cellprep.image_ids import composed
 
 __all__ = ["Exclusions", "read_exclusions"]
@@ -79,7 +80,7 @@ def read_exclusions(path: Path | str) -> Exclusions:
             raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
     return Exclusions(
         path.name,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
+        hashlib.sha256(read_file(path)).hexdigest(),
         {image: frozenset(found) for image, found in rows.items() if image not in images},
         frozenset(images),
     )

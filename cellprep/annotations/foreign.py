@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from cellprep.files import open_file, read_file
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.wording import printable
 
@@ -155,7 +156,7 @@ def _shallow(content: bytes) -> dict[str, msgspec.Raw] | list[msgspec.Raw] | Non
 
 def _kind_of_file(path: Path) -> str:
     suffix = path.suffix.lower()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(_HEAD)
     if not head.strip():
         return "it is empty"
@@ -191,7 +192,7 @@ def _kind_of_text(path: Path, text: str) -> str:
                 return _said(name, step)
         return _said("an XML file of another program", _AS_COCO)
     if start.startswith(("{", "[")):
-        kind = json_kind(path.read_bytes())
+        kind = json_kind(read_file(path))
         return kind or "this looks like JSON: if it is COCO JSON, end its name in .json"
     return _kind_of_lines([line.strip() for line in start.splitlines()[:20] if line.strip()])
 
@@ -224,7 +225,7 @@ def _kind_of_folder(path: Path) -> str:
         return "there is no file in it"
     for file in files[:_MOST_FILES]:
         if file.suffix.lower() in (".csv", ".tsv", ".json", ".parquet", ".xlsx") and not (
-            file.suffix.lower() == ".json" and json_kind(file.read_bytes())
+            file.suffix.lower() == ".json" and json_kind(read_file(file))
         ):
             return f"it holds {printable(file.name)}: if this has the annotations, give the file itself"
         if file.suffix.lower() in (".json", ".geojson", ".xml", ".txt", ".roi", ".mat", ".h5", ".zip") and (

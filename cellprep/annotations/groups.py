@@ -1,6 +1,7 @@
 """Files of a folder that belong together by the names of their folders: those of images and those of their masks."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +12,20 @@ from cellprep.file_names import (
     is_image_folder,
     is_mask_folder,
     is_output,
+    tracked_sequence,
     without_image_end,
     without_mask_end,
 )
-from cellprep.files import open_file
+from cellprep.files import Folder, open_file
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.image_ids import composed
 
-__all__ = ["Group", "Pair", "Parts", "images_among", "labels_among", "pair_up", "scan"]
+__all__ = ["Group", "Pair", "Scan", "images_among", "is_tracked_truth", "labels_among", "pair_up", "scan"]
 
 #: The names of the folders that lead to a group.
 Parts = tuple[str, ...]
 
-_TRUTH = re.compile(r"(\d\d+)_(GT|ST)")  # the Cell Tracking Challenge's gold and silver truth of the images in 01
-_RESULTS = re.compile(r"\d\d+_RES")
+_RESULTS = re.compile(r"\d\d+_RES", re.IGNORECASE)  # of the Cell Tracking Challenge
 
 
 @dataclass
@@ -38,13 +39,15 @@ class Group:
     masks
         Files in folders of masks.
     mask_folders
-        These folders, also those without files.
+        The names of all that is in each of these folders, also if that is nothing.
     images
         Files in folders of images.
     image_folders
         These folders.
     others
         Label and image files in a folder whose name says nothing.
+    strangers
+        Other files there.
     unreadable
         Files in folders of masks that no label image can be in.
     pickles
@@ -53,10 +56,11 @@ class Group:
 
     parts: Parts
     masks: list[Path] = field(default_factory=list)
-    mask_folders: list[Path] = field(default_factory=list)
+    mask_folders: dict[Path, list[str]] = field(default_factory=dict)
     images: list[Path] = field(default_factory=list)
     image_folders: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    strangers: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
     pickles: list[Path] = field(default_factory=list)
 
@@ -120,12 +124,38 @@ def labels_among(files: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.suffix.lower() in LABEL_FORMATS]
 
 
-def scan(folder: Path) -> tuple[dict[Parts, Group], list[str]]:
-    """Return the groups of files in a folder and those below it, and the folders that are left out.
+@dataclass
+class Scan:
+    """What is in a folder and those below it.
 
-    The group of the folder itself is always there.
+    Attributes
+    ----------
+    names
+        The names of all that is in the folder itself.
+    groups
+        The files by the names that lead to their group; that of the folder itself is always there.
+    left_out
+        Folders of files that are neither images nor masks.
+    empty
+        Empty folders of masks that are nobody's.
+    zarr
+        Folders that are Zarr.
+    choices
+        Of which sequences of the Cell Tracking Challenge which truth counts.
+    """
 
-    Of a data set of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if there is no
+    names: list[str]
+    groups: dict[Parts, Group] = field(default_factory=lambda: {(): Group(())})
+    left_out: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    zarr: list[Path] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+
+
+def scan(folder: Path, deepest: int | None = None) -> Scan:
+    """Bring the files in a folder and those below it, `deepest` at most, into groups.
+
+    Of a sequence of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if it has no
     gold truth. What only trackers need, and results, are left out.
 
     Raises
@@ -133,20 +163,32 @@ def scan(folder: Path) -> tuple[dict[Parts, Group], list[str]]:
     SourceError
         If a folder cannot be read.
     """
-    groups: dict[Parts, Group] = {(): Group(())}
-    left_out = []
-    walked = list(walk(folder))
-    truths = {found[2] for parts, files in walked if files and (found := _truth(parts))}
-    for parts, files in walked:
-        role, key = _role(parts, "GT" if "GT" in truths else "ST")
-        if role == "none":
-            left_out += ["/".join(parts)] if files else []
-        elif files or role:
-            _add(groups.setdefault(key, Group(key)), folder.joinpath(*parts), files, role)
-    return groups, left_out
+    walked = walk(folder, deepest)
+    found = Scan([*walked[0].files, *walked[0].folders])
+    truths: dict[Parts, set[str]] = defaultdict(set)
+    for one in walked:
+        if one.files and is_tracked_truth(one.parts):
+            sequence, kind = tracked_sequence(one.parts[-2])
+            truths[(*one.parts[:-2], sequence)].add(kind)
+    for one in walked:
+        role, key = _role(one.parts, truths)
+        if one.is_zarr and one.parts:
+            found.zarr.append(one.path)
+        elif role == "none":
+            found.left_out += ["/".join(one.parts)] if one.files else []
+        elif role == "masks" and not one.files and one.parts[:-1] != key:
+            found.empty += ["/".join(one.parts)] if not one.folders else []
+        elif role != "silver" and (one.files or role):
+            _add(found.groups.setdefault(key, Group(key)), one, role)
+    for (*above, name), kinds in truths.items():
+        place = "/".join([*above, name])
+        aside = f", not of {place}_ST/SEG" if len(kinds) > 1 else ""
+        found.choices += [f"{place} has the masks of {place}_{min(kinds)}/SEG{aside}"] if "ST" in kinds else []
+    return found
 
 
-def _add(group: Group, folder: Path, files: list[Path], role: str) -> None:
+def _add(group: Group, folder: Folder, role: str) -> None:
+    files = [folder.path / name for name in folder.files]
     pickles = {file for file in files if _is_pickled(file)}
     group.pickles += sorted(pickles)
     files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
@@ -155,19 +197,25 @@ def _add(group: Group, folder: Path, files: list[Path], role: str) -> None:
         readable = set(masks)
         group.masks += masks
         group.unreadable += [file for file in files if file not in readable]
-        group.mask_folders.append(folder)
+        group.mask_folders[folder.path] = sorted([*folder.files, *folder.folders])
     elif role == "images":
         group.images += files
-        group.image_folders.append(folder)
+        group.image_folders.append(folder.path)
     else:
-        group.others += [file for file in files if file.suffix.lower() in {*IMAGE_FORMATS, *LABEL_FORMATS}]
+        for file in files:
+            is_known = file.suffix.lower() in {*IMAGE_FORMATS, *LABEL_FORMATS}
+            (group.others if is_known else group.strangers).append(file)
 
 
-def _role(parts: Parts, truth: str) -> tuple[str, Parts]:
+def _role(parts: Parts, truths: dict[Parts, set[str]]) -> tuple[str, Parts]:
     """Return what a folder holds by its name and those above, and the group that its files belong to."""
     for place, name in enumerate(parts):
-        if found := _TRUTH.fullmatch(name):
-            return ("masks" if _truth(parts) and found[2] == truth else "none"), (*parts[:place], found[1])
+        sequence, kind = tracked_sequence(name)
+        if sequence:
+            key = (*parts[:place], sequence)
+            if not is_tracked_truth(parts):
+                return "none", key
+            return "masks" if kind == min(truths.get(key, ()), default="") else "silver", key
         if _RESULTS.fullmatch(name) or is_output(name):
             return "none", parts
     roles = ["masks" if is_mask_folder(name) else "images" if is_image_folder(name) else "" for name in parts]
@@ -175,9 +223,9 @@ def _role(parts: Parts, truth: str) -> tuple[str, Parts]:
     return last, tuple(name for name, role in zip(parts, roles, strict=True) if not role)
 
 
-def _truth(parts: Parts) -> re.Match[str] | None:
-    """Return the match of the folder above if this is one of masks in the Cell Tracking Challenge's layout."""
-    return _TRUTH.fullmatch(parts[-2]) if parts[-1:] == ("SEG",) and len(parts) > 1 else None
+def is_tracked_truth(parts: Parts) -> bool:
+    """Return whether names lead to a folder of label images in the Cell Tracking Challenge's layout."""
+    return len(parts) > 1 and parts[-1].upper() == "SEG" and bool(tracked_sequence(parts[-2])[0])
 
 
 def _is_pickled(file: Path) -> bool:

@@ -25,6 +25,7 @@ from cellprep.annotations.record import FaultyImage, ImageRecord, most_common
 from cellprep.annotations.source import Source
 from cellprep.annotations.table import LONGEST_EXCEL_TEXT, Table, is_table
 from cellprep.errors import AnnotationError, SourceError, UsageError
+from cellprep.files import open_file
 from cellprep.image_ids import composed, id_problem
 from cellprep.rle import Order
 
@@ -92,8 +93,8 @@ class KaggleCSV(Source):
         self._rows_of = Counter(row.id for row in self._rows())
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with open_file(path) as file:
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -8,7 +8,7 @@ from cellprep.annotations.label_file import LabelFileImage
 from cellprep.annotations.layout import Layout, listed
 from cellprep.annotations.listing import hash_of_listing
 from cellprep.annotations.record import FaultyImage, ImageRecord
-from cellprep.annotations.source import Source
+from cellprep.annotations.source import FolderSource
 from cellprep.errors import SourceError
 from cellprep.image_formats import IMAGE_FORMATS, LABEL_FORMATS
 from cellprep.image_ids import composed, id_problem
@@ -18,7 +18,7 @@ from cellprep.rle import Order
 __all__ = ["LabelFolder"]
 
 
-class LabelFolder(Source):
+class LabelFolder(FolderSource):
     """Annotations in one label image per image, in one of many layouts.
 
     ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist), or below the images; ``<id>_masks.*``, ``mask_<id>.*`` and the
@@ -39,9 +39,9 @@ class LabelFolder(Source):
 
     format = "label-folder"
 
-    def __init__(self, path: Path, _order: Order | None = None) -> None:
+    def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
-        layout = Layout(path)
+        layout = layout or Layout(path)
         pairs = layout.pairs()
         self._pairs: dict[str, Pair] = {}
         for image_id, (group, pair) in zip(layout.ids(pairs), pairs, strict=True):
@@ -63,9 +63,9 @@ class LabelFolder(Source):
         self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def fits(cls, layout: Layout) -> bool:
         """Say whether a folder holds label images."""
-        return path.is_dir() and Layout(path).has_labels
+        return layout.has_labels
 
     @property
     def image_ids(self) -> list[str]:

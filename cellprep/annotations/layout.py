@@ -1,11 +1,12 @@
 """The layout of a folder of images and masks: one for the readers of annotations and for prediction alike."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from cellprep.annotations.groups import Group, Pair, images_among, labels_among, pair_up, scan
-from cellprep.annotations.listing import folders_in, is_zarr
+from cellprep.annotations.groups import Group, Pair, Scan, images_among, is_tracked_truth, labels_among, pair_up, scan
+from cellprep.annotations.listing import is_store
 from cellprep.errors import CellprepError
 from cellprep.file_names import is_mask_folder, without_mask_end
 from cellprep.image_formats import LABEL_FORMATS
@@ -23,29 +24,42 @@ _LOOKED_AT = 3  # masks of a folder that tell what kind they are
 
 
 class Layout:
-    """What is in a folder.
+    """What is in a folder, which is scanned once, when it is first asked for.
+
+    Each question raises SourceError if the folder, or one in it, cannot be read.
 
     Parameters
     ----------
     path
         The folder.
-
-    Raises
-    ------
-    SourceError
-        If it, or a folder in it, cannot be read.
+    deepest
+        How many folders below it are scanned, one in the other, if not as many as usual.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deepest: int | None = None) -> None:
         self.path = path
-        self._groups, self._left_out = scan(path)
+        self._deepest = deepest
+
+    @cached_property
+    def _scan(self) -> Scan:
+        return scan(self.path, self._deepest)
 
     @property
     def groups(self) -> list[Group]:
         """All groups of files."""
-        return list(self._groups.values())
+        return list(self._scan.groups.values())
 
     @property
+    def names(self) -> list[str]:
+        """The names of all that is in the folder itself."""
+        return self._scan.names
+
+    @property
+    def zarr(self) -> list[Path]:
+        """The folders below it that are Zarr, stores of cellprep among them."""
+        return self._scan.zarr
+
+    @cached_property
     def has_masks(self) -> bool:
         """Whether names say of some files that they are masks."""
         return any(group.has_masks for group in self.groups)
@@ -69,15 +83,24 @@ class Layout:
     @cached_property
     def cell_folders(self) -> dict[str, Group]:
         """The groups of images with one file per cell, by id; none if the folder holds label images."""
-        groups = [group for group in self.groups if group.mask_folders]
+        groups = self._groups_of_cells()
         if not self._holds_cells(groups):
             return {}
         names = Counter(group.parts[-1:] for group in groups)
         ids = ["_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:]) for group in groups]
-        return {name or self.path.resolve().name: group for name, group in zip(ids, groups, strict=True)}
+        return {composed(name or self.path.resolve().name): group for name, group in zip(ids, groups, strict=True)}
+
+    def _groups_of_cells(self) -> list[Group]:
+        """Return the groups that may be images of cells; one without any lies beside others, or has its own image."""
+        groups = [group for group in self.groups if group.mask_folders]
+        known = {id(group) for group in groups if group.image_folders or any(group.mask_folders.values())}
+        places = {(*group.parts[:-1], "") for group in groups if group.parts and id(group) in known}
+        return [group for group in groups if id(group) in known or (*group.parts[:-1], "") in places]
 
     def _holds_cells(self, groups: list[Group]) -> bool:
         """Return whether masks are of one cell each: by names where these say it, and else by content."""
+        if self.has_masks and not any(group.masks for group in groups):
+            return False  # names of files alone say that there are masks
         kinds = [_kind(group) for group in groups]
         if "cells" in kinds or "labels" in kinds:
             return "cells" in kinds
@@ -109,7 +132,7 @@ class Layout:
         """
         names = Counter(pair.id for _, pair in pairs)
         return [
-            "_".join(filter(None, [*group.parts, pair.id])) or self.path.resolve().name
+            composed("_".join(filter(None, [*group.parts, pair.id])) or self.path.resolve().name)
             if names[pair.id] > 1 or not pair.id
             else pair.id
             for group, pair in pairs
@@ -129,10 +152,23 @@ class Layout:
         return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
-        """Say which folders are left aside."""
-        names = [group.name for group in self.groups if group not in self.chosen and group.others] + self._left_out
-        names += [f"{folder.name} (Zarr)" for folder in folders_in(self.path) if is_zarr(folder)]
-        return [f"note: left aside, as neither images nor masks by name: {listed(names)}"] if names else []
+        """Say which files and folders are left aside as they are neither images nor masks."""
+        ids = {id(group) for group in self.chosen}
+        cells = self.cell_folders
+        names = [group.name for group in self.groups if id(group) not in ids and group.others] + self._scan.left_out
+        if cells:
+            names += self._names(file for group in self.groups if id(group) in ids for file in group.others)
+            names += self._names(file for group in cells.values() for file in _second_images(group))
+        names += [f"{name} (Zarr)" for name in self._names(path for path in self.zarr if not is_store(path))]
+        strangers = self._names(file for group in self.groups for file in group.strangers)
+        counted = set(map(id, self._groups_of_cells()))
+        empty = [folder for group in self.groups if id(group) not in counted for folder in group.mask_folders]
+        return [
+            *_note("left aside, as neither images nor masks by name", names),
+            *_note("left aside, as of no format that is read", strangers),
+            *_note("left aside, as empty", [*self._scan.empty, *self._names(empty)]),
+            *_note("of the Cell Tracking Challenge", self._scan.choices),
+        ]
 
     def notes(self) -> list[str]:
         """Say what is left aside, and why."""
@@ -156,19 +192,22 @@ class Layout:
         images = [file for group in self.groups for file in images_among([*group.images, *group.others])]
         if not images:
             return ""
-        where = images[0].relative_to(self.path)
+        (where,) = self._names(images[:1])
         return (
-            f"{self.path} holds {count(len(images), 'image file')}, such as {printable(str(where))}, and no masks: "
+            f"{self.path} holds {count(len(images), 'image file')}, such as {printable(where)}, and no masks: "
             "these would be <id>_masks.* beside <id>.*, or masks/ beside images/. If masks are elsewhere, give their "
             "folder, and this one by --images"
         )
 
     def _unreadable(self) -> list[str]:
-        return [str(file.relative_to(self.path)) for group in self.groups for file in group.unreadable]
+        return self._names(file for group in self.groups for file in group.unreadable)
+
+    def _names(self, paths: Iterable[Path]) -> list[str]:
+        return [path.relative_to(self.path).as_posix() for path in paths]
 
     @property
     def _own(self) -> Group:
-        return self._groups[()]
+        return self._scan.groups[()]
 
     def _without_masks(self, group: Group) -> list[Path]:
         known = {pair.id for pair in group.pairs() if pair.masks}
@@ -179,6 +218,16 @@ def listed(names: list[str]) -> str:
     """Return the first names in a line, and the number of the others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _note(what: str, names: list[str]) -> list[str]:
+    return [f"note: {what}: {listed(names)}"] if names else []
+
+
+def _second_images(group: Group) -> list[Path]:
+    """Return the images of a folder of cells that are not the one of its name."""
+    images, own = images_among(group.images), group.parts[-1:]
+    return [file for file in images if (composed(file.stem),) != tuple(map(composed, own))] if len(images) > 1 else []
 
 
 def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
@@ -209,6 +258,8 @@ def _kind(group: Group) -> str:
     masks, images = group.masks, images_among(group.images)
     if not masks:
         return ""
+    if any(is_tracked_truth(folder.parts) for folder in group.mask_folders):
+        return "labels"
     if any(pair.masks and pair.images for pair in pair_up(masks, images)):
         return "labels" if len(masks) > 1 or len(images) > 1 else "pair"
     return "cells" if len(images) == 1 and len(masks) > 1 else "alone"

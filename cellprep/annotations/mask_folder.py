@@ -9,9 +9,9 @@ import numpy as np
 
 from cellprep.annotations.groups import Group, images_among
 from cellprep.annotations.layout import Layout
-from cellprep.annotations.listing import entries_in, hash_of_listing
+from cellprep.annotations.listing import hash_of_listing
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
-from cellprep.annotations.source import Source
+from cellprep.annotations.source import FolderSource
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
 from cellprep.image_formats import IMAGE_FORMATS
 from cellprep.image_ids import composed, id_problem
@@ -88,7 +88,7 @@ class MaskFilesImage(ImageRecord):
         return mask
 
 
-class MaskFolder(Source):
+class MaskFolder(FolderSource):
     """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``, in any folder below.
 
     Parameters
@@ -104,26 +104,25 @@ class MaskFolder(Source):
 
     format = "mask-folder"
 
-    def __init__(self, path: Path, _order: Order | None = None) -> None:
+    def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
-        layout = Layout(path)
+        layout = layout or Layout(path)
         self._groups = dict(sorted(layout.cell_folders.items()))
         if not self._groups:
             raise SourceError(f"{path} holds no folder <id>/masks")
         self._masks = {
-            image_id: [entry for folder in group.mask_folders for entry in entries_in(folder)]
+            image_id: [folder / name for folder, names in group.mask_folders.items() for name in names]
             for image_id, group in self._groups.items()
         }
-        self.unannotated = [
-            group.name for group in layout.groups if group.parts and group.image_folders and not group.mask_folders
-        ]
+        cells = set(map(id, self._groups.values()))
+        self.unannotated = [group.name for group in layout.groups if group.image_folders and id(group) not in cells]
         self.notes = layout.aside()
         self.sha256 = hash_of_listing([file for files in self._masks.values() for file in files], path)
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def fits(cls, layout: Layout) -> bool:
         """Say whether folders in a folder hold masks of one cell each."""
-        return path.is_dir() and bool(Layout(path).cell_folders)
+        return bool(layout.cell_folders)
 
     @property
     def image_ids(self) -> list[str]:
@@ -144,14 +143,15 @@ class MaskFolder(Source):
                 yield FaultyImage(image_id, str(error))
 
     def _record(self, image_id: str, group: Group) -> MaskFilesImage:
+        folder = next(iter(group.mask_folders))
         if problem := id_problem(image_id):
-            raise AnnotationError(f"{group.mask_folders[0].parent}: {problem}")
+            raise AnnotationError(f"{folder.parent}: {problem}")
         if len(group.mask_folders) > 1:
             raise AnnotationError(f"several folders of masks: {', '.join(map(str, group.mask_folders))}; keep one")
         return MaskFilesImage(
             image_id=image_id,
             source=self.name,
-            folder=group.mask_folders[0],
+            folder=folder,
             files=tuple(file.name for file in self._masks[image_id]),
             pixels=_image(group, image_id) if group.image_folders else None,
         )

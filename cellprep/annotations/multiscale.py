@@ -157,10 +157,14 @@ def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
 
 def describe_zarr(folder: Path) -> str:
     """Say what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
-    for name in ("zarr.json", ".zarray", ".zgroup"):
+    for name in (".zattrs", "zarr.json", ".zarray", ".zgroup"):
         try:
             document = json.loads(read_file(folder / name))
-        except (OSError, ValueError, RecursionError):
+        except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
+            continue
+        except OSError as error:
+            return f"Zarr whose {name} cannot be read ({error.strerror})"
+        if name == ".zattrs":
             continue
         if isinstance(document, dict) and isinstance(shape := document.get("shape"), list):
             dtype = document.get("data_type", document.get("dtype"))

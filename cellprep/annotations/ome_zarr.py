@@ -1,6 +1,5 @@
 """Reader of OME-Zarr images with label images."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -9,17 +8,16 @@ from typing import Any
 
 from cellprep.annotations.label_file import annotations_of_labels
 from cellprep.annotations.layout import Layout
-from cellprep.annotations.listing import folders_in, is_store
+from cellprep.annotations.listing import is_store
 from cellprep.annotations.multiscale import OMEZarrPixels, describe_zarr, label_names, ome_attributes, paths_in
 from cellprep.annotations.record import Annotations, FaultyImage, ImageRecord, digest
-from cellprep.annotations.source import Source
+from cellprep.annotations.source import FolderSource
 from cellprep.errors import AnnotationError, SourceError
 from cellprep.image_ids import id_problem
-from cellprep.places import is_remote
+from cellprep.places import entries_in
 from cellprep.rle import Order
 
-_MARKS = {"zarr.json", ".zattrs", "labels"}  # one of them is in every image and plate
-_DEEPEST = 2  # folders between a folder and the images in it
+_DEEPEST = 2  # groups between a group and the images in it
 
 __all__ = ["OMEZarr", "ome_zarr_images", "zarr_problem"]
 
@@ -50,7 +48,7 @@ class OMEZarrLabels(ImageRecord):
         return image or self.labels.pixel_size()
 
 
-class OMEZarr(Source):
+class OMEZarr(FolderSource):
     """OME-Zarr images, each with one label image, or one called ``instances``.
 
     Parameters
@@ -67,9 +65,9 @@ class OMEZarr(Source):
 
     format = "ome-zarr"
 
-    def __init__(self, path: Path, _order: Order | None = None) -> None:
+    def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
-        found = ome_zarr_images(path)
+        found = ome_zarr_images(path, layout)
         if not found:
             raise SourceError(f"{path} is no OME-Zarr image, and holds none")
         self._images = {image_id: paths for image_id, paths in found.items() if any(map(_has_labels, paths))}
@@ -79,11 +77,10 @@ class OMEZarr(Source):
         self.sha256 = digest({image_id: list(map(ome_attributes, paths)) for image_id, paths in found.items()})
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def fits(cls, layout: Layout) -> bool:
         """Say whether a folder is an OME-Zarr image or holds some."""
-        if not (path.is_dir() and ome_zarr_images(path)):
-            return False
-        return _is_image(path.resolve()) or bool(_fields(path.resolve())) or not Layout(path).has_masks
+        path = layout.path.resolve()
+        return _is_image(path) or bool(_fields(path) or (ome_zarr_images(path, layout) and not layout.has_masks))
 
     @property
     def image_ids(self) -> list[str]:
@@ -121,14 +118,18 @@ class OMEZarr(Source):
         )
 
 
-def ome_zarr_images(path: Path) -> dict[str, list[Path]]:
-    """Return OME-Zarr images by their ids: the one at a path, those of a plate, or those in a folder or below it."""
+def ome_zarr_images(path: Path, layout: Layout | None = None) -> dict[str, list[Path]]:
+    """Return OME-Zarr images by their ids: the one at a path, those of a plate, or those in a folder or below it.
+
+    The folder's `layout` is scanned unless given.
+    """
     path = path.resolve()
     if _is_image(path):
         return {_image_id(path.parent.parent if _is_label_image(path) else path): [path]}
     if fields := _fields(path):
         return _by_id(fields)
-    images = _images_below(path, _DEEPEST)
+    groups = [zarr.resolve() for zarr in (layout or Layout(path)).zarr]
+    images = [image for group in groups for image in _images_of(group, _DEEPEST)]
     plates = {plate for plate, *_ in images if plate}
     return _by_id((f"{plate}_{name}" if plate and len(plates) > 1 else name, image) for plate, name, image in images)
 
@@ -150,22 +151,17 @@ def _by_id(images: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
     return dict(sorted(found.items()))
 
 
-def _images_below(path: Path, deepest: int) -> list[tuple[str, str, Path]]:
-    """Return images, each with its plate's name, or none, and its own; stores of cellprep are built, not found."""
-    found = []
-    for folder in folders_in(path):
-        if is_store(folder):
-            continue
-        if is_remote(folder) or not _MARKS.isdisjoint(os.listdir(folder)):  # noqa: PTH208 - fast
-            if _is_image(folder):
-                found += [] if _is_label_image(folder) else [("", _image_id(folder), folder)]
-                continue
-            if fields := _fields(folder):
-                found += [(_image_id(folder), name, image) for name, image in fields]
-                continue
-        if deepest and not is_remote(folder):
-            found += _images_below(folder, deepest - 1)
-    return found
+def _images_of(group: Path, deepest: int) -> list[tuple[str, str, Path]]:
+    """Return a group's images, each with its plate's name, or none, and its own; cellprep's are built, not found."""
+    image = group.parent if group.name == "labels" else group
+    if is_store(group):
+        return []
+    if _is_image(image):
+        return [] if _is_label_image(image) else [("", _image_id(image), image)]
+    if fields := _fields(group):
+        return [(_image_id(group), name, field) for name, field in fields]
+    below = [group / name for name, is_folder in sorted(entries_in(group).items()) if is_folder and deepest]
+    return [image for one in below for image in _images_of(one, deepest - 1)]
 
 
 def _fields(plate: Path) -> list[tuple[str, Path]]:

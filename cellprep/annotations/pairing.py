@@ -1,22 +1,22 @@
 """Images of a folder to the records of a source."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
+from cellprep.annotations.groups import is_tracked_truth
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.annotations.source import Source
 from cellprep.errors import ImageFileError, UsageError
-from cellprep.file_names import is_image_folder
+from cellprep.file_names import is_image_folder, tracked_sequence
 from cellprep.image_formats.orientation import Orientation
 from cellprep.images import ImageFolder
-from cellprep.places import as_place, is_remote, names_in
+from cellprep.places import as_place, entries_in
 
 __all__ = ["FoundImages", "find_images", "open_images", "with_images"]
 
-_TRUTH = re.compile(r"(\d\d+)_(?:GT|ST)")  # the Cell Tracking Challenge's folders, beside those of images
 _USUAL_FOLDERS = ("images", "train")
 
 
@@ -43,9 +43,9 @@ def find_images(source: Source) -> FoundImages:
     r"""Search the folders beside a source in which data sets keep their images.
 
     These are, in this order: where the source says that its files are, below its own folder; the folder of the
-    source's name without its ending, or without ``_labels``; ``images``; ``train``; other folders called as those of
-    images are; of the Cell Tracking Challenge's ``01_GT/SEG`` the folder ``01``; the folder that the source lies in. A
-    file counts as an image's by its name alone.
+    source's name without its ending, or without ``_labels``; ``images`` and ``train``, in any case; other folders
+    called as those of images are; of the Cell Tracking Challenge's ``01_GT/SEG`` the folder ``01``; the folder that
+    the source lies in. A file counts as an image's by its name alone.
 
     Examples
     --------
@@ -64,17 +64,16 @@ def find_images(source: Source) -> FoundImages:
     names = source.file_names
     for path, by_id in _places_of_images(source, bool(names)):
         try:
-            is_above = not is_remote(path) and path.resolve() == source.path.resolve().parent
+            is_above = path.resolve() == source.path.resolve().parent
             folder = ImageFolder(path, by_id=by_id, deep=not is_above)
+            if first is None:
+                has_any = any(folder.files_of(image_id, names.get(image_id, "")) for image_id in source.image_ids)
+                first = folder if has_any else None
+            elif any(_has_others(folder, first, image_id, names.get(image_id, "")) for image_id in source.image_ids):
+                others.append(str(path))
         except ImageFileError as error:
             if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
                 unreadable.append(str(error))
-            continue
-        if first is None:
-            has_any = any(folder.files_of(image_id, names.get(image_id, "")) for image_id in source.image_ids)
-            first = folder if has_any else None
-        elif any(_has_others(folder, first, image_id, names.get(image_id, "")) for image_id in source.image_ids):
-            others.append(str(path))
     return FoundImages(first, tuple(others), tuple(unreadable))
 
 
@@ -89,16 +88,16 @@ def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path,
     path = source.path.resolve() if source.path.name in ("", "..") else source.path
     if tells_files:
         yield path.parent, False
-    for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"), *_USUAL_FOLDERS)):
-        if path.parent / name != path:  # a folder of labels holds no images
-            yield path.parent / name, True
+    own = [name for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"))) if name != path.name]
+    yield from ((path.parent / name, True) for name in own)
+    beside: list[str] = []
     with suppress(OSError):
-        for name in [] if is_remote(path) else sorted(names_in(path.parent)):
-            is_searched = (path.parent / name.lower()).exists() and name.lower() in _USUAL_FOLDERS
-            if is_image_folder(name) and not is_searched and path.parent / name != path:
-                yield path.parent / name, True
-    if path.name == "SEG" and (sequence := _TRUTH.fullmatch(path.resolve().parent.name)):
-        yield path.resolve().parent.parent / sequence[1], True
+        beside = [name for name, is_folder in sorted(entries_in(path.parent).items()) if is_folder]
+    usual = [[name for name in beside if name.lower() == known] for known in _USUAL_FOLDERS]
+    called = dict.fromkeys([*chain(*usual), *filter(is_image_folder, beside)])
+    yield from ((path.parent / name, True) for name in called if name not in (*own, path.name))
+    if is_tracked_truth(path.resolve().parts):
+        yield path.resolve().parent.parent / tracked_sequence(path.resolve().parent.name)[0], True
     yield path.parent, True
 
 

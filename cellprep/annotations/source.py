@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from cellprep.annotations.layout import Layout
 from cellprep.annotations.record import FaultyImage, ImageRecord
 from cellprep.errors import UsageError
 from cellprep.rle import Order
 
-__all__ = ["Source"]
+__all__ = ["FolderSource", "Source"]
 
 
 class Source(ABC):
@@ -97,3 +98,29 @@ class Source(ABC):
     @abstractmethod
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
+
+
+class FolderSource(Source):
+    """Annotations in a folder that are known by its layout.
+
+    Parameters
+    ----------
+    path, order
+        As `Source` takes them.
+    layout
+        The layout of the folder, if it is known: it is scanned unless given.
+    """
+
+    @abstractmethod
+    def __init__(self, path: Path, order: Order | None = None, layout: Layout | None = None) -> None:
+        super().__init__(path, order)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a folder of this format."""
+        return path.is_dir() and cls.fits(Layout(path))
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, layout: Layout) -> bool:
+        """Say whether a folder's layout is that of this format."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
+from cellprep.files import open_file
 
 __all__ = ["LONGEST_EXCEL_TEXT", "Table", "is_table"]
 
@@ -66,7 +67,7 @@ class Table:
             If the library is missing that reads it.
         """
         readers = {"csv": self._csv_rows, "parquet": self._parquet_rows, "xlsx": self._excel_rows}
-        with _explained(self.path), self.path.open("rb") as file:
+        with _explained(self.path), open_file(self.path) as file:
             yield from readers[self.kind](file)
 
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
@@ -154,7 +155,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(4)
     return head if head in (_PARQUET, _ZIP) else head[:2]
 
@@ -162,13 +163,13 @@ def _head(path: Path) -> bytes:
 def _is_workbook(path: Path, head: bytes) -> bool:
     if head != _ZIP:
         return False
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
         return _WORKBOOK in archive.namelist()
 
 
 def _member(path: Path) -> str | None:
     """Return the name of the only file of an archive, if that is a CSV; None if there is something else."""
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     return names[0] if len(names) == 1 and names[0].lower().endswith((".csv", ".tsv")) else None
 

@@ -64,11 +64,23 @@ def cellprep(version: Version = False) -> None:
 
 def _described(error: Exception) -> str:
     """Say what the machine refuses, and what may be done about it; else that the error was not expected."""
+    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):  # not of a process to start
+        return (
+            "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
+        )
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         place = f"{printable(str(error.filename))}: " if error.filename else ""
         return f"{place}{error.strerror}: {_REFUSALS[error.errno]}, and run the same command again"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {what}; please report it, with what CELLPREP_TRACEBACK=1 shows"
+
+
+def _drop_output() -> None:
+    """Send what waits for standard output nowhere: Python would try again when it ends, and tell of it in its way."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def main() -> None:
@@ -81,6 +93,8 @@ def main() -> None:
             raise
         with suppress(OSError):  # of standard error
             typer.echo(f"error: {_described(error)}", err=True)
+        if isinstance(error, BlockingIOError):
+            _drop_output()
         sys.exit(1)
     finally:  # all is done and told; Ctrl-C while Python leaves would be a traceback, or a death by the signal
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellprep._version import __version__
 from cellprep.errors import CellprepError, WeightsError
+from cellprep.files import open_file
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
@@ -214,7 +215,7 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     path = Path(path)
     path = path / BEST if path.is_dir() else path
     try:
-        with path.open("rb"), safetensors.safe_open(path, framework="pt") as file:
+        with open_file(path), safetensors.safe_open(path, framework="pt") as file:
             descriptions = _read_descriptions(path, file.metadata() or {})
             networks = {prefix: empty_network(found.network) for prefix, found in descriptions.items()}
             expected = {
@@ -240,7 +241,7 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with open_file(path), safetensors.safe_open(path, framework="pt") as file:
             found = _read_descriptions(path, file.metadata() or {})
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"weights {path} cannot be read ({error}): {_RIGHT}") from error

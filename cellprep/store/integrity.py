@@ -1,6 +1,5 @@
 """Whether the files of an image are those that cellprep wrote, whatever its arrays hold."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import StoreError
-from cellprep.files import read_file
+from cellprep.files import entries_below, read_file
 from cellprep.store.arrays import array_files, array_path
 from cellprep.store.documents import CHECKSUM, image_documents
 from cellprep.store.reader import StoredImage
@@ -36,7 +35,7 @@ def file_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Ite
         The file, relative to the folder, and the fault.
     """
     yield from _document_faults(folder, attributes, shapes)
-    files = dict(_files_below(folder))
+    files = dict(_files_of(folder))
     expected = {f"{group}zarr.json" for group in ("", "labels/", "labels/instances/")}
     for name in attributes["arrays"]:
         found = array_files(name, shapes[name]) if name in shapes else _possible_files(files, name)
@@ -92,14 +91,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _files_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, int]]:
+def _files_of(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield every file with its size, and every empty folder with a slash at its end."""
-    with os.scandir(folder) as entries:
-        found = list(entries)
-    if not found:
-        yield prefix, 0
-    for entry in found:
+    for entry in entries_below(folder):
+        name = Path(entry.path).relative_to(folder).as_posix()
         if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+            yield f"{name}/", 0
         else:
-            yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
+            yield name, entry.stat(follow_symlinks=False).st_size

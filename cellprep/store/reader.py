@@ -284,7 +284,7 @@ def read_attributes(folder: Path) -> dict[str, Any]:
 def _check_readable(store: Path) -> None:
     if is_remote(store):
         try:
-            (store / "zarr.json").read_bytes()
+            read_file(store / "zarr.json")
         except FileNotFoundError:
             raise StoreError(f"there is no store {store}") from None
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from cellprep.errors import RecipeError, SourceError
+from cellprep.files import read_file
 from cellprep.labels import find_rule
 from cellprep.targets.transforms import find_distance
 
@@ -193,7 +194,7 @@ def read_bins(path: Path | str) -> tuple[float, ...]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise SourceError(f"cannot read the bins file {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

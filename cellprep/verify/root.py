@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cellprep.files import read_file
 from cellprep.store.documents import CHECKSUM, group_document, guarded_document
 from cellprep.store.reader import read_attributes
 from cellprep.store.summary import is_summary
@@ -26,7 +27,7 @@ def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
     """
     attributes = read_attributes(store)
     write = guarded_document if CHECKSUM in attributes else group_document
-    if (store / "zarr.json").read_bytes() != write({"cellprep": attributes}):
+    if read_file(store / "zarr.json") != write({"cellprep": attributes}):
         yield "its zarr.json is not as cellprep wrote it"
     if unknown := sorted(attributes.keys() - _KEYS):
         yield f"its zarr.json has {unknown[0]!r}, which cellprep does not write"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellprep.errors import SourceError, StoreError, UsageError
+from cellprep.files import read_file
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
 from cellprep.wording import count, printable
@@ -133,7 +134,7 @@ def _read_folds(path: Path) -> dict[str, int]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_file(path).decode("utf-8-sig")
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
 """The images that are to be predicted: files, folders, globs and stores, as images by their ids."""
 
-import glob
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from cellprep.image_formats.orientation import Orientation
 from cellprep.image_ids import composed, id_problem
 from cellprep.images import ImageFile, Pixels
 from cellprep.learn.windowed import WindowedArray
-from cellprep.places import as_place
+from cellprep.places import as_place, matches
 from cellprep.store import StoredImage
 from cellprep.wording import count, printable
 
@@ -129,13 +129,13 @@ def _find(place: str) -> Inputs:
         if CellprepStore.recognises(path):
             inputs = Inputs(_of_store(path))
         else:
-            inputs = _of_folder(path)
-            if not inputs.images and (images := ome_zarr_images(path)):
+            layout = Layout(path)
+            inputs = _of_folder(layout)
+            if not inputs.images and (images := ome_zarr_images(path, layout)):
                 inputs = Inputs(_of_ome_zarr(images))
         nothing = zarr_problem(path) or f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
     else:
-        matches = sorted(glob.glob(place, recursive=True))  # noqa: PTH207 - patterns may begin anywhere
-        inputs = _of_files([file for file in map(Path, matches) if file.is_file()])
+        inputs = _of_glob(place)
         nothing = f"there is no image {printable(place)}"
     if not inputs.images:
         raise ImageFileError("; ".join([nothing, *inputs.notes]))
@@ -162,9 +162,25 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
     return Inputs(images, _left_out(masks))
 
 
-def _of_folder(path: Path) -> Inputs:
+def _of_glob(pattern: str) -> Inputs:
+    """Return files as images, by the ids that they have in the folder before the first wildcard."""
+    inputs = _of_files(matches(pattern))
+    if not inputs.images:
+        return inputs
+    fixed = pattern[: re.search(r"[*?[]|$", pattern).start()].rpartition("/")  # type: ignore[union-attr]
+    levels = pattern.count("/", len(fixed[0]) + 1)
+    try:
+        folder = _of_folder(Layout(as_place("".join(fixed[:2]) or "."), None if "**" in pattern else levels + 1))
+    except CellprepError:  # a folder that nobody named cannot be read
+        return inputs
+    ids = {str(image.pixels): image.id for image in folder.images}
+    images = [InputImage(ids.get(str(image.pixels), image.id), image.pixels) for image in inputs.images]
+    return Inputs(images, inputs.notes)
+
+
+def _of_folder(layout: Layout) -> Inputs:
     """Return the images of a folder, by the ids that readers of annotations give them."""
-    layout = Layout(path)
+    path = layout.path
     notes = layout.aside()
     if cells := layout.cell_folders:
         names = {group.name: image_id for image_id, group in cells.items()}
