@@ -3,11 +3,41 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from cellprep.errors import StoreError
 from cellprep.store.documents import CHECKSUM
 
-__all__ = ["KEYS", "attributes_in", "field_problem", "form_problem"]
+__all__ = ["KEYS", "ImageAttributes", "attributes_in", "field_problem", "form_problem"]
+
+
+class ImageAttributes(dict[str, Any]):
+    """The attributes of an image, which anybody may have written: a value is checked when it is asked for.
+
+    Parameters
+    ----------
+    place
+        The image's folder.
+    attributes
+        What its metadata say under ``cellprep``.
+
+    Examples
+    --------
+    >>> ImageAttributes(Path("s.zarr/a"), {"cells": "many"})["cells"]
+    Traceback (most recent call last):
+    cellprep.errors.StoreError: s.zarr/a is damaged: `cells` is 'many': it must be a number
+    """
+
+    def __init__(self, place: Path, attributes: dict[str, Any]) -> None:
+        super().__init__(attributes)
+        self._place = place
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a value; raises StoreError if it is missing, or has not the form that cellprep writes."""
+        if key in (_FORMS | _AT_TIMES) and (problem := field_problem(self, key)):
+            raise StoreError(f"{self._place} is damaged: {problem}")
+        return super().__getitem__(key)
 
 
 def attributes_in(document: bytes) -> dict[str, Any]:
@@ -55,7 +85,8 @@ def field_problem(attributes: dict[str, Any], key: str) -> str | None:
     form, fits = (_FORMS | _AT_TIMES)[key]
     if key not in attributes:
         return f"`{key}` is missing"
-    return None if fits(attributes[key]) else f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
+    value = attributes.get(key)
+    return None if fits(value) else f"`{key}` is {str(value)[:80]!r}: it must be {form}"
 
 
 def _is_number(value: Any) -> bool:
