@@ -1,7 +1,6 @@
 """Zarr's metadata: those of arrays that anybody may have written, and those of stores."""
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from cellprep.errors import CellprepError
 from cellprep.store.documents import CHECKSUM, guarded_document
 from cellprep.verify import verify_store
 
-__all__ = ["damaged_file", "foreign_arrays", "files_of", "guard_anew", "read_all_of_store", "read_foreign"]
+__all__ = ["damaged_file", "files_of", "foreign_arrays", "guard_anew", "read_all_of_store", "read_foreign"]
 
 _AXES = [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space", "unit": "micrometer"}]
 _DATASETS = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.5, 0.5]}]}]
@@ -118,7 +117,7 @@ def files_of(folder: Path) -> list[bytes]:
 
 
 def damaged_file(name: str, read: Callable[[Path], object], depth: int = 0) -> Callable[[bytes, Path], object]:
-    """Return what puts one damaged file into a folder, and reads the folder, or that so deep in it where the file is."""
+    """Return what puts a damaged file into a folder, and reads that, or the folder so deep in it where the file is."""
 
     def feed(content: bytes, folder: Path) -> object:
         place, _, damaged = content.partition(b"\0")

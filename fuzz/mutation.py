@@ -16,9 +16,9 @@ _WORDS = [
 _RAW = {"@huge": "9" * 4301, "@infinite": "1e400", "@deep": "[" * 5000 + "]" * 5000}
 
 _VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 7, 64, 2**16, 2**31, 2**32, 2**63, 10**18, 0.5, -0.0, 1e-320, 1e308, float("nan"),
-    float("inf"), "", "0", "NaN", "Infinity", "x" * 70_000, "\x00", "\x1b[2J", "..", "/", "a/b", [], {}, [[]], [{}], [0],
-    [1, 1], [1, 1, 1], [2**40, 2**40], [-1, 4], ["y", "x"], *_RAW,
+    None, True, False, 0, 1, -1, 2, 3, 7, 64, 2**16, 2**31, 2**32, 2**63, 10**18, 0.5, -0.0, 1e-320, 1e308,
+    float("nan"), float("inf"), "", "0", "NaN", "Infinity", "x" * 70_000, "\x00", "\x1b[2J", "..", "/", "a/b", [], {},
+    [[]], [{}], [0], [1, 1], [1, 1, 1], [2**40, 2**40], [-1, 4], ["y", "x"], *_RAW,
     "uint8", "uint64", "int32", "bool", "float16", "float32", "complex128", "string", "r8", "|b1", "<f4", ">u2", "|O",
     "<U4", "|V8", "<M8[ns]", [["a", "<i4"]],
     "C", "F", "little", "big", "start", "end", "default", "v2", ".", "group", "array",
@@ -26,7 +26,8 @@ _VALUES: list[Any] = [
     {"id": "delta", "dtype": "<i4"}, {"id": "blosc", "cname": "zstd", "clevel": 5, "shuffle": 2, "blocksize": 2**31},
     {"name": "gzip", "configuration": {"level": 5}}, {"name": "zstd", "configuration": {"level": 0, "checksum": True}},
     {"name": "transpose", "configuration": {"order": [1, 0]}}, {"name": "numcodecs.lz4"}, {"name": "crc32c"},
-    {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "bitshuffle", "typesize": 4, "blocksize": 0}},
+    {"name": "blosc",
+     "configuration": {"cname": "lz4", "clevel": 1, "shuffle": "bitshuffle", "typesize": 4, "blocksize": 0}},
     {"name": "bytes", "configuration": {"endian": "big"}}, {"name": "bytes"}, {"name": "vlen-utf8"},
     {"name": "sharding_indexed", "configuration": {"chunk_shape": [2, 2], "codecs": [{"name": "bytes"}],
                                                    "index_codecs": [{"name": "bytes"}, {"name": "crc32c"}]}},

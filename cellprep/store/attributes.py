@@ -9,7 +9,11 @@ from typing import Any
 from cellprep.errors import StoreError
 from cellprep.store.documents import CHECKSUM
 
-__all__ = ["KEYS", "ImageAttributes", "attributes_in", "field_problem", "form_problem"]
+__all__ = ["KEYS", "LONGEST_TYPE", "ImageAttributes", "attributes_in", "field_problem", "form_problem"]
+
+
+#: Characters of a cell type's name.
+LONGEST_TYPE = 200
 
 
 class ImageAttributes(dict[str, Any]):
@@ -106,7 +110,11 @@ def _is_length(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
+    return isinstance(value, list) and all(map(_is_name, value)) and len(set(value)) == len(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TYPE
 
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -120,7 +128,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cells": ("a number", _is_number),
     "hidden": ("a list of numbers", _are_numbers),
     "excluded": ("a list of whole numbers", _are_whole),
-    "cell_type": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "cell_type": ("a short text or null", lambda value: value is None or _is_name(value)),
     "categories": ("a list of names", _are_names),
     "cells_of_category": ("a list of numbers", _are_numbers),
 }

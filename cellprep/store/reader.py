@@ -17,7 +17,6 @@ from cellprep.store.arrays import array_form, array_path, check_files, read_arra
 from cellprep.store.attributes import ImageAttributes, attributes_in
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
 from cellprep.targets import Recipe
-from cellprep.wording import printable
 
 if TYPE_CHECKING:
     import zarr
@@ -77,17 +76,11 @@ class StoredImage:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that its targets were made by.
-
-        Raises
-        ------
-        StoreError
-            If what it says of that is no recipe.
-        """
+        """The recipe that its targets were made by; StoreError if what it says of that is none."""
         try:
             return Recipe.from_dict(self.attributes["options"])
         except (RecipeError, TypeError, ValueError) as error:
-            raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {printable(str(error))}") from error
+            raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {error}") from error
 
     @property
     def is_huge(self) -> bool:
@@ -177,7 +170,8 @@ class Store(Mapping[str, StoredImage]):
         if schema is None:
             raise StoreError(f"{path} is no cellprep store")
         if schema != SCHEMA_VERSION:
-            raise StoreError(f"{path} has schema {printable(str(schema)[:40])}: this version of cellprep knows schema {SCHEMA_VERSION}")
+            found = str(schema)[:40]
+            raise StoreError(f"{path} has schema {found}: this version of cellprep knows schema {SCHEMA_VERSION}")
 
     def __repr__(self) -> str:
         return f"<Store {self.path}>"
