@@ -50,9 +50,9 @@ def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         seeds = target.seeds(folder)
-        for content in seeds:
-            target.feed(content, folder)  # is not to raise; and loads all that is needed
         if limited:
+            for content in seeds:
+                target.feed(content, folder)  # is not to raise, and loads all that is needed
             _limit_memory()
         before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
         while fed < inputs and time.monotonic() < ends:

@@ -57,7 +57,9 @@ def test_no_call_lets_input_choose_what_is_run():
     found = list(calls())
     assert {name for _, name, _ in found} >= {"torch.load", "Image.open"}
     for file, name, arguments in found:
-        assert not any(name == never or name.endswith(f".{never}") for never in NEVER), f"{file} calls {name}"
+        assert not any(name == never or ("." in never and name.endswith(f".{never}")) for never in NEVER), (
+            f"{file} calls {name}"
+        )
         for guarded, argument in GUARDED.items():
             if name == guarded or name.endswith(f".{guarded}"):
                 assert argument in arguments, f"{file} calls {name} without {argument}"
