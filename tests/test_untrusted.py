@@ -59,8 +59,6 @@ def test_no_call_lets_input_choose_what_is_run():
     for file, name, arguments in found:
         own = [never for never in NEVER if name == never or ("." in never and name.endswith(f".{never}"))]
         assert not own, f"{file} calls {name}"
-            f"{file} calls {name}"
-        )
         for guarded, argument in GUARDED.items():
             if name == guarded or name.endswith(f".{guarded}"):
                 assert argument in arguments, f"{file} calls {name} without {argument}"
