@@ -226,10 +226,9 @@ def _measure(path: Path) -> _ImageDistances:
     """Count the distances of one image's cells. Never raises."""
     try:
         image = StoredImage(path)
-        options = image.attributes.get("options", {})
-        per_instance = options.get("per_instance", False)
+        recipe = image.recipe
         semseg = image.read("semseg")
-        inside = semseg[..., 2] == 0 if per_instance else semseg[..., 0] == 1
+        inside = semseg[..., 2] == 0 if recipe.per_instance else semseg[..., 0] == 1
         distance = image.read("distance")[inside]
     except CellprepError as error:
         return _ImageDistances(problem=str(error))
@@ -239,5 +238,5 @@ def _measure(path: Path) -> _ImageDistances:
         return _ImageDistances(problem=unexpected(error))
     fills = bool(inside.all()) and bool((distance == np.float32(np.hypot(*inside.shape))).all())
     histogram = _NONE if fills else DistanceHistogram.of(distance)
-    distances = options.get("distance", "unknown") + (" per instance" if per_instance else "")
-    return _ImageDistances(histogram, distances, options.get("background_cell", False), fills)
+    distances = recipe.distance + (" per instance" if recipe.per_instance else "")
+    return _ImageDistances(histogram, distances, recipe.background_cell, fills)

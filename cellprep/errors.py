@@ -25,7 +25,11 @@ _NAMED = 20  # names in a line; more are counted
 
 
 class CellprepError(Exception):
-    """Base of all errors that a user can cause and mend; ``str`` of it is one line."""
+    """Base of all errors that a user can cause and mend; ``str`` of it is one line, on which no terminal acts."""
+
+    def __str__(self) -> str:
+        """Return the line: what others wrote and no terminal may act on, such as a name in a file, is escaped."""
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().__str__())
 
 
 class RLEError(CellprepError):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 __all__ = ["capped", "count", "indented", "listed_problems", "printable", "turning_notes", "unexpected"]
 
+_LONGEST = 1000  # characters of a line
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
 
 # As OpenCV and PyTorch say it, of the processor's memory and of a graphics card's.
@@ -108,13 +109,14 @@ def turning_notes(images: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def printable(name: str) -> str:
-    r"""Return a name as one line that no terminal acts on: ids and types come from files of others.
+    r"""Return a name as one line that no terminal acts on, cut where it is endless: ids come from files of others.
 
     Examples
     --------
     >>> print(printable("0e12"), printable("two\nlines"), printable(""))
     0e12 'two\nlines' ''
     """
+    name = f"{name[:_LONGEST]}... ({len(name):,} characters)" if len(name) > 2 * _LONGEST else name
     return name if name.isprintable() and name else repr(name)
 
 

@@ -15,10 +15,9 @@ import warnings
 from pathlib import Path
 
 from cellprep.errors import CellprepError
-from fuzz.mutation import mutate
 from fuzz.targets import TARGETS
 
-MEMORY = 6 * 2**30
+MEMORY = 2**30  # address space beyond what good input takes
 SECONDS = 20  # for one input
 
 
@@ -29,15 +28,35 @@ def check_line(error: CellprepError) -> None:
         raise AssertionError(f"no printable line: {text!r}")
 
 
-def feed(name: str, inputs: int, seed: int, out: Path) -> int:
-    """Feed a target, keep what it stumbles over in a folder, and return how much that is."""
-    target, rng, found = TARGETS[name], random.Random(seed), {}
+def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float("inf"), limited: bool = False) -> int:
+    """Feed a target, keep what it stumbles over in a folder, and return how much that is.
+
+    A lack of memory is allowed: commands say it in a line.
+
+    Parameters
+    ----------
+    name
+        The target.
+    inputs, seconds
+        How many at most, and for how long.
+    seed
+        Of what is random.
+    out
+        The folder.
+    limited
+        Whether to limit the address space of this process.
+    """
+    target, rng, found, ends, fed = TARGETS[name], random.Random(seed), {}, time.monotonic() + seconds, 0
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         seeds = target.seeds(folder)
+        if limited:
+            for content in seeds:
+                target.feed(content, folder)  # is not to raise, and loads all that is needed
+            _limit_memory()
         before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
-        for _ in range(inputs):
-            content = mutate(rng.choice(seeds), rng)
+        while fed < inputs and time.monotonic() < ends:
+            content, fed = target.damage(rng.choice(seeds), rng), fed + 1
             (out / f"{name}-last").write_bytes(content)  # to be found after a crash
             signal.alarm(SECONDS)
             try:
@@ -47,6 +66,8 @@ def feed(name: str, inputs: int, seed: int, out: Path) -> int:
                     check_line(error)
                 except AssertionError as problem:
                     found.setdefault(str(problem)[:60], content)
+            except MemoryError:
+                pass
             except Exception:  # noqa: BLE001 - each of them is what is looked for
                 where = traceback.format_exc().splitlines()
                 found.setdefault(" | ".join(where[-3:])[-300:], content)
@@ -57,7 +78,16 @@ def feed(name: str, inputs: int, seed: int, out: Path) -> int:
     for number, (problem, content) in enumerate(found.items()):
         (out / f"{name}-{number}").write_bytes(content)
         print(f"{name}: {problem}", flush=True)
+    if limited:
+        print(f"{name}: {fed:,} inputs", flush=True)
     return len(found)
+
+
+def _limit_memory() -> None:
+    """Leave this process so much address space beside what it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def main() -> int:
@@ -65,6 +95,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", default=[], help=f"of {', '.join(TARGETS)}; all unless given")
     parser.add_argument("--inputs", type=int, default=1000, help="for each target")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each target, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("findings"), help="folder for inputs that are stumbled over")
     parser.add_argument("--here", action="store_true", help="feed one target in this process")
@@ -73,17 +104,20 @@ def main() -> int:
     if options.here:
         faulthandler.enable()
         warnings.simplefilter("ignore")
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        return feed(options.targets[0], options.inputs, options.seed, options.out)
-    print(f"{'target':<12}{'inputs':>10}{'seconds':>10}  came of it")
+        limited = sys.platform == "linux"
+        return feed(
+            options.targets[0], options.inputs, options.seed, options.out, seconds=options.seconds, limited=limited
+        )
+    print(f"{'target':<12}{'seconds':>10}  came of it")
     bad = 0
     for name in options.targets or TARGETS:
         began = time.perf_counter()
-        words = [name, "--inputs", str(options.inputs), "--seed", str(options.seed), "--out", str(options.out)]
+        words = [name, "--inputs", str(options.inputs), "--seconds", str(options.seconds)]
+        words += ["--seed", str(options.seed), "--out", str(options.out)]
         done = subprocess.run([sys.executable, "-m", "fuzz", *words, "--here"], check=False)
         outcome = f"{done.returncode} findings" if done.returncode >= 0 else f"killed by signal {-done.returncode}"
         bad += done.returncode != 0
-        print(f"{name:<12}{options.inputs:>10,}{time.perf_counter() - began:>10.1f}  {outcome}", flush=True)
+        print(f"{name:<12}{time.perf_counter() - began:>10.1f}  {outcome}", flush=True)
     if not any(options.out.iterdir()):
         shutil.rmtree(options.out)
     return min(bad, 1)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from cellprep.errors import CellprepError
 from cellprep.images import ImageFile
 from cellprep.report.training import report_training
 from cellprep.verify import verify_store
+from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
+from fuzz.mutation import mutate, mutate_json
 
 __all__ = ["TARGETS", "Target"]
 
@@ -42,10 +45,13 @@ class Target:
         Makes good inputs in a folder.
     feed
         Reads damaged input, given a folder to write to: it returns, or raises CellprepError.
+    damage
+        Damages good input.
     """
 
     seeds: Callable[[Path], list[bytes]]
     feed: Callable[[bytes, Path], object]
+    damage: Callable[[bytes, random.Random], bytes] = mutate
 
 
 def _masks() -> np.ndarray:
@@ -87,31 +93,6 @@ def _store(folder: Path) -> Path:
     return folder / "seed.zarr"
 
 
-def _files(folder: Path) -> list[bytes]:
-    """Each file of a folder, its path before it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [f"{path.relative_to(folder)}\0".encode() + path.read_bytes() for path in files]
-
-
-def _in_folder(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
-    """Put one damaged file into the folder that the seeds are of, and read all of it."""
-
-    def feed(content: bytes, folder: Path) -> object:
-        place, _, damaged = content.partition(b"\0")
-        whole = folder / name
-        target = next((path for path in whole.rglob("*") if str(path.relative_to(whole)).encode() == place), None)
-        if target is None or not target.is_file():
-            return None  # the damage is in the name
-        before = target.read_bytes()
-        try:
-            target.write_bytes(damaged)
-            return read(whole)
-        finally:
-            target.write_bytes(before)
-
-    return feed
-
-
 def _read_store(store: Path) -> object:
     for image in open_store(store).values():
         for array in image.arrays:
@@ -123,7 +104,7 @@ def _read_store(store: Path) -> object:
 def _ome_zarr(folder: Path) -> list[bytes]:
     """Take an image of a store: each is OME-Zarr."""
     (_store(folder) / "i0").rename(folder / "ome.zarr")
-    return _files(folder / "ome.zarr")
+    return files_of(folder / "ome.zarr")
 
 
 def _read_folder(path: Path) -> object:
@@ -153,7 +134,7 @@ def _run(folder: Path) -> list[bytes]:
     (folder / "run").mkdir()
     (folder / "run" / "run.json").write_text(json.dumps({"options": {"network": "dn", "epochs": 2, "seed": 0}}))
     (folder / "run" / "metrics.csv").write_text("epoch,rate,seconds,train_loss,val_loss\n1,1e-3,2,0.5,0.6\n")
-    return _files(folder / "run")
+    return files_of(folder / "run")
 
 
 def _read_run(run: Path) -> object:
@@ -247,12 +228,18 @@ TARGETS: dict[str, Target] = {
     "coco": Target(_coco, _read_source("fed.json")),
     "submission": Target(_submission, _read_prediction),
     "labels": Target(_label_files, _read_labels),
-    "ome-zarr": Target(_ome_zarr, _in_folder("ome.zarr", _read_folder)),
-    "run": Target(_run, _in_folder("run", _read_run)),
+    "ome-zarr": Target(_ome_zarr, damaged_file("ome.zarr", _read_folder)),
+    "run": Target(_run, damaged_file("run", _read_run)),
     "exclusions": Target(lambda _: [b"image,row\ni0,2\ni1,\n"], _on_file("x.csv", read_exclusions)),
     "bins": Target(lambda _: [b"[0.955, 1.369, 10, 20]"], _on_file("b.json", read_bins)),
     "picture": Target(_pictures, _read_picture),
-    "store": Target(lambda folder: _files(_store(folder)), _in_folder("seed.zarr", _read_store)),
+    "store": Target(lambda folder: files_of(_store(folder)), damaged_file("seed.zarr", _read_store)),
+    "foreign": Target(foreign_arrays, damaged_file("arrays", read_foreign, depth=1), mutate_json),
+    "metadata": Target(
+        lambda folder: [file for file in files_of(_store(folder)) if b"zarr.json\0" in file],
+        damaged_file("seed.zarr", read_all_of_store),
+        lambda content, rng: guard_anew(mutate_json(content, rng), rng),
+    ),
     "weights": Target(_weights, _read_weights),
     "state": Target(_state, _read_state),
 }

@@ -32,9 +32,21 @@ def fail(error):
     return read
 
 
+class RawError(CellprepError):
+    """An error that says what it is given, which those of the package do not."""
+
+    __str__ = Exception.__str__
+
+
 @pytest.mark.parametrize(
     ("error", "findings"),
-    [(ValueError("x"), 1), (CellprepError("two\nlines"), 1), (CellprepError("\x1b[2J"), 1), (CellprepError("x"), 0)],
+    [
+        (ValueError("x"), 1),
+        (RawError("two\nlines"), 1),
+        (RawError("\x1b[2J"), 1),
+        (RawError("x"), 0),
+        (CellprepError("\x1b\n"), 0),
+    ],
 )
 def test_what_is_no_line_is_found_and_kept(monkeypatch, tmp_path, error, findings):
     monkeypatch.setitem(TARGETS, "bad", Target(lambda _: [b"seed"], fail(error)))

@@ -76,7 +76,7 @@ class StoredLabels(ImageRecord):
             cell_types=tuple(names[index] for index in table[:, 2]),
             cell_type=image.attributes["cell_type"] or "",
             areas=table[:, 1],
-            overlap=image.attributes["options"]["overlap"],
+            overlap=image.recipe.overlap,
             ignore=image.read("ignore") != 0 if "ignore" in image.arrays else None,
             pixel_size=image.attributes["pixel_size"],
         ).without(self.excluded)

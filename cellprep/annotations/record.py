@@ -16,10 +16,12 @@ from cellprep.image_formats.orientation import Orientation
 from cellprep.images import ImageFile, Pixels
 from cellprep.memory import check_memory
 from cellprep.rle import Runs
+from cellprep.store.attributes import LONGEST_TYPE
 
 __all__ = ["Annotations", "FaultyImage", "ImageRecord", "check_excluded", "digest", "most_common"]
 
 _LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
+_LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ class Annotations:
     def __post_init__(self) -> None:
         height, width = self.runs.shape
         check_memory(height * width * _LEAST_BYTES, f"its image, {height} x {width} pixels,")
+        if max(height, width) > _LONGEST_SIDE:
+            raise AnnotationError(f"its image, {height} x {width} pixels, is longer than {_LONGEST_SIDE:,} pixels")
+        if long := [name for name in {*self.cell_types, self.cell_type} if len(name) > LONGEST_TYPE]:
+            raise AnnotationError(
+                f"the name of a cell type, {long[0][:20]!r}..., has {len(long[0]):,} characters: {LONGEST_TYPE} at most"
+            )
 
     def without(self, rows: frozenset[int]) -> "Annotations":
         """Leave out the annotations of some rows."""

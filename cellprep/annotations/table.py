@@ -20,6 +20,7 @@ LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
 
 _ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
 _KINDS = {".parquet": "Parquet file", ".xlsx": "Excel table", ".gz": "gzip file", ".zip": "ZIP archive"}
+_LONGEST_LINE = 2**27  # characters
 _SEPARATORS = ",;\t|"
 _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
 _WORKBOOK = "xl/workbook.xml"
@@ -71,13 +72,13 @@ class Table:
             yield from readers[self.kind](file)
 
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
-        csv.field_size_limit(2**31 - 1)
+        csv.field_size_limit(_LONGEST_LINE)
         number = 1
         try:
             with _unpacked(self.path, file, self._head) as stream, _as_text(stream) as text:
-                header = text.readline()
+                header = next(_lines(text), "")
                 text.seek(0)
-                reader = csv.reader(text, delimiter=self._separator(header), strict=True)
+                reader = csv.reader(_lines(text), delimiter=self._separator(header), strict=True)
                 yield 1, next(reader, [])
                 for number, values in enumerate(reader, start=2):
                     if values:
@@ -200,12 +201,22 @@ def _as_text(stream: IO[bytes]) -> Iterator[io.TextIOWrapper]:
         text.detach()  # whoever opened the stream closes it
 
 
+def _lines(text: IO[str]) -> Iterator[str]:
+    """Yield the lines of a text, of which none may be endless: a few bytes of gzip may hold gigabytes."""
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error("field larger than field limit")
+        yield line
+
+
 def _of_csv(problem: str) -> str:
     """Say in plain words what Python's reader of CSV says."""
     if "end of data" in problem:
         return 'a quote (") is opened and never closed'
     if "expected after" in problem:
         return 'a quote (") ends in the middle of a field: quote the field whole, and write quotes in it twice'
+    if "field limit" in problem:
+        return f"a line has more than {_LONGEST_LINE:,} characters: it is damaged, or no CSV"
     return "it is no CSV: save the table again"
 
 

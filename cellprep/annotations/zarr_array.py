@@ -63,7 +63,12 @@ def read_zarr(folder: Path) -> NDArray[Any]:
     if problem:
         raise ImageFileError(problem)
     _check_sizes(folder, shape, dtype, chunks)
-    array: Any = zarr.open_array(folder, mode="r", zarr_format=version)
+    from cellprep.annotations.zarr_codecs import bounded
+
+    stored: Any = zarr.open_array(folder, mode="r", zarr_format=version)
+    array: Any = zarr.Array(
+        zarr.AsyncArray(metadata=bounded(stored.metadata, dtype.itemsize), store_path=stored.store_path)
+    )
     pixels: NDArray[Any] = np.asarray(array[...])
     return pixels
 

@@ -63,7 +63,7 @@ def _read(stream: IO[bytes], size: int) -> Raster:
     if needed > size:
         raise ImageFileError(f"it is damaged: it claims {needed:,} bytes of values, and has {size:,} in all")
     stream.seek(0)
-    values: NDArray[Any] = np.lib.format.read_array(stream)
+    values: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if values.ndim < 2 or not values.size:
         raise ImageFileError(f"it has the shape {values.shape}: an image is (height, width)")
     return _raster(place_channels(values))

@@ -21,6 +21,7 @@ from cellprep.memory import check_memory
 
 __all__ = ["decode_bmp", "decode_jpeg", "decode_png", "decode_webp", "tags_of_picture", "tags_of_png"]
 
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_BYTES = 8  # of a pixel: four channels of 16 bits
 
 
@@ -34,7 +35,8 @@ def decode_png(stream: IO[bytes]) -> Raster:
     if has_palette:
         with _opened(io.BytesIO(content), "PNG") as image:
             return _raster(image, orientation)
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    is_whole = _PNG_END in content  # of others libpng tells by itself
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if is_whole else None
     if pixels is None:
         raise ImageFileError("it is damaged: it cannot be decoded as PNG")
     if pixels.ndim == 2:

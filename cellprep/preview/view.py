@@ -115,7 +115,7 @@ class View:
     @property
     def bins(self) -> list[float]:
         """The distances at which levels 1, 2, ... begin."""
-        return [float(start) for start in self.image.attributes["options"]["bins"]]
+        return list(self.image.recipe.bins)
 
     @cached_property
     def labels(self) -> NDArray[Any]:

@@ -3,16 +3,20 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.errors import ImageFileError, OutputError
+from cellprep.images import ImageFile
 from cellprep.preview.colours import outlined
 from cellprep.shapes import Cutout
 
-__all__ = ["Picture", "compress", "draw_annotation", "draw_thumbnail"]
+__all__ = ["Picture", "compress", "draw_annotation", "draw_file", "draw_thumbnail"]
 
+_WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
 _THUMBNAIL = 224  # pixels, the longer side
 _CROP = 144  # pixels, likewise
 _LEAST = 24  # pixels of the image that a crop shows at least
@@ -43,6 +47,27 @@ def compress(pixels: NDArray[np.uint8], quality: int = 60) -> Picture:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=4)
     return Picture(buffer.getvalue(), pixels.shape[1], pixels.shape[0])
+
+
+def draw_file(path: Path) -> Picture:
+    """Draw a picture that lies in a file, made smaller where it is very large.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read as an image file (which no program is started for), or does not have 8 bits.
+    """
+    try:
+        pixels = ImageFile(path).decode()
+    except ImageFileError as error:
+        raise OutputError(f"the picture {error}" if str(path) in str(error) else f"{path}: {error}") from error
+    if pixels.dtype != np.uint8 or (pixels.ndim == 3 and len(pixels) != 3):
+        raise OutputError(f"the picture {path} is not grey or RGB of 8 bits: a page shows no others")
+    colours = np.moveaxis(pixels, 0, 2) if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    scale = min(1.0, _WIDEST / max(colours.shape[:2]))
+    size = [max(1, round(side * scale)) for side in colours.shape[1::-1]]
+    small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA) if scale < 1 else colours
+    return compress(np.ascontiguousarray(small, np.uint8), 75)
 
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:

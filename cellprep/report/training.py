@@ -1,6 +1,7 @@
 """The page on a training: its options, curves and pictures of validation images."""
 
 import csv
+import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,18 +10,17 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import msgspec
-import numpy as np
 
-from cellprep.errors import CellprepError, OutputError
+from cellprep.errors import CellprepError
+from cellprep.files import read_file
 from cellprep.output import check_place, write_whole
 from cellprep.report.charts import lines
-from cellprep.report.drawing import compress
+from cellprep.report.drawing import draw_file
 from cellprep.report.html import element, page, picture, table
 from cellprep.wording import count, printable
 
 __all__ = ["TrainingReport", "is_training", "report_training", "show_files"]
 
-_WIDEST = 1600  # pixels
 _ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
 _LOSSES = {"train_loss": "training", "val_loss": "validation"}
 _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
@@ -86,11 +86,11 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     run, out = Path(run), Path(out)
     check_place(out)
     try:
-        settings = msgspec.json.decode((run / "run.json").read_bytes(), type=_Settings)
+        settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
         rows = _rows(run / "metrics.csv")
     except FileNotFoundError:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise CellprepError(f"the training {run} is damaged: {' '.join(str(error).split())}") from error
     if not rows:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one")
@@ -106,18 +106,11 @@ def show_files(paths: Iterable[Path]) -> list[Element]:
     Raises
     ------
     OutputError
-        If one cannot be read.
+        If one cannot be read, or is no picture of 8 bits.
     """
-    from PIL import Image
-
     shown = []
     for path in paths:
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                image.thumbnail((_WIDEST, _WIDEST))
-                drawn = compress(np.asarray(image.convert("RGB")), 75)
-        except OSError as error:
-            raise OutputError(f"the picture {path} cannot be read: {error}") from error
+        drawn = draw_file(path)
         name = printable(path.stem)
         shown.append(
             element("figure", picture(drawn.content, name, drawn.width, drawn.height), element("figcaption", name))
@@ -126,8 +119,8 @@ def show_files(paths: Iterable[Path]) -> list[Element]:
 
 
 def _rows(metrics: Path) -> list[dict[str, float]]:
-    with metrics.open(encoding="utf-8", newline="") as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    text = io.StringIO(read_file(metrics).decode(), newline="")
+    rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(text)]
     if rows and (missing := {"epoch", "rate", *_LOSSES} - rows[0].keys()):
         raise ValueError(f"{metrics.name} has no column {min(missing)}")
     if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):

@@ -3,11 +3,45 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from cellprep.errors import StoreError
 from cellprep.store.documents import CHECKSUM
 
-__all__ = ["KEYS", "attributes_in", "field_problem", "form_problem"]
+__all__ = ["KEYS", "LONGEST_TYPE", "ImageAttributes", "attributes_in", "field_problem", "form_problem"]
+
+
+#: Characters of a cell type's name.
+LONGEST_TYPE = 200
+
+
+class ImageAttributes(dict[str, Any]):
+    """The attributes of an image, which anybody may have written: a value is checked when it is asked for.
+
+    Parameters
+    ----------
+    place
+        The image's folder.
+    attributes
+        What its metadata say under ``cellprep``.
+
+    Examples
+    --------
+    >>> ImageAttributes(Path("s.zarr/a"), {"cells": "many"})["cells"]
+    Traceback (most recent call last):
+    cellprep.errors.StoreError: s.zarr/a is damaged: `cells` is 'many': it must be a number
+    """
+
+    def __init__(self, place: Path, attributes: dict[str, Any]) -> None:
+        super().__init__(attributes)
+        self._place = place
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a value; raises StoreError if it is missing, or has not the form that cellprep writes."""
+        if key in (_FORMS | _AT_TIMES) and (problem := field_problem(self, key)):
+            raise StoreError(f"{self._place} is damaged: {problem}")
+        return super().__getitem__(key)
 
 
 def attributes_in(document: bytes) -> dict[str, Any]:
@@ -55,7 +89,8 @@ def field_problem(attributes: dict[str, Any], key: str) -> str | None:
     form, fits = (_FORMS | _AT_TIMES)[key]
     if key not in attributes:
         return f"`{key}` is missing"
-    return None if fits(attributes[key]) else f"`{key}` is {str(attributes[key])[:80]!r}: it must be {form}"
+    value = attributes.get(key)
+    return None if fits(value) else f"`{key}` is {str(value)[:80]!r}: it must be {form}"
 
 
 def _is_number(value: Any) -> bool:
@@ -75,7 +110,11 @@ def _is_length(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
+    return isinstance(value, list) and all(map(_is_name, value)) and len(set(value)) == len(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TYPE
 
 
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -89,7 +128,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cells": ("a number", _is_number),
     "hidden": ("a list of numbers", _are_numbers),
     "excluded": ("a list of whole numbers", _are_whole),
-    "cell_type": ("a text or null", lambda value: value is None or isinstance(value, str)),
+    "cell_type": ("a short text or null", lambda value: value is None or _is_name(value)),
     "categories": ("a list of names", _are_names),
     "cells_of_category": ("a list of numbers", _are_numbers),
 }

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import StoreError
+from cellprep.errors import RecipeError, StoreError
 from cellprep.files import read_file
 from cellprep.image_ids import id_problem
 from cellprep.places import as_place, is_remote, names_in
 from cellprep.store.arrays import array_form, array_path, check_files, read_array
-from cellprep.store.attributes import attributes_in, field_problem
+from cellprep.store.attributes import ImageAttributes, attributes_in
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
+from cellprep.targets import Recipe
 
 if TYPE_CHECKING:
     import zarr
@@ -47,7 +48,7 @@ class StoredImage:
         The image's name.
     attributes : dict
         What the store says of it: ``recipe``, ``shape``, ``arrays``, ``cells``, ``hidden``,
-        ``cell_type``, ``categories``.
+        ``cell_type``, ``categories``. A value that is not as cellprep writes it raises StoreError when asked for.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -55,23 +56,31 @@ class StoredImage:
         self.id = path.name
         self._claim_holds = False
         self._forms: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-        self.attributes = read_attributes(path)
+        self.attributes = ImageAttributes(path, read_attributes(path))
         if not self.attributes.get("complete"):
             raise StoreError(f"{path} is no complete image of a cellprep store")
 
     def __repr__(self) -> str:
-        return f"<StoredImage {self.id!r}: {self.attributes['cells']} cells>"
+        return f"<StoredImage {self.id!r}: {self.attributes.get('cells')} cells>"
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W), in pixels."""
-        height, width = self._field("shape")
+        height, width = self.attributes["shape"]
         if not self._claim_holds and is_huge((height, width)):  # much would be done for a claim of a few bytes
             found, _ = self.form("labels")
             if found != (height, width):
                 raise StoreError(f"{self.path} is damaged: it claims {height} x {width} pixels, its labels {found}")
             self._claim_holds = True
         return height, width
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that its targets were made by; StoreError if what it says of that is none."""
+        try:
+            return Recipe.from_dict(self.attributes["options"])
+        except (RecipeError, TypeError, ValueError) as error:
+            raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {error}") from error
 
     @property
     def is_huge(self) -> bool:
@@ -89,7 +98,7 @@ class StoredImage:
     @property
     def arrays(self) -> list[str]:
         """Names of the image's arrays: what `read` takes."""
-        names: list[str] = self._field("arrays")
+        names: list[str] = self.attributes["arrays"]
         return names
 
     def read(self, name: str, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
@@ -128,11 +137,6 @@ class StoredImage:
             self._forms[name] = shape, dtype
         return self._forms[name]
 
-    def _field(self, key: str) -> Any:
-        if problem := field_problem(self.attributes, key):
-            raise StoreError(f"{self.path} is damaged: {problem}")
-        return self.attributes[key]
-
     def _place(self, name: str) -> Path:
         if name not in self.arrays:
             raise StoreError(f"{self.path} has no array {name!r}: it has {', '.join(self.arrays)}")
@@ -166,7 +170,8 @@ class Store(Mapping[str, StoredImage]):
         if schema is None:
             raise StoreError(f"{path} is no cellprep store")
         if schema != SCHEMA_VERSION:
-            raise StoreError(f"{path} has schema {schema}: this version of cellprep knows schema {SCHEMA_VERSION}")
+            found = str(schema)[:40]
+            raise StoreError(f"{path} has schema {found}: this version of cellprep knows schema {SCHEMA_VERSION}")
 
     def __repr__(self) -> str:
         return f"<Store {self.path}>"

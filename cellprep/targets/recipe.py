@@ -230,6 +230,8 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
 def _to_float32(value: float) -> np.float32:
     with np.errstate(over="ignore"):
         try:
+            if isinstance(value, str | bool):
+                raise TypeError(value)
             return np.float32(value)
         except OverflowError:  # a whole number of hundreds of digits
             return np.float32(np.inf)

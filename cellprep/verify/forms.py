@@ -9,6 +9,7 @@ import numpy as np
 from cellprep.errors import RecipeError
 from cellprep.store.attributes import KEYS, form_problem
 from cellprep.targets import TARGETS, Recipe
+from cellprep.wording import printable
 
 __all__ = ["ARRAYS", "attributes_fault", "form_fault", "missing_arrays"]
 
@@ -44,7 +45,7 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
     try:
         recipe = Recipe.from_dict(attributes["options"])
     except (TypeError, ValueError, RecipeError) as error:
-        return f"`options` are no recipe: {error}"
+        return f"`options` are no recipe: {printable(str(error))}"
     if json.dumps(recipe.to_dict(), sort_keys=True) != json.dumps(attributes["options"], sort_keys=True):
         return "`options` are no recipe as cellprep writes it"
     return None
