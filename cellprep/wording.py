@@ -8,8 +8,8 @@ __all__ = ["capped", "count", "indented", "listed_problems", "printable", "unexp
 
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
 
-# As OpenCV and PyTorch say it, of the processor's memory and of a graphics card's.
-_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+# As OpenCV, PyTorch and the loader of libraries say it, of the processor's memory and of a graphics card's.
+_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory", "failed to map segment")
 
 
 def count(number: int, noun: str) -> str:

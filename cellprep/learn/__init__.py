@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from cellprep.errors import MissingExtraError
+from cellprep.starting import memory_limit
+
+_LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 # Where each public name lives.
 _HOMES = {
@@ -40,7 +43,18 @@ __all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings
 
 
 def require_torch(purpose: str) -> None:
-    """Raise MissingExtraError if the packages of the extra ``train`` are not installed."""
+    """Load torch.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages of the extra ``train`` are not installed.
+    MemoryError
+        If less memory is allowed than torch takes to begin: it may hang, or die without a word.
+    """
+    limit = memory_limit()
+    if limit is not None and limit < _LEAST_MEMORY:
+        raise MemoryError
     for package in ("torch", "safetensors"):
         try:
             import_module(package)
