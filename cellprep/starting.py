@@ -27,6 +27,7 @@ _SIGNS = {
     "can't start new thread": errno.ENOMEM,
     "Too many open files": errno.EMFILE,
 }
+_OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # whatever file it is that this is said of
 _LEAST_MEMORY = 0.7 * 2**30  # bytes for the libraries alone; with less, some of them die without a word
 _LITTLE_MEMORY = 4 * 2**30
 
@@ -87,7 +88,7 @@ def described(error: BaseException) -> str:
     """Say what the machine refuses, and what may be done about it; else that the error was not expected."""
     for cause in _causes(error):
         if number := _refusal(cause):
-            name = getattr(cause, "filename", None)
+            name = getattr(cause, "filename", None) if number not in _OF_PROCESS else None
             place = f"{name if str(name).isprintable() else repr(name)}: " if name else ""
             return f"{place}{os.strerror(number)}: {_REFUSALS[number]}, and run the same command again"
     words = " ".join(f"{type(error).__name__}: {error}".split())
