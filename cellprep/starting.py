@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 
-__all__ = ["begin", "described", "end_of_start", "leave", "memory_limit", "was_interrupted"]
+__all__ = ["begin", "described", "end_of_start", "files_limit", "leave", "memory_limit", "was_interrupted"]
 
 #: What a machine refuses at any place, not least to standard output, and how it may be helped.
 _REFUSALS = {
@@ -36,6 +36,9 @@ def begin() -> None:
     """Let Ctrl-C and errors end this process in one line while libraries are loaded, if it is that of a command."""
     if not _is_command():
         return
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: libraries would trip over it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
     try:
         import signal  # it takes a while itself
 
@@ -82,6 +85,16 @@ def memory_limit() -> int | None:
         return None
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
+
+
+def files_limit() -> float:
+    """Return how many files this process may have open (`ulimit -n`)."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return float("inf")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
 
 
 def described(error: BaseException) -> str:

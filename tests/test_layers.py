@@ -66,6 +66,7 @@ LAYERS = [
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
     ("wording", "errors", "memory"),
+    ("starting", "memory"),
     ("errors", "cloud", "places"),
     ("errors", "memory", "places", "files"),
     ("text_table", "score_table"),
