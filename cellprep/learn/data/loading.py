@@ -261,7 +261,7 @@ def _handed_over(batch: Batch) -> Batch | _Failure:
     try:
         for value in batch.values():
             if isinstance(value, Tensor):
-                value.share_memory_()
+                value.share_memory_()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         reason = re.sub(r" \(\d+\)$", "", str(error).rpartition(": ")[2])
         return _Failure(
