@@ -7,6 +7,9 @@ for a whole data set `open_source`, `check_source` and `build_targets`. `open_st
 against true ones; `score_image` and `summarise` do so without files. `preview_store` draws what a store holds.
 """
 
+from cellprep.starting import begin  # noqa: F401 - before all that takes time to load
+
+# isort: split
 from cellprep._version import __version__
 from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.bin_fitting import FittedBins, fit_bins

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cellprep.errors import TooLargeError
+from cellprep.starting import memory_limit
 
 __all__ = ["check_memory"]
 
@@ -44,9 +45,6 @@ def _memory() -> int | None:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     with suppress(OSError, ValueError):  # "max" is no number
         limits.append(int(_OF_CONTAINER.read_text()))
-    with suppress(ImportError):
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        limits += [] if limit == resource.RLIM_INFINITY else [limit]
+    if (limit := memory_limit()) is not None:
+        limits.append(limit)
     return min(limits, default=None)

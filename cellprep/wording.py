@@ -9,8 +9,8 @@ __all__ = ["capped", "count", "indented", "listed_problems", "printable", "turni
 _LONGEST = 1000  # characters of a line
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
 
-# As OpenCV and PyTorch say it, of the processor's memory and of a graphics card's.
-_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory")
+# As OpenCV, PyTorch and the loader of libraries say it, of the processor's memory and of a graphics card's.
+_LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory", "failed to map segment")
 
 
 def count(number: int, noun: str) -> str:

@@ -116,12 +116,12 @@ def test_only_a_run_that_sees_all_images_leaves_a_summary(csv, out, options, sta
     assert summary_of(out) is not None
 
 
-@pytest.mark.parametrize("action", ["commit", "remove"])
-def test_the_summary_leaves_before_the_first_change(csv, out, monkeypatch, action):
+@pytest.mark.parametrize("how", ["exchanged", "moved"])
+def test_the_summary_leaves_before_the_first_change(csv, out, monkeypatch, how):
     build(csv, out)
     seen = []
-    inner = getattr(StoreWriter, action)
-    if action == "remove":  # which takes images away where the system cannot exchange names
+    inner = StoreWriter.commit
+    if how == "moved":  # where the system cannot exchange names
         monkeypatch.setattr("cellprep.store.writer.exchange", lambda new, place: False)
 
     def watched(writer, image_id):
@@ -129,7 +129,7 @@ def test_the_summary_leaves_before_the_first_change(csv, out, monkeypatch, actio
         seen.append(summary_of(out))
         return result
 
-    monkeypatch.setattr(StoreWriter, action, watched)
+    monkeypatch.setattr(StoreWriter, "commit", watched)
     build(csv, out, overwrite=True)
     assert seen == [None] * 3
     assert summary_of(out) is not None

@@ -13,7 +13,19 @@ PACKAGE = Path(cellprep.__file__).parent
 
 # A module imports only from rows above its own, or from its own package.
 LAYERS = [
-    {"errors", "_version", "cloud", "flushing", "interrupts", "memory", "places", "files", "progress", "wording"},
+    {
+        "starting",
+        "errors",
+        "_version",
+        "cloud",
+        "flushing",
+        "interrupts",
+        "memory",
+        "places",
+        "files",
+        "progress",
+        "wording",
+    },
     {
         "windows",
         "image_ids",
@@ -54,6 +66,7 @@ LAYERS = [
 # Within a row, these build on each other in turn.
 ORDER_WITHIN = [
     ("wording", "errors", "memory"),
+    ("starting", "memory"),
     ("errors", "cloud", "places"),
     ("errors", "memory", "places", "files"),
     ("text_table", "score_table"),

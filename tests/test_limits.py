@@ -60,6 +60,7 @@ def test_limits_are_as_documented(words):
     [
         (["--help"], "exec >/dev/full", "error: No space left on device: make room where it writes"),
         (["build-targets", "a.csv", "--jobs", "2"], "ulimit -n 16", "Too many open files: raise the number"),
+        (["--help"], "ulimit -v 500000", "error: Cannot allocate memory: raise the limit"),
     ],
 )
 def test_what_the_machine_refuses_is_one_line(tmp_path, words, limit, message):

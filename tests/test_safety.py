@@ -171,6 +171,16 @@ def test_ctrl_c_when_all_is_done_changes_nothing(csv, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others on Windows")
+def test_ctrl_c_while_libraries_load_is_one_line(tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise RuntimeError\n")
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    args = [sys.executable, "-m", "cellprep", "--help"]
+    result = subprocess.run(args, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
+    assert result.stderr == "interrupted: what is written is whole; run the same command again\n"
+    assert result.returncode == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others on Windows")
 def test_ctrl_c_while_code_is_made_from_text_has_its_exit_code_too(tmp_path):
     """As when a module with dataclasses is imported."""
     program = tmp_path / "program.py"

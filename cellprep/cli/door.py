@@ -1,6 +1,5 @@
 """The door: the application that commands are hung into, and where errors leave."""
 
-import errno
 import os
 import signal
 import sys
@@ -13,19 +12,9 @@ from typer.core import TyperGroup
 from cellprep.cli.options import Version
 from cellprep.errors import CellprepError, UsageError
 from cellprep.executor import keep_freed_memory
-from cellprep.wording import printable
+from cellprep.starting import described, end_of_start, leave, was_interrupted
 
 __all__ = ["app", "main"]
-
-#: What a machine refuses at any place, not least to standard output, and how it may be helped.
-_REFUSALS = {
-    errno.ENOSPC: "make room where it writes, be it standard output or /dev/shm",
-    errno.EFBIG: "raise the limit of files' sizes (`ulimit -f`)",
-    errno.EMFILE: "raise the number of files that may be open (`ulimit -n`)",
-    errno.ENFILE: "wait until other programs have closed files",
-    errno.EAGAIN: "raise the number of processes (`ulimit -u`), or give fewer with --jobs",
-    errno.EROFS: "let it write there, be it to /dev/shm",
-}
 
 
 class _Door(TyperGroup):
@@ -33,6 +22,7 @@ class _Door(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            end_of_start()
             return super().invoke(ctx)
         except CellprepError as error:
             typer.echo(f"error: {error}", err=True)
@@ -62,19 +52,6 @@ def cellprep(version: Version = False) -> None:
     """Turn instance annotations of cells into training targets for the Deep Watershed Transform."""
 
 
-def _described(error: Exception) -> str:
-    """Say what the machine refuses, and what may be done about it; else that the error was not expected."""
-    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):  # not of a process to start
-        return (
-            "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
-        )
-    if isinstance(error, OSError) and error.errno in _REFUSALS:
-        place = f"{printable(str(error.filename))}: " if error.filename else ""
-        return f"{place}{error.strerror}: {_REFUSALS[error.errno]}, and run the same command again"
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {what}; please report it, with what CELLPREP_TRACEBACK=1 shows"
-
-
 def _drop_output() -> None:
     """Send what waits for standard output nowhere: Python would try again when it ends, and tell of it in its way."""
     with suppress(OSError):
@@ -89,10 +66,12 @@ def main() -> None:
     try:
         app()
     except Exception as error:
+        if was_interrupted(error):
+            leave()
         if os.environ.get("CELLPREP_TRACEBACK"):
             raise
         with suppress(OSError):  # of standard error
-            typer.echo(f"error: {_described(error)}", err=True)
+            typer.echo(f"error: {described(error)}", err=True)
         if isinstance(error, BlockingIOError):
             _drop_output()
         sys.exit(1)

@@ -4,10 +4,16 @@ Only this package imports torch, and not before it is used: the names below are 
 `cellprep.learn.settings` has all that the command line needs to know, without torch.
 """
 
+import errno
+import os
 from importlib import import_module
 from typing import Any
 
 from cellprep.errors import MissingExtraError
+from cellprep.starting import files_limit, memory_limit
+
+_LEAST_FILES = 64
+_LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 # Where each public name lives.
 _HOMES = {
@@ -40,7 +46,22 @@ __all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings
 
 
 def require_torch(purpose: str) -> None:
-    """Raise MissingExtraError if the packages of the extra ``train`` are not installed."""
+    """Load torch.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages of the extra ``train`` are not installed.
+    OSError
+        If fewer files may be open than processes need that load crops.
+    MemoryError
+        If less memory is allowed than torch takes to begin: it may hang, or die without a word.
+    """
+    limit = memory_limit()
+    if limit is not None and limit < _LEAST_MEMORY:
+        raise MemoryError
+    if files_limit() < _LEAST_FILES:  # with fewer, workers that load crops try again for ever
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     for package in ("torch", "safetensors"):
         try:
             import_module(package)

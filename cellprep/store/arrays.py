@@ -29,6 +29,7 @@ __all__ = [
     "array_path",
     "begin_array",
     "check_files",
+    "checked_form",
     "file_regions",
     "make_folders",
     "read_array",
@@ -144,6 +145,13 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
         raise StoreError(f"{path} is damaged: {error}") from error
     if not intact:
         raise StoreError(f"{path} is not as cellprep wrote it")
+    return shape, dtype
+
+
+def checked_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return what `array_form` does, of a huge array only if its files are there; raises as `check_files` does, too."""
+    shape, dtype = array_form(folder, name)
+    check_files(folder, name, shape)
     return shape, dtype
 
 

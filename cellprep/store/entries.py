@@ -8,7 +8,7 @@ from pathlib import Path
 from cellprep.image_ids import id_problem
 from cellprep.places import is_remote, names_in
 from cellprep.store.reader import is_foreign, read_attributes
-from cellprep.store.writer import DOT_FOLDER
+from cellprep.store.replacing import DOT_FOLDER, all_names
 
 __all__ = ["Kind", "count_folders", "damaged_images", "entry_names", "has_leftovers", "kind_of"]
 
@@ -23,7 +23,10 @@ class Kind(StrEnum):
 
 def entry_names(store: Path) -> list[str]:
     """Return the sorted names of all that lies in a store's folder, but for the store's own files."""
-    return sorted(name for name in names_in(store) if name not in ("zarr.json", DOT_FOLDER))
+    there = set(names_in(store))
+    away = all_names(store) - there
+    back = (name for name in away if read_attributes(store / name))  # those of a killed run do not come back
+    return sorted({*there, *back} - {"zarr.json", DOT_FOLDER})
 
 
 def count_folders(store: Path) -> int:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from cellprep.errors import RecipeError, StoreError
 from cellprep.files import read_file
 from cellprep.image_ids import id_problem
-from cellprep.places import as_place, is_remote, names_in
-from cellprep.store.arrays import array_form, array_path, check_files, read_array
+from cellprep.places import as_place, is_remote
+from cellprep.store.arrays import array_form, array_path, checked_form, read_array
 from cellprep.store.attributes import ImageAttributes, attributes_in
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
+from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.targets import Recipe
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class StoredImage:
     def __init__(self, path: Path | str) -> None:
         self.path = path = as_place(path)
         self.id = path.name
+        self._identity = identity(path)
         self._claim_holds = False
         self._forms: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         self.attributes = ImageAttributes(path, read_attributes(path))
@@ -73,6 +75,13 @@ class StoredImage:
                 raise StoreError(f"{self.path} is damaged: it claims {height} x {width} pixels, its labels {found}")
             self._claim_holds = True
         return height, width
+
+    def is_as_opened(self) -> bool:
+        """Return whether it is still what it was, or was built anew from the same and by the same recipe."""
+        found = identity(self.path)
+        if found != self._identity and read_attributes(self.path).get("recipe") == self.attributes.get("recipe"):
+            self._identity = found
+        return found == self._identity
 
     @property
     def recipe(self) -> Recipe:
@@ -117,7 +126,9 @@ class StoredImage:
         StoreError
             If there is no such array, or it is damaged.
         """
-        place = self._place(name)
+        return patiently(self.path, lambda: self._read(self._place(name), name, window))
+
+    def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
         if window is None:
             return read_array(place, name)
         shape, _ = array_form(place, name)
@@ -131,10 +142,7 @@ class StoredImage:
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
         if name not in self._forms:  # of a huge image, each look goes through all files
-            place = self._place(name)
-            shape, dtype = array_form(place, name)
-            check_files(place, name, shape)
-            self._forms[name] = shape, dtype
+            self._forms[name] = patiently(self.path, lambda: checked_form(self._place(name), name))
         return self._forms[name]
 
     def _place(self, name: str) -> Path:
@@ -194,11 +202,11 @@ class Store(Mapping[str, StoredImage]):
         return iter(self.others(set()))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.others(set()))
 
     def others(self, known: Container[str]) -> list[str]:
         """Return the sorted ids of the images that are not among those known; these are not looked at."""
-        names = [name for name in names_in(self.path) if name not in known]
+        names = [name for name in all_names(self.path) if name not in known]
         return sorted(self._remote_images(names) if is_remote(self.path) else (name for name in names if name in self))
 
     def _remote_images(self, names: list[str]) -> list[str]:
@@ -265,23 +273,15 @@ def is_foreign(place: Path) -> bool:
     except (ValueError, RecursionError):
         return False
     except FileNotFoundError:
-        return not _looks_like_image(place)
+        return not all(os.path.isfile(place / sign) for sign in SIGNS)  # noqa: PTH113 - it never raises
     except (OSError, KeyError, TypeError):
         return True
-
-
-def _looks_like_image(folder: Path) -> bool:
-    """Say whether a folder without metadata of its own holds what only an image of a store does."""
-    try:
-        return all((folder / sign).is_file() for sign in SIGNS)
-    except OSError:
-        return False
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
     """Return what cellprep says of a group; nothing if it is not cellprep's."""
     try:
-        return attributes_in(read_file(folder / "zarr.json"))
+        return attributes_in(patiently(folder, lambda: read_file(folder / "zarr.json")))
     except OSError:
         return {}
 

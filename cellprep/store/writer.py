@@ -25,10 +25,9 @@ from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.documents import CHECKSUM, group_document, guarded_document, image_documents
 from cellprep.store.exchange import exchange
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
+from cellprep.store.replacing import DOT_FOLDER, OUTGOING
 
-__all__ = ["DOT_FOLDER", "ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
-
-DOT_FOLDER = ".cellprep"
+__all__ = ["ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class StoreWriter:
         self._lock = FileLock(self._dot_folder / "lock", timeout=0)
         self._run = self._dot_folder / secrets.token_hex(8)
         self.workspace = self._run / "new"
-        self._outgoing = self._run / "old"
+        self._outgoing = self._run / OUTGOING
         self._changed = False  # since there may have been a summary
 
     def __enter__(self) -> Self:
@@ -213,8 +212,13 @@ class StoreWriter:
             if place.exists() and exchange(new, place):  # readers find the old image or the new one
                 shutil.rmtree(new)
                 return True
-            replaced = self.remove(image_id)
-            new.rename(place)
+            outgoing, replaced = self._outgoing / image_id, place.exists()
+            with interrupts_deferred():
+                if replaced:
+                    place.rename(outgoing)  # where readers see that another one will come
+                new.rename(place)
+            if replaced:
+                shutil.rmtree(outgoing)
         return replaced
 
     def remove(self, image_id: str) -> bool:

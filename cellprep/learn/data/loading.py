@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cellprep.errors import CellprepError, UsageError
@@ -251,7 +252,23 @@ def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
             return sample
         made.append(sample)
     batch: Batch = {name: [sample.pop(name) for sample in made] for name in ("id", "part") if name in made[0]}
-    return batch | {name: torch.from_numpy(np.stack([sample[name] for sample in made])) for name in made[0]}
+    batch |= {name: torch.from_numpy(np.stack([sample[name] for sample in made])) for name in made[0]}
+    return _handed_over(batch) if get_worker_info() else batch
+
+
+def _handed_over(batch: Batch) -> Batch | _Failure:
+    """Put a batch where other processes read it: torch would do so in a thread whose errors nobody gets to know."""
+    try:
+        for value in batch.values():
+            if isinstance(value, Tensor):
+                value.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        reason = re.sub(r" \(\d+\)$", "", str(error).rpartition(": ")[2])
+        return _Failure(
+            f"a worker that loads images cannot hand them over in shared memory: {reason}; "
+            "give /dev/shm more room (and `ulimit -f`), or train with --workers 0"
+        )
+    return batch
 
 
 def _told(part: tuple[slice, slice] | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import CellprepError, StoreError, UsageError
+from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
 from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
@@ -73,8 +73,17 @@ class TrainingSet:
         ------
         StoreError
             If one is damaged.
+        TrainingError
+            If the image was built anew from something else since this set was made.
         """
-        return {name: self._read(index, name) for name in names if name in self.images[index].arrays}
+        image = self.images[index]
+        read = {name: self._read(index, name) for name in names if name in image.arrays}
+        if all((index, name) in self._kept for name in read) or image.is_as_opened():
+            return read
+        raise TrainingError(
+            f"{image.path} was built anew by another recipe, or of other data, while this training goes on: train on "
+            "it from the beginning, with another --out; or build it as it was before, and go on with --resume"
+        )
 
     def keep(self, names: Sequence[str], copies: int) -> None:
         """Read arrays of all images and keep them in memory.

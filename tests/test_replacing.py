@@ -1,0 +1,144 @@
+"""Reading a store while a build replaces its images, over and over."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from test_train import write_discs
+
+from cellprep import (
+    BuildOptions,
+    CheckOptions,
+    Recipe,
+    RoundtripOptions,
+    build_targets,
+    check_source,
+    export_labels,
+    fit_bins,
+    open_source,
+    open_store,
+    roundtrip,
+    verify_store,
+)
+from cellprep.errors import CellprepError, UsageError
+from cellprep.report import ReportOptions, report_dataset
+
+IMAGES = 5
+QUIET = {"jobs": 1, "quiet": True}
+
+BUILDER = """
+import sys
+from cellprep import BuildOptions, build_targets, open_source
+from cellprep.store import writer
+if sys.argv[3] == "moved":
+    writer.exchange = lambda new, place: False
+print("begins", flush=True)
+while True:
+    build_targets(open_source(sys.argv[1]), sys.argv[2], BuildOptions(overwrite=True, jobs=1, quiet=True))
+"""
+
+
+@contextmanager
+def built_over_and_over(source, out, how):
+    process = subprocess.Popen([sys.executable, "-c", BUILDER, source, out, how], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "begins\n"
+        yield
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_all(out, folder):
+    for image in open_store(out).values():
+        for name in image.arrays:
+            image.read(name)
+    return len(open_store(out)), {}
+
+
+def train_a_little(out, folder):
+    from cellprep.learn import TrainOptions, train
+
+    options = {"out": folder / "run", "epochs": 1, "batch_size": 2, "crop": 32, "base_channels": 1, "device": "cpu"}
+    report = train(open_store(out), TrainOptions("semseg", workers=0, quiet=True, **options))
+    return report.train_images + report.val_images, {}
+
+
+def check(out, folder):
+    report = check_source(open_source(out), CheckOptions(**QUIET))
+    return len(report.images), {image.image_id: image.findings for image in report.images if image.findings}
+
+
+def report(out, folder):
+    found = report_dataset(open_source(out), folder / "r.html", ReportOptions(**QUIET))
+    return found.images, found.failures
+
+
+def export(out, folder):
+    found = export_labels(open_store(out), "coco", folder / "c.json", **QUIET)
+    return found.images, found.failures
+
+
+def verify(out, folder):
+    found = verify_store(out, **QUIET)
+    return found.images, {**found.broken, **found.unchecked}
+
+
+def score(out, folder):
+    found = roundtrip(open_store(out), RoundtripOptions(("walls",), **QUIET)).decoders["walls"]
+    return len(found.images), found.failures
+
+
+def fit(out, folder):
+    found = fit_bins(open_store(out), levels=3, **QUIET)
+    return found.images, found.failures
+
+
+def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
+    """By another recipe; by the same one nothing changes."""
+    from cellprep.learn import TrainOptions, train
+    from cellprep.learn.training.trainer import Trainer
+
+    source, out = write_discs(tmp_path / "source", IMAGES), tmp_path / "s.zarr"
+    build_targets(open_source(source), out, BuildOptions(**QUIET))
+    size = {"batch_size": 2, "crop": 32, "base_channels": 1, "device": "cpu", "workers": 0, "quiet": True}
+    widths, validate = iter([3, 5]), Trainer.validate
+
+    def built_anew(*args):
+        recipe = Recipe(wall_width=next(widths))
+        build_targets(open_source(source), out, BuildOptions(recipe=recipe, overwrite=True, **QUIET))
+        return validate(*args)
+
+    monkeypatch.setattr(Trainer, "validate", built_anew)
+    options = TrainOptions("semseg", tmp_path / "run", epochs=3, **size)
+    with pytest.raises(CellprepError, match=r"^image i\d: \S*s.zarr/i\d was built anew by another recipe.* --resume$"):
+        train(open_store(out), options)
+    assert (tmp_path / "run" / "state.pt").exists()  # of the first epoch
+    with pytest.raises(UsageError, match="differs in recipe, data: give the same options and data"):
+        train(open_store(out), replace(options, resume=True))
+
+
+READERS = {
+    "open_store": read_all,
+    "check": check,
+    "report": report,
+    "export": export,
+    "verify": verify,
+    "roundtrip": score,
+    "fit-bins": fit,
+    "train": train_a_little,
+}
+
+
+@pytest.mark.parametrize("how", ["exchanged", "moved"])
+def test_readers_find_every_image_while_images_are_replaced(tmp_path, how):
+    source, out = write_discs(tmp_path / "source", IMAGES), tmp_path / "s.zarr"
+    build_targets(open_source(source), out, BuildOptions(**QUIET))
+    with built_over_and_over(source, out, how):
+        for name, read in READERS.items():
+            for turn in range(1 if name == "train" else 3):
+                (tmp_path / f"{name}{turn}").mkdir()
+                assert read(out, tmp_path / f"{name}{turn}") == (IMAGES, {}), name
