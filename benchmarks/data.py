@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from cellprep import open_source
-from cellprep.annotations import ImageRecord
-from cellprep.demo import write_dataset
+from cellprep.commands.demo import write_dataset
+from cellprep.formats.annotations.record import ImageRecord
 
 
 def sources(folder: Path) -> dict[str, Path]:

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.data import images_of, sources, temporary_folder
 from benchmarks.timing import table, time_each
 from cellprep import DECODERS, compute_targets, energy_to_labels, resolve_overlaps
-from cellprep.annotations import ImageRecord
-from cellprep.scores import score_image
+from cellprep.core.scores import score_image
+from cellprep.formats.annotations.record import ImageRecord
 
 CHART = Path(__file__).parent.parent / "docs" / "decoding.webp"
 NOISY_IMAGES = 32

@@ -12,13 +12,13 @@ import numpy as np
 from benchmarks.data import sources, temporary_folder
 from benchmarks.timing import Timing, table
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.executor import keep_freed_memory, one_opencv_thread
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.settings import NetworkSettings
 from cellprep.store import Store
+from cellprep.system.executor import keep_freed_memory, one_opencv_thread
 
 CROP = 256
 WAYS = {"nothing": (), "flips": ("flips",), "all": tuple(AUGMENTATIONS)}

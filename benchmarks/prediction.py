@@ -12,11 +12,11 @@ from PIL import Image
 from benchmarks.data import temporary_folder
 from benchmarks.timing import table
 from cellprep import cells_from_labels, compute_targets
+from cellprep.core.synthesis import synthesise_cells, synthesise_image
 from cellprep.learn import Bundle, Network, Normalisation, Weights, build_network, predict
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.tiles import see
 from cellprep.learn.settings import NetworkSettings
-from cellprep.synthesis import synthesise_cells, synthesise_image
 
 SHAPE = (520, 704)
 PADDED = slice(-20, 540), slice(-16, 720)  # what networks of multiples of 16 see of it

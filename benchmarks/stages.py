@@ -13,10 +13,10 @@ from benchmarks import original
 from benchmarks.data import images_of
 from benchmarks.timing import Timing, table, time_each
 from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_overlaps
-from cellprep.annotations import ImageRecord
-from cellprep.executor import keep_freed_memory
+from cellprep.formats.annotations.record import ImageRecord
 from cellprep.store import ImageContent, write_image
 from cellprep.store.arrays import encode_chunk
+from cellprep.system.executor import keep_freed_memory
 
 RECIPE = Recipe()
 FLOOR = "**floor**: compute, encode, one raw file"

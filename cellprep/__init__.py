@@ -7,28 +7,26 @@ for a whole data set `open_source`, `check_source` and `build_targets`. `open_st
 against true ones; `score_image` and `summarise` do so without files. `preview_store` draws what a store holds.
 """
 
-from cellprep.starting import begin  # noqa: F401 - before all that takes time to load
+from cellprep.system.starting import begin  # noqa: F401 - before all that takes time to load
 
 # isort: split
 from cellprep._version import __version__
-from cellprep.annotations import READERS, open_prediction, open_source
-from cellprep.bin_fitting import FittedBins, fit_bins
-from cellprep.build import BuildOptions, BuildReport, build_targets
-from cellprep.check import RULES, CheckOptions, CheckReport, check_source
-from cellprep.decode import DECODERS, energy_to_labels
-from cellprep.errors import CellprepError
-from cellprep.evaluation import EvaluationOptions, EvaluationReport, draw_worst, evaluate
-from cellprep.export import EXPORTERS, ExportReport, export_labels
-from cellprep.info import StoreInfo, describe_store
-from cellprep.labels import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
-from cellprep.napari_layers import napari_layers
-from cellprep.preview import Crop, PreviewOptions, preview_store
-from cellprep.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
-from cellprep.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
-from cellprep.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
-from cellprep.splitting import Split, SplitOptions, split_source
-from cellprep.store import Store, StoredImage, open_store
-from cellprep.targets import (
+from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
+from cellprep.commands.check import RULES, CheckOptions, CheckReport, check_source
+from cellprep.commands.evaluate import EvaluationOptions, EvaluationReport, draw_worst, evaluate
+from cellprep.commands.export import EXPORTERS, ExportReport, export_labels
+from cellprep.commands.fit_bins import FittedBins, fit_bins
+from cellprep.commands.info import StoreInfo, describe_store
+from cellprep.commands.napari import napari_layers
+from cellprep.commands.preview import Crop, PreviewOptions, preview_store
+from cellprep.commands.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
+from cellprep.commands.split import Split, SplitOptions, split_source
+from cellprep.commands.verify import VerifyReport, verify_store
+from cellprep.core.cells import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
+from cellprep.core.decode import DECODERS, energy_to_labels
+from cellprep.core.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.core.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
+from cellprep.core.targets import (
     BIN_METHODS,
     BIN_PRESETS,
     DISTANCES,
@@ -39,7 +37,9 @@ from cellprep.targets import (
     compute_targets,
     read_bins,
 )
-from cellprep.verify import VerifyReport, verify_store
+from cellprep.errors import CellprepError
+from cellprep.formats.readers import READERS, open_prediction, open_source
+from cellprep.store import Store, StoredImage, open_store
 
 __all__ = [
     "BIN_METHODS",

@@ -1,6 +1,6 @@
 """The one family of errors: each is a single line that says what is wrong and what would be right."""
 
-from cellprep.wording import printable
+from cellprep.text.wording import printable
 
 __all__ = [
     "AnnotationError",

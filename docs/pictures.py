@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cellprep import cells_from_labels, compute_targets, resolve_overlaps
-from cellprep.labels import Cells
-from cellprep.preview import SEMSEG_COLOURS, vector_colours
-from cellprep.preview.colours import label_colours
-from cellprep.rle import encode_rle, parse_rle
+from cellprep.core.cells import Cells
+from cellprep.core.colours import SEMSEG_COLOURS, label_colours, vector_colours
+from cellprep.core.rle import encode_rle, parse_rle
 
 DOCS = Path(__file__).parent
 SHAPE = (56, 72)

@@ -11,12 +11,12 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 from cellprep import check_source, describe_store, open_source, open_store
-from cellprep.annotations.multiscale import describe_zarr
-from cellprep.annotations.record import FaultyImage
-from cellprep.check import CheckOptions
+from cellprep.commands.check import CheckOptions
+from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError
+from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.ome_zarr.multiscale import describe_zarr
 from cellprep.store.documents import CHECKSUM, guarded_document
-from cellprep.verify import verify_store
 
 __all__ = ["damaged_file", "files_of", "foreign_arrays", "guard_anew", "read_all_of_store", "read_foreign"]
 

@@ -23,12 +23,13 @@ from cellprep import (
     parse_rle,
     read_bins,
 )
-from cellprep.annotations import FaultyImage, read_exclusions
-from cellprep.annotations.label_file import annotations_of_labels, read_labels
+from cellprep.commands.report.training import report_training
+from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError
-from cellprep.images import ImageFile
-from cellprep.report.training import report_training
-from cellprep.verify import verify_store
+from cellprep.formats.annotations.exclusions import read_exclusions
+from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.label_images.file import annotations_of_labels, read_labels
 from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
 from fuzz.mutation import mutate, mutate_json
 
@@ -163,8 +164,8 @@ def _read_picture(content: bytes, folder: Path) -> object:
 
 
 def _weights(folder: Path) -> list[bytes]:
+    from cellprep.core.targets import Recipe
     from cellprep.learn import NetworkSettings, Weights, build_network, save_weights
-    from cellprep.targets import Recipe
 
     network = build_network(NetworkSettings("wtn", base_channels=1, levels=3), seed=0)
     save_weights(folder / "w.safetensors", Weights(network, None, Recipe(bins=(1.0, 2.0)), "cells-and-walls", {}))

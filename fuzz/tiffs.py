@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cellprep.errors import ImageFileError
-from cellprep.images import ImageFile
+from cellprep.formats.images.file import ImageFile
 
 COMPRESSIONS = (
     *(None, "lzw", "zlib", "packbits", "lzma", "zstd", "lerc", "png", "jpeg"),

@@ -1,4 +1,4 @@
-"""The formulas of others, restated densely, mask by mask: what cellprep.scores is held to.
+"""The formulas of others, restated densely, mask by mask: what cellprep.core.scores is held to.
 
 Each says where its original is. Masks are (n, H, W) bool, and `ious` are true cells by predicted ones.
 """

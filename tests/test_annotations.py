@@ -3,9 +3,9 @@ import pickle
 import pytest
 
 from cellprep import open_source
-from cellprep.annotations import FaultyImage, ImageRecord
-from cellprep.annotations.kaggle_csv import CSVImage
 from cellprep.errors import AnnotationError, SourceError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.kaggle_csv.reader import CSVImage
 
 GOOD = "good,1 2,5,4,round"
 

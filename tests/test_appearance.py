@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cellprep import build_targets, open_source, open_store
-from cellprep.build import BuildOptions
-from cellprep.demo import write_nuclei
+from cellprep.commands.build_targets import BuildOptions
+from cellprep.commands.demo import write_nuclei
 from cellprep.learn import Weights, build_network, load_weights, save_weights
 from cellprep.learn.appearance import Appearance, AppearanceRange, measure_appearance, sample_pixels
 from cellprep.learn.data.describing import describe_cells

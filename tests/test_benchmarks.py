@@ -6,7 +6,7 @@ import pytest
 from benchmarks import coco, decoding, loading, matching, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import DECODERS, compute_targets, resolve_overlaps
-from cellprep.demo import write_dataset
+from cellprep.commands.demo import write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from cellprep import (
     resolve_overlaps,
     verify_store,
 )
-from cellprep.build.task import ImageOutcome, Status
-from cellprep.check import CheckOptions, check_source
+from cellprep.commands.build_targets.task import ImageOutcome, Status
+from cellprep.commands.check import CheckOptions, check_source
 from cellprep.errors import ImageFileError, StoreError, StoreWriteError, UsageError
 
 ROWS = [
@@ -459,7 +459,7 @@ def test_failures_are_told_in_the_order_of_the_source(write_csv, out):
 
 def test_a_new_schema_makes_images_stale(csv, out, monkeypatch):
     build(csv, out)
-    monkeypatch.setattr("cellprep.build.image.SCHEMA_VERSION", 2)
+    monkeypatch.setattr("cellprep.commands.build_targets.image.SCHEMA_VERSION", 2)
     assert counts(build(csv, out)) == (0, 3, 0, 0)
 
 
@@ -476,7 +476,7 @@ def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
             raise ZeroDivisionError("of\nsome sort")
         return compute_targets(cells, recipe)
 
-    monkeypatch.setattr("cellprep.build.content.compute_targets", explode)
+    monkeypatch.setattr("cellprep.commands.build_targets.content.compute_targets", explode)
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]

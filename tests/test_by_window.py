@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellprep import OVERLAP_RULES, Recipe, compute_targets, encode_rle, open_source, parse_rle, resolve_overlaps
+from cellprep.core.cells import count_owners, restore_cells
+from cellprep.core.overlaps import find_overlaps
+from cellprep.core.rle import WindowedRuns
+from cellprep.core.shapes import cutouts
+from cellprep.core.targets import DISTANCES
+from cellprep.core.targets.by_window import TargetsByWindow
 from cellprep.errors import TooLargeError
-from cellprep.labels import count_owners, restore_cells
-from cellprep.overlaps import find_overlaps
-from cellprep.rle import WindowedRuns
-from cellprep.shapes import cutouts
-from cellprep.targets import DISTANCES
-from cellprep.targets.by_window import TargetsByWindow
 
 
 def whole(runs, recipe, areas=None):
@@ -101,7 +101,7 @@ def test_many_cells_and_distances_beyond_any_halo():
 def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
     runs = parse_rle(["1 10"], (200, 200))
     targets = TargetsByWindow(runs, Recipe(background_cell=True), halo=4)
-    monkeypatch.setattr("cellprep.memory._memory", lambda: 200_000)
+    monkeypatch.setattr("cellprep.system.memory._memory", lambda: 200_000)
     with pytest.raises(TooLargeError, match=r"^what distances depend on, [0-9]+ x [0-9]+ pixels of it, takes 0.0 GB"):
         targets.at(slice(100, 110), slice(100, 110))
 
@@ -110,7 +110,7 @@ def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
 def test_overlaps_are_the_same_in_bands(runs, at_once):
     expected = find_overlaps(runs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.overlaps._AT_ONCE", at_once)
+        patch.setattr("cellprep.core.overlaps._AT_ONCE", at_once)
         found = find_overlaps(runs)
     for name in ("first", "second", "pixels", "contested"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -122,7 +122,7 @@ def test_overlaps_are_the_same_in_bands(runs, at_once):
 def test_cutouts_are_the_same_in_pieces(runs):
     expected = list(cutouts(runs))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.rle.runs.RUNS_AT_ONCE", 30)
+        patch.setattr("cellprep.core.rle.runs.RUNS_AT_ONCE", 30)
         found = list(cutouts(runs))
     assert [cutout.origin for cutout in found] == [cutout.origin for cutout in expected]
     for ours, theirs in zip(found, expected, strict=True):
@@ -133,7 +133,7 @@ def test_cutouts_are_the_same_in_pieces(runs):
 def test_owners_are_counted_by_windows(runs, rule):
     cells = resolve_overlaps(runs, rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.windows._SIDE", 13)
+        patch.setattr("cellprep.core.windows._SIDE", 13)
         hidden, nobodys = count_owners(WindowedRuns.of(runs), rule, runs.areas, threads=2)
     np.testing.assert_array_equal(hidden, cells.hidden())
     assert nobodys == (cells.labels == 0).sum()
@@ -147,9 +147,9 @@ def test_the_cells_of_a_part_are_ranked_as_in_the_whole(runs, rule, data):
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     part = cells.labels[top : top + data.draw(st.integers(1, 70)), left : left + data.draw(st.integers(1, 70))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.labels._PIXELS_A_CELL", 10**9)
+        patch.setattr("cellprep.core.cells._PIXELS_A_CELL", 10**9)
         few = restore_cells(part, cells.areas, rule)
-        patch.setattr("cellprep.labels._PIXELS_A_CELL", 1e-9)
+        patch.setattr("cellprep.core.cells._PIXELS_A_CELL", 1e-9)
         every = restore_cells(part, cells.areas, rule)
     assert few.ranks.dtype == every.ranks.dtype == cells.ranks.dtype
     for ours, theirs in zip(dense(few.ranks), dense(every.ranks), strict=True):

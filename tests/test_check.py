@@ -11,10 +11,10 @@ import tifffile
 from conftest import tree
 
 from cellprep import CheckOptions, check_source, open_source, open_store
-from cellprep.check import RULES
+from cellprep.commands.check import RULES
+from cellprep.core.rle import encode_rle
 from cellprep.errors import UsageError
-from cellprep.image_formats import IMAGE_FORMATS
-from cellprep.rle import encode_rle
+from cellprep.formats.images import IMAGE_FORMATS
 
 SHAPE = (20, 30)
 

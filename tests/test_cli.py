@@ -8,8 +8,8 @@ from conftest import tree
 
 from cellprep import DISTANCES, OVERLAP_RULES, READERS, __version__, open_store
 from cellprep.cli import app, main
+from cellprep.core.targets import CREDIT
 from cellprep.store import StoreWriter
-from cellprep.targets import CREDIT
 
 COMMANDS = [command.name for command in app.registered_commands]
 

@@ -12,10 +12,10 @@ import pytest
 from conftest import tree
 
 from cellprep import BuildOptions, build_targets, check_source, open_source, open_store
-from cellprep.check import CheckOptions
-from cellprep.cluster import run_on_cluster
-from cellprep.demo import write_dataset
+from cellprep.commands.check import CheckOptions
+from cellprep.commands.demo import write_dataset
 from cellprep.errors import ClusterError, MissingExtraError
+from cellprep.system.cluster import run_on_cluster
 
 pytest.importorskip("distributed")
 if sys.platform == "win32":
@@ -144,7 +144,7 @@ def test_a_task_that_kills_every_worker_is_given_up(cluster):
 
 
 def test_what_is_no_scheduler_ends_the_run_in_one_line(csv, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellprep.cluster._SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr("cellprep.system.cluster._SECONDS_TO_CONNECT", 1)
     report = build(csv, tmp_path / "s.zarr", scheduler="tcp://127.0.0.1:9")
     (line,) = report.errors()
     assert line.startswith("error: there is no Dask scheduler at tcp://127.0.0.1:9: Timed out")
@@ -178,6 +178,6 @@ def test_without_dask(csv, tmp_path, monkeypatch):
 
 
 def test_another_version_on_a_worker(cluster, monkeypatch):
-    monkeypatch.setattr("cellprep.cluster.__version__", "9.9")
+    monkeypatch.setattr("cellprep.system.cluster.__version__", "9.9")
     with pytest.raises(ClusterError, match=r"a worker has cellprep .*, not 9\.9: install the same"):
         list(run_on_cluster(slow_square, range(3), cluster))

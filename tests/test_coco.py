@@ -11,9 +11,9 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.annotations import FaultyImage, ImageRecord
+from cellprep.core.rle import parse_coco_counts, polygon_counts
 from cellprep.errors import AnnotationError, CellprepError, RLEError, SourceError
-from cellprep.rle import parse_coco_counts, polygon_counts
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 
 SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]
 IMAGE = {"id": 1, "file_name": "a.png", "width": 5, "height": 4}

@@ -9,8 +9,8 @@ from PIL import Image
 from test_coco import CATEGORIES, CELL, GOOD, IMAGE, SQUARE, annotation, document
 
 from cellprep import BuildOptions, build_targets, open_prediction, open_source, open_store
-from cellprep.annotations import FaultyImage
 from cellprep.errors import AnnotationError, SourceError, UsageError
+from cellprep.formats.annotations.record import FaultyImage
 
 PLAIN = document(annotation(3), annotation(4, category_id=7))
 AS_LISTED = {"segmentation": [1, 1, 3, 1, 3, 3, 1, 3]}
@@ -353,7 +353,7 @@ RESULTS = {
 
 @pytest.mark.parametrize(("content", "message"), RESULTS.values(), ids=RESULTS.keys())
 def test_faulty_results(opened, tmp_path, content, message):
-    from cellprep.annotations.coco_results import COCOResults
+    from cellprep.formats.coco.results import COCOResults
 
     (tmp_path / "r.json").write_text(json.dumps(content))
     with pytest.raises(SourceError, match=message):

@@ -12,21 +12,21 @@ from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
 from cellprep import DECODERS, Recipe, compute_targets, energy_to_labels, open_source, resolve_overlaps
-from cellprep.decode import find_decoder, joins, parse_options, walls
-from cellprep.decode.contacts import find_contacts
-from cellprep.decode.growing import grow
-from cellprep.decode.joins import join_pieces
-from cellprep.decode.maps import read_maps
-from cellprep.decode.numbering import number_in_raster_order
-from cellprep.decode.order import order_by_shape
-from cellprep.decode.rim import lost_rim, lost_width, trust_level_0
-from cellprep.decode.seeds import contradictions, find_seeds
-from cellprep.decode.tops import Tops, smooth
+from cellprep.core.cells import cells_from_labels
+from cellprep.core.decode import find_decoder, joins, parse_options, walls
+from cellprep.core.decode.contacts import find_contacts
+from cellprep.core.decode.growing import grow
+from cellprep.core.decode.joins import join_pieces
+from cellprep.core.decode.maps import read_maps
+from cellprep.core.decode.numbering import number_in_raster_order
+from cellprep.core.decode.order import order_by_shape
+from cellprep.core.decode.rim import lost_rim, lost_width, trust_level_0
+from cellprep.core.decode.seeds import contradictions, find_seeds
+from cellprep.core.decode.tops import Tops, smooth
+from cellprep.core.rle import encode_rle, parse_rle
+from cellprep.core.scores import score_image
+from cellprep.core.targets.energy import energy_levels
 from cellprep.errors import RecipeError, UsageError
-from cellprep.labels import cells_from_labels
-from cellprep.rle import encode_rle, parse_rle
-from cellprep.scores import score_image
-from cellprep.targets.energy import energy_levels
 
 SQUARE = np.ones((3, 3), bool)
 

@@ -9,9 +9,9 @@ from PIL import Image
 from scipy import ndimage
 
 from cellprep import open_source, open_store
-from cellprep.demo import write_dataset, write_mixed, write_nuclei
-from cellprep.preview import draw_targets
-from cellprep.synthesis import CELL_TYPES
+from cellprep.commands.demo import write_dataset, write_mixed, write_nuclei
+from cellprep.commands.preview import draw_targets
+from cellprep.core.synthesis import CELL_TYPES
 
 
 @pytest.fixture(scope="module")

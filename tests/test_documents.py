@@ -20,7 +20,7 @@ from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("cellprep/models/*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("cellprep/learn/models/*.md"))]
 PAGES = [page for page in PAGES if page.name != "commands.md"]  # which the site's build writes
 
 
@@ -192,7 +192,7 @@ def test_no_data_come_into_the_repository():
     if not (ROOT / ".git").exists():
         pytest.skip("this is no git repository")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    sizes = {name: (ROOT / name).stat().st_size for name in listed.splitlines() if "cellprep/models/" not in name}
+    sizes = {name: (ROOT / name).stat().st_size for name in listed.splitlines() if "cellprep/learn/models/" not in name}
     assert len(sizes) > 50
     assert max(sizes.values()) < 40_000, max(sizes, key=sizes.__getitem__)
     source = {".py", ".md", ".toml", ".txt", ".cff", ".sh", ".css", ".js", ".html", ".typed", ""}

@@ -12,8 +12,8 @@ from conftest import tree
 from PIL import Image
 
 from cellprep import EvaluationOptions, evaluate, open_prediction, open_source, open_store
+from cellprep.core.rle import encode_rle, parse_rle
 from cellprep.errors import SourceError, UnpairedError
-from cellprep.rle import encode_rle, parse_rle
 
 SHAPE = (20, 30)
 

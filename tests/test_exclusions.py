@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.annotations import read_exclusions
 from cellprep.errors import AnnotationError, CellprepError, SourceError, UsageError
+from cellprep.formats.annotations.exclusions import read_exclusions
 
 ROWS = [
     "a,1 3 7 3,6,5,round",

@@ -7,7 +7,7 @@ import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cellprep.errors import SourceError
-from cellprep.executor import run_tasks
+from cellprep.system.executor import run_tasks
 
 
 def square(number):

@@ -23,12 +23,15 @@ from cellprep import (
     open_source,
     open_store,
 )
+from cellprep.core.rle import parse_rle
 from cellprep.errors import OutputError, StoreError, UsageError
-from cellprep.export import coco, geojson, kaggle_csv, label_tiff
-from cellprep.export.content import Content, read_content
-from cellprep.export.formats import FilePerImage, OneFile
-from cellprep.images import ImageFile
-from cellprep.rle import parse_rle
+from cellprep.formats import geojson
+from cellprep.formats.annotations.content import Content, read_content
+from cellprep.formats.coco import writer as coco
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.kaggle_csv import writer as kaggle_csv
+from cellprep.formats.label_images import writer as label_tiff
+from cellprep.formats.writers import FilePerImage, OneFile
 from cellprep.store import ImageContent, StoreWriter, write_image
 
 # pycocotools decodes masks in a way that NumPy is giving up.

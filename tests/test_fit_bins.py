@@ -25,9 +25,9 @@ from cellprep import (
     read_bins,
     resolve_overlaps,
 )
-from cellprep.bin_fitting import FittedBins
+from cellprep.commands.fit_bins import FittedBins
+from cellprep.core.targets import DistanceHistogram, choose_bins, energy_levels
 from cellprep.errors import RecipeError, StoreError, UsageError
-from cellprep.targets import DistanceHistogram, choose_bins, energy_levels
 
 SQUARE = "9 5 16 5 23 5 30 5 37 5"  # 5 x 5 pixels in the middle of 7 x 7
 

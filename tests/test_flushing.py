@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cellprep import flushing
 from cellprep.errors import OutputError
-from cellprep.export.aside import publish
-from cellprep.output import write_whole
+from cellprep.system import flushing
+from cellprep.system.aside import publish
+from cellprep.system.output import write_whole
 
 
 @pytest.fixture

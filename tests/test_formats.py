@@ -22,7 +22,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.errors import SourceError
-from cellprep.image_formats import LABEL_FORMATS
+from cellprep.formats.images import LABEL_FORMATS
 
 MASK = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], np.uint8)
 

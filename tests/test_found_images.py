@@ -10,8 +10,8 @@ from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import UsageError
-from cellprep.places import entries_in
 from cellprep.store.reader import read_attributes
+from cellprep.system.places import entries_in
 
 ROWS = ["a,1 3 7 3,6,5,round", "b,1 30,6,5,round", "c,,4,3,round"]
 WITHOUT = "without images: targets only; networks that see images cannot be trained on it"
@@ -218,6 +218,6 @@ def test_a_folder_that_cannot_be_searched_is_named(tmp_path, write_csv, monkeypa
             raise PermissionError(13, "Permission denied")
         return entries_in(folder)
 
-    monkeypatch.setattr("cellprep.images.entries_in", refuse)
+    monkeypatch.setattr("cellprep.formats.images.folder.entries_in", refuse)
     report = build(csv, tmp_path / "s.zarr")
     assert f"note: cannot read the image folder {tmp_path}/images: Permission denied" in report.notes()

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.images import ImageFile
+from cellprep.formats.images.file import ImageFile
 
 if sys.platform == "win32":
     pytest.skip("alarms are POSIX's", allow_module_level=True)

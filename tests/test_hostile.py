@@ -15,12 +15,12 @@ from PIL import Image
 from stores import discs, noise, write_store
 
 from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source, open_store
-from cellprep.check import CheckOptions
+from cellprep.commands.check import CheckOptions
+from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError, ImageFileError, SourceError, StoreError
-from cellprep.images import ImageFile
+from cellprep.formats.images.file import ImageFile
 from cellprep.store.chunks import encode_chunk
 from cellprep.store.documents import array_document
-from cellprep.verify import verify_store
 
 HUGE = 1_000_000  # pixels on a side: a terabyte and more
 SIZE = "GB of memory: there are"

@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from cellprep.errors import ImageFileError
-from cellprep.images import ImageFile, ImageFolder
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.folder import ImageFolder
 from fuzz import tiffs
 
 RNG = np.random.default_rng(0)

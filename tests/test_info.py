@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_none(csv, out, monkeypatch):
         raise KeyboardInterrupt
 
     build(csv, out)
-    monkeypatch.setattr("cellprep.build.BuildReport.add", interrupt)
+    monkeypatch.setattr("cellprep.commands.build_targets.BuildReport.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(csv, out, overwrite=True)
     assert summary_of(out) is None

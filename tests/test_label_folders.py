@@ -13,15 +13,15 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.annotations import ImageRecord
-from cellprep.annotations.label_file import LabelFileImage
+from cellprep.core.label_images import looks_like_picture
+from cellprep.core.rle import runs_from_labels
 from cellprep.errors import CellprepError, ImageFileError, SourceError, UsageError
-from cellprep.export.content import Content
-from cellprep.export.label_tiff import encode
-from cellprep.image_formats import IMAGE_FORMATS
-from cellprep.images import ImageFile
-from cellprep.label_images import looks_like_picture
-from cellprep.rle import runs_from_labels
+from cellprep.formats.annotations.content import Content
+from cellprep.formats.annotations.record import ImageRecord
+from cellprep.formats.images import IMAGE_FORMATS
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.label_images.file import LabelFileImage
+from cellprep.formats.label_images.writer import encode
 
 LABELS = np.array([[0, 7, 7, 0], [0, 7, 3, 3], [100, 0, 0, 3]])
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)

@@ -9,11 +9,12 @@ from PIL import Image
 from test_ome_zarr import write, write_labels, write_multiscale
 
 from cellprep import open_source
-from cellprep.annotations import FaultyImage, find_images, open_images
 from cellprep.errors import CellprepError, ImageFileError, SourceError
+from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.layouts.pairing import find_images, open_images
 from cellprep.learn.prediction import inputs
 from cellprep.learn.prediction.masks import MaskFiles
-from cellprep.places import entries_in
+from cellprep.system.places import entries_in
 
 LABELS = np.zeros((40, 50), np.uint8)
 LABELS[3:9, 4:10], LABELS[20:30, 20:40] = 1, 2
@@ -259,7 +260,7 @@ def test_the_truth_of_each_tracked_sequence_is_chosen_by_itself_and_told(tmp_pat
 def test_a_folder_is_scanned_once(tmp_path, files, monkeypatch):
     lay(tmp_path, files)
     listed = []
-    monkeypatch.setattr("cellprep.files.entries_in", lambda folder: listed.append(folder) or entries_in(folder))
+    monkeypatch.setattr("cellprep.system.files.entries_in", lambda folder: listed.append(folder) or entries_in(folder))
     open_source(tmp_path)
     assert sorted(listed) == sorted({tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())})
 
@@ -339,7 +340,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
         return entries_in(folder)
 
     lay(tmp_path, {"locked/a.png": "P", "labels/a.tif": "L"})
-    monkeypatch.setattr("cellprep.files.entries_in", refuse)
+    monkeypatch.setattr("cellprep.system.files.entries_in", refuse)
     with pytest.raises(ImageFileError, match=r"cannot read the image folder .*locked: Permission denied"):
         open_images(open_source(tmp_path / "labels"), tmp_path).find("a")
     with pytest.raises(SourceError, match=r"cannot read .*locked: Permission denied"):

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.annotations import FaultyImage
 from cellprep.errors import AnnotationError, SourceError
+from cellprep.formats.annotations.record import FaultyImage
 
 FIRST = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
 SECOND = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [0, 0, 0, 1]], bool)

@@ -23,12 +23,12 @@ from cellprep import (
     open_prediction,
     open_source,
     open_store,
-    roundtrip,
     split_source,
 )
-from cellprep.report import ReportOptions, report_dataset
-from cellprep.roundtrip import RoundtripOptions
-from cellprep.splitting import SplitOptions
+from cellprep.commands import roundtrip
+from cellprep.commands.report import ReportOptions, report_dataset
+from cellprep.commands.roundtrip import RoundtripOptions
+from cellprep.commands.split import SplitOptions
 
 WIDTH, HEIGHT = 9, 7
 GOOD = [" ".join(f"{WIDTH * (y + row) + x + 1} 3" for row in range(3)) for y in range(0, 5, 2) for x in range(0, 7, 3)]

@@ -13,14 +13,14 @@ from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
 from cellprep import BuildOptions, Recipe, build_targets, check_source, open_source, open_store
-from cellprep.check import CheckOptions
-from cellprep.demo import write_dataset
+from cellprep.commands.check import CheckOptions
+from cellprep.commands.demo import write_dataset
+from cellprep.commands.info import describe_store
+from cellprep.commands.verify import verify_store
 from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
-from cellprep.images import ImageFolder
-from cellprep.info import describe_store
+from cellprep.formats.images.folder import ImageFolder
 from cellprep.learn.prediction.inputs import find_images
-from cellprep.places import as_place, entries_in, is_remote, names_in
-from cellprep.verify import verify_store
+from cellprep.system.places import as_place, entries_in, is_remote, names_in
 
 pytest.importorskip("upath")
 pytest.importorskip("obstore")
@@ -115,7 +115,7 @@ def test_urls_of_other_kinds_are_refused(cli):
 
 
 def test_without_the_libraries(monkeypatch):
-    monkeypatch.delitem(sys.modules, "cellprep.cloud", raising=False)
+    monkeypatch.delitem(sys.modules, "cellprep.system.cloud", raising=False)
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
     with pytest.raises(MissingExtraError, match=r"s3:// needs .*: pip install 'cellprep\[cloud\]'"):
@@ -218,7 +218,7 @@ def test_a_source_in_a_bucket_is_checked(sent, folder):
 
 
 def test_label_folders_in_a_bucket(s3, tmp_path):
-    from cellprep.export import export_labels
+    from cellprep.commands.export import export_labels
 
     build_targets(open_source(write_discs(tmp_path)), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     export_labels(open_store(tmp_path / "s.zarr"), "label-tiff", tmp_path / "labels", jobs=1, quiet=True)
@@ -269,7 +269,9 @@ def test_a_killed_run_leaves_whole_images(s3, sent, local):
 
 def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     listed = []
-    monkeypatch.setattr("cellprep.images.entries_in", lambda place: listed.append(place.name) or entries_in(place))
+    monkeypatch.setattr(
+        "cellprep.formats.images.folder.entries_in", lambda place: listed.append(place.name) or entries_in(place)
+    )
     url = "memory://found/data.zarr"
     assert build(f"{sent}/train.csv", url).pixels.found == 6
     assert listed == ["train", "source"]  # there is no other folder beside it

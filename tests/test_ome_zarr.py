@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.annotations import FaultyImage, ImageRecord
 from cellprep.errors import CellprepError, ImageFileError, SourceError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 
 GREY = np.arange(20, dtype=np.uint16).reshape(4, 5)
 LABELS = np.array([[0, 7, 7, 0, 0], [0, 7, 3, 3, 0], [100, 0, 0, 3, 0], [0, 0, 0, 0, 0]])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cellprep import open_source, resolve_overlaps
+from cellprep.core.outlines import trace_outlines
 from cellprep.errors import UsageError
-from cellprep.outlines import trace_outlines
 
 # What is drawn, and the rings of its polygons, each from its topmost corner on.
 DRAWN = {

@@ -16,8 +16,8 @@ from conftest import tree
 from PIL import Image
 
 from cellprep import Recipe, build_targets, cells_from_labels, compute_targets, open_source, open_store
+from cellprep.commands.export import export_labels
 from cellprep.errors import OutputError, UsageError, WeightsError
-from cellprep.export import export_labels
 from cellprep.learn import (
     Bundle,
     Decoding,

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cellprep import BuildOptions, build_targets, napari_layers, open_source, open_store
+from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.commands import napari as napari_layers
+from cellprep.commands.preview import Crop, draw_targets
+from cellprep.commands.preview.panels import draw_area, draw_energy, draw_outlined, draw_vectors
+from cellprep.commands.preview.sheet import MOST_TILES
+from cellprep.commands.preview.view import View
+from cellprep.core.colours import OUTLINE, grey_levels, label_colours, outlined, vector_colours
 from cellprep.errors import UsageError
-from cellprep.preview import Crop, draw_targets, vector_colours
-from cellprep.preview.colours import OUTLINE, grey_levels, label_colours, outlined
-from cellprep.preview.panels import draw_area, draw_energy, draw_outlined, draw_vectors
-from cellprep.preview.sheet import MOST_TILES
-from cellprep.preview.view import View
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_an_image_without_cells_has_all_panels(store, axes, tmp_path):
 
 
 def test_large_images_are_thinned_out_and_say_so(store, monkeypatch, tmp_path):
-    monkeypatch.setattr("cellprep.preview.view._MOST_PIXELS", 20)
+    monkeypatch.setattr("cellprep.commands.preview.view._MOST_PIXELS", 20)
     view = View(store["a"])
     assert view.step == 3
     np.testing.assert_array_equal(view.labels, store["a"].read("labels")[::3, ::3])
@@ -138,7 +139,7 @@ def test_a_contact_sheet_shows_what_it_can_and_says_how_many(tmp_path, cli, monk
     rows = "\n".join(f"i{number:03},1 3,9,8" for number in range(MOST_TILES + 3))
     (tmp_path / "train.csv").write_text(f"id,annotation,width,height\n{rows}\n")
     build_targets(open_source(tmp_path / "train.csv"), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
-    monkeypatch.setattr("cellprep.preview.run.MOST_TILES", 5)
+    monkeypatch.setattr("cellprep.commands.preview.run.MOST_TILES", 5)
     result = cli("preview", tmp_path / "s.zarr", "--contact-sheet", "--out", tmp_path / "p.png")
     assert result.stderr == f"{tmp_path / 'p.png'}: 5 images of 103\n"
 

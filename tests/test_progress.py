@@ -2,8 +2,8 @@
 
 import pytest
 
-from cellprep import progress
-from cellprep.demo import write_nuclei
+from cellprep.commands.demo import write_nuclei
+from cellprep.system import progress
 
 
 def run(*, quiet=False):

@@ -19,11 +19,11 @@ from cellprep import (
     fit_bins,
     open_source,
     open_store,
-    roundtrip,
     verify_store,
 )
+from cellprep.commands import roundtrip
+from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.errors import CellprepError, UsageError
-from cellprep.report import ReportOptions, report_dataset
 
 IMAGES = 5
 QUIET = {"jobs": 1, "quiet": True}

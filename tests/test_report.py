@@ -9,14 +9,14 @@ from conftest import HEADER
 from test_train import write_discs
 
 from cellprep import BuildOptions, Recipe, build_targets, check_source, evaluate, open_prediction, open_source
-from cellprep.annotations import with_images
+from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
+from cellprep.commands.report import dataset as dataset_module
+from cellprep.commands.report.charts import bars, histogram, lines
+from cellprep.commands.report.html import element, page
+from cellprep.commands.report.images import ImageTask, look_at_image
 from cellprep.errors import CellprepError
-from cellprep.images import ImageFolder
-from cellprep.report import ReportOptions, is_training, report_dataset, report_training
-from cellprep.report import dataset as dataset_module
-from cellprep.report.charts import bars, histogram, lines
-from cellprep.report.html import element, page
-from cellprep.report.images import ImageTask, look_at_image
+from cellprep.formats.images.folder import ImageFolder
+from cellprep.formats.layouts.pairing import with_images
 
 HOSTILE = '"></td><script>alert(1)</script>&amp;'
 
@@ -222,9 +222,9 @@ def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
         assert not whole.problem
         assert len(whole.crops) == 2
         with monkeypatch.context() as patch:
-            patch.setattr("cellprep.report.images.is_huge", lambda _: True)
-            patch.setattr("cellprep.windows._SIDE", 37)
-            patch.setattr("cellprep.report.huge.sparse_step", lambda _: 3)
+            patch.setattr("cellprep.commands.report.images.is_huge", lambda _: True)
+            patch.setattr("cellprep.core.windows._SIDE", 37)
+            patch.setattr("cellprep.commands.report.huge.sparse_step", lambda _: 3)
             huge = look_at_image(task)
         assert whole.score is not None
         assert huge.score is None

@@ -6,7 +6,7 @@ import pytest
 from test_report import annotations  # noqa: F401 - a fixture
 
 from cellprep import open_source
-from cellprep.report import ReportOptions, report_dataset
+from cellprep.commands.report import ReportOptions, report_dataset
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is not installed").WebDriverWait

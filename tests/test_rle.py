@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cellprep import decode_rle, encode_labels, encode_rle, format_rle, parse_rle
+from cellprep.core.rle import runs_from_bands, runs_from_labels
 from cellprep.errors import RLEError, UsageError
-from cellprep.rle import runs_from_bands, runs_from_labels
 
 orders = pytest.mark.parametrize("order", ["row", "column"])
 
@@ -151,7 +151,7 @@ def test_runs_of_bands_are_those_of_the_whole(labels, order, lines):
 
 
 def test_bands_of_large_label_images(monkeypatch):
-    monkeypatch.setattr("cellprep.rle.labels._BAND", 7)
+    monkeypatch.setattr("cellprep.core.rle.labels._BAND", 7)
     labels = np.random.default_rng(0).integers(0, 3, (20, 5))
     for order in ("row", "column"):
         runs, values = runs_from_labels(labels, order)

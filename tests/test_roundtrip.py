@@ -3,21 +3,13 @@ import shutil
 
 import pytest
 
-from cellprep import (
-    DECODERS,
-    RoundtripOptions,
-    build_targets,
-    energy_to_labels,
-    evaluate,
-    open_source,
-    open_store,
-    roundtrip,
-)
-from cellprep.decode import DEFAULT_DECODER
-from cellprep.demo import write_dataset
+from cellprep import DECODERS, RoundtripOptions, build_targets, energy_to_labels, evaluate, open_source, open_store
+from cellprep.commands import roundtrip
+from cellprep.commands.demo import write_dataset
+from cellprep.commands.roundtrip.decoded import DecodedStore
+from cellprep.core.decode import DEFAULT_DECODER
+from cellprep.core.scores import score_image, summarise_by_type
 from cellprep.errors import RecipeError, StoreError, UsageError
-from cellprep.roundtrip.decoded import DecodedStore
-from cellprep.scores import score_image, summarise_by_type
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from cellprep import (
     parse_rle,
     resolve_overlaps,
 )
+from cellprep.core.cells import cells_from_labels, restore_cells
 from cellprep.errors import StoreError, UsageError
-from cellprep.labels import cells_from_labels, restore_cells
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.grey import Grey

@@ -11,10 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprep import encode_rle, open_source, parse_rle, resolve_overlaps
+from cellprep.core.rle import Runs, runs_from_labels
+from cellprep.core.scores import (
+    IOU_THRESHOLDS,
+    Pairs,
+    find_pairs,
+    judge_cells,
+    score_image,
+    summarise,
+    summarise_by_type,
+)
+from cellprep.core.scores.matching import assign
 from cellprep.errors import UsageError
-from cellprep.rle import Runs, runs_from_labels
-from cellprep.scores import IOU_THRESHOLDS, Pairs, find_pairs, judge_cells, score_image, summarise, summarise_by_type
-from cellprep.scores.matching import assign
 
 
 def runs_of(stack, order="row"):
@@ -75,8 +83,8 @@ def test_pieces_make_no_difference(sides, size):
     truth, predicted = (runs_of(masks) for masks in sides[:2])
     pairs, jaccard = find_pairs(predicted, truth), score_image(predicted, truth).aji_cellpose
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellprep.scores.pairs.RUNS_AT_ONCE", size)
-        patch.setattr("cellprep.scores.jaccard.RUNS_AT_ONCE", size)
+        patch.setattr("cellprep.core.scores.pairs.RUNS_AT_ONCE", size)
+        patch.setattr("cellprep.core.scores.jaccard.RUNS_AT_ONCE", size)
         for name in Pairs.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(find_pairs(predicted, truth), name), getattr(pairs, name))
         assert score_image(predicted, truth).aji_cellpose == jaccard

@@ -8,9 +8,9 @@ from conftest import masks
 from hypothesis import given
 from scipy import ndimage
 
-from cellprep.overlaps import find_overlaps
-from cellprep.rle import encode_rle, parse_rle
-from cellprep.shapes import Shape, cutouts, measure_shape
+from cellprep.core.overlaps import find_overlaps
+from cellprep.core.rle import encode_rle, parse_rle
+from cellprep.core.shapes import Shape, cutouts, measure_shape
 
 
 def runs_of(stack, order="row"):

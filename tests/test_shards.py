@@ -16,10 +16,14 @@ from test_train import write_discs
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from cellprep import BuildOptions, Recipe, build_targets, cells_from_labels, open_source, open_store, resolve_overlaps
-from cellprep.annotations import Annotations
-from cellprep.build.content import make_content
-from cellprep.demo import write_dataset
+from cellprep.commands.build_targets.content import make_content
+from cellprep.commands.demo import write_dataset
+from cellprep.commands.preview.view import Crop, View
+from cellprep.commands.verify import verify_store
+from cellprep.core.colours import grey_levels, grey_limits
+from cellprep.core.rle import runs_from_labels
 from cellprep.errors import StoreError, StoreWriteError
+from cellprep.formats.annotations.record import Annotations
 from cellprep.learn import Bundle, Normalisation, TrainOptions, Weights, build_network, predict, train
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader, validation_loader
@@ -31,14 +35,10 @@ from cellprep.learn.processes import Processes
 from cellprep.learn.settings import NetworkSettings
 from cellprep.learn.training.trainer import _mean_loss, _Measured
 from cellprep.learn.windowed import WindowedArray
-from cellprep.preview.colours import grey_levels, grey_limits
-from cellprep.preview.view import Crop, View
-from cellprep.rle import runs_from_labels
 from cellprep.store import ImageContent, documents
 from cellprep.store.arrays import array_files, read_array, write_array
 from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.writer import write_image
-from cellprep.verify import verify_store
 
 
 @pytest.fixture
@@ -362,8 +362,8 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
 @pytest.mark.parametrize("most", [15, 1500])
 def test_pictures_of_huge_images_show_the_same(stored, tmp_path, monkeypatch, crop, most):
     csv, options, path = stored
-    monkeypatch.setattr("cellprep.preview.view._MOST_PIXELS", most)
-    monkeypatch.setattr("cellprep.preview.view._PART", 16)
+    monkeypatch.setattr("cellprep.commands.preview.view._MOST_PIXELS", most)
+    monkeypatch.setattr("cellprep.commands.preview.view._PART", 16)
     expected = whole(csv, options, tmp_path, monkeypatch)["spindle-1"]
     view = View(open_store(path)["spindle-1"], crop)
     assert view.image.is_huge

@@ -11,13 +11,13 @@ from PIL import Image
 
 import cellprep
 from cellprep import open_source
-from cellprep.demo import write_dataset, write_nuclei
+from cellprep.commands.demo import write_dataset, write_nuclei
+from cellprep.core.cells import resolve_overlaps
+from cellprep.core.scores import score_image, summarise
 from cellprep.errors import WeightsError
-from cellprep.labels import resolve_overlaps
 from cellprep.learn import Decoding, load_bundle, predict, segment
 from cellprep.learn.prediction.bundle import SHIPPED
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
-from cellprep.scores import score_image, summarise
 
 MODELS = Path(cellprep.__file__).parent / "models"
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cellprep import SplitOptions, open_source, split_source
-from cellprep.annotations.csv_image import CSVImage
+from cellprep.core.folds import assign_folds, strata_of
 from cellprep.errors import OutputError, SourceError, UsageError
-from cellprep.folds import assign_folds, strata_of
-from cellprep.output import write_whole
+from cellprep.formats.kaggle_csv.image import CSVImage
+from cellprep.system.output import write_whole
 
 PLATES = "id,annotation,width,height,cell_type,plate,well"
 TWICE = ["twice,1 8,5,4,round,P1,A", "twice,1 8,5,4,round,P1,A"]

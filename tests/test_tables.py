@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from cellprep import BuildOptions, build_targets, check_source, open_source
-from cellprep.annotations.exclusions import read_exclusions
-from cellprep.check import CheckOptions
+from cellprep.commands.check import CheckOptions
 from cellprep.errors import MissingExtraError, SourceError
+from cellprep.formats.annotations.exclusions import read_exclusions
 
 HEADER = ["id", "annotation", "width", "height", "cell_type"]
 ROWS = [["a", "1 2 7 1", 5, 4, "round"], ["a", "9 1", 5, 4, ""], ["007", None, 5, 4, "x"]]

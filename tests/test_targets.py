@@ -22,9 +22,9 @@ from cellprep import (
     read_bins,
     resolve_overlaps,
 )
+from cellprep.core.cells import look_up, restore_cells
+from cellprep.core.targets import distance_transform, energy_levels, find_bins, unit_gradient
 from cellprep.errors import AnnotationError, RecipeError, SourceError, UsageError
-from cellprep.labels import look_up, restore_cells
-from cellprep.targets import distance_transform, energy_levels, find_bins, unit_gradient
 
 rules = pytest.mark.parametrize("rule", OVERLAP_RULES)
 methods = pytest.mark.parametrize("method", DISTANCES)

@@ -10,9 +10,12 @@ import pytest
 from conftest import tree
 
 import cellprep
-from cellprep import annotations, check, evaluation, preview, report, store
-from cellprep.demo import write_dataset
-from cellprep.roundtrip import draw_worst_decoded
+from cellprep import store
+from cellprep.commands import check, preview, report
+from cellprep.commands import evaluate as evaluation
+from cellprep.commands.demo import write_dataset
+from cellprep.commands.roundtrip import draw_worst_decoded
+from cellprep.formats import readers as annotations
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from cellprep.learn.networks import build_network
 from cellprep.learn.settings import NETWORKS, NetworkSettings
 from cellprep.learn.training.checkpoint import load_state
 from cellprep.learn.training.estimate import expect_duration
-from cellprep.learn.training.everything import train_all
 from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import OPTIMISERS, TrainOptions
 from cellprep.learn.training.rates import make_optimiser
@@ -29,6 +28,7 @@ from cellprep.learn.training.run import train
 from cellprep.learn.training.runs import choose_folder, options_of
 from cellprep.learn.training.trainer import Trainer
 from cellprep.learn.weights import load_all_weights, load_weights
+from cellprep.workflows.train_all import train_all
 
 
 def write_discs(folder, count=5, shape=(40, 56)):

@@ -18,14 +18,14 @@ from zarr.codecs import BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 import cellprep
 from cellprep import BuildOptions, build_targets, check_source, describe_store, open_source, open_store
-from cellprep.annotations.zarr_array import read_zarr
-from cellprep.annotations.zarr_codecs import COMPRESSORS
-from cellprep.check import CheckOptions
+from cellprep.commands.check import CheckOptions
+from cellprep.commands.preview import preview_store
+from cellprep.commands.report import report_training
+from cellprep.commands.report.drawing import draw_file
 from cellprep.errors import CellprepError, OutputError, SourceError, StoreError
+from cellprep.formats.ome_zarr.array import read_zarr
+from cellprep.formats.ome_zarr.codecs import COMPRESSORS
 from cellprep.learn.data.training_set import TrainingSet
-from cellprep.preview import preview_store
-from cellprep.report import report_training
-from cellprep.report.drawing import draw_file
 
 if sys.platform != "win32":
     from fuzz.flips import flips, make_store, unfound
@@ -248,7 +248,7 @@ def test_every_changed_byte_is_found(tmp_path):
 @pytest.mark.parametrize("head", [b"", b"id,annotation,width,height\na,"], ids=["header", "row"])
 def test_a_line_of_a_table_has_an_end(tmp_path, monkeypatch, head):
     """In gzip a few bytes may hold gigabytes."""
-    monkeypatch.setattr("cellprep.annotations.table._LONGEST_LINE", 10**6)
+    monkeypatch.setattr("cellprep.formats.tables._LONGEST_LINE", 10**6)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(head + b"1" * 2_000_000))
     with pytest.raises(SourceError, match="a line has more than 1,000,000 characters"):
         open_source(tmp_path / "a.csv.gz")

@@ -24,15 +24,15 @@ from cellprep import (
     open_store,
     verify_store,
 )
+from cellprep.commands.verify import INVARIANTS
+from cellprep.commands.verify.image import verify_image
+from cellprep.commands.verify.root import root_faults
+from cellprep.core.windows import windows
 from cellprep.errors import StoreError, UsageError
 from cellprep.store import StoreWriter, documents
 from cellprep.store.arrays import array_path, read_array, write_array
 from cellprep.store.documents import group_document, guarded_document
 from cellprep.store.reader import read_attributes
-from cellprep.verify import INVARIANTS
-from cellprep.verify.image import verify_image
-from cellprep.verify.root import root_faults
-from cellprep.windows import windows
 
 SIDE = 12
 
@@ -219,7 +219,7 @@ def huge(monkeypatch, csv, tmp_path):
     """The same store, whose images are now huge: files of 4 x 4 pixels, looked at by windows of 5 x 5."""
     monkeypatch.setattr(documents, "_CHUNK", 2)
     monkeypatch.setattr(documents, "_SHARD", 4)
-    monkeypatch.setattr("cellprep.verify.huge.windows", partial(windows, side=5))
+    monkeypatch.setattr("cellprep.commands.verify.huge.windows", partial(windows, side=5))
     documents.array_document.cache_clear()
     build(csv, tmp_path / "huge.zarr")
     assert open_store(tmp_path / "huge.zarr")["b"].is_huge
@@ -520,11 +520,11 @@ def test_something_unexpected_costs_one_image(out, monkeypatch):
     def explode(array):
         raise ZeroDivisionError("of\nsome sort")
 
-    monkeypatch.setattr("cellprep.verify.image.missing_arrays", explode)
+    monkeypatch.setattr("cellprep.commands.verify.image.missing_arrays", explode)
     report = verify(out, repair=True)
     assert report.unchecked["b"] == "unexpected ZeroDivisionError: of some sort; please report this"
     assert (report.removed, report.whole) == ([], 0)
-    monkeypatch.setattr("cellprep.verify.image.missing_arrays", lambda _: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("cellprep.commands.verify.image.missing_arrays", lambda _: (_ for _ in ()).throw(MemoryError))
     assert verify(out).unchecked["b"] == "there is not enough memory to verify it"
 
 
@@ -688,13 +688,13 @@ def test_what_is_left_out_is_sound_and_so_is_a_store_of_a_store(write_csv, tmp_p
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows kills otherwise")
 def test_a_killed_worker_breaks_no_image(out):
     code = (
-        "import cellprep.verify as v\n"
+        "import cellprep.commands.verify as v\n"
         f"report = v.verify_store({str(out)!r}, jobs=2, repair=True, quiet=True)\n"
         "print(report.unchecked, report.removed)\n"
     )
     site = out.parent / "sitecustomize.py"
     site.write_text(
-        "import os, cellprep.verify.image as v\n"
+        "import os, cellprep.commands.verify.image as v\n"
         "def missing(attributes):\n"
         "    if attributes['cells'] == 0: os._exit(9)\n"
         "    return iter(())\n"

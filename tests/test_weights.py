@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cellprep
+from cellprep.core.targets import Recipe
 from cellprep.errors import OutputError, WeightsError
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import ARCHITECTURES, NETWORKS, NetworkSettings
-from cellprep.targets import Recipe
 
 torch = pytest.importorskip("torch")
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprep import compute_targets, encode_rle, parse_rle, resolve_overlaps
+from cellprep.core.targets import PUBLISHED_BINS
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations, draw_plan
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import GRID, Placement, Warp
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned, turned_targets
-from cellprep.targets import PUBLISHED_BINS
 
 TURNS = [np.array(turn) for turn in ([[a, 0], [0, b]] for a in (1, -1) for b in (1, -1))]
 TURNS += [turn[::-1] for turn in TURNS]

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from cellprep.annotations import open_source
-from cellprep.build import BuildOptions, build_targets
 from cellprep.cli.door import app
 from cellprep.cli.options import (
     Crowds,
@@ -23,10 +21,12 @@ from cellprep.cli.options import (
     choice,
 )
 from cellprep.cli.words import tell
-from cellprep.demo import run_demo
+from cellprep.commands.build_targets import BuildOptions, build_targets
+from cellprep.commands.demo import run_demo
+from cellprep.core.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
 from cellprep.errors import UsageError
-from cellprep.places import as_place
-from cellprep.targets import BIN_PRESETS, DISTANCES, Recipe, find_bins
+from cellprep.formats.readers import open_source
+from cellprep.system.places import as_place
 
 
 @app.command("build-targets")

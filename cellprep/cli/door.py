@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 from cellprep.cli.options import Version
 from cellprep.errors import CellprepError, UsageError
-from cellprep.executor import keep_freed_memory
-from cellprep.starting import described, end_of_start, leave, was_interrupted
+from cellprep.system.executor import keep_freed_memory
+from cellprep.system.starting import described, end_of_start, leave, was_interrupted
 
 __all__ = ["app", "main"]
 

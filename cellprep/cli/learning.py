@@ -151,7 +151,7 @@ def train_command(
         given = {name: value for name, value in given.items() if _is_typed(context, name)}
     require_torch("cellprep train")
     from cellprep.learn.training import run, runs
-    from cellprep.learn.training.everything import train_all
+    from cellprep.workflows.train_all import train_all
 
     store = open_store(data)
     if network == ALL:

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from cellprep._version import __version__
-from cellprep.annotations import READERS
-from cellprep.annotations import Crowds as CrowdsAre
-from cellprep.decode import DECODERS
-from cellprep.image_formats.orientation import Orientation as Turning
-from cellprep.labels import OVERLAP_RULES
+from cellprep.core.cells import OVERLAP_RULES
+from cellprep.core.decode import DECODERS
+from cellprep.core.rle import Order
+from cellprep.formats.coco.crowds import Crowds as CrowdsAre
+from cellprep.formats.images.orientation import Orientation as Turning
+from cellprep.formats.readers import READERS
 from cellprep.learn.settings import DEVICES, PRECISIONS
-from cellprep.places import as_place
-from cellprep.rle import Order
+from cellprep.system.places import as_place
 
 __all__ = [
     "JSON",

@@ -10,12 +10,12 @@ from typer.core import TyperCommand
 from cellprep.cli.door import app
 from cellprep.cli.options import DecoderOptions, Device, Orientation, Precision, Quiet, Version, choice
 from cellprep.cli.words import tell
-from cellprep.decode import DECODERS, parse_options
+from cellprep.core.decode import DECODERS, parse_options
 from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
-from cellprep.places import as_place
+from cellprep.system.places import as_place
 
 
 class _ListsWeights(TyperCommand):

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from cellprep.annotations import READERS, open_prediction, open_source
 from cellprep.cli.door import app
 from cellprep.cli.options import JSON, Crowds, Jobs, Orientation, Pictures, Quiet, RLEOrder, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
-from cellprep.evaluation import EvaluationOptions, draw_worst, evaluate, refuse_pictures
-from cellprep.output import refuse_to_overwrite
-from cellprep.places import as_place
+from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, refuse_pictures
+from cellprep.formats.readers import READERS, open_prediction, open_source
+from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.places import as_place
 
 
 @app.command("evaluate")

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from cellprep.annotations import open_prediction, open_source
-from cellprep.check import RULES, CheckOptions, check_source, read_thresholds
 from cellprep.cli.door import app
 from cellprep.cli.options import (
     JSON,
@@ -22,10 +20,12 @@ from cellprep.cli.options import (
     Version,
 )
 from cellprep.cli.words import print_json, tell
-from cellprep.output import refuse_to_overwrite
-from cellprep.places import as_place
-from cellprep.report import ReportOptions, is_training, report_dataset, report_training
-from cellprep.splitting import SplitOptions, split_source
+from cellprep.commands.check import RULES, CheckOptions, check_source, read_thresholds
+from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
+from cellprep.commands.split import SplitOptions, split_source
+from cellprep.formats.readers import open_prediction, open_source
+from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.places import as_place
 
 
 @app.command("check")

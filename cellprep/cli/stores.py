@@ -5,20 +5,20 @@ from typing import Annotated
 
 import typer
 
-from cellprep.bin_fitting import fit_bins
 from cellprep.cli.door import app
 from cellprep.cli.options import JSON, DecoderOptions, Jobs, Pictures, Quiet, Version, Worst, choice
 from cellprep.cli.words import print_json, tell
-from cellprep.decode import DECODERS, parse_options
-from cellprep.evaluation import refuse_pictures
-from cellprep.export import EXPORTERS, export_labels
-from cellprep.info import describe_store
-from cellprep.places import as_place
-from cellprep.preview import Crop, PreviewOptions, preview_store
-from cellprep.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
+from cellprep.commands.evaluate import refuse_pictures
+from cellprep.commands.export import EXPORTERS, export_labels
+from cellprep.commands.fit_bins import fit_bins
+from cellprep.commands.info import describe_store
+from cellprep.commands.preview import Crop, PreviewOptions, preview_store
+from cellprep.commands.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
+from cellprep.commands.verify import verify_store
+from cellprep.core.decode import DECODERS, parse_options
+from cellprep.core.targets import BIN_METHODS
 from cellprep.store import open_store
-from cellprep.targets import BIN_METHODS
-from cellprep.verify import verify_store
+from cellprep.system.places import as_place
 
 StorePath = Annotated[
     Path, typer.Argument(parser=as_place, metavar="STORE", help="Store of targets, such as data.zarr; it may be a URL.")

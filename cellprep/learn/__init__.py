@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from cellprep.errors import MissingExtraError
-from cellprep.starting import files_limit, memory_limit
+from cellprep.system.starting import files_limit, memory_limit
 
 _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cellprep.decode import DEFAULT_DECODER, find_decoder
+from cellprep.core.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 
 __all__ = [

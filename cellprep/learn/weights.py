@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from cellprep._version import __version__
+from cellprep.core.targets import Recipe
 from cellprep.errors import CellprepError, WeightsError
-from cellprep.files import open_file
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding, NetworkSettings
-from cellprep.output import write_whole
-from cellprep.targets import Recipe
-from cellprep.wording import printable
+from cellprep.system.files import open_file
+from cellprep.system.output import write_whole
+from cellprep.text.wording import printable
 
 __all__ = [
     "BEST",

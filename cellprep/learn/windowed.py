@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
 from cellprep.store import StoredImage
-from cellprep.wording import printable
+from cellprep.text.wording import printable
 
 __all__ = ["WindowedArray", "checked", "parts"]
 

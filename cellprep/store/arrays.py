@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.windows import Window, overlap, within
 from cellprep.errors import StoreError, TooLargeError
-from cellprep.files import files_below, open_file, read_file
-from cellprep.memory import check_memory
-from cellprep.places import is_remote
 from cellprep.store.chunks import decode_chunk, encode_chunk
 from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
 from cellprep.store.shards import encode_shard, read_chunks
-from cellprep.windows import Window, overlap, within
+from cellprep.system.files import files_below, open_file, read_file
+from cellprep.system.memory import check_memory
+from cellprep.system.places import is_remote
 
 __all__ = [
     "array_files",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from cellprep.progress import progress_bar
+from cellprep.core.windows import Window, within
 from cellprep.store.arrays import array_path, begin_array, file_regions, make_folders
 from cellprep.store.documents import chunk_shapes, spatial_axis
 from cellprep.store.shards import Shape, encode_chunks, join_chunks
-from cellprep.windows import Window, within
+from cellprep.system.progress import progress_bar
 
 if TYPE_CHECKING:
     from tqdm import tqdm

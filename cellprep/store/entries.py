@@ -5,10 +5,10 @@ from collections.abc import Container
 from enum import StrEnum
 from pathlib import Path
 
-from cellprep.image_ids import id_problem
-from cellprep.places import is_remote, names_in
+from cellprep.store.image_ids import id_problem
 from cellprep.store.reader import is_foreign, read_attributes
 from cellprep.store.replacing import DOT_FOLDER, all_names
+from cellprep.system.places import is_remote, names_in
 
 __all__ = ["Kind", "count_folders", "damaged_images", "entry_names", "has_leftovers", "kind_of"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import StoreError
-from cellprep.files import entries_below, read_file
 from cellprep.store.arrays import array_files, array_path
 from cellprep.store.documents import CHECKSUM, image_documents
 from cellprep.store.reader import StoredImage
+from cellprep.system.files import entries_below, read_file
 
 __all__ = ["file_faults", "has_all_bytes"]
 

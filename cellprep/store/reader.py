@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.targets import Recipe
 from cellprep.errors import RecipeError, StoreError
-from cellprep.files import read_file
-from cellprep.image_ids import id_problem
-from cellprep.places import as_place, is_remote
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
 from cellprep.store.attributes import ImageAttributes, attributes_in
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
+from cellprep.store.image_ids import id_problem
 from cellprep.store.replacing import all_names, identity, patiently
-from cellprep.targets import Recipe
+from cellprep.system.files import read_file
+from cellprep.system.places import as_place, is_remote
 
 if TYPE_CHECKING:
     import zarr

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cellprep.errors import StoreError
-from cellprep.places import is_remote, names_in
+from cellprep.system.places import is_remote, names_in
 
 __all__ = ["DOT_FOLDER", "OUTGOING", "all_names", "identity", "patiently"]
 

@@ -7,8 +7,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.windows import Window, overlap
 from cellprep.store.chunks import checksum, encode_chunk
-from cellprep.windows import Window, overlap
 
 __all__ = ["Shape", "encode_chunks", "encode_shard", "join_chunks", "read_chunks"]
 

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import StoreError, StoreWriteError
-from cellprep.flushing import flush_below, flush_file
-from cellprep.image_ids import id_problem
-from cellprep.interrupts import interrupts_deferred
-from cellprep.places import names_in
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.documents import CHECKSUM, group_document, guarded_document, image_documents
-from cellprep.store.exchange import exchange
+from cellprep.store.image_ids import id_problem
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 from cellprep.store.replacing import DOT_FOLDER, OUTGOING
+from cellprep.system.exchange import exchange
+from cellprep.system.flushing import flush_below, flush_file
+from cellprep.system.interrupts import interrupts_deferred
+from cellprep.system.places import names_in
 
 __all__ = ["ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
 

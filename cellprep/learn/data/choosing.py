@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cellprep.errors import SourceError, StoreError, UsageError
-from cellprep.files import read_file
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
-from cellprep.wording import count, printable
+from cellprep.system.files import read_file
+from cellprep.text.wording import count, printable
 
 __all__ = ["choose_images"]
 

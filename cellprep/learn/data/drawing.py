@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.windows import windows
 from cellprep.errors import UsageError
 from cellprep.learn.data.samples import CropSettings
 from cellprep.store.documents import is_huge
-from cellprep.windows import windows
 
 __all__ = ["CropBatches", "Draw", "WholeBatches", "crops_of", "draw_images"]
 

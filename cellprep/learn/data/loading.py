@@ -18,16 +18,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cellprep.errors import CellprepError, UsageError
-from cellprep.executor import keep_freed_memory, one_opencv_thread
-from cellprep.interrupts import interrupts_kept_from_workers
 from cellprep.learn.data.drawing import CropBatches, Draw, WholeBatches
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.processes import processes
-from cellprep.places import is_remote
 from cellprep.store import Store
-from cellprep.wording import printable, unexpected
+from cellprep.system.executor import keep_freed_memory, one_opencv_thread
+from cellprep.system.interrupts import interrupts_kept_from_workers
+from cellprep.system.places import is_remote
+from cellprep.text.wording import printable, unexpected
 
 __all__ = ["Batch", "Loader", "train_loader", "validation_loader"]
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.targets import Recipe
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
 from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
-from cellprep.targets import Recipe
-from cellprep.wording import printable
+from cellprep.text.wording import printable
 
 __all__ = ["TrainingSet"]
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import Cells, look_up, restore_cells
+from cellprep.core.cells import Cells, look_up, restore_cells
+from cellprep.core.targets import TARGETS, Recipe
 from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
-from cellprep.targets import TARGETS, Recipe
 
 __all__ = ["warp_targets"]
 

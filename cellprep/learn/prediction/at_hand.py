@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.errors import WeightsError
+from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.learn.prediction.bundle import SHIPPED
 from cellprep.learn.weights import BEST, BUNDLE, describe_weights
-from cellprep.text_table import text_table
-from cellprep.wording import printable
+from cellprep.text.tables import text_table
+from cellprep.text.wording import printable
 
 __all__ = ["DEFAULT_STORE", "WeightsAtHand", "find_stores", "find_weights_at_hand", "list_weights"]
 

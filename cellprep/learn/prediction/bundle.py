@@ -11,7 +11,7 @@ from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save
 
 __all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with_decoding"]
 
-_MODELS = Path(__file__).parents[2] / "models"
+_MODELS = Path(__file__).parents[1] / "models"
 
 #: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.commands.preview.panels import draw_wheel
+from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, vector_colours
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
-from cellprep.preview import SEMSEG_COLOURS, grey_levels, vector_colours
-from cellprep.preview.panels import draw_wheel
-from cellprep.wording import printable
+from cellprep.text.wording import printable
 
 __all__ = ["draw_vectors"]
 

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cellprep.annotations.cellprep_store import CellprepStore
 from cellprep.errors import UsageError, WeightsError
+from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.learn.prediction.at_hand import DEFAULT_STORE, find_stores, find_weights_at_hand
 from cellprep.learn.prediction.bundle import Bundle, find_weights
 from cellprep.learn.prediction.inputs import InputImage, find_images
 from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
 from cellprep.learn.training.runs import SETTINGS
-from cellprep.places import as_place
-from cellprep.wording import count, printable
+from cellprep.system.places import as_place
+from cellprep.text.wording import count, printable
 
 __all__ = ["Given", "find_given", "find_runs"]
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cellprep.annotations.cellprep_store import CellprepStore, StoredPixels
-from cellprep.annotations.groups import Group, images_among, pair_up
-from cellprep.annotations.layout import Layout, listed
-from cellprep.annotations.multiscale import OMEZarrPixels, ome_attributes
-from cellprep.annotations.ome_zarr import ome_zarr_images, zarr_problem
-from cellprep.annotations.record import FaultyImage
 from cellprep.errors import CellprepError, ImageFileError
-from cellprep.file_names import is_by_product, is_foreign, is_mask_folder, without_mask_end
-from cellprep.image_formats import IMAGE_FORMATS
-from cellprep.image_formats.orientation import Orientation
-from cellprep.image_ids import composed, id_problem
-from cellprep.images import ImageFile, Pixels
+from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.cellprep_store import CellprepStore, StoredPixels
+from cellprep.formats.images import IMAGE_FORMATS
+from cellprep.formats.images.file import ImageFile, Pixels
+from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.layouts.groups import Group, images_among, pair_up
+from cellprep.formats.layouts.layout import Layout, listed
+from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder, without_mask_end
+from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels, ome_attributes
+from cellprep.formats.ome_zarr.reader import ome_zarr_images, zarr_problem
 from cellprep.learn.windowed import WindowedArray
-from cellprep.places import as_place, matches
 from cellprep.store import StoredImage
-from cellprep.wording import count, printable
+from cellprep.store.image_ids import composed, id_problem
+from cellprep.system.places import as_place, matches
+from cellprep.text.wording import count, printable
 
 __all__ = ["InputImage", "Inputs", "find_images"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.decode import energy_to_labels
-from cellprep.labels import ROWS_AT_ONCE, look_up
+from cellprep.core.cells import ROWS_AT_ONCE, look_up
+from cellprep.core.decode import energy_to_labels
 from cellprep.learn.settings import Decoding
 
 __all__ = ["BACKGROUND", "WALL", "PredictedMaps", "count_pixels", "decode_maps", "find_instances", "mean_sureness"]

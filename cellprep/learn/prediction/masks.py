@@ -7,9 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.annotations import FaultyImage, open_source
 from cellprep.errors import CellprepError, ImageFileError, UsageError
-from cellprep.images import ImageFile
+from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.readers import open_source
 from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import open_store

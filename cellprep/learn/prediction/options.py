@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellprep.errors import UsageError
-from cellprep.image_formats.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.export import coco, label_tiff
-from cellprep.export.content import Content
-from cellprep.rle import encode_labels
+from cellprep.core.rle import encode_labels
+from cellprep.formats.annotations.content import Content
+from cellprep.formats.coco import writer as coco
+from cellprep.formats.label_images import writer as label_tiff
 
 __all__ = ["OUTPUTS", "Output", "Prediction"]
 

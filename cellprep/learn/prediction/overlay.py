@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.labels import ROWS_AT_ONCE
+from cellprep.core.cells import ROWS_AT_ONCE
 
 __all__ = ["draw_overlay"]
 

@@ -21,8 +21,8 @@ from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
 from cellprep.learn.weights import Weights
-from cellprep.progress import progress_bar
-from cellprep.wording import count
+from cellprep.system.progress import progress_bar
+from cellprep.text.wording import count
 
 __all__ = ["Predictor"]
 

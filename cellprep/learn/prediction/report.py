@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprep.learn.prediction.unlike import UnlikeImages
-from cellprep.wording import count, indented, printable, turning_notes
+from cellprep.text.wording import count, indented, printable, turning_notes
 
 __all__ = ["PredictionReport"]
 

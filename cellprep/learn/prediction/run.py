@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellprep.errors import CellprepError, UsageError
-from cellprep.images import ImageFile, fitting, how_turned
+from cellprep.formats.images.file import ImageFile, fitting, how_turned
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import find_given, find_runs
@@ -21,9 +21,9 @@ from cellprep.learn.prediction.report import PredictionReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
-from cellprep.output import free_name
-from cellprep.progress import progress_bar
-from cellprep.wording import unexpected
+from cellprep.system.output import free_name
+from cellprep.system.progress import progress_bar
+from cellprep.text.wording import unexpected
 
 __all__ = ["predict"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cellprep.learn.appearance import Appearance, AppearanceRange
-from cellprep.wording import count, printable
+from cellprep.text.wording import count, printable
 
 __all__ = ["UnlikeImages"]
 

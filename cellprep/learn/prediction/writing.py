@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from cellprep._version import __version__
 from cellprep.errors import UsageError
-from cellprep.export.aside import publish, written_aside
 from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
 from cellprep.learn.prediction.outputs import OUTPUTS, Prediction
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.store.plain import write_group
+from cellprep.system.aside import publish, written_aside
 
 __all__ = ["MAPS_OF_VECTORS", "Encoded", "PredictionWriter", "prediction_writer"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from cellprep.errors import WeightsError
-from cellprep.output import write_whole
+from cellprep.system.output import write_whole
 
 __all__ = ["load_state", "save_state"]
 

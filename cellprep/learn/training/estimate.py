@@ -10,7 +10,7 @@ from cellprep.learn.devices import Machine
 from cellprep.learn.networks import Network, build_network
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.tasks import TASKS, Batch
-from cellprep.wording import count
+from cellprep.text.wording import count
 
 __all__ = ["describe_duration", "expect_duration"]
 

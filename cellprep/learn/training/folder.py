@@ -16,7 +16,7 @@ from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
 from cellprep.learn.training.runs import SETTINGS
 from cellprep.learn.weights import BEST
-from cellprep.output import remove_leftovers, write_whole
+from cellprep.system.output import remove_leftovers, write_whole
 
 __all__ = ["RunFolder"]
 

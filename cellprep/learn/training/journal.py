@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import MissingExtraError, OutputError
-from cellprep.output import write_whole
+from cellprep.system.output import write_whole
 
 __all__ = ["Row", "TensorBoard", "draw_curves", "write_metrics"]
 

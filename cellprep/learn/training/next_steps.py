@@ -6,7 +6,7 @@ from pathlib import Path
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.runs import RUNS, network_of
 from cellprep.learn.weights import BEST
-from cellprep.output import free_name
+from cellprep.system.output import free_name
 
 __all__ = ["next_steps"]
 

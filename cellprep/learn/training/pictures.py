@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, vector_colours
 from cellprep.learn.training.journal import Row
-from cellprep.output import write_whole
-from cellprep.preview import SEMSEG_COLOURS, grey_levels, vector_colours
+from cellprep.system.output import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
@@ -15,7 +16,6 @@ from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
-from cellprep.targets import Recipe
 
 __all__ = ["Plan", "choose_and_check", "make_plan"]
 

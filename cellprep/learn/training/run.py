@@ -24,9 +24,9 @@ from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.training.tasks import TASKS
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
-from cellprep.progress import progress_bar
 from cellprep.store import Store
-from cellprep.wording import count
+from cellprep.system.progress import progress_bar
+from cellprep.text.wording import count
 
 __all__ = ["TrainReport", "train"]
 

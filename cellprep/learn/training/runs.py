@@ -11,7 +11,7 @@ import msgspec
 
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.training.options import TrainOptions
-from cellprep.output import free_name
+from cellprep.system.output import free_name
 
 __all__ = [
     "RUNS",

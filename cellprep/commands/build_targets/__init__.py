@@ -1,0 +1,234 @@
+"""The main job: annotations in, a store of targets out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cellprep._version import __version__
+from cellprep.commands.build_targets.image import build_image
+from cellprep.commands.build_targets.options import CHANNELS, BuildOptions
+from cellprep.commands.build_targets.pixels import PixelSource, open_pixels
+from cellprep.commands.build_targets.report import BuildReport
+from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
+from cellprep.core.targets import CREDIT
+from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
+from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.store import Store, StoreWriter, Summary
+from cellprep.store.attributes import form_problem
+from cellprep.store.reader import read_attributes
+from cellprep.store.remote import store_writer
+from cellprep.system.executor import cores_each, run_tasks
+from cellprep.system.places import as_place, is_shared
+
+__all__ = ["CHANNELS", "BuildOptions", "BuildReport", "build_targets"]
+
+
+def build_targets(source: Source, out: Path | str, options: BuildOptions | None = None) -> BuildReport:
+    r"""Build the targets of every image of a source into a store.
+
+    Images that the store has as they would be built are left alone, stale ones are replaced, and an image that
+    fails stops no other. The store holds an image whole or not at all, whatever ends the run.
+
+    Parameters
+    ----------
+    source
+        From `cellprep.open_source`.
+    out
+        Folder of the store, or its URL in an object store; made unless there.
+    options
+        What to build and how.
+
+    Returns
+    -------
+    BuildReport
+        What became of every image. Failures, and what ended the run early, are in it, not raised.
+
+    Raises
+    ------
+    StoreError
+        If `out` is something else than a store, or another run is writing to it.
+    UsageError
+        If an image is asked for that the source does not have.
+    ImageFileError
+        If the image folder cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import BuildOptions, Recipe, open_source
+    >>> rows = ["id,annotation,width,height", "a,8 2 14 2,6,5", "b,,6,5", "c,29 3,6,5"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("\n".join(rows))
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"), BuildOptions(Recipe(wall_width=5)))
+    >>> report.new, report.cells, report.empty
+    (2, 1, 1)
+    >>> report.failures["c"]
+    "train.csv row 4: run '29 3' goes past the last pixel, 30 (5 x 6)"
+    """
+    options = options or BuildOptions()
+    out = as_place(out)
+    plan = _plan(source, out, options)
+    folder = plan.pixels.folder
+    if not all(map(is_shared, (out, source.path, folder.path if folder else ""))):
+        if options.scheduler:
+            raise UsageError(
+                f"what is in memory:// is of this process alone: no worker of {options.scheduler} finds it"
+            )
+        options = replace(options, jobs=1)
+    report = BuildReport(str(out), source.order, total=plan.pixels.report.total, pixels=plan.pixels.report)
+    report.unannotated = folder.others(source.image_ids) if folder else source.unannotated
+    with store_writer(out) as writer:
+        writer.set_attributes(_store_attributes(source, options, plan))
+        tasks = _tasks(source, plan, out, writer.workspace, options)
+        summary = Summary()
+        try:
+            _build_all(tasks, writer, report, summary, options)
+            report.gone = Store(out).others(plan.known)
+            report.pruned = options.prune
+            for image_id in report.gone if options.prune else ():
+                writer.remove(image_id)
+            writer.flush()
+            if report.total == len(plan.known):
+                _add_others(summary, out, [] if options.prune else report.gone)
+                writer.set_summary(_summary(report, summary))
+        except CellprepError as error:
+            report.stopped = str(error)
+    report.sort(source.image_ids)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which images are built, what of them is left out, and where their pixels are."""
+
+    known: frozenset[str]
+    exclusions: Exclusions | None
+    pixels: PixelSource
+
+
+def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
+    known = frozenset(source.image_ids)
+    exclusions = read_exclusions(options.exclude) if options.exclude is not None else None
+    if exclusions:
+        if strangers := sorted(exclusions.named - known):
+            raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
+        known -= exclusions.images
+    if unknown := [image_id for image_id in options.only if image_id not in known]:
+        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is left out")
+    if source.path.is_dir() and source.path.resolve() == out.resolve():
+        raise UsageError(f"{out} is both the source and the store to write: choose another --out")
+    return _Plan(known, exclusions, open_pixels(source, options.images, len(set(options.only) or known)))
+
+
+def _build_all(
+    tasks: Iterator[ImageTask], writer: StoreWriter, report: BuildReport, summary: Summary, options: BuildOptions
+) -> None:
+    outcomes = run_tasks(
+        build_image,
+        tasks,
+        jobs=options.jobs,
+        total=report.total,
+        unit="image",
+        quiet=options.quiet,
+        scheduler=options.scheduler,
+    )
+    with closing(outcomes):  # whatever ends this, none of our workers writes any more when the workspace is removed
+        for task, result in outcomes:
+            _take(task, result, writer, report, summary)
+
+
+def _take(
+    task: ImageTask, result: ImageOutcome | None, writer: StoreWriter, report: BuildReport, summary: Summary
+) -> None:
+    image_id = task.record.image_id
+    outcome = result or ImageOutcome(
+        image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
+    )
+    was_there = False
+    if outcome.status == Status.BUILT:
+        try:
+            was_there = writer.commit(image_id)
+        except StoreWriteError as error:
+            outcome = ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
+        except StoreError as error:
+            outcome = ImageOutcome(image_id, Status.FAILED, str(error))
+    elif outcome.status != Status.CURRENT:
+        was_there = writer.remove(image_id)
+    report.add(outcome, was_there=was_there)
+    if outcome.attributes:
+        summary.add(outcome.attributes)
+    if outcome.status == Status.UNWRITABLE:
+        raise StoreWriteError(report.store, outcome.problem)
+
+
+def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:
+    for image_id in gone:
+        attributes = read_attributes(store / image_id)
+        if not form_problem(attributes):  # else `info` finds fewer images counted than there are
+            summary.add(attributes)
+
+
+def _summary(report: BuildReport, summary: Summary) -> dict[str, Any]:
+    stored = report.new + report.rewritten + report.current
+    return {"source_images": report.total, "source_images_stored": stored, **summary.to_dict()}
+
+
+def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: BuildOptions) -> Iterator[ImageTask]:
+    only = set(options.only)
+    total = len(only or plan.known)
+    threads = 1 if options.scheduler else cores_each(options.jobs, total)
+    quiet = options.quiet or options.scheduler is not None or total > 1  # bars of several images would be one line
+    for image in source.images():
+        if (only and image.image_id not in only) or image.image_id not in plan.known:
+            continue
+        record, lacking = plan.pixels.pair(image)
+        left_out = plan.exclusions.rows.get(record.image_id, ()) if plan.exclusions else ()
+        yield ImageTask(
+            record=_as_chosen(record, left_out, options),
+            recipe=options.recipe,
+            pixel_size=options.pixel_size,
+            store=store,
+            overwrite=options.overwrite,
+            workspace=workspace,
+            threads=threads,
+            quiet=quiet,
+            store_pixels=not plan.pixels.report.declined,
+            must_have_pixels=plan.pixels.must,
+            lacking=lacking,
+        )
+
+
+def _as_chosen(
+    record: ImageRecord | FaultyImage, left_out: Iterable[int], options: BuildOptions
+) -> ImageRecord | FaultyImage:
+    if isinstance(record, FaultyImage):
+        return record
+    return record.without(left_out).read_as(options.orientation, keep_channels=options.channels == "keep")
+
+
+def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        "version": __version__,
+        "recipe": {
+            **options.recipe.to_dict(),
+            "images": plan.pixels.report.stored,
+            "pixel_size": options.pixel_size,
+            "rle_order": source.order,
+            "bins_name": options.recipe.preset,
+            "credit": CREDIT,
+        },
+        "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
+    }
+    if left_out := plan.exclusions:
+        attributes["excluded"] = {
+            "name": left_out.name,
+            "sha256": left_out.sha256,
+            "annotations": sum(map(len, left_out.rows.values())),
+            "images": sorted(left_out.images),
+        }
+    return attributes

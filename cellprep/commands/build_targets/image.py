@@ -1,0 +1,211 @@
+"""Building one image: what a worker does."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.commands.build_targets.content import make_content
+from cellprep.commands.build_targets.pixels import Lack, Lacking
+from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
+from cellprep.core.rle import Runs, touching_runs
+from cellprep.core.targets import Recipe
+from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
+from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
+from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
+from cellprep.store.attributes import form_problem
+from cellprep.store.documents import is_huge
+from cellprep.store.integrity import has_all_bytes
+from cellprep.store.remote import write_anywhere
+from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
+from cellprep.text.wording import printable, unexpected
+
+__all__ = ["build_image"]
+
+_ARITHMETIC = 2  # it rises when the same recipe gives other values than before
+
+
+def build_image(task: ImageTask) -> ImageOutcome:
+    """Build one image into the workspace, unless the store has it as it would be. Never raises."""
+    image_id = task.record.image_id
+    try:
+        return _build(task)
+    except StoreWriteError as error:
+        return ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
+    except CellprepError as error:
+        return ImageOutcome(image_id, Status.FAILED, str(error))
+    except MemoryError:
+        return ImageOutcome(image_id, Status.FAILED, "there is not enough memory for it")
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are built
+        return ImageOutcome(image_id, Status.FAILED, unexpected(error))
+
+
+def _build(task: ImageTask) -> ImageOutcome:
+    record = task.record
+    if isinstance(record, FaultyImage):
+        raise AnnotationError(record.problem)
+    stored = _stored(task)
+    try:
+        outcome = _build_once(task, record, stored)
+    except ImageFileError as error:
+        if task.must_have_pixels or record.needs_shape or record.pixels is None:
+            raise
+        lack = Lack.SIZE if isinstance(error, _SizeError) else Lack.UNREADABLE
+        outcome = replace(_build_once(task, replace(record, pixels=None), stored), lacking=Lacking(lack, str(error)))
+    else:
+        outcome = replace(outcome, lacking=task.lacking)
+    return replace(outcome, had_pixels="image" in stored.arrays if stored else None)
+
+
+def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
+    if not (task.store_pixels or record.needs_shape):
+        record = replace(record, pixels=None)
+    identity = record.pixels.identify() if isinstance(record.pixels, ImageFile) else None
+    recipe_hash = _recipe_hash(task, record, identity)
+    if not task.overwrite and stored and stored.attributes["recipe"] == recipe_hash and has_all_bytes(stored):
+        with suppress(StoreError):  # a damaged one is built again
+            return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
+
+    pixels, annotations, turned = _load(record)
+    if is_huge(annotations.runs.shape):
+        hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
+    _check_sizes(pixels, annotations, record)
+    pixels = pixels if task.store_pixels else None
+    _check_overlap_rule(annotations, task.recipe)
+    content = make_content(annotations, pixels, task.recipe, task.threads)
+    blocks = content.blocks
+    if blocks and not task.quiet:
+        blocks = replace(blocks, title=printable(record.image_id))
+    hidden = content.hidden.tolist()
+    categories = sorted(set(annotations.cell_types) - {""})
+    table = _cells_table(annotations, content.areas, categories)
+    arrays = _in_order({**content.arrays, "cells": table})
+    pixel_size = task.pixel_size or annotations.pixel_size
+    attributes = {
+        "recipe": recipe_hash,
+        "options": task.recipe.to_dict(),
+        "pixel_size": pixel_size,
+        "shape": list(annotations.runs.shape),
+        "cells": len(annotations.runs),
+        "hidden": hidden,
+        "excluded": sorted(record.excluded),
+        "cell_type": _cell_type(annotations) or None,
+        "categories": categories,
+        "cells_of_category": [annotations.cell_types.count(name) for name in categories],
+    }
+    if turned and pixels is not None:
+        attributes["orientation"] = turned
+    with one_opencv_thread():
+        written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
+    outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
+    return replace(
+        outcome,
+        turned=attributes.get("orientation", ""),
+        has_nan=pixels is not None and not all_finite(pixels),
+        touching=_touching(annotations.runs),
+        attributes=written,
+    )
+
+
+def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
+    """Return pixels, annotations, and what became of the Orientation tag."""
+    if record.pixels is None:
+        return None, record.load(), ""
+    pixels = record.pixels.decode()
+    shape = (pixels.shape[-2], pixels.shape[-1])
+    annotations = record.load(shape if record.needs_shape else None)
+    fitted = fitting(record.pixels, pixels, annotations.runs.shape)
+    return fitted, annotations, how_turned(record.pixels, pixels, fitted)
+
+
+def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
+    hidden, turned = stored.attributes["hidden"], str(stored.attributes.get("orientation", ""))
+    if not hidden:
+        return ImageOutcome(image_id, Status.CURRENT, cells=stored.attributes["cells"], turned=turned)
+    return replace(_outcome(image_id, Status.CURRENT, hidden, stored.read("cells")), turned=turned)
+
+
+def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
+    without_pixels = table[np.array(hidden, np.int64) - 1]
+    covered = without_pixels[:, 1] > 0
+    return ImageOutcome(
+        image_id,
+        status,
+        cells=len(table),
+        hidden=tuple(without_pixels[covered, 0].tolist()),
+        blank=tuple(without_pixels[~covered, 0].tolist()),
+    )
+
+
+class _SizeError(ImageFileError):
+    """An image file has another size than the annotations."""
+
+
+def _stored(task: ImageTask) -> StoredImage | None:
+    try:
+        stored = StoredImage(task.store / task.record.image_id)
+    except StoreError:
+        return None
+    return None if form_problem(stored.attributes) else stored
+
+
+def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None) -> str:
+    """Hash everything that the image in the store depends on."""
+    image = identity.sha256 if identity else record.pixels.sha256() if record.pixels else None
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "arithmetic": _ARITHMETIC,
+        "recipe": task.recipe.to_dict(),
+        "pixel_size": task.pixel_size,
+        "annotations": record.fingerprint(),
+        "image": image if task.store_pixels or image is None else f"only its size: {image}",
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, record: ImageRecord) -> None:
+    height, width = annotations.runs.shape
+    if pixels is not None and pixels.shape[-2:] != (height, width):
+        swapped = ", which has height and width swapped" if pixels.shape[-2:] == (width, height) else ""
+        raise _SizeError(
+            f"{record.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
+            f"its annotations say {height} x {width}{swapped}"
+        )
+
+
+def _check_overlap_rule(annotations: Annotations, recipe: Recipe) -> None:
+    if annotations.overlap not in (None, recipe.overlap):
+        raise AnnotationError(
+            f"its overlaps were resolved by the rule {annotations.overlap}, and cannot be resolved again by "
+            f"{recipe.overlap}: keep the rule, or build from the annotations"
+        )
+
+
+def _cells_table(annotations: Annotations, areas: NDArray[np.int64], categories: list[str]) -> NDArray[np.int64]:
+    """Return the row, area and index of category (-1: none) of each annotation: (n, 3)."""
+    index = {name: place for place, name in enumerate(categories)}
+    types = [index.get(name, -1) for name in annotations.cell_types]
+    return np.stack([np.array(annotations.rows, np.int64), areas, np.array(types, np.int64)], axis=1)
+
+
+def _cell_type(annotations: Annotations) -> str:
+    """Return the type of most annotations that are kept; an image without any may have one all the same."""
+    return most_common(annotations.cell_types) if annotations.cell_types else annotations.cell_type
+
+
+def _in_order(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Put the table of cells behind the labels, as stores have it."""
+    names = list(arrays)
+    names.insert(names.index("labels") + 1, names.pop(names.index("cells")))
+    return {name: arrays[name] for name in names}
+
+
+def _touching(runs: Runs) -> tuple[int, int]:
+    height, width = runs.shape
+    by_row, by_column = touching_runs(runs, width), touching_runs(runs, height)
+    return (by_row, by_column) if runs.order == "row" else (by_column, by_row)

@@ -1,0 +1,191 @@
+"""What a build did, in numbers, names and words."""
+
+from dataclasses import dataclass, field
+
+from cellprep.commands.build_targets.pixels import PixelReport
+from cellprep.commands.build_targets.task import ImageOutcome, Status
+from cellprep.core.rle import Order
+from cellprep.text.wording import capped, count, listed_problems, printable, turning_notes
+
+__all__ = ["BuildReport"]
+
+_NAMED_BY_CHECK = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
+
+
+@dataclass
+class BuildReport:
+    """What became of every image of a source, and of the store's other images.
+
+    Attributes
+    ----------
+    store
+        The store's path.
+    order
+        The order in which the source's run-length texts were taken to count pixels; None if there was no choice.
+    total
+        Number of images to build.
+    new, rewritten, current
+        Numbers of images that were missing, that were stale (or to be overwritten), and that were left alone.
+    cells
+        Number of cells of all these.
+    empty
+        How many of these images have no cells.
+    hidden
+        Per image the source rows of the cells that others cover entirely.
+    blank
+        Per image the source rows of the annotations that have no pixel.
+    turned, as_stored
+        Images that their Orientation tag says to turn: those that were turned, and those that were not.
+    nan
+        Images with pixels that are NaN or infinite, of those that were built now.
+    unannotated
+        Names of image files without annotations.
+    failures
+        Per image that is not in the store what is wrong with it.
+    removed
+        Images whose stale version left the store because they failed.
+    gone
+        Images of the store that are not in the source.
+    pruned
+        Whether `gone` were removed.
+    stopped
+        Why the run ended before all images were tried, if it did.
+    pixels
+        Where the images' pixels come from, and which images have none.
+    """
+
+    store: str
+    order: Order | None
+    total: int
+    new: int = 0
+    rewritten: int = 0
+    current: int = 0
+    cells: int = 0
+    empty: int = 0
+    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    blank: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    turned: list[str] = field(default_factory=list)
+    as_stored: list[str] = field(default_factory=list)
+    nan: list[str] = field(default_factory=list)
+    unannotated: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    pruned: bool = False
+    stopped: str = ""
+    pixels: PixelReport = field(default_factory=PixelReport)
+    _touching: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
+        """Count one image; `was_there` says whether an older version of it had to leave the store."""
+        if outcome.status in (Status.FAILED, Status.UNWRITABLE):
+            self.failures[outcome.image_id] = outcome.problem
+            if was_there:
+                self.removed.append(outcome.image_id)
+            return
+        self.new += outcome.status == Status.BUILT and not was_there
+        self.rewritten += outcome.status == Status.BUILT and was_there
+        self.current += outcome.status == Status.CURRENT
+        self.cells += outcome.cells
+        self.empty += outcome.cells == 0
+        if outcome.hidden:
+            self.hidden[outcome.image_id] = outcome.hidden
+        if outcome.blank:
+            self.blank[outcome.image_id] = outcome.blank
+        self.pixels.add(
+            outcome.image_id,
+            outcome.lacking,
+            before=outcome.had_pixels,
+            now="image" in outcome.attributes.get("arrays", ()),
+        )
+        if outcome.turned:
+            (self.turned if outcome.turned == "applied" else self.as_stored).append(outcome.image_id)
+        if outcome.has_nan:
+            self.nan.append(outcome.image_id)
+        self._touching = (
+            self._touching[0] + outcome.touching[0],
+            self._touching[1] + outcome.touching[1],
+        )
+
+    @property
+    def looks_scattered(self) -> bool:
+        """Whether masks look scattered in the order given and compact in the other.
+
+        On square images both orders look alike, and only a picture tells.
+        """
+        given, other = self._touching
+        return self.order is not None and other >= 20 and other > 10 * given  # in real data at least 100 times as many
+
+    def sort(self, image_ids: list[str]) -> None:
+        """Put what is told per image into the source's order, whichever worker was first."""
+        place = {image_id: k for k, image_id in enumerate(image_ids)}
+        self.hidden = dict(sorted(self.hidden.items(), key=lambda item: place[item[0]]))
+        self.blank = dict(sorted(self.blank.items(), key=lambda item: place[item[0]]))
+        self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
+        for names in (self.removed, self.turned, self.as_stored, self.nan):
+            names.sort(key=place.__getitem__)
+        self.pixels.sort(place)
+
+    def notes(self) -> list[str]:
+        """Say what was done and noticed, the summary last."""
+        lines = []
+        if self.gone:
+            what = "removed" if self.pruned else "kept; --prune removes them"
+            lines += [
+                f"{count(len(self.gone), 'image')} no longer in the source, or left out ({what}):",
+                *capped(map(printable, self.gone), "image"),
+            ]
+        lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
+        lines += _rows_of("without any pixel, kept in `cells`", self.blank)
+        lines += _some("image file", "without annotations, not in the store", self.unannotated)
+        tags = dict.fromkeys(self.turned, "applied") | dict.fromkeys(self.as_stored, "ignored")
+        lines += turning_notes(tags.items())
+        lines += _some("image", "with pixels that are NaN or infinite, from which no network learns", self.nan)
+        if self.looks_scattered:
+            other = "column" if self.order == "row" else "row"
+            lines.append(
+                f"warning: the masks look scattered when pixels count by {self.order}, compact when by {other}: "
+                f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
+                "image files would tell (--images)"
+            )
+        return [*lines, *self.pixels.notes(), self._summary()]
+
+    def errors(self) -> list[str]:
+        """Say what failed, and what became of it; nothing if all is well."""
+        lines = []
+        if self.failures:
+            lines.append(f"error: {len(self.failures):,} of {count(self.total, 'image')} failed:")
+            lines += listed_problems(self.failures.items(), _NAMED_BY_CHECK)
+        if self.removed:
+            lines += [
+                "the stale versions of these failed images were removed:",
+                *capped(map(printable, self.removed), "image"),
+            ]
+        if self.stopped:
+            done = self.new + self.rewritten + self.current + len(self.failures)
+            lines.append(
+                f"error: {self.stopped}; {count(self.total - done, 'image')} not tried. The store holds only whole "
+                "images, and the same command goes on from here"
+            )
+        return lines
+
+    def _summary(self) -> str:
+        parts = [f"{self.new} new", f"{self.rewritten} rewritten", f"{self.current} current"]
+        empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
+        return (
+            f"{self.store}: {count(self.new + self.rewritten + self.current, 'image')} "
+            f"({', '.join(parts)}), {count(self.cells, 'cell')}{empty}"
+        )
+
+
+def _some(what: str, which: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [f"{count(len(names), what)} {which}:", *capped(map(printable, names), what)]
+
+
+def _rows_of(what: str, rows: dict[str, tuple[int, ...]]) -> list[str]:
+    if not rows:
+        return []
+    lines = [f"{printable(name)}: row {', '.join(map(str, found))}" for name, found in rows.items()]
+    return [f"{count(sum(map(len, rows.values())), 'cell')} {what}:", *capped(lines, "image")]

@@ -1,0 +1,178 @@
+"""What a check found, as a table, as JSON, and as a CSV of flags."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cellprep.commands.check.findings import Finding, ImageFindings
+from cellprep.commands.check.rules import RULES
+from cellprep.system.output import write_whole
+from cellprep.text.tables import text_table
+from cellprep.text.wording import printable, turning_notes
+
+__all__ = ["CheckReport"]
+
+_NAMED = 10  # images of a rule that the table's words name
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Everything that a check found.
+
+    Attributes
+    ----------
+    source
+        What was checked, in words.
+    images
+        What was found in each image, in the source's order.
+    findings
+        All findings: image by image, and within one in the order of the rules.
+    rules
+        The rules whose findings are flagged; those of others are only counted.
+    thresholds
+        Per rule the value from which on it found something.
+    """
+
+    source: str
+    images: Sequence[ImageFindings]
+    findings: Sequence[Finding]
+    rules: frozenset[str]
+    thresholds: dict[str, float]
+
+    @property
+    def flagged(self) -> list[Finding]:
+        """The findings that count."""
+        return [finding for finding in self.findings if finding.rule in self.rules]
+
+    @property
+    def annotations(self) -> Counter[str]:
+        """Number of annotations by type, with those that could not be read."""
+        return self.cells + Counter(found.cell_type for found in self._of_rule("fault"))
+
+    @property
+    def cells(self) -> Counter[str]:
+        """Number of annotations that could be read, by type."""
+        return Counter(name for image in self.images for name in image.cell_types)
+
+    def write_flags(self, path: Path | str) -> None:
+        """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "row", "cell_type", "rule", "value", "threshold", "note"])
+        for found in self.flagged:
+            row = "" if found.row is None else found.row
+            value = "" if found.value is None else f"{found.value:.4g}"
+            threshold = self.thresholds.get(found.rule, "")
+            writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
+        write_whole(Path(path), text.getvalue())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        of_image: dict[str, Counter[str]] = {image.image_id: Counter() for image in self.images}
+        for found in self.findings:
+            of_image.setdefault(found.image_id, Counter())[found.rule] += 1
+        cells = self.cells
+        types = Counter(image.cell_type for image in self.images)
+        return {
+            "source": self.source,
+            "images": len(self.images),
+            "cells": cells.total(),
+            "by_cell_type": {
+                name: {"images": types[name], "cells": cells[name]} for name in sorted(types.keys() | cells.keys())
+            },
+            "rules": {
+                name: {
+                    "says": rule.says,
+                    "threshold": self.thresholds.get(name),
+                    "flagged": name in self.rules,
+                    "findings": dict(sorted(Counter(f.cell_type for f in self._of_rule(name)).items())),
+                }
+                for name, rule in RULES.items()
+            },
+            "by_image": [
+                {
+                    "image": image.image_id,
+                    "cell_type": image.cell_type,
+                    "cells": len(image.rows),
+                    "findings": dict(of_image[image.image_id]),
+                }
+                for image in self.images
+            ],
+            "flags": [_flag(found) for found in self.flagged],
+        }
+
+    def table(self) -> list[str]:
+        """Lay out the numbers of findings by rule and type, then what is wrong with images, by name."""
+        annotations = self.annotations
+        types = sorted(annotations.keys() | {found.cell_type for found in self.findings})
+        header = ["rule", "threshold", *(printable(name) if name else "(no type)" for name in types), "all"]
+        images = Counter(image.cell_type for image in self.images)
+        rows = [
+            ["images", "", *_numbers(images, types)],
+            ["annotations", "", *_numbers(annotations, types)],
+            *(
+                [name, f"{self.thresholds[name]:g}" if name in self.thresholds else "", *_numbers(counts, types)]
+                for name in RULES
+                if (counts := Counter(found.cell_type for found in self._of_rule(name)))
+            ),
+        ]
+        table = text_table(header, rows)
+        return [self.source, *table, *self._images_in_words(), self._summary()]
+
+    def notes(self) -> list[str]:
+        """Say which images were turned."""
+        return turning_notes((image.image_id, image.turned) for image in self.images)
+
+    def _of_rule(self, name: str) -> Iterable[Finding]:
+        return (found for found in self.findings if found.rule == name)
+
+    def _images_in_words(self) -> list[str]:
+        lines = []
+        told: Counter[str] = Counter()
+        for found in self.flagged:
+            if found.row is None or found.rule == "fault":
+                told[found.rule] += 1
+                if told[found.rule] <= _NAMED:
+                    lines.append(_in_words(found))
+        more = (told - Counter(dict.fromkeys(told, _NAMED))).items()
+        return lines + [f"{rule}: {number:,} more; --out names every one" for rule, number in more]
+
+    def _summary(self) -> str:
+        annotations = {(found.image_id, found.row) for found in self.flagged if found.row is not None}
+        images = {found.image_id for found in self.flagged if found.row is None}
+        return (
+            f"{len(annotations):,} of {self.annotations.total():,} annotations and {len(images):,} of "
+            f"{len(self.images):,} images as a whole are suspicious"
+        )
+
+
+def _flag(found: Finding) -> dict[str, Any]:
+    return {
+        "image": found.image_id,
+        "row": found.row,
+        "cell_type": found.cell_type,
+        "rule": found.rule,
+        "value": found.value,
+        "note": found.note,
+    }
+
+
+def _in_words(found: Finding) -> str:
+    row = "" if found.row is None else f" row {found.row}"
+    value = "" if found.value is None else f" {found.value:.3g}"
+    note = f": {printable(found.note)}" if found.note else ""
+    return f"{printable(found.image_id)}{row}: {found.rule}{value}{note}"
+
+
+def _numbers(counts: Counter[str], types: Sequence[str]) -> list[str]:
+    return [*(f"{counts[name]:,}" for name in types), f"{counts.total():,}"]

@@ -1,0 +1,212 @@
+"""Generated data sets, end to end: images and annotations, their targets, and a picture of them."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cellprep._version import __version__
+from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
+from cellprep.commands.preview import draw_targets
+from cellprep.core.rle import encode_rle
+from cellprep.core.synthesis import (
+    CELL_TYPES,
+    synthesise_cells,
+    synthesise_fluorescence,
+    synthesise_image,
+    synthesise_nuclei,
+)
+from cellprep.errors import SourceError
+from cellprep.formats.readers import open_source
+from cellprep.store import open_store
+
+__all__ = ["Demo", "run_demo", "write_dataset", "write_mixed", "write_nuclei"]
+
+_MADE_BY = "cellprep demo"
+_SHAPE = (260, 352)
+
+# Each data set has random numbers of its own, so that none changes with another.
+_MIXED, _NUCLEI = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a demonstration left behind.
+
+    Attributes
+    ----------
+    report
+        What the build did.
+    nuclei
+        Folder of images of fluorescent nuclei, for which the package brings weights.
+    picture
+        The picture of one image's targets; None if the build failed.
+    """
+
+    report: BuildReport
+    nuclei: Path
+    picture: Path | None
+
+
+def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -> Demo:
+    """Generate data sets, build the targets of the first, and draw those of one image.
+
+    ``train.csv`` and ``train/`` hold cells of three types as phase contrast shows them, each image those of one type;
+    ``mixed.csv`` and ``mixed/`` cells of all types in each image; ``nuclei.csv`` and ``nuclei/`` fluorescent nuclei.
+
+    Parameters
+    ----------
+    out
+        Folder for all of it: new, empty, or one that a demonstration made.
+    seed
+        Of the data set, from 0; it is recorded in ``demo.json``.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+
+    Raises
+    ------
+    SourceError
+        If `out` holds something else, or cannot be written to.
+    MissingExtraError
+        If Matplotlib is not installed; everything but the picture is then there.
+    """
+    record = out / "demo.json"
+    try:
+        _claim(out, record, seed)
+        annotations = write_dataset(out, seed=seed)
+        write_mixed(out, seed=seed)
+        nuclei = write_nuclei(out, seed=seed).with_suffix("")
+    except OSError as error:
+        raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
+    store = out / "data.zarr"
+    report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
+    if report.errors():
+        return Demo(report, nuclei, None)
+    picture = out / "targets.png"
+    draw_targets(open_store(store)["spindle-1"], picture)
+    return Demo(report, nuclei, picture)
+
+
+def _claim(out: Path, record: Path, seed: int) -> None:
+    """Take a folder that is new, empty or a demonstration's, and leave a record that it is one."""
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            ours = json.loads(record.read_bytes())["made_by"] == _MADE_BY
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            ours = False
+        if not ours:
+            raise SourceError(f"{out} holds something else: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"made_by": _MADE_BY, "version": __version__, "seed": seed}, indent=2) + "\n")
+
+
+def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: tuple[int, int] = _SHAPE) -> Path:
+    """Generate images and their annotations in Kaggle's columns.
+
+    Parameters
+    ----------
+    out
+        Folder to write ``train.csv`` and ``train/<id>.png`` to, over what has these names; made unless there.
+    seed
+        Of all randomness; the same seed gives the same files.
+    images_per_type
+        Number of images of each type of cells.
+    shape
+        (H, W) of the images, in pixels.
+
+    Returns
+    -------
+    Path
+        The CSV.
+    """
+    rng = np.random.default_rng(seed)
+    with _AnnotatedImages(out, "train", shape) as images:
+        for cell_type in CELL_TYPES:
+            for number in range(1, images_per_type + 1):
+                cells = [(mask, cell_type) for mask in synthesise_cells(rng, shape, cell_type)]
+                images.write(f"{cell_type}-{number}", synthesise_image(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+def write_mixed(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
+    """Generate images that hold cells of all types, and their annotations, each cell with its own type.
+
+    Parameters
+    ----------
+    out
+        Folder to write ``mixed.csv`` and ``mixed/<id>.png`` to, over what has these names; made unless there.
+    seed
+        Of all randomness; the same seed gives the same files.
+    count
+        Number of images.
+    shape
+        (H, W) of the images, in pixels.
+
+    Returns
+    -------
+    Path
+        The CSV.
+    """
+    rng = np.random.default_rng([seed, _MIXED])
+    with _AnnotatedImages(out, "mixed", shape) as images:
+        for number in range(1, count + 1):
+            taken = np.zeros(shape, bool)
+            cells = [
+                (mask, cell_type)
+                for cell_type in CELL_TYPES
+                for mask in synthesise_cells(rng, shape, cell_type, taken=taken, share=1 / len(CELL_TYPES))
+            ]
+            images.write(f"mixed-{number}", synthesise_image(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+def write_nuclei(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
+    """Generate images of fluorescent nuclei and their annotations, ``nuclei.csv`` and ``nuclei/<id>.png``.
+
+    Parameters and what is returned are as of `write_mixed`.
+    """
+    rng = np.random.default_rng([seed, _NUCLEI])
+    with _AnnotatedImages(out, "nuclei", shape) as images:
+        for number in range(1, count + 1):
+            cells = [(mask, "nucleus") for mask in synthesise_nuclei(rng, shape)]
+            images.write(f"nuclei-{number}", synthesise_fluorescence(rng, shape, _masks(cells)), cells)
+    return images.csv
+
+
+Annotated = tuple[NDArray[np.bool_], str]  # the mask of a cell, and its type
+
+
+def _masks(cells: list[Annotated]) -> list[NDArray[np.bool_]]:
+    return [mask for mask, _ in cells]
+
+
+class _AnnotatedImages:
+    """Writes images to a folder, and their annotations to the CSV of the same name."""
+
+    def __init__(self, out: Path, name: str, shape: tuple[int, int]) -> None:
+        self.csv = out / f"{name}.csv"
+        self._folder = out / name
+        self._height, self._width = shape
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = self.csv.open("w", newline="", encoding="utf-8")
+        self._table = csv.writer(self._file)
+        self._table.writerow(["id", "annotation", "width", "height", "cell_type"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, image_id: str, pixels: NDArray[np.uint8], cells: list[Annotated]) -> None:
+        Image.fromarray(pixels).save(self._folder / f"{image_id}.png")
+        for mask, cell_type in cells:
+            run_lengths = encode_rle(mask[np.newaxis])[0]
+            self._table.writerow([image_id, run_lengths, self._width, self._height, cell_type])

@@ -1,0 +1,218 @@
+"""Scoring predicted cells against true ones, image by image."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cellprep.commands.evaluate.image import EvaluationTask, ImageEvaluation, evaluate_image
+from cellprep.commands.evaluate.pictures import Drawing, draw_verdicts, require_matplotlib
+from cellprep.commands.evaluate.report import EvaluationReport
+from cellprep.errors import ImageFileError, OutputError, UnpairedError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.folder import ImageFolder
+from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.places import as_place
+
+__all__ = [
+    "EvaluationOptions",
+    "EvaluationReport",
+    "ImageEvaluation",
+    "draw_worst",
+    "evaluate",
+    "refuse_pictures",
+    "require_matplotlib",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """What to score, and how.
+
+    Attributes
+    ----------
+    images
+        Folder of image files, for sizes that neither side tells, and to draw beneath outlines.
+    only
+        The images to score; all unless given.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    images: Path | str | None = None
+    only: tuple[str, ...] = ()
+    jobs: int = -1
+    quiet: bool = False
+    orientation: Orientation | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.only, str):
+            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
+        check_jobs(self.jobs)
+        check_orientation(self.orientation)
+
+
+def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None = None) -> EvaluationReport:
+    r"""Score predicted cells against true ones.
+
+    Parameters
+    ----------
+    predicted
+        From `cellprep.open_prediction`, or any source.
+    truth
+        From `cellprep.open_source`. Cells that overlap are scored so, with all their pixels.
+    options
+        What to score, and how.
+
+    Returns
+    -------
+    EvaluationReport
+        The scores; images whose cells cannot be read are in its `failures`, and in no score.
+
+    Raises
+    ------
+    UnpairedError
+        If an image is on one side only; then nothing is scored.
+    UsageError
+        If an image that is asked for is on neither.
+    ImageFileError
+        If the image folder cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import open_prediction, open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv, found = Path(folder, "truth.csv"), Path(folder, "found.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,21 3,6,5")
+    ...     _ = found.write_text("id,annotation,width,height\na,8 2 14 1,6,5")
+    ...     truth = open_source(csv)
+    ...     report = evaluate(open_prediction(found, truth), truth)
+    >>> report.scores["overall"]["ap"]["0.75"], report.scores["overall"]["missed"]
+    (0.5, 1)
+    """
+    options = options or EvaluationOptions()
+    tasks = list(_tasks(predicted, truth, options))
+    place = {task.image_id: k for k, task in enumerate(tasks)}
+    images = [
+        found
+        or ImageEvaluation(task.image_id, problem="the process that scored it was killed; memory may have run out")
+        for task, found in run_tasks(
+            evaluate_image, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
+        )
+    ]
+    images.sort(key=lambda image: place[image.image_id])
+    return EvaluationReport(predicted.description, truth.description, images)
+
+
+def draw_worst(
+    report: EvaluationReport,
+    predicted: Source,
+    truth: Source,
+    number: int,
+    out: Path | str,
+    options: EvaluationOptions | None = None,
+) -> list[Path]:
+    """Draw the images with the lowest scores, with the outlines of cells that were found, missed, false, merged, split.
+
+    Parameters
+    ----------
+    report
+        From `evaluate`, with the same `predicted`, `truth` and `options`.
+    number
+        How many.
+    out
+        Folder for the pictures, made if need be: ``01-<id>.png`` is the worst.
+
+    Returns
+    -------
+    list of Path
+        The pictures, the worst image first.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    OutputError
+        If a picture cannot be drawn or written.
+    """
+    out = Path(out)
+    options = options or EvaluationOptions()
+    worst = report.worst(number)
+    tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write pictures to {out}: {error.strerror}") from error
+    scores = {image.image_id: score for image, score in report.scored}
+    paths = {image_id: out / f"{rank:02}-{image_id}.png" for rank, image_id in enumerate(worst, start=1)}
+    drawings = [Drawing(tasks[image_id], scores[image_id], path) for image_id, path in paths.items()]
+    for drawing, problem in run_tasks(
+        draw_verdicts, drawings, jobs=options.jobs, total=len(drawings), unit="picture", quiet=options.quiet
+    ):
+        if problem is None or problem:
+            raise OutputError(f"cannot draw {drawing.path}: {problem or 'the process that drew it was killed'}")
+    return list(paths.values())
+
+
+def refuse_pictures(out: Path | str) -> None:
+    """Refuse a folder for pictures that holds anything: pictures of another run would stay among the new ones.
+
+    Raises
+    ------
+    UsageError
+        If the folder is not empty, or something else.
+    MissingExtraError
+        If Matplotlib is not installed.
+    """
+    require_matplotlib()
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"the pictures' folder {out} is not empty: choose a new one (--pictures)")
+
+
+def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iterator[EvaluationTask]:
+    """Pair the images of both sides, in the truth's order."""
+    wanted = set(options.only)
+    if unknown := sorted(wanted.difference(predicted.image_ids, truth.image_ids)):
+        raise UsageError(f"image {unknown[0]!r} is neither in {predicted.name} nor in {truth.name}")
+    ours = {record.image_id: record for record in _chosen(predicted.images(), wanted)}
+    theirs = {record.image_id: record for record in _chosen(truth.images(), wanted)}
+    if ours.keys() != theirs.keys():
+        raise UnpairedError(
+            [name for name in theirs if name not in ours], [name for name in ours if name not in theirs]
+        )
+    folder = None if options.images is None else ImageFolder(as_place(options.images))
+    return (
+        EvaluationTask(_read_as(ours[name], options), _read_as(_with_file(record, folder), options))
+        for name, record in theirs.items()
+    )
+
+
+def _chosen(records: Iterable[ImageRecord | FaultyImage], wanted: set[str]) -> Iterator[ImageRecord | FaultyImage]:
+    return (record for record in records if not wanted or record.image_id in wanted)
+
+
+def _read_as(record: ImageRecord | FaultyImage, options: EvaluationOptions) -> ImageRecord | FaultyImage:
+    return record if isinstance(record, FaultyImage) else record.read_as(options.orientation, keep_channels=False)
+
+
+def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:
+    """Return a record with its image file, if there is one: scores do without."""
+    if folder is None or isinstance(record, FaultyImage):
+        return record
+    try:
+        return replace(record, pixels=folder.find(record.image_id, record.file_name))
+    except ImageFileError:
+        return record

@@ -1,0 +1,107 @@
+"""Scoring one image: what a worker does."""
+
+from dataclasses import dataclass
+
+from cellprep.core.scores import ImageScore, score_image
+from cellprep.errors import AnnotationError, CellprepError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.text.wording import unexpected
+
+__all__ = ["EvaluationTask", "ImageEvaluation", "evaluate_image", "load_both"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationTask:
+    """One image to score: small enough to send to another process.
+
+    Attributes
+    ----------
+    predicted, truth
+        What the readers of both sides say of it.
+    """
+
+    predicted: ImageRecord | FaultyImage
+    truth: ImageRecord | FaultyImage
+
+    @property
+    def image_id(self) -> str:
+        """The image's name in both sources."""
+        return self.truth.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvaluation:
+    """What became of one image.
+
+    Attributes
+    ----------
+    image_id
+        The image.
+    cell_type
+        Its category, as the truth has it.
+    score
+        Its score; None if it could not be scored.
+    problem
+        Why it could not.
+    overlap
+        The rule by which overlaps of the true cells had been resolved before, if they had.
+    predicted_ignore
+        Whether the prediction has regions to ignore, which mean nothing.
+    """
+
+    image_id: str
+    cell_type: str = ""
+    score: ImageScore | None = None
+    problem: str = ""
+    overlap: str | None = None
+    predicted_ignore: bool = False
+
+
+def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
+    """Score one image. Never raises."""
+    try:
+        return _evaluate(task)
+    except CellprepError as error:
+        problem = str(error)
+    except MemoryError:
+        problem = "there is not enough memory for it"
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
+        problem = unexpected(error)
+    return ImageEvaluation(task.image_id, problem=problem)
+
+
+def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
+    """Load the annotations of both sides; a side that tells no size has that of the other, or of the image.
+
+    Raises
+    ------
+    CellprepError
+        Naming the side, the place and the value at fault.
+    """
+    predicted, truth = _whole(task.predicted, "predicted"), _whole(task.truth, "true")
+    shape = None
+    if predicted.needs_shape and truth.needs_shape and (pixels := truth.pixels or predicted.pixels):
+        height, width = pixels.decode().shape[-2:]
+        shape = (height, width)
+    if truth.needs_shape:
+        found = predicted.load(shape)
+        return found, truth.load(found.runs.shape)
+    known = truth.load()
+    return predicted.load(known.runs.shape), known
+
+
+def _whole(record: ImageRecord | FaultyImage, side: str) -> ImageRecord:
+    if isinstance(record, FaultyImage):
+        raise AnnotationError(f"{side} cells: {record.problem}")
+    return record
+
+
+def _evaluate(task: EvaluationTask) -> ImageEvaluation:
+    predicted, truth = load_both(task)
+    return ImageEvaluation(
+        task.image_id,
+        truth.cell_type,
+        score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
+        overlap=truth.overlap,
+        predicted_ignore=predicted.ignore is not None,
+    )

@@ -1,0 +1,153 @@
+"""Pictures of scored images, with the outlines of cells in the colour of what became of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.commands.evaluate.image import EvaluationTask, load_both
+from cellprep.core.colours import grey_levels
+from cellprep.core.rle import Runs
+from cellprep.core.scores import CellVerdicts, ImageScore, judge_cells
+from cellprep.core.shapes import cutouts
+from cellprep.errors import CellprepError, ImageFileError, MissingExtraError
+from cellprep.formats.annotations.record import Annotations
+from cellprep.text.wording import unexpected
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Drawing", "draw_verdicts", "require_matplotlib"]
+
+_LONGEST_SIDE = 1800  # pixels of the drawn image; small ones are enlarged up to this
+
+# The colours are those of Okabe and Ito, which the colour-blind can tell apart; true cells are dashed as well.
+_Choice = Callable[[CellVerdicts], NDArray[np.bool_]]
+_TRUTH: dict[str, tuple[str, _Choice]] = {
+    "missed": ("#e69f00", lambda verdicts: verdicts.missed & ~verdicts.split),
+    "split": ("#f0e442", lambda verdicts: verdicts.split),
+}
+_PREDICTED: dict[str, tuple[str, _Choice]] = {
+    "matched": ("#00b884", lambda verdicts: verdicts.counts_predicted & ~verdicts.false & ~verdicts.merged),
+    "false": ("#56b4e9", lambda verdicts: verdicts.false & ~verdicts.merged),
+    "merged": ("#e779b5", lambda verdicts: verdicts.merged),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture to draw.
+
+    Attributes
+    ----------
+    task
+        The image.
+    score
+        Its score.
+    path
+        The file to write.
+    """
+
+    task: EvaluationTask
+    score: ImageScore
+    path: Path
+
+
+def require_matplotlib() -> None:
+    """Raise MissingExtraError if Matplotlib is not installed: better said before the work than after it."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("drawing a picture", "matplotlib", "plot") from error
+
+
+def draw_verdicts(drawing: Drawing) -> str:
+    """Draw an image, and return what went wrong; empty text if nothing did. Never raises."""
+    try:
+        _draw(drawing)
+    except (CellprepError, OSError) as error:
+        return str(error)
+    except MemoryError:
+        return "there is not enough memory for it"
+    except Exception as error:  # noqa: BLE001 - the others are drawn whatever happens to one
+        return unexpected(error)
+    return ""
+
+
+def _draw(drawing: Drawing) -> None:
+    from matplotlib.figure import Figure
+
+    predicted, truth = load_both(drawing.task)
+    verdicts = judge_cells(predicted.runs, truth.runs, truth.ignore)
+    height, width = truth.runs.shape
+    scale = _LONGEST_SIDE / max(height, width) / 100
+    figure = Figure(figsize=(max(width * scale, 8), height * scale + 1.3), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(_background(drawing.task, truth), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    if truth.ignore is not None:
+        veil = np.zeros((height, width, 4))
+        veil[truth.ignore] = (1, 1, 1, 0.35)
+        axes.imshow(veil, interpolation="nearest")
+    names = []
+    for runs, kinds, side, style in (
+        (predicted.runs, _PREDICTED, "predicted", "-"),
+        (truth.runs, _TRUTH, "true", "--"),
+    ):
+        for name, (colour, choose) in kinds.items():
+            _outline(axes, runs.take(choose(verdicts)), colour, style)
+            names += axes.plot([], [], color=colour, linestyle=style, linewidth=3, label=f"{name} ({side})")
+    axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    axes.set_title(_title(drawing, truth.cell_type), fontsize=15)
+    figure.legend(
+        handles=names,
+        loc="outside lower center",
+        ncols=5,
+        fontsize=13,
+        facecolor="0.2",
+        labelcolor="white",
+        framealpha=1,
+    )
+    figure.savefig(drawing.path)
+
+
+def _title(drawing: Drawing, cell_type: str) -> str:
+    score = drawing.score
+    parts = [
+        drawing.task.image_id,
+        cell_type,
+        f"kaggle_map {score.kaggle_precision:.3f}",
+        f"{score.matched[0]:,} of {score.truth:,} cells found",
+        *(f"{getattr(score, name):,} {name}" for name in ("missed", "false", "merged", "split")),
+    ]
+    return "  ·  ".join(part for part in parts if part).replace("$", r"\$")
+
+
+def _background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]:
+    """Return the image between 0 and 1, darkened so that outlines stand out; without one, the true cells in grey."""
+    record = task.truth if getattr(task.truth, "pixels", None) else task.predicted
+    pixels = getattr(record, "pixels", None)
+    decoded: NDArray[Any] | None = None
+    if pixels is not None:
+        decoded = pixels.decode(truth.runs.shape)
+        if decoded.shape[-2:] != truth.runs.shape:
+            sizes = (
+                f"{decoded.shape[-2]} x {decoded.shape[-1]}, its cells {truth.runs.shape[0]} x {truth.runs.shape[1]}"
+            )
+            raise ImageFileError(f"{pixels} is {sizes} (height x width)")
+    if decoded is None:
+        return 0.08 + 0.25 * np.minimum(truth.runs.coverage(), 2) / 2
+    return 0.8 * grey_levels(decoded)
+
+
+def _outline(axes: "Axes", runs: Runs, colour: str, style: str) -> None:
+    from matplotlib.collections import LineCollection
+    from skimage.measure import find_contours
+
+    lines = []
+    for cutout in cutouts(runs):
+        for contour in find_contours(cutout.mask, 0.5):
+            lines.append((contour + cutout.origin)[:, ::-1])
+    axes.add_collection(LineCollection(lines, colors=colour, linestyles=style, linewidths=1.8))

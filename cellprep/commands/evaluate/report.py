@@ -1,0 +1,151 @@
+"""Scores of a set of images, as a table, as JSON, and as a CSV with a row per image."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cellprep.commands.evaluate.image import ImageEvaluation
+from cellprep.core.scores import ImageScore, summarise, summarise_by_type
+from cellprep.system.output import write_whole
+from cellprep.text.score_table import score_table
+from cellprep.text.tables import text_table
+from cellprep.text.wording import capped, count, listed_problems, printable
+
+__all__ = ["EvaluationReport"]
+
+_OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # what says nothing of a single image
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The scores of all images.
+
+    Attributes
+    ----------
+    predicted, truth
+        What was compared, in words.
+    images
+        What became of each image, in the truth's order.
+    """
+
+    predicted: str
+    truth: str
+    images: Sequence[ImageEvaluation]
+
+    @property
+    def scored(self) -> list[tuple[ImageEvaluation, ImageScore]]:
+        """The images that could be scored, with their scores."""
+        return [(image, image.score) for image in self.images if image.score is not None]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Per image that could not be scored what is wrong with it."""
+        return {image.image_id: image.problem for image in self.images if image.score is None}
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """The scores overall and by cell type, as `cellprep.core.scores.summarise_by_type` returns them."""
+        if not self.scored:
+            return {"overall": None, "by_cell_type": {}, "images": 0}
+        return summarise_by_type([score for _, score in self.scored], [image.cell_type for image, _ in self.scored])
+
+    def worst(self, number: int) -> list[str]:
+        """Return the ids of the images with the lowest ``kaggle_map``; of equals, those with more cells wrong first."""
+        ordered = sorted(
+            self.scored, key=lambda pair: (pair[1].kaggle_precision, -pair[1].missed - pair[1].false, pair[0].image_id)
+        )
+        return [image.image_id for image, _ in ordered[:number]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return {
+            **self.scores,
+            "predicted": self.predicted,
+            "truth": self.truth,
+            "by_image": [
+                {"image": image.image_id, "cell_type": image.cell_type, **_of_image(score)}
+                for image, score in self.scored
+            ],
+            "failures": self.failures,
+        }
+
+    def table(self) -> list[str]:
+        """Lay out the scores overall and by cell type."""
+        if not self.scored:
+            return []
+        return score_table({"all": self.scores["overall"], **self.scores["by_cell_type"]})
+
+    def table_of(self, image_ids: Sequence[str]) -> list[str]:
+        """Lay out the scores of some images in short."""
+        by_id = {image.image_id: score for image, score in self.scored}
+        names = ["kaggle_map", "truth", "predicted", "missed", "false", "merged", "split"]
+        rows = []
+        for image_id in image_ids:
+            found = _of_image(by_id[image_id])
+            rows.append(
+                [printable(image_id), f"{found['kaggle_map']:.3f}", *(f"{found[name]:,}" for name in names[1:])]
+            )
+        return text_table(["image", *names], rows)
+
+    def write_csv(self, path: Path | str) -> None:
+        """Write the scores of each image: a CSV with a row per image, and a column per score.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        text = io.StringIO()
+        rows = [[image.image_id, image.cell_type, *_row(score).values()] for image, score in self.scored]
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "cell_type", *_row(_NOTHING)])
+        writer.writerows(rows)
+        write_whole(Path(path), text.getvalue())
+
+    def notes(self) -> list[str]:
+        """Say what was noticed."""
+        rules = sorted({image.overlap for image in self.images if image.overlap})
+        lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
+            lines += ["cells without pixels that count, left out on their side:", *capped(blank, "image")]
+        if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
+            lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
+        without = [image.image_id for image, score in self.scored if score.detections is None]
+        if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
+            lines += [
+                f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
+            ]
+        return lines
+
+    def errors(self) -> list[str]:
+        """Say what failed; nothing if all is well."""
+        if not self.failures:
+            return []
+        lines = [f"error: {len(self.failures):,} of {count(len(self.images), 'image')} failed, and are in no score:"]
+        return lines + listed_problems(self.failures.items(), "; --json names all")
+
+
+_NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)
+
+
+def _of_image(score: ImageScore) -> dict[str, Any]:
+    return {name: value for name, value in summarise([score]).items() if name not in _OF_SETS}
+
+
+def _row(score: ImageScore) -> dict[str, object]:
+    """Return the cells of a row of the CSV by column; empty where a score says nothing."""
+    row: dict[str, object] = {}
+    for name, value in _of_image(score).items():
+        parts = {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+        for column, part in parts.items():
+            row[column] = f"{part:.6g}" if isinstance(part, float) else part
+    return row
+
+
+def _blank(score: ImageScore) -> str:
+    sides = {"true": score.blank_truth, "predicted": score.blank_predicted}
+    return ", ".join(f"{number:,} {side}" for side, number in sides.items() if number)

@@ -1,0 +1,144 @@
+"""A store's labels out, in the formats that other tools read.
+
+A new format is one file with a function that encodes an image, and one line in `EXPORTERS`.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from cellprep.commands.export.image import ImageExport, ImageOutcome, export_image
+from cellprep.commands.export.report import ExportReport
+from cellprep.errors import OutputError, StoreError, UsageError
+from cellprep.formats import geojson
+from cellprep.formats.coco import writer as coco
+from cellprep.formats.kaggle_csv import writer as kaggle_csv
+from cellprep.formats.label_images import writer as label_tiff
+from cellprep.formats.writers import FilePerImage, OneFile
+from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
+from cellprep.system.aside import publish, written_aside
+from cellprep.system.executor import check_jobs, run_tasks
+
+__all__ = ["EXPORTERS", "ExportReport", "export_labels"]
+
+#: The formats by name.
+EXPORTERS: dict[str, OneFile | FilePerImage] = {
+    "kaggle-csv": OneFile(kaggle_csv.encode, kaggle_csv.join),
+    "coco": OneFile(coco.encode, coco.join, keeps_ignore=True),
+    "label-tiff": FilePerImage(label_tiff.encode, ".tif"),
+    "geojson": FilePerImage(geojson.encode, ".geojson"),
+}
+
+_Outcomes = Iterator[tuple[StoredImage, ImageOutcome]]
+
+
+def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
+    r"""Export the labels of a store: its cells after overlaps are resolved.
+
+    What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
+    if all fail, nothing is written.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    to
+        The format, a name in `EXPORTERS`.
+    out
+        The file to write (``kaggle-csv``, ``coco``) or the folder (``label-tiff``, ``geojson``); the folders above
+        it are made. There must be nothing yet, but for an empty folder.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+
+    Returns
+    -------
+    ExportReport
+        What became of every image. Failures of images are in it, not raised.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or `jobs` is no number of processes.
+    StoreError
+        If the store holds no images.
+    OutputError
+        If `out` exists, or the disk takes no more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import build_targets, open_source, open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5\n0e12,9 3,6,5")
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     store = open_store(Path(folder, "data.zarr"))
+    ...     report = export_labels(store, "kaggle-csv", Path(folder, "labels.csv"))
+    ...     print(Path(folder, "labels.csv").read_text())
+    id,annotation,width,height,cell_type
+    0e12,8 1 14 2,6,5,
+    0e12,9 3,6,5,
+    <BLANKLINE>
+    """
+    if to not in EXPORTERS:
+        raise UsageError(f"export format {to!r} is unknown: it is one of {', '.join(EXPORTERS)}")
+    check_jobs(jobs)
+    out, exporter = Path(out), EXPORTERS[to]
+    images = list(store.values())
+    if not images:
+        raise StoreError(f"{store.path} holds no images: there is nothing to export")
+    damaged = damaged_images(store.path, {image.id for image in images})
+    report = ExportReport(str(out), to, total=len(images) + len(damaged), failures=damaged)
+    with written_aside(out) as aside:
+        tasks = _tasks(images, exporter, aside)
+        with closing(
+            run_tasks(export_image, tasks, jobs=jobs, total=len(images), unit="image", quiet=quiet)
+        ) as results:
+            parts = _counted(_in_order(results), report)
+            if isinstance(exporter, OneFile):
+                with aside.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(exporter.join(images, parts))
+            else:
+                aside.mkdir()
+                deque(parts, maxlen=0)  # the workers write
+        if report.images:
+            publish(aside, out)
+    return report
+
+
+def _tasks(images: list[StoredImage], exporter: OneFile | FilePerImage, aside: Path) -> Iterator[ImageExport]:
+    for number, image in enumerate(images):
+        path = aside / f"{image.id}{exporter.suffix}" if isinstance(exporter, FilePerImage) else None
+        yield ImageExport(number, image, exporter, path)
+
+
+def _in_order(results: Iterator[tuple[ImageExport, ImageOutcome | None]]) -> _Outcomes:
+    """Yield outcomes in the images' order, whichever worker was first."""
+    early: dict[int, tuple[StoredImage, ImageOutcome]] = {}
+    number = 0
+    for task, result in results:
+        early[task.number] = task.image, result or _killed(task)
+        while number in early:
+            yield early.pop(number)
+            number += 1
+
+
+def _killed(task: ImageExport) -> ImageOutcome:
+    if task.path:
+        task.path.unlink(missing_ok=True)  # it may have been written in part
+    return ImageOutcome(problem="the process that exported it was killed, probably because memory ran out")
+
+
+def _counted(outcomes: _Outcomes, report: ExportReport) -> Iterator[tuple[StoredImage, Any]]:
+    """Count each image, and yield those that could be exported with their parts."""
+    for image, outcome in outcomes:
+        report.add(image.id, outcome)
+        if outcome.unwritable:
+            raise OutputError(f"cannot write {report.out}: {outcome.problem}")
+        if not outcome.problem:
+            yield image, outcome.part

@@ -1,0 +1,76 @@
+"""What an export did, in numbers, names and words."""
+
+from dataclasses import dataclass, field
+
+from cellprep.commands.export.image import ImageOutcome
+from cellprep.text.wording import capped, count, listed_problems, printable
+
+__all__ = ["ExportReport"]
+
+
+@dataclass
+class ExportReport:
+    """What became of every image of a store.
+
+    Attributes
+    ----------
+    out
+        What was written.
+    format
+        The format's name.
+    total
+        Number of the store's images.
+    images, cells
+        Numbers of images exported, and of cells in them.
+    hidden
+        Per image the source rows of the cells without pixels, which cannot be exported.
+    ignore_left_out
+        Images with regions to ignore, which the format cannot express.
+    failures
+        Per image that was not exported what is wrong with it.
+    """
+
+    out: str
+    format: str
+    total: int
+    images: int = 0
+    cells: int = 0
+    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ignore_left_out: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def add(self, image_id: str, outcome: ImageOutcome) -> None:
+        """Count one image."""
+        if outcome.problem:
+            self.failures[image_id] = outcome.problem
+            return
+        self.images += 1
+        self.cells += outcome.cells
+        if outcome.hidden:
+            self.hidden[image_id] = outcome.hidden
+        if outcome.ignore_left_out:
+            self.ignore_left_out.append(image_id)
+
+    def notes(self) -> list[str]:
+        """Say what was done and noticed, the summary last."""
+        lines = []
+        if self.hidden:
+            hidden = count(sum(map(len, self.hidden.values())), "cell")
+            lines.append(f"{hidden} without pixels, left out:")
+            rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
+            lines += capped(rows_of, "image")
+        if self.ignore_left_out:
+            images = count(len(self.ignore_left_out), "image")
+            lines.append(f"{images} with regions to ignore, which {self.format} cannot express:")
+            lines += capped(map(printable, self.ignore_left_out), "image")
+        if self.images:
+            lines.append(f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}")
+        return lines
+
+    def errors(self) -> list[str]:
+        """Say what failed; nothing if all is well."""
+        if not self.failures:
+            return []
+        nothing = "" if self.images else f"; {self.out} was not written"
+        lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
+        return lines + listed_problems(self.failures.items())

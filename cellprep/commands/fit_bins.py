@@ -1,0 +1,242 @@
+"""Energy bins fitted to the cells of a store."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cellprep.core.targets import BIN_PRESETS, DistanceHistogram, choose_bins
+from cellprep.errors import CellprepError, StoreError
+from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
+from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.output import check_place, write_whole
+from cellprep.text.tables import text_table
+from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
+
+__all__ = ["FittedBins", "fit_bins"]
+
+_NONE = DistanceHistogram.of(np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageDistances:
+    """What a worker finds out about one image."""
+
+    histogram: DistanceHistogram = _NONE
+    distance: str = ""
+    background_cell: bool = False
+    fills: bool = False
+    problem: str = ""
+
+
+@dataclass
+class FittedBins:
+    """Energy bins, and what they were fitted to.
+
+    Attributes
+    ----------
+    store
+        The store's name.
+    method
+        A name in `cellprep.BIN_METHODS`.
+    levels
+        Number of energy levels, level 0 among them.
+    bins
+        ``levels - 1`` rising distances, in pixels.
+    histogram
+        The distances of all cell pixels, without those of walls, which have none unless distances are per instance.
+    images
+        Number of images that these are of.
+    distances
+        Number of images by the distances that they were built with: the method, and whether per instance.
+    background_cells
+        Number of images built with the background as a cell, whose distances do not count.
+    filling
+        Ids of the images that cells fill entirely: there is nothing to be distant from, and they do not count.
+    failures
+        Per image that could not be read what is wrong with it.
+    """
+
+    store: str
+    method: str
+    levels: int
+    bins: tuple[float, ...] = ()
+    histogram: DistanceHistogram = _NONE
+    images: int = 0
+    distances: Counter[str] = field(default_factory=Counter)
+    background_cells: int = 0
+    filling: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the file that `cellprep.read_bins` reads, with how the bins were made."""
+        content = {
+            "bins": self.bins,
+            "method": self.method,
+            "levels": self.levels,
+            "store": self.store,
+            "distance": sorted(self.distances),
+            "images": self.images,
+            "pixels": self.histogram.pixels,
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    def notes(self) -> list[str]:
+        """Say which levels the bins make, and for comparison those that have a name."""
+        pixels = count(self.histogram.pixels, "cell pixel")
+        lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
+        lines += self._table(self.bins)
+        for name, preset in BIN_PRESETS.items():
+            lines += [f"the bins {name}, for comparison:", *self._table(preset.bins)]
+        if self.filling:
+            lines.append("left out, because a cell fills the image and its distance is a convention:")
+            lines += capped(map(printable, self.filling), "image")
+        if self.background_cells:
+            lines.append(
+                f"note: {count(self.background_cells, 'image')} built with --background-cell: "
+                "the bins are fitted to the cells, without the background"
+            )
+        if len(self.distances) > 1:
+            found = ", ".join(f"{name} {count:,}" for name, count in sorted(self.distances.items()))
+            lines.append(
+                f"warning: the images were built with several distance methods ({found}), whose distances differ: "
+                "build them with one, and fit again"
+            )
+        return lines
+
+    def errors(self) -> list[str]:
+        """Say which images could not be read; nothing if all is well."""
+        if not self.failures:
+            return []
+        total = self.images + len(self.filling) + len(self.failures)
+        lines = listed_problems(sorted(self.failures.items()))
+        failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
+        return [f"error: {failed}; the bins are fitted without them:", *lines]
+
+    def _table(self, bins: tuple[float, ...]) -> list[str]:
+        edges = ["0", *map(str, bins), "more"]
+        levels = enumerate(zip(edges[:-1], edges[1:], self.histogram.pixels_by_level(bins).tolist(), strict=True))
+        rows = [
+            [str(level), low, high, f"{pixels:,}", f"{pixels / self.histogram.pixels:.2%}"]
+            for level, (low, high, pixels) in levels
+        ]
+        return text_table(["level", "from", "to below", "pixels", "share"], rows)
+
+
+def fit_bins(
+    store: Store,
+    out: Path | str | None = None,
+    *,
+    levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
+    method: str = "distances",
+    jobs: int = -1,
+    quiet: bool = False,
+) -> FittedBins:
+    r"""Fit energy bins to the distances of the cells in a store.
+
+    Only pixels of ``semseg[..., 0]`` count. An image that cannot be read is left out, and named.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`.
+    out
+        JSON file to write, which ``build-targets --bins`` reads; none unless given.
+    levels
+        Number of energy levels, level 0 among them: 2 to 256.
+    method
+        A name in `cellprep.BIN_METHODS`.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+
+    Returns
+    -------
+    FittedBins
+        The bins; images that could not be read are in it, not raised.
+
+    Raises
+    ------
+    StoreError
+        If the store holds no image, or no pixel of a cell.
+    UsageError
+        If there is no such method, or there are more levels than different distances.
+    OutputError
+        If `out` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import build_targets, open_source, open_store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     fit_bins(open_store(Path(folder, "data.zarr")), levels=3).bins
+    (0.95500183, 1.9100037)
+    """
+    check_jobs(jobs)
+    if out is not None:
+        out = Path(out)
+        check_place(out)
+    ids = list(store)
+    fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))
+    for image_id, found in _measure_all([store.path / image_id for image_id in ids], jobs, quiet):
+        if found.problem:
+            fitted.failures[image_id] = found.problem
+            continue
+        fitted.distances[found.distance] += 1
+        fitted.background_cells += found.background_cell
+        if found.fills:
+            fitted.filling.append(image_id)
+        else:
+            fitted.images += 1
+            fitted.histogram += found.histogram
+    fitted.filling.sort()
+    _refuse_nothing(fitted, store)
+    fitted.bins = choose_bins(fitted.histogram, levels, method)
+    if out is not None:
+        write_whole(out, fitted.to_json())
+    return fitted
+
+
+def _refuse_nothing(fitted: FittedBins, store: Store) -> None:
+    if fitted.histogram.pixels:
+        return
+    if fitted.failures:
+        image_id, problem = min(fitted.failures.items())
+        raise StoreError(f"no image with cells in {store.path} can be read; the first is {image_id!r}: {problem}")
+    if fitted.filling:
+        raise StoreError(f"{store.path} holds only images that a cell fills: there is no distance to fit bins to")
+    raise StoreError(f"{store.path} holds no {'pixel of a cell' if fitted.images else 'images'} to fit bins to")
+
+
+def _measure_all(paths: list[Path], jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
+    killed = _ImageDistances(problem="the process that read it was killed, probably because memory ran out")
+    for path, found in run_tasks(_measure, paths, jobs=jobs, total=len(paths), unit="image", quiet=quiet):
+        yield path.name, found or killed
+
+
+def _measure(path: Path) -> _ImageDistances:
+    """Count the distances of one image's cells. Never raises."""
+    try:
+        image = StoredImage(path)
+        recipe = image.recipe
+        semseg = image.read("semseg")
+        inside = semseg[..., 2] == 0 if recipe.per_instance else semseg[..., 0] == 1
+        distance = image.read("distance")[inside]
+    except CellprepError as error:
+        return _ImageDistances(problem=str(error))
+    except MemoryError:
+        return _ImageDistances(problem="there is not enough memory for it")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others count
+        return _ImageDistances(problem=unexpected(error))
+    fills = bool(inside.all()) and bool((distance == np.float32(np.hypot(*inside.shape))).all())
+    histogram = _NONE if fills else DistanceHistogram.of(distance)
+    distances = recipe.distance + (" per instance" if recipe.per_instance else "")
+    return _ImageDistances(histogram, distances, recipe.background_cell, fills)

@@ -1,0 +1,235 @@
+"""What a store holds, told at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cellprep.store import Store, Summary
+from cellprep.store.attributes import form_problem
+from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
+from cellprep.store.image_ids import id_problem
+from cellprep.store.reader import read_attributes
+from cellprep.store.summary import is_summary
+from cellprep.system.executor import run_tasks
+from cellprep.text.wording import count, printable
+
+__all__ = ["StoreInfo", "describe_store"]
+
+_OF_SOURCE = ("source_images", "source_images_stored")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes
+    ----------
+    store
+        The store's path.
+    attributes
+        What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
+    facts
+        Counts over all images, as `cellprep.store.Summary.to_dict` has them.
+    source_images, source_images_stored
+        How many images the source of the last run has, and how many of them are in the store; None if the last
+        run did not end having seen all, or the store was changed since.
+    damaged
+        Number of images whose metadata are damaged, so that they are none any more.
+    under_way
+        Whether a run is writing to the store, or was killed.
+    read
+        Number of images that were read because there was no summary that could be trusted.
+    """
+
+    store: str
+    attributes: dict[str, Any]
+    facts: dict[str, Any]
+    source_images: int | None
+    source_images_stored: int | None
+    damaged: int
+    under_way: bool
+    read: int
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether every image of the source is in the store; None if that is not known."""
+        if self.source_images is None:
+            return None
+        return self.source_images == self.source_images_stored
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return {
+            "store": self.store,
+            **self.attributes,
+            **self.facts,
+            "source_images": self.source_images,
+            "source_images_stored": self.source_images_stored,
+            "complete": self.complete,
+            "damaged": self.damaged,
+            "under_way": self.under_way,
+        }
+
+    def lines(self) -> list[str]:
+        """Return a table of the facts, aligned."""
+        return [f"{name:<14}{value}" for name, value in self._rows()]
+
+    def notes(self) -> list[str]:
+        """Say how the facts came about, if it took long, and what needs attention."""
+        lines = []
+        if self.read:
+            lines.append(f"there is no summary to be trusted: {count(self.read, 'image')} read one by one")
+        if self.damaged:
+            lines.append(f"{count(self.damaged, 'image')} damaged: cellprep verify names them")
+        if self.under_way:
+            lines.append("a run is writing to the store, or was killed: the next one clears what it left")
+        return lines
+
+    def errors(self) -> list[str]:
+        """Return nothing: to know a store is no failure, whatever it holds."""
+        return []
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        facts = self.facts
+        yield "store", self.store
+        yield "images", f"{facts['images']:,} ({facts['images_without_cells']:,} without cells)"
+        yield "cells", f"{facts['cells']:,} ({facts['hidden']:,} hidden by others)"
+        yield from _under("cell types", map(_cell_type, facts["cell_types"]))
+        yield from _under("sizes", _sizes(facts))
+        yield "arrays", ", ".join(_array(name, images, facts["images"]) for name, images in facts["arrays"].items())
+        yield "on disk", f"{_bytes(facts['bytes'])} of arrays"
+        yield from _under("recipe", _pairs(self.attributes.get("recipe")))
+        if others := self._made_otherwise():
+            yield "", f"{count(others, 'image')} made with other options"
+        yield from _under("source", _pairs(self.attributes.get("source")))
+        yield from _under("left out", _pairs(self.attributes.get("excluded")))
+        yield "written by", f"cellprep {printable(str(self.attributes.get('version')))}"
+        yield "schema", str(self.attributes["schema_version"])
+        yield "complete", self._completeness()
+
+    def _made_otherwise(self) -> int:
+        """Return how many images have other options than those of the last run."""
+        recipe = self.attributes.get("recipe")
+        last = recipe if isinstance(recipe, dict) else {}
+        return sum(
+            made["images"]
+            for made in self.facts["recipes"]
+            if any(last.get(name) != made["options"].get(name) for name in (*made["options"], "per_instance"))
+        )
+
+    def _completeness(self) -> str:
+        if self.source_images is None or self.source_images_stored is None:
+            return "unknown: the last run did not end, or built chosen images, or images were changed since"
+        if self.complete:
+            return f"yes: {count(self.source_images, 'image')} in the source"
+        missing = self.source_images - self.source_images_stored
+        return f"no: {missing:,} of {count(self.source_images, 'image')} of the source are not in the store"
+
+
+def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
+    r"""Say what a store holds.
+
+    The summary that the last run left is taken at its word if the store has as many images. Else every image's
+    metadata are read.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    quiet
+        Whether to show no progress bar.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a known schema.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import build_targets, open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
+    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     info = describe_store(Path(folder, "data.zarr"))
+    >>> info.facts["images"], info.facts["cells"], info.complete
+    (1, 1, True)
+    """
+    store = Store(path)
+    attributes = dict(store.attributes)
+    summary = attributes.pop("summary", None)
+    told = summary if is_summary(summary) else {}
+    read = damaged = 0
+    facts = {name: value for name, value in told.items() if name not in _OF_SOURCE}
+    if not told or told["images"] != count_folders(store.path):
+        counted, read, damaged = _read_all(store.path, quiet=quiet)
+        told = told if counted == facts else {}
+        facts = counted
+    return StoreInfo(
+        store=str(path),
+        attributes=attributes,
+        facts=facts,
+        source_images=told.get("source_images"),
+        source_images_stored=told.get("source_images_stored"),
+        damaged=damaged,
+        under_way=has_leftovers(store.path),
+        read=read,
+    )
+
+
+def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
+    """Read the metadata of every image: the counts, and how many images were read and are damaged."""
+    places = [store / name for name in entry_names(store)]
+    summary, read, damaged = Summary(), 0, 0
+    for _, attributes in run_tasks(_look_at, places, jobs=1, total=len(places), unit="image", quiet=quiet):
+        if attributes:
+            summary.add(attributes)
+            read += 1
+        damaged += attributes is None
+    return summary.to_dict(), read, damaged
+
+
+def _look_at(place: Path) -> dict[str, Any] | None:
+    """Return an image's attributes; None if it is damaged, nothing if it is no image."""
+    attributes = read_attributes(place)
+    if not form_problem(attributes) and not id_problem(place.name):
+        return attributes
+    return {} if kind_of(place) is Kind.FOREIGN else None
+
+
+def _under(name: str, values: Iterator[str]) -> Iterator[tuple[str, str]]:
+    for value in values:
+        yield name, value
+        name = ""
+
+
+def _cell_type(made: dict[str, Any]) -> str:
+    name = "no type" if made["cell_type"] is None else printable(made["cell_type"])
+    return f"{name}: {count(made['images'], 'image')}, {count(made['cells'], 'cell')}"
+
+
+def _sizes(facts: dict[str, Any]) -> Iterator[str]:
+    for height, width, images in facts["shapes"]:
+        yield f"{height} x {width}: {count(images, 'image')}"
+    more = facts["distinct_shapes"] - len(facts["shapes"])
+    if more > 0:
+        yield f"{count(more, 'other size')}"
+
+
+def _array(name: str, images: int, total: int) -> str:
+    return printable(name) if images == total else f"{printable(name)} ({count(images, 'image')})"
+
+
+def _pairs(told: Any) -> Iterator[str]:
+    for key, value in told.items() if isinstance(told, dict) else ():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield f"{printable(key.replace('_', ' '))}: {printable(text)}"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return count(number, "byte")

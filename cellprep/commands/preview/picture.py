@@ -1,0 +1,103 @@
+"""Pictures of images and all their targets."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellprep.commands.preview.panels import (
+    draw_area,
+    draw_classes,
+    draw_distance,
+    draw_energy,
+    draw_labels,
+    draw_outlined,
+    draw_vectors,
+    draw_wheel,
+)
+from cellprep.commands.preview.saving import new_figure, save
+from cellprep.commands.preview.view import Crop, View
+from cellprep.store import StoredImage
+from cellprep.text.wording import count, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+__all__ = ["Crop", "draw_targets"]
+
+_PANEL = 5.0  # inches
+_PANELS: dict[str, Callable[["Axes", View], None]] = {
+    "image, cells outlined": draw_outlined,
+    "labels": draw_labels,
+    "semseg": draw_classes,
+    "uvec": draw_vectors,
+    "distance in pixels": draw_distance,
+    "energy: level, and the distance it begins at": draw_energy,
+    "area in pixels, of cells": draw_area,
+    "directions of uvec": draw_wheel,
+}
+
+
+def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, crop: Crop | None = None) -> None:
+    """Draw images of a store and all their targets, one image below the other.
+
+    Parameters
+    ----------
+    images
+        From ``open_store(...)[image_id]``.
+    path
+        The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+    crop
+        The part to show; all unless given. Of a part, vectors are drawn as arrows, too.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    UsageError
+        If the picture is of no kind that is known, or the crop goes past an image.
+    OutputError
+        If the picture cannot be written.
+    """
+    path = Path(path)
+    views = [View(image, crop) for image in ([images] if isinstance(images, StoredImage) else images)]
+    heights = [2 * _PANEL * _slimness(view) + 1.9 for view in views]
+    figure = new_figure(path, 4 * _PANEL, sum(heights))
+    parts = figure.subfigures(len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, view in zip(parts, views, strict=True):
+        _draw(part, view)
+    save(figure, path)
+
+
+def _slimness(view: View) -> float:
+    """Return height by width, of which a picture follows no more than a factor of four either way."""
+    height, width = view.shape
+    return min(max(height / width, 0.25), 4.0)
+
+
+def _draw(figure: "SubFigure", view: View) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for axes, (title, draw) in zip(figure.subplots(2, 4).ravel(), _PANELS.items(), strict=True):
+        axes.set_facecolor("0.1")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.tick_params(labelsize=8, length=2)
+        draw(axes, view)
+        axes.set_title(title, fontsize=13)
+    figure.suptitle(_title(view), fontsize=15)
+
+
+def _title(view: View) -> str:
+    height, width = view.image.shape
+    parts = [
+        printable(view.image.id),
+        printable(view.image.attributes["cell_type"] or "") if view.image.attributes["cell_type"] else "",
+        count(view.image.attributes["cells"], "cell"),
+        f"{height} x {width} pixels",
+        f"rows {view.top} to {view.top + view.shape[0] - 1}, columns {view.left} to {view.left + view.shape[1] - 1}"
+        if view.crop
+        else "",
+        f"one pixel of {view.step} drawn, in rows and columns" if view.step > 1 else "",
+    ]
+    return "  ·  ".join(part for part in parts if part).replace("$", r"\$")

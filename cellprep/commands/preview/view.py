@@ -1,0 +1,163 @@
+"""What of an image a picture shows: all of it or a part, every pixel or each so-many-th."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.colours import grey_levels, grey_limits
+from cellprep.errors import UsageError
+from cellprep.store import StoredImage
+from cellprep.text.wording import printable
+
+__all__ = ["Crop", "View"]
+
+_MOST_PIXELS = 1500  # on a side; a panel shows no more
+_PARTS, _PART = 5, 512  # along each side of a huge image, and pixels along those of each
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of an image, in pixels.
+
+    Attributes
+    ----------
+    top, left, height, width
+        Where it begins, and its size.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop":
+        """Read ``y,x,h,w``.
+
+        Raises
+        ------
+        UsageError
+            If these are no four whole numbers, or no part of any image.
+
+        Examples
+        --------
+        >>> Crop.parse("100,200,64,96")
+        Crop(top=100, left=200, height=64, width=96)
+        """
+        try:
+            top, left, height, width = map(int, text.split(","))
+        except ValueError:
+            raise UsageError(f"crop {text!r} is no part of an image: give y,x,h,w, as 100,200,64,96") from None
+        if min(top, left) < 0 or min(height, width) < 1:
+            raise UsageError(f"crop {text!r} is no part of an image: y and x begin at 0, h and w are at least 1")
+        return cls(top, left, height, width)
+
+
+@dataclass(frozen=True)
+class View:
+    """An image as a picture shows it.
+
+    Attributes
+    ----------
+    image
+        From a store.
+    crop
+        The part to show; all unless given.
+
+    Raises
+    ------
+    UsageError
+        If the crop goes past the image.
+    """
+
+    image: StoredImage
+    crop: Crop | None = None
+
+    def __post_init__(self) -> None:
+        height, width = self.image.shape
+        crop = self.crop
+        if crop and (crop.top + crop.height > height or crop.left + crop.width > width):
+            raise UsageError(
+                f"crop {crop.top},{crop.left},{crop.height},{crop.width} goes past image "
+                f"{printable(self.image.id)}, which is {height} x {width} (height x width)"
+            )
+
+    @property
+    def top(self) -> int:
+        """The first row that is seen."""
+        return self.crop.top if self.crop else 0
+
+    @property
+    def left(self) -> int:
+        """The first column that is seen."""
+        return self.crop.left if self.crop else 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return (self.crop.height, self.crop.width) if self.crop else self.image.shape
+
+    @property
+    def step(self) -> int:
+        """How many pixels lie from one that is seen to the next."""
+        return -(-max(self.shape) // _MOST_PIXELS)
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in micrometres, if known."""
+        size: float | None = self.image.attributes["pixel_size"]
+        return size
+
+    @property
+    def bins(self) -> list[float]:
+        """The distances at which levels 1, 2, ... begin."""
+        return list(self.image.recipe.bins)
+
+    @cached_property
+    def labels(self) -> NDArray[Any]:
+        """The labels that are seen."""
+        return self.target("labels")
+
+    @property
+    def grey(self) -> NDArray[np.float64] | None:
+        """What is seen of the image, in grey levels that are those of the whole one; None if there is no image.
+
+        Of a huge one, the levels are those of evenly spread parts.
+        """
+        if "image" not in self.image.arrays:
+            return None
+        return grey_levels(self._seen("image"), self._grey_limits())
+
+    def _grey_limits(self) -> tuple[float, float]:
+        if not self.image.is_huge:
+            return grey_limits(self.image.read("image"))
+        begins = [np.linspace(0, max(0, size - _PART), _PARTS).astype(int).tolist() for size in self.image.shape]
+        corners = product(*begins)
+        parts = (self.image.read("image", (slice(y, y + _PART), slice(x, x + _PART))) for y, x in corners)
+        return grey_limits(np.concatenate([part.reshape(*part.shape[:-2], 1, -1) for part in parts], axis=-1))
+
+    @property
+    def ignored(self) -> NDArray[Any] | None:
+        """What is seen of the regions to ignore; None if there are none."""
+        return self.target("ignore") if "ignore" in self.image.arrays else None
+
+    def target(self, name: str) -> NDArray[Any]:
+        """Return what is seen of an array whose rows come first: (H, W) or (H, W, C)."""
+        return self._seen(name)
+
+    def _seen(self, name: str) -> NDArray[Any]:
+        """Return each so-many-th row and column; a huge image is read some rows after the other."""
+        columns = slice(self.left, self.left + self.shape[1])
+        seen = slice(self.top, self.top + self.shape[0])
+        each = slice(None, None, self.step)
+        parts = []
+        for band, _ in self.image.bands():
+            first = max(band.start, seen.start)
+            first += (seen.start - first) % self.step
+            part = self.image.read(name, (slice(first, min(band.stop, seen.stop)), columns))
+            parts.append(part[(..., each, each) if name == "image" else (each, each)].copy())  # a view keeps it all
+        return np.concatenate(parts, axis=-2 if name == "image" else 0)

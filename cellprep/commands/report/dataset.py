@@ -1,0 +1,246 @@
+"""The page on a data set: annotations, or a store, and predictions scored against it."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from cellprep.commands.check import CheckOptions, Finding, check_source
+from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, require_matplotlib
+from cellprep.commands.report.charts import lines
+from cellprep.commands.report.html import element, page
+from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
+from cellprep.commands.report.sections import (
+    cells_section,
+    findings_section,
+    gallery_section,
+    overview_section,
+    scores_table,
+    targets_section,
+)
+from cellprep.commands.report.training import show_files
+from cellprep.core.targets import Recipe
+from cellprep.errors import RecipeError, StoreError
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.store.reader import read_attributes
+from cellprep.system.executor import run_tasks
+from cellprep.system.output import check_place, write_whole
+from cellprep.text.wording import count, listed_problems, printable
+
+__all__ = ["DatasetReport", "ReportOptions", "report_dataset"]
+
+_MOST_THUMBNAILS = 600
+_MOST_CROPS = 900
+_WORST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What to show, and how to go about it.
+
+    Attributes
+    ----------
+    images
+        Folder of image files; unless given those are shown that the source itself has.
+    predicted
+        Predictions to score against the source.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
+    """
+
+    images: Path | str | None = None
+    predicted: Source | None = None
+    jobs: int = -1
+    quiet: bool = False
+    orientation: Orientation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What became of a page.
+
+    Attributes
+    ----------
+    path
+        The page.
+    images
+        Number of images it is about.
+    findings
+        Number of suspicious findings.
+    size
+        Bytes of the page.
+    failures
+        Per image that could not be shown what is wrong with it.
+    turned
+        Which images were turned, in words.
+    """
+
+    path: Path
+    images: int
+    findings: int
+    size: int
+    failures: dict[str, str]
+    turned: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """Say what was made."""
+        found = count(self.findings, "suspicious finding")
+        return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
+
+    def errors(self) -> list[str]:
+        """Say which images failed; nothing if all is well."""
+        if not self.failures:
+            return []
+        head = f"error: {len(self.failures):,} of {count(self.images, 'image')} failed, and are named in the page:"
+        return [head, *listed_problems(self.failures.items())]
+
+
+def report_dataset(source: Source, out: Path | str, options: ReportOptions | None = None) -> DatasetReport:
+    r"""Make a page that shows a data set: one HTML file, which loads nothing.
+
+    Targets are computed as the source's own recipe has it, if it is a store, else by the default one. The same
+    source gives the same bytes.
+
+    Parameters
+    ----------
+    source
+        From `cellprep.open_source`.
+    out
+        The page to write.
+    options
+        What to show.
+
+    Returns
+    -------
+    DatasetReport
+        What became of it. Images that cannot be read are in it and in the page, not raised.
+
+    Raises
+    ------
+    OutputError
+        If the page cannot be written.
+    ImageFileError
+        If the image folder cannot be read.
+    UnpairedError
+        If an image is predicted and not in the source, or the other way round.
+
+    Examples
+    --------
+    >>> from cellprep import open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,8 2 14 2,6,5")
+    ...     report = report_dataset(open_source(csv), Path(folder, "report.html"))
+    >>> report.images, report.findings, report.failures
+    (1, 5, {})
+    """
+    options = options or ReportOptions()
+    out = Path(out)
+    check_place(out)
+    if options.predicted:
+        require_matplotlib()
+    how = CheckOptions(images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation)
+    check = check_source(source, how)
+    drawn = _chosen(check.flagged)
+    tasks = list(_tasks(source, options, drawn))
+    facts = [
+        found or ImageFacts(task.image_id, problem="the process that drew it was killed; memory may have run out")
+        for task, found in run_tasks(
+            look_at_image, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
+        )
+    ]
+    place = {task.image_id: number for number, task in enumerate(tasks)}
+    facts.sort(key=lambda image: place[image.image_id])
+    crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
+    sections = [
+        overview_section(source.description, facts, check),
+        *([_scores_section(source, options.predicted, options)] if options.predicted else []),
+        cells_section(facts),
+        targets_section(facts),
+        findings_section(check, crops, source.name),
+        gallery_section(facts),
+    ]
+    text = page(f"{printable(source.name)}: cells and targets", *sections)
+    write_whole(out, text)
+    failures = {image.image_id: image.problem for image in facts if image.problem}
+    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures, tuple(check.notes()))
+
+
+def _recipe(source: Source) -> Recipe:
+    """Return a store's own recipe, else the default one."""
+    told = read_attributes(source.path).get("recipe") if source.format == "cellprep" else None
+    names = Recipe.__dataclass_fields__
+    options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
+    try:
+        return Recipe.from_dict(options)
+    except (RecipeError, TypeError) as error:
+        raise StoreError(f"{source.path} is damaged: its `recipe` is none: {error}") from error
+
+
+def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
+    """Choose the annotations to draw: of each rule as many of those that are worst as the page has room for."""
+    by_rule: dict[str, list[Finding]] = {}
+    for one in flagged:
+        if one.row is not None:
+            by_rule.setdefault(one.rule, []).append(one)
+    chosen: dict[str, dict[int, int | None]] = {}
+    room = _MOST_CROPS
+    for left, found in zip(range(len(by_rule), 0, -1), sorted(by_rule.values(), key=len), strict=True):
+        worst = sorted(found, key=lambda one: -(one.value or 0))[: room // left]
+        room -= len(worst)
+        for one in worst:
+            assert one.row is not None
+            rows = chosen.setdefault(one.image_id, {})
+            rows[one.row] = rows.get(one.row) or _partner(one)
+    return chosen
+
+
+def _partner(one: Finding) -> int | None:
+    number = one.note.removeprefix("with row ")
+    return int(number) if number != one.note and number.isdigit() else None
+
+
+def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
+    recipe = _recipe(source)
+    records = list(with_images(source, open_images(source, options.images), options.orientation))
+    tiles = min(len(records), _MOST_THUMBNAILS)
+    shown = {number * len(records) // tiles for number in range(tiles)}
+    for number, record in enumerate(records):
+        rows = tuple(drawn.get(record.image_id, {}).items())
+        yield ImageTask(record, recipe, rows, number in shown)
+
+
+def _scores_section(source: Source, predicted: Source, options: ReportOptions) -> Element:
+    """Score predictions, and show the images with the lowest scores."""
+    how = EvaluationOptions(
+        images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation
+    )
+    report = evaluate(predicted, source, how)
+    scored = report.scored
+    failed = [element("li", f"{printable(name)}: {problem}") for name, problem in report.failures.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = show_files(draw_worst(report, predicted, source, _WORST, Path(folder), replace(how, quiet=True)))
+    overall = report.scores["overall"]
+    curves = {"AP": list(overall["ap"].values()), "F1": list(overall["f1"].values())} if overall else {}
+    return element(
+        "section",
+        element("h2", "Scores"),
+        element("p", f"{predicted.description}, scored against these annotations.", class_="note"),
+        scores_table("Scores", [score for _, score in scored], [image.cell_type for image, _ in scored]),
+        element("p", "Not scored:") if failed else None,
+        element("ul", *failed) if failed else None,
+        element("div", lines("AP and F1", "IoU", [float(at) for at in overall["ap"]], curves), class_="charts")
+        if overall
+        else None,
+        element("h3", "The lowest scores") if pictures else None,
+        element("div", *pictures, class_="pictures"),
+        id="scores",
+    )

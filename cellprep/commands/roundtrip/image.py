@@ -1,0 +1,74 @@
+"""Decoding and scoring one image: what a worker does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cellprep.core.decode import energy_to_labels
+from cellprep.core.scores import ImageScore, score_image
+from cellprep.errors import CellprepError
+from cellprep.store import StoredImage
+from cellprep.text.wording import unexpected
+
+__all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score", "stored_maps"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundtripTask:
+    """One image to decode: its folder, by which decoders, whether these are given the walls, and their options."""
+
+    path: Path
+    decoders: tuple[str, ...]
+    walls: bool
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRoundtrip:
+    """What became of one image.
+
+    Attributes
+    ----------
+    cell_type
+        Its category; empty if it has none.
+    scores
+        Its score by decoder; none if it could not be decoded.
+    problem
+        Why it could not.
+    """
+
+    cell_type: str = ""
+    scores: dict[str, ImageScore] = field(default_factory=dict)
+    problem: str = ""
+
+
+def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
+    """Decode and score one image. Never raises."""
+    try:
+        return _decode_and_score(task)
+    except CellprepError as error:
+        problem = str(error)
+    except MemoryError:
+        problem = "there is not enough memory for it"
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
+        problem = unexpected(error)
+    return ImageRoundtrip(problem=problem)
+
+
+def stored_maps(
+    image: StoredImage, walls: bool
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Read what `energy_to_labels` takes: energy, unit vectors, mask, and walls if they are to be given."""
+    energy, uvec, semseg = (image.read(name) for name in ("energy", "uvec", "semseg"))
+    return energy, uvec, semseg[..., 0] + semseg[..., 1], semseg[..., 1] if walls else None
+
+
+def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
+    image = StoredImage(task.path)
+    maps, labels = stored_maps(image, task.walls), image.read("labels")
+    ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
+    scores = {name: score_image(energy_to_labels(*maps, name, task.options), labels, ignore) for name in task.decoders}
+    return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)

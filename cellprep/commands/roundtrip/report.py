@@ -1,0 +1,95 @@
+"""Scores of decoders, side by side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cellprep.commands.evaluate import EvaluationReport, ImageEvaluation
+from cellprep.commands.roundtrip.image import ImageRoundtrip
+from cellprep.core.decode import DEFAULT_DECODER
+from cellprep.text.tables import text_table
+from cellprep.text.wording import printable
+
+__all__ = ["RoundtripReport"]
+
+_COUNTS = ("missed", "false", "merged", "split")
+
+
+@dataclass(frozen=True)
+class RoundtripReport:
+    """The scores of each decoder.
+
+    Attributes
+    ----------
+    decoders
+        Per decoder the scores of all images, as `cellprep.evaluate` has them.
+    """
+
+    decoders: Mapping[str, EvaluationReport]
+
+    @classmethod
+    def of(
+        cls,
+        store: str,
+        decoders: tuple[str, ...],
+        images: Mapping[str, ImageRoundtrip],
+        options: Mapping[str, float],
+    ) -> "RoundtripReport":
+        """Gather what became of the images of a store, decoded with these options."""
+        tuned = f" ({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
+        return cls(
+            {
+                name: EvaluationReport(
+                    f"{store}, decoded by {name}{tuned}",
+                    f"{store}, labels",
+                    [
+                        ImageEvaluation(image_id, image.cell_type, image.scores.get(name), image.problem)
+                        for image_id, image in images.items()
+                    ],
+                )
+                for name in decoders
+            }
+        )
+
+    @property
+    def shown(self) -> str:
+        """The decoder whose worst images are named: the default one, if it is among them."""
+        return DEFAULT_DECODER if DEFAULT_DECODER in self.decoders else next(iter(self.decoders))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it: per decoder what `evaluate` has."""
+        return {
+            "default": DEFAULT_DECODER,
+            "decoders": {name: report.to_dict() for name, report in self.decoders.items()},
+        }
+
+    def table(self) -> list[str]:
+        """Lay out Kaggle's mean precision by decoder and cell type, then counts of errors."""
+        scores = {name: report.scores for name, report in self.decoders.items() if report.scored}
+        if not scores:
+            return []
+        types = list(next(iter(scores.values()))["by_cell_type"])
+        rows = [
+            [name, *map(_number, [found["overall"], *(found["by_cell_type"][its] for its in types)])]
+            + [f"{found['overall'][count]:,}" for count in _COUNTS]
+            for name, found in scores.items()
+        ]
+        return text_table(["kaggle_map", "all", *map(printable, types), *_COUNTS], rows)
+
+    def table_of_worst(self, number: int) -> list[str]:
+        """Lay out the images with the lowest scores by the decoder that is shown."""
+        report = self.decoders[self.shown]
+        worst = report.worst(number)
+        return [f"lowest scores, decoded by {self.shown}:", *report.table_of(worst)] if worst else []
+
+    def notes(self) -> list[str]:
+        """Say what was noticed."""
+        return self.decoders[self.shown].notes()
+
+    def errors(self) -> list[str]:
+        """Say what failed; nothing if all is well."""
+        return self.decoders[self.shown].errors()
+
+
+def _number(scores: Mapping[str, Any]) -> str:
+    return f"{scores['kaggle_map']:.4f}"

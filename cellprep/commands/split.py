@@ -1,0 +1,302 @@
+"""Folds for cross-validation of an annotation source."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cellprep.core.folds import assign_folds, check_folds, strata_of
+from cellprep.errors import CellprepError, SourceError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.output import write_whole
+from cellprep.text.tables import text_table
+from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
+
+__all__ = ["ImageFacts", "Split", "SplitOptions", "split_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How to split.
+
+    Attributes
+    ----------
+    folds
+        Number of folds, at least 2.
+    groups
+        Columns of the source: images that agree in all of them stay together. An image of which they say nothing
+        is a group of its own.
+    seed
+        Of the random order in which groups are assigned, from 0.
+    keep_annotated_twice
+        Whether to keep images more of whose pixels are covered by several annotations than by exactly one.
+    images
+        Folder of the image files, for sources that tell no sizes.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+    orientation
+        Whether these files, and label images, are turned as their Orientation tag says: apply or ignore.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    folds: int = 5
+    groups: tuple[str, ...] = ()
+    seed: int = 0
+    keep_annotated_twice: bool = False
+    images: Path | str | None = None
+    jobs: int = -1
+    quiet: bool = False
+    orientation: Orientation | None = None
+
+    def __post_init__(self) -> None:
+        check_folds(self.folds)
+        check_jobs(self.jobs)
+        check_orientation(self.orientation)
+        if isinstance(self.groups, str):
+            raise UsageError(f"groups={self.groups!r} is a text: give a sequence of columns")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed} is below 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a split depends on, of one image.
+
+    Attributes
+    ----------
+    image_id
+        The image.
+    cell_type
+        The type of most of its cells; empty text if the source has none.
+    cells
+        Number of its cells.
+    annotated_twice
+        Whether more of its pixels are covered by several annotations than by exactly one.
+    problem
+        What is wrong with it, if it cannot be read.
+    """
+
+    image_id: str
+    cell_type: str = ""
+    cells: int = 0
+    annotated_twice: bool = False
+    problem: str = ""
+
+
+@dataclass
+class Split:
+    """The fold of every image.
+
+    Attributes
+    ----------
+    images
+        The images that are in a fold, in the source's order.
+    folds
+        The fold of each of them, from 0.
+    grouped_by
+        The columns that keep images together.
+    groups
+        Number of groups of images.
+    ungrouped
+        Number of images of which these columns say nothing.
+    annotated_twice
+        Ids of the images annotated twice.
+    kept_annotated_twice
+        Whether these are in a fold.
+    failures
+        Per image that could not be read what is wrong with it.
+    """
+
+    images: list[ImageFacts]
+    folds: list[int]
+    grouped_by: tuple[str, ...] = ()
+    groups: int = 0
+    ungrouped: int = 0
+    annotated_twice: list[str] = field(default_factory=list)
+    kept_annotated_twice: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def to_csv(self) -> str:
+        """Return a CSV with the columns image, fold, cell_type, cells."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "fold", "cell_type", "cells"])
+        for image, fold in zip(self.images, self.folds, strict=True):
+            writer.writerow([image.image_id, fold, image.cell_type, image.cells])
+        return text.getvalue()
+
+    def notes(self) -> list[str]:
+        """Say what is in each fold, and which images are left out."""
+        lines = []
+        if self.annotated_twice:
+            what = "kept" if self.kept_annotated_twice else "left out; --keep-annotated-twice keeps them"
+            lines.append(f"annotated twice, more pixels covered by several annotations than by one ({what}):")
+            lines += capped(map(printable, self.annotated_twice), "image", "; cellprep check names all")
+        if self.grouped_by:
+            alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
+            lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
+        return lines + self._table()
+
+    def errors(self) -> list[str]:
+        """Say which images could not be read; nothing if all is well."""
+        if not self.failures:
+            return []
+        total = len(self.images) + len(self.failures) + len([] if self.kept_annotated_twice else self.annotated_twice)
+        head = f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:"
+        return [head, *listed_problems(self.failures.items())]
+
+    def _table(self) -> list[str]:
+        """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""
+        types = sorted({image.cell_type for image in self.images})
+        rows = []
+        for fold in range(max(self.folds) + 1):
+            images = [image for image, place in zip(self.images, self.folds, strict=True) if place == fold]
+            by_type = Counter(image.cell_type for image in images)
+            rows.append([len(images), sum(image.cells for image in images), *(by_type[name] for name in types)])
+        spread = [max(column) - min(column) for column in zip(*rows, strict=True)]
+        header = ["fold", "images", "cells", *(printable(name) if name else "(no type)" for name in types)]
+        named = [*((str(fold), row) for fold, row in enumerate(rows)), ("spread", spread)]
+        return text_table(header, [[name, *(f"{number:,}" for number in row)] for name, row in named])
+
+
+def split_source(source: Source, out: Path | str | None = None, options: SplitOptions | None = None) -> Split:
+    r"""Share the images of a source out to folds, each with its share of every type and of few and many cells.
+
+    An image that cannot be read is left out, and named.
+
+    Parameters
+    ----------
+    source
+        From `cellprep.open_source`.
+    out
+        CSV to write; none unless given.
+    options
+        How.
+
+    Returns
+    -------
+    Split
+        The folds; images that could not be read are in it, not raised.
+
+    Raises
+    ------
+    UsageError
+        If there are more folds than groups of images, or a column to group by is not there.
+    SourceError
+        If a column says different things of one image, or so many images fail that too few are left.
+    OutputError
+        If `out` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import open_source
+    >>> rows = ["id,annotation,width,height,plate", "a,8 2 14 2,6,5,P1", "b,,6,5,P2", "c,29 2,6,5,P1"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv = Path(folder, "train.csv")
+    ...     _ = csv.write_text("\n".join(rows))
+    ...     split = split_source(open_source(csv), options=SplitOptions(folds=2, groups=("plate",)))
+    >>> print(split.to_csv(), end="")
+    image,fold,cell_type,cells
+    a,0,,1
+    b,1,,0
+    c,0,,1
+    """
+    options = options or SplitOptions()
+    columns = [source.values(column) for column in options.groups]
+    measured = _measure_all(source, options)
+    twice = [image.image_id for image in measured if image.annotated_twice]
+    images = [
+        image for image in measured if not image.problem and (options.keep_annotated_twice or not image.annotated_twice)
+    ]
+    groups, ungrouped = _groups_of(images, columns)
+    if len(images) < len(measured):
+        _refuse_too_few(len(set(groups)), measured, options)
+    split = Split(
+        images=images,
+        folds=_folds_of(images, groups, options),
+        grouped_by=options.groups,
+        groups=len(set(groups)),
+        ungrouped=ungrouped,
+        annotated_twice=twice,
+        kept_annotated_twice=options.keep_annotated_twice,
+        failures={image.image_id: image.problem for image in measured if image.problem},
+    )
+    if out is not None:
+        write_whole(Path(out), split.to_csv())
+    return split
+
+
+def _refuse_too_few(groups: int, measured: Sequence[ImageFacts], options: SplitOptions) -> None:
+    """Say which images are missed where too few are left: `assign_folds` does not know of them."""
+    if groups >= options.folds:
+        return
+    twice = sum(image.annotated_twice for image in measured)
+    why = [f"{twice} annotated twice"] if twice and not options.keep_annotated_twice else []
+    if failed := [image for image in measured if image.problem]:
+        why.append(f"{len(failed)} failed, the first {failed[0].image_id!r}: {failed[0].problem}")
+    message = f"{options.folds} folds need {options.folds} groups of images, and {groups} are left ({'; '.join(why)})"
+    raise (SourceError if failed else UsageError)(message)
+
+
+def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
+    """Measure every image, in the source's order."""
+    found = {}
+    images = with_images(source, open_images(source, options.images), options.orientation, for_sizes=True)
+    for task, facts in run_tasks(
+        _measure, images, jobs=options.jobs, total=len(source.image_ids), unit="image", quiet=options.quiet
+    ):
+        killed = "the process that read it was killed, probably because memory ran out"
+        found[task.image_id] = facts or ImageFacts(task.image_id, problem=killed)
+    return [found[image_id] for image_id in source.image_ids]
+
+
+def _measure(image: ImageRecord | FaultyImage) -> ImageFacts:
+    """Find out what a split depends on. Never raises."""
+    if isinstance(image, FaultyImage):
+        return ImageFacts(image.image_id, problem=image.problem)
+    try:
+        annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
+        coverage = annotations.runs.coverage()
+    except CellprepError as error:
+        return ImageFacts(image.image_id, problem=str(error))
+    except MemoryError:
+        return ImageFacts(image.image_id, problem="there is not enough memory for it")
+    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are measured
+        return ImageFacts(image.image_id, problem=unexpected(error))
+    twice = np.count_nonzero(coverage > 1) > np.count_nonzero(coverage == 1)
+    return ImageFacts(image.image_id, annotations.cell_type, len(annotations.runs), bool(twice))
+
+
+def _groups_of(images: Sequence[ImageFacts], columns: Sequence[dict[str, str]]) -> tuple[list[int], int]:
+    """Return the number of each image's group, and how many images have none but their own."""
+    keys: list[tuple[str, ...]] = []
+    ungrouped = 0
+    for image in images:
+        values = tuple(column.get(image.image_id, "") for column in columns)
+        ungrouped += not any(values)
+        keys.append(values if any(values) else (image.image_id, *values, ""))  # longer than any group's
+    numbers: dict[tuple[str, ...], int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys], ungrouped
+
+
+def _folds_of(images: Sequence[ImageFacts], groups: Sequence[int], options: SplitOptions) -> list[int]:
+    types = np.unique([image.cell_type for image in images], return_inverse=True)[1]
+    cells = np.array([image.cells for image in images], np.int64)
+    classes = np.stack([strata_of(types, cells, options.folds), types], axis=1)
+    folds: list[int] = assign_folds(classes, np.array(groups, np.int64), options.folds, options.seed).tolist()
+    return folds

@@ -1,0 +1,119 @@
+"""Whether a store is whole, and its arrays agree with each other."""
+
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+from cellprep.commands.verify.fault import Fault
+from cellprep.commands.verify.image import Findings, verify_image
+from cellprep.commands.verify.invariants import INVARIANTS
+from cellprep.commands.verify.report import VerifyReport
+from cellprep.commands.verify.root import root_faults
+from cellprep.errors import StoreError, StoreWriteError, UsageError
+from cellprep.store import Store, StoreWriter, Summary
+from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
+from cellprep.store.reader import read_attributes
+from cellprep.store.writer import restore_root
+from cellprep.system.executor import check_jobs, cores_each, run_tasks
+from cellprep.system.places import as_place, is_remote
+
+__all__ = ["INVARIANTS", "Fault", "VerifyReport", "verify_store"]
+
+
+def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:
+    r"""Verify every image of a store: its files, its metadata, and that its arrays agree with each other.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    jobs
+        Number of processes; -1 for one per core.
+    repair
+        Whether to remove broken images, so that the next build makes them again. No other run may write then.
+    quiet
+        Whether to show no progress bar.
+
+    Returns
+    -------
+    VerifyReport
+        What is wrong, and what was removed.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a known schema; on a repair also if another run is writing to it.
+    UsageError
+        If `jobs` is no number of processes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import build_targets, open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv, store = Path(folder, "train.csv"), Path(folder, "data.zarr")
+    ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
+    ...     _ = build_targets(open_source(csv), store)
+    ...     _ = Path(store, "0e12/energy/c.0.0").write_bytes(b"")
+    ...     report = verify_store(store)
+    >>> report.images, [fault.subject for fault in report.broken["0e12"]]
+    (1, ['energy'])
+    """
+    check_jobs(jobs)
+    path = as_place(path)
+    if is_remote(path):
+        raise UsageError(f"verify reads stores in folders: copy {path} into one first")
+    report = VerifyReport(str(path), repair)
+    root_is_lost = _root_is_lost(path)
+    report.under_way = path.is_dir() and has_leftovers(path)
+    if root_is_lost:
+        report.store_faults.append("its zarr.json is missing or damaged: nobody can open the store")
+        if repair:
+            restore_root(path)
+    with StoreWriter(path) if repair else nullcontext() as writer:
+        _verify_all(path, report, jobs=jobs, quiet=quiet, root_is_lost=root_is_lost)
+        if writer:
+            _repair(writer, report)
+    return report
+
+
+def _root_is_lost(path: Path) -> bool:
+    """Say whether a folder is a store but for its own metadata; raise the reader's error if it is none at all."""
+    try:
+        Store(path)
+    except StoreError:
+        if not path.is_dir() or "schema_version" in read_attributes(path):
+            raise
+        if not any(kind_of(path / name) is Kind.IMAGE for name in entry_names(path)):
+            raise
+        return True
+    return False
+
+
+def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, root_is_lost: bool) -> None:
+    places = [path / name for name in entry_names(path)]
+    summary = Summary()
+    verify = partial(verify_image, threads=cores_each(jobs, len(places)))
+    outcomes = run_tasks(verify, places, jobs=jobs, total=len(places), unit="image", quiet=quiet)
+    for place, result in outcomes:
+        killed = "the process that verified it was killed, probably because memory ran out"
+        findings = result or Findings(Kind.IMAGE, unchecked=killed)
+        report.add(place.name, findings)
+        if findings.attributes:
+            summary.add(findings.attributes)
+    report.sort()
+    if not root_is_lost:
+        # A broken image may say anything of itself, but there is one.
+        counted = {"images": report.images} if report.broken else summary.to_dict()
+        report.store_faults += root_faults(path, {} if report.unchecked else counted)
+
+
+def _repair(writer: StoreWriter, report: VerifyReport) -> None:
+    try:
+        if report.store_faults:
+            writer.drop_summary()
+        for name in report.broken:
+            if writer.remove(name):
+                report.removed.append(name)
+    except StoreWriteError as error:
+        report.stopped = str(error)

@@ -1,0 +1,44 @@
+"""What may be wrong with an image."""
+
+from dataclasses import dataclass
+
+from cellprep.errors import StoreError
+from cellprep.text.wording import printable
+
+__all__ = ["Fault", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an image.
+
+    Attributes
+    ----------
+    subject
+        The array, or the file within the image's folder.
+    invariant
+        What does not hold: a name in `cellprep.commands.verify.invariants.INVARIANTS`, ``files``, ``attributes`` or ``form``.
+    problem
+        What is wrong, and where.
+    """
+
+    subject: str
+    invariant: str
+    problem: str
+
+    def described(self) -> str:
+        """Say all of it."""
+        return f"{printable(self.subject)}, {self.invariant}: {self.problem}"
+
+
+def unreadable(name: str, error: StoreError) -> Fault:
+    """Return the fault of an array that cannot be read.
+
+    Raises
+    ------
+    PermissionError
+        If it may not be read, which says nothing of what it holds.
+    """
+    if isinstance(error.__cause__, PermissionError):
+        raise error.__cause__
+    return Fault(name, "files", str(error))

@@ -1,0 +1,117 @@
+"""What a verification found, in numbers, names and words."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cellprep.commands.verify.fault import Fault
+from cellprep.commands.verify.image import Findings
+from cellprep.store.documents import CHECKSUM
+from cellprep.store.entries import Kind
+from cellprep.text.wording import count, indented, listed_problems, printable
+
+__all__ = ["VerifyReport"]
+
+
+@dataclass
+class VerifyReport:
+    """What is wrong with a store, and what else lies in it.
+
+    Attributes
+    ----------
+    store
+        The store's path.
+    repair
+        Whether broken images were to be removed.
+    images, whole
+        Number of images, and of those in which nothing is wrong.
+    store_faults
+        What is wrong with what the store says of itself.
+    broken
+        Per broken image its faults.
+    unchecked
+        Per entry that could not be verified why.
+    foreign
+        What lies in the store and is not cellprep's.
+    under_way
+        Whether a run is writing to the store, or was killed.
+    removed
+        Broken images that were removed.
+    unguarded
+        Number of images whose metadata have no checksum: earlier versions wrote none.
+    stopped
+        Why not all broken images were removed, if so.
+    """
+
+    store: str
+    repair: bool
+    images: int = 0
+    whole: int = 0
+    store_faults: list[str] = field(default_factory=list)
+    broken: dict[str, tuple[Fault, ...]] = field(default_factory=dict)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
+    under_way: bool = False
+    removed: list[str] = field(default_factory=list)
+    unguarded: int = 0
+    stopped: str = ""
+
+    def add(self, name: str, findings: Findings) -> None:
+        """Take in what was found of one entry."""
+        if findings.unchecked:
+            self.unchecked[name] = findings.unchecked
+        elif findings.kind is Kind.FOREIGN:
+            self.foreign.append(name)
+        if findings.faults:
+            self.broken[name] = findings.faults
+        self.unguarded += bool(findings.attributes) and CHECKSUM not in findings.attributes
+        self.images += findings.kind is not Kind.FOREIGN
+        self.whole += findings.kind is not Kind.FOREIGN and not (findings.faults or findings.unchecked)
+
+    def sort(self) -> None:
+        """Put everything into the order of the names, whichever worker was first."""
+        self.broken = dict(sorted(self.broken.items()))
+        self.unchecked = dict(sorted(self.unchecked.items()))
+        self.foreign.sort()
+
+    @property
+    def sound(self) -> bool:
+        """Whether all could be verified and nothing is wrong."""
+        return not (self.store_faults or self.broken or self.unchecked or self.stopped)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return {**asdict(self), "sound": self.sound}
+
+    def notes(self) -> list[str]:
+        """Say what else was noticed, and how many images are whole."""
+        lines = []
+        if self.foreign:
+            lines += [f"{len(self.foreign):,} not cellprep's, left alone:", *indented(map(printable, self.foreign))]
+        if self.under_way:
+            what = "a run was killed and left it; cleared" if self.repair else "a run is writing, or was killed"
+            lines.append(f"`.cellprep` is in the store: {what}")
+        if self.unguarded:
+            lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --overwrite adds it")
+        return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} whole"]
+
+    def errors(self) -> list[str]:
+        """Say what is wrong, and what became of it; nothing if all is well."""
+        lines = [f"error: {self.store}: {fault}" for fault in self.store_faults]
+        if self.broken:
+            lines.append(f"error: {len(self.broken):,} of {count(self.images, 'image')} broken:")
+            lines += listed_problems(self._faults(), "; --json names all")
+        if self.broken and not self.repair:
+            lines.append("--repair removes broken images, and cellprep build-targets makes them again")
+        if self.unchecked:
+            lines.append(f"error: {len(self.unchecked):,} could not be verified, and may be whole:")
+            lines += listed_problems(self.unchecked.items(), "; --json names all")
+        if self.removed:
+            lines.append(f"{count(len(self.removed), 'broken image')} removed: cellprep build-targets makes them again")
+        if self.stopped:
+            lines.append(f"error: not all broken images could be removed: {self.stopped}")
+        return lines
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        for name, faults in self.broken.items():
+            yield from ((name, fault.described()) for fault in faults)

@@ -1,0 +1,1 @@
+"""Arrays alone: no file is known here."""

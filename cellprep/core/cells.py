@@ -1,0 +1,299 @@
+"""Overlaps between cells: who owns each pixel of an image.
+
+Annotated cells may overlap, predicted ones may not, so one cell has to lie on top of the other. A rule says in
+which order cells are placed; everything later follows from one image, that of the cells' ranks.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.label_images import as_label_image
+from cellprep.core.rle import Runs, WindowedRuns
+from cellprep.core.windows import windows
+from cellprep.errors import AnnotationError, RecipeError
+
+__all__ = [
+    "OVERLAP_RULES",
+    "ROWS_AT_ONCE",
+    "Cells",
+    "OverlapRule",
+    "cells_from_labels",
+    "count_owners",
+    "find_rule",
+    "look_up",
+    "resolve_overlaps",
+    "restore_cells",
+]
+
+_PIXELS_A_CELL = 64  # a cell of fewer is rare
+ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of one image after their overlaps are resolved.
+
+    Attributes
+    ----------
+    ranks
+        (H, W) uint16, or uint32 beyond 65,535 cells: the place, from 1, at which the pixel's owner was put
+        into the image; a higher rank lies on top. 0 = nobody's pixel.
+    labels
+        (H, W) of the same dtype: the pixel's owner as 1 + its place among the annotations; 0 = nobody.
+    areas
+        (n,) int64: pixels of each annotation before overlaps.
+    """
+
+    ranks: NDArray[Any]
+    labels: NDArray[Any]
+    areas: NDArray[np.int64]
+
+    def hidden(self) -> NDArray[np.int64]:
+        """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
+        visible = np.bincount(self.labels[self.labels > 0], minlength=len(self.areas) + 1)
+        return np.flatnonzero(visible[1:] == 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapRule:
+    """How overlaps are resolved.
+
+    Attributes
+    ----------
+    order
+        Takes the areas (n,) of the annotations and returns the order (n,) in which they are placed.
+    keep_contested
+        Whether a pixel that several cells claim belongs to the topmost (True) or to nobody (False).
+    """
+
+    order: Callable[[NDArray[np.int64]], NDArray[np.int64]]
+    keep_contested: bool = True
+
+
+def _largest_first(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.argsort(-areas, kind="stable")
+
+
+def _as_annotated(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.arange(len(areas))
+
+
+#: The rules by name: smaller cells lie on top; later ones do; pixels that several claim belong to nobody.
+OVERLAP_RULES: dict[str, OverlapRule] = {
+    "smaller-on-top": OverlapRule(_largest_first),
+    "later-on-top": OverlapRule(_as_annotated),
+    "background": OverlapRule(_largest_first, keep_contested=False),
+}
+
+
+def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np.int64] | None = None) -> Cells:
+    """Give every pixel one owner.
+
+    Parameters
+    ----------
+    runs
+        The annotations, from `cellprep.parse_rle`.
+    rule
+        A name in `OVERLAP_RULES`. Cells of equal area keep their order, the later one on top.
+    areas
+        (n,) pixels of each annotation before overlaps, where `runs` no longer tell, because overlaps had been
+        resolved before; those of `runs` unless given.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such rule.
+
+    Examples
+    --------
+    A cell of four pixels, and one of two that covers half of the other's last column:
+
+    >>> from cellprep import parse_rle
+    >>> runs = parse_rle(["2 1 6 1", "1 2 5 2"], (2, 4))
+    >>> resolve_overlaps(runs).labels
+    array([[2, 1, 0, 0],
+           [2, 1, 0, 0]], dtype=uint16)
+    >>> resolve_overlaps(runs, "background").labels
+    array([[2, 0, 0, 0],
+           [2, 0, 0, 0]], dtype=uint16)
+    """
+    chosen = find_rule(rule)
+    areas = runs.areas if areas is None else areas
+    rank_of = _rank_of(areas, chosen)
+    ranks = runs.paint(rank_of[1:])
+    if not chosen.keep_contested:
+        ranks[runs.coverage() > 1] = 0
+    return Cells(ranks, look_up(_invert(rank_of), ranks), areas)
+
+
+def count_owners(
+    windowed: WindowedRuns, rule: str, areas: NDArray[np.int64], threads: int = 1
+) -> tuple[NDArray[np.int64], int]:
+    """Resolve overlaps window by window, only to count.
+
+    Parameters
+    ----------
+    windowed
+        The annotations.
+    rule, areas
+        As `resolve_overlaps`.
+    threads
+        How many windows at once.
+
+    Returns
+    -------
+    hidden : ndarray
+        As `Cells.hidden`.
+    nobodys : int
+        Pixels that nobody owns.
+
+    Examples
+    --------
+    >>> from cellprep import parse_rle
+    >>> runs = parse_rle(["2 1 6 1", "1 2 5 2"], (2, 4))
+    >>> count_owners(WindowedRuns.of(runs), "background", runs.areas)
+    (array([1]), 6)
+    """
+    owned = np.zeros(len(windowed.runs) + 1, bool)
+
+    def count(window: tuple[slice, slice]) -> int:
+        runs, which = windowed.cut(*window)
+        labels = resolve_overlaps(runs, rule, areas[which]).labels
+        pixels = np.bincount(labels.ravel(), minlength=len(which) + 1)
+        owned[1 + which[pixels[1:] > 0]] = True
+        return int(pixels[0])
+
+    with ThreadPoolExecutor(threads) as pool:
+        nobodys = sum(pool.map(count, windows(windowed.runs.shape)))
+    return np.flatnonzero(~owned[1:]) + 1, nobodys
+
+
+def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
+    """Take the cells of a label image, in which every pixel already has one owner.
+
+    Areas are those of the labels: where annotations overlapped, a cell may now be smaller than one that it was
+    larger than, and the wall between them change sides.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background; numbers may be missing. Number k stays label k.
+    rule
+        As `resolve_overlaps`; it decides which of two touching cells gets the wall.
+
+    Raises
+    ------
+    UsageError
+        If `labels` is no label image.
+    RecipeError
+        If there is no such rule.
+
+    Examples
+    --------
+    >>> cells = cells_from_labels([[1, 1, 3], [0, 1, 3]])
+    >>> cells.areas
+    array([3, 0, 2])
+    >>> cells.ranks
+    array([[1, 1, 2],
+           [0, 1, 2]], dtype=uint16)
+    """
+    image = as_label_image(labels)
+    areas = np.bincount(image.ravel(), minlength=1)[1:]
+    return restore_cells(image, areas, rule)
+
+
+def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> Cells:
+    """Return the cells that `resolve_overlaps` made, from what a store keeps of them.
+
+    Their ranks may be other numbers: those of cells that are not to be seen may be left out. They rise alike.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers from 0 to n: of the image, or of a part of it.
+    areas
+        (n,) int64: pixels of each annotation before overlaps.
+    rule
+        A name in `OVERLAP_RULES`.
+
+    Raises
+    ------
+    AnnotationError
+        If a label is above n.
+    RecipeError
+        If there is no such rule.
+
+    Examples
+    --------
+    >>> restore_cells(np.array([[2, 1]]), np.array([2, 1]), "smaller-on-top").ranks
+    array([[2, 1]], dtype=uint16)
+    """
+    chosen = find_rule(rule)
+    if len(areas) < labels.size // _PIXELS_A_CELL:
+        rank_of = _rank_of(areas, chosen)
+    else:  # hardly any of them are in this part of their image, and only those are ranked
+        _check_indices(labels, len(areas) + 1)
+        is_here = np.zeros(len(areas) + 1, bool)
+        is_here[labels] = True
+        here = np.flatnonzero(is_here[1:])
+        rank_of = np.zeros(len(areas) + 1, _dtype_of_ranks(len(areas)))
+        rank_of[1 + here] = _rank_of(areas[here], chosen)[1:]
+    return Cells(look_up(rank_of, labels), labels.astype(rank_of.dtype), areas)
+
+
+def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
+    """Return ``table[indices]`` for an image of indices, without ever holding them all in NumPy's index type.
+
+    Raises
+    ------
+    AnnotationError
+        If an index is beyond the table.
+
+    Examples
+    --------
+    >>> look_up(np.array([0, 7, 9]), np.array([[2, 1], [0, 2]]))
+    array([[9, 7],
+           [0, 9]])
+    """
+    result = np.empty(indices.shape, table.dtype)
+    for top in range(0, len(indices), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        _check_indices(indices[rows], len(table))
+        np.take(table, indices[rows], out=result[rows], mode="clip")  # which needs no copy of `out`
+    return result
+
+
+def _check_indices(indices: NDArray[Any], end: int) -> None:
+    highest = indices.max(initial=0)
+    lowest = 0 if indices.dtype.kind == "u" else indices.min(initial=0)
+    if lowest < 0 or highest >= end:
+        stranger = lowest if lowest < 0 else highest
+        raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
+
+
+def find_rule(name: str) -> OverlapRule:
+    """Look an overlap rule up by its name."""
+    if name not in OVERLAP_RULES:
+        raise RecipeError(f"overlap rule {name!r} is unknown: it is one of {', '.join(OVERLAP_RULES)}")
+    return OVERLAP_RULES[name]
+
+
+def _rank_of(areas: NDArray[np.int64], rule: OverlapRule) -> NDArray[Any]:
+    """Return the rank of each label, (n + 1,): 1 for the cell placed first; 0 for the background."""
+    order = np.concatenate(([0], rule.order(areas) + 1))
+    return _invert(order).astype(_dtype_of_ranks(len(areas)))
+
+
+def _dtype_of_ranks(cells: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if cells <= np.iinfo(np.uint16).max else np.uint32
+
+
+def _invert(permutation: NDArray[Any]) -> NDArray[Any]:
+    inverse = np.empty_like(permutation)
+    inverse[permutation] = np.arange(len(permutation))
+    return inverse

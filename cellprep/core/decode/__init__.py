@@ -1,0 +1,125 @@
+"""Energy back into instances: pure functions of arrays, by name."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.decode.decoder import Decoder, Option
+from cellprep.core.decode.maps import read_maps
+from cellprep.core.decode.numbering import number_in_raster_order
+from cellprep.core.decode.original import Original
+from cellprep.core.decode.tops import Tops
+from cellprep.core.decode.walls import Walls
+from cellprep.core.decode.watershed import Watershed
+from cellprep.errors import RecipeError
+
+__all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
+
+#: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners;
+#: what lies below each top of the energy. The fields of each are its options.
+DECODERS: dict[str, type[Decoder]] = {
+    "original": Original,
+    "watershed": Watershed,
+    "walls": Walls,
+    "tops": Tops,
+}
+
+#: The decoder that is meant unless one is named.
+DEFAULT_DECODER = "walls"
+
+
+def energy_to_labels(
+    energy: ArrayLike,
+    uvec: ArrayLike | None,
+    mask: ArrayLike,
+    walls: ArrayLike | None = None,
+    decoder: str = DEFAULT_DECODER,
+    options: Mapping[str, float] | None = None,
+) -> NDArray[Any]:
+    """Decode the energy of an image into its instances.
+
+    Parameters
+    ----------
+    energy
+        (H, W) levels. What lies outside the mask does not matter.
+    uvec
+        (H, W, 2) unit vectors, or None. Where they are 0, the mask may be larger than its cells.
+    mask
+        (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells.
+    walls
+        (H, W), any dtype: ``semseg[..., 1]`` where it is known, above 0 on walls. Unless given, walls are the pixels
+        of the mask at level 0. (``background_cell`` gives walls a level, so that only given walls are sure ones.)
+    decoder
+        A name in `cellprep.DECODERS`.
+    options
+        Values of the decoder's options by name, such as ``{"level": 2}`` of ``original``; those that are not named
+        keep their defaults.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
+        read from the top first meet them. 0 outside the mask, with two exceptions: the dilation of ``original`` may
+        leave it; and where levels say that the mask has lost its rim, ``walls`` gives that back, up to 3 pixels wide.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such decoder, or it has no such option, or the option no such value.
+    UsageError
+        If the shapes do not agree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> energy = np.array([[1, 1, 1, 0, 1, 1, 1]] * 12)
+    >>> energy_to_labels(energy, None, np.ones_like(energy))[0]
+    array([1, 1, 1, 1, 2, 2, 2], dtype=uint16)
+    """
+    decode = find_decoder(decoder, options)
+    return number_in_raster_order(decode(read_maps(energy, uvec, mask, walls)))
+
+
+def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decoder:
+    """Look a decoder up by its name, and give its options their values.
+
+    Raises
+    ------
+    RecipeError
+        As `energy_to_labels`.
+
+    Examples
+    --------
+    >>> find_decoder("original", {"level": 2})
+    Original(level=2, min_size=20, min_hole=64, dilation=3)
+    """
+    if name not in DECODERS:
+        raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
+    return DECODERS[name].tuned(name, options or {})
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, float]:
+    """Read options of a decoder from texts such as ``level=2``; `find_decoder` tells whether they are possible.
+
+    Raises
+    ------
+    RecipeError
+        If a text is no name and number, or a name is there twice.
+
+    Examples
+    --------
+    >>> parse_options(["depth=1.5", "ratio=1"])
+    {'depth': 1.5, 'ratio': 1}
+    """
+    options: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise RecipeError(f"decoder option {text!r} is no name and number: give name=value, as level=2") from None
+        if name in options:
+            raise RecipeError(f"decoder option {name} is given twice: give it once")
+        options[name] = int(number) if number.is_integer() else number
+    return options

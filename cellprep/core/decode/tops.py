@@ -1,0 +1,107 @@
+"""What lies below each top of the energy: the decoder for round cells and for energy that networks tell."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.decode.components import Labels, components
+from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.growing import grow
+from cellprep.core.decode.maps import Maps
+
+__all__ = ["Tops", "smooth"]
+
+#: Steps (y, x) that meet each two neighbours of eight once.
+_STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Tops(Decoder):
+    """Part the mask without its walls into basins around the tops of its energy, and grow these into the walls.
+
+    Two tops are of two cells if every way between them sinks by more than `depth` below the lower one, and below
+    `ratio` times its height. Each pixel goes to the top that it lies below.
+    """
+
+    smoothing: float = option(1.0, "standard deviation in pixels by which the energy is smoothed; 0 for none", 0, 20)
+    depth: float = option(1.0, "levels that the energy sinks between two cells, below the lower of their tops", 0, 255)
+    ratio: float = option(0.7, "share of the lower top's height that the energy sinks below between two cells", 0, 1)
+
+    def __call__(self, maps: Maps) -> Labels:
+        """Decode."""
+        return grow(self.part(maps.energy, maps.mask & ~maps.walls), maps.mask)
+
+    def part(self, energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
+        """Part an area into basins around the tops of its energy.
+
+        Parameters
+        ----------
+        energy
+            (H, W) uint8 levels.
+        area
+            (H, W) bool: what is parted.
+
+        Returns
+        -------
+        ndarray
+            (H, W) int32: 1, 2, ..., and 0 outside the area.
+
+        Examples
+        --------
+        >>> energy = np.array([[7, 7, 7, 1, 1, 1, 7, 7, 7]], np.uint8)
+        >>> Tops().part(energy, energy > 0)
+        array([[1, 1, 1, 1, 1, 2, 2, 2, 2]], dtype=int32)
+        """
+        from skimage.morphology import local_maxima
+        from skimage.segmentation import watershed
+
+        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
+        height = smooth(ground, self.smoothing) * area
+        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # flat ones, too
+        basins: Labels = watershed(-height, components(peaks & area), connectivity=2, mask=area).astype(np.int32)
+        return self._merge(basins, height)
+
+    def _merge(self, basins: Labels, height: NDArray[np.float32]) -> Labels:
+        count = int(basins.max()) + 1
+        top = np.zeros(count, np.float32)
+        np.maximum.at(top, basins.ravel(), height.ravel())
+        root = list(range(count))
+
+        def find(basin: int) -> int:
+            while root[basin] != basin:
+                root[basin] = basin = root[root[basin]]
+            return basin
+
+        for saddle, *pair in _passes(basins, height):
+            first, second = sorted(map(find, pair), key=lambda basin: top[basin])
+            if saddle >= min(top[first] - self.depth, top[first] * self.ratio):
+                root[first] = second
+        names = np.unique([find(basin) for basin in range(count)], return_inverse=True)[1]
+        merged: Labels = names.astype(np.int32)[basins]
+        return merged
+
+
+def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
+    """Smooth heights by a Gaussian of so many pixels' standard deviation, beyond the edge as if mirrored."""
+    if not spread:
+        return height
+    smoothed = cv2.GaussianBlur(height, (0, 0), spread, borderType=cv2.BORDER_REFLECT)
+    return smoothed.astype(np.float32, copy=False).reshape(height.shape)
+
+
+def _passes(basins: Labels, height: NDArray[np.float32]) -> list[tuple[float, int, int]]:
+    """Return the highest pass of each two basins that meet, from the highest to the lowest."""
+    pairs, heights = [], []
+    for dy, dx in _STEPS:
+        here = slice(0, basins.shape[0] - dy), slice(max(0, -dx), basins.shape[1] - max(0, dx))
+        there = slice(dy, None), slice(max(0, dx), basins.shape[1] + min(0, dx))
+        meet = (basins[here] != basins[there]) & (basins[here] > 0) & (basins[there] > 0)
+        pairs.append(np.sort(np.stack([basins[here][meet], basins[there][meet]], axis=1), axis=1))
+        heights.append(np.minimum(height[here][meet], height[there][meet]))
+    met, place = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+    highest = np.zeros(len(met), np.float32)
+    np.maximum.at(highest, place.ravel(), np.concatenate(heights))
+    order = np.argsort(-highest, kind="stable")
+    return [(float(highest[k]), int(met[k, 0]), int(met[k, 1])) for k in order]

@@ -1,0 +1,29 @@
+"""Seeds grown by watershed: the plainest decoder that keeps to the mask."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellprep.core.decode.components import Labels, components, keep_large
+from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.maps import Maps
+
+__all__ = ["Watershed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watershed(Decoder):
+    """Take the 8-connected pieces between walls that are large enough, and grow them into the rest of the mask.
+
+    The growth is scikit-image's watershed of a flat surface: a pixel goes to the seed that reaches it first.
+    """
+
+    min_seed: int = option(20, "pixels of a piece between walls; smaller ones are no seeds", 0)
+
+    def __call__(self, maps: Maps) -> Labels:
+        """Decode."""
+        from skimage.segmentation import watershed
+
+        seeds = keep_large(components(maps.mask & ~maps.walls), self.min_seed)
+        grown: Labels = watershed(np.zeros(seeds.shape, np.uint8), seeds, mask=maps.mask, connectivity=2)
+        return grown.astype(np.int32)

@@ -1,0 +1,148 @@
+"""Outlines of cells along the edges of their pixels, as exact polygons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.label_images import as_label_image
+
+__all__ = ["Polygon", "trace_outlines"]
+
+Polygon = list[NDArray[np.int64]]
+
+_RIGHT, _DOWN, _LEFT, _UP = range(4)
+
+
+def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
+    """Trace each cell of a label image along the edges of its pixels.
+
+    The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). The polygons of a cell hold exactly
+    its pixels and are valid as the OGC's Simple Features define it: no ring touches itself, two rings meet in
+    corners only, and each polygon is of one piece. A cell whose parts touch at corners only has one polygon per part.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background; numbers may be missing.
+
+    Returns
+    -------
+    dict
+        By label, in rising order, the cell's polygons. A polygon is a list of closed rings, the exterior first, then
+        its holes. A ring is (k, 2) int64, corners (x, y), the last equal to the first. By the shoelace formula
+        exteriors have positive areas and holes negative ones, as RFC 7946 wants it.
+
+    Raises
+    ------
+    UsageError
+        If `labels` is no label image.
+
+    Examples
+    --------
+    >>> [[[exterior]]] = trace_outlines([[0, 1, 1]]).values()
+    >>> exterior.tolist()
+    [[1, 0], [3, 0], [3, 1], [1, 1], [1, 0]]
+
+    Parts that touch at a corner are polygons of their own:
+
+    >>> len(trace_outlines([[2, 0], [0, 2]])[2])
+    2
+    """
+    from skimage.measure import label
+
+    image = as_label_image(labels)
+    sides = _sides(label(image, background=0, connectivity=1))
+    outlines: dict[int, list[Polygon]] = {}
+    latest = 0
+    for piece, ring in _rings(sides):
+        if piece != latest:  # it begins with its exterior, at the upper left corner of a pixel of its own
+            x, y = ring[0].tolist()
+            outlines.setdefault(int(image[y, x]), []).append([])
+            polygon = outlines[int(image[y, x])][-1]
+            latest = piece
+        polygon.append(ring)
+    return dict(sorted(outlines.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Sides of pixels along which another piece begins, each directed so that its own piece is to its right.
+
+    They are sorted by piece, then by where they start, rows first.
+
+    Attributes
+    ----------
+    piece
+        (n,) the piece that a side belongs to.
+    start, end
+        (n,) the corners it leads from and to, counted along the rows of the (H + 1, W + 1) corners.
+    direction
+        (n,) 0 right, 1 down, 2 left, 3 up.
+    corners
+        The number of corners in a row, W + 1.
+    """
+
+    piece: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    direction: NDArray[np.int64]
+    corners: int
+
+
+def _sides(pieces: NDArray[np.integer]) -> _Sides:
+    padded = np.pad(pieces, 1)
+    corners = pieces.shape[1] + 1
+    above, below = padded[:-1, 1:-1], padded[1:, 1:-1]
+    before, after = padded[1:-1, :-1], padded[1:-1, 1:]
+    found = []
+    for own, other, direction in (
+        (below, above, _RIGHT),
+        (before, after, _DOWN),
+        (above, below, _LEFT),
+        (after, before, _UP),
+    ):
+        y, x = np.nonzero((own != other) & (own > 0))
+        near = y * corners + x
+        far = near + (1 if direction in (_RIGHT, _LEFT) else corners)
+        ends = (near, far) if direction in (_RIGHT, _DOWN) else (far, near)
+        found.append(np.stack([own[y, x], *ends, np.full(len(y), direction)]))
+    sides = np.concatenate(found, axis=1)
+    piece, start, end, directions = sides[:, np.lexsort((sides[1], sides[0]))]
+    return _Sides(piece, start, end, directions, corners)
+
+
+def _rings(sides: _Sides) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each ring with its piece: piece by piece, and of each piece first the ring with its topmost corner."""
+    following = _following(sides)
+    turns = np.empty(len(following), bool)
+    turns[following] = sides.direction[following] != sides.direction
+    points = np.stack([sides.start % sides.corners, sides.start // sides.corners], axis=1)
+    following_list, turns_list = following.tolist(), turns.tolist()
+    unseen = bytearray(b"\1") * len(following_list)
+    for first, piece in enumerate(sides.piece.tolist()):
+        if not unseen[first]:
+            continue
+        ring, side = [], first
+        while unseen[side]:
+            unseen[side] = 0
+            if turns_list[side]:
+                ring.append(side)
+            side = following_list[side]
+        yield piece, points[[*ring, ring[0]]]
+
+
+def _following(sides: _Sides) -> NDArray[np.intp]:
+    """Return the side that each side goes on to.
+
+    Where two parts of one piece touch at a corner, both have a side that starts there. The left turn keeps every ring
+    from touching itself: the two parts are connected elsewhere, so it parts what lies between them from the rest.
+    """
+    span = int(sides.end.max(initial=0)) + 1
+    starts = sides.piece * span + sides.start
+    ends = sides.piece * span + sides.end
+    place = np.searchsorted(starts, ends)
+    twin = np.minimum(place + 1, len(starts) - 1)
+    is_left_turn = (starts[twin] == ends) & (sides.direction[twin] == (sides.direction - 1) % 4)
+    return np.where(is_left_turn, twin, place)

@@ -1,0 +1,138 @@
+"""COCO's masks: counts of pixels down the columns, from 0, that begin with those outside; and polygons."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle.runs import Runs
+from cellprep.errors import RLEError
+
+__all__ = ["has_no_pixel", "parse_coco_counts", "polygon_counts"]
+
+_FIRST, _LAST = ord("0"), ord("o")  # six bits in each character
+_MORE, _SIGN = 0x20, 0x10
+_LONGEST_NUMBER = 10  # characters: 50 bits
+_FAR = 1_000_000  # pixels; no image has such a side
+_LONGEST_OUTLINE = 10_000_000  # pixels; pycocotools takes memory for each
+_MOST_PIXELS = 2**32 - 1  # pycocotools counts no further
+
+
+def parse_coco_counts(counts: Sequence[bytes | Sequence[int]], shape: tuple[int, int]) -> Runs:
+    """Parse COCO's run-length counts.
+
+    Parameters
+    ----------
+    counts
+        Per annotation its counts, compressed (bytes) or not (whole numbers).
+    shape
+        (H, W) of the image, in pixels.
+
+    Raises
+    ------
+    RLEError
+        Naming the first annotation whose counts are no counts or do not add up to the image's size.
+
+    Examples
+    --------
+    >>> parse_coco_counts([[1, 2, 3], b"123"], (2, 3)).to_masks().astype(int)
+    array([[[0, 1, 0],
+            [1, 0, 0]],
+    <BLANKLINE>
+           [[0, 1, 0],
+            [1, 0, 0]]])
+    """
+    size = shape[0] * shape[1]
+    each = [_decompress(text, k) if isinstance(text, bytes) else _checked(text, k) for k, text in enumerate(counts)]
+    for k, numbers in enumerate(each):
+        if (numbers < 0).any() or (numbers > size).any() or numbers.sum() != size:
+            raise RLEError(k, f"the counts do not add up to {size} pixels ({shape[0]} x {shape[1]})")
+    starts = [np.cumsum(numbers)[: len(numbers) // 2 * 2 : 2] for numbers in each]
+    lengths = [numbers[1::2] for numbers in each]
+    kept = [length > 0 for length in lengths]
+    offsets = np.concatenate(([0], np.cumsum([np.count_nonzero(keep) for keep in kept], dtype=np.int64)))
+    inside = _joined(kept).astype(bool)
+    return Runs(_joined(starts)[inside], _joined(lengths)[inside], offsets, shape, "column")
+
+
+def polygon_counts(polygons: Sequence[Sequence[float]], shape: tuple[int, int]) -> bytes:
+    """Rasterise the polygons of one annotation as pycocotools does, and return their compressed counts.
+
+    Parameters
+    ----------
+    polygons
+        The annotation's parts, each ``x, y, x, y, ...`` in pixels, with at least three points.
+    shape
+        (H, W) of the image, in pixels.
+
+    Raises
+    ------
+    RLEError
+        If a part is no polygon, or one that pycocotools could not hold. Its `place` is 0.
+
+    Examples
+    --------
+    >>> counts = polygon_counts([[0, 0, 2, 0, 2, 1, 0, 1]], (2, 3))
+    >>> parse_coco_counts([counts], (2, 3)).to_masks().astype(int)
+    array([[[1, 1, 0],
+            [0, 0, 0]]])
+    """
+    from pycocotools import mask
+
+    if not polygons:
+        raise RLEError(0, "there is no polygon")
+    if shape[0] * shape[1] > _MOST_PIXELS:
+        raise RLEError(0, f"its image is {shape[0]} x {shape[1]}: polygons need one of at most {_MOST_PIXELS:,} pixels")
+    for part in polygons:
+        if len(part) < 6 or len(part) % 2:
+            raise RLEError(0, f"a polygon of {len(part)} numbers: it has at least three points, x and y of each")
+    outlines = [np.array(part, np.float64) for part in polygons]
+    for outline in outlines:
+        farthest = np.abs(outline).max()
+        if not (farthest <= _FAR and np.abs(outline - np.roll(outline, 2)).sum() <= _LONGEST_OUTLINE):
+            raise RLEError(0, "a polygon has a point that is not finite or a million pixels away, or no end of points")
+    parts = mask.frPyObjects(outlines, *shape)
+    counts: bytes = (parts[0] if len(parts) == 1 else mask.merge(parts))["counts"]
+    return counts
+
+
+def has_no_pixel(counts: bytes) -> bool:
+    """Return whether compressed counts are those of an empty mask: one number, of pixels outside.
+
+    Examples
+    --------
+    >>> has_no_pixel(b"6"), has_no_pixel(b"123")
+    (True, False)
+    """
+    return len(counts) <= _LONGEST_NUMBER and len(_decompress(counts, 0)) == 1
+
+
+def _decompress(text: bytes, place: int) -> NDArray[np.int64]:
+    """Undo COCO's compression: numbers in characters of six bits, low ones first, less the last number but one."""
+    codes = np.frombuffer(text, np.uint8).astype(np.int64)
+    if len(codes) == 0 or codes.min() < _FIRST or codes.max() > _LAST:
+        raise RLEError(place, "the counts are no compressed counts")
+    codes -= _FIRST
+    last = (codes & _MORE) == 0
+    ends = np.flatnonzero(last)
+    if not last[-1] or np.diff(ends, prepend=-1).max() > _LONGEST_NUMBER:
+        raise RLEError(place, "the counts end, or go on, in the middle of a number")
+    first = np.concatenate(([0], ends[:-1] + 1))
+    digit = np.arange(len(codes)) - np.repeat(first, ends - first + 1)
+    numbers = np.add.reduceat((codes & 0x1F) << (5 * digit), first)
+    negative = (codes[ends] & _SIGN) != 0
+    numbers[negative] -= np.int64(1) << (5 * (digit[ends][negative] + 1))
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _checked(numbers: Sequence[int], place: int) -> NDArray[np.int64]:
+    if not all(type(number) is int and 0 <= number < 1 << 40 for number in numbers):
+        raise RLEError(place, "the counts are not all whole numbers of pixels")
+    return np.array(numbers, np.int64)
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)

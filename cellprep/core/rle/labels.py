@@ -1,0 +1,94 @@
+"""Label images to runs: each cell of a label image as the runs of its pixels."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle.runs import Order, Runs
+
+__all__ = ["runs_from_bands", "runs_from_labels", "with_all_labels"]
+
+_BAND = 1 << 24  # pixels
+
+
+def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, NDArray[np.int64]]:
+    """Return the runs of each label that occurs, and these labels.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers from 0, 0 = background; they may be sparse and of any size that int64 holds.
+    order
+        The order in which pixels are counted.
+
+    Returns
+    -------
+    runs : Runs
+        One annotation per label, in rising order of the labels.
+    values : ndarray
+        (n,) int64: the labels.
+
+    Examples
+    --------
+    >>> runs, values = runs_from_labels(np.array([[7, 7, 3], [0, 7, 3]]))
+    >>> values, runs.starts, runs.lengths
+    (array([3, 7]), array([2, 5, 0, 4]), array([1, 1, 2, 1]))
+    """
+    lines = labels if order == "row" else labels.T
+    at_once = max(1, _BAND // max(1, lines.shape[1]))
+    bands = (lines[first : first + at_once] for first in range(0, len(lines), at_once))
+    height, width = labels.shape
+    return runs_from_bands(bands, (height, width), order)
+
+
+def runs_from_bands(
+    bands: Iterable[NDArray[Any]], shape: tuple[int, int], order: Order = "row"
+) -> tuple[Runs, NDArray[np.int64]]:
+    """Return what `runs_from_labels` does of a label image that comes in bands.
+
+    Parameters
+    ----------
+    bands
+        Some lines of the image after the other, from the first to the last: rows if `order` is ``"row"``, else columns.
+    shape
+        (H, W) of the image, in pixels.
+    order
+        The order in which pixels are counted.
+    """
+    parts = [np.zeros((2, 0), np.int64)]  # where each run begins, and whose it is; runs of nobody, too
+    done = 0
+    last = -1
+    for band in bands:
+        flat = band.ravel()
+        begins = np.flatnonzero(np.concatenate((flat[:1] != last, flat[1:] != flat[:-1])))
+        parts.append(np.stack([begins + done, flat[begins].astype(np.int64)]))
+        done += flat.size
+        last = flat[-1] if flat.size else last
+    starts, owners = np.concatenate(parts, axis=1)
+    lengths = np.diff(starts, append=done)
+    cells = np.flatnonzero(owners)
+    cells = cells[np.argsort(owners[cells], kind="stable")]
+    owners = owners[cells]
+    first = np.flatnonzero(np.diff(owners, prepend=0))
+    return Runs(starts[cells], lengths[cells], np.append(first, len(owners)), shape, order), owners[first]
+
+
+def with_all_labels(runs: Runs, values: NDArray[np.int64], count: int) -> Runs:
+    """Return the runs of the labels 1 to `count`, also of those that have no pixel.
+
+    Parameters
+    ----------
+    runs, values
+        From `runs_from_labels`; no value is above `count`.
+
+    Examples
+    --------
+    >>> runs, values = runs_from_labels(np.array([[3, 0, 1]]))
+    >>> with_all_labels(runs, values, 3).offsets
+    array([0, 1, 1, 2])
+    """
+    runs_of = np.zeros(count + 1, np.int64)
+    runs_of[values] = np.diff(runs.offsets)
+    return Runs(runs.starts, runs.lengths, np.cumsum(runs_of), runs.shape, runs.order)

@@ -1,0 +1,238 @@
+"""Kaggle's run-length text, ``start length start length ...`` with starts from 1, read and written.
+
+``order`` is the order in which an image's pixels are counted: ``"row"`` along the rows (Sartorius) or
+``"column"`` down the columns (2018 Data Science Bowl). All annotations of an image are handled at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.label_images import as_label_image
+from cellprep.core.rle.faults import LONGEST_NUMBER, WHITESPACE, first_fault
+from cellprep.core.rle.labels import runs_from_labels
+from cellprep.core.rle.runs import Order, Runs
+from cellprep.errors import UsageError
+
+__all__ = ["check_order", "decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
+
+_PIECE = 1 << 24  # characters
+_ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
+
+
+def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row") -> Runs:
+    """Parse the Kaggle run-length texts of an image's annotations.
+
+    Runs may come in any order as long as those of one annotation are disjoint. An empty text is an empty mask.
+
+    Parameters
+    ----------
+    texts
+        One text per annotation.
+    shape
+        (H, W) of the image, in pixels.
+    order
+        The order in which the texts count pixels.
+
+    Raises
+    ------
+    RLEError
+        Naming the first faulty annotation and value: a number that is not whole, an odd count of numbers, a
+        start or length below 1, a run past the end of the image, runs that overlap each other.
+    UsageError
+        If `order` is neither ``"row"`` nor ``"column"``.
+
+    Examples
+    --------
+    >>> runs = parse_rle(["1 2 5 1", "4 1"], (2, 3))
+    >>> runs.starts, runs.lengths, runs.offsets
+    (array([0, 4, 3]), array([2, 1, 1]), array([0, 2, 3]))
+    """
+    check_order(order)
+    parsed = []
+    for piece in _pieces(texts):
+        runs = _parse(piece, shape, order)
+        if runs is None:
+            raise first_fault(texts, shape)
+        parsed.append(runs)
+    return Runs.joined(parsed)
+
+
+def format_rle(runs: Runs) -> list[str]:
+    """Write runs as Kaggle texts, one per annotation, in the runs' own order.
+
+    Examples
+    --------
+    >>> format_rle(parse_rle(["5 1 1 2", ""], (2, 3)))
+    ['1 2 5 1', '']
+    """
+    words = list(map(str, np.stack([runs.starts + 1, runs.lengths], axis=1).ravel().tolist()))
+    ends = (2 * runs.offsets).tolist()
+    return [" ".join(words[a:b]) for a, b in pairwise(ends)]
+
+
+def decode_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row") -> NDArray[np.bool_]:
+    """Decode Kaggle run-length texts to masks.
+
+    Parameters
+    ----------
+    texts
+        One text per annotation.
+    shape
+        (H, W) of the image, in pixels.
+    order
+        The order in which the texts count pixels.
+
+    Returns
+    -------
+    ndarray
+        (n, H, W) bool, axes (annotation, y, x).
+
+    Raises
+    ------
+    RLEError
+        As `parse_rle`.
+
+    Examples
+    --------
+    >>> decode_rle(["1 2 5 1"], (2, 3)).astype(int)
+    array([[[1, 1, 0],
+            [0, 1, 0]]])
+    >>> decode_rle(["1 2 5 1"], (2, 3), order="column").astype(int)
+    array([[[1, 0, 1],
+            [1, 0, 0]]])
+    """
+    return parse_rle(texts, shape, order).to_masks()
+
+
+def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str]:
+    """Encode masks as Kaggle run-length texts: sorted runs, as long as can be.
+
+    Parameters
+    ----------
+    masks
+        (n, H, W), True or non-zero inside; they may overlap.
+    order
+        The order in which the texts are to count pixels.
+
+    Returns
+    -------
+    list of str
+        n texts; an empty mask gives an empty text.
+
+    Examples
+    --------
+    >>> encode_rle([[[1, 1, 0], [0, 1, 0]]])
+    ['1 2 5 1']
+    """
+    check_order(order)
+    stack = np.asarray(masks) != 0
+    if stack.ndim != 3:
+        raise UsageError(f"masks must have three axes (n, H, W), not the shape {stack.shape}")
+    count, height, width = stack.shape
+    size = height * width
+    inside = np.flatnonzero(stack if order == "row" else stack.transpose(0, 2, 1))
+    owner, position = inside // max(size, 1), inside % max(size, 1)
+    first = np.flatnonzero((np.diff(owner, prepend=-1) != 0) | (np.diff(position, prepend=-2) != 1))
+    lengths = np.diff(first, append=len(position))
+    offsets = np.searchsorted(owner[first], np.arange(count + 1))
+    return format_rle(Runs(position[first], lengths, offsets, (height, width), order))
+
+
+def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
+    """Encode each cell of a label image as a Kaggle run-length text.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background.
+    order
+        The order in which the texts are to count pixels.
+
+    Returns
+    -------
+    list of str
+        The texts of the labels 1, 2, ..., max; empty for a label without pixels.
+
+    Raises
+    ------
+    UsageError
+        If `labels` is no label image, or `order` no order.
+
+    Examples
+    --------
+    >>> encode_labels([[1, 1, 3], [0, 1, 3]])
+    ['1 2 5 1', '', '3 1 6 1']
+    """
+    check_order(order)
+    image = as_label_image(labels)
+    runs, values = runs_from_labels(image, order)
+    texts = [""] * int(image.max())
+    for value, text in zip(values.tolist(), format_rle(runs), strict=True):
+        texts[value - 1] = text
+    return texts
+
+
+def check_order(order: str) -> None:
+    """Raise UsageError unless `order` is one of the two that there are."""
+    if order not in get_args(Order):
+        raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts, some after the other, so that parsing each piece takes little memory."""
+    size = begin = 0
+    for end, text in enumerate(texts):
+        if size > _PIECE:
+            yield texts[begin:end]
+            size, begin = 0, end
+        size += len(text)
+    yield texts[begin:]
+
+
+def _parse(texts: Sequence[str], shape: tuple[int, int], order: Order) -> Runs | None:
+    """Return the runs of some texts; None if there is a fault in them."""
+    numbers = _split_numbers(texts)
+    if numbers is None:
+        return None
+    values, counts = numbers
+    if (counts % 2).any():
+        return None
+    offsets = np.concatenate(([0], np.cumsum(counts // 2)))
+    runs = _sorted_runs(Runs(values[0::2] - 1, values[1::2], offsets, shape, order))
+    return runs if _is_valid(runs, shape[0] * shape[1]) else None
+
+
+def _split_numbers(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return all numbers of all texts and the count of numbers in each text; None if any word is no number."""
+    joined = " ".join(texts)
+    if joined.translate(_ALLOWED):
+        return None
+    digit = np.zeros(len(joined) + 2, bool)
+    digit[1:-1] = np.frombuffer(joined.encode("ascii"), np.uint8) >= ord("0")
+    edges = np.flatnonzero(digit[1:] != digit[:-1])
+    first, end = edges[0::2], edges[1::2]
+    if len(first) and (end - first).max() > LONGEST_NUMBER:
+        return None
+    bounds = np.concatenate(([0], np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)))
+    counts = np.diff(np.searchsorted(first, bounds))
+    values = np.fromstring(joined, np.int64, sep=" ") if len(first) else np.zeros(0, np.int64)
+    return values, counts
+
+
+def _sorted_runs(runs: Runs) -> Runs:
+    owners = runs.owners
+    if ((np.diff(runs.starts) > 0) | (np.diff(owners) > 0)).all():
+        return runs
+    by_start = np.lexsort((runs.starts, owners))
+    return Runs(runs.starts[by_start], runs.lengths[by_start], runs.offsets, runs.shape, runs.order)
+
+
+def _is_valid(runs: Runs, size: int) -> bool:
+    ends = runs.starts + runs.lengths
+    inside = (runs.starts >= 0) & (runs.lengths >= 1) & (ends <= size)
+    disjoint = (runs.starts[1:] >= ends[:-1]) | (np.diff(runs.owners) > 0)
+    return bool(inside.all() and disjoint.all())

@@ -1,0 +1,105 @@
+"""Masks cut to a window of their image, without looking at those elsewhere."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle.runs import Runs
+
+__all__ = ["WindowedRuns"]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowedRuns:
+    """Runs, and for each annotation the lines and the places along them that it lies between.
+
+    Attributes
+    ----------
+    runs
+        The masks of the whole image.
+    boxes
+        (4, n) int32: first line, end of lines, first place, end of places. Lines are rows if the runs' order is
+        ``"row"``, else columns. An annotation without pixels has an empty box.
+    """
+
+    runs: Runs
+    boxes: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, runs: Runs) -> Self:
+        """Find where each annotation lies."""
+        boxes = [_boxes(piece) for piece in runs.pieces()]
+        return cls(runs, np.concatenate(boxes, axis=1))
+
+    def cut(self, rows: slice, columns: slice) -> tuple[Runs, NDArray[np.intp]]:
+        """Cut the masks to a window.
+
+        Parameters
+        ----------
+        rows, columns
+            The window, with both ends, within the image.
+
+        Returns
+        -------
+        runs : Runs
+            The masks within the window, whose size is their shape; some may have no pixel.
+        which : ndarray
+            (k,) the annotations that these are, rising. The others have no pixel in the window.
+
+        Examples
+        --------
+        >>> from cellprep import parse_rle
+        >>> windowed = WindowedRuns.of(parse_rle(["1 7", "9 2"], (3, 4)))
+        >>> runs, which = windowed.cut(slice(0, 2), slice(1, 4))
+        >>> which, runs.starts, runs.lengths
+        (array([0]), array([0, 3]), array([3, 2]))
+        """
+        by_row = self.runs.order == "row"
+        lines, places = (rows, columns) if by_row else (columns, rows)
+        top, bottom, left, right = self.boxes
+        near = (top < lines.stop) & (bottom > lines.start) & (left < places.stop) & (right > places.start)
+        which = np.flatnonzero(near)
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        return _cut(self.runs.of_annotations(which), lines, places, shape), which
+
+
+def _line_length(runs: Runs) -> int:
+    return runs.shape[1] if runs.order == "row" else runs.shape[0]
+
+
+def _boxes(runs: Runs) -> NDArray[np.int32]:
+    boxes = np.zeros((4, len(runs)), np.int32)
+    line_length = _line_length(runs)
+    first_line, first_place = np.divmod(runs.starts, line_length)
+    last_line, last_place = np.divmod(runs.starts + runs.lengths - 1, line_length)
+    goes_on = last_line > first_line  # it takes the line's end and the next one's begin
+    first_place[goes_on] = 0
+    last_place[goes_on] = line_length - 1
+    found = np.flatnonzero(np.diff(runs.offsets))
+    begins = runs.offsets[found]
+    if len(found):
+        boxes[0, found] = np.minimum.reduceat(first_line, begins)
+        boxes[1, found] = np.maximum.reduceat(last_line, begins) + 1
+        boxes[2, found] = np.minimum.reduceat(first_place, begins)
+        boxes[3, found] = np.maximum.reduceat(last_place, begins) + 1
+    return boxes
+
+
+def _cut(runs: Runs, lines: slice, places: slice, shape: tuple[int, int]) -> Runs:
+    line_length = _line_length(runs)
+    line, first = np.divmod(runs.starts, line_length)
+    beyond = first + runs.lengths  # counted from the first line's begin
+    count = -(-beyond // line_length)
+    before = np.cumsum(count) - count
+    step = np.arange(count.sum()) - np.repeat(before, count)  # of the lines that a run takes, which one
+    line = np.repeat(line, count) + step
+    begin = np.where(step, 0, np.repeat(first, count))
+    end = np.minimum(np.repeat(beyond, count) - step * line_length, line_length)
+    begin, end = np.maximum(begin, places.start), np.minimum(end, places.stop)
+    kept = (line >= lines.start) & (line < lines.stop) & (begin < end)
+    owners = np.repeat(runs.owners, count)[kept]
+    line, begin, end = line[kept], begin[kept], end[kept]
+    starts = (line - lines.start) * (places.stop - places.start) + begin - places.start
+    return Runs(starts, end - begin, np.searchsorted(owners, np.arange(len(runs) + 1)), shape, runs.order)

@@ -1,0 +1,148 @@
+"""The score of one image: small numbers, from which those of a whole set follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.rle import Runs
+from cellprep.core.scores.counts import find_merged, find_split, kaggle_precision
+from cellprep.core.scores.detections import Detections, match_detections
+from cellprep.core.scores.jaccard import aggregated_jaccard, cellpose_jaccard
+from cellprep.core.scores.matching import match_cells
+from cellprep.core.scores.pairs import find_pairs
+from cellprep.core.scores.sides import both_sides, outside
+from cellprep.errors import UsageError
+
+__all__ = ["IOU_THRESHOLDS", "ImageScore", "score_image"]
+
+#: The IoUs from which on cells match: 0.50 to 0.95.
+IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScore:
+    """What is counted in one image. `cellprep.core.scores.summarise` turns the scores of many into metrics.
+
+    Attributes
+    ----------
+    truth, predicted
+        Numbers of true and of predicted cells with at least one pixel that counts.
+    matched
+        (10,) at each of `IOU_THRESHOLDS`, the number of predicted cells matched to a true one.
+    matched_iou
+        Sum of the IoUs of those matched at 0.5.
+    kaggle
+        (10,) at each of `IOU_THRESHOLDS`, TP / (TP + FP + FN) as Kaggle counts them, at an IoU above it.
+    aji, aji_cellpose
+        The aggregated Jaccard index, and what cellpose calls so; None if there is no cell at all.
+    merged
+        Number of predicted cells that each cover more than half of two or more true cells.
+    split
+        Number of true cells that each hold more than half of two or more predicted cells.
+    blank_truth, blank_predicted
+        Numbers of cells left out, because none of their pixels counts.
+    detections
+        The predicted cells as COCO judges them; None if they have no scores.
+    """
+
+    truth: int
+    predicted: int
+    matched: tuple[int, ...]
+    matched_iou: float
+    kaggle: tuple[float, ...]
+    aji: float | None
+    aji_cellpose: float | None
+    merged: int
+    split: int
+    blank_truth: int
+    blank_predicted: int
+    detections: Detections | None
+
+    @property
+    def kaggle_precision(self) -> float:
+        """The mean of Kaggle's precisions over its thresholds."""
+        return float(np.mean(self.kaggle))
+
+    @property
+    def missed(self) -> int:
+        """Number of true cells without a match at an IoU of 0.5."""
+        return self.truth - self.matched[0]
+
+    @property
+    def false(self) -> int:
+        """Number of predicted cells without a match at an IoU of 0.5."""
+        return self.predicted - self.matched[0]
+
+
+def score_image(
+    predicted: Runs | ArrayLike,
+    truth: Runs | ArrayLike,
+    ignore: NDArray[np.bool_] | None = None,
+    scores: Sequence[float] | None = None,
+) -> ImageScore:
+    """Compare the predicted cells of an image with the true ones.
+
+    Parameters
+    ----------
+    predicted, truth
+        The cells of each side: runs, which may overlap, or a label image, (H, W) integers, 0 = background.
+    ignore
+        (H, W) bool: pixels that count for nobody. They are taken from the cells of both sides; cells that have no
+        others are left out. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
+    scores
+        (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in rising order of labels.
+
+    Raises
+    ------
+    UsageError
+        If the sides differ in shape, the scores in number from the cells, or a label image is none.
+
+    Examples
+    --------
+    Two true cells, one found with three of its four pixels, the other missed:
+
+    >>> score = score_image([[1, 1, 0, 0], [0, 1, 0, 0]], [[5, 5, 0, 7], [5, 5, 0, 7]])
+    >>> score.truth, score.predicted, score.missed, score.matched
+    (2, 1, 1, (1, 1, 1, 1, 1, 1, 0, 0, 0, 0))
+
+    At an IoU of 0.75 a match counts, but not for Kaggle, who wants more than that:
+
+    >>> score.kaggle
+    (0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """
+    ours, theirs = both_sides(predicted, truth, ignore)
+    if scores is not None and len(scores) != len(ours):
+        raise UsageError(f"there are {len(scores)} scores, but {len(ours)} predicted cells: each needs one")
+    kept, kept_truth = outside(ours, ignore), outside(theirs, ignore)
+    pairs = find_pairs(kept, kept_truth)
+    matches = [match_cells(pairs, threshold) for threshold in IOU_THRESHOLDS]
+    return ImageScore(
+        truth=len(kept_truth),
+        predicted=len(kept),
+        matched=tuple(map(len, matches)),
+        matched_iou=float(pairs.ious[matches[0]].sum()),
+        kaggle=tuple(kaggle_precision(pairs, threshold) for threshold in IOU_THRESHOLDS),
+        aji=aggregated_jaccard(pairs),
+        aji_cellpose=cellpose_jaccard(pairs, kept, kept_truth),
+        merged=int(find_merged(pairs).sum()),
+        split=int(find_split(pairs).sum()),
+        blank_truth=len(theirs) - len(kept_truth),
+        blank_predicted=len(ours) - len(kept),
+        detections=_detections(ours, theirs, ignore, scores),
+    )
+
+
+def _detections(
+    predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None, scores: Sequence[float] | None
+) -> Detections | None:
+    """Return what COCO makes of the predicted cells, with their pixels in regions to ignore."""
+    if scores is None and len(predicted):
+        return None
+    shown = predicted.areas > 0
+    cells, true_cells = predicted.take(shown), truth.take(truth.areas > 0)
+    outside = cells.areas if ignore is None else cells.outside(ignore).areas
+    shares = (cells.areas - outside) / cells.areas
+    values = np.array(scores if scores is not None else [], float)[shown]
+    return match_detections(find_pairs(cells, true_cells), values, shares)

@@ -1,0 +1,65 @@
+"""What became of every cell of an image, for those who want to see it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cellprep.core.rle import Runs
+from cellprep.core.scores.counts import find_merged, find_split
+from cellprep.core.scores.image import IOU_THRESHOLDS
+from cellprep.core.scores.matching import match_cells
+from cellprep.core.scores.pairs import find_pairs
+from cellprep.core.scores.sides import both_sides, outside
+
+__all__ = ["CellVerdicts", "judge_cells"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellVerdicts:
+    """What became of every cell of one image.
+
+    Attributes
+    ----------
+    counts_predicted, counts_truth
+        (n,) and (m,) bool: whether any of its pixels counts. If not, the rest says nothing of it.
+    false, missed
+        (n,) and (m,) bool: predicted and true cells without a match at an IoU of 0.5.
+    merged, split
+        (n,) and (m,) bool: predicted cells that cover more than half of two or more true ones, and true cells that hold
+        more than half of two or more predicted ones.
+    """
+
+    counts_predicted: NDArray[np.bool_]
+    counts_truth: NDArray[np.bool_]
+    false: NDArray[np.bool_]
+    missed: NDArray[np.bool_]
+    merged: NDArray[np.bool_]
+    split: NDArray[np.bool_]
+
+
+def judge_cells(
+    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None = None
+) -> CellVerdicts:
+    """Say of every cell of an image what `score_image` only counts.
+
+    Parameters
+    ----------
+    predicted, truth, ignore
+        As `score_image`.
+
+    Examples
+    --------
+    >>> verdicts = judge_cells([[1, 1, 1, 0], [0, 0, 0, 2]], [[5, 5, 7, 0], [0, 0, 0, 0]])
+    >>> verdicts.false, verdicts.missed, verdicts.merged
+    (array([False,  True]), array([False,  True]), array([ True, False]))
+    """
+    ours, theirs = both_sides(predicted, truth, ignore)
+    kept, kept_truth = outside(ours, ignore, drop=False), outside(theirs, ignore, drop=False)
+    pairs = find_pairs(kept, kept_truth)
+    matches = match_cells(pairs, IOU_THRESHOLDS[0])
+    counts, counts_truth = kept.areas > 0, kept_truth.areas > 0
+    false, missed = counts.copy(), counts_truth.copy()
+    false[pairs.predicted[matches]] = False
+    missed[pairs.truth[matches]] = False
+    return CellVerdicts(counts, counts_truth, false, missed, find_merged(pairs), find_split(pairs))

@@ -1,0 +1,125 @@
+"""Shapes of annotations, one by one: pieces, holes, thin lines and straight cuts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle import Runs
+
+__all__ = ["Shape", "cutouts", "measure_shape"]
+
+_SQUARE = np.ones((2, 2), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """One annotation, cut out of its image with a margin of one pixel.
+
+    Attributes
+    ----------
+    mask
+        (h + 2, w + 2) uint8, 1 inside; the margin is empty.
+    at_edge
+        Whether it touches the image's top, bottom, left and right edge.
+    origin
+        Row and column in the image of the cutout's first pixel, which may be -1.
+    """
+
+    mask: NDArray[np.uint8]
+    at_edge: tuple[bool, bool, bool, bool]
+    origin: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Measures of one annotation.
+
+    Attributes
+    ----------
+    pieces
+        Number of 8-connected pieces.
+    hole_pixels
+        Pixels that it encloses and that are not its own.
+    thin_pixels
+        Its pixels in no square of 2 x 2 of its own: lines one pixel wide.
+    straight
+        Length in pixels of the longest straight part of its outline along a row.
+    """
+
+    pieces: int
+    hole_pixels: int
+    thin_pixels: int
+    straight: int
+
+
+def cutouts(runs: Runs) -> Iterator[Cutout]:
+    """Cut out each annotation in turn; of one without pixels nothing but the margin is left."""
+    for piece in runs.pieces():
+        yield from _cutouts(piece)
+
+
+def _cutouts(runs: Runs) -> Iterator[Cutout]:
+    height, width = runs.shape
+    long, short = np.divmod(runs.positions(), width if runs.order == "row" else height)
+    ys, xs = (long, short) if runs.order == "row" else (short, long)
+    ends = np.cumsum(runs.areas).tolist()
+    for start, end in zip([0, *ends], ends, strict=False):
+        y, x = ys[start:end], xs[start:end]
+        if end == start:
+            yield Cutout(np.zeros((2, 2), np.uint8), (False, False, False, False))
+            continue
+        top, bottom, left, right = y.min(), y.max(), x.min(), x.max()
+        mask = np.zeros((bottom - top + 3, right - left + 3), np.uint8)
+        mask[y - top + 1, x - left + 1] = 1
+        at_edge = (top == 0, bottom == height - 1, left == 0, right == width - 1)
+        yield Cutout(mask, at_edge, (int(top) - 1, int(left) - 1))
+
+
+def measure_shape(cutout: Cutout) -> Shape:
+    """Measure one annotation. At the image's edge it is taken to go on beyond.
+
+    Examples
+    --------
+    A ring of eight pixels around a hole, and a line of two beside it:
+
+    >>> from cellprep import encode_rle, parse_rle
+    >>> mask = [[1, 1, 1, 0, 0, 0, 0], [1, 0, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]]
+    >>> runs = parse_rle(encode_rle([np.pad(mask, 1)]), (6, 9))
+    >>> [measure_shape(cutout) for cutout in cutouts(runs)]
+    [Shape(pieces=1, hole_pixels=1, thin_pixels=10, straight=3)]
+    """
+    mask = cutout.mask
+    pieces = cv2.connectedComponents(mask, connectivity=8)[0] - 1
+    filled = mask.copy()
+    cv2.floodFill(filled, None, (0, 0), 1, flags=4)  # from outside
+    beyond = _going_on(cutout)
+    squares = cv2.dilate(cv2.erode(beyond, _SQUARE, anchor=(0, 0)), _SQUARE, anchor=(1, 1))
+    thin = cv2.countNonZero(cv2.subtract(mask, squares))
+    lower, upper = beyond[1:, 1:-1], beyond[:-1, 1:-1]
+    straight = max(_longest_run(lower > upper), _longest_run(lower < upper))
+    return Shape(pieces, filled.size - cv2.countNonZero(filled), thin, straight)
+
+
+def _going_on(cutout: Cutout) -> NDArray[np.uint8]:
+    """Return the mask with what would be beyond the image's edge if the annotation went on there."""
+    mask = cutout.mask.copy()
+    top, bottom, left, right = cutout.at_edge
+    if top:
+        mask[0] = mask[1]
+    if bottom:
+        mask[-1] = mask[-2]
+    if left:
+        mask[:, 0] = mask[:, 1]
+    if right:
+        mask[:, -1] = mask[:, -2]
+    return mask
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> int:
+    """Return the length of the longest run of True within a row."""
+    apart = np.pad(flags, ((0, 0), (1, 1))).ravel()  # so that no run goes on in the next row
+    changes = np.flatnonzero(apart[1:] != apart[:-1])
+    return int((changes[1::2] - changes[0::2]).max(initial=0))

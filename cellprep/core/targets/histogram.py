@@ -1,0 +1,62 @@
+"""How many pixels have which distance: all of a data set that energy bins are fitted to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.targets.energy import energy_levels
+
+__all__ = ["DistanceHistogram"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DistanceHistogram:
+    """The exact distances that occur, each with its number of pixels.
+
+    On a pixel grid they are few, however many images there are: each belongs to a step from pixel to pixel, so that
+    their number grows with the square of the largest distance, not with that of the pixels.
+
+    Attributes
+    ----------
+    values
+        (n,) float32, in pixels, rising.
+    counts
+        (n,) int64, each at least 1.
+
+    Examples
+    --------
+    >>> one = DistanceHistogram.of(np.array([1, 1, 2], np.float32))
+    >>> both = one + DistanceHistogram.of(np.array([2, 3], np.float32))
+    >>> both.values, both.counts
+    (array([1., 2., 3.], dtype=float32), array([2, 2, 1]))
+    >>> both.pixels_by_level([1, 3])
+    array([0, 4, 1])
+    """
+
+    values: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, distances: NDArray[np.float32]) -> "DistanceHistogram":
+        """Count distances: an array of any shape, which may be empty."""
+        values, counts = np.unique(distances, return_counts=True)
+        return cls(values, counts)
+
+    def __add__(self, other: "DistanceHistogram") -> "DistanceHistogram":
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
+        counts = np.zeros(len(values), np.int64)
+        np.add.at(counts, places, np.concatenate([self.counts, other.counts]))
+        return DistanceHistogram(values, counts)
+
+    @property
+    def pixels(self) -> int:
+        """Number of all pixels."""
+        return int(self.counts.sum())
+
+    def pixels_by_level(self, bins: Sequence[float]) -> NDArray[np.int64]:
+        """Return the number of pixels of each energy level, as `energy_levels` tells them: (bins + 1,) int64."""
+        pixels = np.zeros(len(bins) + 1, np.int64)
+        np.add.at(pixels, energy_levels(self.values, bins), self.counts)
+        return pixels

@@ -1,0 +1,239 @@
+"""The recipe: every choice that a target depends on."""
+
+import json
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from cellprep.core.cells import find_rule
+from cellprep.core.targets.transforms import find_distance
+from cellprep.errors import RecipeError, SourceError
+from cellprep.system.files import read_file
+
+__all__ = ["BIN_PRESETS", "CREDIT", "MOST_BINS", "PUBLISHED_BINS", "BinPreset", "Recipe", "find_bins", "read_bins"]
+
+#: Whose the walls, vectors and bins are that the default recipe makes; stores repeat it.
+CREDIT = (
+    "walls, vectors and the bins called sartorius are after qAp, "
+    "https://github.com/qAp/sartorius_cell_instance_segmentation_kaggle"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BinPreset:
+    """Energy bins that have a name.
+
+    Attributes
+    ----------
+    bins
+        Rising distances in pixels.
+    about
+        Whose they are, and what they are made for.
+    """
+
+    bins: tuple[float, ...]
+    about: str
+
+
+# Their level i holds the distances above boundary i, up to and with boundary i + 1: a bin begins just above.
+_ABOVE = 0.001  # less than the next Euclidean distance is away, which at 54 pixels is 0.009
+_PAPER_BOUNDARIES = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24, 30, 37, 45, 54)
+
+#: The bins by name.
+BIN_PRESETS: dict[str, BinPreset] = {
+    "sartorius": BinPreset(
+        (
+            0.955, 1.369, 1.91, 2.324, 2.739, 3.279, 3.694, 4.108, 4.649, 5.063, 5.477, 6.018, 10.0, 20.0, 40.0, 80.0,
+        ),
+        "17 levels for the cells of the Sartorius competition, by qAp: distances that OpenCV's 3x3 chamfer takes, "
+        "then wide ones",
+    ),
+    "paper": BinPreset(
+        tuple(boundary + _ABOVE for boundary in _PAPER_BOUNDARIES),
+        "16 levels for objects in street scenes, by Bai and Urtasun: boundaries of exact distances, of each instance",
+    ),
+}  # fmt: skip
+
+#: The bins `sartorius`, by the name that they had before others had one.
+PUBLISHED_BINS = BIN_PRESETS["sartorius"].bins
+
+MOST_BINS = 255  # so that a level fits into uint8
+_WIDEST_WALL = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How targets are made from annotations.
+
+    Attributes
+    ----------
+    overlap
+        A name in `cellprep.OVERLAP_RULES`.
+    wall_width
+        Side of the square, in pixels and odd, by which a cell is dilated to wall it off from those below;
+        1 makes no walls.
+    distance
+        A name in `cellprep.DISTANCES`.
+    bins
+        Rising distances in pixels, such as ``BIN_PRESETS["paper"].bins``; the energy level of a pixel is the number of
+        bins that its distance reaches.
+    background_cell
+        Whether what is no cell is treated as one gigantic cell.
+    per_instance
+        Whether distances and vectors are those of each cell by itself: up to the nearest pixel that is not the cell's.
+        Otherwise they are those of all cells at once, up to the nearest wall or background.
+
+    Raises
+    ------
+    RecipeError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> Recipe(wall_width=5).levels
+    17
+    >>> Recipe(wall_width=4)
+    Traceback (most recent call last):
+    cellprep.errors.RecipeError: wall width 4 is not an odd number from 1 to 99
+    """
+
+    overlap: str = "smaller-on-top"
+    wall_width: int = 3
+    distance: str = "cv2"
+    bins: tuple[float, ...] = BIN_PRESETS["sartorius"].bins
+    background_cell: bool = False
+    per_instance: bool = False
+
+    def __post_init__(self) -> None:
+        find_rule(self.overlap)
+        find_distance(self.distance)
+        try:
+            object.__setattr__(self, "wall_width", operator.index(self.wall_width))
+        except TypeError:
+            raise RecipeError(f"wall width {self.wall_width!r} is not a whole number") from None
+        object.__setattr__(self, "background_cell", bool(self.background_cell))
+        object.__setattr__(self, "per_instance", bool(self.per_instance))
+        if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
+            raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
+        object.__setattr__(self, "bins", _checked_bins(self.bins))
+
+    @property
+    def levels(self) -> int:
+        """Number of energy levels."""
+        return len(self.bins) + 1
+
+    @property
+    def preset(self) -> str | None:
+        """The name of the bins; None if they have none."""
+        return next((name for name, preset in BIN_PRESETS.items() if preset.bins == self.bins), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what stores and weights say of it: all choices, but those made later only where they are made.
+
+        Hashes of these, and files with them, then stay what they were before there was the choice.
+
+        Examples
+        --------
+        >>> "per_instance" in Recipe().to_dict(), "per_instance" in Recipe(per_instance=True).to_dict()
+        (False, True)
+        """
+        options = asdict(self)
+        if not self.per_instance:
+            del options["per_instance"]
+        return options
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> Self:
+        """Return the recipe that `to_dict` gave this of.
+
+        Raises
+        ------
+        TypeError
+            If it has other keys.
+        RecipeError
+            As the recipe itself.
+        """
+        return cls(**options)
+
+
+def find_bins(name: str) -> tuple[float, ...]:
+    """Return the energy bins of a name in `BIN_PRESETS`, or else of a file, as `read_bins` reads it.
+
+    Raises
+    ------
+    SourceError
+        If it is no such name, and no file of bins.
+
+    Examples
+    --------
+    >>> find_bins("sartorius")[:3]
+    (0.955, 1.369, 1.91)
+    """
+    if name in BIN_PRESETS:
+        return BIN_PRESETS[name].bins
+    try:
+        return read_bins(Path(name))
+    except SourceError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            names = ", ".join(BIN_PRESETS)
+            raise SourceError(f"there are no bins {name}: give one of {names}, or a JSON file that is there") from error
+        raise
+
+
+def read_bins(path: Path | str) -> tuple[float, ...]:
+    """Read energy bins from a JSON file: a list of distances, or an object whose ``bins`` is one.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or what it holds are no bins.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(read_file(path).decode("utf-8"))
+    except OSError as error:
+        raise SourceError(f"cannot read the bins file {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"bins file {path} is not JSON: {error}") from error
+    bins: Any = content.get("bins") if isinstance(content, dict) else content
+    if not (isinstance(bins, list) and all(type(value) in (int, float) for value in bins)):
+        raise SourceError(f'bins file {path} must hold a list of numbers, such as [1, 2.5], or {{"bins": [1, 2.5]}}')
+    try:
+        return _checked_bins(bins)
+    except RecipeError as error:
+        raise SourceError(f"bins file {path}: {error}") from None
+
+
+def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
+    """Return bins as Python's floats, so that equal bins give equal recipes."""
+    if isinstance(bins, str):
+        raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
+    if not hasattr(bins, "__len__"):
+        raise RecipeError(f"bins {bins!r} are no sequence of numbers")
+    if not 1 <= len(bins) <= MOST_BINS:
+        raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
+    before = np.float32(0)
+    for value in bins:
+        single = _to_float32(value)
+        if not (np.isfinite(single) and single > 0):
+            raise RecipeError(f"bin {str(value)[:40]} is not a distance above 0")
+        if single <= before:
+            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must rise")
+        before = single
+    return tuple(map(float, bins))
+
+
+def _to_float32(value: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        try:
+            if isinstance(value, str | bool):
+                raise TypeError(value)
+            return np.float32(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            return np.float32(np.inf)
+        except (TypeError, ValueError):
+            return np.float32(np.nan)

@@ -1,0 +1,28 @@
+"""Semantic segmentation with walls between cells that touch or overlap."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.cells import Cells
+from cellprep.core.targets.recipe import Recipe
+
+__all__ = ["semseg"]
+
+
+def semseg(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.uint8]:
+    """Return the channels cell without walls, wall, background: (H, W, 3) uint8, exactly one is 1 at a pixel.
+
+    The notes place one cell after the other, dilate each and take its rim away from what lies below. A pixel so
+    lost lies within the rim of a cell of higher rank than its owner's, which is where the maximum filter of the
+    ranks exceeds the rank: one filter instead of a dilation per cell, with the same result.
+    """
+    ranks = cells.ranks if cells.ranks.dtype == np.uint16 else cells.ranks.astype(np.float64)
+    topmost = cv2.dilate(ranks, np.ones((recipe.wall_width, recipe.wall_width), np.uint8))
+    owned = ranks > 0
+    wall = owned & (topmost > ranks)
+    channels = [channel.view(np.uint8) for channel in (owned & ~wall, wall, ~owned)]
+    return cv2.merge(channels).astype(np.uint8, copy=False)

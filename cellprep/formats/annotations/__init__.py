@@ -1,0 +1,1 @@
+"""What a reader gives and a writer takes, whatever the format."""

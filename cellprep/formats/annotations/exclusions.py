@@ -1,0 +1,86 @@
+"""Annotations and images to leave out, as a CSV with the columns image and row tells: the flags of `cellprep check`."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cellprep.errors import SourceError
+from cellprep.formats.tables import Table
+from cellprep.store.image_ids import composed
+from cellprep.system.files import read_file
+
+__all__ = ["Exclusions", "read_exclusions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """What to leave out of a source.
+
+    Attributes
+    ----------
+    name, sha256
+        The file that says so, and the hash of its bytes, in hex.
+    rows
+        Per image the rows of its annotations that are left out.
+    images
+        The images that are left out whole.
+    """
+
+    name: str
+    sha256: str
+    rows: dict[str, frozenset[int]]
+    images: frozenset[str]
+
+    @property
+    def named(self) -> frozenset[str]:
+        """All images of which something is left out."""
+        return self.images.union(self.rows)
+
+
+def read_exclusions(path: Path | str) -> Exclusions:
+    r"""Read which annotations to leave out.
+
+    Parameters
+    ----------
+    path
+        A CSV with the columns ``image`` and ``row``; others mean nothing. A line without a row leaves out the image.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, lacks a column, or has a row that is no whole number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     flags = Path(folder, "flags.csv")
+    ...     _ = flags.write_text("image,row,rule\na,17,duplicate\na,20,hidden\nb,,annotated-twice")
+    ...     found = read_exclusions(flags)
+    >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
+    ({'a': [17, 20]}, frozenset({'b'}))
+    """
+    path = Path(path)
+    rows: dict[str, set[int]] = defaultdict(set)
+    images = set()
+    table = Table(path, {"image", "row"}.issubset)
+    _, header = next(table.rows())
+    if not {"image", "row"} <= set(header):
+        raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
+    for number, values in islice(table.rows(), 1, None):
+        line = dict(zip(header, values, strict=False))
+        image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
+        if not row:
+            images.add(image)
+        elif row.removeprefix("-").isdecimal() and len(row) < 20:
+            rows[image].add(int(row))
+        else:
+            raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
+    return Exclusions(
+        path.name,
+        hashlib.sha256(read_file(path)).hexdigest(),
+        {image: frozenset(found) for image, found in rows.items() if image not in images},
+        frozenset(images),
+    )

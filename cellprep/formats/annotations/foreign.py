@@ -1,0 +1,242 @@
+"""What a file is that no reader takes: its format by its content, and the step that makes it readable."""
+
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from cellprep.formats.images import IMAGE_FORMATS
+from cellprep.system.files import open_file, read_file
+from cellprep.text.wording import printable
+
+__all__ = ["LOOKS_LIKE_A_TABLE", "ends_of", "json_kind", "kind_of"]
+
+LOOKS_LIKE_A_TABLE = "this looks like a table: if it is a CSV of annotations, end its name in .csv"
+
+_HEAD = 65_536  # bytes that tell what a file is
+_MOST_FILES = 50  # of a folder that are looked at
+
+_AS_COCO = "export the annotations as COCO JSON, with polygons or masks"
+_TO_LABELS = "paint its cells into label images, one number per cell, and give their folder"
+
+# Keys that all stand in the object of a format, its name, and the step that helps.
+_OBJECTS: list[tuple[set[str], str, str]] = [
+    ({"shapes", "imagePath"}, "a LabelMe file", f"{_TO_LABELS}, or join all of them to one COCO JSON"),
+    ({"shapes", "imageHeight"}, "a LabelMe file", f"{_TO_LABELS}, or join all of them to one COCO JSON"),
+    ({"_via_img_metadata"}, "a project of VIA (VGG Image Annotator)", f"in VIA, {_AS_COCO}"),
+    (
+        {"image", "annotations"},
+        "an SA-1B file, SAM's masks of one image",
+        "join the files to one COCO JSON: `image` becomes an entry of the list `images`, its image_id the `id` there "
+        "and the image_id of each annotation",
+    ),
+    ({"item", "annotations"}, "a V7 Darwin file", f"in V7, {_AS_COCO}"),
+    ({"categories", "items"}, "a Datumaro file", "convert it to COCO with `datum convert -f coco`"),
+    ({"objects", "size"}, "a Supervisely file", f"in Supervisely, {_AS_COCO}"),
+    ({"nuc"}, "HoVer-Net's JSON of nuclei", f"{_TO_LABELS}: `contour` has the outline of each"),
+]
+
+_ENTRIES: list[tuple[set[str], str, str]] = [
+    ({"segmentation", "predicted_iou"}, "SAM's everything-mode JSON, masks without their image", _TO_LABELS),
+    ({"segmentation", "stability_score"}, "SAM's everything-mode JSON, masks without their image", _TO_LABELS),
+    (
+        {"image_id", "segmentation"},
+        "a list of COCO results",
+        "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH",
+    ),
+    ({"data", "annotations"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
+    ({"data", "completions"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
+    ({"annotation_id", "annotator"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
+]
+
+_GEOJSON = (
+    "GeoJSON",
+    "write label images instead, in QuPath with a script that uses LabeledImageServer, and give their folder",
+)
+_GEOJSON_TYPES = {
+    b'"FeatureCollection"',
+    b'"Feature"',
+    b'"Polygon"',
+    b'"MultiPolygon"',
+    b'"GeometryCollection"',
+}
+
+# Words that only the XML of one format begins with.
+_XML: list[tuple[str, str, str]] = [
+    (r"<annotations>.*(<version>|<meta>|<image |<track )", "CVAT XML", f"in CVAT, {_AS_COCO}"),
+    (r"<annotation\b.*<(object|size|filename)>", "a Pascal VOC file, boxes without masks", _TO_LABELS),
+    (r"<ASAP_Annotations", "an ASAP file", _TO_LABELS),
+    (r"<Annotations\b", "Aperio ImageScope's XML", _TO_LABELS),
+    (r"<(TrackMate|PcGts|svg)\b", "an XML file of another program", _TO_LABELS),
+]
+
+# Bytes that files of a format begin with.
+_MAGIC: list[tuple[bytes, str, str]] = [
+    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
+    (b"<!DOCTYPE html", "a web page", "download the file itself"),
+    (b"<html", "a web page", "download the file itself"),
+    (b"PAR1", "a Parquet file", "end its name in .parquet"),
+    (b"ARROW1", "a Feather file", "save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "a table of old Excel (.xls)", "save it as CSV"),
+    (b"\x89HDF", "an HDF5 file", _TO_LABELS),
+    (b"MATLAB 5.0", "a MATLAB file", f"{_TO_LABELS}, such as its `inst_map`"),
+    (b"Iout", "an ImageJ ROI", f"in Fiji, {_TO_LABELS}"),
+    (b"\x80\x04", "a pickle of Python, which may run code", _TO_LABELS),
+    (b"\x1f\x8b", "a file compressed by gzip", "unpack it and give what is inside, or name a table .csv.gz"),
+    (b"BZh", "a file compressed by bzip2", "unpack it and give what is inside"),
+    (b"\xfd7zXZ", "a file compressed by xz", "unpack it and give what is inside"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it and give what is inside"),
+    (b"Rar!", "a RAR archive", "unpack it and give what is inside"),
+    (b"%PDF", "a PDF file", "give annotations"),
+]
+
+
+def kind_of(path: Path) -> str:
+    """Say what a file or folder is that no reader takes, and the step that helps; empty text if nothing is known."""
+    try:
+        return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+    except OSError:
+        return ""
+
+
+def ends_of(path: Path) -> str:
+    """Say what the names of a folder's files end in; empty text if it is none."""
+    try:
+        ends = sorted({printable(file.suffix.lower() or file.name) for file in _files_in(path)})
+    except OSError:
+        return ""
+    return f"its files end in {', '.join(ends[:5])}{' ...' if len(ends) > 5 else ''}"
+
+
+def json_kind(content: bytes) -> str:
+    """Say of what format a JSON document is, and the step that helps; empty text if none of those known.
+
+    Examples
+    --------
+    >>> json_kind(b'{"type": "FeatureCollection", "features": []}').partition(":")[0]
+    'this is GeoJSON'
+    """
+    top = _shallow(content)
+    if isinstance(top, list):
+        first = _shallow(bytes(top[0])) if top else None
+        return _kind_of_object(first, _ENTRIES) if isinstance(first, dict) else ""
+    if not isinstance(top, dict):
+        return ""
+    if kind := _kind_of_object(top, _OBJECTS):
+        return kind
+    first = _shallow(bytes(next(iter(top.values()), b"")))
+    if isinstance(first, dict) and {"filename", "regions"} <= first.keys():
+        return _said("a file of VIA (VGG Image Annotator)", f"in VIA, {_AS_COCO}")
+    return ""
+
+
+def _said(name: str, step: str) -> str:
+    return f"this is {name}: {step}"
+
+
+def _kind_of_object(found: dict[str, msgspec.Raw], known: list[tuple[set[str], str, str]]) -> str:
+    if bytes(found.get("type", b"")).strip() in _GEOJSON_TYPES:
+        return _said(*_GEOJSON)
+    for keys, name, step in known:
+        if keys <= found.keys():
+            return _said(name, step)
+    return ""
+
+
+def _shallow(content: bytes) -> dict[str, msgspec.Raw] | list[msgspec.Raw] | None:
+    """Parse the outermost object or list of a document, and nothing in it."""
+    try:
+        return msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _kind_of_file(path: Path) -> str:
+    suffix = path.suffix.lower()
+    with open_file(path) as file:
+        head = file.read(_HEAD)
+    if not head.strip():
+        return "it is empty"
+    if suffix in IMAGE_FORMATS or suffix in (".npy", ".npz", ".bmp"):
+        return "this is one file of pixels: give the folder that holds all label images or masks"
+    for magic, name, step in _MAGIC:
+        if head.startswith(magic):
+            return _said(name, step)
+    if head.startswith(b"PK"):
+        return _kind_of_archive(path)
+    if head[257:262] == b"ustar" or tarfile.is_tarfile(path):
+        return _said("a tar archive", "unpack it and give what is inside")
+    return _kind_of_text(path, head.decode("utf-8-sig", "replace"))
+
+
+def _kind_of_archive(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return "this is a damaged ZIP archive: copy it again"
+    if any(name.endswith(".roi") for name in names):
+        return _said("a set of ImageJ ROIs", f"in Fiji, {_TO_LABELS}")
+    few = ", ".join(map(repr, names[:3])) + (" ..." if len(names) > 3 else "")
+    return f"this is a ZIP archive with {few}: unpack it and give what is inside"
+
+
+def _kind_of_text(path: Path, text: str) -> str:
+    start = text.lstrip()
+    if start.startswith("<"):
+        for pattern, name, step in _XML:
+            if re.search(pattern, text, re.DOTALL):
+                return _said(name, step)
+        return _said("an XML file of another program", _AS_COCO)
+    if start.startswith(("{", "[")):
+        kind = json_kind(read_file(path))
+        return kind or "this looks like JSON: if it is COCO JSON, end its name in .json"
+    return _kind_of_lines([line.strip() for line in start.splitlines()[:20] if line.strip()])
+
+
+def _kind_of_lines(lines: list[str]) -> str:
+    words = [line.split() for line in lines]
+    if words and all(_is_yolo(line) for line in words):
+        what = "boxes without masks" if all(len(line) < 7 for line in words) else "outlines"
+        return _said(f"a YOLO label, {what}", f"{_TO_LABELS}, or convert the data set to COCO JSON")
+    if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
+        return _said("Cellpose's outlines", "give the folder of its label images, `<name>_cp_masks.*`")
+    if lines and re.search(r"[,;\t]", lines[0]):
+        return LOOKS_LIKE_A_TABLE
+    return ""
+
+
+def _is_yolo(words: list[str]) -> bool:
+    """Return whether a line is a class and then numbers between 0 and 1: a box, or points of an outline."""
+    if len(words) < 5 or not words[0].isdecimal():
+        return False
+    try:
+        return all(0 <= float(word) <= 1 for word in words[1:])
+    except ValueError:
+        return False
+
+
+def _kind_of_folder(path: Path) -> str:
+    files = sorted(_files_in(path), key=lambda file: (file.suffix.lower() in IMAGE_FORMATS, file.name))
+    if not files:
+        return "there is no file in it"
+    for file in files[:_MOST_FILES]:
+        if file.suffix.lower() in (".csv", ".tsv", ".json", ".parquet", ".xlsx") and not (
+            file.suffix.lower() == ".json" and json_kind(read_file(file))
+        ):
+            return f"it holds {printable(file.name)}: if this has the annotations, give the file itself"
+        if file.suffix.lower() in (".json", ".geojson", ".xml", ".txt", ".roi", ".mat", ".h5", ".zip") and (
+            kind := _kind_of_file(file)
+        ):
+            return f"in it is {printable(file.name)}: {kind}"
+    return ""
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder, and of its folders if it has none of its own."""
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    own = [entry for entry in entries if entry.is_file()]
+    yield from own or (file for entry in entries if entry.is_dir() for file in entry.iterdir() if file.is_file())

@@ -1,0 +1,197 @@
+"""What every reader gives: a small record of each image, which a worker turns into its annotations."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle import Runs
+from cellprep.errors import AnnotationError
+from cellprep.formats.images.file import ImageFile, Pixels
+from cellprep.formats.images.orientation import Orientation
+from cellprep.store.attributes import LONGEST_TYPE
+from cellprep.system.memory import check_memory
+
+__all__ = ["Annotations", "FaultyImage", "ImageRecord", "check_excluded", "digest", "most_common"]
+
+_LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
+_LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """The annotations of one image.
+
+    Attributes
+    ----------
+    runs
+        Their masks, which may overlap.
+    rows
+        (n,) where each stands in its source: the row of a CSV as a spreadsheet counts it (the header is row 1), the
+        id of a COCO annotation, the number of a label, or the place of a mask file among those of its image.
+    cell_types
+        (n,) their categories; empty text where the source has none.
+    cell_type
+        The image's category; empty text if it has none.
+    areas
+        (n,) int64: pixels of each before overlaps, if `runs` no longer tell.
+    overlap
+        The rule by which overlaps were resolved before, if they were.
+    ignore
+        (H, W) bool: the pixels of which nobody has said what they are, if the source marks some.
+    pixel_size
+        Side of a pixel in micrometres, if the source tells.
+    scores
+        (n,) how sure a network is of each, if the source tells of all.
+    """
+
+    runs: Runs
+    rows: tuple[int, ...]
+    cell_types: tuple[str, ...]
+    cell_type: str
+    areas: NDArray[np.int64] | None = None
+    overlap: str | None = None
+    ignore: NDArray[np.bool_] | None = None
+    pixel_size: float | None = None
+    scores: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        height, width = self.runs.shape
+        check_memory(height * width * _LEAST_BYTES, f"its image, {height} x {width} pixels,")
+        if max(height, width) > _LONGEST_SIDE:
+            raise AnnotationError(f"its image, {height} x {width} pixels, is longer than {_LONGEST_SIDE:,} pixels")
+        if long := [name for name in {*self.cell_types, self.cell_type} if len(name) > LONGEST_TYPE]:
+            raise AnnotationError(
+                f"the name of a cell type, {long[0][:20]!r}..., has {len(long[0]):,} characters: {LONGEST_TYPE} at most"
+            )
+
+    def without(self, rows: frozenset[int]) -> "Annotations":
+        """Leave out the annotations of some rows."""
+        if not rows:
+            return self
+        check_excluded(rows, self.rows)
+        kept = np.array([row not in rows for row in self.rows], bool)
+        cell_types = tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep)
+        return replace(
+            self,
+            runs=self.runs.take(kept),
+            rows=tuple(row for row in self.rows if row not in rows),
+            cell_types=cell_types,
+            cell_type=most_common(cell_types) or self.cell_type,
+            areas=None if self.areas is None else self.areas[kept],
+            scores=None if self.scores is None else tuple(np.array(self.scores)[kept].tolist()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord(ABC):
+    """What a reader knows of an image: small enough to send to another process, which loads the rest.
+
+    Attributes
+    ----------
+    image_id
+        The image's name in the source, and in a store.
+    source
+        Name of the source, for messages.
+    pixels
+        The image itself, if the source has it.
+    file_name
+        Name of the image's file, if the source tells one that may differ from the id.
+    excluded
+        Rows of the annotations to leave out.
+    orientation
+        Whether Orientation tags of its files are applied, where nothing tells.
+    """
+
+    image_id: str
+    source: str
+    pixels: Pixels | None = None
+    file_name: str = ""
+    excluded: frozenset[int] = frozenset()
+    orientation: Orientation | None = None
+
+    @property
+    def needs_shape(self) -> bool:
+        """Whether `load` must be told the image's size."""
+        return False
+
+    @abstractmethod
+    def content(self) -> list[Any]:
+        """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""
+
+    @abstractmethod
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Return the annotations, without those that are excluded.
+
+        Parameters
+        ----------
+        shape
+            (H, W) of the image, for sources that tell no sizes.
+
+        Raises
+        ------
+        CellprepError
+            Naming the place and the value at fault.
+        """
+
+    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
+        """Say of each row what is wrong with its mask, where it can be told apart from the others."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256, in hex, of everything that targets may depend on."""
+        return digest([*self.content(), sorted(self.excluded)])
+
+    def without(self, rows: Iterable[int]) -> Self:
+        """Leave out the annotations of some more rows."""
+        return replace(self, excluded=self.excluded.union(rows))
+
+    def read_as(self, orientation: Orientation | None, *, keep_channels: bool) -> Self:
+        """Choose how image files are read, as `cellprep.formats.images.folder.ImageFile` has it."""
+        pixels = self.pixels
+        if isinstance(pixels, ImageFile):
+            pixels = replace(pixels, orientation=orientation, keep_channels=keep_channels)
+        return replace(self, pixels=pixels, orientation=orientation)
+
+    def picture_tag(self) -> int:
+        """Return the Orientation tag of its picture, with which that of its labels may agree."""
+        return self.pixels.tag() if isinstance(self.pixels, ImageFile) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyImage:
+    """An image of which the reader already knows that it cannot be built.
+
+    Attributes
+    ----------
+    image_id
+        The image's name in the source, be it a legal one or not.
+    problem
+        What is wrong, where, and what would be right.
+    """
+
+    image_id: str
+    problem: str
+
+
+def check_excluded(excluded: frozenset[int], rows: Sequence[int]) -> None:
+    """Raise AnnotationError if a row that is to be left out is not among those of its image."""
+    if strangers := sorted(excluded.difference(rows)):
+        raise AnnotationError(f"row {strangers[0]} is to be left out, but none of its annotations has this row")
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256, in hex, of something that JSON can express."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def most_common(cell_types: Sequence[str]) -> str:
+    """Return the category of most cells that have one; the first of equals; empty text if none has."""
+    counts = Counter(name for name in cell_types if name)
+    return counts.most_common(1)[0][0] if counts else ""

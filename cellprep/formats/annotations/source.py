@@ -1,0 +1,126 @@
+"""What every reader is: a source of image records."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from cellprep.core.rle import Order
+from cellprep.errors import UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.layouts.layout import Layout
+
+__all__ = ["FolderSource", "Source"]
+
+
+class Source(ABC):
+    """Annotations in a file or folder.
+
+    Parameters
+    ----------
+    path
+        Where they are.
+    order
+        The order in which run-length texts count pixels, for formats that leave the choice.
+
+    Attributes
+    ----------
+    path
+        Where they are.
+    name
+        File or folder name, for messages and for the store's record of where it came from.
+    format
+        The reader's name in `READERS`.
+    order
+        The order in which run-length texts count pixels; None if the format leaves no choice.
+    sha256
+        Hash of the source's content, in hex; of a folder, of its files' names and sizes.
+    needs_images
+        Whether only the image files tell the images' sizes.
+    unannotated
+        Names of the source's own images that have no annotations.
+    is_chosen
+        Whether somebody has said that it is of this format, instead of leaving it to be recognised.
+    notes
+        What is to be known of how the source was read, a line each.
+    """
+
+    format: ClassVar[str]
+    sha256: str
+
+    def __init__(self, path: Path, order: Order | None = None) -> None:
+        self.path = path
+        self.name = path.name if path.name not in ("", "..") else path.resolve().name
+        self.order = order
+        self.needs_images = False
+        self.unannotated: list[str] = []
+        self.is_chosen = False
+        self.notes: list[str] = []
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a source of this format."""
+
+    @property
+    @abstractmethod
+    def image_ids(self) -> list[str]:
+        """The ids of all images, in the source's order."""
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the source itself has images."""
+        return False
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """The names of the images' files by id, as far as the source tells names that may differ from the ids."""
+        return {}
+
+    @property
+    def description(self) -> str:
+        """What the source was taken for, in a line."""
+        order = f", pixels counted by {self.order}" if self.order else ""
+        return f"{self.name}: {self.format}{order}, images: {len(self.image_ids):,}"
+
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image: one that annotations are not made of, such as its plate.
+
+        Raises
+        ------
+        UsageError
+            If the source has no such column.
+        SourceError
+            If it says different things of one image.
+        """
+        raise UsageError(f"{self.name} is of the format {self.format}, which has no columns, such as {column!r}")
+
+    @abstractmethod
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield every image once, be it whole or at fault."""
+
+
+class FolderSource(Source):
+    """Annotations in a folder that are known by its layout.
+
+    Parameters
+    ----------
+    path, order
+        As `Source` takes them.
+    layout
+        The layout of the folder, if it is known: it is scanned unless given.
+    """
+
+    @abstractmethod
+    def __init__(self, path: Path, order: Order | None = None, layout: Layout | None = None) -> None:
+        super().__init__(path, order)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a path looks like a folder of this format."""
+        return path.is_dir() and cls.fits(Layout(path))
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, layout: Layout) -> bool:
+        """Say whether a folder's layout is that of this format."""

@@ -1,0 +1,142 @@
+"""Reader of cellprep's own stores: their labels as annotations, to build them again by another recipe.
+
+Overlaps have been resolved for good; but a store remembers what each cell's area was before, and so who lies on top.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cellprep.core.rle import Order, Runs, runs_from_bands, with_all_labels
+from cellprep.errors import StoreError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.file import hash_of_pixels
+from cellprep.store import Store, StoredImage
+from cellprep.store.entries import damaged_images
+from cellprep.store.reader import read_attributes
+from cellprep.store.summary import is_summary
+from cellprep.system.files import read_file
+
+__all__ = ["CellprepStore", "StoredPixels"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """The image of an image in a store.
+
+    Attributes
+    ----------
+    path
+        The folder of the image's group.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path / "image")
+
+    def sha256(self) -> str:
+        """Return the hash of its pixels, in hex."""
+        return hash_of_pixels(self.decode())
+
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Read it, as it was stored."""
+        return StoredImage(self.path).read("image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabels(ImageRecord):
+    """The labels of an image in a store.
+
+    Attributes
+    ----------
+    path
+        The folder of the image's group.
+    """
+
+    path: Path
+
+    def content(self) -> list[Any]:
+        """Return what the labels were made of."""
+        return [StoredImage(self.path).attributes["recipe"]]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Read the labels and the table of cells."""
+        image = StoredImage(self.path)
+        table = image.read("cells")
+        names = [*image.attributes["categories"], ""]  # -1 stands for none
+        return Annotations(
+            runs=_runs_of_all(image, len(table)),
+            rows=tuple(table[:, 0].tolist()),
+            cell_types=tuple(names[index] for index in table[:, 2]),
+            cell_type=image.attributes["cell_type"] or "",
+            areas=table[:, 1],
+            overlap=image.recipe.overlap,
+            ignore=image.read("ignore") != 0 if "ignore" in image.arrays else None,
+            pixel_size=image.attributes["pixel_size"],
+        ).without(self.excluded)
+
+
+class CellprepStore(Source):
+    """The images of a store.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a known schema.
+    """
+
+    format = "cellprep"
+
+    def __init__(self, path: Path, _order: Order | None = None) -> None:
+        super().__init__(path)
+        self._store = Store(path)
+        self._ids = list(self._store)
+        self._damaged = damaged_images(path, set(self._ids))
+        self.sha256 = hashlib.sha256(read_file(path / "zarr.json")).hexdigest()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Say whether a folder is a store."""
+        try:
+            Store(path)
+        except StoreError:
+            return False
+        return True
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, sorted, then those of damaged ones."""
+        return [*self._ids, *self._damaged]
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the store has images, as its summary says; without one its images are asked."""
+        summary: Any = read_attributes(self.path).get("summary")
+        if is_summary(summary):
+            return "image" in summary["arrays"]
+        return any("image" in self._store[image_id].arrays for image_id in self._ids)
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image, then those that are damaged."""
+        for image_id in self._ids:
+            image = self._store[image_id]
+            pixels = StoredPixels(image.path) if "image" in image.arrays else None
+            yield StoredLabels(image_id=image_id, source=self.name, path=image.path, pixels=pixels)
+        yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
+
+
+def _runs_of_all(image: StoredImage, count: int) -> Runs:
+    """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
+    runs, values = runs_from_bands((image.read("labels", band) for band in image.bands()), image.shape)
+    return with_all_labels(runs, values, count)

@@ -1,0 +1,1 @@
+"""COCO: files of data sets, of results, and what is written."""

@@ -1,0 +1,59 @@
+"""Reader of COCO results: predicted cells with scores, of images that another COCO file lists."""
+
+import codecs
+import hashlib
+from pathlib import Path
+
+from cellprep.errors import SourceError
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.coco.document import AnnotationEntry, Document, read
+from cellprep.formats.coco.loose import parse_results
+from cellprep.formats.coco.reader import COCOJSON
+from cellprep.system.files import open_file
+
+__all__ = ["COCOResults", "is_coco_results"]
+
+
+class COCOResults(COCOJSON):
+    """Predicted cells in a file of COCO results. A cell's row is its place in the file, from 1.
+
+    Parameters
+    ----------
+    path
+        The file: a list of cells, each with ``image_id``, ``category_id``, ``segmentation`` and ``score``.
+    truth
+        The COCO file that lists the images and categories.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or holds no COCO results; or if `truth` is no COCO file.
+    """
+
+    def __init__(self, path: Path, truth: Source) -> None:
+        Source.__init__(self, path)
+        if not isinstance(truth, COCOJSON):
+            raise SourceError(
+                f"{path} holds COCO results, which name images by the ids of a COCO JSON: give that as the truth, not "
+                f"{truth.name}, of the format {truth.format}"
+            )
+        content = read(path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self._crowds = None
+        entries = [
+            AnnotationEntry(row, result.image_id, result.category_id, 0, result.segmentation, result.score)
+            for row, result in enumerate(parse_results(content, path), start=1)
+        ]
+        known = truth.document
+        self._take(Document(known.images, entries, known.categories, known.image_problems))
+
+
+def is_coco_results(path: Path) -> bool:
+    """Say whether a file looks like COCO results: a list, where a COCO file is an object."""
+    if not COCOJSON.recognises(path):
+        return False
+    try:
+        with open_file(path) as file:
+            return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error

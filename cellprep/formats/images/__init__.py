@@ -1,0 +1,84 @@
+"""The formats of image files: what reads each, by the end of the file's name.
+
+A new format is a function that decodes it to a `Raster`, one that reads its `Tags`, and one line in `IMAGE_FORMATS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+from cellprep.formats.images.arrays import decode_npy, decode_npz
+from cellprep.formats.images.pictures import (
+    decode_bmp,
+    decode_jpeg,
+    decode_png,
+    decode_webp,
+    tags_of_picture,
+    tags_of_png,
+)
+from cellprep.formats.images.raster import Raster, Tags, as_labels, as_mask, as_picture, check_dtype
+from cellprep.formats.images.tiff import decode_tiff, tags_of_tiff
+
+__all__ = [
+    "IMAGE_FORMATS",
+    "LABEL_FORMATS",
+    "ImageFormat",
+    "Raster",
+    "Tags",
+    "as_labels",
+    "as_mask",
+    "as_picture",
+    "check_dtype",
+    "is_image_name",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """A format of image files.
+
+    Attributes
+    ----------
+    kind
+        Its name, as `cellprep.formats.images.kinds.kind_of` tells it from the content of a file.
+    decode
+        Reads a file, which is open at its start.
+    tags
+        Reads what the file says of its image, without the image.
+    """
+
+    kind: str
+    decode: Callable[[IO[bytes]], Raster]
+    tags: Callable[[IO[bytes]], Tags] = lambda _: Tags()
+
+
+_TIFF = ImageFormat("TIFF", decode_tiff, tags_of_tiff)
+_JPEG = ImageFormat("JPEG", decode_jpeg, tags_of_picture)
+
+#: The formats by the end of the file's name.
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    ".png": ImageFormat("PNG", decode_png, tags_of_png),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": ImageFormat("WebP", decode_webp, tags_of_picture),
+    ".bmp": ImageFormat("BMP", decode_bmp),
+    ".npy": ImageFormat("NPY", decode_npy),
+    ".npz": ImageFormat("NPZ", decode_npz),
+}
+
+#: The ends of the names of label files: the formats that keep every number.
+LABEL_FORMATS = (".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file's name is that of an image; Cellpose's ``_seg.npy`` are none.
+
+    Examples
+    --------
+    >>> [is_image_name(name) for name in ("a.TIF", "a.npy", "a_seg.npy", "a.txt")]
+    [True, True, False, False]
+    """
+    lower = name.lower()
+    return lower.endswith(tuple(IMAGE_FORMATS)) and not lower.endswith("_seg.npy")

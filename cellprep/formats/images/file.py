@@ -1,0 +1,284 @@
+"""One image file: what it is, and its pixels, labels or mask."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import ImageFileError
+from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, Raster, Tags, as_labels, as_mask, as_picture
+from cellprep.formats.images.kinds import HEAD, kind_of, unreadable_problem
+from cellprep.formats.images.orientation import Orientation
+from cellprep.system.files import open_file
+from cellprep.system.places import is_remote
+
+__all__ = ["Identity", "ImageFile", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
+
+_KINDS = {known.kind for known in IMAGE_FORMATS.values()}
+
+
+class Pixels(Protocol):
+    """An image, wherever it is kept; ``str`` of it names the place."""
+
+    def sha256(self) -> str:
+        """Return a hash of its content, in hex."""
+
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Return (H, W), or (C, H, W) for several channels.
+
+        Where the image may be meant upright or as it is stored, `shape`, (H, W), says which.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an image file is, as far as it can be told without decoding it.
+
+    Attributes
+    ----------
+    sha256
+        A hash of its content and of how it is read, in hex.
+    orientation
+        Its Orientation tag, 1 to 8; 1 is upright.
+    """
+
+    sha256: str
+    orientation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image file.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    orientation
+        Whether its Orientation tag is applied, as viewers do; unless given, the annotations' size decides where it can.
+    keep_channels
+        Whether grey that is stored as RGB keeps its three channels.
+    """
+
+    path: Path
+    orientation: Orientation | None = None
+    keep_channels: bool = False
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def sha256(self) -> str:
+        """Return a hash of its content, in hex: of the file's bytes, unless such files were read otherwise before."""
+        return self.identify().sha256
+
+    def identify(self) -> Identity:
+        """Return a hash of its content, and its Orientation.
+
+        Raises
+        ------
+        ImageFileError
+            If it cannot be read.
+        """
+        with self._opened() as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+            tags = self._tags(stream)
+        reading = [f"reading {tags.reading}"] if tags.reading > 1 else []
+        reading += [f"orientation {self.orientation}"] if tags.orientation > 1 and self.orientation else []
+        reading += ["channels keep"] if self.keep_channels else []
+        reading += ["grey of one channel"] if self.keep_channels and tags.has_grey_alpha else []
+        for part in tags.parts:
+            with suppress(OSError, ImageFileError):  # decoding tells what is missing
+                reading.append(ImageFile(part)._sha256_of_bytes())
+        if reading:
+            sha256 = hashlib.sha256(" ".join([sha256, *reading]).encode()).hexdigest()
+        return Identity(sha256, tags.orientation)
+
+    def tag(self) -> int:
+        """Return its Orientation tag, 1 to 8; 1 is upright."""
+        with self._opened() as stream:
+            return self._tags(stream).orientation
+
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Decode the image, as viewers show it.
+
+        Parameters
+        ----------
+        shape
+            (H, W) of its annotations, if they tell: the image stays as it is stored, against its Orientation tag, where
+            only so it has this size.
+
+        Returns
+        -------
+        ndarray
+            (H, W), or (C, H, W) for several channels, in the file's own dtype. An alpha channel is left out,
+            and grey stored as RGB becomes one channel.
+
+        Raises
+        ------
+        ImageFileError
+            If the file cannot be read, is damaged, or holds a stack.
+        """
+        with self._problems_named():
+            raster = self._raster()
+            upright = self.orientation != "ignore"
+            if shape and self.orientation is None and raster.orientation >= 5:
+                upright = shape != raster.values.shape[-2:] or shape[0] == shape[1]
+            pixels = as_picture(raster, upright=upright, keep_channels=self.keep_channels)
+        return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+    def decode_labels(self, beside: Callable[[], int] = lambda: 1) -> NDArray[Any]:
+        """Decode the numbers of a label image; whether they are labels is for others to say.
+
+        Parameters
+        ----------
+        beside
+            Returns the Orientation tag of its picture; both may be turned alike.
+
+        Returns
+        -------
+        ndarray
+            (H, W) of any dtype; of another shape if it is no label image.
+
+        Raises
+        ------
+        ImageFileError
+            As `decode`; also if the format is not exact, or tags leave open which number is where.
+        """
+        if self.path.suffix.lower() not in LABEL_FORMATS:
+            raise ImageFileError(
+                f"{self.path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}, formats that keep "
+                "every number"
+            )
+        with self._problems_named():
+            raster = self._raster()
+            return as_labels(raster, upright=self._is_upright(raster, beside))
+
+    def decode_mask(self, beside: Callable[[], int] = lambda: 1) -> NDArray[np.bool_]:
+        """Decode a mask file: (H, W) bool, what is not black. `beside` and errors are those of `decode_labels`."""
+        with self._problems_named():
+            raster = self._raster()
+            return as_mask(raster, upright=self._is_upright(raster, beside))
+
+    def format_problem(self) -> str:
+        """Return why a file of a known format is none that can be read; empty text if its format is not known."""
+        try:
+            with self._opened() as stream:
+                kind = kind_of(stream.read(HEAD))
+        except ImageFileError:
+            return ""
+        return f"{self.path}: {unreadable_problem(kind)}" if kind and kind not in _KINDS else ""
+
+    def _is_upright(self, raster: Raster, beside: Callable[[], int]) -> bool:
+        if raster.orientation != 1 and self.orientation is None and raster.orientation != beside():
+            raise ImageFileError(
+                f"its Orientation tag ({raster.orientation}) says to turn it, which not all programs do with labels: "
+                "--orientation apply or ignore says what is right"
+            )
+        return self.orientation != "ignore"
+
+    def _raster(self) -> Raster:
+        with self._opened() as stream:
+            head = stream.read(HEAD)
+            stream.seek(0)
+            if not head:
+                raise ImageFileError("is empty")
+            kind, format = kind_of(head), IMAGE_FORMATS.get(self.path.suffix.lower())  # noqa: A001
+            if format is None:
+                if kind and kind not in _KINDS:
+                    raise ImageFileError(unreadable_problem(kind))
+                raise ImageFileError(f"is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
+            if kind != format.kind:
+                raise ImageFileError(_other_kind(kind, format.kind))
+            try:
+                return format.decode(stream)
+            except (ImageFileError, MemoryError):
+                raise
+            except Exception as error:
+                raise ImageFileError(f"it is damaged: it cannot be decoded as {format.kind}") from error
+
+    def _tags(self, stream: IO[bytes]) -> Tags:
+        format = IMAGE_FORMATS.get(self.path.suffix.lower())  # noqa: A001
+        if format is None:
+            return Tags()
+        stream.seek(0)
+        try:
+            return format.tags(stream)
+        except Exception:  # noqa: BLE001 - decoding tells what is wrong
+            return Tags()
+
+    def _sha256_of_bytes(self) -> str:
+        with self._opened() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+    def _opened(self) -> IO[bytes]:
+        """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
+        try:
+            return io.BytesIO(self.path.read_bytes()) if is_remote(self.path) else open_file(self.path)
+        except OSError as error:
+            raise ImageFileError(f"cannot read {self.path}: {error.strerror}") from error
+
+    @contextmanager
+    def _problems_named(self) -> Iterator[None]:
+        """Let each problem begin with the file's name."""
+        try:
+            yield
+        except ImageFileError as error:
+            problem = str(error)
+            if str(self.path) in problem:
+                raise
+            link = " " if problem.startswith("is ") else ": "
+            raise type(error)(f"{self.path}{link}{problem}") from error.__cause__
+
+
+def fitting(pixels: Pixels, decoded: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return an image as it is stored, against its Orientation tag, where only so it has its annotations' size.
+
+    Parameters
+    ----------
+    pixels
+        The image.
+    decoded
+        What its `decode` returned.
+    shape
+        (H, W) of its annotations.
+    """
+    return pixels.decode(shape) if decoded.shape[-2:] == shape[::-1] != shape else decoded
+
+
+def how_turned(pixels: Pixels, decoded: NDArray[Any], fitted: NDArray[Any]) -> str:
+    """Return what became of an image's Orientation tag: applied or ignored; empty text if it turns nothing.
+
+    Parameters
+    ----------
+    pixels
+        The image.
+    decoded
+        What its `decode` returned.
+    fitted
+        What `fitting` made of that.
+    """
+    if not isinstance(pixels, ImageFile) or pixels.tag() == 1:
+        return ""
+    return "ignored" if pixels.orientation == "ignore" or fitted.shape != decoded.shape else "applied"
+
+
+def all_finite(pixels: NDArray[Any]) -> bool:
+    """Return whether no pixel is NaN or infinite."""
+    return pixels.dtype.kind != "f" or all(bool(np.isfinite(row).all()) for row in pixels.reshape(-1, pixels.shape[-1]))
+
+
+def hash_of_pixels(pixels: NDArray[Any]) -> str:
+    """Return the SHA-256, in hex, of an image's values, shape and type."""
+    return hashlib.sha256(f"{pixels.dtype.str} {pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
+
+
+def _other_kind(kind: str, expected: str) -> str:
+    if kind in _KINDS:
+        return f"it is a {kind}, and its name is that of a {expected}: rename it"
+    return unreadable_problem(kind) if kind else f"it is damaged, or not a {expected}"

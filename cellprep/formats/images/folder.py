@@ -1,0 +1,182 @@
+"""Image files: found by the image's id."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from cellprep.errors import ImageFileError
+from cellprep.formats.images import IMAGE_FORMATS, is_image_name
+from cellprep.formats.images.file import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels, how_turned
+from cellprep.formats.names import (
+    IMAGE_ENDS,
+    IMAGE_STARTS,
+    is_foreign,
+    is_image_folder,
+    is_mask_folder,
+    is_output,
+    without_image_end,
+    without_mask_end,
+)
+from cellprep.store.image_ids import composed
+from cellprep.system.files import walk
+from cellprep.system.places import entries_in, is_remote
+
+__all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
+
+
+class ImageFolder:
+    """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
+
+    Ids may also be whole file names, and names may end as those of images do: ``<id>_img.png``. What is not there is
+    searched in the folders below, but for those of masks.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    by_id
+        Whether a file may be found by its image's id, and not only where the source says that it is.
+    deep
+        Whether the folders below are searched.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no folder that can be read.
+    """
+
+    def __init__(self, path: Path, *, by_id: bool = True, deep: bool = True) -> None:
+        self.path = path
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        self._foreign: dict[str, Path] = {}
+        try:
+            self._entries = entries_in(path)
+        except OSError as error:
+            raise ImageFileError(f"cannot read the image folder {path}: {error.strerror}") from error
+        if is_remote(path) and not self._entries:
+            raise ImageFileError(f"there is no image folder {path}")
+        for entry in (path / name for name in sorted(self._entries) if by_id):
+            if is_image_name(entry.name):
+                self._files[composed(entry.stem)].append(entry)
+            else:
+                self._foreign[composed(entry.stem)] = entry
+        self.by_id = by_id
+        self._is_deep = by_id and deep
+
+    def find(self, image_id: str, file_name: str = "") -> ImageFile:
+        """Find the file of an image.
+
+        Parameters
+        ----------
+        image_id
+            The image.
+        file_name
+            Where the file may be below the folder, if known.
+
+        Raises
+        ------
+        ImageFileError
+            If there is none, or more than one.
+        """
+        files = self.files_of(image_id, file_name)
+        if len(files) != 1:
+            raise ImageFileError(self.problem(image_id, files, file_name))
+        return ImageFile(files[0])
+
+    def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
+        """Say what is wrong if an image has none of these files, or more than one."""
+        if files:
+            return f"several image files have this id: {', '.join(map(str, files))}; keep one"
+        if (foreign := self._foreign.get(composed(image_id))) and (problem := ImageFile(foreign).format_problem()):
+            return problem
+        name = file_name if file_name and composed(Path(file_name).stem) != composed(image_id) else f"{image_id}.*"
+        return f"there is no image file {name} in {self.path} ({', '.join(IMAGE_FORMATS)})"
+
+    def files_of(self, image_id: str, file_name: str = "") -> list[Path]:
+        """Return the files that may be an image's, of which there should be one; parameters as `find` has them."""
+        told = Path(file_name)
+        if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
+            return [self.path / told]
+        name = composed(image_id)
+        files = _called(self._files, name) or self._files_in_own_folder(name)
+        return files or self._find_deeper(name, told)
+
+    def _has(self, file: Path) -> bool:
+        """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
+        if is_remote(self.path) and (len(file.parts) == 1 or file.parts[0] not in self._entries):
+            return file.name in self._entries and len(file.parts) == 1
+        with suppress(OSError):  # a name may be too long to be one
+            return (self.path / file).is_file()
+        return False
+
+    def _files_in_own_folder(self, image_id: str) -> list[Path]:
+        """Return the files of an image whose folder is its own, as the 2018 Data Science Bowl has them."""
+        found = []
+        with suppress(OSError):
+            for own in [self.path / name for name in self._folders.get(image_id, [])]:
+                for images in [own / name for name in sorted(entries_in(own)) if is_image_folder(name)]:
+                    found += [images / name for name in sorted(entries_in(images))]
+        return [file for file in found if composed(file.stem) == image_id and is_image_name(file.name)]
+
+    @cached_property
+    def _folders(self) -> dict[str, list[str]]:
+        """The folder's own folders, by their names."""
+        found = defaultdict(list)
+        for name, is_folder in sorted(self._entries.items()):
+            if is_folder and self.by_id:
+                found[composed(name)].append(name)
+        return found
+
+    def _find_deeper(self, name: str, told: Path) -> list[Path]:
+        """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
+        end = tuple(map(composed, told.parts))
+        return [
+            file
+            for file in self._deeper.get(composed(told.stem), [])
+            if tuple(map(composed, file.parts[-len(end) :])) == end
+        ] or _called(self._deeper, name)
+
+    @cached_property
+    def _deeper(self) -> dict[str, list[Path]]:
+        """The image files below the folder's folders, by their names without endings."""
+        found = defaultdict(list)
+        try:
+            walked = walk(self.path, _holds_no_images) if self._is_deep else []
+        except OSError as error:
+            problem = f"cannot read the image folder {error.filename or self.path}: {error.strerror}"
+            raise ImageFileError(problem) from error
+        for folder in walked:
+            for file in (folder.path / name for name in folder.files if folder.parts and is_image_name(name)):
+                found[composed(file.stem)].append(file)
+        return found
+
+    def others(self, known: Collection[str]) -> list[str]:
+        """Return the names of the files that belong to none of the images known."""
+        names = set(map(composed, known))
+        return [
+            file.name
+            for stem, files in self._files.items()
+            for file in files
+            if not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem)
+        ]
+
+    def _is_mask(self, stem: str) -> bool:
+        """Return whether a file is by its name the mask of another one in the folder."""
+        image = without_mask_end(stem)
+        return image is not None and bool(_called(self._files, image))
+
+
+def _holds_no_images(name: str) -> bool:
+    return is_foreign(name) or is_mask_folder(name) or is_output(name)
+
+
+def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
+    """Return the files of a name, which may be whole, or lack what says that they are images."""
+    return (
+        files.get(name)
+        or [file for file in files.get(Path(name).stem, []) if composed(file.name) == name]
+        or [file for end in IMAGE_ENDS for file in files.get(f"{name}{end}", [])]
+        or [file for start in IMAGE_STARTS for file in files.get(f"{start}{name}" if name else start[:-1], [])]
+    )

@@ -1,0 +1,295 @@
+"""TIFF, by tifffile and imagecodecs: one meaning, whatever the compression."""
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC
+
+from cellprep.errors import ImageFileError
+from cellprep.formats.images.codestreams import JPEG2000S, JPEGS, check_codestream, has_codestream
+from cellprep.formats.images.orientation import as_orientation
+from cellprep.formats.images.raster import Raster, Tags, check_dtype, place_channels
+from cellprep.system.memory import check_memory
+
+__all__ = ["decode_tiff", "tags_of_tiff"]
+
+_MOST_PAGES = 10_000
+_GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
+_COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+_ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
+_LARGE_SEGMENT = 2**24  # pixels of a strip or tile, which may be as large whatever the image's size
+
+
+def decode_tiff(stream: IO[bytes]) -> Raster:
+    """Decode the one image of a file.
+
+    Raises
+    ------
+    ImageFileError
+        If it holds a stack, colours that are none of grey, RGB and a palette, or lacks a part.
+    """
+    _check_pages(stream)
+    with _opened(stream) as tiff:
+        page = tiff.pages.first
+        _check_parts(tiff)
+        if len(tiff.series) != 1:
+            raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
+        series = tiff.series[0]
+        _check_axes(series)
+        _check_colours(page)
+        check_dtype(series.dtype)
+        sizes = " x ".join(map(str, series.shape))
+        check_memory(series.nbytes, f"an image of {sizes} values")
+        for one in series.pages:
+            _check_segments(tiff, one, len(series.pages))
+        return _raster(page, _channels_first(series))
+
+
+def tags_of_tiff(stream: IO[bytes]) -> Tags:
+    """Read the tags of the first page, and the names of the other files that the image is in."""
+    with _opened(stream) as tiff:
+        page = tiff.pages.first
+        orientation = _orientation(page)
+        parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
+        return Tags(orientation, 2 if orientation != 1 or parts or _is_read_anew(page) else 1, parts)
+
+
+@contextmanager
+def _opened(stream: IO[bytes]) -> Iterator[tifffile.TiffFile]:
+    """Open a file, under the name that its OME-XML has for it if it was renamed."""
+    with _without_log():
+        with tifffile.TiffFile(stream) as tiff:
+            name = _former_name(tiff)
+            if not name:
+                yield tiff
+                return
+        stream.seek(0)
+        with tifffile.TiffFile(stream, name=name) as tiff:
+            yield tiff
+
+
+def _former_name(tiff: tifffile.TiffFile) -> str:
+    """Return the name of an OME-TIFF before it was renamed; empty text if it was not, or is one of several files.
+
+    Its OME-XML does not say which file it is itself, names another one, and no more planes than are in this one.
+    """
+    root = _ome(tiff)
+    if root is None or root.get("UUID"):
+        return ""
+    named = {(element.text, element.get("FileName")) for element in root.iter() if element.tag.endswith("UUID")}
+    images = [element for element in root.iter() if element.tag.endswith("Pixels")]
+    if len(named) != 1 or len(images) != 1:
+        return ""
+    sizes = [images[0].get(f"Size{axis}", "") for axis in "CZT"]
+    samples = [element.get("SamplesPerPixel", "1") for element in images[0] if element.tag.endswith("Channel")][:1]
+    if not all(map(str.isdecimal, [*sizes, *samples])):
+        return ""
+    planes = math.prod(map(int, sizes)) // max(1, *map(int, samples), 1)
+    return (next(iter(named))[1] or "") if len(tiff.pages) >= planes else ""
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep tifffile from telling of each damaged tag: whoever reads the file gets one line about it."""
+    log = tifffile.logger()
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _check_pages(stream: IO[bytes]) -> None:
+    """Refuse endless lists of pages before tifffile looks at each."""
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    is_big = head[2:4] in (b"+\x00", b"\x00+")
+    counted, entry, pointer = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+    seen: set[int] = set()
+    with suppress(struct.error, OSError, OverflowError):  # what is damaged, tifffile finds
+        (place,) = struct.unpack_from(order + pointer, head, 8 if is_big else 4)
+        while place and place not in seen:
+            seen.add(place)
+            if len(seen) > _MOST_PAGES:
+                raise ImageFileError(f"it is a stack of more than {_MOST_PAGES:,} pages: an image is one plane")
+            stream.seek(place)
+            (entries,) = struct.unpack(order + counted, stream.read(struct.calcsize(counted)))
+            stream.seek(entries * entry, 1)
+            (place,) = struct.unpack(order + pointer, stream.read(struct.calcsize(pointer)))
+    stream.seek(0)
+
+
+def _other_files(tiff: tifffile.TiffFile) -> list[str]:
+    """Return the names of the other files that an OME-TIFF is spread over."""
+    root = _ome(tiff)
+    own = {root.get("UUID")} if root is not None else set()
+    names = set()
+    for element in root.iter() if root is not None else ():
+        if element.tag.endswith("UUID") and element.text not in own and (name := element.get("FileName")):
+            names.add(name)
+    return sorted(names - {tiff.filename})
+
+
+def _ome(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
+    description = tiff.pages.first.description
+    if not description[-10:].strip().endswith("OME>"):
+        return None
+    try:
+        return ElementTree.fromstring(description)
+    except ElementTree.ParseError:
+        return None
+
+
+def _check_parts(tiff: tifffile.TiffFile) -> None:
+    for name in _other_files(tiff):
+        if not re.fullmatch(r"[^/\\:]+", name) or name in (".", ".."):
+            raise ImageFileError(f"it names {name!r} as another part of it: parts lie in the same folder")
+        if not tiff.filehandle.is_file or not Path(tiff.filehandle.dirname, name).is_file():
+            raise ImageFileError(
+                f"it is one of several files of an OME-TIFF, of which {name} is missing: keep them in one folder, or "
+                "save the image as one file"
+            )
+    root = _ome(tiff)
+    for element in root.iter() if root is not None else ():
+        for key, value in element.attrib.items():
+            counts = key in ("IFD", "PlaneCount", "NumPlanes") or key.startswith("First")
+            if counts and value.isdigit() and int(value) > _MOST_PAGES:
+                raise ImageFileError(f"it is damaged, or a stack: its OME-XML says {key} {value}")
+
+
+def _check_axes(series: tifffile.TiffPageSeries) -> None:
+    """Refuse stacks before they are read, where the axes have names."""
+    named = [axis for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
+    unnamed = [axis for axis in named if axis == "Q"]
+    if unnamed and len(named) == 3:
+        place_channels(np.broadcast_to(np.uint8(0), series.shape))
+    elif "".join(named) not in ("YX", "YXS", "SYX", "CYX", "YXC"):
+        sizes = " x ".join(f"{axis} {size}" for axis, size in zip(series.axes, series.shape, strict=True))
+        raise ImageFileError(f"it is a stack ({sizes}): images have y, x, and at most one axis of channels")
+
+
+def _check_colours(page: tifffile.TiffPage) -> None:
+    colours, compression = page.photometric, page.compression
+    name = getattr(colours, "name", str(colours)).lower()
+    if colours == PHOTOMETRIC.YCBCR and compression not in JPEGS:
+        raise ImageFileError("its colours are ycbcr without JPEG: save it as RGB")
+    if colours == PHOTOMETRIC.PALETTE and page.colormap is None:
+        raise ImageFileError("it is damaged: it has no palette, though its tags say so")
+    if colours not in (*_GREY, *_COLOURED, PHOTOMETRIC.PALETTE):
+        raise ImageFileError(f"its colours are {name}: grey, RGB and palettes can be read; save it as one of these")
+    if page.bitspersample == 1 and (page.predictor != 1 or page.samplesperpixel > 1):
+        raise ImageFileError("its values are single bits, of several channels or with a predictor: save it with 8 bits")
+    if compression == COMPRESSION.LERC and page.predictor != 1:
+        raise ImageFileError("its compression, LERC, has a predictor, which is not defined: save it with Deflate")
+    if compression in JPEG2000S and page.dtype is not None and page.dtype.itemsize > 2:
+        raise ImageFileError("it holds values of 32 bits in JPEG 2000, which does not keep them: save it with Deflate")
+    if compression != COMPRESSION.NONE:
+        try:
+            tifffile.TIFF.DECOMPRESSORS[compression]
+        except KeyError:
+            name = getattr(compression, "name", str(compression))
+            raise ImageFileError(
+                f"its compression, {name}, cannot be read: save it uncompressed, or with Deflate or LZW"
+            ) from None
+
+
+def _check_segments(tiff: tifffile.TiffFile, page: Any, planes: int) -> None:
+    """Refuse what lacks a strip or tile, and claims of their sizes that nothing bears out."""
+    if page is None:
+        raise ImageFileError(f"it lacks some of its {planes:,} planes")
+    key = page.keyframe
+    depth, height, width = (key.tiledepth, key.tilelength, key.tilewidth) if key.is_tiled else (1, key.rowsperstrip, 0)
+    height = min(height, key.imagelength) if not key.is_tiled else height
+    pixels = depth * height * (width or key.imagewidth)
+    if pixels > max(_LARGE_SEGMENT, 4 * key.imagelength * key.imagewidth * key.imagedepth):
+        raise ImageFileError(
+            f"it is damaged: its tiles are {height} x {width} pixels, it itself {key.imagelength} x {key.imagewidth}"
+        )
+    offsets, counts = np.asarray(page.dataoffsets, np.uint64), np.asarray(page.databytecounts, np.uint64)
+    expected = int(np.prod(key.chunked, dtype=np.int64))
+    if min(len(offsets), len(counts)) < expected or not offsets[:expected].all() or not counts[:expected].all():
+        raise ImageFileError(f"it is damaged: some of its {expected:,} strips or tiles are missing")
+    handle = page.parent.filehandle
+    if handle is not tiff.filehandle:  # tifffile has closed the other files of an image
+        return
+    if not key.is_contiguous and (offsets[:expected] + counts[:expected]).max() > handle.size:
+        raise ImageFileError("it is damaged: it is cut off")
+    if has_codestream(key.compression) and key.jpegheader is None:  # NDPI's tiles are parts of one stream
+        for offset, count in zip(offsets[:expected].tolist(), counts[:expected].tolist(), strict=True):
+
+            def segment(most: int, offset: int = offset, count: int = count) -> bytes:
+                handle.seek(offset)
+                return handle.read(count if most < 0 else min(count, most))
+
+            check_codestream(key.compression, segment, height, width or key.imagewidth)
+
+
+def _channels_first(series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    """Read the values as (H, W) or (C, H, W)."""
+    values = series.asarray()
+    axes = series.axes
+    if values.shape != series.shape:
+        values = values.reshape(series.shape)
+    single = tuple(place for place, axis in enumerate(axes) if values.shape[place] == 1 and axis not in "YX")
+    values = values.squeeze(single)
+    axes = "".join(axis for place, axis in enumerate(axes) if place not in single)
+    if "Q" in axes:
+        return place_channels(values)
+    return np.moveaxis(values, 2, 0) if axes in ("YXS", "YXC") else values
+
+
+def _raster(page: tifffile.TiffPage, values: NDArray[Any]) -> Raster:
+    alphas = [extra in _ALPHA for extra in page.extrasamples]
+    alpha = None
+    if values.ndim == 3 and any(alphas) and len(values) == page.samplesperpixel:
+        first = len(values) - len(alphas)
+        alpha = values[first + alphas.index(True)]
+        kept = [True] * first + [not is_alpha for is_alpha in alphas]
+        values = values[kept] if sum(kept) > 1 else values[0]
+    palette = None
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        assert page.colormap is not None
+        is_deep = page.colormap.max() > 255  # some writers give 8 bits where the format has 16
+        palette = np.ascontiguousarray((page.colormap >> 8 if is_deep else page.colormap).astype(np.uint8).T)
+    return Raster(
+        values=values,
+        is_rgb=page.photometric in _COLOURED,
+        alpha=alpha,
+        palette=palette,
+        white_is_zero=page.photometric == PHOTOMETRIC.MINISWHITE,
+        bits=page.bitspersample if isinstance(page.bitspersample, int) else 0,
+        is_plain_array=page.bitspersample == 1 and page.is_shaped,  # tifffile writes bool arrays as WhiteIsZero
+        orientation=_orientation(page),
+    )
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    return as_orientation(page.tags.valueof(274, 1))
+
+
+def _is_read_anew(page: tifffile.TiffPage) -> bool:
+    """Return whether files of this kind gave other values, or zeros, before one decoder read all."""
+    if page.photometric == PHOTOMETRIC.MINISWHITE or 0 in page.databytecounts or 0 in page.dataoffsets:
+        return True
+    if page.photometric in _GREY and len(page.extrasamples) == 1 and page.samplesperpixel == 2:
+        return True
+    if page.samplesperpixel not in (1, 3):
+        return False
+    deflate = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
+    if page.compression in (COMPRESSION.NONE, *deflate, COMPRESSION.LZMA, COMPRESSION.PACKBITS) and page.predictor != 3:
+        return False
+    if page.compression not in (COMPRESSION.LZW, COMPRESSION.JPEG, *deflate):
+        return True
+    is_plain = page.photometric in _COLOURED or page.bitspersample in (32, 64)
+    is_interleaved = page.planarconfig == 1 or page.bitspersample == 8
+    return page.samplesperpixel == 3 and not (is_plain and is_interleaved)

@@ -1,0 +1,269 @@
+"""Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
+
+The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixels, whose runs count down the columns
+and whose sizes the images tell, unless there are Height and Width; HuBMAP's id, rle, img_height, img_width, which
+count so, too; and those of a submission to Sartorius: id, predicted. The table may be in any file that `Table` reads.
+
+A first reading counts the rows of each image, a second one hands each image on as soon as its last row has been seen:
+only images whose rows are still to come are in memory, which is one at a time if rows of an image stand together.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from sys import intern
+from textwrap import shorten
+from typing import NamedTuple
+
+from cellprep.core.rle import Order
+from cellprep.errors import AnnotationError, SourceError, UsageError
+from cellprep.formats.annotations.foreign import kind_of
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord, most_common
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.kaggle_csv.image import CSVImage
+from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table
+from cellprep.store.image_ids import composed, id_problem
+from cellprep.system.files import open_file
+
+__all__ = ["KaggleCSV"]
+
+_NEEDED = ("id", "annotation")
+_OPTIONAL = ("width", "height", "cell_type")
+_COLUMN_ORDER = {"encodedpixels", "rle", "rlemask", "encoding"}  # annotations that count down the columns
+# Names of columns by what they hold, in small letters and without spaces, underscores and hyphens.
+_NAMES = {
+    "id": {"id", "imageid"},
+    "annotation": {"annotation", "predicted", *_COLUMN_ORDER},
+    "width": {"width", "imgwidth", "imagewidth"},
+    "height": {"height", "imgheight", "imageheight"},
+    "cell_type": {"celltype"},
+}
+_OTHER_NAMES = "ImageId", "EncodedPixels", "predicted", "rle"
+_NOTHING = {"-1", "nan", "none", "null"}  # written for an image without cells
+
+
+class _Row(NamedTuple):
+    """A row as the file has it; `problem` says what is wrong with its number of fields."""
+
+    number: int
+    id: str
+    annotation: str
+    width: str
+    height: str
+    cell_type: str
+    problem: str
+
+
+class KaggleCSV(Source):
+    """Annotations in a CSV file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    order
+        The order in which its masks count pixels; along the rows unless given, but down the columns if the column
+        is called EncodedPixels or rle.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, is no table, or lacks a column.
+    MissingExtraError
+        If it is a Parquet or Excel file, and the library is missing that reads it.
+    """
+
+    format = "kaggle-csv"
+
+    def __init__(self, path: Path, order: Order | None = None) -> None:
+        if not path.is_file():
+            raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
+        super().__init__(path)
+        self._table = Table(path, _has_needed)
+        self._columns = self._header()
+        self._places = self._find_columns()
+        annotation = self._columns[self._places["annotation"]]
+        self._order: Order = order or ("column" if _key(annotation) in _COLUMN_ORDER else "row")
+        self.order = self._order
+        self.needs_images = "width" not in self._places
+        self._rows_of = Counter(row.id for row in self._rows())
+        if not self._rows_of:
+            raise SourceError(f"{path} holds no annotations: there is no row below the header")
+        with open_file(path) as file:
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return whether a path looks like a table, or is a text with the columns of one."""
+        if is_table(path):
+            return True
+        return (
+            path.is_file() and path.suffix.lower() == ".txt" and _has_needed(next(Table(path, _has_needed).rows())[1])
+        )
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, in the order of their first rows."""
+        return list(self._rows_of)
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image when its last row has been read."""
+        pending: dict[str, list[_Row]] = {}
+        yielded = 0
+        for row in self._rows():
+            pending.setdefault(row.id, []).append(row)
+            if len(pending[row.id]) == self._rows_of[row.id]:
+                yield self._image(row.id, pending.pop(row.id))
+                yielded += 1
+        if pending or yielded != len(self._rows_of):
+            raise SourceError(f"{self.path} was changed while it was read: run the command again")
+
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of each image, without spaces around it.
+
+        Rows whose number of fields is not the header's do not count: their images are at fault.
+        """
+        place = self._own_column(column)
+        id_place = self._places["id"]
+        found: dict[str, tuple[int, str]] = {}
+        for number, values in islice(self._table.rows(), 1, None):
+            if len(values) != len(self._columns):
+                continue
+            image_id, value = composed(values[id_place]), values[place].strip()
+            first, known = found.setdefault(image_id, (number, value))
+            if value != known:
+                raise SourceError(
+                    f"{self.name} row {number}: {column} {value!r} contradicts {known!r} in row {first}: "
+                    f"all rows of image {image_id!r} must have the same"
+                )
+        return {image_id: value for image_id, (_, value) in found.items()}
+
+    def _own_column(self, column: str) -> int:
+        """Return the place of a column that annotations are not made of."""
+        own = [name for place, name in enumerate(self._columns) if place not in self._places.values()]
+        if column not in own:
+            found = shorten(", ".join(map(repr, own)), 200, placeholder=" ...") or "none"
+            raise UsageError(f"{self.name} has no column {column!r} to group images by; it has: {found}")
+        if own.count(column) > 1:
+            raise UsageError(f"{self.name} has the column {column!r} twice")
+        return self._columns.index(column)
+
+    def _image(self, image_id: str, rows: list[_Row]) -> ImageRecord | FaultyImage:
+        try:
+            return self._checked_image(image_id, rows)
+        except AnnotationError as error:
+            return FaultyImage(image_id, str(error))
+
+    def _checked_image(self, image_id: str, rows: list[_Row]) -> CSVImage:
+        first = rows[0]
+        if problem := id_problem(image_id):
+            raise self._fault(first, problem)
+        shape = self._shape(first)
+        for row in rows:
+            if row.problem:
+                raise self._fault(row, row.problem)
+            for name in ("height", "width"):
+                here, there = getattr(row, name), getattr(first, name)
+                if here != there and self._size(row, name) != self._size(first, name):
+                    raise self._fault(row, f"{name} {here} contradicts {there} in row {first.number}")
+        cells = rows if len(rows) > 1 or first.annotation.strip() else []
+        return CSVImage(
+            image_id=image_id,
+            shape=shape,
+            masks=tuple(row.annotation for row in cells),
+            order=self._order,
+            rows=tuple(row.number for row in cells),
+            cell_types=tuple(row.cell_type for row in cells),
+            cell_type=most_common([row.cell_type for row in rows]),
+            source=self.name,
+        )
+
+    def _shape(self, row: _Row) -> tuple[int, int] | None:
+        if self.needs_images:
+            return None
+        return self._size(row, "height"), self._size(row, "width")
+
+    def _size(self, row: _Row, name: str) -> int:
+        text: str = getattr(row, name).strip()
+        found = re.fullmatch(r"([0-9]{1,9})([.,]0*)?", text)
+        if not found or not int(found[1]):
+            raise self._fault(row, row.problem or f"{name} {text!r} is not a whole number of pixels above 0")
+        return int(found[1])
+
+    def _fault(self, row: _Row, problem: str) -> AnnotationError:
+        return AnnotationError(f"{self.name} row {row.number}: {problem}")
+
+    def _rows(self) -> Iterator[_Row]:
+        header = self._columns
+        places = [self._places.get(name) for name in (*_NEEDED, *_OPTIONAL)]
+        make = partial(_excel_row if self._table.kind == "xlsx" else _row, places=places)
+        for number, values in islice(self._table.rows(), 1, None):
+            yield (
+                make(number, values) if len(values) == len(header) else _incomplete_row(number, values, header, places)
+            )
+
+    def _header(self) -> list[str]:
+        _, names = next(self._table.rows())
+        return [name.strip() for name in names]
+
+    def _find_columns(self) -> dict[str, int]:
+        """Return the places in the file of the columns that a row is made of, by what they hold."""
+        found = {holds: place for holds in _NAMES if (place := self._find_column(holds)) is not None}
+        needed = (*_NEEDED, "width", "height") if {"width", "height"} & found.keys() else _NEEDED
+        missing = [name for name in needed if name not in found]
+        if missing:
+            kind = kind_of(self.path) if self._table.kind == "csv" else ""
+            if kind.startswith("this is") and len(self._columns) < 2:
+                raise SourceError(f"{self.path} is no CSV: {kind}")
+            known = shorten(", ".join(map(repr, self._columns)), 200, placeholder=" ...") or "none"
+            raise SourceError(
+                f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
+                f"{', '.join(_NEEDED)} (or {', '.join(_OTHER_NAMES)}), and may have {', '.join(_OPTIONAL)}; "
+                f"found: {known}"
+            )
+        return found
+
+    def _find_column(self, holds: str) -> int | None:
+        names = [name for name in self._columns if _key(name) in _NAMES[holds]]
+        if holds != "id" and names.count(holds) == 1:
+            return self._columns.index(holds)  # its proper name goes before others
+        if len(names) > 1:
+            several = " and ".join(dict.fromkeys(names))
+            problem = f"columns {several} both hold it" if len(set(names)) > 1 else f"column {several} is there twice"
+            raise SourceError(f"{self.path} row 1: {holds}: {problem}: rename or delete one")
+        return self._columns.index(names[0]) if names else None
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.lower())
+
+
+def _has_needed(names: list[str]) -> bool:
+    """Return whether among the names of columns are those that every table of annotations has."""
+    keys = set(map(_key, names))
+    return all(keys & _NAMES[name] for name in _NEEDED)
+
+
+def _row(number: int, values: list[str], places: list[int | None]) -> _Row:
+    image_id, annotation, width, height, cell_type = ("" if place is None else values[place] for place in places)
+    if len(annotation) < 9 and annotation.strip().lower() in _NOTHING:
+        annotation = ""
+    # What a million cells of an image have in common is in memory once.
+    return _Row(number, intern(composed(image_id)), annotation, intern(width), intern(height), intern(cell_type), "")
+
+
+def _excel_row(number: int, values: list[str], places: list[int | None]) -> _Row:
+    row = _row(number, values, places)
+    if len(row.annotation) < LONGEST_EXCEL_TEXT:
+        return row
+    problem = f"Excel keeps {LONGEST_EXCEL_TEXT:,} characters of a cell, and cut the annotation off: use a CSV"
+    return row._replace(problem=problem)
+
+
+def _incomplete_row(number: int, values: list[str], header: list[str], places: list[int | None]) -> _Row:
+    fields = [values[place] if place is not None and place < len(values) else "" for place in places]
+    return _Row._make([number, *fields, f"its number of fields is {len(values)}, the header's {len(header)}"])

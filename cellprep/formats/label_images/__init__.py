@@ -1,0 +1,1 @@
+"""Label images, one or one per cell, in files."""

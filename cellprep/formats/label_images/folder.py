@@ -1,0 +1,107 @@
+"""Reader of folders of label images: beside their images, above or below them, or alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cellprep.core.rle import Order
+from cellprep.errors import SourceError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import FolderSource
+from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.label_images.file import LabelFileImage
+from cellprep.formats.layouts.groups import Pair
+from cellprep.formats.layouts.layout import Layout, listed
+from cellprep.formats.layouts.listing import hash_of_listing
+from cellprep.store.image_ids import composed, id_problem
+
+__all__ = ["LabelFolder"]
+
+
+class LabelFolder(FolderSource):
+    """Annotations in one label image per image, in one of many layouts.
+
+    ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist), or below the images; ``<id>_masks.*``, ``mask_<id>.*`` and the
+    like beside ``<id>.*`` (Cellpose); ``mask.*`` beside ``image.*`` in a folder called ``<id>``; any of these in
+    folders below; or label images without images, which may be elsewhere. `cellprep.formats.names` has all names.
+    Where images of several folders have one name, the names of their folders are put before it: ``train_a``.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be read, or holds no label image.
+    """
+
+    format = "label-folder"
+
+    def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
+        super().__init__(path)
+        layout = layout or Layout(path)
+        pairs = layout.pairs()
+        self._pairs: dict[str, Pair] = {}
+        for image_id, (group, pair) in zip(layout.ids(pairs), pairs, strict=True):
+            if pair.masks:
+                known = self._pairs.setdefault(image_id, Pair(image_id))
+                known.masks += pair.masks
+                known.images += pair.images
+            else:
+                self.unannotated += ["/".join([*group.parts, file.name]) for file in pair.images]
+        self._pairs = dict(sorted(self._pairs.items()))
+        problem = layout.problem()
+        if problem or not self._pairs:
+            folders = [str(folder) for group in layout.groups for folder in group.mask_folders]
+            nothing = f"{listed(folders) or path} holds no label image ({', '.join(LABEL_FORMATS)})"
+            raise SourceError(problem or nothing)
+        self._image_folders = [str(folder) for group in layout.groups for folder in group.image_folders]
+        self._files = {composed(file.stem): file for group in layout.groups for file in group.images}
+        self.notes = layout.notes()
+        self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
+
+    @classmethod
+    def fits(cls, layout: Layout) -> bool:
+        """Say whether a folder holds label images."""
+        return layout.has_labels
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, sorted."""
+        return list(self._pairs)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside the label images."""
+        return bool(self._image_folders) or any(pair.images for pair in self._pairs.values())
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image."""
+        for image_id, pair in self._pairs.items():
+            if problem := id_problem(image_id):
+                yield FaultyImage(image_id, f"{pair.masks[0]}: {problem}")
+            elif problem := self._problem(pair):
+                yield FaultyImage(image_id, problem)
+            else:
+                pixels = ImageFile(pair.images[0]) if pair.images else None
+                yield LabelFileImage(
+                    image_id=image_id,
+                    source=self.name,
+                    path=pair.masks[0],
+                    pixels=pixels,
+                    may_be_picture=self.is_chosen,
+                )
+
+    def _problem(self, pair: Pair) -> str:
+        for what, files in (("label images", pair.masks), ("image files", pair.images)):
+            if len(files) > 1:
+                return f"several {what} have this id: {', '.join(map(str, files))}; keep one"
+        if pair.images or not self.has_pixels:
+            return ""
+        ends = ", ".join(IMAGE_FORMATS)
+        if unreadable := self._files.get(pair.id) or self._files.get(composed(pair.masks[0].stem)):
+            problem = f"{unreadable} is no image that can be read ({ends}): export it as TIFF, for example with Fiji"
+            return ImageFile(unreadable).format_problem() or problem
+        return f"there is no image file {pair.id}.* in {listed(self._image_folders) or self.path} ({ends})"

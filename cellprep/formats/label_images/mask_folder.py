@@ -1,0 +1,176 @@
+"""Reader of folders of mask files: one folder per image, one file per cell, as the 2018 Data Science Bowl has them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellprep.core.rle import Order, encode_rle, parse_rle
+from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
+from cellprep.formats.annotations.source import FolderSource
+from cellprep.formats.images import IMAGE_FORMATS
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.layouts.groups import Group, images_among
+from cellprep.formats.layouts.layout import Layout
+from cellprep.formats.layouts.listing import hash_of_listing
+from cellprep.store.image_ids import composed, id_problem
+
+__all__ = ["MaskFolder"]
+
+_MASK_FORMATS = (".png", ".tif", ".tiff")
+_ENOUGH = 1000  # pixels of an image, to say that its masks are inverted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskFilesImage(ImageRecord):
+    """The mask files of one image.
+
+    Attributes
+    ----------
+    folder
+        The image's folder of masks.
+    files
+        (n,) their names, sorted; each one's row is its place, from 1.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+
+    @property
+    def needs_shape(self) -> bool:
+        """Whether there is no mask to tell the image's size."""
+        return self.excluded.issuperset(range(1, len(self.files) + 1))
+
+    def content(self) -> list[Any]:
+        """Return the files' names and hashes."""
+        return [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Read the masks."""
+        check_excluded(self.excluded, range(1, len(self.files) + 1))
+        rows = tuple(row for row in range(1, len(self.files) + 1) if row not in self.excluded)
+        texts, larger = [], 0
+        for row in rows:
+            mask = self._mask(row, shape)
+            shape = mask.shape
+            larger += mask.size >= _ENOUGH and 2 * np.count_nonzero(mask) > mask.size and not mask.all()
+            texts += encode_rle(mask[np.newaxis])
+        if shape is None:
+            raise AnnotationError(f"{self.folder} holds no mask, and there is no image: nothing tells the size")
+        if larger == len(rows) > 1:
+            raise AnnotationError(
+                f"each mask in {self.folder} covers more than half of the image, as cells that are black on white do: "
+                "invert the masks, a cell is white on black"
+            )
+        return Annotations(parse_rle(texts, shape), rows, ("",) * len(rows), "")
+
+    def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
+        """Read the files one by one."""
+        found = {}
+        for row in range(1, len(self.files) + 1):
+            try:
+                shape = self._mask(row, shape).shape
+            except CellprepError as error:
+                found[row] = str(error)
+        return found
+
+    def _mask(self, row: int, shape: tuple[int, int] | None) -> Any:
+        """Return one mask, (H, W) bool: what is not black."""
+        file = ImageFile(self.folder / self.files[row - 1], self.orientation)
+        if file.path.suffix.lower() not in _MASK_FORMATS:
+            raise ImageFileError(f"{file} is no mask file: its name must end in {', '.join(_MASK_FORMATS)}")
+        mask = file.decode_mask(beside=self.picture_tag)
+        if mask.shape != (shape or mask.shape):
+            raise AnnotationError(f"{file} is {_size(mask.shape)}, the image or its first mask {_size(shape)}")
+        return mask
+
+
+class MaskFolder(FolderSource):
+    """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``, in any folder below.
+
+    Parameters
+    ----------
+    path
+        The folder of the images' folders, or one above them, or that of one image.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be read, or no folder in it has masks.
+    """
+
+    format = "mask-folder"
+
+    def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
+        super().__init__(path)
+        layout = layout or Layout(path)
+        self._groups = dict(sorted(layout.cell_folders.items()))
+        if not self._groups:
+            raise SourceError(f"{path} holds no folder <id>/masks")
+        self._masks = {
+            image_id: [folder / name for folder, names in group.mask_folders.items() for name in names]
+            for image_id, group in self._groups.items()
+        }
+        cells = set(map(id, self._groups.values()))
+        self.unannotated = [group.name for group in layout.groups if group.image_folders and id(group) not in cells]
+        self.notes = layout.aside()
+        self.sha256 = hash_of_listing([file for files in self._masks.values() for file in files], path)
+
+    @classmethod
+    def fits(cls, layout: Layout) -> bool:
+        """Say whether folders in a folder hold masks of one cell each."""
+        return bool(layout.cell_folders)
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, sorted."""
+        return list(self._masks)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside masks."""
+        return any(group.image_folders for group in self._groups.values())
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image."""
+        for image_id, group in self._groups.items():
+            try:
+                yield self._record(image_id, group)
+            except CellprepError as error:
+                yield FaultyImage(image_id, str(error))
+
+    def _record(self, image_id: str, group: Group) -> MaskFilesImage:
+        folder = next(iter(group.mask_folders))
+        if problem := id_problem(image_id):
+            raise AnnotationError(f"{folder.parent}: {problem}")
+        if len(group.mask_folders) > 1:
+            raise AnnotationError(f"several folders of masks: {', '.join(map(str, group.mask_folders))}; keep one")
+        return MaskFilesImage(
+            image_id=image_id,
+            source=self.name,
+            folder=folder,
+            files=tuple(file.name for file in self._masks[image_id]),
+            pixels=_image(group, image_id) if group.image_folders else None,
+        )
+
+
+def _size(shape: Any) -> str:
+    return f"{shape[0]} x {shape[1]} (height x width)"
+
+
+def _image(group: Group, image_id: str) -> ImageFile:
+    """Find the image, which may have another name if it is the only one."""
+    files = images_among(group.images)
+    folder, ends = group.image_folders[0], ", ".join(IMAGE_FORMATS)
+    if not files:
+        raise ImageFileError(f"{folder} holds no image ({ends})")
+    named = [file for file in files if composed(file.stem) == composed(group.parts[-1] if group.parts else image_id)]
+    found = files if len(files) == 1 else named
+    if not found:
+        raise ImageFileError(f"there is no image file {image_id}.* in {folder} ({ends})")
+    if len(found) > 1:
+        raise ImageFileError(f"several image files have this id: {', '.join(map(str, found))}; keep one")
+    return ImageFile(found[0])

@@ -1,0 +1,31 @@
+"""Label images as TIFF, as Fiji, QuPath and napari open them."""
+
+import io
+from typing import Any
+
+import tifffile
+
+from cellprep.formats.annotations.content import Content
+from cellprep.store.image_ids import file_uuid
+
+__all__ = ["encode"]
+
+
+def encode(content: Content) -> bytes:
+    """Return the labels as an OME-TIFF, compressed with zlib; labels keep their numbers.
+
+    The pixel's size, where it is known, is written twice: in the OME-XML, which Bio-Formats and QuPath read, and as
+    the TIFF's resolution, which ImageJ reads.
+    """
+    # The UUID that tifffile makes else differs from run to run.
+    metadata: dict[str, Any] = {
+        "axes": "YX",
+        "UUID": file_uuid(content.image_id),
+    }
+    resolution: dict[str, Any] = {}
+    if size := content.pixel_size:
+        metadata |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": size, "PhysicalSizeYUnit": "µm"}
+        resolution = {"resolution": (1e4 / size, 1e4 / size), "resolutionunit": "CENTIMETER"}
+    file = io.BytesIO()
+    tifffile.imwrite(file, content.labels, ome=True, compression="zlib", metadata=metadata, **resolution)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""Which file in a folder is what: images, masks, and what belongs together."""

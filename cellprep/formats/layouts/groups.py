@@ -1,0 +1,284 @@
+"""Files of a folder that belong together by the names of their folders: those of images and those of their masks."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
+from cellprep.formats.layouts.listing import walk
+from cellprep.formats.names import (
+    is_by_product,
+    is_image_folder,
+    is_mask_folder,
+    is_output,
+    tracked_sequence,
+    without_image_end,
+    without_mask_end,
+)
+from cellprep.store.image_ids import composed
+from cellprep.system.files import Folder, open_file
+
+__all__ = ["Group", "Pair", "Scan", "images_among", "is_tracked_truth", "labels_among", "pair_up", "scan"]
+
+#: The names of the folders that lead to a group.
+Parts = tuple[str, ...]
+
+_RESULTS = re.compile(r"\d\d+_RES", re.IGNORECASE)  # of the Cell Tracking Challenge
+
+
+@dataclass
+class Group:
+    """The files of a folder of a data set, or of two folders side by side.
+
+    Attributes
+    ----------
+    parts
+        The names of the folders that lead to it, without those that say that images or masks are in them.
+    masks
+        Files in folders of masks.
+    mask_folders
+        The names of all that is in each of these folders, also if that is nothing.
+    images
+        Files in folders of images.
+    image_folders
+        These folders.
+    others
+        Label and image files in a folder whose name says nothing.
+    strangers
+        Other files there.
+    unreadable
+        Files in folders of masks that no label image can be in.
+    pickles
+        Cellpose's ``_seg.npy``, which may run code when they are read.
+    """
+
+    parts: Parts
+    masks: list[Path] = field(default_factory=list)
+    mask_folders: dict[Path, list[str]] = field(default_factory=dict)
+    images: list[Path] = field(default_factory=list)
+    image_folders: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    strangers: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+    pickles: list[Path] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The folder's name below the first one; a dot for that itself."""
+        return "/".join(self.parts) or "."
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether names say of some files that they are masks."""
+        return bool(self.masks or self._marked())
+
+    def split(self) -> tuple[list[Path], list[Path]]:
+        """Return its masks and its images; where nothing says that there are masks, all are images."""
+        marked = self._marked()
+        known = set(marked)
+        images = [file for file in [*self.images, *self.others] if file not in known]
+        return [*self.masks, *marked], images_among(images)
+
+    def pairs(self) -> list["Pair"]:
+        """Return its masks and images with their partners."""
+        return pair_up(*self.split())
+
+    def _marked(self) -> list[Path]:
+        """Return the files whose own names say that they are masks; in folders of images those of an image alone."""
+        marked = [file for file in self.others if without_mask_end(file.stem) is not None]
+        if self.masks:
+            return marked
+        names = _by_name(composed(file.stem) for file in self.images)
+        ends = [(file, without_mask_end(file.stem)) for file in self.images]
+        return marked + [file for file, name in ends if name is not None and composed(name) in names]
+
+
+@dataclass
+class Pair:
+    """An image and its masks, of each of which there should be one.
+
+    Attributes
+    ----------
+    id
+        Its name within the group; empty if names say no more than that they are an image and a mask.
+    masks
+        Files that are its masks by their names.
+    images
+        Files that are it by their names.
+    """
+
+    id: str
+    masks: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
+
+
+def images_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files that images may be in."""
+    return [file for file in files if is_image_name(file.name)]
+
+
+def labels_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files that label images may be in."""
+    return [file for file in files if file.suffix.lower() in LABEL_FORMATS]
+
+
+@dataclass
+class Scan:
+    """What is in a folder and those below it.
+
+    Attributes
+    ----------
+    names
+        The names of all that is in the folder itself.
+    groups
+        The files by the names that lead to their group; that of the folder itself is always there.
+    left_out
+        Folders of files that are neither images nor masks.
+    empty
+        Empty folders of masks that are nobody's.
+    zarr
+        Folders that are Zarr.
+    choices
+        Of which sequences of the Cell Tracking Challenge which truth counts.
+    """
+
+    names: list[str]
+    groups: dict[Parts, Group] = field(default_factory=lambda: {(): Group(())})
+    left_out: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    zarr: list[Path] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+
+
+def scan(folder: Path, deepest: int | None = None) -> Scan:
+    """Bring the files in a folder and those below it, `deepest` at most, into groups.
+
+    Of a sequence of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if it has no
+    gold truth. What only trackers need, and results, are left out.
+
+    Raises
+    ------
+    SourceError
+        If a folder cannot be read.
+    """
+    walked = walk(folder, deepest)
+    found = Scan([*walked[0].files, *walked[0].folders])
+    truths: dict[Parts, set[str]] = defaultdict(set)
+    for one in walked:
+        if one.files and is_tracked_truth(one.parts):
+            sequence, kind = tracked_sequence(one.parts[-2])
+            truths[(*one.parts[:-2], sequence)].add(kind)
+    for one in walked:
+        role, key = _role(one.parts, truths)
+        if one.is_zarr and one.parts:
+            found.zarr.append(one.path)
+        elif role == "none":
+            found.left_out += ["/".join(one.parts)] if one.files else []
+        elif role == "masks" and not one.files and one.parts[:-1] != key:
+            found.empty += ["/".join(one.parts)] if not one.folders else []
+        elif role != "silver" and (one.files or role):
+            _add(found.groups.setdefault(key, Group(key)), one, role)
+    for (*above, name), kinds in truths.items():
+        place = "/".join([*above, name])
+        aside = f", not of {place}_ST/SEG" if len(kinds) > 1 else ""
+        found.choices += [f"{place} has the masks of {place}_{min(kinds)}/SEG{aside}"] if "ST" in kinds else []
+    return found
+
+
+def _add(group: Group, folder: Folder, role: str) -> None:
+    files = [folder.path / name for name in folder.files]
+    pickles = {file for file in files if _is_pickled(file)}
+    group.pickles += sorted(pickles)
+    files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
+    if role == "masks":
+        masks = labels_among(files)
+        readable = set(masks)
+        group.masks += masks
+        group.unreadable += [file for file in files if file not in readable]
+        group.mask_folders[folder.path] = sorted([*folder.files, *folder.folders])
+    elif role == "images":
+        group.images += files
+        group.image_folders.append(folder.path)
+    else:
+        for file in files:
+            is_known = file.suffix.lower() in {*IMAGE_FORMATS, *LABEL_FORMATS}
+            (group.others if is_known else group.strangers).append(file)
+
+
+def _role(parts: Parts, truths: dict[Parts, set[str]]) -> tuple[str, Parts]:
+    """Return what a folder holds by its name and those above, and the group that its files belong to."""
+    for place, name in enumerate(parts):
+        sequence, kind = tracked_sequence(name)
+        if sequence:
+            key = (*parts[:place], sequence)
+            if not is_tracked_truth(parts):
+                return "none", key
+            return "masks" if kind == min(truths.get(key, ()), default="") else "silver", key
+        if _RESULTS.fullmatch(name) or is_output(name):
+            return "none", parts
+    roles = ["masks" if is_mask_folder(name) else "images" if is_image_folder(name) else "" for name in parts]
+    last = next((role for role in reversed(roles) if role), "")
+    return last, tuple(name for name, role in zip(parts, roles, strict=True) if not role)
+
+
+def is_tracked_truth(parts: Parts) -> bool:
+    """Return whether names lead to a folder of label images in the Cell Tracking Challenge's layout."""
+    return len(parts) > 1 and parts[-1].upper() == "SEG" and bool(tracked_sequence(parts[-2])[0])
+
+
+def _is_pickled(file: Path) -> bool:
+    """Return whether a file is Cellpose's, and no plain array of this name."""
+    if not file.name.lower().endswith("_seg.npy"):
+        return False
+    try:
+        with open_file(file) as stream:
+            head = stream.read(256)
+    except OSError:
+        return True
+    return not head.startswith(b"\x93NUMPY") or b"|O" in head
+
+
+def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
+    """Bring masks and images together, in the order of their ids: all of them, with or without a partner.
+
+    A mask belongs to the image of its own name, or else to that of its name without what makes it a mask's, or else to
+    that whose name is this one but for what makes it an image's. One that is called a mask and nothing else belongs to
+    an image that is the only one in its folder. Names are compared as they look.
+
+    Examples
+    --------
+    >>> for pair in pair_up([Path("a_masks.png"), Path("b.tif")], [Path("a_img.png"), Path("c.png")]):
+    ...     print(pair.id, *pair.masks, *pair.images)
+    a a_masks.png a_img.png
+    b b.tif
+    c c.png
+    """
+    pairs: dict[str, Pair] = {}
+    for image in images:
+        stem = composed(image.stem)
+        pairs.setdefault(stem, Pair(stem)).images.append(image)
+    names = _by_name(pairs)
+    alone: dict[str, Pair] = {}
+    for mask in masks:
+        stem = composed(mask.stem)
+        name = composed(stem if (end := without_mask_end(mask.stem)) is None else end)
+        image_stem = names.get(stem) or names.get(name) or ("" if name else _only_one(pairs.values(), mask.parent))
+        pair = pairs[image_stem] if image_stem else alone.setdefault(name, Pair(name))
+        pair.masks.append(mask)
+        if names.get(name) == image_stem != name:
+            pair.id = name  # of the name that both share
+    return sorted([*pairs.values(), *alone.values()], key=lambda pair: pair.id)
+
+
+def _only_one(pairs: Iterable[Pair], folder: Path) -> str:
+    """Return the name of the only image in a folder; empty text if there are none, or several."""
+    inside = [image for pair in pairs for image in pair.images if image.parent == folder]
+    return composed(inside[0].stem) if len(inside) == 1 else ""
+
+
+def _by_name(stems: Iterable[str]) -> dict[str, str]:
+    """Return the stem by each name that leads to it: itself, and itself without the end of an image's name."""
+    own = {stem: stem for stem in stems}
+    return {**{short: stem for stem in own if (short := without_image_end(stem)) is not None}, **own}

@@ -1,0 +1,53 @@
+"""What is in a folder: its files and folders in the order of their names."""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cellprep.errors import SourceError
+from cellprep.formats.names import is_foreign
+from cellprep.store.reader import read_attributes
+from cellprep.system.files import Folder
+from cellprep.system.files import walk as walk_files
+from cellprep.system.places import is_remote
+
+__all__ = ["hash_of_listing", "is_store", "walk"]
+
+_AT_ONCE = 32  # questions to an object store
+
+
+def walk(folder: Path, deepest: int | None = None) -> list[Folder]:
+    """Return a folder and those below it, without what is hidden or foreign: systems put files of their own there.
+
+    Raises
+    ------
+    SourceError
+        If a folder cannot be read.
+    """
+    try:
+        return walk_files(folder, is_foreign) if deepest is None else walk_files(folder, is_foreign, deepest)
+    except OSError as error:
+        raise SourceError(f"cannot read {error.filename or folder}: {error.strerror}") from error
+
+
+def is_store(folder: Path) -> bool:
+    """Return whether a folder is a store of cellprep, be it whole or not."""
+    return "schema_version" in read_attributes(folder)
+
+
+def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
+    """Return the SHA-256, in hex, of the names and sizes of files; what is in them, the images' own hashes tell."""
+    files = list(files)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        sizes = list(pool.map(_size, files) if is_remote(folder) else map(_size, files))
+    lines = [f"{file.relative_to(folder).as_posix()} {size}\n" for file, size in zip(files, sizes, strict=True)]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _size(file: Path) -> str:
+    """Return a file's size in bytes; ``-`` if there is none, as behind a dead link, which fails its own image."""
+    try:
+        return str(file.stat().st_size)
+    except OSError:
+        return "-"

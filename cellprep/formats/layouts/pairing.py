@@ -1,0 +1,134 @@
+"""Images of a folder to the records of a source."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from cellprep.errors import ImageFileError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.folder import ImageFolder
+from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.layouts.groups import is_tracked_truth
+from cellprep.formats.names import is_image_folder, tracked_sequence
+from cellprep.system.places import as_place, entries_in
+
+__all__ = ["FoundImages", "find_images", "open_images", "with_images"]
+
+_USUAL_FOLDERS = ("images", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImages:
+    """Where the images of a source were found, though nobody said where they are.
+
+    Attributes
+    ----------
+    folder
+        The first folder that has one of them; None if there is none.
+    others
+        Further folders that have files for them, other ones.
+    unreadable
+        Why folders could not be searched that are there.
+    """
+
+    folder: ImageFolder | None = None
+    others: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+def find_images(source: Source) -> FoundImages:
+    r"""Search the folders beside a source in which data sets keep their images.
+
+    These are, in this order: where the source says that its files are, below its own folder; the folder of the
+    source's name without its ending, or without ``_labels``; ``images`` and ``train``, in any case; other folders
+    called as those of images are; of the Cell Tracking Challenge's ``01_GT/SEG`` the folder ``01``; the folder that
+    the source lies in. A file counts as an image's by its name alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import open_source
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     csv = Path(place, "train.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5")
+    ...     Path(place, "train").mkdir()
+    ...     Path(place, "train", "a.png").touch()
+    ...     find_images(open_source(csv)).folder.path.name
+    'train'
+    """
+    first: ImageFolder | None = None
+    others, unreadable = [], []
+    names = source.file_names
+    for path, by_id in _places_of_images(source, bool(names)):
+        try:
+            is_above = path.resolve() == source.path.resolve().parent
+            folder = ImageFolder(path, by_id=by_id, deep=not is_above)
+            if first is None:
+                has_any = any(folder.files_of(image_id, names.get(image_id, "")) for image_id in source.image_ids)
+                first = folder if has_any else None
+            elif any(_has_others(folder, first, image_id, names.get(image_id, "")) for image_id in source.image_ids):
+                others.append(str(path))
+        except ImageFileError as error:
+            if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError, type(None))):
+                unreadable.append(str(error))
+    return FoundImages(first, tuple(others), tuple(unreadable))
+
+
+def _has_others(folder: ImageFolder, first: ImageFolder, image_id: str, file_name: str) -> bool:
+    """Return whether a folder has files of an image that another one does not give for it."""
+    files = folder.files_of(image_id, file_name)
+    return bool(files and set(files) - set(first.files_of(image_id, file_name)))
+
+
+def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path, bool]]:
+    """Yield folders that may be there, and whether files in them may be found by their images' ids."""
+    path = source.path.resolve() if source.path.name in ("", "..") else source.path
+    if tells_files:
+        yield path.parent, False
+    own = [name for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"))) if name != path.name]
+    yield from ((path.parent / name, True) for name in own)
+    beside: list[str] = []
+    with suppress(OSError):
+        beside = [name for name, is_folder in sorted(entries_in(path.parent).items()) if is_folder]
+    usual = [[name for name in beside if name.lower() == known] for known in _USUAL_FOLDERS]
+    called = dict.fromkeys([*chain(*usual), *filter(is_image_folder, beside)])
+    yield from ((path.parent / name, True) for name in called if name not in (*own, path.name))
+    if is_tracked_truth(path.resolve().parts):
+        yield path.resolve().parent.parent / tracked_sequence(path.resolve().parent.name)[0], True
+    yield path.parent, True
+
+
+def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
+    """Open the folder of a source's images, if one is given.
+
+    Raises
+    ------
+    ImageFileError
+        If it cannot be read.
+    UsageError
+        If none is given for a source that needs one.
+    """
+    if path is not None:
+        return ImageFolder(as_place(path))
+    if source.needs_images:
+        raise UsageError(f"{source.name} has no columns width and height: give the images, whose files tell (--images)")
+    return None
+
+
+def with_images(
+    source: Source, folder: ImageFolder | None, orientation: Orientation | None = None, *, for_sizes: bool = False
+) -> Iterator[ImageRecord | FaultyImage]:
+    """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one."""
+    for found in source.images():
+        image = found if isinstance(found, FaultyImage) else found.read_as(orientation, keep_channels=False)
+        if folder is None or isinstance(image, FaultyImage) or (for_sizes and not image.needs_shape):
+            yield image
+            continue
+        try:
+            pixels = folder.find(image.image_id, image.file_name)
+            yield replace(image, pixels=replace(pixels, orientation=orientation))
+        except ImageFileError as error:
+            yield FaultyImage(image.image_id, str(error))

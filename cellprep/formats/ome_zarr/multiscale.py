@@ -1,0 +1,173 @@
+"""OME-Zarr's multiscale images, of version 0.4 (Zarr format 2) and 0.5 (format 3): what they are and their pixels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import ImageFileError, TooLargeError
+from cellprep.formats.images import check_dtype
+from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.ome_zarr.array import read_zarr
+from cellprep.system.files import read_file
+
+__all__ = ["OMEZarrPixels", "describe_zarr", "label_names", "ome_attributes", "paths_in"]
+
+_MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
+
+
+class _Axis(msgspec.Struct):
+    name: str
+    unit: str | None = None
+
+
+class _Transformation(msgspec.Struct):
+    scale: list[float] | None = None
+
+
+class _Dataset(msgspec.Struct):
+    path: str
+    transformations: list[_Transformation] = msgspec.field(default=[], name="coordinateTransformations")
+
+
+class _Multiscale(msgspec.Struct):
+    axes: list[_Axis]
+    datasets: Annotated[list[_Dataset], msgspec.Meta(min_length=1)]
+    transformations: list[_Transformation] = msgspec.field(default=[], name="coordinateTransformations")
+
+
+@dataclass(frozen=True, slots=True)
+class OMEZarrPixels:
+    """The full resolution of a multiscale image or label image.
+
+    Attributes
+    ----------
+    path
+        The folder of its group.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def sha256(self) -> str:
+        """Return the hash of its pixels, in hex."""
+        return hash_of_pixels(self.decode())
+
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Read it: (H, W), or (C, H, W) for several channels; its axes leave no choice that `shape` would make.
+
+        Raises
+        ------
+        ImageFileError
+            If it is a stack, or damaged.
+        """
+        multiscale = self._multiscale()
+        names = [axis.name for axis in multiscale.axes]
+        try:
+            pixels = read_zarr(self._array(multiscale.datasets[0].path))
+        except TooLargeError as error:
+            raise TooLargeError(f"{self.path}: {error}") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # the codecs have no error of their own
+            raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
+        if len(names) != pixels.ndim:
+            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
+        kept = [name for place, name in enumerate(names) if place not in single]
+        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
+            sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
+            raise ImageFileError(
+                f"{self.path} is a stack ({sizes}): images have y, x, and at most c before or after them"
+            )
+        try:
+            check_dtype(pixels.dtype)
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.path}: {error}") from None
+        pixels = pixels.squeeze(single)
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
+
+    def _array(self, path: str) -> Path:
+        parts = path.split("/")
+        if not all(parts) or {".", ".."} & set(parts) or "\\" in path:
+            raise ImageFileError(f"{path!r} is no path within it")
+        if not (self.path / path).is_dir():
+            raise ImageFileError(f"{path!r} is not in it")
+        return self.path / path
+
+    def pixel_size(self) -> float | None:
+        """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""
+        multiscale = self._multiscale()
+        scale = np.ones(len(multiscale.axes))
+        for step in (*multiscale.datasets[0].transformations, *multiscale.transformations):
+            if step.scale is not None and len(step.scale) == len(scale):
+                scale *= step.scale
+        sizes = {
+            float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
+            for axis, step in zip(multiscale.axes, scale, strict=True)
+            if axis.name in ("y", "x")
+        }
+        size = sizes.pop() if len(sizes) == 1 else 0.0
+        return size if 0 < size < float("inf") else None
+
+    def _multiscale(self) -> _Multiscale:
+        try:
+            return msgspec.convert(ome_attributes(self.path)["multiscales"][0], _Multiscale)
+        except (KeyError, IndexError, TypeError, msgspec.ValidationError) as error:
+            raise ImageFileError(
+                f"{self.path} is no OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and datasets"
+            ) from error
+
+
+def label_names(image: Path) -> list[str]:
+    """Return the names of an image's label images."""
+    names = ome_attributes(image / "labels").get("labels")
+    names = names if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
+
+
+def ome_attributes(folder: Path) -> dict[str, Any]:
+    """Return OME's attributes of a group; nothing if it has none, or is none."""
+    for name, keys in (("zarr.json", ("attributes", "ome")), (".zattrs", ())):
+        try:
+            document = json.loads(read_file(folder / name))
+            for key in keys:
+                document = document[key]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if isinstance(document, dict):
+            return document
+    return {}
+
+
+def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
+    """Return the paths that a plate has of its wells, or a well of its images."""
+    document = ome_attributes(folder).get(group)
+    entries = document.get(list_name) if isinstance(document, dict) else None
+    paths = [entry.get("path") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [path for path in paths if isinstance(path, str) and path and not {"..", "/"} & set(Path(path).parts)]
+
+
+def describe_zarr(folder: Path) -> str:
+    """Say what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
+    for name in (".zattrs", "zarr.json", ".zarray", ".zgroup"):
+        try:
+            document = json.loads(read_file(folder / name))
+        except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
+            continue
+        except OSError as error:
+            return f"Zarr whose {name} cannot be read ({error.strerror})"
+        if name == ".zattrs":
+            continue
+        if isinstance(document, dict) and isinstance(shape := document.get("shape"), list):
+            dtype = document.get("data_type", document.get("dtype"))
+            return f"a plain Zarr array ({' x '.join(map(str, shape))}, {dtype})"
+        return "a Zarr group without OME's multiscales"
+    return ""

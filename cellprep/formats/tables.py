@@ -1,0 +1,233 @@
+"""Rows of tables in files: CSV with any usual separator, also compressed, Parquet and Excel; a row at a time."""
+
+import codecs
+import csv
+import gzip
+import io
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from cellprep.errors import CellprepError, MissingExtraError, SourceError
+from cellprep.system.files import open_file
+
+__all__ = ["LONGEST_EXCEL_TEXT", "Table", "is_table"]
+
+LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
+
+_ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
+_KINDS = {".parquet": "Parquet file", ".xlsx": "Excel table", ".gz": "gzip file", ".zip": "ZIP archive"}
+_LONGEST_LINE = 2**27  # characters
+_SEPARATORS = ",;\t|"
+_GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
+_WORKBOOK = "xl/workbook.xml"
+_EXTRA = "tables"
+
+Row = tuple[int, list[str]]
+
+
+class Table:
+    """A table in a file.
+
+    Parameters
+    ----------
+    path
+        The file: CSV in UTF-8 or UTF-16, perhaps in gzip or alone in a ZIP archive; Parquet; or Excel's xlsx.
+    is_header
+        Whether names are those of the columns sought: the separator that gives them is the file's.
+
+    Attributes
+    ----------
+    kind
+        ``"csv"``, ``"parquet"`` or ``"xlsx"``.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or is a ZIP archive with something else.
+    """
+
+    def __init__(self, path: Path, is_header: Callable[[list[str]], bool]) -> None:
+        self.path = path
+        self._is_header = is_header
+        with _explained(path):
+            self._head = _head(path)
+            self.kind = "parquet" if self._head == _PARQUET else "xlsx" if _is_workbook(path, self._head) else "csv"
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the number and the fields of the header, row 1, and of every row that is not empty.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read, or is damaged.
+        MissingExtraError
+            If the library is missing that reads it.
+        """
+        readers = {"csv": self._csv_rows, "parquet": self._parquet_rows, "xlsx": self._excel_rows}
+        with _explained(self.path), open_file(self.path) as file:
+            yield from readers[self.kind](file)
+
+    def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
+        csv.field_size_limit(_LONGEST_LINE)
+        number = 1
+        try:
+            with _unpacked(self.path, file, self._head) as stream, _as_text(stream) as text:
+                header = next(_lines(text), "")
+                text.seek(0)
+                reader = csv.reader(_lines(text), delimiter=self._separator(header), strict=True)
+                yield 1, next(reader, [])
+                for number, values in enumerate(reader, start=2):
+                    if values:
+                        yield number, values
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{self.path} after row {number}: the text is not UTF-8: save it so") from error
+        except csv.Error as error:
+            raise SourceError(f"{self.path} after row {number}: {_of_csv(str(error))}") from error
+
+    def _separator(self, header: str) -> str:
+        """Return the separator that gives the columns sought, else the one that gives the most."""
+
+        def names(separator: str) -> list[str]:
+            return next(csv.reader([header], delimiter=separator), [])
+
+        fitting = [separator for separator in _SEPARATORS if self._is_header(names(separator))]
+        return fitting[0] if fitting else max(_SEPARATORS, key=lambda separator: len(names(separator)))
+
+    def _parquet_rows(self, file: IO[bytes]) -> Iterator[Row]:
+        try:
+            from pyarrow import parquet
+        except ImportError:
+            raise MissingExtraError(f"{self.path.name}: reading Parquet", "pyarrow", _EXTRA) from None
+        table = parquet.ParquetFile(file)
+        yield 1, list(table.schema_arrow.names)
+        number = 1
+        for batch in table.iter_batches(batch_size=1024):
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield number, list(map(_text, values))
+
+    def _excel_rows(self, file: IO[bytes]) -> Iterator[Row]:
+        try:
+            from openpyxl import load_workbook
+        except ImportError:
+            raise MissingExtraError(f"{self.path.name}: reading Excel's tables", "openpyxl", _EXTRA) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and other things that are not read
+            with closing(load_workbook(file, read_only=True, data_only=True)) as workbook:
+                sheets = [sheet for sheet in workbook.worksheets if _has_rows(sheet)]
+                if len(sheets) > 1:
+                    names = ", ".join(repr(sheet.title) for sheet in sheets)
+                    raise SourceError(f"{self.path} holds several sheets, {names}: keep the one with the annotations")
+                for sheet in sheets:
+                    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+                        if number == 1 or any(value is not None for value in values):
+                            yield number, list(map(_text, values))
+                if not sheets:
+                    yield 1, []
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is a table by its name, or is a ZIP archive of nothing but a CSV."""
+    name = path.name.lower()
+    if name.endswith(".zip") and path.is_file():
+        try:
+            return _member(path) is not None
+        except (OSError, zipfile.BadZipFile):
+            return False
+    return name.endswith(_ENDS) and path.is_file()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what libraries say of a file that cannot be read into one line."""
+    try:
+        yield
+    except (CellprepError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        kind = next((kind for end, kind in _KINDS.items() if path.name.lower().endswith(end)), "table")
+        raise SourceError(f"{path} is a damaged {kind}, or none: copy it again, or save the table as CSV") from error
+
+
+def _head(path: Path) -> bytes:
+    with open_file(path) as file:
+        head = file.read(4)
+    return head if head in (_PARQUET, _ZIP) else head[:2]
+
+
+def _is_workbook(path: Path, head: bytes) -> bool:
+    if head != _ZIP:
+        return False
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+        return _WORKBOOK in archive.namelist()
+
+
+def _member(path: Path) -> str | None:
+    """Return the name of the only file of an archive, if that is a CSV; None if there is something else."""
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    return names[0] if len(names) == 1 and names[0].lower().endswith((".csv", ".tsv")) else None
+
+
+@contextmanager
+def _unpacked(path: Path, file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
+    if head == _GZIP:
+        with gzip.open(file) as stream:
+            yield cast("IO[bytes]", stream)
+    elif head == _ZIP:
+        name = _member(path)
+        if name is None:
+            raise SourceError(f"{path} holds more than one file, or no CSV: unpack it and give the CSV")
+        with zipfile.ZipFile(file) as archive, archive.open(name) as stream:
+            yield stream
+    else:
+        yield file
+
+
+@contextmanager
+def _as_text(stream: IO[bytes]) -> Iterator[io.TextIOWrapper]:
+    is_utf16 = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    stream.seek(0)
+    text = io.TextIOWrapper(stream, encoding="utf-16" if is_utf16 else "utf-8-sig", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()  # whoever opened the stream closes it
+
+
+def _lines(text: IO[str]) -> Iterator[str]:
+    """Yield the lines of a text, of which none may be endless: a few bytes of gzip may hold gigabytes."""
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error("field larger than field limit")
+        yield line
+
+
+def _of_csv(problem: str) -> str:
+    """Say in plain words what Python's reader of CSV says."""
+    if "end of data" in problem:
+        return 'a quote (") is opened and never closed'
+    if "expected after" in problem:
+        return 'a quote (") ends in the middle of a field: quote the field whole, and write quotes in it twice'
+    if "field limit" in problem:
+        return f"a line has more than {_LONGEST_LINE:,} characters: it is damaged, or no CSV"
+    return "it is no CSV: save the table again"
+
+
+def _has_rows(sheet: Any) -> bool:
+    return any(value is not None for values in sheet.iter_rows(max_row=2, values_only=True) for value in values)
+
+
+def _text(value: Any) -> str:
+    """Return a value as a CSV has it: nothing for none, whole floats as whole numbers, lists with spaces."""
+    if value is None or value != value:  # noqa: PLR0124 - which NaN alone is
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return " ".join(map(_text, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,50 @@
+"""How much memory there is, so that what cannot fit is refused before it takes all of it."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from cellprep.errors import TooLargeError
+from cellprep.system.starting import memory_limit
+
+__all__ = ["check_memory"]
+
+_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Refuse what cannot fit into memory: a few bytes of a file may claim any size.
+
+    Parameters
+    ----------
+    needed
+        Bytes, at least.
+    what
+        What needs them, as the beginning of a sentence.
+
+    Raises
+    ------
+    TooLargeError
+        If the machine, the container or the process may have less.
+
+    Examples
+    --------
+    >>> check_memory(10**18, "its image, 10^9 x 10^9 pixels,")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cellprep.errors.TooLargeError: its image, 10^9 x 10^9 pixels, takes 1,000,000,000.0 GB of memory: there are ...
+    """
+    there_is = _memory()
+    if there_is and needed > there_is:
+        raise TooLargeError(f"{what} takes {needed / 1e9:,.1f} GB of memory: there are {there_is / 1e9:,.1f}")
+
+
+def _memory() -> int | None:
+    """Return the bytes that this process can have at most, if the system tells."""
+    limits = []
+    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(OSError, ValueError):  # "max" is no number
+        limits.append(int(_OF_CONTAINER.read_text()))
+    if (limit := memory_limit()) is not None:
+        limits.append(limit)
+    return min(limits, default=None)

@@ -1,0 +1,1 @@
+"""What joins learning and commands."""

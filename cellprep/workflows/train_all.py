@@ -1,0 +1,196 @@
+"""All networks one after the other: from a store to a bundle, with its scores on the validation images."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cellprep.commands.evaluate import EvaluationOptions, evaluate
+from cellprep.errors import UsageError
+from cellprep.formats.readers import open_source
+from cellprep.learn.devices import choose_machine
+from cellprep.learn.prediction.bundle import load_bundle, save_bundle
+from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.run import predict
+from cellprep.learn.processes import joined, share
+from cellprep.learn.settings import ARCHITECTURES
+from cellprep.learn.training.first import first_network
+from cellprep.learn.training.folder import RunFolder
+from cellprep.learn.training.options import ALL, MAY_CHANGE, TrainOptions, as_json
+from cellprep.learn.training.plan import choose_and_check
+from cellprep.learn.training.run import TrainReport, train
+from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
+from cellprep.learn.weights import BUNDLE
+from cellprep.store import Store
+from cellprep.system.output import write_whole
+from cellprep.text.wording import count
+
+__all__ = ["ORDER", "AllReport", "train_all"]
+
+#: The networks, in the order in which they are trained.
+ORDER = ("semseg", "dn", "wtn", "wn")
+
+# Options that some of the networks do not have, or that decide them otherwise.
+_ONLY_FOR = {"mask": ("dn", "wn"), "background_cell": ("dn", "wn"), "encoder": ("dn",), "max_lr": ORDER[:3]}
+
+# The WN starts from a DN and a WTN that are trained: it takes one epoch for so many of theirs.
+_FEWER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AllReport:
+    """What came of training all networks.
+
+    Attributes
+    ----------
+    out
+        The folder of the runs, one for each network, named by it.
+    trained
+        What came of each.
+    bundle
+        The file with all weights.
+    scores
+        Scores of its predictions on the validation images, as `cellprep.evaluate` has them.
+    problems
+        What failed in predicting and scoring the validation images.
+    tells
+        Whether this process is to tell of it: the first of several.
+    """
+
+    out: Path
+    trained: list[TrainReport]
+    bundle: Path
+    scores: dict[str, Any]
+    problems: list[str]
+    tells: bool = True
+
+    def notes(self) -> list[str]:
+        """Return what is to be told."""
+        if not self.tells:
+            return []
+        lines = [f"{run.out.name}: {line}" for run in self.trained for line in run.notes_on_data()]
+        lines.append(f"{self.out}: {', '.join(ORDER)}, trained on {count(self.trained[0].train_images, 'image')}")
+        if overall := self.scores.get("overall"):
+            levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
+            images = count(self.scores["images"], "validation image")
+            lines.append(f"on {images}: Kaggle's mean precision {overall['kaggle_map']:.3f}; AP {levels}")
+        return [
+            *lines,
+            f"weights: {self.bundle}",
+            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+        ]
+
+    def errors(self) -> list[str]:
+        """Return what failed after the trainings; one that fails raises."""
+        return self.problems
+
+
+def train_all(store: Store, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
+    """Train ``semseg``, ``dn``, ``wtn``, and from these ``wn``; bundle them, and score the validation images.
+
+    All that is finished is left alone if it is resumed, and what was interrupted goes on.
+
+    Parameters
+    ----------
+    store
+        From `cellprep.open_store`, with images.
+    out
+        Folder of the runs; ``runs/all``, or with a number behind it, unless given. If it is resumed, the newest one.
+    resume
+        Whether to go on with what is there.
+    **settings
+        Options of `TrainOptions`, which hold for every network that has them. The WN is trained on from the DN and
+        the WTN, at a rate of 1e-4 and for a fifth of the epochs.
+
+    Raises
+    ------
+    UsageError, WeightsError, TrainingError, OutputError
+        As `cellprep.learn.train`.
+    """
+    if settings.get("init"):
+        raise UsageError("--init gives first weights to one network: name it instead of all")
+    if unknown := settings.keys() - {field.name for field in fields(TrainOptions)}:
+        raise UsageError(f"{min(unknown)} is no option of a training")
+    machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
+    with joined(machine.device) as here:
+        writes = here.rank == 0
+        chosen = Path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
+        assert chosen is not None
+        free = {name: value for name, value in settings.items() if name in MAY_CHANGE}
+        recorded = _take_up(chosen, settings) if resume else _begin(store, chosen, settings, writes)
+        trained = [train(store, _options(network, chosen, recorded, free)) for network in ORDER]
+    bundle = chosen / BUNDLE
+    if not writes:
+        return AllReport(chosen, trained, bundle, {}, [], tells=False)
+    save_bundle(bundle, load_bundle([chosen / "wn"], chosen / "semseg"))
+    return AllReport(chosen, trained, bundle, *_score(store, chosen, free))
+
+
+def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
+    """Record the options that the result depends on, as JSON has them, if all networks can be trained by them."""
+    recorded = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
+    for network in ORDER:
+        _options(network, out, recorded, {})
+    options = _options("dn", out, recorded, {})
+    _, val_ids, together = choose_and_check(store, options)
+    if options.encoder:  # else a file that does not fit would be found after hours
+        first_network(options, together.channels, together.recipe.levels)
+    if writes:
+        folder = RunFolder(out)
+        folder.check_new()
+        folder.make()
+        content = {"options": {"network": ALL, **recorded}, "validation_images": val_ids}
+        write_whole(out / SETTINGS, json.dumps(content, indent=2) + "\n")
+    return recorded
+
+
+def _take_up(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of before; those given now must be the same."""
+    recorded = recorded_options(out, ALL)
+    del recorded["network"]
+    given = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
+    if different := [name for name, value in given.items() if recorded.get(name) != value]:
+        names = ", ".join(name.replace("_", " ") for name in different)
+        raise UsageError(f"the run in {out} differs in {names}: leave these out to go on with it")
+    return recorded
+
+
+def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
+    """Return the options of one network: its own if it was begun already, and else those of all that it has."""
+    run = out / network
+    if (run / SETTINGS).exists():
+        return options_of(run, network, free)
+    own = {name: value for name, value in recorded.items() if network in _ONLY_FOR.get(name, ORDER)}
+    if recorded.get("encoder") and not own.get("arch"):
+        own["arch"] = "published"
+    if own.get("arch") not in ARCHITECTURES[network]:
+        own.pop("arch", None)
+    if network == "wn":
+        epochs = own.get("epochs") or TrainOptions(network).epochs
+        own |= {"init": [str(out / "dn"), str(out / "wtn")], "epochs": max(1, epochs // _FEWER)}
+    try:
+        options = options_from({"network": network, "out": str(run), **own})
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"an option has a value of another kind than it should have: {error}") from error
+    return replace(options, **free)
+
+
+def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Predict the validation images, anew if an interrupted run left predictions; return scores, and problems."""
+    predicted = out / "predictions"
+    shutil.rmtree(predicted, ignore_errors=True)
+    quiet = bool(free.get("quiet"))
+    options = PredictionOptions(device=free.get("device", "auto"), quiet=quiet)
+    prediction = predict(None, out / "wn", predicted, semseg_weights=out / "semseg", data=store.path, options=options)
+    if not prediction.images:
+        return {}, prediction.errors()
+    found = open_source(predicted)
+    only = tuple(found.image_ids)
+    report = evaluate(found, open_source(store.path), EvaluationOptions(only=only, quiet=quiet))
+    report.write_csv(out / "scores.csv")
+    return report.scores, [*prediction.errors(), *report.errors()]
