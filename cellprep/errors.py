@@ -2,25 +2,6 @@
 
 from cellprep.text.wording import printable
 
-__all__ = [
-    "AnnotationError",
-    "CellprepError",
-    "ClusterError",
-    "ImageFileError",
-    "MissingExtraError",
-    "OutputError",
-    "RLEError",
-    "RecipeError",
-    "SourceError",
-    "StoreError",
-    "StoreWriteError",
-    "TooLargeError",
-    "TrainingError",
-    "UnpairedError",
-    "UsageError",
-    "WeightsError",
-]
-
 _NAMED = 20  # names in a line; more are counted
 
 

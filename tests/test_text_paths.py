@@ -15,7 +15,8 @@ from cellprep.commands import check, preview, report
 from cellprep.commands import evaluate as evaluation
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.roundtrip import draw_worst_decoded
-from cellprep.formats import readers as annotations
+from cellprep.formats.annotations.exclusions import read_exclusions
+from cellprep.formats.layouts.pairing import open_images
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def once(inputs, out, kind):
     yield cellprep.open_prediction(kind(inputs / "train.csv"), source).image_ids
     yield list(store.Store(kind(inputs / "s.zarr")))
     yield store.StoredImage(kind(inputs / "s.zarr/spindle-1")).attributes
-    yield annotations.read_exclusions(kind(inputs / "flags.csv"))
-    yield annotations.open_images(source, kind(inputs / "train")).find("spindle-1").decode()
+    yield read_exclusions(kind(inputs / "flags.csv"))
+    yield open_images(source, kind(inputs / "train")).find("spindle-1").decode()
     yield cellprep.read_bins(kind(inputs / "bins.json"))
     how = cellprep.BuildOptions(exclude=kind(inputs / "flags.csv"), **options)
     yield cellprep.build_targets(source, kind(out / "t.zarr"), how).errors()

@@ -14,8 +14,6 @@ from cellprep.errors import CellprepError, UsageError
 from cellprep.system.executor import keep_freed_memory
 from cellprep.system.starting import described, end_of_start, leave, was_interrupted
 
-__all__ = ["app", "main"]
-
 
 class _Door(TyperGroup):
     """Where errors leave: one line each, no traceback."""

@@ -15,27 +15,6 @@ from cellprep.formats.readers import READERS
 from cellprep.learn.settings import DEVICES, PRECISIONS
 from cellprep.system.places import as_place
 
-__all__ = [
-    "JSON",
-    "Crowds",
-    "Data",
-    "DecoderOptions",
-    "Device",
-    "Format",
-    "Jobs",
-    "Orientation",
-    "Overlap",
-    "Pictures",
-    "Precision",
-    "Quiet",
-    "RLEOrder",
-    "Scheduler",
-    "SourcePath",
-    "Version",
-    "Worst",
-    "choice",
-]
-
 
 def _show_version(value: bool) -> None:
     if value:

@@ -5,8 +5,6 @@ from typing import Any, Protocol
 
 import typer
 
-__all__ = ["print_json", "tell"]
-
 
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object to stdout, in ASCII: names of files may be no text at all."""

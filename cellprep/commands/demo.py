@@ -25,8 +25,6 @@ from cellprep.errors import SourceError
 from cellprep.formats.readers import open_source
 from cellprep.store import open_store
 
-__all__ = ["Demo", "run_demo", "write_dataset", "write_mixed", "write_nuclei"]
-
 _MADE_BY = "cellprep demo"
 _SHAPE = (260, 352)
 

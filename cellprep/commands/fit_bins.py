@@ -17,8 +17,6 @@ from cellprep.system.output import check_place, write_whole
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
 
-__all__ = ["FittedBins", "fit_bins"]
-
 _NONE = DistanceHistogram.of(np.empty(0, np.float32))
 
 

@@ -14,8 +14,6 @@ from cellprep.store.summary import is_summary
 from cellprep.system.executor import run_tasks
 from cellprep.text.wording import count, printable
 
-__all__ = ["StoreInfo", "describe_store"]
-
 _OF_SOURCE = ("source_images", "source_images_stored")
 
 

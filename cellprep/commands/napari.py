@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from cellprep.errors import UsageError
 from cellprep.store import StoredImage
 
-__all__ = ["LayerData", "napari_layers"]
-
 #: Data, what napari is told of them, and the kind of layer: what ``napari.layers.Layer.create`` takes.
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 

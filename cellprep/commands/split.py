@@ -20,8 +20,6 @@ from cellprep.system.output import write_whole
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
 
-__all__ = ["ImageFacts", "Split", "SplitOptions", "split_source"]
-
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:

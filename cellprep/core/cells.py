@@ -17,19 +17,6 @@ from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, RecipeError
 
-__all__ = [
-    "OVERLAP_RULES",
-    "ROWS_AT_ONCE",
-    "Cells",
-    "OverlapRule",
-    "cells_from_labels",
-    "count_owners",
-    "find_rule",
-    "look_up",
-    "resolve_overlaps",
-    "restore_cells",
-]
-
 _PIXELS_A_CELL = 64  # a cell of fewer is rare
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
 

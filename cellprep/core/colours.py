@@ -1,11 +1,12 @@
 """From the arrays of a store to colours, such as the colour-blind can tell apart."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OUTLINE", "SEMSEG_COLOURS", "grey_levels", "grey_limits", "label_colours", "outlined", "vector_colours"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Of cell, wall and background, (3, 3) uint8.
 SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
@@ -102,3 +103,18 @@ def label_colours(labels: NDArray[Any]) -> NDArray[np.uint8]:
     colours[0] = 25
     picture: NDArray[np.uint8] = colours[labels]
     return picture
+
+
+def draw_wheel(axes: "Axes", _: object = None) -> None:
+    """Draw which colour means which direction."""
+    y, x = np.mgrid[-1:1:201j, -1:1:201j]
+    length = np.hypot(y, x)
+    vectors = np.stack([y, x], axis=-1) / np.maximum(length, 1e-9)[..., np.newaxis]
+    wheel = vector_colours(vectors)
+    wheel[(length > 1) | (length < 0.45)] = 255
+    axes.imshow(wheel, extent=(-1.0, 1.0, 1.0, -1.0))
+    for dy, dx, name in ((0, 1, "right"), (1, 0, "down"), (0, -1, "left"), (-1, 0, "up")):
+        axes.annotate("", (0.4 * dx, 0.4 * dy), (0.05 * dx, 0.05 * dy), arrowprops={"arrowstyle": "->"})
+        axes.text(1.35 * dx, 1.25 * dy, name, ha="center", va="center", fontsize=11)
+    axes.set(xlim=(-1.9, 1.9), ylim=(1.5, -1.5), xticks=[], yticks=[])
+    axes.set_frame_on(False)

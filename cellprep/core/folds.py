@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
 
-__all__ = ["assign_folds", "check_folds", "strata_of"]
-
 _MOST_QUANTILES = 4
 
 

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import UsageError
 
-__all__ = ["as_label_image", "looks_like_picture", "whole_numbers"]
-
 _LARGEST_LABEL = 2**24  # there are tables up to the largest label
 
 # A label is one piece, or few of them side by side; an intensity recurs all over a picture. Of 200 real label images a

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_label_image
 
-__all__ = ["Polygon", "trace_outlines"]
-
 Polygon = list[NDArray[np.int64]]
 
 _RIGHT, _DOWN, _LEFT, _UP = range(4)

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 
-__all__ = ["Overlaps", "find_overlaps"]
-
 _AT_ONCE = 1 << 24  # pixels of annotations, each of which takes some 40 bytes of memory
 
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs
 
-__all__ = ["Shape", "cutouts", "measure_shape"]
-
 _SQUARE = np.ones((2, 2), np.uint8)
 
 

@@ -13,15 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "CELL_TYPES",
-    "CellType",
-    "synthesise_cells",
-    "synthesise_fluorescence",
-    "synthesise_image",
-    "synthesise_nuclei",
-]
-
 _MOST_OVERLAP = 0.3  # of a new cell's area
 _SMALLEST = 40  # pixels of a cell within the image
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from itertools import product
 
-__all__ = ["Window", "overlap", "windows", "within"]
-
 Window = tuple[slice, ...]
 
 _SIDE = 2048  # pixels

@@ -22,8 +22,6 @@ from cellprep.store.reader import read_attributes
 from cellprep.store.summary import is_summary
 from cellprep.system.files import read_file
 
-__all__ = ["CellprepStore", "StoredPixels"]
-
 
 @dataclass(frozen=True, slots=True)
 class StoredPixels:

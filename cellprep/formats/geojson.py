@@ -10,8 +10,6 @@ from typing import Any
 from cellprep.core.outlines import Polygon, trace_outlines
 from cellprep.formats.annotations.content import Content
 
-__all__ = ["encode"]
-
 
 def encode(content: Content) -> bytes:
     """Return a collection of one feature per cell with pixels.

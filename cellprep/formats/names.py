@@ -2,21 +2,6 @@
 
 import re
 
-__all__ = [
-    "IMAGE_ENDS",
-    "IMAGE_STARTS",
-    "MASK_ENDS",
-    "MASK_STARTS",
-    "is_by_product",
-    "is_foreign",
-    "is_image_folder",
-    "is_mask_folder",
-    "is_output",
-    "tracked_sequence",
-    "without_image_end",
-    "without_mask_end",
-]
-
 #: What the names of label images and masks end with, before the file's ending; longer ones first.
 MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 

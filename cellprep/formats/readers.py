@@ -7,9 +7,7 @@ from pathlib import Path
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
-from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.formats.annotations.foreign import ends_of, kind_of
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
@@ -20,28 +18,9 @@ from cellprep.formats.kaggle_csv.reader import KaggleCSV
 from cellprep.formats.label_images.folder import LabelFolder
 from cellprep.formats.label_images.mask_folder import MaskFolder
 from cellprep.formats.layouts.layout import Layout
-from cellprep.formats.layouts.pairing import FoundImages, find_images, open_images, with_images
 from cellprep.formats.ome_zarr.reader import OMEZarr, zarr_problem
 from cellprep.system.files import check_file
 from cellprep.system.places import as_place
-
-__all__ = [
-    "READERS",
-    "Annotations",
-    "Crowds",
-    "Exclusions",
-    "FaultyImage",
-    "FoundImages",
-    "ImageRecord",
-    "Source",
-    "find_images",
-    "open_images",
-    "open_prediction",
-    "open_source",
-    "read_exclusions",
-    "with_images",
-]
-
 
 #: The readers by format; the first that recognises a path reads it.
 READERS: dict[str, type[Source]] = {

@@ -14,8 +14,6 @@ from typing import IO, Any, cast
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
 from cellprep.system.files import open_file
 
-__all__ = ["LONGEST_EXCEL_TEXT", "Table", "is_table"]
-
 LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
 
 _ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")

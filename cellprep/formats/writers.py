@@ -1,13 +1,18 @@
-"""The two kinds of formats: all images in one file, or a folder with a file for each."""
+"""The formats that labels are written in: all images in one file, or a folder with a file for each.
+
+A new format is one file with a function that encodes an image, and one line in `EXPORTERS`.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cellprep.formats import geojson
 from cellprep.formats.annotations.content import Content
+from cellprep.formats.coco import writer as coco
+from cellprep.formats.kaggle_csv import writer as kaggle_csv
+from cellprep.formats.label_images import writer as label_tiff
 from cellprep.store import StoredImage
-
-__all__ = ["FilePerImage", "OneFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +52,12 @@ class FilePerImage:
     encode: Callable[[Content], bytes]
     suffix: str
     keeps_ignore: bool = False
+
+
+#: The formats by name.
+EXPORTERS: dict[str, OneFile | FilePerImage] = {
+    "kaggle-csv": OneFile(kaggle_csv.encode, kaggle_csv.join),
+    "coco": OneFile(coco.encode, coco.join, keeps_ignore=True),
+    "label-tiff": FilePerImage(label_tiff.encode, ".tif"),
+    "geojson": FilePerImage(geojson.encode, ".geojson"),
+}

@@ -17,29 +17,29 @@ _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 # Where each public name lives.
 _HOMES = {
-    "Network": "networks",
-    "NetworkSettings": "settings",
-    "build_network": "networks",
-    "load_vgg16": "networks",
-    "direction_loss": "losses",
-    "energy_loss": "losses",
-    "semseg_loss": "losses",
-    "Normalisation": "normalisation",
-    "Weights": "weights",
-    "load_weights": "weights",
-    "save_weights": "weights",
-    "train_loader": "data.loading",
-    "validation_loader": "data.loading",
-    "TrainOptions": "training.options",
-    "train": "training.run",
-    "train_all": "training.everything",
-    "Bundle": "prediction.bundle",
-    "load_bundle": "prediction.bundle",
-    "Decoding": "settings",
-    "with_decoding": "prediction.bundle",
-    "save_bundle": "prediction.bundle",
-    "predict": "prediction.run",
-    "segment": "prediction.single",
+    "Network": "learn.networks",
+    "NetworkSettings": "learn.settings",
+    "build_network": "learn.networks",
+    "load_vgg16": "learn.networks",
+    "direction_loss": "learn.losses",
+    "energy_loss": "learn.losses",
+    "semseg_loss": "learn.losses",
+    "Normalisation": "learn.normalisation",
+    "Weights": "learn.weights",
+    "load_weights": "learn.weights",
+    "save_weights": "learn.weights",
+    "train_loader": "learn.data.loading",
+    "validation_loader": "learn.data.loading",
+    "TrainOptions": "learn.training.options",
+    "train": "learn.training.run",
+    "train_all": "workflows.train_all",
+    "Bundle": "learn.prediction.bundle",
+    "load_bundle": "learn.prediction.bundle",
+    "Decoding": "learn.settings",
+    "with_decoding": "learn.prediction.bundle",
+    "save_bundle": "learn.prediction.bundle",
+    "predict": "learn.prediction.run",
+    "segment": "learn.prediction.single",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings
@@ -73,4 +73,4 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require_torch(f"cellprep.learn.{name}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"cellprep.{_HOMES[name]}"), name)

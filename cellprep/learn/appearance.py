@@ -10,16 +10,6 @@ from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
 
-__all__ = [
-    "DIFFERENCES",
-    "Appearance",
-    "AppearanceRange",
-    "Sampled",
-    "diameters_of",
-    "measure_appearance",
-    "sample_pixels",
-]
-
 #: How an image may differ from others, the most telling way first.
 DIFFERENCES = ("polarity", "coverage", "background", "contrast", "noise", "size")
 

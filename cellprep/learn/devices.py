@@ -10,8 +10,6 @@ import torch
 from cellprep.errors import UsageError
 from cellprep.learn.processes import processes
 
-__all__ = ["Machine", "choose_machine"]
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:

@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from cellprep.learn.processes import all_sum
 
-__all__ = ["direction_loss", "energy_loss", "semseg_loss"]
-
 # Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017).
 _LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
 

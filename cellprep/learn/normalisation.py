@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from cellprep.errors import UsageError
 from cellprep.learn.windowed import parts
 
-__all__ = ["NORMALISATIONS", "Normalisation"]
-
 #: The kinds, the default one first, and what each does.
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",

@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-__all__ = ["Processes", "all_sum", "gather", "joined", "processes", "share", "sum_over_processes"]
-
 T = TypeVar("T")
 
 

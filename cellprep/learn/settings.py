@@ -6,18 +6,6 @@ from dataclasses import dataclass, field
 from cellprep.core.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 
-__all__ = [
-    "ARCHITECTURES",
-    "DEVICES",
-    "FINE_TUNING_RATE",
-    "NETWORKS",
-    "PRECISIONS",
-    "TRAINED_AS",
-    "Decoding",
-    "NetworkSettings",
-    "Usual",
-]
-
 #: The networks by name, and what each does.
 NETWORKS = {
     "semseg": "image -> cell, wall, background",

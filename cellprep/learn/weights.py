@@ -23,17 +23,6 @@ from cellprep.system.files import open_file
 from cellprep.system.output import write_whole
 from cellprep.text.wording import printable
 
-__all__ = [
-    "BEST",
-    "BUNDLE",
-    "Weights",
-    "describe_weights",
-    "load_all_weights",
-    "load_weights",
-    "save_all_weights",
-    "save_weights",
-]
-
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
 

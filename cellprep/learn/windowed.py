@@ -12,8 +12,6 @@ from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 from cellprep.text.wording import printable
 
-__all__ = ["WindowedArray", "checked", "parts"]
-
 
 @dataclass(frozen=True, slots=True)
 class WindowedArray:

@@ -23,19 +23,6 @@ from cellprep.system.files import files_below, open_file, read_file
 from cellprep.system.memory import check_memory
 from cellprep.system.places import is_remote
 
-__all__ = [
-    "array_files",
-    "array_form",
-    "array_path",
-    "begin_array",
-    "check_files",
-    "checked_form",
-    "file_regions",
-    "make_folders",
-    "read_array",
-    "write_array",
-]
-
 
 def array_path(name: str) -> str:
     """Return where an array lies within its image's group: label images have a place of their own in OME-Zarr."""

@@ -9,9 +9,6 @@ from typing import Any
 from cellprep.errors import StoreError
 from cellprep.store.documents import CHECKSUM
 
-__all__ = ["KEYS", "LONGEST_TYPE", "ImageAttributes", "attributes_in", "field_problem", "form_problem"]
-
-
 #: Characters of a cell type's name.
 LONGEST_TYPE = 200
 

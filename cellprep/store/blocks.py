@@ -19,8 +19,6 @@ from cellprep.system.progress import progress_bar
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["ArrayForm", "Blocks", "write_blocks"]
-
 FileGroup = tuple[tuple[Path, Window], ...]  # one file of each array, and the part of the array that is in it
 Chunks = dict[str, dict[Shape, bytes]]  # by array, and by place in its file
 

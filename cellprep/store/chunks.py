@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from cellprep.errors import StoreError
 
-__all__ = ["checksum", "decode_chunk", "encode_chunk"]
-
 _CHECKSUM_BYTES = 4
 
 

@@ -6,18 +6,6 @@ from typing import Any
 
 import google_crc32c
 
-__all__ = [
-    "CHECKSUM",
-    "array_document",
-    "chunk_separator",
-    "chunk_shapes",
-    "group_document",
-    "guarded_document",
-    "image_documents",
-    "is_huge",
-    "spatial_axis",
-]
-
 CHECKSUM = "crc32c"
 """The key under which a group's ``cellprep`` has the checksum of its ``zarr.json``."""
 

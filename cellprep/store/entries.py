@@ -10,8 +10,6 @@ from cellprep.store.reader import is_foreign, read_attributes
 from cellprep.store.replacing import DOT_FOLDER, all_names
 from cellprep.system.places import is_remote, names_in
 
-__all__ = ["Kind", "count_folders", "damaged_images", "entry_names", "has_leftovers", "kind_of"]
-
 
 class Kind(StrEnum):
     """What an entry of a store's folder is."""

@@ -3,8 +3,6 @@
 import unicodedata
 import uuid
 
-__all__ = ["composed", "file_uuid", "id_problem"]
-
 _LONGEST_ID = 200  # bytes
 
 

@@ -12,8 +12,6 @@ from cellprep.store.documents import CHECKSUM, image_documents
 from cellprep.store.reader import StoredImage
 from cellprep.system.files import entries_below, read_file
 
-__all__ = ["file_faults", "has_all_bytes"]
-
 Shapes = dict[str, tuple[int, ...]]
 
 

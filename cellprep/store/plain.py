@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.store.arrays import write_array
 from cellprep.store.documents import group_document
 
-__all__ = ["write_group"]
-
 
 def write_group(folder: Path, arrays: Mapping[str, NDArray[Any]], attributes: dict[str, Any]) -> None:
     """Write a Zarr format 3 group of arrays into a new folder, whose parent must exist.

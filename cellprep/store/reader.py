@@ -22,8 +22,6 @@ from cellprep.system.places import as_place, is_remote
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["SCHEMA_VERSION", "SIGNS", "Store", "StoredImage", "is_foreign", "open_store", "read_attributes"]
-
 SCHEMA_VERSION = 1
 
 SIGNS = tuple(f"{array_path(name)}/zarr.json" for name in ("labels", "cells"))

@@ -15,8 +15,6 @@ from cellprep.store.reader import SIGNS, Store, is_foreign, read_attributes
 from cellprep.store.writer import ImageContent, StoreWriter, write_image, writing
 from cellprep.system.places import is_remote
 
-__all__ = ["store_writer", "write_anywhere"]
-
 
 def store_writer(path: Path) -> StoreWriter:
     """Return the writer for a store at a place, wherever that is."""

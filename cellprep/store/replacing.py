@@ -13,8 +13,6 @@ from typing import TypeVar
 from cellprep.errors import StoreError
 from cellprep.system.places import is_remote, names_in
 
-__all__ = ["DOT_FOLDER", "OUTGOING", "all_names", "identity", "patiently"]
-
 DOT_FOLDER = ".cellprep"
 OUTGOING = "old"
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from cellprep.core.windows import Window, overlap
 from cellprep.store.chunks import checksum, encode_chunk
 
-__all__ = ["Shape", "encode_chunks", "encode_shard", "join_chunks", "read_chunks"]
-
 Shape = tuple[int, ...]
 
 _ABSENT = 2**64 - 1  # where a chunk would be that is wholly outside the array

@@ -4,8 +4,6 @@ import json
 from collections import Counter
 from typing import Any, TypeGuard
 
-__all__ = ["Summary", "is_summary"]
-
 _COUNTS = ("images", "images_without_cells", "cells", "hidden", "bytes")
 _MOST_SHAPES = 20  # a store's zarr.json stays small however many sizes its images have
 

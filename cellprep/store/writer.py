@@ -27,8 +27,6 @@ from cellprep.system.flushing import flush_below, flush_file
 from cellprep.system.interrupts import interrupts_deferred
 from cellprep.system.places import names_in
 
-__all__ = ["ImageContent", "StoreWriter", "restore_root", "write_image", "writing"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageContent:

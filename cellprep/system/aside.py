@@ -9,8 +9,6 @@ from pathlib import Path
 from cellprep.errors import OutputError
 from cellprep.system.flushing import flush_below, flush_file, flush_names
 
-__all__ = ["publish", "written_aside"]
-
 
 @contextmanager
 def written_aside(out: Path) -> Iterator[Path]:

@@ -21,8 +21,6 @@ from upath import UPath
 from upath.implementations.cloud import GCSPath, S3Path
 from upath.registry import register_implementation
 
-__all__ = ["GSPlace", "S3Place", "open_url"]
-
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 _SECONDS_TO_CLEAR_UP = 0.2

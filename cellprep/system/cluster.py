@@ -18,8 +18,6 @@ from cellprep.errors import ClusterError, MissingExtraError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["run_on_cluster"]
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 

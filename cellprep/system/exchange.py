@@ -4,8 +4,6 @@ import ctypes
 import os
 from pathlib import Path
 
-__all__ = ["exchange"]
-
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 

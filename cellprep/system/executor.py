@@ -24,8 +24,6 @@ from cellprep.system.progress import progress_bar
 if TYPE_CHECKING:
     from joblib import Parallel
 
-__all__ = ["check_jobs", "cores_each", "hand_back_freed_memory", "keep_freed_memory", "one_opencv_thread", "run_tasks"]
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 

@@ -14,8 +14,6 @@ from cellprep.errors import TooLargeError
 from cellprep.system.memory import check_memory
 from cellprep.system.places import entries_in, is_remote
 
-__all__ = ["Folder", "check_file", "entries_below", "files_below", "open_file", "read_file", "walk"]
-
 _ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an array of Zarr
 _DEEPEST = 6  # folders below the first one that are walked
 _AT_ONCE = 32  # questions to an object store

@@ -6,8 +6,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["flush_below", "flush_file", "flush_names"]
-
 
 def flush_file(path: Path) -> None:
     """Return when a file's content is on the disk.

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-__all__ = ["interrupts_deferred", "interrupts_kept_from_workers"]
-
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:

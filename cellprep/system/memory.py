@@ -7,8 +7,6 @@ from pathlib import Path
 from cellprep.errors import TooLargeError
 from cellprep.system.starting import memory_limit
 
-__all__ = ["check_memory"]
-
 _OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 

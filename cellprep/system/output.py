@@ -8,8 +8,6 @@ from cellprep.errors import OutputError, UsageError
 from cellprep.system.flushing import flush_file, flush_names
 from cellprep.system.places import is_remote
 
-__all__ = ["check_place", "free_name", "refuse_to_overwrite", "remove_leftovers", "write_whole"]
-
 
 def write_whole(path: Path, content: str | bytes) -> None:
     r"""Write a file aside and rename it, so that `path` is the old file or the new one, never half of it.

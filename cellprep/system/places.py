@@ -7,8 +7,6 @@ from typing import Any
 
 from cellprep.errors import MissingExtraError, UsageError
 
-__all__ = ["as_place", "entries_in", "is_remote", "is_shared", "matches", "names_in"]
-
 _SCHEMES = ("s3", "gs", "memory")
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["progress_bar"]
-
 _SECONDS_BETWEEN_LINES = 60.0
 _LINE = "{desc}{n_fmt} of {total_fmt}{unit}s, {elapsed} so far, about {remaining} left{postfix}"
 

@@ -7,8 +7,6 @@ import errno
 import os
 import sys
 
-__all__ = ["begin", "described", "end_of_start", "files_limit", "leave", "memory_limit", "was_interrupted"]
-
 #: What a machine refuses at any place, not least to standard output, and how it may be helped.
 _REFUSALS = {
     errno.ENOSPC: "make room where it writes, be it standard output or /dev/shm",

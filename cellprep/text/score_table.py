@@ -6,8 +6,6 @@ from typing import Any
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
-__all__ = ["score_table"]
-
 
 def score_table(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
     r"""Lay out scores as `cellprep.core.scores.summarise` returns them, under the names they have there.

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["text_table"]
-
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lay a table out as lines, numbers flush right below their names.

@@ -4,8 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-__all__ = ["capped", "count", "indented", "listed_problems", "printable", "turning_notes", "unexpected"]
-
 _LONGEST = 1000  # characters of a line
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
 

@@ -30,8 +30,6 @@ from cellprep.store import Store
 from cellprep.system.output import write_whole
 from cellprep.text.wording import count
 
-__all__ = ["ORDER", "AllReport", "train_all"]
-
 #: The networks, in the order in which they are trained.
 ORDER = ("semseg", "dn", "wtn", "wn")
 

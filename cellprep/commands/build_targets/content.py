@@ -14,8 +14,6 @@ from cellprep.store.documents import is_huge
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import check_memory
 
-__all__ = ["Content", "make_content"]
-
 _BYTES_A_PIXEL = 25  # of memory, at the least: those of the arrays
 
 Arrays = dict[str, NDArray[Any]]

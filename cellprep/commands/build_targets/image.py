@@ -25,8 +25,6 @@ from cellprep.store.remote import write_anywhere
 from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
 from cellprep.text.wording import printable, unexpected
 
-__all__ = ["build_image"]
-
 _ARITHMETIC = 2  # it rises when the same recipe gives other values than before
 
 

@@ -10,8 +10,6 @@ from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.system.executor import check_jobs
 
-__all__ = ["CHANNELS", "BuildOptions"]
-
 #: What becomes of grey that is stored as RGB.
 CHANNELS = ("collapse", "keep")
 

@@ -13,8 +13,6 @@ from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.layouts.pairing import FoundImages, find_images, open_images
 from cellprep.text.wording import capped, count, printable
 
-__all__ = ["ImageChoice", "Lack", "Lacking", "PixelReport", "PixelSource", "open_pixels"]
-
 #: A folder; none at all; or whatever is found.
 ImageChoice = Path | str | Literal[False] | None
 

@@ -7,8 +7,6 @@ from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.core.rle import Order
 from cellprep.text.wording import capped, count, listed_problems, printable, turning_notes
 
-__all__ = ["BuildReport"]
-
 _NAMED_BY_CHECK = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
 
 

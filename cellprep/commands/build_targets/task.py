@@ -9,8 +9,6 @@ from cellprep.commands.build_targets.pixels import Lacking
 from cellprep.core.targets import Recipe
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 
-__all__ = ["ImageOutcome", "ImageTask", "Status"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageTask:

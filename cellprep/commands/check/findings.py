@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Finding", "ImageFindings"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

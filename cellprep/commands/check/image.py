@@ -13,8 +13,6 @@ from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageR
 from cellprep.formats.images.file import all_finite, fitting, how_turned
 from cellprep.text.wording import unexpected
 
-__all__ = ["CheckTask", "check_image", "load_readable"]
-
 
 @dataclass(frozen=True, slots=True)
 class CheckTask:

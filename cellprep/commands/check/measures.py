@@ -8,8 +8,6 @@ from cellprep.core.overlaps import Overlaps, find_overlaps
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.core.shapes import cutouts, measure_shape
 
-__all__ = ["Partners", "measure_annotations"]
-
 Values = dict[str, NDArray[np.float64]]
 Partners = dict[str, NDArray[np.int64]]
 

@@ -14,8 +14,6 @@ from cellprep.system.output import write_whole
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable, turning_notes
 
-__all__ = ["CheckReport"]
-
 _NAMED = 10  # images of a rule that the table's words name
 
 

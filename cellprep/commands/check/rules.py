@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from cellprep.errors import UsageError
 
-__all__ = ["RULES", "Rule", "choose_rules", "choose_thresholds", "read_thresholds"]
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:

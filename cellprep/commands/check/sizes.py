@@ -7,8 +7,6 @@ import numpy as np
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 
-__all__ = ["judge_sizes"]
-
 _FEWEST = 20  # cells of a type from which on there is a usual size
 _LEAST_SPREAD = 0.1  # of log area: a tenth of the area more or less is never unusual
 _TO_DEVIATION = 1.4826  # from the median absolute deviation, for normal distributions

@@ -7,8 +7,6 @@ from cellprep.errors import AnnotationError, CellprepError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.text.wording import unexpected
 
-__all__ = ["EvaluationTask", "ImageEvaluation", "evaluate_image", "load_both"]
-
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTask:

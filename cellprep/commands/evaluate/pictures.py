@@ -20,8 +20,6 @@ from cellprep.text.wording import unexpected
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Drawing", "draw_verdicts", "require_matplotlib"]
-
 _LONGEST_SIDE = 1800  # pixels of the drawn image; small ones are enlarged up to this
 
 # The colours are those of Okabe and Ito, which the colour-blind can tell apart; true cells are dashed as well.

@@ -15,8 +15,6 @@ from cellprep.text.score_table import score_table
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, listed_problems, printable
 
-__all__ = ["EvaluationReport"]
-
 _OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # what says nothing of a single image
 
 

@@ -1,7 +1,4 @@
-"""A store's labels out, in the formats that other tools read.
-
-A new format is one file with a function that encodes an image, and one line in `EXPORTERS`.
-"""
+"""A store's labels out, in the formats that other tools read."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,25 +9,13 @@ from typing import Any
 from cellprep.commands.export.image import ImageExport, ImageOutcome, export_image
 from cellprep.commands.export.report import ExportReport
 from cellprep.errors import OutputError, StoreError, UsageError
-from cellprep.formats import geojson
-from cellprep.formats.coco import writer as coco
-from cellprep.formats.kaggle_csv import writer as kaggle_csv
-from cellprep.formats.label_images import writer as label_tiff
-from cellprep.formats.writers import FilePerImage, OneFile
+from cellprep.formats.writers import EXPORTERS, FilePerImage, OneFile
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import check_jobs, run_tasks
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
-
-#: The formats by name.
-EXPORTERS: dict[str, OneFile | FilePerImage] = {
-    "kaggle-csv": OneFile(kaggle_csv.encode, kaggle_csv.join),
-    "coco": OneFile(coco.encode, coco.join, keeps_ignore=True),
-    "label-tiff": FilePerImage(label_tiff.encode, ".tif"),
-    "geojson": FilePerImage(geojson.encode, ".geojson"),
-}
 
 _Outcomes = Iterator[tuple[StoredImage, ImageOutcome]]
 

@@ -10,8 +10,6 @@ from cellprep.formats.writers import FilePerImage, OneFile
 from cellprep.store import StoredImage
 from cellprep.text.wording import unexpected
 
-__all__ = ["ImageExport", "ImageOutcome", "export_image"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageExport:

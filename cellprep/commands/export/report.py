@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from cellprep.commands.export.image import ImageOutcome
 from cellprep.text.wording import capped, count, listed_problems, printable
 
-__all__ = ["ExportReport"]
-
 
 @dataclass
 class ExportReport:

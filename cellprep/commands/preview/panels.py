@@ -10,17 +10,6 @@ from cellprep.core.colours import SEMSEG_COLOURS, label_colours, outlined, vecto
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "draw_area",
-    "draw_classes",
-    "draw_distance",
-    "draw_energy",
-    "draw_labels",
-    "draw_outlined",
-    "draw_vectors",
-    "draw_wheel",
-]
-
 _MOST_ARROWS = 36  # in a row or a column
 _BAR = (0.0, -0.15, 1.0, 0.035)  # a scale below its panel, in shares of it
 
@@ -107,21 +96,6 @@ def draw_area(axes: "Axes", view: View) -> None:
     ticks = ticks if len(ticks) > 1 else sorted({low, high})
     bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     bar.minorticks_off()
-
-
-def draw_wheel(axes: "Axes", _: View | None = None) -> None:
-    """Draw which colour means which direction."""
-    y, x = np.mgrid[-1:1:201j, -1:1:201j]
-    length = np.hypot(y, x)
-    vectors = np.stack([y, x], axis=-1) / np.maximum(length, 1e-9)[..., np.newaxis]
-    wheel = vector_colours(vectors)
-    wheel[(length > 1) | (length < 0.45)] = 255
-    axes.imshow(wheel, extent=(-1.0, 1.0, 1.0, -1.0))
-    for dy, dx, name in ((0, 1, "right"), (1, 0, "down"), (0, -1, "left"), (-1, 0, "up")):
-        axes.annotate("", (0.4 * dx, 0.4 * dy), (0.05 * dx, 0.05 * dy), arrowprops={"arrowstyle": "->"})
-        axes.text(1.35 * dx, 1.25 * dy, name, ha="center", va="center", fontsize=11)
-    axes.set(xlim=(-1.9, 1.9), ylim=(1.5, -1.5), xticks=[], yticks=[])
-    axes.set_frame_on(False)
 
 
 def _show(axes: "Axes", view: View, values: Any, **how: Any) -> Any:

@@ -12,18 +12,16 @@ from cellprep.commands.preview.panels import (
     draw_labels,
     draw_outlined,
     draw_vectors,
-    draw_wheel,
 )
 from cellprep.commands.preview.saving import new_figure, save
 from cellprep.commands.preview.view import Crop, View
+from cellprep.core.colours import draw_wheel
 from cellprep.store import StoredImage
 from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
-
-__all__ = ["Crop", "draw_targets"]
 
 _PANEL = 5.0  # inches
 _PANELS: dict[str, Callable[["Axes", View], None]] = {

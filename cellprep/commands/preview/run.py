@@ -11,8 +11,6 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.store import Store, StoredImage
 from cellprep.text.wording import count, printable
 
-__all__ = ["Preview", "PreviewOptions", "preview_store"]
-
 _MOST_IMAGES = 12  # with all their targets in one picture
 
 

@@ -10,8 +10,6 @@ from cellprep.system.output import check_place, write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DPI", "new_figure", "save"]
-
 DPI = 120
 # Without these, the same picture would have other bytes tomorrow.
 _NO_DATES: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "svgz": {"Date": None}}

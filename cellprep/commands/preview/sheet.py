@@ -12,8 +12,6 @@ from cellprep.store import StoredImage
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count, printable
 
-__all__ = ["MOST_TILES", "draw_contact_sheet"]
-
 #: A sheet has no more images than that.
 MOST_TILES = 100
 

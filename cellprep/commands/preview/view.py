@@ -13,8 +13,6 @@ from cellprep.errors import UsageError
 from cellprep.store import StoredImage
 from cellprep.text.wording import printable
 
-__all__ = ["Crop", "View"]
-
 _MOST_PIXELS = 1500  # on a side; a panel shows no more
 _PARTS, _PART = 5, 512  # along each side of a huge image, and pixels along those of each
 

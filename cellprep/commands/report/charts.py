@@ -8,8 +8,6 @@ import numpy as np
 
 from cellprep.commands.report.html import element
 
-__all__ = ["bars", "histogram", "lines"]
-
 _WIDTH, _HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 44
 _INNER = _WIDTH - _LEFT - _RIGHT

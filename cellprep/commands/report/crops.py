@@ -12,8 +12,6 @@ from cellprep.core.shapes import cutouts
 from cellprep.formats.annotations.record import Annotations
 from cellprep.store.documents import is_huge
 
-__all__ = ["draw_crops", "sparse_step", "to_grey"]
-
 _SEEN = 448  # pixels along the longer side, evenly chosen, that a huge image is judged by
 _AROUND = 24  # pixels, at the least, around an annotation
 

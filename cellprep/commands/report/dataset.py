@@ -30,8 +30,6 @@ from cellprep.system.executor import run_tasks
 from cellprep.system.output import check_place, write_whole
 from cellprep.text.wording import count, listed_problems, printable
 
-__all__ = ["DatasetReport", "ReportOptions", "report_dataset"]
-
 _MOST_THUMBNAILS = 600
 _MOST_CROPS = 900
 _WORST = 12

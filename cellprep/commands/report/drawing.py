@@ -14,8 +14,6 @@ from cellprep.core.shapes import Cutout
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
 
-__all__ = ["Picture", "compress", "draw_annotation", "draw_file", "draw_thumbnail"]
-
 _WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
 _THUMBNAIL = 224  # pixels, the longer side
 _CROP = 144  # pixels, likewise

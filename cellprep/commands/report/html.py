@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from importlib.resources import files
 from xml.etree.ElementTree import Element, tostring
 
-__all__ = ["Content", "element", "page", "picture", "table"]
-
 Content = Element | str | None
 
 

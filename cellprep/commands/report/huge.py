@@ -14,8 +14,6 @@ from cellprep.core.targets.by_window import TargetsByWindow
 from cellprep.core.windows import windows
 from cellprep.formats.annotations.record import Annotations
 
-__all__ = ["Looks", "look_by_windows"]
-
 
 class Looks(NamedTuple):
     """What follows from an image's targets, as `ImageFacts` has it."""

@@ -23,8 +23,6 @@ from cellprep.formats.images.file import fitting
 from cellprep.store.documents import is_huge
 from cellprep.text.wording import unexpected
 
-__all__ = ["ImageFacts", "ImageTask", "look_at_image"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageTask:

@@ -15,15 +15,6 @@ from cellprep.commands.report.images import ImageFacts
 from cellprep.core.scores import summarise_by_type
 from cellprep.text.wording import printable
 
-__all__ = [
-    "cells_section",
-    "findings_section",
-    "gallery_section",
-    "overview_section",
-    "scores_table",
-    "targets_section",
-]
-
 _OF_SCORES = ("kaggle_map", "pq", "aji", "truth", "predicted", "missed", "false", "merged", "split")
 _THRESHOLDS = ("0.50", "0.70", "0.90")
 

@@ -19,8 +19,6 @@ from cellprep.system.files import read_file
 from cellprep.system.output import check_place, write_whole
 from cellprep.text.wording import count, printable
 
-__all__ = ["TrainingReport", "is_training", "report_training", "show_files"]
-
 _ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
 _LOSSES = {"train_loss": "training", "val_loss": "validation"}
 _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}

@@ -107,7 +107,7 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
 def draw_worst_decoded(
     report: RoundtripReport, store: Store, number: int, out: Path | str, options: RoundtripOptions | None = None
 ) -> list[Path]:
-    """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.commands.evaluate.draw_worst` does.
+    """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.draw_worst` does.
 
     Parameters
     ----------

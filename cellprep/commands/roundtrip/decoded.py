@@ -12,8 +12,6 @@ from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageR
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.store import StoredImage
 
-__all__ = ["DecodedStore"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedImage(ImageRecord):

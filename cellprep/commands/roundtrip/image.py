@@ -13,8 +13,6 @@ from cellprep.errors import CellprepError
 from cellprep.store import StoredImage
 from cellprep.text.wording import unexpected
 
-__all__ = ["ImageRoundtrip", "RoundtripTask", "decode_and_score", "stored_maps"]
-
 
 @dataclass(frozen=True, slots=True)
 class RoundtripTask:

@@ -10,8 +10,6 @@ from cellprep.core.decode import DEFAULT_DECODER
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
-__all__ = ["RoundtripReport"]
-
 _COUNTS = ("missed", "false", "merged", "split")
 
 

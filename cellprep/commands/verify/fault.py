@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from cellprep.errors import StoreError
 from cellprep.text.wording import printable
 
-__all__ = ["Fault", "unreadable"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -17,7 +15,7 @@ class Fault:
     subject
         The array, or the file within the image's folder.
     invariant
-        What does not hold: a name in `cellprep.commands.verify.invariants.INVARIANTS`, ``files``, ``attributes`` or ``form``.
+        What does not hold: a name in `verify.invariants.INVARIANTS`, ``files``, ``attributes`` or ``form``.
     problem
         What is wrong, and where.
     """

@@ -11,8 +11,6 @@ from cellprep.errors import RecipeError
 from cellprep.store.attributes import KEYS, form_problem
 from cellprep.text.wording import printable
 
-__all__ = ["ARRAYS", "attributes_fault", "form_fault", "missing_arrays"]
-
 Attributes = Mapping[str, Any]
 
 

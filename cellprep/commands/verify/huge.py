@@ -26,8 +26,6 @@ from cellprep.core.windows import windows
 from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 
-__all__ = ["huge_faults"]
-
 #: By array the invariant that it is held to.
 _INVARIANTS = {
     "semseg": "walls",

@@ -21,8 +21,6 @@ from cellprep.system.executor import one_opencv_thread
 from cellprep.system.files import open_file
 from cellprep.text.wording import unexpected
 
-__all__ = ["Findings", "verify_image"]
-
 Form = tuple[tuple[int, ...], np.dtype[Any]]
 
 

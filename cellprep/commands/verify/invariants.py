@@ -15,17 +15,6 @@ from cellprep.core.cells import Cells, restore_cells
 from cellprep.core.targets import TARGETS, Recipe
 from cellprep.text.wording import count
 
-__all__ = [
-    "INVARIANTS",
-    "Invariant",
-    "Wrong",
-    "areas_problem",
-    "compared_recipe",
-    "hidden_problem",
-    "wrong_ignored",
-    "wrong_target",
-]
-
 Arrays = Mapping[str, NDArray[Any]]
 Attributes = Mapping[str, Any]
 

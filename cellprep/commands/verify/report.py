@@ -10,8 +10,6 @@ from cellprep.store.documents import CHECKSUM
 from cellprep.store.entries import Kind
 from cellprep.text.wording import count, indented, listed_problems, printable
 
-__all__ = ["VerifyReport"]
-
 
 @dataclass
 class VerifyReport:

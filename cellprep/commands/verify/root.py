@@ -9,8 +9,6 @@ from cellprep.store.reader import read_attributes
 from cellprep.store.summary import is_summary
 from cellprep.system.files import read_file
 
-__all__ = ["root_faults"]
-
 _FORMS: dict[str, type] = {"version": str, "recipe": dict, "source": dict}
 _KEYS = {*_FORMS, "schema_version", "excluded", "summary", CHECKSUM}
 

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Labels", "components", "keep_large", "sizes", "sum_by"]
-
 Labels = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

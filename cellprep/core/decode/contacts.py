@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Floats, Ints, Labels, sizes, sum_by
 
-__all__ = ["NEIGHBOURS", "Contacts", "find_contacts", "pair_places"]
-
 #: Steps (y, x) to the eight neighbours of a pixel.
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 

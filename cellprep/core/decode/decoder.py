@@ -11,8 +11,6 @@ from cellprep.core.decode.components import Labels
 from cellprep.core.decode.maps import Maps
 from cellprep.errors import RecipeError
 
-__all__ = ["Decoder", "Option", "option"]
-
 
 @dataclass(frozen=True, slots=True)
 class Option:

@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels
 
-__all__ = ["grow"]
-
 #: Steps (y, x) to the eight neighbours, straight ones first.
 _STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]
 

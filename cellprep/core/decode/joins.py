@@ -11,8 +11,6 @@ import numpy as np
 from cellprep.core.decode.components import Floats, Ints, sum_by
 from cellprep.core.decode.contacts import Contacts, pair_places
 
-__all__ = ["join_pieces"]
-
 _SMALLEST = 20  # pixels of a piece that joins others; smaller ones are too many, and not worth an error
 _LOWEST = -0.5  # log odds of a join
 _LARGEST = 1.5  # area of the smaller of two pieces, relative to what lies on top

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import UsageError
 
-__all__ = ["Maps", "read_maps"]
-
 
 @dataclass(frozen=True, slots=True)
 class Maps:

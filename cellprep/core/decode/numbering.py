@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["number_in_raster_order"]
-
 
 def number_in_raster_order(labels: NDArray[np.int32]) -> NDArray[Any]:
     """Give labels the numbers from 1 in the order of their first pixels, row by row; 0 stays 0.

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from cellprep.core.decode.components import Floats, Ints, sum_by
 from cellprep.core.decode.contacts import NEIGHBOURS, Contacts, pair_places
 
-__all__ = ["order_by_shape", "order_by_size"]
-
 _MARGIN = 2
 _NEAR = [(dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2) if dy or dx]
 

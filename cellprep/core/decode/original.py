@@ -11,8 +11,6 @@ from cellprep.core.decode.decoder import Decoder, option
 from cellprep.core.decode.maps import Maps
 from cellprep.core.decode.numbering import number_in_raster_order
 
-__all__ = ["Original"]
-
 
 @dataclass(frozen=True, slots=True)
 class Original(Decoder):

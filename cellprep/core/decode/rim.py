@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from cellprep.core.decode.maps import Maps
 from cellprep.core.targets.transforms import distance_transform
 
-__all__ = ["WIDEST", "lost_rim", "lost_width", "trust_level_0"]
-
 #: Pixels of the widest rim that is given back.
 WIDEST = 3
 

@@ -8,8 +8,6 @@ from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
 from cellprep.core.targets.transforms import distance_transform
 
-__all__ = ["contradictions", "find_seeds"]
-
 _BINS_PER_PIXEL = 100  # tells the distances of a pixel grid apart, as far as they tell levels 0 to 2 apart
 _SMALLEST_PIECE = 20
 

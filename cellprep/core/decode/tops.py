@@ -11,8 +11,6 @@ from cellprep.core.decode.decoder import Decoder, option
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
 
-__all__ = ["Tops", "smooth"]
-
 #: Steps (y, x) that meet each two neighbours of eight once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
 

@@ -15,8 +15,6 @@ from cellprep.core.decode.order import order_by_shape, order_by_size
 from cellprep.core.decode.rim import WIDEST, lost_rim, trust_level_0
 from cellprep.core.decode.seeds import find_seeds
 
-__all__ = ["Walls"]
-
 _TIMES = 3  # how many times as large a cell on top is, for the least size of what lies below it
 
 

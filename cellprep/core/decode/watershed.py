@@ -8,8 +8,6 @@ from cellprep.core.decode.components import Labels, components, keep_large
 from cellprep.core.decode.decoder import Decoder, option
 from cellprep.core.decode.maps import Maps
 
-__all__ = ["Watershed"]
-
 
 @dataclass(frozen=True, slots=True)
 class Watershed(Decoder):

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.core.rle.runs import Runs
 from cellprep.errors import RLEError
 
-__all__ = ["has_no_pixel", "parse_coco_counts", "polygon_counts"]
-
 _FIRST, _LAST = ord("0"), ord("o")  # six bits in each character
 _MORE, _SIGN = 0x20, 0x10
 _LONGEST_NUMBER = 10  # characters: 50 bits

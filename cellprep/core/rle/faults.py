@@ -6,8 +6,6 @@ from itertools import pairwise
 
 from cellprep.errors import RLEError
 
-__all__ = ["LONGEST_NUMBER", "WHITESPACE", "first_fault"]
-
 WHITESPACE = " \t\r\n"
 LONGEST_NUMBER = 18  # digits that always fit into int64
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle.runs import Order, Runs
 
-__all__ = ["runs_from_bands", "runs_from_labels", "with_all_labels"]
-
 _BAND = 1 << 24  # pixels
 
 

@@ -7,8 +7,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RUNS_AT_ONCE", "Order", "Runs", "touching_runs"]
-
 Order = Literal["row", "column"]
 
 RUNS_AT_ONCE = 1 << 20  # what is made of so many takes little memory

@@ -17,8 +17,6 @@ from cellprep.core.rle.labels import runs_from_labels
 from cellprep.core.rle.runs import Order, Runs
 from cellprep.errors import UsageError
 
-__all__ = ["check_order", "decode_rle", "encode_labels", "encode_rle", "format_rle", "parse_rle"]
-
 _PIECE = 1 << 24  # characters
 _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 

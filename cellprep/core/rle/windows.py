@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle.runs import Runs
 
-__all__ = ["WindowedRuns"]
-
 
 @dataclass(frozen=True, slots=True)
 class WindowedRuns:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.scores.pairs import Indices, Pairs
 
-__all__ = ["find_merged", "find_split", "kaggle_precision"]
-
 
 def kaggle_precision(pairs: Pairs, threshold: float) -> float:
     """Return TP / (TP + FP + FN) of one image, where a true cell that matches several is neither found nor missed.

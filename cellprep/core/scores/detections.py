@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.scores.pairs import Pairs
 
-__all__ = ["COCO_THRESHOLDS", "Detections", "average_precisions", "match_detections"]
-
 #: The IoUs as ``pycocotools.cocoeval.Params`` has them, which are not all the nearest numbers to their decimals.
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)

@@ -15,8 +15,6 @@ from cellprep.core.scores.pairs import find_pairs
 from cellprep.core.scores.sides import both_sides, outside
 from cellprep.errors import UsageError
 
-__all__ = ["IOU_THRESHOLDS", "ImageScore", "score_image"]
-
 #: The IoUs from which on cells match: 0.50 to 0.95.
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 

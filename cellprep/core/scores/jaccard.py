@@ -7,8 +7,6 @@ from cellprep.core.rle.runs import RUNS_AT_ONCE
 from cellprep.core.scores.matching import assign, settle
 from cellprep.core.scores.pairs import Pairs
 
-__all__ = ["aggregated_jaccard", "cellpose_jaccard"]
-
 
 def aggregated_jaccard(pairs: Pairs) -> float | None:
     """Return the aggregated Jaccard index.

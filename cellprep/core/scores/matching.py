@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.scores.pairs import Indices, Pairs
 
-__all__ = ["assign", "match_cells", "settle"]
-
 
 def match_cells(pairs: Pairs, threshold: float) -> Indices:
     """Match predicted and true cells one to one.

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.core.rle import Runs
 from cellprep.core.rle.runs import RUNS_AT_ONCE
 
-__all__ = ["Pairs", "find_pairs"]
-
 Indices = NDArray[np.int64]
 
 

@@ -7,8 +7,6 @@ from cellprep.core.label_images import as_label_image
 from cellprep.core.rle import Runs, runs_from_labels
 from cellprep.errors import UsageError
 
-__all__ = ["both_sides", "outside"]
-
 
 def both_sides(
     predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None

@@ -6,8 +6,6 @@ from typing import Any
 from cellprep.core.scores.detections import average_precisions
 from cellprep.core.scores.image import IOU_THRESHOLDS, ImageScore
 
-__all__ = ["summarise", "summarise_by_type"]
-
 
 def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
     """Return the metrics of a set of images, each under the name of those who define it.

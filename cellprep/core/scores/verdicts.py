@@ -12,8 +12,6 @@ from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import find_pairs
 from cellprep.core.scores.sides import both_sides, outside
 
-__all__ = ["CellVerdicts", "judge_cells"]
-
 
 @dataclass(frozen=True, slots=True)
 class CellVerdicts:

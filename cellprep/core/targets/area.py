@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.core.cells import Cells, look_up
 from cellprep.core.targets.recipe import Recipe
 
-__all__ = ["area"]
-
 
 def area(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.float32]:
     """Return the area target: (H, W) float32, in pixels.

@@ -12,8 +12,6 @@ from cellprep.core.targets import Recipe, compute_targets
 from cellprep.core.windows import Window, within
 from cellprep.system.memory import check_memory
 
-__all__ = ["TargetsByWindow"]
-
 _HALO = 64  # pixels, to begin with: distances within cells are hardly ever longer
 _LEAST_STEP = 0.95  # of a distance, for each pixel along an axis: the chamfer's is 0.955, that of the others 1
 _BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made of

@@ -14,8 +14,6 @@ from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
 from cellprep.core.targets.transforms import distance_transform
 
-__all__ = ["distance"]
-
 # The same distances, without the medial axis of every single instance.
 _THE_SAME_SOONER = {"skimage": "scipy"}
 

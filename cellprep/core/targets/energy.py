@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
 
-__all__ = ["TOLERANCE", "energy", "energy_levels"]
-
 # OpenCV with Intel's library returns 0.95499998 where the bins sartorius say 0.955.
 TOLERANCE = np.float32(1e-5)
 

@@ -10,8 +10,6 @@ from cellprep.core.targets.histogram import DistanceHistogram
 from cellprep.core.targets.recipe import MOST_BINS
 from cellprep.errors import RecipeError, UsageError
 
-__all__ = ["BIN_METHODS", "choose_bins"]
-
 # Relative to their size, distances that differ by less are equal: they are rounded to float32.
 _ROUNDING = 1e-6
 # The bins sartorius are distances of the 3x3 chamfer, 0.41 to 0.54 pixels apart, and left out those between.

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets.energy import energy_levels
 
-__all__ = ["DistanceHistogram"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DistanceHistogram:

@@ -14,8 +14,6 @@ from cellprep.core.targets.transforms import find_distance
 from cellprep.errors import RecipeError, SourceError
 from cellprep.system.files import read_file
 
-__all__ = ["BIN_PRESETS", "CREDIT", "MOST_BINS", "PUBLISHED_BINS", "BinPreset", "Recipe", "find_bins", "read_bins"]
-
 #: Whose the walls, vectors and bins are that the default recipe makes; stores repeat it.
 CREDIT = (
     "walls, vectors and the bins called sartorius are after qAp, "

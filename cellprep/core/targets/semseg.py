@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
 
-__all__ = ["semseg"]
-
 
 def semseg(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.uint8]:
     """Return the channels cell without walls, wall, background: (H, W, 3) uint8, exactly one is 1 at a pixel.

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from cellprep.errors import RecipeError
 
-__all__ = ["DISTANCES", "distance_transform", "find_distance"]
-
 Mask = NDArray[np.uint8]
 Distance = NDArray[np.float32]
 

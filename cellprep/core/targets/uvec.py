@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
 
-__all__ = ["unit_gradient", "uvec"]
-
 _ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would become a vector of full length
 
 

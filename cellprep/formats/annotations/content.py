@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 
-__all__ = ["Content", "read_content"]
-
 
 @dataclass(frozen=True, slots=True)
 class Content:

@@ -11,8 +11,6 @@ from cellprep.formats.tables import Table
 from cellprep.store.image_ids import composed
 from cellprep.system.files import read_file
 
-__all__ = ["Exclusions", "read_exclusions"]
-
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:

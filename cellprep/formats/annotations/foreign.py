@@ -12,8 +12,6 @@ from cellprep.formats.images import IMAGE_FORMATS
 from cellprep.system.files import open_file, read_file
 from cellprep.text.wording import printable
 
-__all__ = ["LOOKS_LIKE_A_TABLE", "ends_of", "json_kind", "kind_of"]
-
 LOOKS_LIKE_A_TABLE = "this looks like a table: if it is a CSV of annotations, end its name in .csv"
 
 _HEAD = 65_536  # bytes that tell what a file is

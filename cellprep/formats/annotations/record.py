@@ -18,8 +18,6 @@ from cellprep.formats.images.orientation import Orientation
 from cellprep.store.attributes import LONGEST_TYPE
 from cellprep.system.memory import check_memory
 
-__all__ = ["Annotations", "FaultyImage", "ImageRecord", "check_excluded", "digest", "most_common"]
-
 _LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
 _LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours
 

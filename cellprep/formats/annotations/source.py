@@ -10,8 +10,6 @@ from cellprep.errors import UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.layouts.layout import Layout
 
-__all__ = ["FolderSource", "Source"]
-
 
 class Source(ABC):
     """Annotations in a file or folder.

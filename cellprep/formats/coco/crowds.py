@@ -9,8 +9,6 @@ from cellprep.errors import UsageError
 from cellprep.formats.coco.document import AnnotationEntry, EntryId
 from cellprep.text.wording import count, printable
 
-__all__ = ["Crowds", "crowd_notes"]
-
 Crowds = Literal["ignore", "cells"]
 
 _NAMED = 3

@@ -16,18 +16,6 @@ from cellprep.errors import SourceError
 from cellprep.formats.annotations.foreign import json_kind, kind_of
 from cellprep.system.files import read_file
 
-__all__ = [
-    "AnnotationEntry",
-    "CategoryEntry",
-    "Document",
-    "EntryId",
-    "ImageEntry",
-    "Result",
-    "decode_json",
-    "no_coco",
-    "read",
-]
-
 EntryId = int | str
 Content = TypeVar("Content")
 

@@ -19,8 +19,6 @@ from cellprep.formats.coco.document import (
     no_coco,
 )
 
-__all__ = ["parse_document", "parse_results"]
-
 _FORMAT = "COCO JSON"
 _PARTS = "COCO JSON is an object with the lists images, annotations and categories"
 _CROWDS = {"0": 0, "1": 1, "false": 0, "true": 1}

@@ -8,8 +8,6 @@ import msgspec
 from cellprep.core.rle import has_no_pixel, polygon_counts
 from cellprep.errors import RLEError
 
-__all__ = ["mask_counts"]
-
 
 class _Counts(msgspec.Struct):
     size: tuple[int, int]

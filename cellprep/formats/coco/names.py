@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from cellprep.formats.coco.document import ImageEntry
 from cellprep.store.image_ids import composed
 
-__all__ = ["names_of"]
-
 
 def names_of(images: Sequence[ImageEntry]) -> list[str]:
     """Return a name for each image.

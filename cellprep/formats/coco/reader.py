@@ -19,8 +19,6 @@ from cellprep.formats.coco.masks import mask_counts
 from cellprep.formats.coco.names import names_of
 from cellprep.store.image_ids import id_problem
 
-__all__ = ["COCOJSON"]
-
 _LONGEST_SIDE = 10**9
 
 

@@ -11,8 +11,6 @@ from cellprep.formats.coco.loose import parse_results
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.system.files import open_file
 
-__all__ = ["COCOResults", "is_coco_results"]
-
 
 class COCOResults(COCOJSON):
     """Predicted cells in a file of COCO results. A cell's row is its place in the file, from 1.

@@ -15,8 +15,6 @@ from cellprep.core.rle import Runs, runs_from_labels
 from cellprep.formats.annotations.content import Content
 from cellprep.store import StoredImage
 
-__all__ = ["UNTYPED", "document", "encode", "join"]
-
 #: The category of cells without a type.
 UNTYPED = "cell"
 # The store does not know what image files were called. With an extension, ids that hold a dot survive readers
@@ -28,10 +26,12 @@ class Listed(Protocol):
     """An image as the file lists it."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Its name."""
 
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, int]:
+        """Its height and width."""
 
 
 def encode(content: Content) -> list[dict[str, Any]]:

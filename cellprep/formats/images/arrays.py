@@ -11,8 +11,6 @@ from cellprep.errors import ImageFileError
 from cellprep.formats.images.raster import Raster, check_dtype, place_channels
 from cellprep.system.memory import check_memory
 
-__all__ = ["decode_npy", "decode_npz"]
-
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 

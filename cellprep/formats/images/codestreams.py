@@ -9,8 +9,6 @@ from tifffile import COMPRESSION
 
 from cellprep.errors import ImageFileError
 
-__all__ = ["JPEG2000S", "JPEGS", "check_codestream", "has_codestream", "has_end"]
-
 JPEGS = (COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.JPEG_LOSSY, COMPRESSION.OJPEG)
 JPEG2000S = (
     COMPRESSION.JPEG2000,

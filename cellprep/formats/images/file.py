@@ -18,8 +18,6 @@ from cellprep.formats.images.orientation import Orientation
 from cellprep.system.files import open_file
 from cellprep.system.places import is_remote
 
-__all__ = ["Identity", "ImageFile", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
-
 _KINDS = {known.kind for known in IMAGE_FORMATS.values()}
 
 

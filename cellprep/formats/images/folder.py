@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cellprep.errors import ImageFileError
 from cellprep.formats.images import IMAGE_FORMATS, is_image_name
-from cellprep.formats.images.file import Identity, ImageFile, Pixels, all_finite, fitting, hash_of_pixels, how_turned
+from cellprep.formats.images.file import ImageFile
 from cellprep.formats.names import (
     IMAGE_ENDS,
     IMAGE_STARTS,
@@ -22,8 +22,6 @@ from cellprep.formats.names import (
 from cellprep.store.image_ids import composed
 from cellprep.system.files import walk
 from cellprep.system.places import entries_in, is_remote
-
-__all__ = ["Identity", "ImageFile", "ImageFolder", "Pixels", "all_finite", "fitting", "hash_of_pixels", "how_turned"]
 
 
 class ImageFolder:

@@ -1,7 +1,5 @@
 """Kinds of files, by their first bytes: so that an error can name what a file is, whatever its name says."""
 
-__all__ = ["HEAD", "kind_of", "unreadable_problem"]
-
 #: How many bytes tell.
 HEAD = 512
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
 
-__all__ = ["ORIENTATIONS", "Orientation", "as_orientation", "check_orientation", "orientation_of_exif", "turned"]
-
 #: What becomes of an image that its tag says to turn.
 Orientation = Literal["apply", "ignore"]
 ORIENTATIONS: tuple[Orientation, ...] = ("apply", "ignore")

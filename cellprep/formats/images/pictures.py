@@ -19,8 +19,6 @@ from cellprep.formats.images.orientation import orientation_of_exif
 from cellprep.formats.images.raster import Raster, Tags
 from cellprep.system.memory import check_memory
 
-__all__ = ["decode_bmp", "decode_jpeg", "decode_png", "decode_webp", "tags_of_picture", "tags_of_png"]
-
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_BYTES = 8  # of a pixel: four channels of 16 bits
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.orientation import turned
 
-__all__ = ["Raster", "Tags", "as_labels", "as_mask", "as_picture", "check_dtype", "place_channels"]
-
 _MOST_UNNAMED = 4  # as many channels may be without a name; more are rather planes of a stack
 
 

@@ -20,8 +20,6 @@ from cellprep.formats.images.orientation import as_orientation
 from cellprep.formats.images.raster import Raster, Tags, check_dtype, place_channels
 from cellprep.system.memory import check_memory
 
-__all__ = ["decode_tiff", "tags_of_tiff"]
-
 _MOST_PAGES = 10_000
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)

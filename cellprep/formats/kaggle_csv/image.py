@@ -7,8 +7,6 @@ from cellprep.core.rle import Order, parse_rle
 from cellprep.errors import AnnotationError, RLEError
 from cellprep.formats.annotations.record import Annotations, ImageRecord, check_excluded, most_common
 
-__all__ = ["CSVImage"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CSVImage(ImageRecord):

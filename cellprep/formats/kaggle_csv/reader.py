@@ -29,8 +29,6 @@ from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table
 from cellprep.store.image_ids import composed, id_problem
 from cellprep.system.files import open_file
 
-__all__ = ["KaggleCSV"]
-
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
 _COLUMN_ORDER = {"encodedpixels", "rle", "rlemask", "encoding"}  # annotations that count down the columns

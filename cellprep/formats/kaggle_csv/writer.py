@@ -8,8 +8,6 @@ from cellprep.core.rle import encode_labels
 from cellprep.formats.annotations.content import Content
 from cellprep.store import StoredImage
 
-__all__ = ["encode", "join"]
-
 _COLUMNS = ("id", "annotation", "width", "height", "cell_type")
 
 

@@ -15,8 +15,6 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
 
-__all__ = ["LabelFileImage", "annotations_of_labels"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFileImage(ImageRecord):

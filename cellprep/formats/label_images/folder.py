@@ -15,8 +15,6 @@ from cellprep.formats.layouts.layout import Layout, listed
 from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
 
-__all__ = ["LabelFolder"]
-
 
 class LabelFolder(FolderSource):
     """Annotations in one label image per image, in one of many layouts.

@@ -18,8 +18,6 @@ from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
 
-__all__ = ["MaskFolder"]
-
 _MASK_FORMATS = (".png", ".tif", ".tiff")
 _ENOUGH = 1000  # pixels of an image, to say that its masks are inverted
 

@@ -8,8 +8,6 @@ import tifffile
 from cellprep.formats.annotations.content import Content
 from cellprep.store.image_ids import file_uuid
 
-__all__ = ["encode"]
-
 
 def encode(content: Content) -> bytes:
     """Return the labels as an OME-TIFF, compressed with zlib; labels keep their numbers.

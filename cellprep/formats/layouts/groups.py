@@ -20,8 +20,6 @@ from cellprep.formats.names import (
 from cellprep.store.image_ids import composed
 from cellprep.system.files import Folder, open_file
 
-__all__ = ["Group", "Pair", "Scan", "images_among", "is_tracked_truth", "labels_among", "pair_up", "scan"]
-
 #: The names of the folders that lead to a group.
 Parts = tuple[str, ...]
 

@@ -23,8 +23,6 @@ from cellprep.formats.names import is_mask_folder, without_mask_end
 from cellprep.store.image_ids import composed
 from cellprep.text.wording import count, printable
 
-__all__ = ["SAVE_MASKS", "Layout", "listed"]
-
 #: What helps where there is nothing but Cellpose's own file.
 SAVE_MASKS = "in Cellpose, save masks as PNG or TIFF, which writes <id>_cp_masks.*"
 

@@ -12,8 +12,6 @@ from cellprep.system.files import Folder
 from cellprep.system.files import walk as walk_files
 from cellprep.system.places import is_remote
 
-__all__ = ["hash_of_listing", "is_store", "walk"]
-
 _AT_ONCE = 32  # questions to an object store
 
 

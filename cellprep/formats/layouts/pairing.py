@@ -15,8 +15,6 @@ from cellprep.formats.layouts.groups import is_tracked_truth
 from cellprep.formats.names import is_image_folder, tracked_sequence
 from cellprep.system.places import as_place, entries_in
 
-__all__ = ["FoundImages", "find_images", "open_images", "with_images"]
-
 _USUAL_FOLDERS = ("images", "train")
 
 

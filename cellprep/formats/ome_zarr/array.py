@@ -18,8 +18,6 @@ from cellprep.errors import ImageFileError
 from cellprep.system.files import files_below, read_file
 from cellprep.system.memory import check_memory
 
-__all__ = ["read_zarr"]
-
 _COMPRESSORS = {"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"}
 _CHECKSUMS = {"adler32", "crc32", "crc32c", "fletcher32"}
 #: What formats 2 and 3 may name: codecs that do arithmetic and nothing else.

@@ -20,8 +20,6 @@ from numcodecs.abc import Codec
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import ShardingCodec
 
-__all__ = ["COMPRESSORS", "bounded"]
-
 _SPARE = 2**16  # bytes beyond a chunk's values: checksums, the index of a shard, what compressing does not shrink
 _LZMA_MEMORY = 2**28  # bytes that its dictionary may take
 

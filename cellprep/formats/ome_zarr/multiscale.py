@@ -15,8 +15,6 @@ from cellprep.formats.images.file import hash_of_pixels
 from cellprep.formats.ome_zarr.array import read_zarr
 from cellprep.system.files import read_file
 
-__all__ = ["OMEZarrPixels", "describe_zarr", "label_names", "ome_attributes", "paths_in"]
-
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
 
 

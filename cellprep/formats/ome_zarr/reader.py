@@ -19,8 +19,6 @@ from cellprep.system.places import entries_in
 
 _DEEPEST = 2  # groups between a group and the images in it
 
-__all__ = ["OMEZarr", "ome_zarr_images", "zarr_problem"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OMEZarrLabels(ImageRecord):

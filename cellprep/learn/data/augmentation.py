@@ -9,8 +9,6 @@ from cellprep.errors import UsageError
 from cellprep.learn.data.grey import Grey
 from cellprep.learn.data.warp import Warp, Waves
 
-__all__ = ["AUGMENTATIONS", "Plan", "check_augmentations", "draw_plan"]
-
 _MOST_ZOOM = 4 / 3
 _WAVES = 8
 _SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels

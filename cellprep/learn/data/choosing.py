@@ -12,8 +12,6 @@ from cellprep.store.entries import damaged_images
 from cellprep.system.files import read_file
 from cellprep.text.wording import count, printable
 
-__all__ = ["choose_images"]
-
 _NAMED = 20  # names in a line; more are counted
 
 

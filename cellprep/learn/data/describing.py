@@ -8,8 +8,6 @@ from cellprep.learn.appearance import AppearanceRange, diameters_of, measure_app
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.store import Store
 
-__all__ = ["describe_cells"]
-
 _MOST_IMAGES = 500  # more would change the ranges little
 
 

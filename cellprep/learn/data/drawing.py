@@ -11,8 +11,6 @@ from cellprep.errors import UsageError
 from cellprep.learn.data.samples import CropSettings
 from cellprep.store.documents import is_huge
 
-__all__ = ["CropBatches", "Draw", "WholeBatches", "crops_of", "draw_images"]
-
 _PART = 1024  # pixels on a side, of a huge image
 
 

@@ -9,8 +9,6 @@ from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.windowed import parts
 from cellprep.store import Store
 
-__all__ = ["fit_normalisation"]
-
 _PERCENTILES = (1.0, 99.8)
 
 

@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grey"]
-
 _MOST_BRIGHTNESS = 0.3  # standard deviations
 _MOST_CONTRAST = 1.4
 _MOST_GAMMA = 1.4

@@ -29,8 +29,6 @@ from cellprep.system.interrupts import interrupts_kept_from_workers
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable, unexpected
 
-__all__ = ["Batch", "Loader", "train_loader", "validation_loader"]
-
 #: Tensors by name, each with a first axis for the samples; and ``id``, a list of their images' ids.
 Batch = dict[str, Any]
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["available_memory"]
-
 _SYSTEM = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 

@@ -18,8 +18,6 @@ from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.windowed import parts
 
-__all__ = ["MASKS", "CropSettings", "SampleMaker"]
-
 #: What the direction network is told of where cells are: the default first.
 MASKS = {
     "cells-and-walls": "all that belongs to a cell",

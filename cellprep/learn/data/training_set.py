@@ -13,8 +13,6 @@ from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.text.wording import printable
 
-__all__ = ["TrainingSet"]
-
 _TARGETS = ("labels", "cells", "semseg", "uvec", "energy", "area")
 
 _TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from cellprep.learn.data.warp import Placement, Warp
 from cellprep.learn.data.windows import Span, cut
 
-__all__ = ["View", "Window"]
-
 
 @dataclass(frozen=True, slots=True)
 class View:

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from cellprep.learn.data.windows import Span
 
-__all__ = ["GRID", "Placement", "Warp", "Waves"]
-
 #: Pixels between the points at which a warp is computed; it is linear in between. Windows begin at multiples of it.
 GRID = 8
 _TAPS = 2  # pixels beside a point that cubic interpolation uses

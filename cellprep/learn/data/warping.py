@@ -14,8 +14,6 @@ from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
 
-__all__ = ["warp_targets"]
-
 _FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells reach no deeper
 _MOST_HALO = 256
 _SHORTEST_STEP = 0.95  # distances grow at least by so much from pixel to pixel; the chamfer's step is 0.955

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Span", "cut", "cut_targets", "turned", "turned_targets"]
-
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.processes import processes, sum_over_processes
 
-__all__ = ["BatchNorm2d"]
-
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation by the mean and variance of the batch of all processes, on any device."""

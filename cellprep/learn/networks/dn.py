@@ -9,8 +9,6 @@ from cellprep.learn.networks.published_dn import PublishedDN
 from cellprep.learn.networks.unet import UNet
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["MASK_VALUE", "DirectionNetwork"]
-
 #: What the mask's channel holds within the mask. The original gives it 32 beside 8-bit grey values, whose standard
 #: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
 MASK_VALUE = 32 / 64

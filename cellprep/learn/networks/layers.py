@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ConvReLU", "Upsampling", "initialise", "stage", "unit_length"]
-
 # Below this length a vector is too short to be stretched: its gradient would grow without bound.
 _SHORTEST = 1e-6
 

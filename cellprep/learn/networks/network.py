@@ -5,8 +5,6 @@ from torch import Tensor, nn
 from cellprep.errors import UsageError
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["Network"]
-
 
 class Network(nn.Module):
     """A network that knows what it was built from; `build_network` makes one.

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.networks.layers import ConvReLU, Upsampling, stage
 
-__all__ = ["PublishedDN"]
-
 
 class PublishedDN(nn.Module):
     """The Direction Network of Bai & Urtasun (2017, arXiv 1611.08303), before its vectors are made unit vectors.

@@ -4,8 +4,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.networks.layers import ConvReLU, Upsampling, stage
 
-__all__ = ["PublishedWTN"]
-
 _DROPPED = 0.3  # the original keeps 0.7
 
 

@@ -6,8 +6,6 @@ from cellprep.learn.networks.network import Network
 from cellprep.learn.networks.unet import UNet
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["SemanticNetwork"]
-
 _CLASSES = 3
 
 

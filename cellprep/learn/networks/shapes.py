@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.networks.network import Network
 
-__all__ = ["Layer", "describe_layers", "layer_table"]
-
 
 @dataclass(frozen=True, slots=True)
 class Layer:

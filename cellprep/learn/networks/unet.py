@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.networks.batch_norm import BatchNorm2d
 
-__all__ = ["UNet"]
-
 
 class UNet(nn.Module):
     """A U-Net (Ronneberger et al. 2015, arXiv 1505.04597) with batch normalisation, and with padding.

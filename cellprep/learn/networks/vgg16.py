@@ -14,8 +14,6 @@ from cellprep.learn.networks.network import Network
 from cellprep.learn.networks.published_dn import PublishedDN
 from cellprep.learn.networks.wn import WatershedNetwork
 
-__all__ = ["load_vgg16"]
-
 _BASE = 64
 _RIGHT = "give a VGG-16 as torchvision saves it, .pth or .safetensors"
 

@@ -10,8 +10,6 @@ from cellprep.learn.networks.network import Network
 from cellprep.learn.networks.wtn import WatershedTransformNetwork
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["WatershedNetwork"]
-
 
 class WatershedNetwork(Network):
     """Image and mask to unit vectors and logits of the energy levels.

@@ -9,8 +9,6 @@ from cellprep.learn.networks.published_wtn import PublishedWTN
 from cellprep.learn.networks.unet import UNet
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["WatershedTransformNetwork"]
-
 
 def _shallow_unet(inputs: int, outputs: int, base: int) -> UNet:
     """Return a U-Net that sees about as far as the published body: how deep in a cell a pixel is, is seen nearby."""

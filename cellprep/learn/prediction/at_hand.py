@@ -12,8 +12,6 @@ from cellprep.learn.weights import BEST, BUNDLE, describe_weights
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
-__all__ = ["DEFAULT_STORE", "WeightsAtHand", "find_stores", "find_weights_at_hand", "list_weights"]
-
 #: The store that is meant unless one is named.
 DEFAULT_STORE = Path("data.zarr")
 

@@ -9,8 +9,6 @@ from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 
-__all__ = ["SHIPPED", "Bundle", "as_bundle", "load_bundle", "save_bundle", "with_decoding"]
-
 _MODELS = Path(__file__).parents[1] / "models"
 
 #: Bundles that come with the package: their names stand for them where weights to predict by are asked for.

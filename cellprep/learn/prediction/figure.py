@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.commands.preview.panels import draw_wheel
-from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, vector_colours
+from cellprep.core.colours import SEMSEG_COLOURS, draw_wheel, grey_levels, vector_colours
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.text.wording import printable
-
-__all__ = ["draw_vectors"]
 
 _MOST_PIXELS = 1500  # on a side; a panel shows no more
 _DPI = 110

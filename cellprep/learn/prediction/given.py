@@ -15,8 +15,6 @@ from cellprep.learn.training.runs import SETTINGS
 from cellprep.system.places import as_place
 from cellprep.text.wording import count, printable
 
-__all__ = ["Given", "find_given", "find_runs"]
-
 
 @dataclass(frozen=True, slots=True)
 class Given:

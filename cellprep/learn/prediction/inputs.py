@@ -24,8 +24,6 @@ from cellprep.store.image_ids import composed, id_problem
 from cellprep.system.places import as_place, matches
 from cellprep.text.wording import count, printable
 
-__all__ = ["InputImage", "Inputs", "find_images"]
-
 
 @dataclass(frozen=True, slots=True)
 class InputImage:

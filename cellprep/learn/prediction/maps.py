@@ -10,8 +10,6 @@ from cellprep.core.cells import ROWS_AT_ONCE, look_up
 from cellprep.core.decode import energy_to_labels
 from cellprep.learn.settings import Decoding
 
-__all__ = ["BACKGROUND", "WALL", "PredictedMaps", "count_pixels", "decode_maps", "find_instances", "mean_sureness"]
-
 #: Numbers of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
 

@@ -15,8 +15,6 @@ from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import open_store
 
-__all__ = ["MaskFiles", "MaskSource", "StoredMasks", "classes_of_mask"]
-
 
 class MaskSource(Protocol):
     """Tells where cells are; `notes` say how it was read."""

@@ -9,8 +9,6 @@ from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 
-__all__ = ["DEFAULT_WEIGHTS", "OutputOptions", "PredictionOptions", "refuse_instances"]
-
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
 

@@ -14,8 +14,6 @@ from cellprep.formats.annotations.content import Content
 from cellprep.formats.coco import writer as coco
 from cellprep.formats.label_images import writer as label_tiff
 
-__all__ = ["OUTPUTS", "Output", "Prediction"]
-
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

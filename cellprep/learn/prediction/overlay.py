@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.cells import ROWS_AT_ONCE
 
-__all__ = ["draw_overlay"]
-
 # Those of Okabe and Ito that stand out from grey, which the colour-blind can tell apart.
 _COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
 _LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white

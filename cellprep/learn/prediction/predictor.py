@@ -24,8 +24,6 @@ from cellprep.learn.weights import Weights
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count
 
-__all__ = ["Predictor"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Stage:

@@ -11,8 +11,6 @@ from cellprep.learn.networks import Network, build_network
 from cellprep.learn.prediction.tiles import round_up
 from cellprep.learn.settings import NetworkSettings
 
-__all__ = ["find_reach"]
-
 _FARTHEST = 1 << 14
 
 

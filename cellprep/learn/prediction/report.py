@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.text.wording import count, indented, printable, turning_notes
 
-__all__ = ["PredictionReport"]
-
 
 @dataclass
 class PredictionReport:

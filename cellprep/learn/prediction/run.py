@@ -25,9 +25,6 @@ from cellprep.system.output import free_name
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import unexpected
 
-__all__ = ["predict"]
-
-
 _OUT = Path("predictions")
 
 

@@ -14,8 +14,6 @@ from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
 
-__all__ = ["segment"]
-
 
 def segment(
     image: ArrayLike,

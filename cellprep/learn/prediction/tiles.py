@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PADDING", "Tile", "cut_tiles", "round_up", "see"]
-
 #: Pixels by which an image is padded on each side at least, so that no network takes its edge for a cell's.
 PADDING = 16
 

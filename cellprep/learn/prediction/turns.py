@@ -7,8 +7,6 @@ put upside down changes its sign.
 
 from torch import Tensor
 
-__all__ = ["TURNS", "turn", "turn_back", "turn_vectors_back"]
-
 #: All of them; 0 leaves an image as it is.
 TURNS = range(8)
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from cellprep.learn.appearance import Appearance, AppearanceRange
 from cellprep.text.wording import count, printable
 
-__all__ = ["UnlikeImages"]
-
 _NAMED = 3  # of the images of a kind
 
 _NEXT = "look at them with --overlay; for images like these, `cellprep train all` on some of them makes weights"

@@ -8,8 +8,6 @@ from torch import Tensor
 from cellprep.learn.networks.layers import unit_length
 from cellprep.learn.prediction.turns import turn, turn_back, turn_vectors_back
 
-__all__ = ["class_probabilities", "vectors_and_levels"]
-
 
 def class_probabilities(network: Callable[[Tensor], Tensor], image: Tensor, turns: Sequence[int]) -> Tensor:
     """Return the mean probability of each class over the turns of an image.

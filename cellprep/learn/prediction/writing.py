@@ -20,8 +20,6 @@ from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.store.plain import write_group
 from cellprep.system.aside import publish, written_aside
 
-__all__ = ["MAPS_OF_VECTORS", "Encoded", "PredictionWriter", "prediction_writer"]
-
 #: Where maps are in the folder of vectors, unless another place is named.
 MAPS_OF_VECTORS = "maps.zarr"
 

@@ -9,8 +9,6 @@ import torch
 from cellprep.errors import WeightsError
 from cellprep.system.output import write_whole
 
-__all__ = ["load_state", "save_state"]
-
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors, numbers, texts, lists and dicts.

@@ -12,8 +12,6 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.tasks import TASKS, Batch
 from cellprep.text.wording import count
 
-__all__ = ["describe_duration", "expect_duration"]
-
 _LONG = 3 * 3600.0  # seconds of a whole training, from which on a smaller network is suggested
 _SMALL = 16  # base channels
 _MOST_STEPS, _ENOUGH = 6, 3.0  # steps that are timed, or seconds: other work on the machine disturbs single ones

@@ -8,8 +8,6 @@ from cellprep.learn.settings import NetworkSettings
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_weights
 
-__all__ = ["first_network"]
-
 
 def first_network(options: TrainOptions, image_channels: int, levels: int) -> Network:
     """Build the network, with random weights or those that the options name.

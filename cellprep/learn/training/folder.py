@@ -18,8 +18,6 @@ from cellprep.learn.training.runs import SETTINGS
 from cellprep.learn.weights import BEST
 from cellprep.system.output import remove_leftovers, write_whole
 
-__all__ = ["RunFolder"]
-
 
 class RunFolder:
     """The folder of a run.

@@ -8,8 +8,6 @@ from skimage.measure import label
 from cellprep.errors import UsageError
 from cellprep.store import Store
 
-__all__ = ["refuse_no_cells", "refuse_semantic_masks"]
-
 _LOOKED_AT = 20  # images; the smallest are as telling as all
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from cellprep.errors import MissingExtraError, OutputError
 from cellprep.system.output import write_whole
 
-__all__ = ["Row", "TensorBoard", "draw_curves", "write_metrics"]
-
 Row = dict[str, float]
 
 _WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are no measure

@@ -8,8 +8,6 @@ from cellprep.learn.training.runs import RUNS, network_of
 from cellprep.learn.weights import BEST
 from cellprep.system.output import free_name
 
-__all__ = ["next_steps"]
-
 _ORDER = ("semseg", "dn", "wtn")
 
 

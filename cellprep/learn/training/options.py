@@ -9,8 +9,6 @@ from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.settings import ARCHITECTURES, DEVICES, FINE_TUNING_RATE, NETWORKS, PRECISIONS, TRAINED_AS
 
-__all__ = ["ALL", "MAY_CHANGE", "OPTIMISERS", "SCHEDULES", "TrainOptions", "as_json"]
-
 #: What stands for all networks, one after the other.
 ALL = "all"
 

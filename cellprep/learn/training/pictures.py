@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from cellprep.learn.training.trainer import Shown
 
-__all__ = ["draw_validation", "has_matplotlib"]
-
 Panel = Callable[["Axes"], object]
 
 

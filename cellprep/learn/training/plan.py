@@ -17,8 +17,6 @@ from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_m
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
 
-__all__ = ["Plan", "choose_and_check", "make_plan"]
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

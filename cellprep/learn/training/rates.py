@@ -10,8 +10,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from cellprep.learn.training.options import TrainOptions
 
-__all__ = ["make_optimiser", "make_schedule", "one_cycle"]
-
 _RISE = 0.25  # share of the steps
 _FIRST, _LAST = 1 / 25, 1e-4  # of the highest rate
 

@@ -28,8 +28,6 @@ from cellprep.store import Store
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count
 
-__all__ = ["TrainReport", "train"]
-
 _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
 

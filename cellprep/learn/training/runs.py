@@ -13,16 +13,6 @@ from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.training.options import TrainOptions
 from cellprep.system.output import free_name
 
-__all__ = [
-    "RUNS",
-    "SETTINGS",
-    "choose_folder",
-    "network_of",
-    "options_from",
-    "options_of",
-    "recorded_options",
-]
-
 #: Where runs are unless their folder is named.
 RUNS = Path("runs")
 

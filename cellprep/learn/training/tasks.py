@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from cellprep.learn.losses import direction_loss, energy_loss, semseg_loss
 
-__all__ = ["TASKS", "Batch", "Maps", "Share", "Task"]
-
 Batch = dict[str, Tensor]
 Maps = dict[str, Tensor]  # what a network predicts, by the names of the targets
 Share = tuple[float, float]  # a measure as its sum and its weight, so that images of all sizes can be pooled

@@ -21,8 +21,6 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.rates import make_optimiser, make_schedule
 from cellprep.learn.training.tasks import Batch, Maps, Share, Task
 
-__all__ = ["Shown", "Trainer"]
-
 _STEEPEST = 1.0  # gradients are cut to this norm: that of a direction grows without bound as its vector nears 0
 
 
