@@ -13,7 +13,7 @@ from cellprep.core.overlaps import find_overlaps
 from cellprep.core.rle import WindowedRuns
 from cellprep.core.shapes import cutouts
 from cellprep.core.targets import DISTANCES
-from cellprep.core.targets.by_window import TargetsByWindow
+from cellprep.core.targets.by_window import CellsOfLabels, CellsOfRuns, TargetsByWindow
 from cellprep.errors import TooLargeError
 
 
@@ -35,13 +35,17 @@ def by_window(targets, shape, side):
 
 def assert_the_same(runs, recipe, side, halo, areas=None):
     expected, hidden = whole(runs, recipe, areas)
-    targets = TargetsByWindow(runs, recipe, areas, halo=halo, threads=2)
-    found = by_window(targets, runs.shape, side)
-    assert list(found) == list(expected)
-    for name, array in expected.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
-    np.testing.assert_array_equal(targets.hidden, hidden)
+    of_runs = CellsOfRuns(runs, recipe.overlap, areas, 2)
+    labels, nobodys = expected["labels"], np.count_nonzero(expected["labels"] == 0)
+    of_labels = CellsOfLabels(labels.__getitem__, runs.shape, recipe.overlap, of_runs.areas, lambda: boxes, nobodys)
+    boxes = WindowedRuns.of(runs.in_order("row")).boxes
+    for cells in (of_runs, of_labels):
+        found = by_window(TargetsByWindow(cells, recipe, halo=halo), runs.shape, side)
+        assert list(found) == list(expected)
+        for name, array in expected.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+    np.testing.assert_array_equal(of_runs.hidden(), hidden)
 
 
 @st.composite
@@ -100,7 +104,7 @@ def test_many_cells_and_distances_beyond_any_halo():
 
 def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
     runs = parse_rle(["1 10"], (200, 200))
-    targets = TargetsByWindow(runs, Recipe(background_cell=True), halo=4)
+    targets = TargetsByWindow(CellsOfRuns(runs, "smaller-on-top"), Recipe(background_cell=True), halo=4)
     monkeypatch.setattr("cellprep.system.memory._memory", lambda: 200_000)
     with pytest.raises(TooLargeError, match=r"^what distances depend on, [0-9]+ x [0-9]+ pixels of it, takes 0.0 GB"):
         targets.at(slice(100, 110), slice(100, 110))

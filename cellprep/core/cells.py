@@ -34,16 +34,24 @@ class Cells:
         (H, W) of the same dtype: the pixel's owner as 1 + its place among the annotations; 0 = nobody.
     areas
         (n,) int64: pixels of each annotation before overlaps.
+    nobodys
+        Number of pixels of the whole image that nobody owns, where these are the cells of a part of it.
     """
 
     ranks: NDArray[Any]
     labels: NDArray[Any]
-    areas: NDArray[np.int64]
+    areas: NDArray[Any]
+    nobodys: float | None = None
 
     def hidden(self) -> NDArray[np.int64]:
         """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
-        visible = np.bincount(self.labels[self.labels > 0], minlength=len(self.areas) + 1)
-        return np.flatnonzero(visible[1:] == 0) + 1
+        return hidden_labels(self.labels, len(self.areas))
+
+
+def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return which of the labels from 1 to `count` own no pixel: (k,) int64."""
+    visible = np.bincount(labels[labels > 0], minlength=count + 1)
+    return np.flatnonzero(visible[1:] == 0) + 1
 
 
 @dataclass(frozen=True, slots=True)

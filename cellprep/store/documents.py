@@ -1,10 +1,13 @@
 """Zarr format 3 metadata, as zarr-python writes it, and the OME-Zarr 0.5 attributes of images and labels."""
 
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import google_crc32c
+
+from cellprep.core.windows import windows
 
 CHECKSUM = "crc32c"
 """The key under which a group's ``cellprep`` has the checksum of its ``zarr.json``."""
@@ -52,6 +55,11 @@ def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tu
 def is_huge(shape: tuple[int, ...]) -> bool:
     """Say whether an image's arrays lie in files of many chunks: `shape` is (H, W)."""
     return chunk_shapes("labels", shape)[1] is not None
+
+
+def windows_of(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Yield windows that cover an image, (H, W), and take little memory each: one, unless it is huge."""
+    return windows(shape, side=None if is_huge(shape) else max(1, *shape))
 
 
 def spatial_axis(name: str, shape: tuple[int, ...]) -> int:

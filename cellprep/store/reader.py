@@ -13,7 +13,7 @@ from cellprep.core.targets import Recipe
 from cellprep.errors import RecipeError, StoreError
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
 from cellprep.store.attributes import ImageAttributes, attributes_in
-from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis
+from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis, windows_of
 from cellprep.store.image_ids import id_problem
 from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.system.files import read_file
@@ -93,6 +93,10 @@ class StoredImage:
     def is_huge(self) -> bool:
         """Whether windows of the image and its targets are read without the rest of them."""
         return is_huge(self.shape)
+
+    def windows(self) -> Iterator[tuple[slice, slice]]:
+        """Yield windows that cover the image and take little memory each: the whole image, unless it is huge."""
+        return windows_of(self.shape)
 
     def bands(self) -> Iterator[tuple[slice, slice]]:
         """Yield windows as wide as the image, from its top to its bottom: one, or as high as chunks if it is huge."""

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.cells import resolve_overlaps
-from cellprep.core.targets import Recipe, compute_targets
-from cellprep.core.targets.by_window import TargetsByWindow
+from cellprep.core.cells import hidden_labels
+from cellprep.core.targets import Recipe
+from cellprep.core.targets.by_window import CellsOfRuns, TargetsByWindow
 from cellprep.formats.annotations.record import Annotations
 from cellprep.store.blocks import ArrayForm, Blocks
 from cellprep.store.documents import is_huge
@@ -57,30 +57,31 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
     TooLargeError
         If there is not the memory for it.
     """
-    if is_huge(annotations.runs.shape):
-        return _by_blocks(annotations, pixels, recipe, threads)
-    height, width = annotations.runs.shape
-    check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
-    cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
-    hidden = cells.hidden()
-    with one_opencv_thread():
-        arrays = {"labels": cells.labels, **compute_targets(cells, recipe)}
-    whole = (slice(0, height), slice(0, width))
-    return Content({**_complete(arrays, annotations, pixels, whole)}, None, cells.areas, hidden)
-
-
-def _by_blocks(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
-    targets = TargetsByWindow(annotations.runs, recipe, annotations.areas, threads=threads)
+    shape = annotations.runs.shape
+    cells = CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas, threads)
+    targets = TargetsByWindow(cells, recipe)
 
     def compute(rows: slice, columns: slice) -> Arrays:
         return _complete(targets.at(rows, columns), annotations, pixels, (rows, columns))
 
-    height, width = annotations.runs.shape
-    forms = {}
-    for name, array in compute(slice(0, 1), slice(0, 1)).items():
-        shape = (*array.shape[:-2], height, width) if name == "image" else (height, width, *array.shape[2:])
-        forms[name] = ArrayForm(shape, array.dtype.name)
-    return Content({**forms}, Blocks(compute, threads), targets.areas, targets.hidden)
+    if is_huge(shape):
+        forms = {**_forms(compute(slice(0, 1), slice(0, 1)), shape)}
+        return Content(forms, Blocks(compute, threads), cells.areas, cells.hidden())
+    height, width = shape
+    check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
+    with one_opencv_thread():
+        arrays = compute(slice(0, height), slice(0, width))
+    return Content({**arrays}, None, cells.areas, hidden_labels(arrays["labels"], len(cells.areas)))
+
+
+def _forms(arrays: Arrays, shape: tuple[int, int]) -> dict[str, ArrayForm]:
+    """Return the forms of the arrays of an image, some pixel of which is given."""
+    return {
+        name: ArrayForm(
+            (*array.shape[:-2], *shape) if name == "image" else (*shape, *array.shape[2:]), array.dtype.name
+        )
+        for name, array in arrays.items()
+    }
 
 
 def _complete(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings, verify_image
-from cellprep.commands.verify.invariants import INVARIANTS
 from cellprep.commands.verify.report import VerifyReport
 from cellprep.commands.verify.root import root_faults
 from cellprep.errors import StoreError, StoreWriteError, UsageError
@@ -17,7 +16,7 @@ from cellprep.store.writer import restore_root
 from cellprep.system.executor import check_jobs, cores_each, run_tasks
 from cellprep.system.places import as_place, is_remote
 
-__all__ = ["INVARIANTS", "Fault", "VerifyReport", "verify_store"]
+__all__ = ["Fault", "VerifyReport", "verify_store"]
 
 
 def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:

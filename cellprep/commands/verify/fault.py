@@ -15,7 +15,7 @@ class Fault:
     subject
         The array, or the file within the image's folder.
     invariant
-        What does not hold: a name in `verify.invariants.INVARIANTS`, ``files``, ``attributes`` or ``form``.
+        What does not hold: the rule of a target or of another array, ``files``, ``attributes`` or ``form``.
     problem
         What is wrong, and where.
     """

@@ -14,22 +14,24 @@ from cellprep.text.wording import printable
 Attributes = Mapping[str, Any]
 
 
-def _plain(dtype: str, channels: int | None = None) -> Callable[[Attributes], tuple[str, list[int]]]:
-    return lambda of: (dtype, [*of["shape"], *([channels] if channels else [])])
-
-
 #: By array its dtype and shape, which follow from an image's attributes; those of ``image`` are the file's.
-ARRAYS: dict[str, Callable[[Attributes], tuple[str, list[int]]]] = {
+OTHERS: dict[str, Callable[[Attributes], tuple[str, list[int]]]] = {
     "labels": lambda of: ("uint16" if of["cells"] <= np.iinfo(np.uint16).max else "uint32", of["shape"]),
     "cells": lambda of: ("int64", [of["cells"], 3]),
-    "semseg": _plain("uint8", 3),
-    "distance": _plain("float32"),
-    "uvec": _plain("float32", 2),
-    "energy": _plain("uint8"),
-    "area": _plain("float32"),
-    "ignore": _plain("uint8"),
+    "ignore": lambda of: ("uint8", of["shape"]),
 }
-_ALWAYS = {"labels", "cells", *TARGETS}
+
+
+def known_arrays() -> list[str]:
+    """Return the names of the arrays that an image may have."""
+    return ["image", "labels", "cells", *TARGETS, "ignore"]
+
+
+def _form(name: str, attributes: Attributes) -> tuple[str, list[int]]:
+    if name in OTHERS:
+        return OTHERS[name](attributes)
+    height, width = attributes["shape"]
+    return TARGETS[name].dtype, list(TARGETS[name].shape(height, width))
 
 
 def attributes_fault(attributes: dict[str, Any]) -> str | None:
@@ -38,8 +40,8 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
         return problem
     if strangers := sorted(attributes.keys() - KEYS):
         return f"`{strangers[0]}` is nothing that cellprep writes"
-    if unknown := [name for name in attributes["arrays"] if name not in (*ARRAYS, "image")]:
-        return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(ARRAYS)}, image"
+    if unknown := [name for name in attributes["arrays"] if name not in known_arrays()]:
+        return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(known_arrays())}"
     try:
         recipe = Recipe.from_dict(attributes["options"])
     except (TypeError, ValueError, RecipeError) as error:
@@ -51,7 +53,7 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
 
 def missing_arrays(attributes: Attributes) -> Iterator[str]:
     """Yield the arrays that every image has and this one does not."""
-    yield from sorted(_ALWAYS - set(attributes["arrays"]))
+    yield from sorted({"labels", "cells", *TARGETS} - set(attributes["arrays"]))
 
 
 def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], attributes: Attributes) -> str | None:
@@ -62,7 +64,7 @@ def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], attribut
         if dtype.kind in "uif" and len(shape) in (2, 3) and list(shape[-2:]) == height_and_width:
             return None
         return f"{found}: height and width must be {height_and_width}"
-    right_dtype, right_shape = ARRAYS[name](attributes)
+    right_dtype, right_shape = _form(name, attributes)
     if (dtype.name, list(shape)) == (right_dtype, right_shape):
         return None
     return f"{found}: it must be {right_dtype} of shape {right_shape}"

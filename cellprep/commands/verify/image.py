@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cellprep.commands.verify.arrays import array_faults
 from cellprep.commands.verify.fault import Fault, unreadable
 from cellprep.commands.verify.forms import attributes_fault, form_fault, missing_arrays
-from cellprep.commands.verify.huge import huge_faults
-from cellprep.commands.verify.invariants import INVARIANTS
 from cellprep.errors import CellprepError, StoreError
 from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
@@ -20,8 +16,6 @@ from cellprep.store.integrity import file_faults
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.files import open_file
 from cellprep.text.wording import unexpected
-
-Form = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,48 +84,22 @@ def _try_to_read(folder: Path) -> None:
 def _faults(image: StoredImage, threads: int) -> list[Fault]:
     attributes = image.attributes
     missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(attributes)]
-    forms, arrays, damaged = _read(image)
-    shapes = {name: shape for name, (shape, _) in forms.items()}
-    problems = {name: form_fault(name, *form, attributes) for name, form in forms.items()}
-    ill_formed = [Fault(name, "form", problem) for name, problem in problems.items() if problem]
-    arrays = {name: array for name, array in arrays.items() if not problems[name]}
-    judged = _broken_invariants(arrays, attributes)
-    if image.is_huge:
-        names = [name for name, problem in problems.items() if not problem and name != "cells"]
-        judged += huge_faults(image, names, arrays.get("cells"), threads)
+    shapes: dict[str, tuple[int, ...]] = {}
+    sound: list[str] = []
+    damaged, ill_formed = [], []
+    for name in attributes["arrays"]:
+        try:
+            shapes[name], dtype = image.form(name)
+        except StoreError as error:
+            damaged.append(unreadable(name, error))
+            continue
+        if problem := form_fault(name, shapes[name], dtype, attributes):
+            ill_formed.append(Fault(name, "form", problem))
+        else:
+            sound.append(name)
+    judged = list(array_faults(image, sound, threads))
     for fault in judged:
         if fault.invariant == "files":
             del shapes[fault.subject]
     others = [Fault(file, "files", problem) for file, problem in file_faults(image.path, attributes, shapes)]
     return [*missing, *damaged, *others, *ill_formed, *judged]
-
-
-def _read(image: StoredImage) -> tuple[dict[str, Form], dict[str, NDArray[Any]], list[Fault]]:
-    """Read all arrays, of a huge image only the table of cells and the forms of the others."""
-    forms: dict[str, Form] = {}
-    arrays: dict[str, NDArray[Any]] = {}
-    damaged = []
-    for name in image.attributes["arrays"]:
-        try:
-            if image.is_huge and name != "cells":
-                forms[name] = image.form(name)
-            else:
-                arrays[name] = image.read(name)
-                forms[name] = arrays[name].shape, arrays[name].dtype
-        except StoreError as error:
-            damaged.append(unreadable(name, error))
-    return forms, arrays, damaged
-
-
-def _broken_invariants(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any]) -> list[Fault]:
-    """Return the first that each array breaks; what is made from a broken array is not judged by it."""
-    faults = []
-    for name, invariant in INVARIANTS.items():
-        if any(needed not in arrays for needed in invariant.arrays):
-            continue
-        with np.errstate(all="ignore"):  # wrong values may overflow
-            problem = invariant.problem(arrays, attributes)
-        if problem:
-            faults.append(Fault(invariant.arrays[0], name, problem))
-            del arrays[invariant.arrays[0]]
-    return faults

@@ -4,12 +4,13 @@ from cellprep.core.rle.coco import has_no_pixel, parse_coco_counts, polygon_coun
 from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, with_all_labels
 from cellprep.core.rle.runs import Order, Runs, touching_runs
 from cellprep.core.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
-from cellprep.core.rle.windows import WindowedRuns
+from cellprep.core.rle.windows import WindowedRuns, around
 
 __all__ = [
     "Order",
     "Runs",
     "WindowedRuns",
+    "around",
     "check_order",
     "decode_rle",
     "encode_labels",

@@ -1,12 +1,13 @@
 """Masks cut to a window of their image, without looking at those elsewhere."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.rle.runs import Runs
+from cellprep.core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,37 @@ class WindowedRuns:
         """
         by_row = self.runs.order == "row"
         lines, places = (rows, columns) if by_row else (columns, rows)
-        top, bottom, left, right = self.boxes
-        near = (top < lines.stop) & (bottom > lines.start) & (left < places.stop) & (right > places.start)
-        which = np.flatnonzero(near)
+        which = self._near(lines, places)
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         return _cut(self.runs.of_annotations(which), lines, places, shape), which
+
+    def extent(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Return the window that holds a window, and all of each annotation whose box reaches into it."""
+        by_row = self.runs.order == "row"
+        lines, places = (rows, columns) if by_row else (columns, rows)
+        lines, places = around((lines, places), self.boxes[:, self._near(lines, places)])
+        return (lines, places) if by_row else (places, lines)
+
+    def _near(self, lines: slice, places: slice) -> NDArray[np.intp]:
+        top, bottom, left, right = self.boxes
+        near = (top < lines.stop) & (bottom > lines.start) & (left < places.stop) & (right > places.start)
+        return np.flatnonzero(near)
+
+
+def around(window: Window, boxes: NDArray[Any]) -> tuple[slice, slice]:
+    """Return the window that holds a window and boxes, (4, n): first and end along each axis.
+
+    Examples
+    --------
+    >>> around((slice(2, 4), slice(2, 4)), np.array([[1], [3], [3], [9]]))
+    (slice(1, 4, None), slice(2, 9, None))
+    """
+    down, across = window
+    top, bottom, left, right = boxes
+    return (
+        slice(int(top.min(initial=down.start)), int(bottom.max(initial=down.stop))),
+        slice(int(left.min(initial=across.start)), int(right.max(initial=across.stop))),
+    )
 
 
 def _line_length(runs: Runs) -> int:

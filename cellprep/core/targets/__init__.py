@@ -1,20 +1,21 @@
 """Training targets of one image, from its cells: pure functions of arrays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from numpy.typing import NDArray
 
 from cellprep.core.cells import Cells
-from cellprep.core.targets.area import area
-from cellprep.core.targets.distance import distance
-from cellprep.core.targets.energy import energy, energy_levels
+from cellprep.core.targets.area import AREA
+from cellprep.core.targets.distance import DISTANCE
+from cellprep.core.targets.energy import ENERGY, energy_levels
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
 from cellprep.core.targets.recipe import BIN_PRESETS, CREDIT, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
-from cellprep.core.targets.semseg import semseg
+from cellprep.core.targets.semseg import SEMSEG
+from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
-from cellprep.core.targets.uvec import unit_gradient, uvec
+from cellprep.core.targets.uvec import UVEC, unit_gradient
 
 __all__ = [
     "BIN_METHODS",
@@ -23,9 +24,11 @@ __all__ = [
     "DISTANCES",
     "PUBLISHED_BINS",
     "TARGETS",
+    "Beyond",
     "BinPreset",
     "DistanceHistogram",
     "Recipe",
+    "Target",
     "choose_bins",
     "compute_targets",
     "distance_transform",
@@ -35,16 +38,9 @@ __all__ = [
     "unit_gradient",
 ]
 
-Target = Callable[[Cells, Mapping[str, NDArray[Any]], Recipe], NDArray[Any]]
-
-#: The targets by name, in the order in which they are computed: each may use those before it.
-TARGETS: dict[str, Target] = {
-    "semseg": semseg,
-    "distance": distance,
-    "uvec": uvec,
-    "energy": energy,
-    "area": area,
-}
+#: The targets by name, in the order in which they are computed and stored: each may need those before it. A new one is
+#: one file and its name here.
+TARGETS: dict[str, Target] = {target.name: target for target in (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)}
 
 
 def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDArray[Any]]:
@@ -78,8 +74,25 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
            [0, 1, 1, 1, 1, 1, 0],
            [0, 0, 0, 0, 0, 0, 0]], dtype=uint8)
     """
-    recipe = recipe or Recipe()
-    done: dict[str, NDArray[Any]] = {}
+    return compute_some(cells, {}, recipe or Recipe(), TARGETS)
+
+
+def sampled_targets() -> list[str]:
+    """Return the names of the targets that networks are shown in training."""
+    return [name for name, target in TARGETS.items() if target.is_sampled]
+
+
+def pixels_around(name: str, recipe: Recipe) -> int:
+    """Return how many pixels around a pixel a target depends on, in the cells, apart from its `Target.beyond`."""
+    target = TARGETS[name]
+    return target.around(recipe) + max((pixels_around(other, recipe) for other in target.needs), default=0)
+
+
+def compute_some(
+    cells: Cells, done: dict[str, NDArray[Any]], recipe: Recipe, names: Collection[str]
+) -> dict[str, NDArray[Any]]:
+    """Return some targets with those that are done; all that they need must be among either."""
     for name, target in TARGETS.items():
-        done[name] = target(cells, done, recipe)
+        if name in names:
+            done[name] = target.compute(cells, done, recipe)
     return done

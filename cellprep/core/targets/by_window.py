@@ -1,14 +1,17 @@
-"""The targets of one window of an image after the other, where those of all of it would take too much memory."""
+"""The targets of an image, window by window: of all of it at once they may take too much memory."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.cells import Cells, count_owners, look_up, resolve_overlaps
-from cellprep.core.rle import Runs, WindowedRuns
-from cellprep.core.targets import Recipe, compute_targets
+from cellprep.core.cells import Cells, count_owners, look_up, resolve_overlaps, restore_cells
+from cellprep.core.rle import Runs, WindowedRuns, around
+from cellprep.core.targets import TARGETS, Beyond, Recipe, compute_targets, pixels_around
 from cellprep.core.windows import Window, within
 from cellprep.system.memory import check_memory
 
@@ -19,6 +22,120 @@ _BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made
 Arrays = dict[str, NDArray[Any]]
 
 
+class CellsByWindow(Protocol):
+    """The cells of an image, of which a window can be had alone."""
+
+    shape: tuple[int, int]
+
+    def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
+        """Return the cells of a window, and the label in the image of each, unless it is the label in the window.
+
+        Of the whole image `Cells.nobodys` is not needed.
+        """
+
+    def extent(self, window: Window) -> Window:
+        """Return a window that holds all of each cell that has a pixel in a window."""
+
+
+@dataclass(frozen=True)
+class CellsOfRuns:
+    """Cells of annotations that may overlap.
+
+    Attributes
+    ----------
+    runs
+        The annotations.
+    rule
+        A name in `cellprep.OVERLAP_RULES`.
+    known_areas
+        (n,) int64: pixels of each annotation before overlaps, where the annotations no longer tell.
+    threads
+        How many count the owners of pixels.
+    """
+
+    runs: Runs
+    rule: str
+    known_areas: NDArray[np.int64] | None = None
+    threads: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.runs.shape
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each annotation before overlaps: (n,) int64."""
+        return self.runs.areas if self.known_areas is None else self.known_areas
+
+    def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
+        """Return the cells of a window, numbered from 1, and the label of each in the image."""
+        if _shape(window) == self.shape:
+            return resolve_overlaps(self.runs, self.rule, self.areas), None
+        runs, which = self._windowed.cut(*window)
+        cells = resolve_overlaps(runs, self.rule, self.areas[which])
+        labels = np.append(0, which + 1).astype(np.uint16 if len(self.runs) <= np.iinfo(np.uint16).max else np.uint32)
+        return replace(cells, nobodys=self._owned[1]), labels
+
+    def extent(self, window: Window) -> Window:
+        """Return a window that holds all annotations that may have a pixel in a window."""
+        return self._windowed.extent(*window)
+
+    def hidden(self) -> NDArray[np.int64]:
+        """Return the labels of cells that own no pixel of the image."""
+        return self._owned[0]
+
+    @cached_property
+    def _windowed(self) -> WindowedRuns:
+        return WindowedRuns.of(self.runs)
+
+    @cached_property
+    def _owned(self) -> tuple[NDArray[np.int64], int]:
+        return count_owners(self._windowed, self.rule, self.areas, self.threads)
+
+
+@dataclass(frozen=True)
+class CellsOfLabels:
+    """Cells of a label image in which overlaps are resolved.
+
+    Attributes
+    ----------
+    read
+        Takes a window and returns the labels in it, integers from 0 to n.
+    shape
+        Height and width of the image.
+    rule
+        By which overlaps were resolved.
+    areas
+        (n,) int64: pixels of each annotation before overlaps.
+    boxes
+        Returns (4, n): first row, end of rows, first column, end of columns of each label.
+    nobodys
+        Number of pixels with label 0.
+    """
+
+    read: Callable[[Window], NDArray[Any]]
+    shape: tuple[int, int]
+    rule: str
+    areas: NDArray[np.int64]
+    boxes: Callable[[], NDArray[np.int64]]
+    nobodys: int
+
+    def at(self, window: Window) -> tuple[Cells, None]:
+        """Return the cells of a window."""
+        return replace(restore_cells(self.read(window), self.areas, self.rule), nobodys=self.nobodys), None
+
+    def extent(self, window: Window) -> Window:
+        """Return a window that holds all cells that have a pixel in a window."""
+        here = np.unique(self.read(window))
+        boxes = self._boxes[:, here[here > 0].astype(np.intp) - 1]
+        return around(window, boxes)
+
+    @cached_property
+    def _boxes(self) -> NDArray[np.int64]:
+        return self.boxes()
+
+
 class TargetsByWindow:
     """Labels and targets of windows of an image: the same, bit for bit, as those parts of the whole image's.
 
@@ -27,49 +144,31 @@ class TargetsByWindow:
 
     Parameters
     ----------
-    runs, areas
-        As `cellprep.resolve_overlaps` takes them.
+    cells
+        Of the image.
     recipe
-        How targets are made, and overlaps resolved.
-    threads
-        How many count the owners of pixels, to begin with.
+        How targets are made; overlaps are resolved.
     halo
         Pixels around a window at first.
-
-    Attributes
-    ----------
-    areas
-        (n,) int64: pixels of each annotation before overlaps.
-    hidden
-        (k,) int64: as `cellprep.Cells.hidden`.
 
     Examples
     --------
     >>> from cellprep import parse_rle
-    >>> targets = TargetsByWindow(parse_rle(["1 6 9 6 17 6"], (4, 8)), Recipe())
+    >>> runs = parse_rle(["1 6 9 6 17 6"], (4, 8))
+    >>> targets = TargetsByWindow(CellsOfRuns(runs, "smaller-on-top"), Recipe())
     >>> targets.at(slice(1, 2), slice(4, 8))["energy"]
     array([[3, 1, 0, 0]], dtype=uint8)
     """
 
-    def __init__(
-        self,
-        runs: Runs,
-        recipe: Recipe,
-        areas: NDArray[np.int64] | None = None,
-        *,
-        threads: int = 1,
-        halo: int = _HALO,
-    ) -> None:
-        self.areas = runs.areas if areas is None else areas
-        self._windowed = WindowedRuns.of(runs)
-        self._shape = runs.shape
+    def __init__(self, cells: CellsByWindow, recipe: Recipe, *, halo: int = _HALO) -> None:
+        self._cells = cells
         self._recipe = recipe
         self._halo = halo
-        self._label_dtype = np.uint16 if len(runs) <= np.iinfo(np.uint16).max else np.uint32
         self._one_at_a_time = Lock()
         self._whole: Arrays | None = None
-        self.hidden, nobodys = count_owners(self._windowed, recipe.overlap, self.areas, threads)
-        self._nobodys = np.float32(nobodys)
+        # Of targets that depend on distances: how far around them those must be known, and with what around those.
+        self._rim = max(pixels_around(name, recipe) for name in _distances())
+        self._margin = max(pixels_around(name, recipe) for name in TARGETS)
 
     def at(self, rows: slice, columns: slice) -> Arrays:
         """Return ``labels`` and every target of a window: rows and columns, with both ends, within the image.
@@ -79,65 +178,73 @@ class TargetsByWindow:
         TooLargeError
             If distances are so long that what they depend on does not fit into memory.
         """
-        window = (rows, columns)
+        window: Window = (rows, columns)
+        inner = window
+        if any(target.beyond is Beyond.CELLS for target in TARGETS.values()):
+            inner = self._cells.extent(window)
         halo = self._halo
-        arrays = self._try(window, halo)
+        arrays = self._try(window, inner, halo)
         while arrays is None:
             halo *= 2
             with self._one_at_a_time:  # for they take much memory
-                arrays = self._try(window, halo)
+                arrays = self._try(window, inner, halo)
         return arrays
 
-    def _cells(self, window: Window) -> tuple[Cells, NDArray[np.intp]]:
-        """Return the cells of a window, numbered from 1, and which of the image's annotations they are."""
-        runs, which = self._windowed.cut(*window)
-        return resolve_overlaps(runs, self._recipe.overlap, self.areas[which]), which
+    def _try(self, window: Window, inner: Window, halo: int) -> Arrays | None:
+        """Return the arrays of a window, or None if they might be others with a larger halo.
 
-    def _try(self, window: Window, halo: int) -> Arrays | None:
-        """Return the arrays of a window, or None if they might be others with a larger halo."""
-        outer = self._grown(window, halo + 1 + self._recipe.wall_width // 2)
-        height, width = (along.stop - along.start for along in outer)
+        `inner` is the window with all of its cells, where these matter.
+        """
+        outer = self._grown(inner, halo + self._margin)
+        height, width = _shape(outer)
         check_memory(height * width * _BYTES_A_PIXEL, f"what distances depend on, {height} x {width} pixels of it,")
-        if (height, width) == self._shape:
+        if (height, width) == self._cells.shape:
             return _part(self._of_all(), window)
         arrays = self._compute(outer)
-        needed = self._grown(window, 1)  # vectors are made of differences to the next pixels
-        if not (_part(arrays, within(needed, outer))["distance"] <= self._certain(needed, outer)).all():
-            return None
-        return _part(arrays, within(window, outer))
+        needed = self._grown(inner, self._margin - self._rim)  # vectors are made of differences to the next pixels
+        certain, place = self._certain(needed, outer), within(needed, outer)
+        if all((arrays[name][place] <= certain).all() for name in _distances()):
+            return _part(arrays, within(window, outer))
+        return None
 
     def _of_all(self) -> Arrays:
         if self._whole is None:
-            self._whole = self._compute(self._grown((slice(0, 1), slice(0, 1)), max(self._shape)))
+            self._whole = self._compute(tuple(slice(0, size) for size in self._cells.shape))
         return self._whole
 
     def _compute(self, window: Window) -> Arrays:
-        cells, which = self._cells(window)
-        arrays = compute_targets(cells, self._recipe)
-        arrays["area"][cells.labels == 0] = self._nobodys
-        return {"labels": look_up(np.append(0, which + 1).astype(self._label_dtype), cells.labels), **arrays}
+        cells, labels = self._cells.at(window)
+        numbered = cells.labels if labels is None else look_up(labels, cells.labels)
+        return {"labels": numbered, **compute_targets(cells, self._recipe)}
 
     def _grown(self, window: Window, by: int) -> Window:
-        rows, columns = (
+        return tuple(
             slice(max(along.start - by, 0), min(along.stop + by, size))
-            for along, size in zip(window, self._shape, strict=True)
+            for along, size in zip(window, self._cells.shape, strict=True)
         )
-        return rows, columns
 
     def _certain(self, window: Window, outer: Window) -> NDArray[np.float64]:
         """Return, for each pixel of a window, up to which distance nothing matters that is not in a larger one.
 
         Beyond the image there is nothing, and walls in the larger window's rim may be due to cells beyond it.
         """
-        rim = self._recipe.wall_width // 2
         ways = []
-        for along, around, size in zip(window, outer, self._shape, strict=True):
+        for along, beyond, size in zip(window, outer, self._cells.shape, strict=True):
             place = np.arange(along.start, along.stop)
-            before = place - (around.start + rim) + 1 if around.start > 0 else np.full(len(place), np.inf)
-            after = (around.stop - rim) - place if around.stop < size else np.full(len(place), np.inf)
+            before = place - (beyond.start + self._rim) + 1 if beyond.start > 0 else np.full(len(place), np.inf)
+            after = (beyond.stop - self._rim) - place if beyond.stop < size else np.full(len(place), np.inf)
             ways.append(np.minimum(before, after))
         shortest: NDArray[np.float64] = np.minimum(ways[0][:, np.newaxis], ways[1])
         return _LEAST_STEP * shortest
+
+
+def _distances() -> list[str]:
+    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+
+
+def _shape(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _part(arrays: Arrays, window: Window) -> Arrays:

@@ -4,7 +4,7 @@ That of all at once is computed when all borders are in place: pasting the dista
 of a cell unchanged where another one covers it. That of each cell, too, is of what it owns after overlaps are resolved.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
 from cellprep.core.targets.transforms import distance_transform
 
 # The same distances, without the medial axis of every single instance.
 _THE_SAME_SOONER = {"skimage": "scipy"}
 
 
-def distance(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.float32]:
+def distance(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     """Return the distance target: (H, W) float32, in pixels, of ``semseg[..., 0]`` or of each instance.
 
     With the background as a cell, pixels outside ``semseg[..., 0]`` have their distance to it; of each instance, the
@@ -64,3 +65,16 @@ def _boxes(instances: NDArray[Any], background: bool) -> Iterator[tuple[int, tup
                     slice(max(columns.start - 1, 0), min(columns.stop + 1, width)),
                 ),
             )
+
+
+DISTANCE = Values(
+    name="distance",
+    compute=distance,
+    dtype="float32",
+    title="distance in pixels",
+    rule="distances to the border",
+    needs=("semseg",),
+    beyond=Beyond.DISTANCE,
+    tolerance=1e-3,
+    is_sampled=False,
+)

@@ -1,13 +1,13 @@
 """Discrete watershed energy: the distance sorted into bins."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Done, Levels
 
 # OpenCV with Intel's library returns 0.95499998 where the bins sartorius say 0.955.
 TOLERANCE = np.float32(1e-5)
@@ -44,6 +44,16 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     return levels
 
 
-def energy(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.uint8]:
+def energy(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
     """Return the energy target: (H, W) uint8, the level of each pixel's distance."""
     return energy_levels(done["distance"], recipe.bins)
+
+
+ENERGY = Levels(
+    name="energy",
+    compute=energy,
+    dtype="uint8",
+    title="energy: level, and the distance it begins at",
+    rule="levels of the distance",
+    needs=("distance",),
+)

@@ -1,17 +1,15 @@
 """Semantic segmentation with walls between cells that touch or overlap."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Classes, Done
 
 
-def semseg(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.uint8]:
+def semseg(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
     """Return the channels cell without walls, wall, background: (H, W, 3) uint8, exactly one is 1 at a pixel.
 
     The notes place one cell after the other, dilate each and take its rim away from what lies below. A pixel so
@@ -24,3 +22,15 @@ def semseg(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> ND
     wall = owned & (topmost > ranks)
     channels = [channel.view(np.uint8) for channel in (owned & ~wall, wall, ~owned)]
     return cv2.merge(channels).astype(np.uint8, copy=False)
+
+
+SEMSEG = Classes(
+    name="semseg",
+    compute=semseg,
+    dtype="uint8",
+    channels=3,
+    classes=("cell", "wall", "background"),
+    title="semseg",
+    rule="walls",
+    around=lambda recipe: recipe.wall_width // 2,
+)

@@ -1,6 +1,5 @@
 """Unit vectors that point from the nearest border into the cell: what the direction network learns."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Done, Vectors
 
 _ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would become a vector of full length
 
@@ -79,7 +79,7 @@ def _masked_share(
     return part
 
 
-def uvec(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDArray[np.float32]:
+def uvec(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     """Return the vector target: (H, W, 2) float32, components (y, x), of length 1 or 0.
 
     0 on the background; walls keep their gradient. With the background as a cell, the vectors of
@@ -96,3 +96,16 @@ def uvec(cells: Cells, done: Mapping[str, NDArray[Any]], recipe: Recipe) -> NDAr
     of_cells = unit_gradient(distance * inside, inside)
     of_rest = unit_gradient(distance * ~inside, ~inside)
     return of_cells + of_rest
+
+
+UVEC = Vectors(
+    name="uvec",
+    compute=uvec,
+    dtype="float32",
+    channels=2,
+    title="uvec",
+    rule="vectors along the gradient",
+    needs=("semseg", "distance"),
+    around=lambda _: 1,
+    tolerance=1e-4,
+)

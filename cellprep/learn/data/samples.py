@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.targets import TARGETS, sampled_targets
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
 from cellprep.learn.data.training_set import TrainingSet
@@ -104,7 +105,7 @@ class SampleMaker:
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
         free = not whole and set(self.settings.augment) & {"rotation", "zoom", "elastic"}
-        targets = ["labels", "cells"] if free else ["semseg", "uvec", "energy", "area"]
+        targets = ["labels", "cells"] if free else sampled_targets()
         return [*(["image"] if self.normalisation else []), *targets, "ignore"]
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
@@ -168,7 +169,7 @@ class SampleMaker:
         self, index: int, arrays: Arrays, rows: Span, columns: Span
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
         """Cut a window of the image, normalised, and of its targets, and return which pixels count as well."""
-        height, width = arrays["energy"].shape
+        height, width = arrays["semseg"].shape[:2]
         targets = {name: array for name, array in arrays.items() if name != "image"}
         windows = cut_targets(targets, rows, columns)
         counts = rows.real(height)[:, None] & columns.real(width)
@@ -221,10 +222,7 @@ class SampleMaker:
             **seen,
             "mask": mask,
             "domain": np.ones_like(mask) if self.images.recipe.background_cell else mask,
-            "semseg": (semseg[..., 1] + 2 * semseg[..., 2]).astype(np.int64),
-            "uvec": np.moveaxis(targets["uvec"], -1, 0),
-            "energy": targets["energy"].astype(np.int64),
-            "area": targets["area"],
+            **{name: TARGETS[name].sample(targets[name]) for name in sampled_targets()},
             "counts": counts,
         }
 

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets import Recipe
+from cellprep.core.targets import Recipe, sampled_targets
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
 from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.text.wording import printable
-
-_TARGETS = ("labels", "cells", "semseg", "uvec", "energy", "area")
 
 _TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
 
@@ -162,7 +160,7 @@ def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
         raise UsageError(
             f"image {printable(image_id)} of {store.path} has no pixels: build the store with `build-targets --images`"
         )
-    if missing := [name for name in _TARGETS if name not in image.arrays]:
+    if missing := [name for name in ("labels", "cells", *sampled_targets()) if name not in image.arrays]:
         raise StoreError(f"image {printable(image_id)} of {store.path} lacks {', '.join(missing)}: build it again")
     return image
 

@@ -1,15 +1,15 @@
 """Targets of an image that is moved freely: its labels are warped, and all else computed anew from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.cells import Cells, look_up, restore_cells
-from cellprep.core.targets import TARGETS, Recipe
+from cellprep.core.cells import Cells, restore_cells
+from cellprep.core.targets import TARGETS, Beyond, Recipe, compute_some, pixels_around, sampled_targets
 from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
@@ -57,9 +57,10 @@ def warp_targets(
     """
     most = max(_MOST_HALO, _on_grid(recipe.bins[-1] / _SHORTEST_STEP + 2))
     halo = _FIRST_HALO
-    while not (surroundings := _Surroundings.of(labels, areas, recipe, view, crop, halo)).suffice and halo < most:
-        halo = min(most, _on_grid(surroundings.deepest / _SHORTEST_STEP + 2))
-    return surroundings.targets(recipe, nobodys, view.warp.zoom), surroundings.counts
+    while not (near := _Surroundings.of(labels, areas, nobodys, recipe, view, crop, halo)).suffice and halo < most:
+        wanted = 2 * halo if near.cut_off.any() else near.deepest / _SHORTEST_STEP + 2
+        halo = min(most, _on_grid(wanted))
+    return near.targets(recipe), near.counts & ~near.cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,70 +71,101 @@ class _Surroundings:
     ----------
     counts
         (size, size) bool: which pixels of the crop are real, and have real neighbours or none.
+    cut_off
+        (size, size) bool: which belong to cells that are not seen whole, where there is a target that needs that.
     crop
         Rows and columns of the crop within the arrays.
-    cells, semseg, distance
-        Of the crop and one pixel more on each side, for the gradient; they end where the image ends.
+    cells, done
+        Of the crop and some pixels more on each side, for what the other targets need; they end where the image ends.
+        `done` are the targets that depend on more than those pixels.
     known
-        Up to which distance `distance` is true; above, it is at least so much.
+        Up to which distance `done` is true; above, it is at least so much.
     """
 
     counts: NDArray[np.bool_]
+    cut_off: NDArray[np.bool_]
     crop: Sequence[Span]
     cells: Cells
-    semseg: NDArray[np.uint8]
-    distance: NDArray[np.float32]
+    done: Targets
     known: float
 
     @classmethod
     def of(
-        cls, labels: NDArray[Any], areas: NDArray[np.int64], recipe: Recipe, view: View, size: int, halo: int
+        cls,
+        labels: NDArray[Any],
+        areas: NDArray[np.int64],
+        nobodys: int,
+        recipe: Recipe,
+        view: View,
+        size: int,
+        halo: int,
     ) -> "_Surroundings":
         """Look at so many pixels around a crop."""
-        margin = halo + _on_grid(recipe.wall_width // 2)  # the outermost lack the walls of cells farther out
+        far = _far_targets()
+        margin = halo + _on_grid(max(pixels_around(name, recipe) for name in far))  # the outermost lack farther walls
         span = Span(-margin, size + margin)
         window = view.window(span, span)
         box = window.box()
         complete = all(side.start > 0 and side.stop < len(span) for side in box)  # there is no more of the image
         if window.real is not None and not cut(window.real, *box).all():
             box = window.all  # the image's border is slanted: cells go on beyond it as their mirror images
-        cells = _part(restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap), box)
-        done: Targets = {}
-        for name in ("semseg", "distance"):
-            done[name] = TARGETS[name](cells, done, recipe)
+        shown = restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap)
+        scale = view.warp.zoom**2  # areas are those of whole cells, as large as they are seen here
+        cells = replace(_part(shown, box), areas=areas * scale, nobodys=nobodys * scale)
+        done = compute_some(cells, {}, recipe, far)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
-        near = [_with_neighbours(part, len(side)) for part, side in zip(inner, box, strict=True)]
-        crop = [part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)]
+        more = max(TARGETS[name].around(recipe) for name in TARGETS if name not in far)
+        near = [_with_neighbours(part, len(side), more) for part, side in zip(inner, box, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
-            crop=crop,
+            cut_off=_cut_off(cells.labels, inner, complete=complete),
+            crop=[part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)],
             cells=_part(cells, near),
-            semseg=cut(done["semseg"], *near),
-            distance=cut(done["distance"], *near),
+            done={name: cut(array, *near) for name, array in done.items()},
             known=np.inf if complete else _SHORTEST_STEP * (halo - 1),
         )
 
     @property
     def deepest(self) -> float:
         """The longest distance."""
-        return float(self.distance.max())
+        return max(float(self.done[name].max()) for name in _distances())
 
     @property
     def suffice(self) -> bool:
-        """Whether all distances are true."""
-        return self.deepest <= self.known
+        """Whether all targets are true."""
+        return self.deepest <= self.known and not self.cut_off.any()
 
-    def targets(self, recipe: Recipe, nobodys: int, zoom: float) -> Targets:
-        """Return the targets of the crop; `nobodys` is the number of pixels of the whole image that nobody owns."""
-        done: Targets = {"semseg": self.semseg, "distance": self.distance}
-        for name in ("uvec", "energy"):
-            done[name] = TARGETS[name](self.cells, done, recipe)
-        if not self.suffice:
-            done["uvec"] *= (self.distance <= self.known)[..., None]
-        areas = look_up(np.concatenate(([nobodys], self.cells.areas)), self.cells.labels)
-        done["area"] = (areas * zoom**2).astype(np.float32)
-        del done["distance"]
-        return cut_targets(done, *self.crop)
+    def targets(self, recipe: Recipe) -> Targets:
+        """Return the targets of the crop that networks are shown."""
+        names = sampled_targets()
+        done = compute_some(self.cells, dict(self.done), recipe, set(names) - self.done.keys())
+        for distance in _distances():
+            unknown = self.done[distance] > self.known
+            for name in names if unknown.any() else ():
+                if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of two unknown ones
+                    done[name][unknown] = 0
+        return cut_targets({name: done[name] for name in names}, *self.crop)
+
+
+def _far_targets() -> set[str]:
+    """Return the targets that depend on more than a fixed number of pixels around, and those that they need."""
+    far = {name for name, target in TARGETS.items() if target.beyond is not Beyond.NOTHING}
+    for name in reversed(TARGETS):  # each needs only those before it
+        far |= set(TARGETS[name].needs) if name in far else set()
+    return far
+
+
+def _distances() -> list[str]:
+    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+
+
+def _cut_off(labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
+    """Return which pixels of a crop belong to cells that go on beyond the edge of the label image around it."""
+    crop = cut(labels, *inner)
+    if complete or all(target.beyond is not Beyond.CELLS for target in TARGETS.values()):
+        return np.zeros(crop.shape, np.bool_)
+    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return np.isin(crop, np.unique(edges[edges > 0]))
 
 
 def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:
@@ -146,12 +178,12 @@ def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:
 
 
 def _part(cells: Cells, box: Sequence[Span]) -> Cells:
-    return Cells(cut(cells.ranks, *box), cut(cells.labels, *box), cells.areas)
+    return replace(cells, ranks=cut(cells.ranks, *box), labels=cut(cells.labels, *box))
 
 
-def _with_neighbours(span: Span, size: int) -> Span:
-    """Return a span and one pixel more at each end; all pixels there are if it leaves them, for their mirror image."""
-    return Span(span.start - 1, span.stop + 1).limited(size) if span.within(size) else Span(0, size)
+def _with_neighbours(span: Span, size: int, more: int) -> Span:
+    """Return a span and more pixels at each end; all that there are if it leaves them, for their mirror image."""
+    return Span(span.start - more, span.stop + more).limited(size) if span.within(size) else Span(0, size)
 
 
 def _on_grid(pixels: float) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.targets import TARGETS
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -65,16 +67,17 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
 
 
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:
-    """Cut a window out of arrays (H, W, ...) by name; ``uvec`` is mirrored as vectors are."""
+    """Cut a window out of arrays (H, W, ...) by name; what is seen in the mirror is as each target has it there."""
     windows = {name: cut(array, rows, columns) for name, array in targets.items()}
-    if "uvec" in targets:
-        height, width = targets["uvec"].shape[:2]
-        if not (rows.within(height) and columns.within(width)):
-            signs = np.ones((len(rows), len(columns), 2), np.float32)
-            signs[rows.mirrored(height), :, 0] = -1
-            signs[:, columns.mirrored(width), 1] = -1
-            windows["uvec"] = windows["uvec"] * signs + 0.0  # no zeros below zero
-    return windows
+    height, width = next(iter(targets.values())).shape[:2]
+    if rows.within(height) and columns.within(width):
+        return windows
+    signs = np.ones((len(rows), len(columns), 2), np.float32)
+    signs[rows.mirrored(height), :, 0] = -1
+    signs[:, columns.mirrored(width), 1] = -1
+    return {
+        name: TARGETS[name].mirrored(window, signs) if name in TARGETS else window for name, window in windows.items()
+    }
 
 
 def turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
@@ -99,8 +102,6 @@ def turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def turned_targets(targets: Mapping[str, NDArray[Any]], turn: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Turn arrays (H, W, ...) by name as `turned` does; the vectors of ``uvec`` turn with them."""
-    result = {name: turned(array, turn) for name, array in targets.items()}
-    if "uvec" in targets:
-        result["uvec"] = result["uvec"] @ turn.astype(np.float32) + 0.0
-    return result
+    """Turn arrays (H, W, ...) by name as `turned` does, and the values of targets that turn with the image."""
+    arrays = {name: turned(array, turn) for name, array in targets.items()}
+    return {name: TARGETS[name].turned(array, turn) if name in TARGETS else array for name, array in arrays.items()}
