@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,6 +15,7 @@ from cellprep.commands.report import dataset as dataset_module
 from cellprep.commands.report.charts import bars, histogram, lines
 from cellprep.commands.report.html import element, page
 from cellprep.commands.report.images import ImageTask, look_at_image
+from cellprep.core.windows import windows
 from cellprep.errors import CellprepError
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.layouts.pairing import with_images
@@ -222,9 +224,8 @@ def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
         assert not whole.problem
         assert len(whole.crops) == 2
         with monkeypatch.context() as patch:
-            patch.setattr("cellprep.commands.report.images.is_huge", lambda _: True)
-            patch.setattr("cellprep.core.windows._SIDE", 37)
-            patch.setattr("cellprep.commands.report.huge.sparse_step", lambda _: 3)
+            patch.setattr("cellprep.commands.report.images.windows_of", partial(windows, side=37))
+            patch.setattr("cellprep.commands.report.images.sparse_step", lambda _: 3)
             huge = look_at_image(task)
         assert whole.score is not None
         assert huge.score is None

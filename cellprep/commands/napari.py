@@ -1,10 +1,12 @@
 """Images of a store as layers that napari shows; napari itself is not needed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 from cellprep.store import StoredImage
 
@@ -25,9 +27,9 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
     Returns
     -------
     list of tuple
-        The layers ``image`` if there is one, ``distance`` and ``energy`` (hidden), ``semseg`` (hidden; 1 cell, 2 wall),
-        ``labels``, and ``uvec`` as arrows: (n, 2, 2), where each begins and how far it goes, as (y, x). In
-        micrometres if the size of pixels is known.
+        The layers ``image`` if there is one, ``distance``, ``energy`` and ``area`` (hidden), ``semseg`` (hidden;
+        1 cell, 2 wall), ``labels``, and ``uvec`` as arrows: (n, 2, 2), where each begins and how far it goes, as
+        (y, x). In micrometres if the size of pixels is known.
 
     Raises
     ------
@@ -46,8 +48,9 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
     ...     _ = csv.write_text("id,annotation,width,height\na,8 4 14 4 20 4,6,5")
     ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
     ...     layers = napari_layers(open_store(Path(folder, "data.zarr"))["a"], every=1)
-    >>> [(settings["name"], kind) for _, settings, kind in layers]
-    [('distance', 'image'), ('energy', 'image'), ('semseg', 'labels'), ('labels', 'labels'), ('uvec', 'vectors')]
+    >>> [(settings["name"], kind) for _, settings, kind in layers]  # doctest: +NORMALIZE_WHITESPACE
+    [('distance', 'image'), ('energy', 'image'), ('area', 'image'), ('semseg', 'labels'), ('labels', 'labels'),
+     ('uvec', 'vectors')]
 
     In napari::
 
@@ -62,17 +65,39 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
     layers: list[LayerData] = []
     if "image" in image.arrays:
         layers += _channels(image.read("image"), common)
-    hidden = {**common, "visible": False}
-    layers += [
-        (image.read(name), {**hidden, "name": name, "colormap": "viridis", "blending": "additive"}, "image")
-        for name in ("distance", "energy")
-    ]
-    semseg = image.read("semseg")
-    layers.append((semseg[..., 0] + 2 * semseg[..., 1], {**hidden, "name": "semseg"}, "labels"))
-    layers.append((image.read("labels"), {**common, "name": "labels", "opacity": 0.5}, "labels"))
-    arrows = {**common, "name": "uvec", "vector_style": "arrow", "length": 0.8 * every, "edge_width": 0.15 * every}
-    layers.append((_arrows(image.read("uvec"), every), arrows, "vectors"))
-    return layers
+    labels = (image.read("labels"), {**common, "name": "labels", "opacity": 0.5}, "labels")
+    targets = [_LAYERS[target.kind](image.read(name), name, common, every) for name, target in TARGETS.items()]
+    order = {"image": 0, "labels": 1, "vectors": 2}
+    return [*layers, *sorted([*targets, labels], key=lambda layer: order[layer[2]])]
+
+
+def _of_values(values: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
+    shown = values if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    settings = {**common, "name": name, "visible": False, "colormap": "viridis", "blending": "additive"}
+    return shown, settings, "image"
+
+
+def _of_classes(classes: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
+    """Return the classes from 1, and the last, which is the background, as 0."""
+    return _numbers(classes), {**common, "name": name, "visible": False}, "labels"
+
+
+def _numbers(classes: NDArray[Any]) -> NDArray[np.uint8]:
+    return ((classes.argmax(axis=2) + 1) % classes.shape[2]).astype(np.uint8)
+
+
+def _of_vectors(vectors: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
+    settings = {**common, "name": name, "vector_style": "arrow", "length": 0.8 * every, "edge_width": 0.15 * every}
+    return _arrows(vectors, every), settings, "vectors"
+
+
+# By the kind of target, its layer.
+_LAYERS: dict[str, Callable[[NDArray[Any], str, dict[str, Any], int], LayerData]] = {
+    "values": _of_values,
+    "levels": _of_values,
+    "classes": _of_classes,
+    "vectors": _of_vectors,
+}
 
 
 def _channels(pixels: NDArray[Any], common: dict[str, Any]) -> list[LayerData]:

@@ -20,6 +20,13 @@ _NO_DIRECTION = 38
 _LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white
 
 
+def class_colours(count: int) -> NDArray[np.uint8]:
+    """Return a colour for each of so many classes: (count, 3) uint8, RGB; the last is dark, as the background is."""
+    more = label_colours(np.arange(count)[np.newaxis])[0, 2:]
+    colours = np.concatenate([SEMSEG_COLOURS[:-1], more])[: count - 1]
+    return np.concatenate([colours, SEMSEG_COLOURS[-1:]])
+
+
 def grey_levels(pixels: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.float64]:
     """Return an image between 0 and 1, its darkest and lightest half of a percent cut off.
 

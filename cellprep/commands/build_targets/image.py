@@ -13,7 +13,7 @@ from cellprep.commands.build_targets.content import make_content
 from cellprep.commands.build_targets.pixels import Lack, Lacking
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
-from cellprep.core.targets import Recipe
+from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
@@ -65,7 +65,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         record = replace(record, pixels=None)
     identity = record.pixels.identify() if isinstance(record.pixels, ImageFile) else None
     recipe_hash = _recipe_hash(task, record, identity)
-    if not task.overwrite and stored and stored.attributes["recipe"] == recipe_hash and has_all_bytes(stored):
+    if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
 
@@ -108,6 +108,11 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         touching=_touching(annotations.runs),
         attributes=written,
     )
+
+
+def _is_current(stored: StoredImage, recipe_hash: str) -> bool:
+    is_whole = set(TARGETS) <= set(stored.arrays) and has_all_bytes(stored)
+    return stored.attributes["recipe"] == recipe_hash and is_whole
 
 
 def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:

@@ -1,11 +1,14 @@
 """The panels of a picture: each draws one array of an image."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cellprep.commands.preview.view import View
-from cellprep.core.colours import SEMSEG_COLOURS, label_colours, outlined, vector_colours
+from cellprep.core.colours import class_colours, label_colours, outlined, vector_colours
+from cellprep.core.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,17 +33,23 @@ def draw_labels(axes: "Axes", view: View) -> None:
     _show(axes, view, label_colours(view.labels))
 
 
-def draw_classes(axes: "Axes", view: View) -> None:
-    """Draw the channels of semseg, and name them."""
-    _show(axes, view, SEMSEG_COLOURS[view.target("semseg").argmax(axis=2)])
-    for name, colour in zip(("cell", "wall", "background"), SEMSEG_COLOURS / 255, strict=True):
+def draw_target(axes: "Axes", view: View, target: Target) -> None:
+    """Draw a target in the way of its kind."""
+    _KINDS[target.kind](axes, view, target)
+
+
+def _draw_classes(axes: "Axes", view: View, target: Any) -> None:
+    """Draw the classes of pixels, and name them."""
+    colours = class_colours(len(target.classes))
+    _show(axes, view, colours[view.target(target.name).argmax(axis=2)])
+    for name, colour in zip(target.classes, colours / 255, strict=True):
         axes.plot([], [], "s", color=colour, markeredgecolor="0.5", label=name)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False, handletextpad=0.1, borderpad=0)
 
 
-def draw_vectors(axes: "Axes", view: View) -> None:
+def _draw_vectors(axes: "Axes", view: View, target: Target) -> None:
     """Draw vectors in the colours of their directions, and as arrows where few enough pixels are seen."""
-    vectors = view.target("uvec")
+    vectors = view.target(target.name)
     _show(axes, view, vector_colours(vectors))
     if view.crop is None:
         return
@@ -62,40 +71,52 @@ def draw_vectors(axes: "Axes", view: View) -> None:
     )
 
 
-def draw_distance(axes: "Axes", view: View) -> None:
-    """Draw the distance, and its scale."""
-    distance = view.target("distance")
-    _with_bar(axes, _show(axes, view, distance, cmap="viridis", vmin=0, vmax=max(1.0, float(distance.max()))))
-
-
-def draw_energy(axes: "Axes", view: View) -> None:
-    """Draw energy levels, each in a colour of its own, and from which distance on each of them begins."""
+def _draw_levels(axes: "Axes", view: View, target: Target) -> None:
+    """Draw levels, each in a colour of its own, and from which distance on each of them begins."""
     from matplotlib import colormaps
     from matplotlib.colors import BoundaryNorm
 
     starts = [0.0, *view.bins]
     norm = BoundaryNorm(np.arange(len(starts) + 1) - 0.5, len(starts))
-    shown = _show(axes, view, view.target("energy"), cmap=colormaps["viridis"].resampled(len(starts)), norm=norm)
+    shown = _show(axes, view, view.target(target.name), cmap=colormaps["viridis"].resampled(len(starts)), norm=norm)
     every = max(1, -(-len(starts) // 9))
     places = range(0, len(starts), every)
     bar = _with_bar(axes, shown)
     bar.set_ticks(list(places), labels=[f"{level}\n{starts[level]:.3g}" for level in places])
 
 
-def draw_area(axes: "Axes", view: View) -> None:
-    """Draw the area of the cell that owns a pixel, on a logarithmic scale."""
+def _draw_values(axes: "Axes", view: View, target: Any) -> None:
+    """Draw values, the length of their channels if they have some, and their scale."""
+    values = view.target(target.name).astype(float)
+    values = values if values.ndim == 2 else np.linalg.norm(values, axis=2)
+    if target.is_logarithmic:
+        _draw_logarithmic(axes, view, values)
+    else:
+        low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
+        _with_bar(axes, _show(axes, view, values, cmap="viridis", vmin=low, vmax=high))
+
+
+def _draw_logarithmic(axes: "Axes", view: View, values: NDArray[Any]) -> None:
+    """Draw the values of cells on a logarithmic scale."""
     from matplotlib.colors import LogNorm
 
-    areas = view.target("area")
-    owned = areas[view.labels > 0]
+    owned = values[view.labels > 0]
     low, high = (float(owned.min()), float(owned.max())) if owned.size else (1.0, 1.0)
-    masked = np.ma.masked_where(view.labels == 0, areas)
+    masked = np.ma.masked_where(view.labels == 0, values)
     bar = _with_bar(axes, _show(axes, view, masked, cmap="viridis", norm=LogNorm(low, max(high, 1.01 * low))))
-    round_areas = [factor * 10**power for power in range(9) for factor in (1, 2, 5)]
-    ticks = [area for area in round_areas if low <= area <= high]
+    round_values = [factor * 10**power for power in range(9) for factor in (1, 2, 5)]
+    ticks = [value for value in round_values if low <= value <= high]
     ticks = ticks if len(ticks) > 1 else sorted({low, high})
     bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     bar.minorticks_off()
+
+
+_KINDS: dict[str, Callable[["Axes", View, Any], None]] = {
+    "classes": _draw_classes,
+    "vectors": _draw_vectors,
+    "levels": _draw_levels,
+    "values": _draw_values,
+}
 
 
 def _show(axes: "Axes", view: View, values: Any, **how: Any) -> Any:

@@ -1,21 +1,15 @@
 """Pictures of images and all their targets."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellprep.commands.preview.panels import (
-    draw_area,
-    draw_classes,
-    draw_distance,
-    draw_energy,
-    draw_labels,
-    draw_outlined,
-    draw_vectors,
-)
+from cellprep.commands.preview.panels import draw_labels, draw_outlined, draw_target
 from cellprep.commands.preview.saving import new_figure, save
 from cellprep.commands.preview.view import Crop, View
 from cellprep.core.colours import draw_wheel
+from cellprep.core.targets import TARGETS, Target
 from cellprep.store import StoredImage
 from cellprep.text.wording import count, printable
 
@@ -24,16 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 _PANEL = 5.0  # inches
-_PANELS: dict[str, Callable[["Axes", View], None]] = {
-    "image, cells outlined": draw_outlined,
-    "labels": draw_labels,
-    "semseg": draw_classes,
-    "uvec": draw_vectors,
-    "distance in pixels": draw_distance,
-    "energy: level, and the distance it begins at": draw_energy,
-    "area in pixels, of cells": draw_area,
-    "directions of uvec": draw_wheel,
-}
+_COLUMNS = 4
+
+_Panel = Callable[["Axes", View], None]
+
+
+def _panels() -> dict[str, _Panel]:
+    """Return what draws each panel, by its title."""
+    targets = {target.title: partial(_draw_target, target=target) for target in TARGETS.values()}
+    return {
+        "image, cells outlined": draw_outlined,
+        "labels": draw_labels,
+        **targets,
+        "directions of vectors": draw_wheel,
+    }
+
+
+def _draw_target(axes: "Axes", view: View, target: Target) -> None:
+    if target.name in view.image.arrays:
+        draw_target(axes, view, target)
 
 
 def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, crop: Crop | None = None) -> None:
@@ -59,12 +62,16 @@ def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, 
     """
     path = Path(path)
     views = [View(image, crop) for image in ([images] if isinstance(images, StoredImage) else images)]
-    heights = [2 * _PANEL * _slimness(view) + 1.9 for view in views]
-    figure = new_figure(path, 4 * _PANEL, sum(heights))
+    heights = [_rows() * (_PANEL * _slimness(view) + 0.95) for view in views]
+    figure = new_figure(path, _COLUMNS * _PANEL, sum(heights))
     parts = figure.subfigures(len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, view in zip(parts, views, strict=True):
         _draw(part, view)
     save(figure, path)
+
+
+def _rows() -> int:
+    return -(-len(_panels()) // _COLUMNS)
 
 
 def _slimness(view: View) -> float:
@@ -76,7 +83,11 @@ def _slimness(view: View) -> float:
 def _draw(figure: "SubFigure", view: View) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for axes, (title, draw) in zip(figure.subplots(2, 4).ravel(), _PANELS.items(), strict=True):
+    panels = _panels()
+    grid = figure.subplots(_rows(), _COLUMNS).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, draw) in zip(grid, panels.items(), strict=False):
         axes.set_facecolor("0.1")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -1,26 +1,26 @@
 """What a report shows of one image: what a worker measures and draws."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.commands.check import load_readable
-from cellprep.commands.report.crops import draw_crops, to_grey
+from cellprep.commands.report.crops import draw_crops, sparse_step, to_grey
 from cellprep.commands.report.drawing import Picture, draw_thumbnail
-from cellprep.commands.report.huge import Looks, look_by_windows
-from cellprep.core.cells import resolve_overlaps
 from cellprep.core.decode import energy_to_labels
 from cellprep.core.overlaps import find_overlaps
 from cellprep.core.scores import ImageScore, score_image
 from cellprep.core.shapes import cutouts
-from cellprep.core.targets import Recipe, compute_targets
+from cellprep.core.targets import Recipe
+from cellprep.core.targets.by_window import CellsOfRuns, TargetsByWindow
 from cellprep.errors import CellprepError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import fitting
-from cellprep.store.documents import is_huge
+from cellprep.store.documents import windows_of
 from cellprep.text.wording import unexpected
 
 
@@ -95,6 +95,15 @@ class ImageFacts:
     crops: dict[int, Picture] = field(default_factory=dict)
 
 
+class _Looks(NamedTuple):
+    """What follows from an image's targets, as `ImageFacts` has it; huge images are not decoded."""
+
+    classes: tuple[int, ...]
+    levels: tuple[int, ...]
+    score: ImageScore | None
+    thumbnail: Picture | None
+
+
 def look_at_image(task: ImageTask) -> ImageFacts:
     """Measure and draw one image. Never raises."""
     try:
@@ -119,8 +128,7 @@ def _look(task: ImageTask) -> ImageFacts:
         pixels = fitting(record.pixels, pixels, runs.shape)
     if pixels is not None and pixels.shape[-2:] != runs.shape:
         pixels = None
-    look = look_by_windows if is_huge(runs.shape) else _look_at_once
-    looks = look(annotations, pixels, task.recipe, thumbnail=task.thumbnail)
+    looks = _look_at_targets(annotations, pixels, task.recipe, thumbnail=task.thumbnail)
     overlaps = find_overlaps(runs)
     return ImageFacts(
         image_id=record.image_id,
@@ -139,18 +147,46 @@ def _look(task: ImageTask) -> ImageFacts:
     )
 
 
-def _look_at_once(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: bool) -> Looks:
-    cells = resolve_overlaps(annotations.runs, recipe.overlap, annotations.areas)
-    targets = compute_targets(cells, recipe)
-    mask = cells.labels > 0
-    semseg, energy = targets["semseg"], targets["energy"]
-    decoded = energy_to_labels(energy, targets["uvec"], mask.astype(np.uint8), semseg[..., 1])
-    return Looks(
-        classes=tuple(int(semseg[..., channel].sum()) for channel in range(3)),
-        levels=tuple(np.bincount(energy[mask], minlength=len(recipe.bins) + 1).tolist()),
-        score=score_image(decoded, cells.labels, annotations.ignore),
-        thumbnail=draw_thumbnail(to_grey(pixels, annotations.runs), cells.labels) if thumbnail else None,
+def _look_at_targets(
+    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: bool
+) -> _Looks:
+    """Measure the targets of an image, and draw it if its thumbnail is wanted."""
+    shape = annotations.runs.shape
+    targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe)
+    step = sparse_step(shape)
+    seen = np.zeros([-(-size // step) for size in shape], np.int64)
+    classes, levels = np.zeros(3, np.int64), np.zeros(recipe.levels, np.int64)
+    score = None
+    for rows, columns in windows_of(shape):
+        arrays = targets.at(rows, columns)
+        classes += arrays["semseg"].sum(axis=(0, 1), dtype=np.int64)
+        levels += np.bincount(arrays["energy"][arrays["labels"] > 0], minlength=len(levels))
+        first = [-along.start % step for along in (rows, columns)]
+        part = arrays["labels"][first[0] :: step, first[1] :: step]
+        top, left = (-(-along.start // step) for along in (rows, columns))
+        seen[top : top + part.shape[0], left : left + part.shape[1]] = part
+        if part.shape == shape:
+            score = _score(arrays, annotations.ignore)
+    return _Looks(
+        classes=tuple(classes.tolist()),
+        levels=tuple(levels.tolist()),
+        score=score,
+        thumbnail=draw_thumbnail(_grey(annotations, pixels, seen, step), seen) if thumbnail else None,
     )
+
+
+def _score(arrays: Mapping[str, NDArray[Any]], ignore: NDArray[Any] | None) -> ImageScore:
+    labels = arrays["labels"]
+    mask, walls = (labels > 0).astype(np.uint8), arrays["semseg"][..., 1]
+    return score_image(energy_to_labels(arrays["energy"], arrays["uvec"], mask, walls), labels, ignore)
+
+
+def _grey(
+    annotations: Annotations, pixels: NDArray[Any] | None, seen: NDArray[np.int64], step: int
+) -> NDArray[np.uint8]:
+    if pixels is None and step > 1:  # annotations are not counted at each pixel, for overlaps would hardly be seen
+        return (30 + 60 * (seen > 0)).astype(np.uint8)
+    return to_grey(None if pixels is None else pixels[..., ::step, ::step], annotations.runs)
 
 
 def _elongation(mask: NDArray[np.uint8]) -> float:
