@@ -85,10 +85,10 @@ def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_p
     with monkeypatch.context() as without:
         for target in NEW:
             without.delitem(TARGETS, target.name)
-        count = build(discs, out).new
-    assert build(discs, out).new == count, "images without the new targets are not current"
+        build(discs, out)
+    assert build(discs, out).current == 0, "images that lack a target are built again"
     before = tree(out)
-    assert build(discs, out).new == 0
+    assert build(discs, out).current == 2
     assert verify_store(out, jobs=1, quiet=True).sound
     name = next(iter(open_store(out)))
     image = open_store(out)[name]
@@ -105,19 +105,23 @@ def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_p
 
 def test_a_registered_target_of_a_huge_image_is_that_of_the_whole_one(discs, tmp_path, monkeypatch, registered):
     build(discs, tmp_path / "whole.zarr")
+    whole = {
+        name: {target: image.read(target) for target in TARGETS}
+        for name, image in open_store(tmp_path / "whole.zarr").items()
+    }
     monkeypatch.setattr(documents, "_CHUNK", 8)
     monkeypatch.setattr(documents, "_SHARD", 16)
     monkeypatch.setattr("cellprep.core.targets.by_window._HALO", 4)
     monkeypatch.setattr("cellprep.core.windows._SIDE", 16)
     documents.array_document.cache_clear()
     build(discs, tmp_path / "huge.zarr")
-    documents.array_document.cache_clear()
-    huge, whole = open_store(tmp_path / "huge.zarr"), open_store(tmp_path / "whole.zarr")
-    for name, image in whole.items():
+    huge = open_store(tmp_path / "huge.zarr")
+    for name, arrays in whole.items():
         assert huge[name].is_huge
-        for target in TARGETS:
-            np.testing.assert_array_equal(huge[name].read(target), image.read(target), err_msg=target)
+        for target, array in arrays.items():
+            np.testing.assert_array_equal(huge[name].read(target), array, err_msg=target)
     assert verify_store(tmp_path / "huge.zarr", jobs=1, quiet=True).sound
+    documents.array_document.cache_clear()
 
 
 @pytest.mark.parametrize("augment", [("flips",), ("flips", "rotation", "zoom")])
@@ -127,8 +131,9 @@ def test_a_registered_target_is_loaded_and_turns_with_its_image(discs, tmp_path,
     from cellprep.learn.data.training_set import TrainingSet
 
     build(discs, tmp_path / "s.zarr")
-    images = TrainingSet(open_store(tmp_path / "s.zarr"), list(open_store(tmp_path / "s.zarr")))
-    maker = SampleMaker(images, CropSettings(crop=24, augment=augment), fit_normalisation(images))
+    store = open_store(tmp_path / "s.zarr")
+    images = TrainingSet(store, list(store))
+    maker = SampleMaker(images, CropSettings(crop=24, augment=augment), fit_normalisation(store, list(store)))
     for seed in range(8):
         sample = maker.crop(seed % len(images), np.random.default_rng(seed))
         assert sample["edges"].shape == (24, 24)
