@@ -2,31 +2,46 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from conftest import masks
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cellprep import DECODERS, cells_from_labels, compute_targets, energy_to_labels
+from cellprep import (
+    DECODERS,
+    BuildOptions,
+    build_targets,
+    cells_from_labels,
+    compute_targets,
+    energy_to_labels,
+    open_source,
+    open_store,
+)
 from cellprep.errors import ImageFileError, RecipeError, UsageError, WeightsError
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
+from cellprep.learn.data.samples import CropSettings, SampleMaker
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import as_bundle, with_decoding
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_sureness
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.overlay import draw_overlay
-from cellprep.learn.prediction.predictor import Predictor, settled
+from cellprep.learn.prediction.predictor import Predictor, _normaliser
 from cellprep.learn.prediction.reach import find_reach
 from cellprep.learn.prediction.tiles import cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS, turn, turn_back, turn_vectors_back
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
 from cellprep.learn.settings import ARCHITECTURES, Decoding, NetworkSettings
 from cellprep.learn.weights import save_weights
+from cellprep.learn.windowed import WindowedArray
+from cellprep.store import documents
 
 ROOT = Path(__file__).parent.parent
 DATASET = Normalisation("dataset", (100.0,), (150.0,))
@@ -272,12 +287,28 @@ def test_a_place_without_images_is_named(tmp_path, place, problem):
         find_images([tmp_path / place])
 
 
-def test_percentiles_are_those_of_the_whole():
-    image = np.random.default_rng(0).integers(0, 60000, (2, 40, 50)).astype(np.uint16)
-    whole = Normalisation("percentile", (1, 2), (99.8, 90))
-    part = settled(whole, image).apply(image[:, 3:9, 4:30])
-    np.testing.assert_allclose(part, whole.apply(image)[:, 3:9, 4:30], rtol=1e-6)
-    assert settled(DATASET, image) is DATASET
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_prediction_and_training_normalise_alike(tmp_path, monkeypatch, dtype):
+    """Also a huge image, of which neither reads all at once, and some pixels stand for all."""
+    image = np.random.default_rng(0).integers(0, 250, (40, 50)).astype(dtype)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", image)
+    tifffile.imwrite(tmp_path / "masks" / "a.tif", np.pad(np.ones((9, 9), np.uint8), ((3, 28), (3, 38))))
+    monkeypatch.setattr(documents, "_CHUNK", 8)
+    monkeypatch.setattr(documents, "_SHARD", 16)
+    monkeypatch.setattr("cellprep.learn.normalisation._MOST_SORTED", 300)
+    documents.array_document.cache_clear()
+    build_targets(open_source(tmp_path), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    store = open_store(tmp_path / "s.zarr")
+    percentiles = Normalisation("percentile", (1,), (99.8,))
+    maker = SampleMaker(TrainingSet(store, ["a"]), CropSettings(crop=40, augment=()), percentiles)
+    shown = maker.whole(0, 1)["image"]
+    weights = SimpleNamespace(normalisation=percentiles)
+    pixels = WindowedArray.of_pixels(store["a"])
+    predicted = _normaliser(weights, pixels)(pixels[:, 0:40, 0:50])
+    documents.array_document.cache_clear()
+    np.testing.assert_array_equal(predicted, shown)
 
 
 def test_overlays_mark_the_rims_alone():

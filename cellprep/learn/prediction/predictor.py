@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import lcm
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from cellprep.errors import UsageError
 from cellprep.learn.devices import choose_machine
-from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.learn.prediction.options import PredictionOptions
@@ -226,16 +226,7 @@ def _normaliser(weights: Weights, image: Any) -> Callable[[NDArray[Any]], NDArra
     normalisation = weights.normalisation
     if normalisation is None:
         raise UsageError(f"the weights of {weights.settings.name} do not tell how images are normalised")
-    return settled(normalisation, image).apply
-
-
-def settled(normalisation: Normalisation, image: Any) -> Normalisation:
-    """Return a normalisation that does to each part of an image what this one does to the whole."""
-    if normalisation.kind != "percentile":
-        return normalisation
-    limits = zip(image, normalisation.low, normalisation.high, strict=True)
-    low, high = zip(*(np.percentile(channel, ends) for channel, *ends in limits), strict=True)
-    return Normalisation("dataset", low, high)
+    return partial(normalisation.apply, limits=normalisation.limits(image))
 
 
 def _as_colours(image: Any) -> Any:
