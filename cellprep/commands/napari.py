@@ -83,7 +83,8 @@ def _of_classes(classes: NDArray[Any], name: str, common: dict[str, Any], every:
 
 
 def _numbers(classes: NDArray[Any]) -> NDArray[np.uint8]:
-    return ((classes.argmax(axis=2) + 1) % classes.shape[2]).astype(np.uint8)
+    numbers: NDArray[np.intp] = (classes.argmax(axis=2) + 1) % classes.shape[2]
+    return numbers.astype(np.uint8)
 
 
 def _of_vectors(vectors: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:

@@ -65,7 +65,7 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
         return _complete(targets.at(rows, columns), annotations, pixels, (rows, columns))
 
     if is_huge(shape):
-        forms = {**_forms(compute(slice(0, 1), slice(0, 1)), shape)}
+        forms: dict[str, NDArray[Any] | ArrayForm] = {**_forms(compute(slice(0, 1), slice(0, 1)), shape)}
         return Content(forms, Blocks(compute, threads), cells.areas, cells.hidden())
     height, width = shape
     check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")

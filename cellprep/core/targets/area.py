@@ -15,7 +15,7 @@ def area(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     such pixels.
     """
     nobodys = np.count_nonzero(cells.labels == 0) if cells.nobodys is None else cells.nobodys
-    return look_up(np.concatenate(([nobodys], cells.areas)).astype(np.float32), cells.labels)
+    return look_up(np.append(np.array([nobodys]), cells.areas).astype(np.float32), cells.labels)
 
 
 AREA = Values(

@@ -25,7 +25,9 @@ Arrays = dict[str, NDArray[Any]]
 class CellsByWindow(Protocol):
     """The cells of an image, of which a window can be had alone."""
 
-    shape: tuple[int, int]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
 
     def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
         """Return the cells of a window, and the label in the image of each, unless it is the label in the window.
