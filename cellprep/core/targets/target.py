@@ -37,6 +37,8 @@ class Target:
         Name of its NumPy dtype.
     channels
         Number of channels; None for an array (H, W).
+    about
+        What it holds, in Markdown.
     title
         What a picture of it is called.
     needs
@@ -57,6 +59,7 @@ class Target:
     name: str
     compute: Callable[[Cells, Done, Recipe], NDArray[Any]]
     dtype: str
+    about: str
     title: str
     rule: str
     channels: int | None = None
