@@ -115,7 +115,7 @@ def test_a_page_waits_for_no_pipe(run, tmp_path, place):
 
 def test_endless_fields_of_metrics(run, tmp_path):
     (run / "metrics.csv").write_text(f"epoch,rate,seconds,train_loss,val_loss\n1,{'1' * 200_000},2,0.5,0.6\n")
-    with pytest.raises(CellprepError, match="is damaged: field larger than"):
+    with pytest.raises(CellprepError, match="is damaged: "):
         report_training(run, tmp_path / "page.html")
 
 

@@ -275,7 +275,7 @@ def is_foreign(place: Path) -> bool:
     except (ValueError, RecursionError):
         return False
     except FileNotFoundError:
-        return not all(os.path.isfile(place / sign) for sign in SIGNS)  # noqa: PTH113 - it never raises
+        return not all((place / sign).is_file() for sign in SIGNS)
     except (OSError, KeyError, TypeError):
         return True
 
