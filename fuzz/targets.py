@@ -127,7 +127,7 @@ def _label_files(folder: Path) -> list[bytes]:
 def _read_labels(content: bytes, folder: Path) -> object:
     path = folder / ("i.png" if content[:1] == b"\x89" else "i.npy")
     path.write_bytes(content)
-    return LabelFileImage(image_id="i", path=path).load()
+    return LabelFileImage(source="labels", image_id="i", path=path).load()
 
 
 def _run(folder: Path) -> list[bytes]:
