@@ -16,7 +16,7 @@ from cellprep.system.starting import described, end_of_start, leave, was_interru
 
 
 class _Door(TyperGroup):
-    """Where errors leave: one line each, no traceback."""
+    """The group of commands, which turns each error into one line without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

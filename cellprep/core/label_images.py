@@ -1,4 +1,4 @@
-"""What counts as a label image, and what does not."""
+"""Checks that an array is a label image."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What names of files and folders say: which hold images, which hold masks, and which are nothing of the data."""
+"""The table of names of files and folders: which hold images, which hold masks, and which are not data."""
 
 import re
 

@@ -195,7 +195,7 @@ class Store(Mapping[str, StoredImage]):
             raise KeyError(image_id) from None
 
     def __contains__(self, image_id: object) -> bool:
-        """Say whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
+        """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
         if not isinstance(image_id, str) or id_problem(image_id):
             return False
         return bool(read_attributes(self.path / image_id).get("complete"))
@@ -262,7 +262,7 @@ def open_store(path: Path | str) -> Store:
 
 
 def is_foreign(place: Path) -> bool:
-    """Say whether what is in an image's place was put there by somebody else; damaged images were not.
+    """Return whether what is in an image's place was put there by somebody else; damaged images were not.
 
     A link was, whatever it leads to: what lies there is not the store's.
     """

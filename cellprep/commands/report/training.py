@@ -60,7 +60,7 @@ class TrainingReport:
 
 
 def is_training(path: Path | str) -> bool:
-    """Say whether a path is the folder of a training."""
+    """Return whether a path is the folder of a training."""
     return Path(path, "run.json").is_file()
 
 

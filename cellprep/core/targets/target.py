@@ -1,4 +1,4 @@
-"""What a target is: how it is made, what it depends on, and how its values turn with the image."""
+"""The base of all targets: how each is made, what it depends on, and how its values turn with the image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Done = Mapping[str, NDArray[Any]]
 
 
 class Beyond(Enum):
-    """What the value of a pixel may depend on, farther away than a fixed number of pixels."""
+    """The far pixels that the value of a pixel may depend on, farther away than a fixed number of pixels."""
 
     NOTHING = "nothing"
     DISTANCE = "distance"  # what is not farther away than the value itself says, in pixels

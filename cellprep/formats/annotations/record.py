@@ -1,4 +1,4 @@
-"""What every reader gives: a small record of each image, which a worker turns into its annotations."""
+"""Records, which every reader gives: a small record of each image, which a worker turns into its annotations."""
 
 import hashlib
 import json
@@ -89,7 +89,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord(ABC):
-    """What a reader knows of an image: small enough to send to another process, which loads the rest.
+    """A record of an image: small enough to send to another process, which loads the rest.
 
     Attributes
     ----------

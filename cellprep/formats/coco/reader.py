@@ -191,7 +191,7 @@ class COCOJSON(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether a path looks like a COCO file."""
+        """Return whether a path looks like a COCO file."""
         return path.is_file() and path.suffix.lower() == ".json"
 
     @property

@@ -84,7 +84,7 @@ class ImageFolder:
         return ImageFile(files[0])
 
     def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
-        """Say what is wrong if an image has none of these files, or more than one."""
+        """Return what is wrong if an image has none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
         if (foreign := self._foreign.get(composed(image_id))) and (problem := ImageFile(foreign).format_problem()):

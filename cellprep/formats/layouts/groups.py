@@ -124,7 +124,7 @@ def labels_among(files: Iterable[Path]) -> list[Path]:
 
 @dataclass
 class Scan:
-    """What is in a folder and those below it.
+    """The contents of a folder and of those below it.
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ _LOOKED_AT = 3  # masks of a folder that tell what kind they are
 
 
 class Layout:
-    """What is in a folder, which is scanned once, when it is first asked for.
+    """The contents of a folder, which is scanned once, when it is first asked for.
 
     Each question raises SourceError if the folder, or one in it, cannot be read.
 
@@ -159,7 +159,7 @@ class Layout:
         return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
-        """Say which files and folders are left aside as they are neither images nor masks."""
+        """Return notes of files and folders that are left aside as they are neither images nor masks."""
         ids = {id(group) for group in self.chosen}
         cells = self.cell_folders
         names = [group.name for group in self.groups if id(group) not in ids and group.others] + self._scan.left_out
@@ -178,7 +178,7 @@ class Layout:
         ]
 
     def notes(self) -> list[str]:
-        """Say what is left aside, and why."""
+        """Return notes of what is left aside, and why."""
         notes = self.aside()
         if unreadable := self._unreadable():
             notes.append(f"note: left aside, as no label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
@@ -186,7 +186,7 @@ class Layout:
         return [*notes, f"note: no masks but Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
 
     def problem(self) -> str:
-        """Say why there are no label images, and what helps; empty text if there are some, or nothing is known."""
+        """Return why there are no label images, and what helps; empty text if there are some, or nothing is known."""
         if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
             return (
                 f"{self.path} holds no masks but Cellpose's {listed([file.name for file in pickles])}, pickled Python, "

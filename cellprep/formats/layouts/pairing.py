@@ -20,7 +20,7 @@ _USUAL_FOLDERS = ("images", "train")
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """Where the images of a source were found, though nobody said where they are.
+    """The images of a source that were found, though nobody said where they are.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ Panel = Callable[["Axes"], object]
 
 
 def has_matplotlib() -> bool:
-    """Say whether pictures can be drawn."""
+    """Return whether pictures can be drawn."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:

@@ -236,7 +236,7 @@ def _ends(rows: list[Row], options: TrainOptions) -> bool:
 
 
 def _is_stale(rows: list[Row], patience: int) -> bool:
-    """Say whether the validation loss has not become lower for that many epochs."""
+    """Return whether the validation loss has not become lower for that many epochs."""
     return bool(patience and rows) and len(rows) - _best(rows)["epoch"] >= patience
 
 
