@@ -127,6 +127,8 @@ def test_pictures_of_a_page_are_made_smaller(tmp_path):
     assert (drawn.width, drawn.height) == (1600, 5)
 
 
+RANDOM = np.random.default_rng(0).bytes(3000)
+
 BINS = {
     "a number": 5,
     "texts": ["1", "2"],
@@ -196,6 +198,16 @@ ZEROS = bytes(100_000_000)
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_chunks_that_are_cut_off_are_refused(name):
+    codec = numcodecs.get_codec({"id": name})
+    packed = bytes(codec.encode(RANDOM))
+    assert COMPRESSORS[name](packed, len(RANDOM)) == RANDOM
+    for lost in (1, 4, 12, len(packed) // 2):
+        with pytest.raises(Exception):  # noqa: B017 - each library has errors of its own
+            COMPRESSORS[name](packed[:-lost], len(RANDOM))
+
+
 @pytest.mark.parametrize("name", COMPRESSORS)
 def test_chunks_decode_to_no_more_than_their_array_holds(tmp_path, name):
     codec = numcodecs.get_codec({"id": name})

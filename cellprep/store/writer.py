@@ -214,7 +214,12 @@ class StoreWriter:
             with interrupts_deferred():
                 if replaced:
                     place.rename(outgoing)  # where readers see that another one will come
-                new.rename(place)
+                try:
+                    new.rename(place)
+                except OSError:
+                    if replaced:
+                        outgoing.rename(place)
+                    raise
             if replaced:
                 shutil.rmtree(outgoing)
         return replaced
