@@ -10,7 +10,8 @@ from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import UsageError
 from cellprep.learn import load_bundle
 from cellprep.learn.networks import NETWORKS
-from cellprep.learn.networks.kind import Architecture, NetworkKind
+from cellprep.learn.networks.architectures import Architecture
+from cellprep.learn.networks.kind import NetworkKind
 from cellprep.learn.networks.layers import Body
 from cellprep.learn.networks.panels import show_mask, show_values
 from cellprep.learn.networks.shapes import describe_layers
@@ -112,6 +113,8 @@ def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monk
         whole, cut = ((tmp_path / folder / f"{name}.safetensors").read_bytes() for folder in ("whole", "cut"))
         assert whole == cut
     train(discs, TrainOptions("edges", tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
+    monkeypatch.setitem(NETWORKS, "blind", replace(EDGES, name="blind", inputs=("area",)))
+    assert train(discs, TrainOptions("blind", tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
     with pytest.raises(UsageError, match="belong to dn and wn only"):
         TrainOptions("edges", background_cell=True)
 

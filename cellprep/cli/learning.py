@@ -25,11 +25,6 @@ _ARCHITECTURES = {name: arch for kind in NETWORKS.values() for name, arch in kin
 _MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for kind in NETWORKS.values() if kind.parts]
 
 
-def _those_with(option: str, last: str) -> str:
-    """Name the networks that have an option."""
-    return f" {last} ".join(having(option))
-
-
 def _usual(name: str) -> str:
     """Describe the default of an option that depends on the network's architecture."""
     return ", ".join(f"{getattr(usual, name):g} for {arch}" for arch, usual in _ARCHITECTURES.items())
@@ -73,8 +68,7 @@ def train_command(
     mask: Annotated[
         str,
         choice(
-            f"Input mask of {_those_with('mask', 'and')}; `cells` gives the walls away, "
-            "`none` goes with --background-cell",
+            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell",
             *MASKS,
         ),
     ] = "cells-and-walls",
@@ -82,7 +76,7 @@ def train_command(
         bool,
         typer.Option(
             "--background-cell",
-            help=f"Train {_those_with('background_cell', 'or')} on the whole image, the background being a cell; "
+            help=f"Train {having('background_cell', 'or')} on the whole image, the background being a cell; "
             "the store must be built so.",
         ),
     ] = False,
@@ -95,9 +89,7 @@ def train_command(
     ] = None,
     encoder: Annotated[
         Path | None,
-        typer.Option(
-            help=f"VGG-16's weights in torchvision's layout, for the encoder of {_those_with('encoder', 'and')}."
-        ),
+        typer.Option(help=f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
     ] = None,
     optimiser: Annotated[str, choice("Optimiser", *OPTIMISERS)] = "adamw",
     schedule: Annotated[str, choice("Course of the learning rate", *SCHEDULES)] = "one-cycle",

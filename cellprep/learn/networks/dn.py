@@ -5,33 +5,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellprep.learn.networks.kind import (
-    UNET,
-    Architecture,
-    Arrays,
-    Batch,
-    Maps,
-    NetworkKind,
-    NetworkSettings,
-    Share,
-    in_domain,
-)
+from cellprep.learn.networks.architectures import PUBLISHED_DN, UNET
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, NetworkSettings, Share, in_domain
 from cellprep.learn.networks.panels import Panel, show_values, show_vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cellprep.learn.networks.published_dn import PublishedDN
-
 #: What the mask's channel holds within the mask. The original gives it 32 beside 8-bit grey values, whose standard
 #: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
 MASK_VALUE = 32 / 64
-
-
-def _published(inputs: int, outputs: int, base: int) -> "PublishedDN":
-    from cellprep.learn.networks.published_dn import PublishedDN
-
-    return PublishedDN(inputs, outputs, base)
 
 
 def _forward(
@@ -101,7 +84,7 @@ DN = NetworkKind(
     about="image and mask -> unit vectors",
     inputs=("image", "mask"),
     maps={"uvec": 2},
-    architectures={"published": Architecture(_published, base_channels=64, max_lr=1e-4), "unet": UNET},
+    architectures={"published": PUBLISHED_DN, "unet": UNET},
     options=("mask", "background_cell", "encoder"),
     needs_cells=True,
     forward=_forward,

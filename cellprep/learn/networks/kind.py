@@ -1,6 +1,6 @@
 """What a network is: what it sees and answers, its layers, how it is trained, and what is measured and drawn of it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,48 +8,18 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
+from cellprep.learn.networks.architectures import Architecture
 from cellprep.learn.networks.panels import Panel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cellprep.learn.networks.layers import Body
-    from cellprep.learn.networks.unet import UNet
 
 Batch = dict[str, "Tensor"]  # of samples: see `cellprep.learn.data.loading.Loader`
 Maps = dict[str, "Tensor"]  # what a network predicts, by name
 Share = tuple[float, float]  # a measure as its sum and its weight, so that images of all sizes can be pooled
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """The layers of a network, and how it is trained with them by default.
-
-    Attributes
-    ----------
-    body
-        Makes the layers from numbers of channels: of what they are given, of what they answer, of the first of them.
-    base_channels
-        Channels of the first layers.
-    max_lr
-        The highest learning rate.
-    """
-
-    body: Callable[[int, int, int], "Body"]
-    base_channels: int
-    max_lr: float
-
-
-def unet(inputs: int, outputs: int, base: int, depth: int = 4) -> "UNet":
-    """Make a U-Net; torch is loaded only now."""
-    from cellprep.learn.networks.unet import UNet
-
-    return UNet(inputs, outputs, base, depth)
-
-
-#: Trained by default: what did best in equal time on one core (docs/experiments.md).
-UNET = Architecture(unet, base_channels=16, max_lr=3e-3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +49,7 @@ class NetworkKind:
         Whether it can learn from cells alone, each with a label of its own.
     forward
         Takes the settings, the layers or else the parts, and the inputs, (N, channels, H, W); returns the map, or a
-        tuple of several.
+        tuple of several. Unless given, the layers answer to a single input.
     loss
         Takes the maps and the batch, and returns a scalar.
     measure
@@ -138,8 +108,11 @@ class NetworkKind:
 
 
 def _shown(name: str, batch: Batch) -> "Tensor":
-    """Return an input; a target that another network is to predict is shown where that answers."""
-    return batch[name] * batch["domain"] if name in TARGETS else batch[name]
+    """Return an input, (N, channels, H, W); a target that another network is to predict is shown where that answers."""
+    if name not in TARGETS:
+        return batch[name]
+    target = batch[name] if TARGETS[name].channels else batch[name][:, None]
+    return target * batch["domain"]
 
 
 def in_domain(batch: Batch) -> "Tensor":
@@ -164,9 +137,9 @@ def find_kind(name: str) -> NetworkKind:
     return NETWORKS[name]
 
 
-def having(option: str) -> Iterable[str]:
-    """Return the names of the networks that have an option."""
-    return [name for name, kind in NETWORKS.items() if option in kind.options]
+def having(option: str, last: str = "and") -> str:
+    """Name the networks that have an option."""
+    return f" {last} ".join(name for name, kind in NETWORKS.items() if option in kind.options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from cellprep.core.targets.semseg import SEMSEG as TARGET
-from cellprep.learn.networks.kind import UNET, Arrays, Batch, Maps, NetworkKind, Share
+from cellprep.learn.networks.architectures import UNET
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share
 from cellprep.learn.networks.panels import Panel, show_classes, show_mask
 
 if TYPE_CHECKING:

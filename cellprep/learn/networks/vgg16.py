@@ -46,7 +46,7 @@ def load_vgg16(network: Network, path: Path | str) -> None:
     settings = network.settings
     body = next((module for module in network.modules() if isinstance(module, PublishedDN)), None)
     if body is None:
-        raise UsageError(f"a VGG-16 fits into a published {' or '.join(having('encoder'))}, not into {settings}")
+        raise UsageError(f"a VGG-16 fits into a published {having('encoder', 'or')}, not into {settings}")
     channels = settings.image_channels
     if settings.base_channels != _BASE or channels not in (1, 3):
         raise UsageError(f"a VGG-16 fits into {_BASE} base channels and images of 1 or 3 channels, not {settings}")

@@ -1,38 +1,20 @@
 """The Watershed Transform Network: unit vectors (y, x) to logits of the energy levels."""
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellprep.learn.networks.kind import (
-    UNET,
-    Architecture,
-    Arrays,
-    Batch,
-    Maps,
-    NetworkKind,
-    Share,
-    in_domain,
-    unet,
-)
+from cellprep.learn.networks.architectures import PUBLISHED_WTN, UNET, body
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share, in_domain
 from cellprep.learn.networks.panels import Panel, show_values
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cellprep.learn.networks.published_wtn import PublishedWTN
-
-
-def _published(inputs: int, outputs: int, base: int) -> "PublishedWTN":
-    from cellprep.learn.networks.published_wtn import PublishedWTN
-
-    return PublishedWTN(inputs, outputs, base)
-
 
 # It sees about as far as the published body: how deep in a cell a pixel is, is seen nearby.
-_SHALLOW = replace(UNET, body=partial(unet, depth=2))
+_SHALLOW = replace(UNET, body=body("unet", "UNet", depth=2))
 
 
 def _loss(maps: Maps, batch: Batch) -> "Tensor":
@@ -67,7 +49,7 @@ WTN = NetworkKind(
     about="unit vectors -> energy levels",
     inputs=("uvec",),
     maps={"energy": None},
-    architectures={"published": Architecture(_published, base_channels=64, max_lr=1e-4), "unet": _SHALLOW},
+    architectures={"published": PUBLISHED_WTN, "unet": _SHALLOW},
     needs_cells=True,
     loss=_loss,
     measure=_measure,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
+from cellprep.learn.networks.semseg import SEMSEG
+from cellprep.learn.networks.wn import WN
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 
@@ -16,7 +18,7 @@ SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 #: What makes up instances: a network that tells where cells are, and from images and masks to energy a single one, or
 #: two in a row; of these the first one alone tells vectors.
-SEMANTIC, END_TO_END, IN_A_ROW = "semseg", "wn", ("dn", "wtn")
+SEMANTIC, END_TO_END, IN_A_ROW = SEMSEG.name, WN.name, WN.parts
 
 # What the targets that a DN and a WTN learned from must have in common.
 _SHARED = {"background_cell": "the background as a cell", "per_instance": "the distances of each instance by itself"}

@@ -145,7 +145,7 @@ class TrainOptions:
                 f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
                 "give a rate above 0 and below 10, and a decay from 0 to below 1"
             )
-        masked = " and ".join(having("mask"))
+        masked = having("mask")
         usual = {field.name: field.default for field in fields(self)}
         if any(getattr(self, name) != usual[name] for name in {*OF_SOME} - {*self.kind.options}):
             raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")

@@ -1,0 +1,46 @@
+"""The layers that a network may have: known without torch, and loaded when a network is built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cellprep.learn.networks.layers import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The layers of a network, and how it is trained with them by default.
+
+    Attributes
+    ----------
+    body
+        Makes the layers from numbers of channels: of what they are given, of what they answer, of the first of them.
+    base_channels
+        Channels of the first layers.
+    max_lr
+        The highest learning rate.
+    """
+
+    body: Callable[[int, int, int], "Body"]
+    base_channels: int
+    max_lr: float
+
+
+def body(module: str, name: str, **options: int) -> Callable[[int, int, int], "Body"]:
+    """Return what makes layers of a class in a module of this package, which is loaded only then."""
+
+    def make(inputs: int, outputs: int, base: int) -> "Body":
+        made: Body = getattr(import_module(f"cellprep.learn.networks.{module}"), name)(inputs, outputs, base, **options)
+        return made
+
+    return make
+
+
+#: Trained by default: what did best in equal time on one core (docs/experiments.md).
+UNET = Architecture(body("unet", "UNet"), base_channels=16, max_lr=3e-3)
+
+#: Of Bai & Urtasun (2017), of their size, which is for a GPU.
+PUBLISHED_DN = Architecture(body("published_dn", "PublishedDN"), base_channels=64, max_lr=1e-4)
+PUBLISHED_WTN = Architecture(body("published_wtn", "PublishedWTN"), base_channels=64, max_lr=1e-4)
