@@ -28,7 +28,7 @@ class Architecture:
     max_lr: float
 
 
-def body(module: str, name: str, **options: int) -> Callable[[int, int, int], "Body"]:
+def layers(module: str, name: str, **options: int) -> Callable[[int, int, int], "Body"]:
     """Return what makes layers of a class in a module of this package, which is loaded only then."""
 
     def make(inputs: int, outputs: int, base: int) -> "Body":
@@ -39,8 +39,4 @@ def body(module: str, name: str, **options: int) -> Callable[[int, int, int], "B
 
 
 #: Trained by default: what did best in equal time on one core (docs/experiments.md).
-UNET = Architecture(body("unet", "UNet"), base_channels=16, max_lr=3e-3)
-
-#: Of Bai & Urtasun (2017), of their size, which is for a GPU.
-PUBLISHED_DN = Architecture(body("published_dn", "PublishedDN"), base_channels=64, max_lr=1e-4)
-PUBLISHED_WTN = Architecture(body("published_wtn", "PublishedWTN"), base_channels=64, max_lr=1e-4)
+UNET = Architecture(layers("unet", "UNet"), base_channels=16, max_lr=3e-3)

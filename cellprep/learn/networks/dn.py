@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellprep.learn.networks.architectures import PUBLISHED_DN, UNET
+from cellprep.learn.networks.architectures import UNET, Architecture, layers
 from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, NetworkSettings, Share, in_domain
 from cellprep.learn.networks.panels import Panel, show_values, show_vectors
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: What the mask's channel holds within the mask. The original gives it 32 beside 8-bit grey values, whose standard
 #: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
 MASK_VALUE = 32 / 64
+
+# Of its published size, which is for a GPU.
+_PUBLISHED = Architecture(layers("published_dn", "PublishedDN"), base_channels=64, max_lr=1e-4)
 
 
 def _forward(
@@ -84,7 +87,7 @@ DN = NetworkKind(
     about="image and mask -> unit vectors",
     inputs=("image", "mask"),
     maps={"uvec": 2},
-    architectures={"published": PUBLISHED_DN, "unet": UNET},
+    architectures={"published": _PUBLISHED, "unet": UNET},
     options=("mask", "background_cell", "encoder"),
     needs_cells=True,
     forward=_forward,

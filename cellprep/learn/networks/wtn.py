@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellprep.learn.networks.architectures import PUBLISHED_WTN, UNET, body
+from cellprep.learn.networks.architectures import UNET, Architecture, layers
 from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share, in_domain
 from cellprep.learn.networks.panels import Panel, show_values
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Of its published size, which is for a GPU.
+_PUBLISHED = Architecture(layers("published_wtn", "PublishedWTN"), base_channels=64, max_lr=1e-4)
 
 # It sees about as far as the published body: how deep in a cell a pixel is, is seen nearby.
-_SHALLOW = replace(UNET, body=body("unet", "UNet", depth=2))
+_SHALLOW = replace(UNET, body=layers("unet", "UNet", depth=2))
 
 
 def _loss(maps: Maps, batch: Batch) -> "Tensor":
@@ -49,7 +51,7 @@ WTN = NetworkKind(
     about="unit vectors -> energy levels",
     inputs=("uvec",),
     maps={"energy": None},
-    architectures={"published": PUBLISHED_WTN, "unet": _SHALLOW},
+    architectures={"published": _PUBLISHED, "unet": _SHALLOW},
     needs_cells=True,
     loss=_loss,
     measure=_measure,
