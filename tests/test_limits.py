@@ -14,7 +14,7 @@ from cellprep.commands.build_targets import content
 from cellprep.core.label_images import as_label_image
 from cellprep.errors import CellprepError
 from cellprep.formats.annotations import record
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.networks import NetworkSettings
 from cellprep.store.image_ids import id_problem
 
 TEXT = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")

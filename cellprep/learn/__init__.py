@@ -1,7 +1,8 @@
 """Networks that learn from stores: training and prediction, with torch.
 
 Only this package imports torch, and not before it is used: the names below are loaded when they are asked for.
-`cellprep.learn.settings` has all that the command line needs to know, without torch.
+What the command line needs to know is known without torch: the networks in `cellprep.learn.networks`, the rest in
+`cellprep.learn.settings`.
 """
 
 import errno
@@ -17,10 +18,10 @@ _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 # Where each public name lives.
 _HOMES = {
-    "Network": "learn.networks",
-    "NetworkSettings": "learn.settings",
-    "build_network": "learn.networks",
-    "load_vgg16": "learn.networks",
+    "Network": "learn.networks.network",
+    "NetworkSettings": "learn.networks",
+    "build_network": "learn.networks.network",
+    "load_vgg16": "learn.networks.vgg16",
     "direction_loss": "learn.losses",
     "energy_loss": "learn.losses",
     "semseg_loss": "learn.losses",
