@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cellprep.core.decode import DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
-from cellprep.learn.networks.kind import NetworkSettings as NetworkSettings  # the place that it had before
+from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the place that it had before
 
 #: The highest learning rate from which weights that are given are trained on, as in the notes of qAp.
 FINE_TUNING_RATE = 1e-4
