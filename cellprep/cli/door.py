@@ -66,6 +66,8 @@ def _drop(_: object) -> None:
 def main() -> None:
     """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
     keep_freed_memory()
+    # Processes that joblib starts load it again, and would repeat that /dev/shm is full.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:joblib._multiprocessing_helpers")
     try:
         app()
     except Exception as error:

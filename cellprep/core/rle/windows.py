@@ -36,7 +36,8 @@ class WindowedRuns:
     def box_areas(self) -> NDArray[np.int64]:
         """(n,) int64: pixels in the box of each annotation."""
         first_line, last_line, first_place, last_place = self.boxes.astype(np.int64)
-        return (last_line - first_line) * (last_place - first_place)
+        areas: NDArray[np.int64] = (last_line - first_line) * (last_place - first_place)
+        return areas
 
     def cut(self, rows: slice, columns: slice) -> tuple[Runs, NDArray[np.intp]]:
         """Cut the masks to a window.
