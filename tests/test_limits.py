@@ -36,6 +36,8 @@ LIMITS = {
 
 def test_memory_a_pixel_is_as_documented():
     assert f"{record._LEAST_BYTES} bytes a pixel, {content._BYTES_A_PIXEL} to build it" in TEXT
+    assert f"at most {record._LARGEST:,} pixels" in TEXT
+    assert f"times its pixels, or {record._MOST_BOXES:,}" in TEXT
 
 
 def _refuse(problem):
@@ -72,6 +74,19 @@ def test_what_the_machine_refuses_is_one_line(tmp_path, words, limit, message):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask, and no shell that closes files")
+def test_a_closed_standard_output_is_an_error_and_a_umask_hides_nothing_from_its_owner(tmp_path):
+    (tmp_path / "a.csv").write_text("id,annotation,width,height\na,1 5,9,9\n")
+    command = shlex.join([sys.executable, "-m", "cellprep", "check", "a.csv", "--out", "b.csv", "--jobs", "1"])
+    closed = ["bash", "-c", f"umask 777; exec {command} >&-"]
+    result = subprocess.run(closed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: standard output is closed: send it to a file, or to /dev/null\n",
+    )
+    assert (tmp_path / "b.csv").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows are waited for")

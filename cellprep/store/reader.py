@@ -132,7 +132,10 @@ class StoredImage:
 
     def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
         if window is None:
-            return read_array(place, name)
+            array = read_array(place, name)
+            if name != "cells" and not self.is_huge:  # whose claim was held against its labels before
+                self._check_claim(name, array.shape)
+            return array
         shape, _ = array_form(place, name)
         down = spatial_axis(name, shape)
         region = [slice(0, size) for size in shape]
@@ -140,6 +143,12 @@ class StoredImage:
             start, stop, _ = part.indices(shape[axis])
             region[axis] = slice(start, max(start, stop))
         return read_array(place, name, tuple(region))
+
+    def _check_claim(self, name: str, shape: tuple[int, ...]) -> None:
+        down = spatial_axis(name, shape)
+        if (found := shape[down : down + 2]) != self.shape:
+            claimed = " x ".join(map(str, self.shape))
+            raise StoreError(f"{self.path} is damaged: it claims {claimed} pixels, its {name} {found}")
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""

@@ -4,6 +4,7 @@ It is loaded before all that takes time, and loads nothing that does. In program
 """
 
 import errno
+import io
 import os
 import sys
 
@@ -30,13 +31,28 @@ _LEAST_MEMORY = 0.7 * 2**30  # bytes for the libraries alone; with less, some of
 _LITTLE_MEMORY = 4 * 2**30
 
 
+class ClosedOutputError(OSError):
+    """Something was to be written to standard output, which is closed."""
+
+
+class _ClosedOutput(io.TextIOWrapper):
+    """Stands in for standard output that is closed: its number is taken, so that no other file gets it."""
+
+    def write(self, text: str) -> int:
+        if text:
+            raise ClosedOutputError
+        return 0
+
+
 def begin() -> None:
     """Let Ctrl-C and errors end this process in one line while libraries are loaded, if it is that of a command."""
     if not _is_command():
         return
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed: libraries would trip over it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput(open(os.devnull, "wb"), encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    if sys.stderr is None:  # libraries would trip over it
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    os.umask(os.umask(0o077) & 0o077)  # what a command makes itself it must read and write again
     try:
         import signal  # it takes a while itself
 
@@ -102,6 +118,8 @@ def described(error: BaseException) -> str:
             "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
         )
     for cause in _causes(error):
+        if isinstance(cause, ClosedOutputError):
+            return "standard output is closed: send it to a file, or to /dev/null"
         if number := _refusal(cause):
             name = getattr(cause, "filename", None) if number not in _OF_PROCESS else None
             place = f"{name if str(name).isprintable() else repr(name)}: " if name else ""
