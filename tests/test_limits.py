@@ -1,5 +1,6 @@
 """The numbers that docs/limits.md tells are those of the code."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ from cellprep.errors import CellprepError
 from cellprep.formats.annotations import record
 from cellprep.learn.networks import NetworkSettings
 from cellprep.store.image_ids import id_problem
+from cellprep.system.starting import described
 
 TEXT = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
 
@@ -105,3 +107,16 @@ def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(comma
         "error: standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or "
         "`| cat`\n",
     )
+
+
+def test_a_fault_is_not_taken_for_what_was_handled_when_it_came():
+    def fail():
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/a/b")
+        except PermissionError:
+            return {}["shape"]
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    assert described(caught.value).startswith("unexpected KeyError: 'shape'; please report it")
+    assert "Permission" not in described(caught.value)

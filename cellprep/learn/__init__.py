@@ -60,9 +60,11 @@ def require_torch(purpose: str) -> None:
     """
     limit = memory_limit()
     if limit is not None and limit < _LEAST_MEMORY:
-        raise MemoryError
+        least, most = (f"{size / 2**30:.1f} GiB" for size in (_LEAST_MEMORY, limit))
+        raise MemoryError(f"{purpose} takes {least} of memory, and {most} are allowed (ulimit -v)")
     if files_limit() < _LEAST_FILES:  # with fewer, workers that load crops try again for ever
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        words = f"{purpose} opens {_LEAST_FILES} files, and {files_limit():.0f} may be open"
+        raise OSError(errno.EMFILE, words)
     for package in ("torch", "safetensors"):
         try:
             import_module(package)

@@ -88,7 +88,7 @@ def leave(*_: object) -> None:
 
 def was_interrupted(error: BaseException) -> bool:
     """Return whether an error is what became of an interrupt on its way through libraries."""
-    return any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error))
+    return any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error, also_handled=True))
 
 
 def memory_limit() -> int | None:
@@ -117,7 +117,8 @@ def described(error: BaseException) -> str:
         return (
             "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
         )
-    for cause in _causes(error):
+    # What was handled when another error came says nothing of that one, unless a library could not be loaded for it.
+    for cause in _causes(error, also_handled=isinstance(error, ImportError)):
         if isinstance(cause, ClosedOutputError):
             return "standard output is closed: send it to a file, or to /dev/null"
         if number := _refusal(cause):
@@ -137,13 +138,13 @@ def _refusal(error: BaseException) -> int | None:
     return next((number for sign, number in _SIGNS.items() if sign in str(error)), None)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and those that it came of."""
+def _causes(error: BaseException, *, also_handled: bool) -> list[BaseException]:
+    """Return an error and those that it came of, or also those that were being handled when it came."""
     found = []
     cause: BaseException | None = error
     while cause is not None and cause not in found:
         found.append(cause)
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (cause.__context__ if also_handled else None)
     return found
 
 
