@@ -6,7 +6,6 @@ What the command line needs to know is known without torch: the networks in `cel
 """
 
 import errno
-import os
 from importlib import import_module
 from typing import Any
 
