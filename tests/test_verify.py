@@ -722,8 +722,8 @@ def test_a_killed_worker_breaks_no_image(out):
     site = out.parent / "sitecustomize.py"
     site.write_text(
         "import os, cellprep.commands.verify.image as v\n"
-        "def missing(attributes):\n"
-        "    if attributes['cells'] == 0: os._exit(9)\n"
+        "def missing(metadata):\n"
+        "    if metadata.cells == 0: os._exit(9)\n"
         "    return iter(())\n"
         "v.missing_arrays = missing\n"
     )

@@ -167,7 +167,7 @@ def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
 
 def _recipe_of(image: StoredImage) -> Recipe:
     try:
-        return Recipe.from_dict(image.attributes["options"])
+        return Recipe.from_dict(image.metadata.options)
     except (CellprepError, TypeError, KeyError) as error:
         raise StoreError(f"image {printable(image.id)}: its recipe is damaged: {error}") from error
 
