@@ -28,7 +28,7 @@ def _content(labels, image, recipe, changes=None):
         "pixel_size": None,
         "shape": list(labels.shape),
         "cells": len(table),
-        "hidden": cells.hidden.tolist(),
+        "hidden": cells.hidden().tolist(),
         "excluded": [],
         "cell_type": None,
         "categories": [],

@@ -89,12 +89,13 @@ def _documents(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, bytes 
         image_documents(image.id, ours, dimensions, metadata.pixel_size, guarded=guarded) for dimensions in possible
     ]
     for group in wanted[0]:
-        document = _read(image.path / group / "zarr.json")
+        file = (Path(group) / "zarr.json").as_posix()
+        document = _read(image.path / file)
         compared = [] if document is None else [additions(document, documents[group]) for documents in wanted]
         added = next((added for added in compared if added is not None), None)
         if added and not guarded and any(key.startswith("attributes.cellprep.") for key in added):
             added = None  # one of them may have been the checksum
-        yield (Path(group) / "zarr.json").as_posix(), document, added
+        yield file, document, added
 
 
 def _read(path: Path) -> bytes | None:

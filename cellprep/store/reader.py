@@ -18,7 +18,7 @@ from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis, window
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadata, attributes_in
 from cellprep.store.replacing import all_names, identity, patiently
-from cellprep.system.files import read_file
+from cellprep.system.files import ask_all, read_file
 from cellprep.system.places import as_place, is_remote
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ class Store(Mapping[str, StoredImage]):
     def __init__(self, path: Path | str) -> None:
         self.path = path = as_place(path)
         self._opened: dict[str, StoredImage] = {}
+        self._counted: list[str] | None = None
         _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
@@ -235,10 +236,13 @@ class Store(Mapping[str, StoredImage]):
             return False
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.others(set()))
+        counted, self._counted = self._counted, None
+        return iter(self.others(set()) if counted is None else counted)
 
     def __len__(self) -> int:
-        return len(self.others(set()))
+        ids = self.others(set())
+        self._counted = ids if is_remote(self.path) else None  # `list` counts first: requests for that are enough
+        return len(ids)
 
     def others(self, known: Container[str]) -> list[str]:
         """Return the sorted ids of the images that are not among those known; these are not looked at."""
@@ -253,17 +257,20 @@ class Store(Mapping[str, StoredImage]):
         return list(self._opened.values())
 
     def _open_remote(self, names: list[str]) -> None:
-        """Open those images that there are of some names; the object store is asked for many at a time."""
-        remote: Any = self.path
-        places = {f"{remote.path}/{name}/zarr.json": name for name in names if not id_problem(name)}
-        found = remote.fs.cat(list(places), on_error="return") if places else {}
-        for path, content in found.items():
-            self._opened.pop(places[path], None)
-            if isinstance(content, bytes):
-                with suppress(StoreError):  # it is no image
-                    self._opened[places[path]] = StoredImage(self.path / places[path], content)
-            elif not isinstance(content, FileNotFoundError):
-                raise StoreError(f"{self.path} cannot be read: {content}")
+        """Open those images that there are of some names, with one request each."""
+        names = [name for name in names if not id_problem(name)]
+        for name, document in zip(names, ask_all(self.path, self._document, names), strict=True):
+            self._opened.pop(name, None)
+            with suppress(StoreError):  # it is no image
+                self._opened[name] = StoredImage(self.path / name, document)
+
+    def _document(self, name: str) -> bytes:
+        try:
+            return read_file(self.path / name / "zarr.json")
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
