@@ -236,8 +236,8 @@ class Store(Mapping[str, StoredImage]):
             return False
 
     def __iter__(self) -> Iterator[str]:
-        counted, self._counted = self._counted, None
-        return iter(self.others(set()) if counted is None else counted)
+        counted, self._counted = self._counted, None  # when the first one is asked for, which is after `__len__`
+        yield from self.others(set()) if counted is None else counted
 
     def __len__(self) -> int:
         ids = self.others(set())
