@@ -18,7 +18,8 @@ _ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an
 _DEEPEST = 6  # folders below the first one that are walked
 _AT_ONCE = 32  # questions to an object store
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
