@@ -221,3 +221,14 @@ def test_a_folder_that_cannot_be_searched_is_named(tmp_path, write_csv, monkeypa
     monkeypatch.setattr("cellprep.formats.images.folder.entries_in", refuse)
     report = build(csv, tmp_path / "s.zarr")
     assert f"note: cannot read the image folder {tmp_path}/images: Permission denied" in report.notes()
+
+
+def test_an_image_file_is_read_once(write_csv, tmp_path, monkeypatch):
+    """To hash it, to see its tags, and to decode it."""
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    source, opened = open_source(write_csv("a,1 5,5,4,round")), []
+    monkeypatch.setattr(
+        "cellprep.formats.images.file.open_file", lambda path: opened.append(path.name) or path.open("rb")
+    )
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=tmp_path, jobs=1, quiet=True))
+    assert (report.errors(), report.new, opened) == ([], 1, ["a.png"])

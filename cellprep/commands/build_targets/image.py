@@ -63,7 +63,10 @@ def _build(task: ImageTask) -> ImageOutcome:
 def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
     if not (task.store_pixels or record.needs_shape):
         record = replace(record, pixels=None)
-    identity = record.pixels.identify() if isinstance(record.pixels, ImageFile) else None
+    identity = None
+    if isinstance(record.pixels, ImageFile):
+        file = record.pixels.held()
+        record, identity = replace(record, pixels=file), file.identify()
     recipe_hash = _recipe_hash(task, record, identity)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
