@@ -22,7 +22,18 @@ def _content(labels, image, recipe, changes=None):
     arrays = {"labels": cells.labels, "cells": table, **compute_targets(cells, recipe)}
     if image is not None:
         arrays = {"image": image, **arrays}
-    attributes = {"options": recipe.to_dict(), "shape": list(labels.shape), "cells": len(table), "cell_type": None}
+    attributes = {
+        "recipe": "drawn by hand",
+        "options": recipe.to_dict(),
+        "pixel_size": None,
+        "shape": list(labels.shape),
+        "cells": len(table),
+        "hidden": cells.hidden().tolist(),
+        "excluded": [],
+        "cell_type": None,
+        "categories": [],
+        "cells_of_category": [],
+    }
     changes = changes or {}
     return ImageContent(
         arrays=arrays | changes.get("arrays", {}),

@@ -234,3 +234,14 @@ def test_images_are_found_in_a_folder_that_may_be_entered_but_not_listed(tmp_pat
 
     monkeypatch.setattr("cellprep.formats.layouts.pairing.entries_in", refuse)
     assert find_images(open_source(csv)).folder.path == tmp_path / "images"
+
+
+def test_an_image_file_is_read_once(write_csv, tmp_path, monkeypatch):
+    """To hash it, to see its tags, and to decode it."""
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    source, opened = open_source(write_csv("a,1 5,5,4,round")), []
+    monkeypatch.setattr(
+        "cellprep.formats.images.file.open_file", lambda path: opened.append(path.name) or path.open("rb")
+    )
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=tmp_path, jobs=1, quiet=True))
+    assert (report.errors(), report.new, opened) == ([], 1, ["a.png"])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import zarr
 from conftest import tree
+from msgspec.structs import replace
 
 from cellprep import BuildOptions, Recipe, build_targets, describe_store, open_source, open_store, verify_store
 from cellprep.errors import StoreError
@@ -75,7 +76,7 @@ def test_the_summary_equals_what_reading_all_images_gives(csv, out):
 
 def test_order_does_not_matter(csv, out):
     build(csv, out)
-    images = [image.attributes for image in open_store(out).values()]
+    images = [image.metadata for image in open_store(out).values()]
     counted = []
     for order in ([0, 1, 2], [2, 0, 1]):
         summary = Summary()
@@ -87,10 +88,10 @@ def test_order_does_not_matter(csv, out):
 
 def test_many_sizes_keep_the_summary_small(csv, out):
     build(csv, out)
-    image, summary = open_store(out)["a"].attributes, Summary()
+    image, summary = open_store(out)["a"].metadata, Summary()
     for height in range(1, 40):
-        summary.add({**image, "shape": [height, 5]})
-    summary.add({**image, "shape": [39, 5]})
+        summary.add(replace(image, shape=(height, 5)))
+    summary.add(replace(image, shape=(39, 5)))
     facts = summary.to_dict()
     assert facts["shapes"][:3] == [[39, 5, 2], [1, 5, 1], [2, 5, 1]]
     assert (len(facts["shapes"]), facts["distinct_shapes"]) == (20, 39)

@@ -5,10 +5,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from conftest import tree
+from stores import discs, write_store
 from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
@@ -20,6 +23,7 @@ from cellprep.commands.verify import verify_store
 from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.learn.prediction.inputs import find_images
+from cellprep.system.files import read_file
 from cellprep.system.places import as_place, entries_in, is_remote, names_in
 
 pytest.importorskip("upath")
@@ -135,6 +139,29 @@ def test_a_store_in_memory(folder, local):
     assert (info.facts["images"], info.complete) == (6, True)
     with pytest.raises(KeyError):
         open_store(url)["other"]
+
+
+def test_a_store_is_iterated_with_one_request_an_image(tmp_path, monkeypatch):
+    """All of them at once; to look an image up takes none, and to iterate again looks again."""
+    place = as_place("memory://counted/s.zarr")
+    names = [f"i[{k}]" for k in range(7)]  # no patterns
+    send(write_store(tmp_path / "s.zarr", {name: (discs((20, 30), 3), None) for name in names}).path, place)
+    (place / "mine/zarr.json").write_bytes(b"{}")
+    store, asked, all_are_asked = open_store(place), Counter(), Barrier(8)
+
+    def asking(path):
+        asked[path.parent.name] += 1
+        all_are_asked.wait(timeout=10)
+        return read_file(path)
+
+    monkeypatch.setattr("cellprep.store.reader.read_file", asking)
+    images = list(store.values())
+    assert [image.id for image in images] == names
+    assert all(store[image.id].metadata is image.metadata for image in images)
+    assert asked == dict.fromkeys([*names, "mine"], 1)
+    place.fs.rm_file(f"{place.path}/{names[0]}/zarr.json")
+    assert list(store) == names[1:]
+    assert set(asked.values()) == {2}
 
 
 def test_memory_is_of_one_process(folder, local):

@@ -1,8 +1,10 @@
 """Reading a store while a build replaces its images, over and over."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from cellprep.commands.demo import write_dataset
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.errors import CellprepError, UsageError
 from cellprep.store.replacing import DOT_FOLDER, OUTGOING
+from cellprep.system.files import read_file
 
 IMAGES = 5
 QUIET = {"jobs": 1, "quiet": True}
@@ -124,6 +127,49 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "state.pt").exists()  # of the first epoch
     with pytest.raises(UsageError, match="differs in recipe, data: give the same options and data"):
         train(open_store(out), replace(options, resume=True))
+
+
+@pytest.fixture
+def read_files(monkeypatch):
+    """How often each metadata file is read, by the name of its folder."""
+    counted = Counter()
+
+    def counting(path):
+        counted[path.parent.name] += 1
+        return read_file(path)
+
+    monkeypatch.setattr("cellprep.store.reader.read_file", counting)
+    return counted
+
+
+def test_metadata_are_read_once(tmp_path, read_files):
+    """By who iterates over a store; and by a training, from its beginning to its end."""
+    from cellprep.learn import TrainOptions, train
+
+    build_targets(open_source(write_discs(tmp_path / "source", IMAGES)), tmp_path / "s.zarr", BuildOptions(**QUIET))
+    once = dict.fromkeys(["s.zarr", *(f"i{k}" for k in range(IMAGES))], 1)
+    read_files.clear()
+    list(open_store(tmp_path / "s.zarr").values())
+    assert read_files == once
+    read_files.clear()
+    size = {"batch_size": 2, "crop": 32, "base_channels": 1, "device": "cpu", "workers": 0, "quiet": True}
+    train(open_store(tmp_path / "s.zarr"), TrainOptions("dn", tmp_path / "run", epochs=1, **size))
+    assert read_files == once
+
+
+def test_an_open_store_sees_what_changes(tmp_path, read_files):
+    source, out = write_discs(tmp_path / "source", 2), tmp_path / "s.zarr"
+    build_targets(open_source(source), out, BuildOptions(**QUIET))
+    store = open_store(out)
+    before = store["i0"]
+    assert store["i0"] is before
+    build_targets(open_source(source), out, BuildOptions(Recipe(wall_width=5), **QUIET))
+    assert (before.recipe.wall_width, store["i0"].recipe.wall_width) == (3, 5)
+    (out / "i0/zarr.json").write_text("{}")
+    assert list(store) == ["i1"]
+    shutil.rmtree(out / "i1")
+    assert "i1" not in store
+    assert list(store) == []
 
 
 READERS = {

@@ -84,7 +84,7 @@ def check_summary(out):
     if told:
         summary = Summary()
         for image in open_store(out).values():
-            summary.add(image.attributes)
+            summary.add(image.metadata)
         assert {**told, **summary.to_dict()} == told
 
 

@@ -17,7 +17,18 @@ from cellprep.store import ImageContent, StoreWriter, write_image
 from cellprep.store.arrays import read_array, write_array
 
 LABELS = np.array([[1, 1, 0, 2], [1, 0, 0, 2], [0, 3, 3, 2]], np.uint16)
-ATTRIBUTES = {"recipe": "abc", "shape": [3, 4], "cells": 3, "hidden": [], "cell_type": "x", "categories": ["x"]}
+ATTRIBUTES = {
+    "recipe": "abc",
+    "options": {},
+    "pixel_size": None,
+    "shape": [3, 4],
+    "cells": 3,
+    "hidden": [],
+    "excluded": [],
+    "cell_type": "x",
+    "categories": ["x"],
+    "cells_of_category": [3],
+}
 
 
 def content(image=None, pixel_size=None):

@@ -4,6 +4,7 @@ import gzip
 import io
 import sys
 import zipfile
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -86,7 +87,9 @@ def opened(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_gives_the_same_annotations(opened, name):
-    source = opened(name, FILES[name]())
+    content = FILES[name]()
+    source = opened(name, content)
+    assert source.sha256 == sha256(content.encode() if isinstance(content, str) else content).hexdigest()
     assert (source.format, source.order, source.image_ids) == ("kaggle-csv", "row", ["a", "007"])
     a, other = source.images()
     assert (a.shape, a.masks, a.rows, a.cell_types) == ((4, 5), ("1 2 7 1", "9 1"), (2, 3), ("round", ""))

@@ -18,6 +18,7 @@ from cellprep import (
     BuildOptions,
     Recipe,
     build_targets,
+    describe_store,
     encode_rle,
     open_source,
     open_store,
@@ -722,8 +723,8 @@ def test_a_killed_worker_breaks_no_image(out):
     site = out.parent / "sitecustomize.py"
     site.write_text(
         "import os, cellprep.commands.verify.image as v\n"
-        "def missing(attributes):\n"
-        "    if attributes['cells'] == 0: os._exit(9)\n"
+        "def missing(metadata):\n"
+        "    if metadata.cells == 0: os._exit(9)\n"
         "    return iter(())\n"
         "v.missing_arrays = missing\n"
     )
@@ -764,3 +765,95 @@ def test_a_store_without_checksums_stays_current(csv, out):
     assert report.sound
     assert report.unguarded == report.images
     assert "without a checksum of its metadata" in "".join(report.notes())
+
+
+def add_to_all(out):
+    """Add attributes to every group and array, and a copy of all metadata to the root, as other tools do."""
+    import warnings
+
+    root = zarr.open_group(out, mode="r+")
+    for group in (root, root["b"], root["b/labels"], root["b/labels/instances"], root["b/energy"]):
+        group.attrs["mine"] = {"value": float("nan")}
+    for group, key in ((root["b"], "omero"), (root["b/labels/instances"], "colors")):
+        group.attrs["ome"] = {**group.attrs["ome"], key: [1]} if "ome" in group.attrs else {key: [1]}
+    for group in (root, root["b"]):
+        group.attrs["cellprep"] = {**group.attrs["cellprep"], "noted": "by hand"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated metadata are no part of the format yet
+        zarr.consolidate_metadata(out)
+
+
+ADDED = [
+    "b/energy/zarr.json: attributes.mine",
+    "b/labels/instances/zarr.json: attributes.mine",
+    "b/labels/instances/zarr.json: attributes.ome.colors",
+    "b/labels/zarr.json: attributes.mine",
+    "b/zarr.json: attributes.cellprep.noted",
+    "b/zarr.json: attributes.mine",
+    "b/zarr.json: attributes.ome",
+    "zarr.json: attributes.cellprep.noted",
+    "zarr.json: attributes.mine",
+    "zarr.json: consolidated_metadata",
+]
+
+
+def test_attributes_of_other_tools_are_named_and_kept(csv, out):
+    add_to_all(out)
+    before = tree(out)
+    report = verify(out, repair=True)
+    assert (report.errors(), report.foreign) == ([], ADDED)
+    assert open_store(out)["b"].read("energy").any()
+    assert open_store(out)["b"].attributes["noted"] == "by hand"
+    assert describe_store(out).read == 0
+    assert build(csv, out).current == 3
+    assert tree(out) == before
+    (out / "a/area/c.0.0").unlink()
+    assert verify(out, repair=True).removed == ["a"]
+    root = zarr.open_group(out, mode="r")
+    assert root.attrs["mine"].keys() == {"value"}
+    assert root.attrs["cellprep"]["noted"] == "by hand"
+    assert set(root) == {"b", "c"}  # the copy of the metadata went with the image
+    assert build(csv, out).new == 1
+    assert verify(out).foreign == ADDED[:-1]
+    build(csv, out, overwrite=True)
+    assert verify(out).foreign == ADDED[-3:-1]  # images built anew are as cellprep makes them
+
+
+def test_what_a_lost_root_held_of_others_is_kept(out):
+    document = json.loads((out / "zarr.json").read_text())
+    document["attributes"] = {"mine": 1, "cellprep": {"noted": 2}}
+    (out / "zarr.json").write_text(json.dumps(document))
+    verify(out, repair=True)
+    assert open_store(out).attributes["noted"] == 2
+    assert zarr.open_group(out, mode="r").attrs["mine"] == 1
+
+
+@pytest.mark.parametrize("place", ["zarr.json", "b/zarr.json", "b/labels/instances/zarr.json", "b/energy/zarr.json"])
+def test_changes_beside_additions_are_found(out, place):
+    """Each value that cellprep wrote is changed in turn, and each of its keys is lost."""
+    ours = json.loads((out / place).read_text())
+    add_to_all(out)
+    added = (out / place).read_text()
+
+    def paths(value, path=()):
+        for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+            yield (*path, key)
+            yield from paths(value[key], (*path, key))
+
+    def is_found(path, change):
+        document = json.loads(added)
+        within = document
+        for key in path[:-1]:
+            within = within[key]
+        change(within, path[-1])
+        (out / place).write_text(json.dumps(document))
+        if place == "zarr.json":
+            return read_attributes(out).get("schema_version") != 1 or bool(list(root_faults(out, {})))
+        return bool(verify_image(out / "b").faults) or not read_attributes(out / "b").get("complete")
+
+    assert not is_found(("attributes",), lambda within, key: None)
+    for path in paths(ours):
+        assert is_found(
+            path, lambda within, key: within.update({key: "other"}) if isinstance(key, str) else within.pop()
+        )
+        assert is_found(path, lambda within, key: within.pop(key)), path

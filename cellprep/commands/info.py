@@ -1,16 +1,19 @@
 """What a store holds, told at once."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from cellprep.errors import StoreError
 from cellprep.store import Store, Summary
-from cellprep.store.attributes import form_problem
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
 from cellprep.store.image_ids import id_problem
+from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
-from cellprep.store.summary import is_summary
 from cellprep.system.executor import run_tasks
 from cellprep.text.wording import count, printable
 
@@ -156,9 +159,8 @@ def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
     (1, 1, True)
     """
     store = Store(path)
-    attributes = dict(store.attributes)
-    summary = attributes.pop("summary", None)
-    told = summary if is_summary(summary) else {}
+    attributes = {name: value for name, value in store.attributes.items() if name != "summary"}
+    told: dict[str, Any] = msgspec.to_builtins(store.metadata.summary) or {}
     read = damaged = 0
     facts = {name: value for name, value in told.items() if name not in _OF_SOURCE}
     if not told or told["images"] != count_folders(store.path):
@@ -181,20 +183,20 @@ def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
     """Read the metadata of every image: the counts, and how many images were read and are damaged."""
     places = [store / name for name in entry_names(store)]
     summary, read, damaged = Summary(), 0, 0
-    for _, attributes in run_tasks(_look_at, places, jobs=1, total=len(places), unit="image", quiet=quiet):
-        if attributes:
-            summary.add(attributes)
+    for _, found in run_tasks(_look_at, places, jobs=1, total=len(places), unit="image", quiet=quiet):
+        if isinstance(found, ImageMetadata):
+            summary.add(found)
             read += 1
-        damaged += attributes is None
+        damaged += found is Kind.DAMAGED
     return summary.to_dict(), read, damaged
 
 
-def _look_at(place: Path) -> dict[str, Any] | None:
-    """Return an image's attributes; None if it is damaged, nothing if it is no image."""
-    attributes = read_attributes(place)
-    if not form_problem(attributes) and not id_problem(place.name):
-        return attributes
-    return {} if kind_of(place) is Kind.FOREIGN else None
+def _look_at(place: Path) -> ImageMetadata | Kind:
+    """Return an image's metadata; the kind of what is damaged, or no image."""
+    if not id_problem(place.name):
+        with suppress(StoreError):
+            return ImageMetadata.of(read_attributes(place))
+    return Kind.FOREIGN if kind_of(place) is Kind.FOREIGN else Kind.DAMAGED
 
 
 def _under(name: str, values: Iterator[str]) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
     """
     if every < 1:
         raise UsageError(f"every {every} is no step: give 1 or more")
-    size = image.attributes["pixel_size"]
+    size = image.metadata.pixel_size
     common: dict[str, Any] = {"scale": (size or 1.0, size or 1.0), "units": "micrometer" if size else "pixel"}
     layers: list[LayerData] = []
     if "image" in image.arrays:

@@ -18,8 +18,6 @@ from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.file import hash_of_pixels
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
-from cellprep.store.reader import read_attributes
-from cellprep.store.summary import is_summary
 from cellprep.system.files import read_file
 
 
@@ -29,14 +27,14 @@ class StoredPixels:
 
     Attributes
     ----------
-    path
-        The folder of the image's group.
+    image
+        The image, of which only the metadata have been read.
     """
 
-    path: Path
+    image: StoredImage
 
     def __str__(self) -> str:
-        return str(self.path / "image")
+        return str(self.image.path / "image")
 
     def sha256(self) -> str:
         """Return the hash of its pixels, in hex."""
@@ -44,7 +42,7 @@ class StoredPixels:
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Read it, as it was stored."""
-        return StoredImage(self.path).read("image")
+        return self.image.read("image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +51,30 @@ class StoredLabels(ImageRecord):
 
     Attributes
     ----------
-    path
-        The folder of the image's group.
+    image
+        The image, of which only the metadata have been read.
     """
 
-    path: Path
+    image: StoredImage
 
     def content(self) -> list[Any]:
         """Return what the labels were made of."""
-        return [StoredImage(self.path).attributes["recipe"]]
+        return [self.image.latest().metadata.recipe]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels and the table of cells."""
-        image = StoredImage(self.path)
+        image = self.image.latest()
         table = image.read("cells")
-        names = [*image.attributes["categories"], ""]  # -1 stands for none
+        names = [*image.metadata.categories, ""]  # -1 stands for none
         return Annotations(
             runs=_runs_of_all(image, len(table)),
             rows=tuple(table[:, 0].tolist()),
             cell_types=tuple(names[index] for index in table[:, 2]),
-            cell_type=image.attributes["cell_type"] or "",
+            cell_type=image.metadata.cell_type or "",
             areas=table[:, 1],
             overlap=image.recipe.overlap,
             ignore=image.read("ignore") != 0 if "ignore" in image.arrays else None,
-            pixel_size=image.attributes["pixel_size"],
+            pixel_size=image.metadata.pixel_size,
         ).without(self.excluded)
 
 
@@ -120,18 +118,22 @@ class CellprepStore(Source):
     @property
     def has_pixels(self) -> bool:
         """Whether the store has images, as its summary says; without one its images are asked."""
-        summary: Any = read_attributes(self.path).get("summary")
-        if is_summary(summary):
-            return "image" in summary["arrays"]
-        return any("image" in self._store[image_id].arrays for image_id in self._ids)
+        if summary := self._store.metadata.summary:
+            return "image" in summary.arrays
+        return any(isinstance(image, ImageRecord) and image.pixels for image in self.images())
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""
         for image_id in self._ids:
-            image = self._store[image_id]
-            pixels = StoredPixels(image.path) if "image" in image.arrays else None
-            yield StoredLabels(image_id=image_id, source=self.name, path=image.path, pixels=pixels)
+            yield self._record(self._store[image_id])
         yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
+
+    def _record(self, image: StoredImage) -> ImageRecord | FaultyImage:
+        try:
+            pixels = StoredPixels(image) if "image" in image.arrays else None
+        except StoreError as error:
+            return FaultyImage(image.id, str(error))
+        return StoredLabels(image_id=image.id, source=self.name, image=image, pixels=pixels)
 
 
 def _runs_of_all(image: StoredImage, count: int) -> Runs:

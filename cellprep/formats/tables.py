@@ -24,7 +24,10 @@ _GZIP, _ZIP, _PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
 _WORKBOOK = "xl/workbook.xml"
 _EXTRA = "tables"
 
+_AT_ONCE = 2**20  # bytes
+
 Row = tuple[int, list[str]]
+See = Callable[[bytes], object]
 
 
 class Table:
@@ -55,8 +58,13 @@ class Table:
             self._head = _head(path)
             self.kind = "parquet" if self._head == _PARQUET else "xlsx" if _is_workbook(path, self._head) else "csv"
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, see: See | None = None) -> Iterator[Row]:
         """Yield the number and the fields of the header, row 1, and of every row that is not empty.
+
+        Parameters
+        ----------
+        see
+            Is shown the file's bytes while they are read, all of them by the end: so nobody reads it again to hash it.
 
         Raises
         ------
@@ -67,7 +75,13 @@ class Table:
         """
         readers = {"csv": self._csv_rows, "parquet": self._parquet_rows, "xlsx": self._excel_rows}
         with _explained(self.path), open_file(self.path) as file:
-            yield from readers[self.kind](file)
+            if see is None:
+                yield from readers[self.kind](file)
+                return
+            watched = _Watched(file, see)
+            with io.BufferedReader(watched, _AT_ONCE) as stream:
+                yield from readers[self.kind](stream)
+            watched.show_rest()
 
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
         csv.field_size_limit(_LONGEST_LINE)
@@ -126,6 +140,38 @@ class Table:
                             yield number, list(map(_text, values))
                 if not sheets:
                     yield 1, []
+
+
+class _Watched(io.RawIOBase):
+    """A file whose bytes are shown to somebody in their order, each once, when they are read for the first time."""
+
+    def __init__(self, file: IO[bytes], see: See) -> None:
+        super().__init__()
+        self._file, self._see, self._seen = file, see, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        begin = self._file.tell()
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        if begin <= self._seen:  # beyond lies what is read later, at the latest by `show_rest`
+            self._see(content[self._seen - begin :])
+            self._seen = max(self._seen, begin + len(content))
+        return len(content)
+
+    def show_rest(self) -> None:
+        """Show what was not read in its order, as in archives, or not at all."""
+        self._file.seek(self._seen)
+        while content := self._file.read(_AT_ONCE):
+            self._see(content)
 
 
 def is_table(path: Path) -> bool:

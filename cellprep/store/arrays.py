@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cellprep.core.windows import Window, overlap, within
 from cellprep.errors import StoreError, TooLargeError
 from cellprep.store.chunks import decode_chunk, encode_chunk
-from cellprep.store.documents import array_document, chunk_separator, chunk_shapes
+from cellprep.store.documents import additions, array_document, chunk_separator, chunk_shapes
 from cellprep.store.shards import encode_shard, read_chunks
 from cellprep.system.files import files_below, open_file, read_file
 from cellprep.system.memory import check_memory
@@ -63,7 +63,9 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
 
 def make_folders(path: Path, below: Path) -> None:
     """Make the folders below another that a file is to lie in; that one may be gone, if the run is over."""
-    for folder in reversed([parent for parent in path.parents if below in parent.parents]):
+    folder = below
+    for part in path.parts[len(below.parts) : -1]:
+        folder /= part
         folder.mkdir(exist_ok=True)
 
 
@@ -119,20 +121,27 @@ def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
     StoreError
         If there is no array, or what it says of itself is not what was written.
     """
+    shape, dtype, _ = _described(folder, name)
+    return shape, dtype
+
+
+def array_additions(folder: Path, name: str) -> list[str]:
+    """Return the attributes that others added to an array, as `additions` does; raises as `array_form` does."""
+    return _described(folder, name)[2]
+
+
+def _described(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any], list[str]]:
     path = folder / "zarr.json"
-    try:
-        document = read_file(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    document = _read(path)
     try:
         metadata = json.loads(document)
         shape, dtype = tuple(metadata["shape"]), np.dtype(metadata["data_type"])
-        intact = document == array_document(name, shape, dtype.name)
+        added = additions(document, array_document(name, shape, dtype.name))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    if not intact:
+    if added is None or not all(key.startswith("attributes.") for key in added):  # others say what its bytes mean
         raise StoreError(f"{path} is not as cellprep wrote it")
-    return shape, dtype
+    return shape, dtype, added
 
 
 def checked_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -1,7 +1,7 @@
 """Zarr format 3 metadata, as zarr-python writes it, and the OME-Zarr 0.5 attributes of images and labels."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,9 @@ from cellprep.core.windows import windows
 
 CHECKSUM = "crc32c"
 """The key under which a group's ``cellprep`` has the checksum of its ``zarr.json``."""
+
+CONSOLIDATED = "consolidated_metadata"
+"""The key under which zarr-python puts a copy of the metadata of all that is in a group."""
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
     "image": {2: ("y", "x"), 3: ("c", "y", "x")},
@@ -118,10 +121,83 @@ def group_document(attributes: dict[str, Any]) -> bytes:
 
 
 def guarded_document(attributes: dict[str, Any]) -> bytes:
-    """Return the ``zarr.json`` of a group whose ``cellprep`` has a CRC-32C of all the rest, in hex, as its last key."""
+    """Return the ``zarr.json`` of a group whose ``cellprep`` has a CRC-32C of all the rest, in hex, as its last key.
+
+    The checksum is of what cellprep writes: what other tools add to the file later is not covered, and may change.
+    """
     of_ours = {key: value for key, value in attributes["cellprep"].items() if key != CHECKSUM}
     checksum: int = google_crc32c.value(group_document({**attributes, "cellprep": of_ours}))
     return group_document({**attributes, "cellprep": {**of_ours, CHECKSUM: f"{checksum:08x}"}})
+
+
+def additions(document: bytes, ours: bytes) -> list[str] | None:
+    """Return the keys that others added to a ``zarr.json``, sorted; None if what cellprep wrote was changed.
+
+    Without additions every byte counts. With them the values do: whoever added something wrote all of it again.
+
+    Parameters
+    ----------
+    document
+        The file as it is.
+    ours
+        The file as cellprep wrote it.
+
+    Examples
+    --------
+    >>> ours = group_document({"ome": {"version": "0.5"}})
+    >>> additions(group_document({"ome": {"version": "0.5", "omero": {}}, "mine": 1}), ours)
+    ['attributes.mine', 'attributes.ome.omero']
+    >>> additions(group_document({"ome": {"version": "0.6", "omero": {}}, "mine": 1}), ours)
+    """
+    if document == ours:
+        return []
+    added: list[str] = []
+    try:
+        kept = _without_additions(json.loads(document), json.loads(ours), "", added)
+    except (ValueError, RecursionError):
+        return None
+    return sorted(added) if added and _encode(kept) == ours else None
+
+
+def _without_additions(found: Any, ours: Any, place: str, added: list[str]) -> Any:
+    """Return what is left of a value without the keys that `ours` lacks; their names are put into a list."""
+    if isinstance(found, dict) and isinstance(ours, dict):
+        added += [f"{place}{key}" for key in found if key not in ours]
+        return {
+            key: _without_additions(found[key], value, f"{place}{key}.", added)
+            for key, value in ours.items()
+            if key in found
+        }
+    if isinstance(found, list) and isinstance(ours, list) and len(found) == len(ours):
+        return [_without_additions(one, its, place, added) for one, its in zip(found, ours, strict=True)]
+    return found
+
+
+def with_additions(ours: bytes, document: bytes, keys: Container[str], *, images_change: bool) -> bytes:
+    """Return what cellprep writes in the place of a group's ``zarr.json``, with what others had added to that.
+
+    Parameters
+    ----------
+    ours
+        What cellprep writes.
+    document
+        The file that it replaces; nothing is kept of one that is no JSON.
+    keys
+        What is cellprep's own under ``cellprep``: of these none is kept.
+    images_change
+        Whether the store's images will be others: a copy of their metadata, which zarr-python calls consolidated and
+        would take for true, goes.
+    """
+    try:
+        found, result = json.loads(document), json.loads(ours)
+        attributes = found["attributes"]
+        told = attributes["cellprep"] if isinstance(attributes.get("cellprep"), dict) else {}
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return ours
+    result["attributes"]["cellprep"] |= {key: value for key, value in told.items() if key not in keys}
+    result["attributes"] |= {key: value for key, value in attributes.items() if key not in result["attributes"]}
+    gone = (CONSOLIDATED,) if images_change else ()
+    return _encode(result | {key: value for key, value in found.items() if key not in result and key not in gone})
 
 
 def image_documents(

@@ -4,46 +4,56 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cellprep.errors import StoreError
-from cellprep.store.arrays import array_files, array_path
-from cellprep.store.documents import CHECKSUM, image_documents
+from cellprep.store.arrays import array_additions, array_files, array_path
+from cellprep.store.documents import CHECKSUM, additions, image_documents
+from cellprep.store.metadata import IMAGE_KEYS, ours_of
 from cellprep.store.reader import StoredImage
 from cellprep.system.files import entries_below, read_file
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def file_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:
+def file_faults(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the files of an image: its groups' metadata, and what lies beside them.
 
     Parameters
     ----------
-    folder
-        The image's folder.
-    attributes
-        What it says of itself, in the right form.
+    image
+        The image, whose metadata are of the right form.
     shapes
         Of the arrays that can be read, by name. Files of the others are not spoken of.
 
     Yields
     ------
     tuple of str
-        The file, relative to the folder, and the fault.
+        The file, relative to the image's folder, and the fault.
     """
-    yield from _document_faults(folder, attributes, shapes)
-    files = dict(_files_of(folder))
+    metadata = image.metadata
+    for file, document, added in _documents(image, shapes):
+        if added is None:
+            yield file, "is missing" if document is None else "is not as cellprep wrote it"
+    files = dict(_files_of(image.path))
     expected = {f"{group}zarr.json" for group in ("", "labels/", "labels/instances/")}
-    for name in attributes["arrays"]:
+    for name in metadata.arrays:
         found = array_files(name, shapes[name]) if name in shapes else _possible_files(files, name)
         expected.update(found)
     for file in sorted(files.keys() - expected):
         if not any(path.startswith(file) for path in expected):  # the folder of a chunk that is lost
             yield file, "cellprep did not put it there"
     size = sum(files[file] for file in expected & files.keys() if not file.endswith("zarr.json"))
-    if len(shapes) == len(attributes["arrays"]) and size != attributes["bytes"]:
-        yield "zarr.json", f"`bytes` is {attributes['bytes']}: the chunks of the arrays have {size}"
+    if len(shapes) == len(metadata.arrays) and size != metadata.bytes:
+        yield "zarr.json", f"`bytes` is {metadata.bytes}: the chunks of the arrays have {size}"
+
+
+def added_attributes(image: StoredImage, shapes: Shapes) -> Iterator[str]:
+    """Yield what other Zarr tools added to the metadata of an image's groups and readable arrays: file and key."""
+    found = [(file, added or []) for file, _, added in _documents(image, shapes)]
+    for name in shapes:
+        place = array_path(name)
+        found.append((f"{place}/zarr.json", array_additions(image.path / place, name)))
+    yield from (f"{file}: {key}" for file, added in found for key in added)
 
 
 def _possible_files(files: Iterable[str], name: str) -> list[str]:
@@ -55,31 +65,37 @@ def _possible_files(files: Iterable[str], name: str) -> list[str]:
 def has_all_bytes(image: StoredImage) -> bool:
     """Return whether an image's metadata are as written and its chunks as long, which a power loss may have cut.
 
-    Chunks are not read: whoever does so finds by their checksums what else is wrong. The attributes must be in the
+    Chunks are not read: whoever does so finds by their checksums what else is wrong. The metadata must be in the
     right form.
     """
     try:
         shapes = {name: image.form(name)[0] for name in image.arrays}
         files = (file for name, shape in shapes.items() for file in islice(array_files(name, shape), 1, None))
         size = sum((image.path / file).stat().st_size for file in files)
-        return size == image.attributes["bytes"] and not any(_document_faults(image.path, image.attributes, shapes))
+        are_ours = all(added is not None for _, _, added in _documents(image, shapes))
+        return size == image.metadata.bytes and are_ours
     except (StoreError, OSError):
         return False
 
 
-def _document_faults(folder: Path, attributes: dict[str, Any], shapes: Shapes) -> Iterator[tuple[str, str]]:
-    places = {".": folder, "labels": folder / "labels", "labels/instances": folder / "labels/instances"}
-    found = {group: _read(place / "zarr.json") for group, place in places.items()}
+def _documents(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, bytes | None, list[str] | None]]:
+    """Yield the file of each group's metadata, what is in it, and what others added; None if it is not as written."""
+    metadata, ours = image.metadata, ours_of(image.attributes, IMAGE_KEYS)
     possible: list[int | None] = [None]
-    if "image" in attributes["arrays"]:
+    if "image" in metadata.arrays:
         possible = [len(shapes["image"])] if "image" in shapes else [2, 3]
-    size = attributes["pixel_size"]
-    guarded = CHECKSUM in attributes
-    wanted = [image_documents(folder.name, attributes, dimensions, size, guarded=guarded) for dimensions in possible]
-    for group, document in found.items():
-        if document not in [documents[group] for documents in wanted]:
-            fault = "is missing" if document is None else "is not as cellprep wrote it"
-            yield (Path(group) / "zarr.json").as_posix(), fault
+    guarded = CHECKSUM in ours
+    wanted = [
+        image_documents(image.id, ours, dimensions, metadata.pixel_size, guarded=guarded) for dimensions in possible
+    ]
+    for group in wanted[0]:
+        file = (Path(group) / "zarr.json").as_posix()
+        document = _read(image.path / file)
+        compared = [] if document is None else [additions(document, documents[group]) for documents in wanted]
+        added = next((added for added in compared if added is not None), None)
+        if added and not guarded and any(key.startswith("attributes.cellprep.") for key in added):
+            added = None  # one of them may have been the checksum
+        yield file, document, added
 
 
 def _read(path: Path) -> bytes | None:

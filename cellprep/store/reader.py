@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,11 @@ from numpy.typing import NDArray
 from cellprep.core.targets import Recipe
 from cellprep.errors import RecipeError, StoreError
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
-from cellprep.store.attributes import ImageAttributes, attributes_in
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis, windows_of
 from cellprep.store.image_ids import id_problem
+from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadata, attributes_in
 from cellprep.store.replacing import all_names, identity, patiently
-from cellprep.system.files import read_file
+from cellprep.system.files import ask_all, read_file
 from cellprep.system.places import as_place, is_remote
 
 if TYPE_CHECKING:
@@ -48,25 +50,36 @@ class StoredImage:
     attributes : dict
         What the store says of it: ``recipe``, ``shape``, ``arrays``, ``cells``, ``hidden``,
         ``cell_type``, ``categories``. A value that is not as cellprep writes it raises StoreError when asked for.
+        What other Zarr tools added under ``cellprep`` is there, too.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, _document: bytes | None = None) -> None:
         self.path = path = as_place(path)
         self.id = path.name
         self._identity = identity(path)
+        self._file = _file_of(path)  # before it is read: what comes in between is noticed
         self._claim_holds = False
         self._forms: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-        self.attributes = ImageAttributes(path, read_attributes(path))
+        told = read_attributes(path) if _document is None else attributes_in(_document)
+        self.attributes = ImageAttributes(path, told)
         if not self.attributes.get("complete"):
             raise StoreError(f"{path} is no complete image of a cellprep store")
 
     def __repr__(self) -> str:
         return f"<StoredImage {self.id!r}: {self.attributes.get('cells')} cells>"
 
+    @cached_property
+    def metadata(self) -> ImageMetadata:
+        """What the store says of it, checked; StoreError if something of it is not as cellprep writes it."""
+        try:
+            return ImageMetadata.of(self.attributes)
+        except StoreError as error:
+            raise StoreError(f"{self.path} is damaged: {error}") from None
+
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W), in pixels."""
-        height, width = self.attributes["shape"]
+        height, width = self.metadata.shape
         if not self._claim_holds and is_huge((height, width)):  # much would be done for a claim of a few bytes
             found, _ = self.form("labels")
             if found != (height, width):
@@ -81,11 +94,19 @@ class StoredImage:
             self._identity = found
         return found == self._identity
 
+    def is_as_read(self) -> bool:
+        """Return whether its metadata are the file that was read; of an object store nobody knows without reading."""
+        return _file_of(self.path) == self._file and (self._file is not None or is_remote(self.path))
+
+    def latest(self) -> "StoredImage":
+        """Return it, or what its metadata file has been exchanged for since it was read."""
+        return self if self.is_as_read() else StoredImage(self.path)
+
     @property
     def recipe(self) -> Recipe:
         """The recipe that its targets were made by; StoreError if what it says of that is none."""
         try:
-            return Recipe.from_dict(self.attributes["options"])
+            return Recipe.from_dict(self.metadata.options)
         except (RecipeError, TypeError, ValueError) as error:
             raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {error}") from error
 
@@ -109,8 +130,7 @@ class StoredImage:
     @property
     def arrays(self) -> list[str]:
         """Names of the image's arrays: what `read` takes."""
-        names: list[str] = self.attributes["arrays"]
-        return names
+        return self.metadata.arrays
 
     def read(self, name: str, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
         """Read an array, or a window of it.
@@ -165,6 +185,9 @@ class StoredImage:
 class Store(Mapping[str, StoredImage]):
     """A store as a mapping of image ids to images.
 
+    The metadata of an image are read once, and again when their file is another one. In an object store, where
+    nobody sees that without a request, they are read again when the store is iterated over.
+
     Parameters
     ----------
     path
@@ -183,6 +206,8 @@ class Store(Mapping[str, StoredImage]):
 
     def __init__(self, path: Path | str) -> None:
         self.path = path = as_place(path)
+        self._opened: dict[str, StoredImage] = {}
+        self._counted: list[str] | None = None
         _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
@@ -195,40 +220,66 @@ class Store(Mapping[str, StoredImage]):
     def __repr__(self) -> str:
         return f"<Store {self.path}>"
 
+    @cached_property
+    def metadata(self) -> StoreMetadata:
+        """What the store says of itself, as far as it has the form that cellprep writes."""
+        return StoreMetadata.of(self.attributes)
+
     def __getitem__(self, image_id: str) -> StoredImage:
-        if id_problem(image_id):
-            raise KeyError(image_id)
-        try:
-            return StoredImage(self.path / image_id)
-        except StoreError:
-            raise KeyError(image_id) from None
+        image = self._opened.get(image_id)
+        if image is None or not image.is_as_read():
+            self._opened.pop(image_id, None)
+            if id_problem(image_id):
+                raise KeyError(image_id)
+            try:
+                image = self._opened[image_id] = StoredImage(self.path / image_id)
+            except StoreError:
+                raise KeyError(image_id) from None
+        return image
 
     def __contains__(self, image_id: object) -> bool:
         """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
-        if not isinstance(image_id, str) or id_problem(image_id):
+        try:
+            return isinstance(image_id, str) and bool(self[image_id])
+        except KeyError:
             return False
-        return bool(read_attributes(self.path / image_id).get("complete"))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.others(set()))
+        counted, self._counted = self._counted, None  # when the first one is asked for, which is after `__len__`
+        yield from self.others(set()) if counted is None else counted
 
     def __len__(self) -> int:
-        return len(self.others(set()))
+        ids = self.others(set())
+        self._counted = ids if is_remote(self.path) else None  # `list` counts first: requests for that are enough
+        return len(ids)
 
     def others(self, known: Container[str]) -> list[str]:
         """Return the sorted ids of the images that are not among those known; these are not looked at."""
         names = [name for name in all_names(self.path) if name not in known]
-        return sorted(self._remote_images(names) if is_remote(self.path) else (name for name in names if name in self))
+        if is_remote(self.path):
+            self._open_remote(names)
+            return sorted(self._opened.keys() & set(names))
+        return sorted(name for name in names if name in self)
 
-    def _remote_images(self, names: list[str]) -> list[str]:
-        """Return those names that images have; the object store is asked for many at a time."""
-        remote: Any = self.path
-        places = {f"{remote.path}/{name}/zarr.json": name for name in names if not id_problem(name)}
-        found = remote.fs.cat(list(places), on_error="return") if places else {}
-        for problem in found.values():
-            if isinstance(problem, Exception) and not isinstance(problem, FileNotFoundError):
-                raise StoreError(f"{self.path} cannot be read: {problem}")
-        return [places[path] for path, content in found.items() if attributes_in(content).get("complete")]
+    def opened(self) -> list[StoredImage]:
+        """Return the images that were asked for so far, as they were then: nothing is read."""
+        return list(self._opened.values())
+
+    def _open_remote(self, names: list[str]) -> None:
+        """Open those images that there are of some names, with one request each."""
+        names = [name for name in names if not id_problem(name)]
+        for name, document in zip(names, ask_all(self.path, self._document, names), strict=True):
+            self._opened.pop(name, None)
+            with suppress(StoreError):  # it is no image
+                self._opened[name] = StoredImage(self.path / name, document)
+
+    def _document(self, name: str) -> bytes:
+        try:
+            return read_file(self.path / name / "zarr.json")
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
@@ -287,6 +338,17 @@ def is_foreign(place: Path) -> bool:
         return not all((place / sign).is_file() for sign in SIGNS)
     except (OSError, KeyError, TypeError):
         return True
+
+
+def _file_of(image: Path) -> tuple[int, ...] | None:
+    """Return what tells an image's metadata file from another; None if there is none, or nobody can tell."""
+    if is_remote(image):
+        return None
+    try:
+        found = os.stat(image / "zarr.json")  # noqa: PTH116 - fast
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:

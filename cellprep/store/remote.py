@@ -105,8 +105,6 @@ class ObjectStoreWriter(StoreWriter):
         with writing(place):
             return _withdraw(place)
 
-    def _write_attributes(self, attributes: dict[str, Any]) -> None:
-        if not self._says(attributes):
-            with writing(self.path):
-                remote: Any = self.path
-                remote.fs.pipe_file(f"{remote.path}/zarr.json", self._document(attributes))
+    def _replace_root(self, document: bytes) -> None:
+        remote: Any = self.path
+        remote.fs.pipe_file(f"{remote.path}/zarr.json", document)

@@ -18,11 +18,21 @@ from numpy.typing import NDArray
 from cellprep.errors import StoreError, StoreWriteError
 from cellprep.store.arrays import array_path, write_array
 from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
-from cellprep.store.documents import CHECKSUM, group_document, guarded_document, image_documents
+from cellprep.store.documents import (
+    CHECKSUM,
+    CONSOLIDATED,
+    additions,
+    group_document,
+    guarded_document,
+    image_documents,
+    with_additions,
+)
 from cellprep.store.image_ids import id_problem
+from cellprep.store.metadata import STORE_KEYS, ours_of
 from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
 from cellprep.store.replacing import DOT_FOLDER, OUTGOING
 from cellprep.system.exchange import exchange
+from cellprep.system.files import read_file
 from cellprep.system.flushing import flush_below, flush_file
 from cellprep.system.interrupts import interrupts_deferred
 from cellprep.system.places import names_in
@@ -81,13 +91,16 @@ def write_image(folder: Path | str, content: ImageContent) -> dict[str, Any]:
 def restore_root(store: Path) -> None:
     """Replace a store's own metadata, which are lost, by such as let it be opened; the next build completes them.
 
+    What other tools added is kept, as far as it can be read.
+
     Raises
     ------
     StoreWriteError
         If the disk takes no more.
     """
+    ours = guarded_document({"cellprep": {"schema_version": SCHEMA_VERSION}})
     with writing(store):
-        (store / "zarr.json").write_bytes(guarded_document({"cellprep": {"schema_version": SCHEMA_VERSION}}))
+        (store / "zarr.json").write_bytes(with_additions(ours, _found(store), STORE_KEYS, images_change=False))
 
 
 class StoreWriter:
@@ -142,7 +155,7 @@ class StoreWriter:
         A summary stays where all else is as it was.
         """
         wanted = {"schema_version": SCHEMA_VERSION, **attributes}
-        summary = read_attributes(self.path).get("summary")
+        summary = self._told().get("summary")
         if summary is None or not self._says({**wanted, "summary": summary}):
             self._write_attributes(wanted)
 
@@ -160,39 +173,44 @@ class StoreWriter:
 
     def set_summary(self, summary: dict[str, Any]) -> None:
         """Set what the store says of all its images; the next change to any of them takes it away first."""
-        self._write_attributes({**read_attributes(self.path), "summary": summary})
+        self._write_attributes({**self._told(), "summary": summary})
         self._changed = False
 
     def drop_summary(self) -> None:
-        """Take the summary away, so that one which a reader finds is true, whatever ends this run."""
-        attributes = read_attributes(self.path)
+        """Take away what is said of all images, so that what a reader finds is true, whatever ends this run."""
+        attributes = self._told()
         attributes.pop("summary", None)
         if attributes:
-            self._write_attributes(attributes)
+            self._write_attributes(attributes, images_change=True)
+
+    def _told(self) -> dict[str, Any]:
+        """Return what the store says of itself, without what others added."""
+        return ours_of(read_attributes(self.path), STORE_KEYS)
 
     def _begin_change(self) -> None:
         if not self._changed:
             self.drop_summary()
             self._changed = True
 
-    def _write_attributes(self, attributes: dict[str, Any]) -> None:
-        if not self._says(attributes):
+    def _write_attributes(self, attributes: dict[str, Any], *, images_change: bool = False) -> None:
+        ours, found = guarded_document({"cellprep": attributes}), _found(self.path)
+        if not self._says(attributes) or (images_change and CONSOLIDATED.encode() in found):
             with writing(self.path):
-                aside = self.workspace / "zarr.json"
-                aside.write_bytes(self._document(attributes))
-                flush_file(aside)
-                aside.replace(self.path / "zarr.json")
+                self._replace_root(with_additions(ours, found, STORE_KEYS, images_change=images_change))
+
+    def _replace_root(self, document: bytes) -> None:
+        aside = self.workspace / "zarr.json"
+        aside.write_bytes(document)
+        flush_file(aside)
+        aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:
         """Return whether the store says so already, be it without a checksum, which earlier versions did not write."""
-        document = self.path / "zarr.json"
+        found = _found(self.path)
         plain = {key: value for key, value in attributes.items() if key != CHECKSUM}
-        right = self._document(attributes), group_document({"cellprep": plain})
-        return document.is_file() and document.read_bytes() in right
-
-    @staticmethod
-    def _document(attributes: dict[str, Any]) -> bytes:
-        return guarded_document({"cellprep": attributes})
+        right = guarded_document({"cellprep": attributes}), group_document({"cellprep": plain})
+        old = {f"attributes.cellprep.{key}" for key in STORE_KEYS}
+        return any(added is not None and old.isdisjoint(added) for added in (additions(found, ours) for ours in right))
 
     def commit(self, image_id: str) -> bool:
         """Move a written image into its place; say whether an older one of this id left for it.
@@ -289,6 +307,14 @@ class StoreWriter:
         """Remove the folder of a run; a worker of it that still lives finds it gone at once."""
         gone = run.rename(self._dot_folder / f"gone-{secrets.token_hex(8)}")
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def _found(store: Path) -> bytes:
+    """Return a store's own ``zarr.json``; nothing if it cannot be read."""
+    try:
+        return read_file(store / "zarr.json")
+    except OSError:
+        return b""
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from cellprep.errors import TooLargeError
 from cellprep.system.memory import check_memory
@@ -17,6 +17,9 @@ from cellprep.system.places import entries_in, is_remote
 _ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an array of Zarr
 _DEEPEST = 6  # folders below the first one that are walked
 _AT_ONCE = 32  # questions to an object store
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,14 @@ def open_file(path: Path) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def ask_all(place: Path, ask: Callable[[A], B], about: Iterable[A]) -> list[B]:
+    """Return the answer to each question about what lies in a place; an object store is asked many at a time."""
+    if not is_remote(place):
+        return list(map(ask, about))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, about))
 
 
 def check_file(path: Path) -> None:

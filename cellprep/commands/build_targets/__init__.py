@@ -1,7 +1,7 @@
 """The main job: annotations in, a store of targets out."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.store import Store, StoreWriter, Summary
-from cellprep.store.attributes import form_problem
+from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.system.executor import cores_each, run_tasks
@@ -160,17 +160,16 @@ def _take(
     elif outcome.status != Status.CURRENT:
         was_there = writer.remove(image_id)
     report.add(outcome, was_there=was_there)
-    if outcome.attributes:
-        summary.add(outcome.attributes)
+    if outcome.metadata:
+        summary.add(outcome.metadata)
     if outcome.status == Status.UNWRITABLE:
         raise StoreWriteError(report.store, outcome.problem)
 
 
 def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:
     for image_id in gone:
-        attributes = read_attributes(store / image_id)
-        if not form_problem(attributes):  # else `info` finds fewer images counted than there are
-            summary.add(attributes)
+        with suppress(StoreError):  # `info` finds fewer images counted than there are
+            summary.add(ImageMetadata.of(read_attributes(store / image_id)))
 
 
 def _summary(report: BuildReport, summary: Summary) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from cellprep.errors import AnnotationError, CellprepError, ImageFileError, Stor
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
-from cellprep.store.attributes import form_problem
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
+from cellprep.store.metadata import ImageMetadata
 from cellprep.store.remote import write_anywhere
 from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
 from cellprep.text.wording import printable, unexpected
@@ -63,11 +63,14 @@ def _build(task: ImageTask) -> ImageOutcome:
 def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
     if not (task.store_pixels or record.needs_shape):
         record = replace(record, pixels=None)
-    identity = record.pixels.identify() if isinstance(record.pixels, ImageFile) else None
+    identity = None
+    if isinstance(record.pixels, ImageFile):
+        file = record.pixels.held()
+        record, identity = replace(record, pixels=file), file.identify()
     recipe_hash = _recipe_hash(task, record, identity)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
-            return replace(_outcome_of(record.image_id, stored), attributes=stored.attributes)
+            return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
 
     pixels, annotations, turned = _load(record)
     if is_huge(annotations.runs.shape):
@@ -106,13 +109,13 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         turned=attributes.get("orientation", ""),
         has_nan=pixels is not None and not all_finite(pixels),
         touching=_touching(annotations.runs),
-        attributes=written,
+        metadata=ImageMetadata.of(written),
     )
 
 
 def _is_current(stored: StoredImage, recipe_hash: str) -> bool:
     is_whole = set(TARGETS) <= set(stored.arrays) and has_all_bytes(stored)
-    return stored.attributes["recipe"] == recipe_hash and is_whole
+    return stored.metadata.recipe == recipe_hash and is_whole
 
 
 def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
@@ -127,10 +130,11 @@ def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
 
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
-    hidden, turned = stored.attributes["hidden"], str(stored.attributes.get("orientation", ""))
-    if not hidden:
-        return ImageOutcome(image_id, Status.CURRENT, cells=stored.attributes["cells"], turned=turned)
-    return replace(_outcome(image_id, Status.CURRENT, hidden, stored.read("cells")), turned=turned)
+    told = stored.metadata
+    turned = told.orientation or ""
+    if not told.hidden:
+        return ImageOutcome(image_id, Status.CURRENT, cells=told.cells, turned=turned)
+    return replace(_outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells")), turned=turned)
 
 
 def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
@@ -152,9 +156,10 @@ class _SizeError(ImageFileError):
 def _stored(task: ImageTask) -> StoredImage | None:
     try:
         stored = StoredImage(task.store / task.record.image_id)
+        _ = stored.metadata  # have the form that cellprep writes
     except StoreError:
         return None
-    return None if form_problem(stored.attributes) else stored
+    return stored
 
 
 def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None) -> str:

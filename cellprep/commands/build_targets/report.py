@@ -94,7 +94,7 @@ class BuildReport:
             outcome.image_id,
             outcome.lacking,
             before=outcome.had_pixels,
-            now="image" in outcome.attributes.get("arrays", ()),
+            now=outcome.metadata is not None and "image" in outcome.metadata.arrays,
         )
         if outcome.turned:
             (self.turned if outcome.turned == "applied" else self.as_stored).append(outcome.image_id)

@@ -1,13 +1,13 @@
 """What goes to a worker that builds an image, and what comes back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from cellprep.commands.build_targets.pixels import Lacking
 from cellprep.core.targets import Recipe
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.store.metadata import ImageMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ class ImageOutcome:
         Whether some of its pixels are NaN or infinite.
     touching
         How many of these touch the one before, in the order given and in the other.
-    attributes
-        What the store says of it; nothing if it failed.
+    metadata
+        What the store says of it; None if it failed.
     lacking
         Why it has no pixels, though there is a folder of images.
     had_pixels
@@ -105,6 +105,6 @@ class ImageOutcome:
     turned: str = ""
     has_nan: bool = False
     touching: tuple[int, int] = (0, 0)
-    attributes: dict[str, Any] = field(default_factory=dict)
+    metadata: ImageMetadata | None = None
     lacking: Lacking | None = None
     had_pixels: bool | None = None

@@ -101,8 +101,8 @@ def _title(view: View) -> str:
     height, width = view.image.shape
     parts = [
         printable(view.image.id),
-        printable(view.image.attributes["cell_type"] or "") if view.image.attributes["cell_type"] else "",
-        count(view.image.attributes["cells"], "cell"),
+        printable(view.image.metadata.cell_type or "") if view.image.metadata.cell_type else "",
+        count(view.image.metadata.cells, "cell"),
         f"{height} x {width} pixels",
         f"rows {view.top} to {view.top + view.shape[0] - 1}, columns {view.left} to {view.left + view.shape[1] - 1}"
         if view.crop

@@ -58,6 +58,6 @@ def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str, *, quiet
 def _title(image: StoredImage) -> str:
     name = printable(image.id)
     name = name if len(name) <= 26 else f"{name[:12]}…{name[-12:]}"
-    cell_type = image.attributes["cell_type"]
+    cell_type = image.metadata.cell_type
     kind = f"{printable(cell_type)}, " if cell_type else ""
-    return f"{name}\n{kind}{count(image.attributes['cells'], 'cell')}".replace("$", r"\$")
+    return f"{name}\n{kind}{count(image.metadata.cells, 'cell')}".replace("$", r"\$")

@@ -107,8 +107,7 @@ class View:
     @property
     def pixel_size(self) -> float | None:
         """Side of a pixel in micrometres, if known."""
-        size: float | None = self.image.attributes["pixel_size"]
-        return size
+        return self.image.metadata.pixel_size
 
     @property
     def bins(self) -> list[float]:

@@ -36,7 +36,7 @@ class DecodedImage(ImageRecord):
 
     def content(self) -> list[Any]:
         """Return what the instances follow from."""
-        return [StoredImage(self.path).attributes["recipe"], self.decoder, self.walls, dict(self.options)]
+        return [StoredImage(self.path).metadata.recipe, self.decoder, self.walls, dict(self.options)]
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Decode the targets."""

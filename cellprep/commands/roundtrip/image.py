@@ -69,4 +69,4 @@ def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
     maps, labels = stored_maps(image, task.walls), image.read("labels")
     ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
     scores = {name: score_image(energy_to_labels(*maps, name, task.options), labels, ignore) for name in task.decoders}
-    return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)
+    return ImageRoundtrip(image.metadata.cell_type or "", scores)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings, verify_image
 from cellprep.commands.verify.report import VerifyReport
-from cellprep.commands.verify.root import root_faults
+from cellprep.commands.verify.root import added_to_root, root_faults
 from cellprep.errors import StoreError, StoreWriteError, UsageError
 from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
@@ -98,8 +98,10 @@ def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, roo
         killed = "the process that verified it was killed, probably because memory ran out"
         findings = result or Findings(Kind.IMAGE, unchecked=killed)
         report.add(place.name, findings)
-        if findings.attributes:
-            summary.add(findings.attributes)
+        if findings.metadata:
+            summary.add(findings.metadata)
+    if not root_is_lost:
+        report.foreign += added_to_root(path)
     report.sort()
     if not root_is_lost:
         # A broken image may say anything of itself, but there is one.

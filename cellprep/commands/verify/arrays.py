@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.commands.verify.fault import Fault, unreadable
-from cellprep.commands.verify.table import Attributes, Table, label_faults, table_fault
+from cellprep.commands.verify.table import Table, label_faults, table_fault
 from cellprep.commands.verify.wrong import Wrong, among, unequal
 from cellprep.core.targets import TARGETS, Recipe
 from cellprep.core.targets.by_window import CellsOfLabels, TargetsByWindow
@@ -46,7 +46,7 @@ def array_faults(image: StoredImage, names: Sequence[str], threads: int) -> Iter
         except StoreError as error:
             yield unreadable("cells", error)
         else:
-            fault = table_fault(table, image.attributes)
+            fault = table_fault(table, image.metadata)
             yield from [fault] if fault else []
     targets = None
     if "labels" in names:
@@ -55,7 +55,7 @@ def array_faults(image: StoredImage, names: Sequence[str], threads: int) -> Iter
             yield counted
         else:
             # Without a table nobody knows whether there are as many annotations as is claimed.
-            faults = [] if table is None else list(label_faults(*counted, table, image.attributes))
+            faults = [] if table is None else list(label_faults(*counted, table, image.metadata))
             yield from faults
             if table is not None and not faults and not fault:
                 targets = _targets(image, table, counted.nobodys)
@@ -70,7 +70,7 @@ class _Counted(NamedTuple):
 
 
 def _count_labels(image: StoredImage) -> _Counted | Fault:
-    cells = image.attributes["cells"]
+    cells = image.metadata.cells
     owned = np.zeros(cells + 1, np.int64)
     wrong: Wrong | None = None
     for window in image.windows():
@@ -90,15 +90,14 @@ def _count_labels(image: StoredImage) -> _Counted | Fault:
 
 
 def _targets(image: StoredImage, table: Table, nobodys: int) -> TargetsByWindow:
-    recipe = _compared_recipe(image.attributes)
+    recipe = _compared_recipe(image.recipe)
     read = partial(image.read, "labels")
     cells = CellsOfLabels(read, image.shape, recipe.overlap, table[:, 1], partial(_boxes, image), nobodys)
     return TargetsByWindow(cells, recipe)
 
 
-def _compared_recipe(attributes: Attributes) -> Recipe:
+def _compared_recipe(recipe: Recipe) -> Recipe:
     """Return the recipe by which targets are made again, to compare them."""
-    recipe = Recipe.from_dict(attributes["options"])
     if recipe.distance == "cv2":
         return recipe
     return replace(recipe, distance="cv2-exact")  # all the others are exact, and slower
@@ -106,7 +105,7 @@ def _compared_recipe(attributes: Attributes) -> Recipe:
 
 def _boxes(image: StoredImage) -> NDArray[np.int64]:
     """Return the first row, the end of rows, the first column and the end of columns of each label: (4, n)."""
-    boxes = np.zeros((4, image.attributes["cells"]), np.int64)
+    boxes = np.zeros((4, image.metadata.cells), np.int64)
     boxes[0::2] = max(image.shape)
     for window in image.windows():
         labels = image.read("labels", window)

@@ -2,9 +2,8 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cellprep.commands.verify.arrays import array_faults
 from cellprep.commands.verify.fault import Fault, unreadable
@@ -12,7 +11,8 @@ from cellprep.commands.verify.forms import attributes_fault, form_fault, missing
 from cellprep.errors import CellprepError, StoreError
 from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
-from cellprep.store.integrity import file_faults
+from cellprep.store.integrity import added_attributes, file_faults
+from cellprep.store.metadata import ImageMetadata
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.files import open_file
 from cellprep.text.wording import unexpected
@@ -30,14 +30,17 @@ class Findings:
         What is wrong with it; nothing if it is whole, or foreign.
     unchecked
         Why it could not be verified, if so: that says nothing of what it holds.
-    attributes
+    metadata
         What it says of itself, if that has the right form.
+    added
+        What other Zarr tools added to its metadata: file and key of each.
     """
 
     kind: Kind
     faults: tuple[Fault, ...] = ()
     unchecked: str = ""
-    attributes: dict[str, Any] = field(default_factory=dict)
+    metadata: ImageMetadata | None = None
+    added: tuple[str, ...] = ()
 
 
 def verify_image(place: Path, threads: int = 1) -> Findings:
@@ -69,9 +72,10 @@ def _findings(place: Path, kind: Kind, threads: int) -> Findings:
     try:
         _ = image.shape
     except StoreError as error:
-        return Findings(kind, (unreadable("labels", error),), attributes=image.attributes)
+        return Findings(kind, (unreadable("labels", error),), metadata=image.metadata)
     with one_opencv_thread():
-        return Findings(kind, tuple(_faults(image, threads)), attributes=image.attributes)
+        faults, added = _faults(image, threads)
+    return Findings(kind, tuple(faults), metadata=image.metadata, added=tuple(added))
 
 
 def _try_to_read(folder: Path) -> None:
@@ -81,19 +85,20 @@ def _try_to_read(folder: Path) -> None:
         open_file(folder / "zarr.json").close()
 
 
-def _faults(image: StoredImage, threads: int) -> list[Fault]:
-    attributes = image.attributes
-    missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(attributes)]
+def _faults(image: StoredImage, threads: int) -> tuple[list[Fault], list[str]]:
+    """Return what is wrong with an image, and what others added to its metadata."""
+    metadata = image.metadata
+    missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(metadata)]
     shapes: dict[str, tuple[int, ...]] = {}
     sound: list[str] = []
     damaged, ill_formed = [], []
-    for name in attributes["arrays"]:
+    for name in metadata.arrays:
         try:
             shapes[name], dtype = image.form(name)
         except StoreError as error:
             damaged.append(unreadable(name, error))
             continue
-        if problem := form_fault(name, shapes[name], dtype, attributes):
+        if problem := form_fault(name, shapes[name], dtype, metadata):
             ill_formed.append(Fault(name, "form", problem))
         else:
             sound.append(name)
@@ -101,5 +106,5 @@ def _faults(image: StoredImage, threads: int) -> list[Fault]:
     for fault in judged:
         if fault.invariant == "files":
             del shapes[fault.subject]
-    others = [Fault(file, "files", problem) for file, problem in file_faults(image.path, attributes, shapes)]
-    return [*missing, *damaged, *others, *ill_formed, *judged]
+    others = [Fault(file, "files", problem) for file, problem in file_faults(image, shapes)]
+    return [*missing, *damaged, *others, *ill_formed, *judged], list(added_attributes(image, shapes))

@@ -6,7 +6,6 @@ from typing import Any
 
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings
-from cellprep.store.documents import CHECKSUM
 from cellprep.store.entries import Kind
 from cellprep.text.wording import count, indented, listed_problems, printable
 
@@ -30,7 +29,7 @@ class VerifyReport:
     unchecked
         Per entry that could not be verified why.
     foreign
-        What lies in the store and is not cellprep's.
+        What lies in the store and is not cellprep's: entries, and attributes that were added to metadata.
     under_way
         Whether a run is writing to the store, or was killed.
     removed
@@ -62,7 +61,8 @@ class VerifyReport:
             self.foreign.append(name)
         if findings.faults:
             self.broken[name] = findings.faults
-        self.unguarded += bool(findings.attributes) and CHECKSUM not in findings.attributes
+        self.foreign += [f"{name}/{added}" for added in findings.added]
+        self.unguarded += findings.metadata is not None and not findings.metadata.crc32c
         self.images += findings.kind is not Kind.FOREIGN
         self.whole += findings.kind is not Kind.FOREIGN and not (findings.faults or findings.unchecked)
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cellprep.store.documents import CHECKSUM, group_document, guarded_document
-from cellprep.store.reader import read_attributes
-from cellprep.store.summary import is_summary
-from cellprep.system.files import read_file
+import msgspec
 
-_FORMS: dict[str, type] = {"version": str, "recipe": dict, "source": dict}
-_KEYS = {*_FORMS, "schema_version", "excluded", "summary", CHECKSUM}
+from cellprep.store.documents import CHECKSUM, additions, group_document, guarded_document
+from cellprep.store.metadata import STORE_KEYS, StoreMetadata, StoreSummary, ours_of
+from cellprep.store.reader import read_attributes
+from cellprep.system.files import read_file
 
 
 def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
@@ -24,24 +23,36 @@ def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
         What a summary of its images counts, as far as that is known.
     """
     attributes = read_attributes(store)
-    write = guarded_document if CHECKSUM in attributes else group_document
-    if read_file(store / "zarr.json") != write({"cellprep": attributes}):
+    told = StoreMetadata.of(attributes)
+    if _added(store, attributes) is None:
         yield "its zarr.json is not as cellprep wrote it"
-    if unknown := sorted(attributes.keys() - _KEYS):
+    unknown = sorted(attributes.keys() - STORE_KEYS)
+    if unknown and CHECKSUM not in attributes:  # which it may have been
         yield f"its zarr.json has {unknown[0]!r}, which cellprep does not write"
-    for key, form in _FORMS.items():
-        if not isinstance(attributes.get(key), form):
+    for key in ("version", "recipe", "source"):
+        if getattr(told, key) is None:
             yield f"its zarr.json does not tell its {key}: cellprep build-targets writes it"
     if "summary" in attributes:
-        yield from _summary_faults(attributes["summary"], counted)
+        yield from _summary_faults(told.summary, counted)
 
 
-def _summary_faults(told: Any, counted: dict[str, Any]) -> Iterator[str]:
-    if not is_summary(told):
+def added_to_root(store: Path) -> list[str]:
+    """Return what other Zarr tools added to a store's own metadata: the file and the key of each."""
+    return [f"zarr.json: {key}" for key in _added(store, read_attributes(store)) or []]
+
+
+def _added(store: Path, attributes: dict[str, Any]) -> list[str] | None:
+    write = guarded_document if CHECKSUM in attributes else group_document
+    return additions(read_file(store / "zarr.json"), write({"cellprep": ours_of(attributes, STORE_KEYS)}))
+
+
+def _summary_faults(summary: StoreSummary | None, counted: dict[str, Any]) -> Iterator[str]:
+    if summary is None:
         yield "its summary is damaged"
-    elif told["source_images_stored"] > min(told["source_images"], told["images"]):
+    elif summary.source_images_stored > min(summary.source_images, summary.images):
         yield "its summary counts more images of the source than there are"
     else:
+        told = msgspec.to_builtins(summary)
         for name, value in counted.items():
             if told[name] != value:
                 yield f"its summary is not true: `{name}` is {told[name]} where the images say {value}"

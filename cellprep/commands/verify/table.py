@@ -1,43 +1,42 @@
 """What must be true of an image's table of cells, and of the pixels that each label owns."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.commands.verify.fault import Fault
+from cellprep.store.metadata import ImageMetadata
 from cellprep.text.wording import count
 
-Attributes = Mapping[str, Any]
 Table = NDArray[np.int64]
 
 
-def table_fault(table: Table, attributes: Attributes) -> Fault | None:
+def table_fault(table: Table, metadata: ImageMetadata) -> Fault | None:
     """Return the first rule that ``cells``, (n, 3), breaks by itself."""
     for name, rule in _RULES.items():
-        if problem := rule(table, attributes):
+        if problem := rule(table, metadata):
             return Fault("cells", name, problem)
     return None
 
 
-def label_faults(owned: Table, nobodys: int, table: Table, attributes: Attributes) -> Iterator[Fault]:
+def label_faults(owned: Table, nobodys: int, table: Table, metadata: ImageMetadata) -> Iterator[Fault]:
     """Yield what contradicts the pixels that each label owns, (n,), and those that nobody owns."""
-    if problem := _hidden_problem(owned, attributes):
+    if problem := _hidden_problem(owned, metadata):
         yield Fault("labels", "hidden cells", problem)
     elif problem := _areas_problem(table[:, 1], owned, int(owned.sum()) + nobodys):
         yield Fault("cells", "areas of annotations", problem)
 
 
-def _rows(table: Table, attributes: Attributes) -> str | None:
+def _rows(table: Table, metadata: ImageMetadata) -> str | None:
     values, counts = np.unique(table[:, 0], return_counts=True)
     if len(values) == len(table):
         return None
     return f"source row {values[counts.argmax()]} is there {counts.max()} times"
 
 
-def _categories(table: Table, attributes: Attributes) -> str | None:
-    names, numbers = attributes["categories"], attributes["cells_of_category"]
+def _categories(table: Table, metadata: ImageMetadata) -> str | None:
+    names, numbers = metadata.categories, metadata.cells_of_category
     indices = table[:, 2]
     wrong = np.flatnonzero((indices < -1) | (indices >= len(names)))
     if len(wrong):
@@ -50,22 +49,23 @@ def _categories(table: Table, attributes: Attributes) -> str | None:
     return None
 
 
-def _cell_type(table: Table, attributes: Attributes) -> str | None:
+def _cell_type(table: Table, metadata: ImageMetadata) -> str | None:
     # An image without cells may have a type all the same.
-    of_category = dict(zip(attributes["categories"], attributes["cells_of_category"], strict=True))
+    of_category = dict(zip(metadata.categories, metadata.cells_of_category, strict=True))
     most = [name for name, number in of_category.items() if number == max(of_category.values())]
-    if not attributes["cells"] or attributes["cell_type"] in (most or [None]):
+    is_right = metadata.cell_type in most if most else metadata.cell_type is None
+    if not metadata.cells or is_right:
         return None
-    return f"`cell_type` is {attributes['cell_type']!r}: most cells are {' or '.join(map(repr, most)) or 'of no type'}"
+    return f"`cell_type` is {metadata.cell_type!r}: most cells are {' or '.join(map(repr, most)) or 'of no type'}"
 
 
 _RULES = {"rows": _rows, "categories": _categories, "cell type": _cell_type}
 
 
-def _hidden_problem(owned: Table, attributes: Attributes) -> str | None:
+def _hidden_problem(owned: Table, metadata: ImageMetadata) -> str | None:
     found = (np.flatnonzero(owned == 0) + 1).tolist()
-    wrong = sorted(set(found) ^ set(attributes["hidden"]))
-    if not wrong and found != attributes["hidden"]:
+    wrong = sorted(set(found) ^ set(metadata.hidden))
+    if not wrong and found != metadata.hidden:
         return "`hidden` does not rise"
     what = "is not in `hidden`, but has no pixel" if wrong and wrong[0] in found else "is in `hidden`, but has pixels"
     return f"{count(len(wrong), 'label')} contradict `hidden`: {wrong[0]} {what}" if wrong else None

@@ -56,15 +56,15 @@ def read_content(image: StoredImage) -> Content:
     areas = np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
     if len(areas) > len(cells) or labels.shape != image.shape:
         raise StoreError(f"{image.path}: its labels and its table of {len(cells)} cells contradict each other")
-    names = [*image.attributes["categories"], ""]  # index -1 is the last
+    names = [*image.metadata.categories, ""]  # index -1 is the last
     ignore = image.read("ignore") if "ignore" in image.arrays else None
     return Content(
         image_id=image.id,
         labels=labels,
         visible=(np.flatnonzero(areas) + 1).tolist(),
         cell_types=[names[index] for index in cells[areas > 0, 2]],
-        image_type=image.attributes["cell_type"] or "",
+        image_type=image.metadata.cell_type or "",
         ignore=ignore if ignore is not None and ignore.any() else None,
-        pixel_size=image.attributes["pixel_size"],
+        pixel_size=image.metadata.pixel_size,
         hidden_rows=tuple(cells[areas == 0, 0].tolist()),
     )

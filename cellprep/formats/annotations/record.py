@@ -15,7 +15,7 @@ from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
-from cellprep.store.attributes import LONGEST_TYPE
+from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
 
 _LEAST_BYTES = 4  # of memory a pixel, whatever is made of it

@@ -120,7 +120,7 @@ def document(
 
 def _category_names(images: Sequence[StoredImage]) -> list[str]:
     """Return the types of all cells; cells without one, and a store without any, have the type ``cell``."""
-    names = {name for image in images for name in image.attributes["categories"]}
-    if not names or any(sum(image.attributes["cells_of_category"]) < image.attributes["cells"] for image in images):
+    names = {name for image in images for name in image.metadata.categories}
+    if not names or any(sum(image.metadata.cells_of_category) < image.metadata.cells for image in images):
         names.add(UNTYPED)
     return sorted(names)

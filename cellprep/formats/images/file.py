@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,6 +19,8 @@ from cellprep.system.files import open_file
 from cellprep.system.places import is_remote
 
 _KINDS = {known.kind for known in IMAGE_FORMATS.values()}
+_SINGLE = {end for end, known in IMAGE_FORMATS.items() if known.kind != "TIFF"}  # their images are in one file
+_MOST_HELD = 2**24  # bytes
 
 
 class Pixels(Protocol):
@@ -62,11 +64,14 @@ class ImageFile:
         Whether its Orientation tag is applied, as viewers do; unless given, the annotations' size decides where it can.
     keep_channels
         Whether grey that is stored as RGB keeps its three channels.
+    content
+        The file's bytes, if `held` has read them.
     """
 
     path: Path
     orientation: Orientation | None = None
     keep_channels: bool = False
+    content: bytes | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -96,6 +101,20 @@ class ImageFile:
         if reading:
             sha256 = hashlib.sha256(" ".join([sha256, *reading]).encode()).hexdigest()
         return Identity(sha256, tags.orientation)
+
+    def held(self) -> "ImageFile":
+        """Return it with its bytes in memory, to hash and decode them after one reading.
+
+        It is returned as it is if its bytes are many, or if it cannot be read, which is said when it is decoded. A TIFF
+        of this machine may name other files in its folder, and is read where it is.
+        """
+        if not is_remote(self.path) and self.path.suffix.lower() not in _SINGLE:
+            return self
+        with suppress(OSError, ImageFileError):
+            if self.path.stat().st_size <= _MOST_HELD:
+                with self._opened() as stream:
+                    return replace(self, content=stream.read())
+        return self
 
     def tag(self) -> int:
         """Return its Orientation tag, 1 to 8; 1 is upright."""
@@ -216,6 +235,8 @@ class ImageFile:
 
     def _opened(self) -> IO[bytes]:
         """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
+        if self.content is not None:
+            return io.BytesIO(self.content)
         try:
             return io.BytesIO(self.path.read_bytes()) if is_remote(self.path) else open_file(self.path)
         except OSError as error:

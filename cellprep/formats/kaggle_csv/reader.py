@@ -4,8 +4,9 @@ The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixe
 and whose sizes the images tell, unless there are Height and Width; HuBMAP's id, rle, img_height, img_width, which
 count so, too; and those of a submission to Sartorius: id, predicted. The table may be in any file that `Table` reads.
 
-A first reading counts the rows of each image, a second one hands each image on as soon as its last row has been seen:
-only images whose rows are still to come are in memory, which is one at a time if rows of an image stand together.
+A first reading counts the rows of each image and hashes the file, a second one hands each image on as soon as its last
+row has been seen: only images whose rows are still to come are in memory, which is one at a time if rows of an image
+stand together.
 """
 
 import hashlib
@@ -27,7 +28,6 @@ from cellprep.formats.annotations.source import Source
 from cellprep.formats.kaggle_csv.image import CSVImage
 from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table
 from cellprep.store.image_ids import composed, id_problem
-from cellprep.system.files import open_file
 
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
@@ -82,17 +82,18 @@ class KaggleCSV(Source):
             raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
         super().__init__(path)
         self._table = Table(path, _has_needed)
-        self._columns = self._header()
+        digest = hashlib.sha256()
+        rows = self._table.rows(digest.update)
+        self._columns = [name.strip() for name in next(rows)[1]]
         self._places = self._find_columns()
         annotation = self._columns[self._places["annotation"]]
         self._order: Order = order or ("column" if _key(annotation) in _COLUMN_ORDER else "row")
         self.order = self._order
         self.needs_images = "width" not in self._places
-        self._rows_of = Counter(row.id for row in self._rows())
+        self._rows_of = Counter(map(self._id_of, rows))
         if not self._rows_of:
             raise SourceError(f"{path} holds no annotations: there is no row below the header")
-        with open_file(path) as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        self.sha256 = digest.hexdigest()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -204,9 +205,13 @@ class KaggleCSV(Source):
                 make(number, values) if len(values) == len(header) else _incomplete_row(number, values, header, places)
             )
 
-    def _header(self) -> list[str]:
-        _, names = next(self._table.rows())
-        return [name.strip() for name in names]
+    def _id_of(self, row: tuple[int, list[str]]) -> str:
+        """Return the id that `_rows` gives a row."""
+        _, values = row
+        place = self._places["id"]
+        if len(values) == len(self._columns):
+            return intern(composed(values[place]))
+        return values[place] if place < len(values) else ""
 
     def _find_columns(self) -> dict[str, int]:
         """Return the places in the file of the columns that a row is made of, by what they hold."""

@@ -2,17 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cellprep.errors import SourceError
 from cellprep.formats.names import is_foreign
 from cellprep.store.reader import read_attributes
-from cellprep.system.files import Folder
+from cellprep.system.files import Folder, ask_all
 from cellprep.system.files import walk as walk_files
-from cellprep.system.places import is_remote
-
-_AT_ONCE = 32  # questions to an object store
 
 
 def walk(folder: Path, deepest: int | None = None) -> list[Folder]:
@@ -37,8 +33,7 @@ def is_store(folder: Path) -> bool:
 def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
     """Return the SHA-256, in hex, of the names and sizes of files; what is in them, the images' own hashes tell."""
     files = list(files)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sizes = list(pool.map(_size, files) if is_remote(folder) else map(_size, files))
+    sizes = ask_all(folder, _size, files)
     lines = [f"{file.relative_to(folder).as_posix()} {size}\n" for file, size in zip(files, sizes, strict=True)]
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 

@@ -107,7 +107,7 @@ def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
     if len(ids) < 2:
         raise UsageError(f"{store.path} has {count(len(ids), 'image')}: to train and to validate, give two or more")
     rng = np.random.default_rng(seed)
-    types = {image_id: store[image_id].attributes["cell_type"] or "" for image_id in ids}
+    types = {image_id: store[image_id].metadata.cell_type or "" for image_id in ids}
     order = sorted((ids[place] for place in rng.permutation(len(ids))), key=types.__getitem__)
     number = int(np.clip(round(fraction * len(ids)), 1, len(ids) - 1))
     places = np.floor((np.arange(number) + rng.random()) * len(ids) / number).astype(int)

@@ -11,6 +11,7 @@ from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
 from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
+from cellprep.system.files import ask_all
 from cellprep.text.wording import printable
 
 _TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
@@ -167,7 +168,7 @@ def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
 
 def _recipe_of(image: StoredImage) -> Recipe:
     try:
-        return Recipe.from_dict(image.attributes["options"])
+        return Recipe.from_dict(image.metadata.options)
     except (CellprepError, TypeError, KeyError) as error:
         raise StoreError(f"image {printable(image.id)}: its recipe is damaged: {error}") from error
 
@@ -179,7 +180,7 @@ def _channels_of(image: StoredImage) -> int:
 
 def _common_channels(images: Sequence[StoredImage], known: int | None) -> int:
     """Return the number of channels of images, among which grey ones may stand for three equal channels."""
-    counts = {_channels_of(image) for image in images}
+    counts = set(ask_all(images[0].path, _channels_of, images))
     are_colours = counts <= {1, 3} and (3 in counts or known == 3)
     return 3 if are_colours else _channels_of(images[0])
 

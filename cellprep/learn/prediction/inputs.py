@@ -19,7 +19,6 @@ from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder
 from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels, ome_attributes
 from cellprep.formats.ome_zarr.reader import ome_zarr_images, zarr_problem
 from cellprep.learn.windowed import WindowedArray
-from cellprep.store import StoredImage
 from cellprep.store.image_ids import composed, id_problem
 from cellprep.system.places import as_place, matches
 from cellprep.text.wording import count, printable
@@ -59,8 +58,8 @@ class InputImage:
         """
         if self.pixels is None:
             raise CellprepError(self.problem)
-        if isinstance(self.pixels, StoredPixels) and (image := StoredImage(self.pixels.path)).is_huge:
-            return WindowedArray.of_pixels(image)
+        if isinstance(self.pixels, StoredPixels) and self.pixels.image.is_huge:
+            return WindowedArray.of_pixels(self.pixels.image)
         pixels = self.pixels.decode()
         return pixels if pixels.ndim == 3 else pixels[None]
 

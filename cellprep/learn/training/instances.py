@@ -20,7 +20,7 @@ def refuse_no_cells(store: Store, image_ids: Iterable[str], network: str, purpos
     UsageError
         If there is no cell in any of them.
     """
-    if not any(store[image_id].attributes["cells"] for image_id in image_ids):
+    if not any(store[image_id].metadata.cells for image_id in image_ids):
         raise UsageError(
             f"no image of {store.path} to {purpose} {network} on has a cell: choose other images, or build others"
         )
@@ -35,7 +35,7 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
         If the store holds no instances.
     """
     ids = list(image_ids)
-    counts = np.array([store[image_id].attributes["cells"] for image_id in ids])
+    counts = np.array([store[image_id].metadata.cells for image_id in ids])
     if (counts > 1).any():
         return
     ones = [image_id for image_id, cells in zip(ids, counts, strict=True) if cells == 1][:_LOOKED_AT]

@@ -80,7 +80,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     if options.kind.sees_images:
         normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
         appearance = describe_cells(store, train_ids)
-        left_out = sum("image" not in image.arrays for image in store.values())
+        left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
     return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance)
 
@@ -118,5 +118,5 @@ def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], li
 
 
 def _digest(store: Store, image_ids: list[str]) -> str:
-    built_from = (str(store[image_id].attributes.get("recipe")) for image_id in image_ids)
+    built_from = (store[image_id].metadata.recipe for image_id in image_ids)
     return hashlib.sha256("\n".join(built_from).encode()).hexdigest()
