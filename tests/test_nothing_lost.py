@@ -23,9 +23,9 @@ from cellprep import (
     open_prediction,
     open_source,
     open_store,
+    roundtrip,
     split_source,
 )
-from cellprep.commands import roundtrip
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.commands.roundtrip import RoundtripOptions
 from cellprep.commands.split import SplitOptions

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.commands import napari as napari_layers
+from cellprep import BuildOptions, build_targets, napari_layers, open_source, open_store
 from cellprep.commands.preview import Crop, draw_targets
 from cellprep.commands.preview.panels import draw_area, draw_energy, draw_outlined, draw_vectors
 from cellprep.commands.preview.sheet import MOST_TILES

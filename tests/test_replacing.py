@@ -24,9 +24,9 @@ from cellprep import (
     fit_bins,
     open_source,
     open_store,
+    roundtrip,
     verify_store,
 )
-from cellprep.commands import roundtrip
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.errors import CellprepError, UsageError
