@@ -4,10 +4,11 @@ from PIL import Image
 
 from cellprep import BuildOptions, build_targets, napari_layers, open_source, open_store
 from cellprep.commands.preview import Crop, draw_targets
-from cellprep.commands.preview.panels import draw_area, draw_energy, draw_outlined, draw_vectors
+from cellprep.commands.preview.panels import draw_outlined, draw_target
 from cellprep.commands.preview.sheet import MOST_TILES
 from cellprep.commands.preview.view import View
 from cellprep.core.colours import OUTLINE, grey_levels, label_colours, outlined, vector_colours
+from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 
 
@@ -74,7 +75,7 @@ def test_a_crop_is_drawn_where_it_is_in_the_image(store, axes):
 def test_arrows_are_the_vectors(store, axes):
     from matplotlib.quiver import Quiver
 
-    draw_vectors(axes, View(store["a"], Crop(8, 8, 20, 26)))
+    draw_target(axes, View(store["a"], Crop(8, 8, 20, 26)), TARGETS["uvec"])
     (arrows,) = [child for child in axes.get_children() if isinstance(child, Quiver)]
     uvec = store["a"].read("uvec")
     y, x = arrows.XY[:, 1].astype(int), arrows.XY[:, 0].astype(int)
@@ -85,18 +86,18 @@ def test_arrows_are_the_vectors(store, axes):
 def test_without_a_crop_there_are_no_arrows(store, axes):
     from matplotlib.quiver import Quiver
 
-    draw_vectors(axes, View(store["a"]))
+    draw_target(axes, View(store["a"]), TARGETS["uvec"])
     assert not [child for child in axes.get_children() if isinstance(child, Quiver)]
 
 
 def test_scales_tell_levels_and_areas(store, axes):
-    draw_energy(axes, View(store["a"]))
+    draw_target(axes, View(store["a"]), TARGETS["energy"])
     labels = [label.get_text() for label in axes.child_axes[0].get_xticklabels()]
     assert labels[:3] == ["0\n0", "2\n1.37", "4\n2.32"]
 
 
 def test_an_image_without_cells_has_all_panels(store, axes, tmp_path):
-    draw_area(axes, View(store["b"]))
+    draw_target(axes, View(store["b"]), TARGETS["area"])
     draw_targets(store["b"], tmp_path / "b.png")
     with Image.open(tmp_path / "b.png") as picture:
         assert picture.size[0] == 2400
@@ -177,8 +178,8 @@ def test_an_empty_store(tmp_path, cli):
 def test_layers_of_napari_hold_what_the_store_does(store):
     image = store["a"]
     layers = {settings["name"]: (data, settings, kind) for data, settings, kind in napari_layers(image, every=1)}
-    assert list(layers) == ["image", "distance", "energy", "semseg", "labels", "uvec"]
-    for name in ("image", "distance", "energy", "labels"):
+    assert list(layers) == ["image", "distance", "energy", "area", "semseg", "labels", "uvec"]
+    for name in ("image", "distance", "energy", "area", "labels"):
         np.testing.assert_array_equal(layers[name][0], image.read(name))
     assert {tuple(settings["scale"]) for _, settings, _ in layers.values()} == {(0.5, 0.5)}
     np.testing.assert_array_equal(layers["semseg"][0] == 2, image.read("semseg")[..., 1] == 1)
