@@ -48,12 +48,12 @@ def room_of(file: str) -> str:
 
 def arrows(parsed: dict[str, ast.Module]) -> set[Arrow]:
     """Return the pairs of rooms of which the first imports from the second."""
-    rooms, found = set(map(room_of, parsed)), set()
+    here, found = set(map(room_of, parsed)), set()
     for file, name in imports(parsed):
         package, second, *_ = *name.split("."), ""
         if package == "cellprep":
-            found.add((room_of(file), second if second in rooms else "__init__"))
-    return {(here, there) for here, there in found if here != there}
+            found.add((room_of(file), second if second in here else "__init__"))
+    return {arrow for arrow in found if len(set(arrow)) == 2}
 
 
 def upward(found: set[Arrow]) -> list[Arrow]:
@@ -73,6 +73,11 @@ def upward(found: set[Arrow]) -> list[Arrow]:
         return end in seen
 
     return sorted((here, there) for here, there in found if reaches(there, here))
+
+
+def rooms() -> list[str]:
+    """Return the rooms from the top floor to the lowest, as they are drawn and listed."""
+    return sorted(ROOMS, key=lambda room: (-ROOMS[room], room))
 
 
 def docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
@@ -148,10 +153,9 @@ def drawing(parsed: dict[str, ast.Module]) -> str:
     The rooms stand as in `FLOORS`, the lowest floor at the bottom; columns have the same order as rows. A dot says that
     the room of its row imports from the room of its column; so all dots are right of the diagonal.
     """
-    rooms = sorted(ROOMS, key=lambda room: (-ROOMS[room], room))
-    place = {room: number for number, room in enumerate(rooms)}
+    place = {room: number for number, room in enumerate(rooms())}
     tops = {room: HEAD + ROW * number for room, number in place.items()}
-    width, height = LEFT + ROW * len(rooms) + MARGIN, HEAD + ROW * len(rooms) + MARGIN
+    width, height = LEFT + ROW * len(place) + MARGIN, HEAD + ROW * len(place) + MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="Helvetica, Arial, sans-serif">',
