@@ -4,8 +4,8 @@ import shutil
 import pytest
 
 from cellprep import DECODERS, RoundtripOptions, build_targets, energy_to_labels, evaluate, open_source, open_store
-from cellprep.commands import roundtrip
 from cellprep.commands.demo import write_dataset
+from cellprep.commands.roundtrip import roundtrip
 from cellprep.commands.roundtrip.decoded import DecodedStore
 from cellprep.core.decode import DEFAULT_DECODER
 from cellprep.core.scores import score_image, summarise_by_type
