@@ -16,7 +16,7 @@ from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.networks import NetworkSettings
 from cellprep.store import Store
 from cellprep.system.executor import keep_freed_memory, one_opencv_thread
 
@@ -69,7 +69,7 @@ def _step(base_channels: int, batch: int = 2, repeats: int = 3) -> Timing:
     import torch
 
     from cellprep.learn.losses import semseg_loss
-    from cellprep.learn.networks import build_network
+    from cellprep.learn.networks.network import build_network
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

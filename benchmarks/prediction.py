@@ -14,9 +14,9 @@ from benchmarks.timing import table
 from cellprep import cells_from_labels, compute_targets
 from cellprep.core.synthesis import synthesise_cells, synthesise_image
 from cellprep.learn import Bundle, Network, Normalisation, Weights, build_network, predict
+from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.tiles import see
-from cellprep.learn.settings import NetworkSettings
 
 SHAPE = (520, 704)
 PADDED = slice(-20, 540), slice(-16, 720)  # what networks of multiples of 16 see of it
@@ -28,7 +28,7 @@ class Knowing(Network):
     """A network that computes in earnest, and answers with the truth, so that what is decoded looks like cells."""
 
     def __init__(self, network: Network, answer: object) -> None:
-        super().__init__(network.settings, network.multiple)
+        super().__init__(network.settings)
         self.network = network
         self.answer = answer
 

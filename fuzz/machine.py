@@ -1,10 +1,12 @@
 """Runs commands on machines that refuse something, and shows what they say: ``python -m fuzz.machine``.
 
-Right is one line and a non-zero exit code, or all of the work; and that the same command works afterwards.
+Right is one line and a non-zero exit code, or all of the work; and that the same command works afterwards. Where an
+image failed there may be three: how many did, which, indented, and what ended the run for the others.
 """
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from fuzz.commands import COMMANDS, make_inputs
 SECONDS = 90  # for a command
 
 _BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search " if os.geteuid() == 0 else ""
+_FAILED = re.compile(r"error: [\d,]+ of [\d,]+ images? failed")
 _SHM = "mount -t tmpfs -o {options} tmpfs /dev/shm && "
 
 #: What is done in the shell before the command, and what stands behind the command.
@@ -91,8 +94,9 @@ def main() -> int:
 
 
 def _is_one(lines: list[str]) -> bool:
-    """Return whether there is one error; images that failed are listed below it."""
-    return len([line for line in lines if not line.startswith("  ")]) == 1
+    """Return whether there is one error: images that failed, listed under their number, may stand before it."""
+    told = [line for line in lines if not line.startswith("  ")]
+    return bool(told) and len([line for line in told if not _FAILED.match(line)]) <= 1
 
 
 def _again(name: str, folder: Path) -> list[str]:

@@ -29,7 +29,7 @@ from cellprep.errors import CellprepError
 from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.images.file import ImageFile
-from cellprep.formats.label_images.file import annotations_of_labels, read_labels
+from cellprep.formats.label_images.file import LabelFileImage
 from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
 from fuzz.mutation import mutate, mutate_json
 
@@ -127,7 +127,7 @@ def _label_files(folder: Path) -> list[bytes]:
 def _read_labels(content: bytes, folder: Path) -> object:
     path = folder / ("i.png" if content[:1] == b"\x89" else "i.npy")
     path.write_bytes(content)
-    return annotations_of_labels(read_labels(path), path.name)
+    return LabelFileImage(source="labels", image_id="i", path=path).load()
 
 
 def _run(folder: Path) -> list[bytes]:

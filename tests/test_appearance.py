@@ -11,8 +11,8 @@ from cellprep.commands.demo import write_nuclei
 from cellprep.learn import Weights, build_network, load_weights, save_weights
 from cellprep.learn.appearance import Appearance, AppearanceRange, measure_appearance, sample_pixels
 from cellprep.learn.data.describing import describe_cells
+from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.prediction.unlike import UnlikeImages
-from cellprep.learn.settings import NetworkSettings
 
 NUCLEI = AppearanceRange((0.01, 0.34), (0.0, 0.06), (0.14, 0.64), (5.2, 59.2), (0.0, 0.02))
 USUAL = Appearance(cells=30, coverage=0.1, background=0.02, contrast=0.4, diameter=16, noise=0.02)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import UsageError
+from cellprep.formats.layouts.pairing import find_images
 from cellprep.store.reader import read_attributes
 from cellprep.system.places import entries_in
 
@@ -221,3 +222,15 @@ def test_a_folder_that_cannot_be_searched_is_named(tmp_path, write_csv, monkeypa
     monkeypatch.setattr("cellprep.formats.images.folder.entries_in", refuse)
     report = build(csv, tmp_path / "s.zarr")
     assert f"note: cannot read the image folder {tmp_path}/images: Permission denied" in report.notes()
+
+
+def test_images_are_found_in_a_folder_that_may_be_entered_but_not_listed(tmp_path, write_csv, monkeypatch):
+    csv = write_csv(*ROWS)
+    (tmp_path / "images").mkdir()
+    save(tmp_path / "images" / "a.png", (5, 6))
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("cellprep.formats.layouts.pairing.entries_in", refuse)
+    assert find_images(open_source(csv)).folder.path == tmp_path / "images"

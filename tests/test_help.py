@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cellprep import DECODERS, DISTANCES, EXPORTERS, OVERLAP_RULES, READERS, RULES
 from cellprep.cli import app
-from cellprep.learn.settings import NETWORKS
+from cellprep.learn.networks import NETWORKS
 from cellprep.learn.training.options import ALL
 
 CELLS = Path(__file__).parent.parent / "examples" / "cells"

@@ -14,7 +14,17 @@ from conftest import tree
 from PIL import Image
 from stores import discs, noise, write_store
 
-from cellprep import BuildOptions, build_targets, check_source, open_prediction, open_source, open_store
+from cellprep import (
+    BuildOptions,
+    RoundtripOptions,
+    build_targets,
+    check_source,
+    fit_bins,
+    open_prediction,
+    open_source,
+    open_store,
+    roundtrip,
+)
 from cellprep.commands.check import CheckOptions
 from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError, ImageFileError, SourceError, StoreError
@@ -292,6 +302,14 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
             assert "claims 1000000000 x 1000000000" in build(store.path, tmp_path / "t.zarr").failures["a"]
             checked = check_source(open_source(store.path), CheckOptions(jobs=1, quiet=True))
             assert any("claims" in finding.note for finding in checked.findings)
+    for size in ([10**9, 10**9], [9, 10]):
+        document = json.loads(before)
+        document["attributes"]["cellprep"]["shape"] = size
+        place.write_text(json.dumps(document, indent=2))
+        options = RoundtripOptions(("walls",), jobs=1, quiet=True)
+        assert "is damaged: it claims" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
+        with pytest.raises(CellprepError, match=r"'a': .* is damaged: it claims"):
+            fit_bins(open_store(store.path), levels=2, jobs=1, quiet=True)
     place.write_bytes(before)
     for name in ("labels/instances/0", "energy"):
         array = "labels" if "labels" in name else name

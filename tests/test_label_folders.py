@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.core.label_images import looks_like_picture
@@ -448,6 +449,7 @@ BLOBS = 40 + 30 * np.sin(ROWS / 9) * np.cos(COLUMNS / 7)
         (NEAREST % 255, False),  # numbers that recur, as in 8 bits
         (NEAREST * (RNG.random((200, 200)) < 0.2), False),  # cells that crumble
         (255 * RNG.integers(0, 2, (200, 200)), False),
+        (distance_transform_edt(np.hypot(ROWS % 66 - 33, COLUMNS % 66 - 33) < 30).astype(np.uint8), True),
         (BLOBS.astype(np.uint8), True),
         ((BLOBS + RNG.normal(0, 2, (200, 200))).astype(np.uint8), True),
         (np.maximum(BLOBS + RNG.normal(0, 2, (200, 200)) - 60, 0).astype(np.uint8), True),  # on black

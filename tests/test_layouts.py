@@ -66,9 +66,13 @@ LAYOUTS = {
     "_image and _mask": ({"a_image.tiff": "P", "a_mask.tiff": "L"}, {"a": (2, "a_image.tiff")}),
     "_cp_masks of _img": ({"0_img.png": "P", "0_img_cp_masks.png": "L"}, {"0_img": (2, "0_img.png")}),
     "mask_": ({"a.tif": "P", "mask_a.tif": "L"}, {"a": (2, "a.tif")}),
+    "a picture called label_": (
+        {"label_free_1.png": "P", "label_free_1_masks.tif": "L"},
+        {"label_free_1": (2, "label_free_1.png")},
+    ),
     "image_ and label_": ({"image_a.png": "P", "Label_a.tif": "L"}, {"a": (2, "image_a.png")}),
     "img- and labels-": ({"images/img-a.png": "P", "masks/labels-a.tif": "L"}, {"a": (2, "images/img-a.png")}),
-    "masks_ without images": ({"masks/masks_a.png": "L"}, {"a": (2, None)}),
+    "masks_ without images": ({"masks/masks_a.png": "L"}, {"masks_a": (2, None)}),
     "a folder per image": (
         {f"{name}/{kind}.png": "PL"[kind == "mask"] for name in "xy" for kind in ("image", "mask")},
         {"x": (2, "x/image.png"), "y": (2, "y/image.png")},
@@ -155,6 +159,39 @@ def test_every_command_takes_the_same_files_for_images_and_masks(tmp_path, files
         found = inputs.find_images([tmp_path]).images
         assert {image.id: str(image.pixels.path.relative_to(tmp_path)) for image in found} == pictures
     assert len(MaskFiles(tmp_path)._records) == len(expected)
+
+
+def test_pictures_that_begin_like_masks_are_predicted(tmp_path):
+    lay(tmp_path, {"label-free_1.png": "P", "phase_1.png": "P"})
+    assert [image.id for image in inputs.find_images([tmp_path]).images] == ["label-free_1", "phase_1"]
+    assert [image.id for image in inputs.find_images([f"{tmp_path}/*.png"]).images] == ["label-free_1", "phase_1"]
+
+
+@pytest.mark.parametrize("masks", [{}, {"p/mask.png": "L", "q/mask.png": "L"}])
+def test_images_of_the_same_name_have_the_same_ids_with_and_without_masks(tmp_path, masks):
+    lay(tmp_path, {"p/image.png": "P", "q/image.png": "P", **masks})
+    assert [image.id for image in inputs.find_images([tmp_path]).images] == ["p", "q"]
+
+
+def test_nothing_chooses_between_images_that_share_a_name(tmp_path):
+    lay(tmp_path, {"img_1.png": "P", "image_1.png": "P", "mask_1.png": "L"})
+    (record,) = open_source(tmp_path).images()
+    assert "several" in record.problem
+
+
+@pytest.mark.parametrize("target", ["images", "masks"])
+def test_a_link_does_not_stand_for_the_folder_that_it_leads_to(tmp_path, target):
+    lay(tmp_path, {"exp/images/a.png": "P", "exp/masks/a.png": "L"})
+    (tmp_path / "a-link").symlink_to(tmp_path / "exp" / target)
+    assert read(tmp_path) == {"a": (2, "exp/images/a.png")}
+    assert [image.id for image in inputs.find_images([tmp_path]).images] == ["a"]
+
+
+def test_folders_of_cells_with_one_id_are_refused(tmp_path):
+    cells = {"masks/1.png": "1", "masks/2.png": "2", "images/x.png": "P"}
+    lay(tmp_path, {f"{above}/x/{name}": kind for above in ("a/b", "a_b") for name, kind in cells.items()})
+    with pytest.raises(SourceError, match="a/b/x and a_b/x have the same id a_b_x: rename one"):
+        open_source(tmp_path)
 
 
 FAULTS = {

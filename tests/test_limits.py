@@ -1,5 +1,6 @@
 """The numbers that docs/limits.md tells are those of the code."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -14,8 +15,9 @@ from cellprep.commands.build_targets import content
 from cellprep.core.label_images import as_label_image
 from cellprep.errors import CellprepError
 from cellprep.formats.annotations import record
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.networks import NetworkSettings
 from cellprep.store.image_ids import id_problem
+from cellprep.system.starting import described
 
 TEXT = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
 
@@ -36,6 +38,8 @@ LIMITS = {
 
 def test_memory_a_pixel_is_as_documented():
     assert f"{record._LEAST_BYTES} bytes a pixel, {content._BYTES_A_PIXEL} to build it" in TEXT
+    assert f"at most {record._LARGEST:,} pixels" in TEXT
+    assert f"times its pixels, or {record._MOST_BOXES:,}" in TEXT
 
 
 def _refuse(problem):
@@ -74,6 +78,19 @@ def test_what_the_machine_refuses_is_one_line(tmp_path, words, limit, message):
     assert message in result.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask, and no shell that closes files")
+def test_a_closed_standard_output_is_an_error_and_a_umask_hides_nothing_from_its_owner(tmp_path):
+    (tmp_path / "a.csv").write_text("id,annotation,width,height\na,1 5,9,9\n")
+    command = shlex.join([sys.executable, "-m", "cellprep", "check", "a.csv", "--out", "b.csv", "--jobs", "1"])
+    closed = ["bash", "-c", f"umask 777; exec {command} >&-"]
+    result = subprocess.run(closed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: standard output is closed: send it to a file, or to /dev/null\n",
+    )
+    assert (tmp_path / "b.csv").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows are waited for")
 def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(command):
     read, write = os.pipe()
@@ -90,3 +107,16 @@ def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(comma
         "error: standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or "
         "`| cat`\n",
     )
+
+
+def test_a_fault_is_not_taken_for_what_was_handled_when_it_came():
+    def fail():
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/a/b")
+        except PermissionError:
+            return {}["shape"]
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    assert described(caught.value).startswith("unexpected KeyError: 'shape'; please report it")
+    assert "Permission" not in described(caught.value)

@@ -11,23 +11,23 @@ import pytest
 
 from cellprep import learn
 from cellprep.errors import UsageError, WeightsError
-from cellprep.learn.settings import ARCHITECTURES, NETWORKS, NetworkSettings
+from cellprep.learn.networks import NETWORKS, NetworkSettings
 
 torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
 
 from cellprep.learn import build_network, direction_loss, energy_loss, load_vgg16, semseg_loss  # noqa: E402
-from cellprep.learn.networks import BUILDERS, empty_network  # noqa: E402
 from cellprep.learn.networks.batch_norm import BatchNorm2d  # noqa: E402
 from cellprep.learn.networks.dn import MASK_VALUE  # noqa: E402
 from cellprep.learn.networks.layers import Upsampling, initialise, unit_length  # noqa: E402
+from cellprep.learn.networks.network import empty_network  # noqa: E402
 from cellprep.learn.networks.shapes import describe_layers, layer_table  # noqa: E402
 from cellprep.learn.processes import Processes  # noqa: E402
 
-KINDS = [(name, arch) for name in NETWORKS for arch in ARCHITECTURES[name]]
+KINDS = [(name, arch) for name, kind in NETWORKS.items() for arch in kind.architectures]
 kinds = pytest.mark.parametrize(("name", "arch"), KINDS, ids=[f"{name}-{arch}" for name, arch in KINDS])
-masked_bodies = pytest.mark.parametrize("arch", ARCHITECTURES["dn"])
+masked_bodies = pytest.mark.parametrize("arch", NETWORKS["dn"].architectures)
 
 
 def small(name, arch="", **settings):
@@ -54,10 +54,6 @@ def without_dropout(network):
 def outputs(network, given):
     answer = network(*given)
     return answer if isinstance(answer, tuple) else (answer,)
-
-
-def test_every_network_has_a_builder():
-    assert list(BUILDERS) == list(NETWORKS)
 
 
 @kinds
@@ -271,7 +267,7 @@ def test_dropout_is_for_training_only():
     assert torch.equal(network(*given), network(*given))
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES["wn"])
+@pytest.mark.parametrize("arch", NETWORKS["wn"].architectures)
 def test_wn_is_dn_and_then_wtn(arch):
     settings = small("wn", arch, image_channels=3, levels=5)
     dn = build_network(replace(settings, name="dn", levels=17), 1).eval()
@@ -512,4 +508,4 @@ def test_other_files_are_no_vgg16(name, content, words, vgg16, tmp_path, monkeyp
 
 
 def test_every_public_name_is_there():
-    assert all(getattr(learn, name).__module__.startswith("cellprep.learn.") for name in learn.__all__)
+    assert all(getattr(learn, name).__module__.startswith("cellprep.") for name in learn.__all__)

@@ -35,12 +35,12 @@ from cellprep.learn import (
     segment,
     train,
 )
+from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.prediction import predictor as predictor_module
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.tiles import cut_tiles, see
-from cellprep.learn.settings import NetworkSettings
 
 QUIET = PredictionOptions(device="cpu", quiet=True)
 NORMALISATION = Normalisation("percentile", (1,), (99.8,))
@@ -70,7 +70,7 @@ class Oracle(Network):
     """A network that knows the true maps of one image, and notes what it was given."""
 
     def __init__(self, name, targets):
-        super().__init__(NetworkSettings(name, base_channels=1), 16)
+        super().__init__(NetworkSettings(name, base_channels=1))
         window = cut_tiles(targets["energy"].shape, 16, 16, 1024)[0].window
         self.semseg, self.uvec = (
             torch.from_numpy(see(np.moveaxis(targets[key], 2, 0), window))[None].float() for key in ("semseg", "uvec")

@@ -28,6 +28,7 @@ from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_b
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.devices import choose_machine
+from cellprep.learn.networks import NETWORKS, NetworkSettings
 from cellprep.learn.prediction.bundle import as_bundle, with_decoding
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_sureness
@@ -38,7 +39,7 @@ from cellprep.learn.prediction.reach import find_reach
 from cellprep.learn.prediction.tiles import cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS, turn, turn_back, turn_vectors_back
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
-from cellprep.learn.settings import ARCHITECTURES, Decoding, NetworkSettings
+from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import save_weights
 from cellprep.learn.windowed import WindowedArray
 from cellprep.store import documents
@@ -91,7 +92,7 @@ def test_a_window_of_all_is_the_image_padded_symmetrically(shape, multiple):
     assert (see(image, tile.window) == padded).all()
 
 
-@pytest.mark.parametrize(("name", "arch"), [(n, a) for n, archs in ARCHITECTURES.items() for a in archs])
+@pytest.mark.parametrize(("name", "arch"), [(n, a) for n, kind in NETWORKS.items() for a in kind.architectures])
 def test_networks_see_no_farther_than_their_reach_and_about_so_far(name, arch):
     """Light beyond the reach changes nothing of a square, wherever it is; just within it does."""
     settings = NetworkSettings(name, arch=arch, base_channels=1, levels=2, masked=False)

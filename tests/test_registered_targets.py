@@ -1,5 +1,7 @@
 """One more target of each kind is one name in `TARGETS`: all of the package takes it as it takes its own."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from test_report import write_discs
 from cellprep import BuildOptions, build_targets, napari_layers, open_source, open_store, preview_store, verify_store
 from cellprep.commands.preview import PreviewOptions
 from cellprep.commands.report import ReportOptions, report_dataset
-from cellprep.core.targets import TARGETS
+from cellprep.core.targets import TARGETS, targets_table
 from cellprep.core.targets.target import Beyond, Values, Vectors
 from cellprep.store import documents
 
@@ -40,12 +42,13 @@ def _two_levels(cells, done, recipe):
 
 
 NEW = [
-    Values(name="edges", compute=_edges, dtype="uint8", title="edges", rule="edges", around=lambda _: 2),
+    Values(name="edges", compute=_edges, dtype="uint8", title="edges", rule="edges", about="edges", around=lambda _: 2),
     Vectors(
         name="centre",
         compute=_to_centre,
         dtype="float32",
         channels=2,
+        about="offsets",
         title="offset to the centre",
         rule="offsets to the centre",
         beyond=Beyond.CELLS,
@@ -56,6 +59,7 @@ NEW = [
         compute=_two_levels,
         dtype="uint8",
         channels=2,
+        about="where it is smooth",
         title="smooth distance",
         rule="smoothed distances",
         needs=("distance",),
@@ -159,3 +163,8 @@ def test_a_registered_target_is_drawn_and_named(discs, tmp_path, registered):
     page = tmp_path / "page.html"
     report_dataset(open_source(tmp_path / "s.zarr"), page, ReportOptions(jobs=1, quiet=True))
     assert page.exists()
+    assert "| `centre` | offsets |" in targets_table()
+
+
+def test_the_documentation_says_what_each_target_holds():
+    assert "\n".join(targets_table()) in (Path(__file__).parent.parent / "docs/store.md").read_text()

@@ -1,11 +1,14 @@
 """Reading a store while a build replaces its images, over and over."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from conftest import tree
 from test_train import write_discs
 
 from cellprep import (
@@ -22,8 +25,10 @@ from cellprep import (
     verify_store,
 )
 from cellprep.commands import roundtrip
+from cellprep.commands.demo import write_dataset
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.errors import CellprepError, UsageError
+from cellprep.store.replacing import DOT_FOLDER, OUTGOING
 
 IMAGES = 5
 QUIET = {"jobs": 1, "quiet": True}
@@ -142,3 +147,40 @@ def test_readers_find_every_image_while_images_are_replaced(tmp_path, how):
             for turn in range(1 if name == "train" else 3):
                 (tmp_path / f"{name}{turn}").mkdir()
                 assert read(out, tmp_path / f"{name}{turn}") == (IMAGES, {}), name
+
+
+def images(out):
+    return {name: content for name, content in tree(out).items() if name != "zarr.json"}
+
+
+def test_an_image_whose_place_cannot_be_filled_stays(tmp_path, monkeypatch):
+    """As on a network file system that fails between two renames."""
+    out = tmp_path / "s.zarr"
+    source = write_dataset(tmp_path, images_per_type=1, shape=(40, 50))
+    build_targets(open_source(source), out, BuildOptions(**QUIET))
+    before = images(out)
+    monkeypatch.setattr("cellprep.store.writer.exchange", lambda new, place: False)
+    rename = Path.rename
+
+    def fail(path, to):
+        if Path(to).parent == out and OUTGOING not in path.parts:
+            raise OSError(5, "Input/output error", str(path))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    report = build_targets(open_source(source), out, BuildOptions(Recipe(wall_width=5), **QUIET))
+    monkeypatch.undo()
+    assert report.errors()
+    assert images(out) == before
+
+
+def test_nobody_waits_for_the_image_of_a_run_that_was_killed(tmp_path, monkeypatch):
+    out = tmp_path / "s.zarr"
+    build_targets(open_source(write_dataset(tmp_path, images_per_type=1, shape=(40, 50))), out, BuildOptions(**QUIET))
+    name = next(iter(open_store(out)))
+    outgoing = out / DOT_FOLDER / "run" / OUTGOING
+    outgoing.mkdir(parents=True)
+    (out / name).rename(outgoing / name)
+    os.utime(outgoing, (0, 0))
+    monkeypatch.setattr("cellprep.store.replacing.time.sleep", lambda _: pytest.fail("it waits"))
+    assert name not in list(open_store(out))

@@ -29,10 +29,10 @@ from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.windows import Span, cut
+from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.processes import Processes
-from cellprep.learn.settings import NetworkSettings
 from cellprep.learn.training.trainer import _mean_loss, _Measured
 from cellprep.learn.windowed import WindowedArray
 from cellprep.store import ImageContent, documents

@@ -17,8 +17,8 @@ from stores import noise, write_store
 from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
 from cellprep.errors import CellprepError, MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
 from cellprep.learn.devices import choose_machine
-from cellprep.learn.networks import build_network
-from cellprep.learn.settings import NETWORKS, NetworkSettings
+from cellprep.learn.networks import NETWORKS, NetworkSettings
+from cellprep.learn.networks.network import build_network
 from cellprep.learn.training.checkpoint import load_state
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.next_steps import next_steps

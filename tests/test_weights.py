@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import cellprep
 from cellprep.core.targets import Recipe
 from cellprep.errors import OutputError, WeightsError
+from cellprep.learn.networks import NETWORKS, NetworkSettings
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.settings import ARCHITECTURES, NETWORKS, NetworkSettings
 
 torch = pytest.importorskip("torch")
 
@@ -25,7 +25,7 @@ import safetensors.torch  # noqa: E402
 
 from cellprep.learn import Weights, build_network, load_weights, save_weights  # noqa: E402
 
-KINDS = [(name, arch) for name in NETWORKS for arch in ARCHITECTURES[name]]
+KINDS = [(name, arch) for name, kind in NETWORKS.items() for arch in kind.architectures]
 
 
 def make(name="wtn", arch="", **others):

@@ -10,7 +10,6 @@ from cellprep.learn import NetworkSettings, build_network
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.processes import joined
 from cellprep.learn.training.options import TrainOptions
-from cellprep.learn.training.tasks import TASKS
 from cellprep.learn.training.trainer import Trainer
 
 NETWORKS = [("semseg", "unet"), *((name, arch) for name in ("dn", "wtn", "wn") for arch in ("unet", "published"))]
@@ -39,7 +38,7 @@ def train(name, arch, machine, here):
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # whose chances differ
-    trainer = Trainer(network, TASKS[name], TrainOptions(name, Path("unused"), max_lr=1e-3), machine, STEPS)
+    trainer = Trainer(network, TrainOptions(name, Path("unused"), max_lr=1e-3), machine, STEPS)
     network.train()
     losses = []
     for step in range(STEPS):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,7 @@ from cellprep.system.starting import described, end_of_start, leave, was_interru
 
 
 class _Door(TyperGroup):
-    """Where errors leave: one line each, no traceback."""
+    """The group of commands, which turns each error into one line without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -58,9 +59,15 @@ def _drop_output() -> None:
         os.close(nowhere)
 
 
+def _drop(_: object) -> None:
+    """Say nothing of an error that cannot be raised."""
+
+
 def main() -> None:
     """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
     keep_freed_memory()
+    # Processes that joblib starts load it again, and would repeat that /dev/shm is full.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:joblib._multiprocessing_helpers")
     try:
         app()
     except Exception as error:
@@ -68,6 +75,8 @@ def main() -> None:
             leave()
         if os.environ.get("CELLPREP_TRACEBACK"):
             raise
+        sys.unraisablehook = _drop  # what libraries left half made fails again while it is cleared away
+        warnings.simplefilter("ignore")
         with suppress(OSError):  # of standard error
             typer.echo(f"error: {described(error)}", err=True)
         if isinstance(error, BlockingIOError):

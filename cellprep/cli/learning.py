@@ -11,18 +11,23 @@ from cellprep.cli.words import tell
 from cellprep.learn import require_torch
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
+from cellprep.learn.networks.kind import NETWORKS, having
 from cellprep.learn.normalisation import NORMALISATIONS
-from cellprep.learn.settings import ARCHITECTURES, FINE_TUNING_RATE, NETWORKS, TRAINED_AS
+from cellprep.learn.settings import FINE_TUNING_RATE
 from cellprep.learn.training.options import ALL, OPTIMISERS, SCHEDULES, TrainOptions
 from cellprep.store import open_store
 
-_DESCRIBED = {**NETWORKS, ALL: "all of these in turn, then a bundle of them, and its scores on the validation images"}
+_DESCRIBED = {
+    **{name: kind.about for name, kind in NETWORKS.items()},
+    ALL: "all of these in turn, then a bundle of them, and its scores on the validation images",
+}
+_ARCHITECTURES = {name: arch for kind in NETWORKS.values() for name, arch in kind.architectures.items()}
+_MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for kind in NETWORKS.values() if kind.parts]
 
 
 def _usual(name: str) -> str:
     """Describe the default of an option that depends on the network's architecture."""
-    values = {arch: getattr(usual, name) for bodies in TRAINED_AS.values() for arch, usual in bodies.items()}
-    return ", ".join(f"{value:g} for {arch}" for arch, value in values.items())
+    return ", ".join(f"{getattr(usual, name):g} for {arch}" for arch, usual in _ARCHITECTURES.items())
 
 
 @app.command("train")
@@ -57,18 +62,22 @@ def train_command(
         str,
         choice(
             "Architecture of the network; unet unless given",
-            *dict.fromkeys(sum(ARCHITECTURES.values(), ())),
+            *_ARCHITECTURES,
         ),
     ] = "",
     mask: Annotated[
         str,
-        choice("Input mask of dn and wn; `cells` gives the walls away, `none` goes with --background-cell", *MASKS),
+        choice(
+            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell",
+            *MASKS,
+        ),
     ] = "cells-and-walls",
     background_cell: Annotated[
         bool,
         typer.Option(
             "--background-cell",
-            help="Train dn or wn on the whole image, the background being a cell; the store must be built so.",
+            help=f"Train {having('background_cell', 'or')} on the whole image, the background being a cell; "
+            "the store must be built so.",
         ),
     ] = False,
     augment: Annotated[
@@ -76,10 +85,11 @@ def train_command(
     ] = None,
     normalisation: Annotated[str, choice("How intensities are normalised", *NORMALISATIONS)] = "dataset",
     init: Annotated[
-        list[Path] | None, typer.Option(help="Weights to start from; for wn, those of a dn and of a wtn: repeat it.")
+        list[Path] | None, typer.Option(help=f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")
     ] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="VGG-16's weights in torchvision's layout, for the encoder of dn and wn.")
+        Path | None,
+        typer.Option(help=f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
     ] = None,
     optimiser: Annotated[str, choice("Optimiser", *OPTIMISERS)] = "adamw",
     schedule: Annotated[str, choice("Course of the learning rate", *SCHEDULES)] = "one-cycle",

@@ -1,4 +1,4 @@
-"""What commands say: data to stdout, words to stderr."""
+"""The output of commands: data to stdout, messages to stderr."""
 
 import json
 from typing import Any, Protocol

@@ -56,7 +56,7 @@ def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class OverlapRule:
-    """How overlaps are resolved.
+    """A rule that resolves overlaps.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What counts as a label image, and what does not."""
+"""Checks that an array is a label image."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ _FEW_VALUES = 8  # masks of some classes repeat their numbers
 _MANY_PIECES = 3  # per value, if they are small
 _SMALL_PIECE = 50  # pixels
 _VERY_MANY_PIECES = 20  # per value, whatever their size
+_SMALL_STEP, _MOST_SMALL = 2, 0.8  # from pixel to pixel, and share of the steps; of label images half at most
 _ALL_OVER = 0.2  # of the area: the boxes about all that is of one value
 _TINY_PIECE, _DENSE = 3, 0.3  # pixels, and share of the area: so many cells of so few pixels have no place
 _ENOUGH = 100  # pieces, to judge by
@@ -92,7 +93,8 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
     """Return whether the values of an image recur as only the intensities of pictures do.
 
     A label is one cell: one piece of pixels that touch, or a few side by side, whatever its shape. In a picture an
-    intensity recurs in many pieces all over, or each piece is a pixel or two, and there is hardly any background.
+    intensity recurs in many pieces all over, which are small, very many or, as in a map of distances, next to those of
+    almost the same intensity; or each piece is a pixel or two, and there is hardly any background.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
     from scipy.ndimage import find_objects
     from skimage.measure import label
 
-    inside = pieces = values = 0
+    inside = pieces = values = steps = small = 0
     boxes = 0.0
     windows = list(_windows(labels))
     for window in windows:
@@ -118,6 +120,10 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
         pixels = np.bincount(numbers.ravel())[1:]
         inside += int(pixels.sum())
         values += len(pixels)
+        for one, other in ((window[1:], window[:-1]), (window[:, 1:], window[:, :-1])):
+            sizes = np.abs(one.astype(np.float64) - other)
+            steps += int(np.count_nonzero(sizes))
+            small += int(np.count_nonzero((sizes > 0) & (sizes <= _SMALL_STEP)))
         pieces += int(label(numbers, background=0, connectivity=2, return_num=True)[1])
         boxes += sum(
             count * (box[0].stop - box[0].start) * (box[1].stop - box[1].start) / window.size
@@ -128,8 +134,9 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
         return False
     recurs = pieces > _MANY_PIECES * values and boxes > _ALL_OVER * inside
     is_scattered = pieces > _VERY_MANY_PIECES * values or inside < _SMALL_PIECE * pieces
+    is_smooth = small > _MOST_SMALL * steps
     is_dense = inside > _DENSE * sum(window.size for window in windows)
-    return (recurs and is_scattered) or (is_dense and inside < _TINY_PIECE * pieces)
+    return (recurs and (is_scattered or is_smooth)) or (is_dense and inside < _TINY_PIECE * pieces)
 
 
 def _windows(labels: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Which annotations overlap each other, and by how much."""
+"""Annotations that overlap each other, and by how much."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

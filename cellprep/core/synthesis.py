@@ -23,7 +23,7 @@ _IN_PAIRS = 0.6  # share of the nuclei that are placed beside another one
 
 @dataclass(frozen=True, slots=True)
 class CellType:
-    """How cells of a type look.
+    """The looks of cells of a type.
 
     Attributes
     ----------

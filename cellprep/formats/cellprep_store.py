@@ -105,7 +105,7 @@ class CellprepStore(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether a folder is a store."""
+        """Return whether a folder is a store."""
         try:
             Store(path)
         except StoreError:

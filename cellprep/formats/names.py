@@ -1,12 +1,12 @@
-"""What names of files and folders say: which hold images, which hold masks, and which are nothing of the data."""
+"""The table of names of files and folders: which hold images, which hold masks, and which are not data."""
 
 import re
 
 #: What the names of label images and masks end with, before the file's ending; longer ones first.
 MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 
-#: What they begin with instead, or are called altogether: ``mask_<id>``, or ``mask`` in a folder of the image's name.
-MASK_STARTS = ("masks_", "mask_", "labels_", "label_")
+# What they begin with instead, or are called altogether: ``mask_<id>``, or ``mask`` in a folder of the image's name.
+_MASK_STARTS = ("masks_", "mask_", "labels_", "label_")
 
 #: What the names of images may end with where masks lie beside them.
 IMAGE_ENDS = ("_image", "_img", ".ome")
@@ -87,12 +87,26 @@ def without_mask_end(stem: str) -> str | None:
 
     Examples
     --------
-    >>> [without_mask_end(name) for name in ("a_Masks", "label_a", "man_seg012", "mask", "a")]
-    ['a', 'a', 't012', '', None]
+    >>> [without_mask_end(name) for name in ("a_Masks", "man_seg012", "mask", "label_a", "a")]
+    ['a', 't012', '', None, None]
     """
     if tracked := _TRACKED.fullmatch(stem):
         return f"t{tracked[1]}"
-    return _without(stem.removesuffix(".ome"), MASK_ENDS, MASK_STARTS)
+    plain = stem.removesuffix(".ome")
+    return "" if f"{plain.lower()}_" in _MASK_STARTS else _without(plain, MASK_ENDS)
+
+
+def without_mask_start(stem: str) -> str | None:
+    """Return the name of the image whose mask a file may be by the start of its name; None if it has no such start.
+
+    It is a mask only if there is this image: ``label_free_1`` may be a picture.
+
+    Examples
+    --------
+    >>> [without_mask_start(name) for name in ("mask_a", "label-free_1", "a")]
+    ['a', 'free_1', None]
+    """
+    return _without(stem.removesuffix(".ome"), (), _MASK_STARTS)
 
 
 def without_image_end(stem: str) -> str | None:
@@ -103,7 +117,7 @@ def without_image_end(stem: str) -> str | None:
     >>> [without_image_end(name) for name in ("000_img", "image_000", "image", "a")]
     ['000', '000', '', None]
     """
-    return _without(stem, IMAGE_ENDS, IMAGE_STARTS)
+    return "" if f"{stem.lower()}_" in IMAGE_STARTS else _without(stem, IMAGE_ENDS, IMAGE_STARTS)
 
 
 def is_by_product(stem: str) -> bool:
@@ -117,7 +131,7 @@ def _without(stem: str, ends: tuple[str, ...], starts: tuple[str, ...] = ()) -> 
         return stem[: -len(end)]
     if start := next((start for start in starts if plain.startswith(start) and len(plain) > len(start)), None):
         return stem[len(start) :]
-    return "" if f"{plain}_" in starts else None
+    return None
 
 
 def _plain(name: str) -> str:

@@ -138,7 +138,7 @@ def _recognise(layout: Layout) -> type[Source]:
 
 
 def _picture_problem(layout: Layout) -> str:
-    """Say that a folder holds nothing but files of formats that change numbers, if it is so."""
+    """Return the problem of a folder of nothing but files in formats that change numbers; empty text if it is none."""
     names = layout.names
     if not names or not all(name.lower().endswith((".jpg", ".jpeg", ".webp")) for name in names):
         return ""

@@ -1,11 +1,11 @@
 """Networks that learn from stores: training and prediction, with torch.
 
 Only this package imports torch, and not before it is used: the names below are loaded when they are asked for.
-`cellprep.learn.settings` has all that the command line needs to know, without torch.
+What the command line needs to know is known without torch: the networks in `cellprep.learn.networks`, the rest in
+`cellprep.learn.settings`.
 """
 
 import errno
-import os
 from importlib import import_module
 from typing import Any
 
@@ -17,10 +17,10 @@ _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 # Where each public name lives.
 _HOMES = {
-    "Network": "learn.networks",
-    "NetworkSettings": "learn.settings",
-    "build_network": "learn.networks",
-    "load_vgg16": "learn.networks",
+    "Network": "learn.networks.network",
+    "NetworkSettings": "learn.networks",
+    "build_network": "learn.networks.network",
+    "load_vgg16": "learn.networks.vgg16",
     "direction_loss": "learn.losses",
     "energy_loss": "learn.losses",
     "semseg_loss": "learn.losses",
@@ -59,9 +59,11 @@ def require_torch(purpose: str) -> None:
     """
     limit = memory_limit()
     if limit is not None and limit < _LEAST_MEMORY:
-        raise MemoryError
+        least, most = (f"{size / 2**30:.1f} GiB" for size in (_LEAST_MEMORY, limit))
+        raise MemoryError(f"{purpose} takes {least} of memory, and {most} are allowed (ulimit -v)")
     if files_limit() < _LEAST_FILES:  # with fewer, workers that load crops try again for ever
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        words = f"{purpose} opens {_LEAST_FILES} files, and {files_limit():.0f} may be open"
+        raise OSError(errno.EMFILE, words)
     for package in ("torch", "safetensors"):
         try:
             import_module(package)

@@ -87,7 +87,7 @@ def _of_this_process(device: str) -> torch.device:
 
 
 def _gains(device: str) -> bool:
-    """Say whether a device computes faster in bfloat16."""
+    """Return whether a device computes faster in bfloat16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older torch has no such question; then float32 is as right as ever.

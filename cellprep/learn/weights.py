@@ -16,9 +16,10 @@ from cellprep._version import __version__
 from cellprep.core.targets import Recipe
 from cellprep.errors import CellprepError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
-from cellprep.learn.networks import Network, empty_network
+from cellprep.learn.networks.kind import NetworkSettings
+from cellprep.learn.networks.network import Network, empty_network
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.settings import Decoding, NetworkSettings
+from cellprep.learn.settings import Decoding
 from cellprep.system.files import open_file
 from cellprep.system.output import write_whole
 from cellprep.text.wording import printable

@@ -82,7 +82,7 @@ def form_problem(attributes: dict[str, Any]) -> str | None:
 
 
 def field_problem(attributes: dict[str, Any], key: str) -> str | None:
-    """Say whether one of these attributes is missing, or has another form; None if it is right."""
+    """Return whether one of these attributes is missing, or has another form; None if it is right."""
     form, fits = (_FORMS | _AT_TIMES)[key]
     if key not in attributes:
         return f"`{key}` is missing"

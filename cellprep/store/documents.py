@@ -53,7 +53,7 @@ def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tu
 
 
 def is_huge(shape: tuple[int, ...]) -> bool:
-    """Say whether an image's arrays lie in files of many chunks: `shape` is (H, W)."""
+    """Return whether an image's arrays lie in files of many chunks: `shape` is (H, W)."""
     return chunk_shapes("labels", shape)[1] is not None
 
 

@@ -60,5 +60,5 @@ def damaged_images(store: Path, images: Container[str]) -> dict[str, str]:
 
 
 def has_leftovers(store: Path) -> bool:
-    """Say whether a run is writing to a store, or was killed and left its folder."""
+    """Return whether a run is writing to a store, or was killed and left its folder."""
     return (store / DOT_FOLDER).exists()

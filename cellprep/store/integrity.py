@@ -53,7 +53,7 @@ def _possible_files(files: Iterable[str], name: str) -> list[str]:
 
 
 def has_all_bytes(image: StoredImage) -> bool:
-    """Say whether an image's metadata are as written and its chunks as long, which a power loss may have cut.
+    """Return whether an image's metadata are as written and its chunks as long, which a power loss may have cut.
 
     Chunks are not read: whoever does so finds by their checksums what else is wrong. The attributes must be in the
     right form.

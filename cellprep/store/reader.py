@@ -132,7 +132,10 @@ class StoredImage:
 
     def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
         if window is None:
-            return read_array(place, name)
+            array = read_array(place, name)
+            if name != "cells" and not self.is_huge:  # whose claim was held against its labels before
+                self._check_claim(name, array.shape)
+            return array
         shape, _ = array_form(place, name)
         down = spatial_axis(name, shape)
         region = [slice(0, size) for size in shape]
@@ -140,6 +143,12 @@ class StoredImage:
             start, stop, _ = part.indices(shape[axis])
             region[axis] = slice(start, max(start, stop))
         return read_array(place, name, tuple(region))
+
+    def _check_claim(self, name: str, shape: tuple[int, ...]) -> None:
+        down = spatial_axis(name, shape)
+        if (found := shape[down : down + 2]) != self.shape:
+            claimed = " x ".join(map(str, self.shape))
+            raise StoreError(f"{self.path} is damaged: it claims {claimed} pixels, its {name} {found}")
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
@@ -195,7 +204,7 @@ class Store(Mapping[str, StoredImage]):
             raise KeyError(image_id) from None
 
     def __contains__(self, image_id: object) -> bool:
-        """Say whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
+        """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
         if not isinstance(image_id, str) or id_problem(image_id):
             return False
         return bool(read_attributes(self.path / image_id).get("complete"))
@@ -262,7 +271,7 @@ def open_store(path: Path | str) -> Store:
 
 
 def is_foreign(place: Path) -> bool:
-    """Say whether what is in an image's place was put there by somebody else; damaged images were not.
+    """Return whether what is in an image's place was put there by somebody else; damaged images were not.
 
     A link was, whatever it leads to: what lies there is not the store's.
     """
@@ -275,7 +284,7 @@ def is_foreign(place: Path) -> bool:
     except (ValueError, RecursionError):
         return False
     except FileNotFoundError:
-        return not all(os.path.isfile(place / sign) for sign in SIGNS)  # noqa: PTH113 - it never raises
+        return not all((place / sign).is_file() for sign in SIGNS)
     except (OSError, KeyError, TypeError):
         return True
 

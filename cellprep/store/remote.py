@@ -94,7 +94,7 @@ class ObjectStoreWriter(StoreWriter):
         """Return at once: what an object store has taken, it keeps."""
 
     def commit(self, image_id: str) -> bool:
-        """Say whether the image that a worker has sent took an older one's place."""
+        """Return whether the image that a worker has sent took an older one's place."""
         return image_id in self._before
 
     def remove(self, image_id: str) -> bool:

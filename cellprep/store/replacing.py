@@ -16,7 +16,7 @@ from cellprep.system.places import is_remote, names_in
 DOT_FOLDER = ".cellprep"
 OUTGOING = "old"
 
-_PATIENCE = 2.0  # seconds; a run that was killed left its image there for good
+_PATIENCE = 2.0  # seconds
 _SECONDS_BETWEEN_LOOKS = 0.002
 
 T = TypeVar("T")
@@ -66,4 +66,12 @@ def identity(image: Path) -> tuple[int, int] | None:
 def _was_replaced(image: Path, before: tuple[int, int] | None) -> bool:
     """Return whether another image has the place of one that was there, or will have it soon."""
     away = (image.parent / DOT_FOLDER).glob(f"*/{OUTGOING}/{glob.escape(image.name)}")
-    return any(away) or identity(image) != before
+    return any(map(_is_recent, away)) or identity(image) != before
+
+
+def _is_recent(outgoing: Path) -> bool:
+    """Return whether an image was moved away just now; a run that was killed leaves its image there for good."""
+    try:
+        return time.time() - os.stat(outgoing.parent).st_mtime < _PATIENCE  # noqa: PTH116 - fast
+    except OSError:
+        return True  # it is gone again

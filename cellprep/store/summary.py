@@ -79,7 +79,7 @@ def _most_first(counter: Counter[Any]) -> list[tuple[Any, int]]:
 
 
 def is_summary(value: object) -> bool:
-    """Say whether what a store has for a summary has the form of one, with ``source_images`` beside the counts."""
+    """Return whether what a store has for a summary has the form of one, with ``source_images`` beside the counts."""
     if not isinstance(value, dict):
         return False
     counts = ("source_images", "source_images_stored", "distinct_shapes", *_COUNTS)

@@ -184,7 +184,7 @@ class StoreWriter:
                 aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:
-        """Say whether the store says so already, be it without a checksum, which earlier versions did not write."""
+        """Return whether the store says so already, be it without a checksum, which earlier versions did not write."""
         document = self.path / "zarr.json"
         plain = {key: value for key, value in attributes.items() if key != CHECKSUM}
         right = self._document(attributes), group_document({"cellprep": plain})
@@ -214,7 +214,12 @@ class StoreWriter:
             with interrupts_deferred():
                 if replaced:
                     place.rename(outgoing)  # where readers see that another one will come
-                new.rename(place)
+                try:
+                    new.rename(place)
+                except OSError:
+                    if replaced:
+                        outgoing.rename(place)
+                    raise
             if replaced:
                 shutil.rmtree(outgoing)
         return replaced

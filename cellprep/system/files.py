@@ -100,18 +100,24 @@ def entries_below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     OSError
         If a folder cannot be read.
     """
-    with os.scandir(folder) as entries:
-        found = list(entries)
-    for entry in found:
-        below = entries_below(entry.path) if entry.is_dir(follow_symlinks=False) else iter(())
-        yield next(below, entry)
-        yield from below
+    folders: list[os.DirEntry[str] | None] = [None]
+    while folders:
+        above = folders.pop()
+        with os.scandir(folder if above is None else above.path) as entries:
+            found = list(entries)
+        if above is not None and not found:
+            yield above
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry)
+            else:
+                yield entry
 
 
 def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPEST) -> list[Folder]:
     """Return a folder and those below it, here or in an object store, in the order of their names.
 
-    Zarr below it is named, but not entered. Links are followed once.
+    Zarr below it is named, but not entered. Links are followed once, and only to what is nowhere else.
 
     Parameters
     ----------
@@ -129,6 +135,7 @@ def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPE
     """
     found: list[Folder] = []
     level: list[tuple[tuple[str, ...], Path]] = [((), folder)]
+    links: list[tuple[tuple[str, ...], Path]] = []
     seen: set[tuple[int, int]] = set()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while level:
@@ -142,7 +149,11 @@ def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPE
                 found.append(Folder(parts, path, files, folders, is_zarr=not _ZARR.isdisjoint(entries)))
                 if len(parts) < deepest and not (parts and found[-1].is_zarr):
                     below += [((*parts, name), path / name) for name in folders]
-            level = below
+            level = []
+            for one in below:
+                (links if not is_remote(folder) and one[1].is_symlink() else level).append(one)
+            if not level:  # links come last: the folder itself counts, not a link to it
+                level, links = links, []
     return sorted(found, key=lambda one: one.parts)
 
 

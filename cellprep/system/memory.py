@@ -1,4 +1,4 @@
-"""How much memory there is, so that what cannot fit is refused before it takes all of it."""
+"""The memory that there is, so that what cannot fit is refused before it takes all of it."""
 
 import os
 from contextlib import suppress

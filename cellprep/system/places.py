@@ -50,12 +50,12 @@ def as_place(place: Path | str) -> Path:
 
 
 def is_remote(place: object) -> bool:
-    """Say whether a place that `as_place` returned was named by a URL."""
+    """Return whether a place that `as_place` returned was named by a URL."""
     return not isinstance(place, (str, Path))
 
 
 def is_shared(place: object) -> bool:
-    """Say whether other processes find the same at a place; what is in memory is of this one alone."""
+    """Return whether other processes find the same at a place; what is in memory is of this one alone."""
     return not str(place).startswith("memory://")
 
 

@@ -1,4 +1,4 @@
-"""How far a long run is: a bar in a terminal, and in a log file a line now and then."""
+"""Progress of a long run: a bar in a terminal, and in a log file a line now and then."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm
 
 
 class _Lines:
-    """What a bar writes, each state on a line of its own instead of over the one before."""
+    """The text that a bar writes, each state on a line of its own instead of over the one before."""
 
     def write(self, text: str) -> None:
         if line := text.strip():

@@ -4,6 +4,7 @@ It is loaded before all that takes time, and loads nothing that does. In program
 """
 
 import errno
+import io
 import os
 import sys
 
@@ -30,13 +31,28 @@ _LEAST_MEMORY = 0.7 * 2**30  # bytes for the libraries alone; with less, some of
 _LITTLE_MEMORY = 4 * 2**30
 
 
+class ClosedOutputError(OSError):
+    """Something was to be written to standard output, which is closed."""
+
+
+class _ClosedOutput(io.TextIOWrapper):
+    """Stands in for standard output that is closed: its number is taken, so that no other file gets it."""
+
+    def write(self, text: str) -> int:
+        if text:
+            raise ClosedOutputError
+        return 0
+
+
 def begin() -> None:
     """Let Ctrl-C and errors end this process in one line while libraries are loaded, if it is that of a command."""
     if not _is_command():
         return
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed: libraries would trip over it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput(open(os.devnull, "wb"), encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    if sys.stderr is None:  # libraries would trip over it
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    os.umask(os.umask(0o077) & 0o077)  # what a command makes itself it must read and write again
     try:
         import signal  # it takes a while itself
 
@@ -72,7 +88,7 @@ def leave(*_: object) -> None:
 
 def was_interrupted(error: BaseException) -> bool:
     """Return whether an error is what became of an interrupt on its way through libraries."""
-    return any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error))
+    return any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error, also_handled=True))
 
 
 def memory_limit() -> int | None:
@@ -101,7 +117,10 @@ def described(error: BaseException) -> str:
         return (
             "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
         )
-    for cause in _causes(error):
+    # What was handled when another error came says nothing of that one, unless a library could not be loaded for it.
+    for cause in _causes(error, also_handled=isinstance(error, ImportError)):
+        if isinstance(cause, ClosedOutputError):
+            return "standard output is closed: send it to a file, or to /dev/null"
         if number := _refusal(cause):
             name = getattr(cause, "filename", None) if number not in _OF_PROCESS else None
             place = f"{name if str(name).isprintable() else repr(name)}: " if name else ""
@@ -119,13 +138,13 @@ def _refusal(error: BaseException) -> int | None:
     return next((number for sign, number in _SIGNS.items() if sign in str(error)), None)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and those that it came of."""
+def _causes(error: BaseException, *, also_handled: bool) -> list[BaseException]:
+    """Return an error and those that it came of, or also those that were being handled when it came."""
     found = []
     cause: BaseException | None = error
     while cause is not None and cause not in found:
         found.append(cause)
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (cause.__context__ if also_handled else None)
     return found
 
 

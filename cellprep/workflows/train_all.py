@@ -14,14 +14,14 @@ from cellprep.commands.evaluate import EvaluationOptions, evaluate
 from cellprep.errors import UsageError
 from cellprep.formats.readers import open_source
 from cellprep.learn.devices import choose_machine
-from cellprep.learn.prediction.bundle import load_bundle, save_bundle
+from cellprep.learn.networks.kind import NETWORKS
+from cellprep.learn.prediction.bundle import END_TO_END, SEMANTIC, load_bundle, save_bundle
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.run import predict
 from cellprep.learn.processes import joined, share
-from cellprep.learn.settings import ARCHITECTURES
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
-from cellprep.learn.training.options import ALL, MAY_CHANGE, TrainOptions, as_json
+from cellprep.learn.training.options import ALL, MAY_CHANGE, OF_SOME, TrainOptions, as_json
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
@@ -30,14 +30,11 @@ from cellprep.store import Store
 from cellprep.system.output import write_whole
 from cellprep.text.wording import count
 
-#: The networks, in the order in which they are trained.
-ORDER = ("semseg", "dn", "wtn", "wn")
-
-# Options that some of the networks do not have, or that decide them otherwise.
-_ONLY_FOR = {"mask": ("dn", "wn"), "background_cell": ("dn", "wn"), "encoder": ("dn",), "max_lr": ORDER[:3]}
-
-# The WN starts from a DN and a WTN that are trained: it takes one epoch for so many of theirs.
+# A network that starts from others that are trained takes one epoch for so many of theirs.
 _FEWER = 5
+
+# Options that it does not have, as these decide them.
+_DECIDED = ("encoder", "max_lr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class AllReport:
         if not self.tells:
             return []
         lines = [f"{run.out.name}: {line}" for run in self.trained for line in run.notes_on_data()]
-        lines.append(f"{self.out}: {', '.join(ORDER)}, trained on {count(self.trained[0].train_images, 'image')}")
+        lines.append(f"{self.out}: {', '.join(NETWORKS)}, trained on {count(self.trained[0].train_images, 'image')}")
         if overall := self.scores.get("overall"):
             levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
             images = count(self.scores["images"], "validation image")
@@ -121,20 +118,21 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
         assert chosen is not None
         free = {name: value for name, value in settings.items() if name in MAY_CHANGE}
         recorded = _take_up(chosen, settings) if resume else _begin(store, chosen, settings, writes)
-        trained = [train(store, _options(network, chosen, recorded, free)) for network in ORDER]
+        trained = [train(store, _options(network, chosen, recorded, free)) for network in NETWORKS]
     bundle = chosen / BUNDLE
     if not writes:
         return AllReport(chosen, trained, bundle, {}, [], tells=False)
-    save_bundle(bundle, load_bundle([chosen / "wn"], chosen / "semseg"))
+    save_bundle(bundle, load_bundle([chosen / END_TO_END], chosen / SEMANTIC))
     return AllReport(chosen, trained, bundle, *_score(store, chosen, free))
 
 
 def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
     """Record the options that the result depends on, as JSON has them, if all networks can be trained by them."""
     recorded = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
-    for network in ORDER:
+    for network in NETWORKS:
         _options(network, out, recorded, {})
-    options = _options("dn", out, recorded, {})
+    strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # what fits it, fits the others
+    options = _options(strictest, out, recorded, {})
     _, val_ids, together = choose_and_check(store, options)
     if options.encoder:  # else a file that does not fit would be found after hours
         first_network(options, together.channels, together.recipe.levels)
@@ -163,14 +161,16 @@ def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping
     run = out / network
     if (run / SETTINGS).exists():
         return options_of(run, network, free)
-    own = {name: value for name, value in recorded.items() if network in _ONLY_FOR.get(name, ORDER)}
+    kind = NETWORKS[network]
+    absent = {*OF_SOME}.difference(kind.options).union(_DECIDED if kind.parts else ())
+    own = {name: value for name, value in recorded.items() if name not in absent}
     if recorded.get("encoder") and not own.get("arch"):
         own["arch"] = "published"
-    if own.get("arch") not in ARCHITECTURES[network]:
+    if own.get("arch") not in kind.architectures:
         own.pop("arch", None)
-    if network == "wn":
+    if kind.parts:
         epochs = own.get("epochs") or TrainOptions(network).epochs
-        own |= {"init": [str(out / "dn"), str(out / "wtn")], "epochs": max(1, epochs // _FEWER)}
+        own |= {"init": [str(out / part) for part in kind.parts], "epochs": max(1, epochs // _FEWER)}
     try:
         options = options_from({"network": network, "out": str(run), **own})
     except msgspec.MsgspecError as error:
@@ -184,7 +184,8 @@ def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, 
     shutil.rmtree(predicted, ignore_errors=True)
     quiet = bool(free.get("quiet"))
     options = PredictionOptions(device=free.get("device", "auto"), quiet=quiet)
-    prediction = predict(None, out / "wn", predicted, semseg_weights=out / "semseg", data=store.path, options=options)
+    semantic = out / SEMANTIC
+    prediction = predict(None, out / END_TO_END, predicted, semseg_weights=semantic, data=store.path, options=options)
     if not prediction.images:
         return {}, prediction.errors()
     found = open_source(predicted)

@@ -60,7 +60,7 @@ class TrainingReport:
 
 
 def is_training(path: Path | str) -> bool:
-    """Say whether a path is the folder of a training."""
+    """Return whether a path is the folder of a training."""
     return Path(path, "run.json").is_file()
 
 
@@ -123,6 +123,8 @@ def _rows(metrics: Path) -> list[dict[str, float]]:
         raise ValueError(f"{metrics.name} has no column {min(missing)}")
     if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError(f"the epochs of {metrics.name} do not count from 1")
+    if any(math.isinf(row[name]) for row in rows for name in ("epoch", "rate", "seconds") if name in row):
+        raise ValueError(f"{metrics.name} has endless values")
     if any(_ABSURD < abs(value) < math.inf for row in rows for value in row.values()):
         raise ValueError(f"{metrics.name} has values beyond {_ABSURD:g}")
     return rows

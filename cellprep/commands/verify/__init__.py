@@ -77,7 +77,7 @@ def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quie
 
 
 def _root_is_lost(path: Path) -> bool:
-    """Say whether a folder is a store but for its own metadata; raise the reader's error if it is none at all."""
+    """Return whether a folder is a store but for its own metadata; raise the reader's error if it is none at all."""
     try:
         Store(path)
     except StoreError:

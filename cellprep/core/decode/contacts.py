@@ -1,4 +1,4 @@
-"""Where seeds meet: the wall pixels between each two of them."""
+"""Contacts between seeds: the wall pixels between each two of them."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every decoder is: the values of its options, and a call that decodes maps by them."""
+"""The base of all decoders: the values of its options, and a call that decodes maps by them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which pieces are one cell: those that a cell on top cuts apart.
+"""Joining the pieces of a cell that a cell on top cuts apart.
 
 The cell on top is the smaller one. So a piece that lies below a neighbour larger than itself is but part of a cell,
 and its other part is across that neighbour.

@@ -1,4 +1,4 @@
-"""What is decoded: the maps of one image, brought to one form."""
+"""The maps of one image that are decoded, brought to one form."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which of two seeds lies below the other: evidence from the shape of the wall between them.
+"""The order of two seeds, one of which lies below the other: evidence from the shape of the wall between them.
 
 The cell on top keeps its outline whole; the wall belongs to the one below, whose outline it cuts. Evidence is in
 natural logarithms of odds, above 0 where the contact's first seed lies below. The weights were fitted to 128 images of

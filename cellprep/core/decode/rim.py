@@ -1,4 +1,4 @@
-"""Where a mask ends otherwise than its cells, as the levels tell: it has lost their rim, or goes beyond them.
+"""Masks that end elsewhere than their cells, by the levels: they have lost the rim, or go beyond it.
 
 Beside background a cell has its lowest level, and from there it rises with the depth. How deep a pixel lies, only a
 rise as steep as that of the bins `sartorius` tells; of others nothing is said. The lowest level is that beside walls,

@@ -1,4 +1,4 @@
-"""What lies below each top of the energy: the decoder for round cells and for energy that networks tell."""
+"""The regions below each top of the energy: the decoder for round cells and for energy from networks."""
 
 from dataclasses import dataclass
 

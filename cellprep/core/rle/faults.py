@@ -1,4 +1,4 @@
-"""What is wrong with a run-length text: the slow, obvious parser, which runs only to name a fault."""
+"""Faults of run-length texts: the slow, obvious parser, which runs only to name one."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def first_fault(texts: Sequence[str], shape: tuple[int, int]) -> RLEError:
 
 
 def _fault(text: str, shape: tuple[int, int]) -> str | None:
-    """Say what is wrong with one text, the first fault first; the obvious parser, one word at a time."""
+    """Return a description of the first fault of a text: the obvious parser, one word at a time."""
     size = shape[0] * shape[1]
     words = re.findall(rf"[^{WHITESPACE}]+", text)
     for word in words:

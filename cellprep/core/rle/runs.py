@@ -126,7 +126,9 @@ class Runs:
 
     def coverage(self) -> NDArray[np.int64]:
         """Return the number of annotations that claim each pixel: (H, W) int64."""
-        return self._to_image(np.bincount(self.positions(), minlength=self.shape[0] * self.shape[1]))
+        change = np.bincount(self.starts, minlength=self.shape[0] * self.shape[1] + 1)  # a run may end behind the last
+        np.subtract.at(change, self.starts + self.lengths, 1)
+        return self._to_image(np.cumsum(change, out=change)[:-1])
 
     def to_masks(self) -> NDArray[np.bool_]:
         """Return the annotations one by one: (n, H, W) bool."""

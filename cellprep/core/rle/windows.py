@@ -32,6 +32,13 @@ class WindowedRuns:
         boxes = [_boxes(piece) for piece in runs.pieces()]
         return cls(runs, np.concatenate(boxes, axis=1))
 
+    @property
+    def box_areas(self) -> NDArray[np.int64]:
+        """(n,) int64: pixels in the box of each annotation."""
+        first_line, last_line, first_place, last_place = self.boxes.astype(np.int64)
+        areas: NDArray[np.int64] = (last_line - first_line) * (last_place - first_place)
+        return areas
+
     def cut(self, rows: slice, columns: slice) -> tuple[Runs, NDArray[np.intp]]:
         """Cut the masks to a window.
 

@@ -30,7 +30,7 @@ def kaggle_precision(pairs: Pairs, threshold: float) -> float:
 
 
 def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
-    """Say which predicted cells are merged: (n,) bool.
+    """Return which predicted cells are merged: (n,) bool.
 
     Each true cell is assigned to the predicted one that covers more than half of it; of several, which then overlap, to
     that with the highest IoU. Predicted cells to which two or more true ones are assigned are merged.
@@ -41,7 +41,7 @@ def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
 
 
 def find_split(pairs: Pairs) -> NDArray[np.bool_]:
-    """Say which true cells are split: (m,) bool.
+    """Return which true cells are split: (m,) bool.
 
     Each predicted cell is assigned to the true one that more than half of it lies in; of several, which then overlap,
     to that with the highest IoU. True cells to which two or more predicted ones are assigned are split.

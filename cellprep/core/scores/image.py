@@ -21,7 +21,7 @@ IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
-    """What is counted in one image. `cellprep.core.scores.summarise` turns the scores of many into metrics.
+    """The counts of one image. `cellprep.core.scores.summarise` turns the scores of many into metrics.
 
     Attributes
     ----------

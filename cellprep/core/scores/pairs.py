@@ -1,4 +1,4 @@
-"""Which predicted and true cells share pixels, and how many: the sparse table that all scores follow from."""
+"""The sparse table of pairs of predicted and true cells that share pixels: all scores follow from it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What became of every cell of an image, for those who want to see it."""
+"""The outcome for every cell of an image, to look at."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from cellprep.core.scores.sides import both_sides, outside
 
 @dataclass(frozen=True, slots=True)
 class CellVerdicts:
-    """What became of every cell of one image.
+    """The outcome for every cell of one image.
 
     Attributes
     ----------

@@ -77,6 +77,11 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
     return compute_some(cells, {}, recipe or Recipe(), TARGETS)
 
 
+def targets_table() -> list[str]:
+    """Return the rows of a table, in Markdown, of what each target holds; the documentation of the store has it."""
+    return [f"| `{name}` | {target.about} |" for name, target in TARGETS.items()]
+
+
 def sampled_targets() -> list[str]:
     """Return the names of the targets that networks are shown in training."""
     return [name for name, target in TARGETS.items() if target.is_sampled]

@@ -22,6 +22,7 @@ AREA = Values(
     name="area",
     compute=area,
     dtype="float32",
+    about="`cells[k - 1, 1]` of the pixel's owner k; where nobody owns it, the number of such pixels",
     title="area in pixels, of cells",
     rule="areas of owners",
     is_logarithmic=True,

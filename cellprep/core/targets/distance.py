@@ -71,6 +71,8 @@ DISTANCE = Values(
     name="distance",
     compute=distance,
     dtype="float32",
+    about="distance of `semseg[..., 0]` to the nearest pixel outside it, in pixels; 0 outside; "
+    "with `--per-instance`, see below",
     title="distance in pixels",
     rule="distances to the border",
     needs=("semseg",),

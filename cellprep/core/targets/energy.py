@@ -53,6 +53,7 @@ ENERGY = Levels(
     name="energy",
     compute=energy,
     dtype="uint8",
+    about="number of the recipe's bins that the distance reaches",
     title="energy: level, and the distance it begins at",
     rule="levels of the distance",
     needs=("distance",),

@@ -1,4 +1,4 @@
-"""How many pixels have which distance: all of a data set that energy bins are fitted to."""
+"""Histograms of distances: all of a data set that energy bins are fitted to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

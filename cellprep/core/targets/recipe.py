@@ -65,7 +65,7 @@ _WIDEST_WALL = 99
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How targets are made from annotations.
+    """The choices by which targets are made from annotations.
 
     Attributes
     ----------

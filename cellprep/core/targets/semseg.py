@@ -30,6 +30,7 @@ SEMSEG = Classes(
     dtype="uint8",
     channels=3,
     classes=("cell", "wall", "background"),
+    about="channels cell without walls, wall, background; exactly one is 1",
     title="semseg",
     rule="walls",
     around=lambda recipe: recipe.wall_width // 2,

@@ -1,4 +1,4 @@
-"""What a target is: how it is made, what it depends on, and how its values turn with the image."""
+"""The base of all targets: how each is made, what it depends on, and how its values turn with the image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Done = Mapping[str, NDArray[Any]]
 
 
 class Beyond(Enum):
-    """What the value of a pixel may depend on, farther away than a fixed number of pixels."""
+    """The far pixels that the value of a pixel may depend on, farther away than a fixed number of pixels."""
 
     NOTHING = "nothing"
     DISTANCE = "distance"  # what is not farther away than the value itself says, in pixels
@@ -37,6 +37,8 @@ class Target:
         Name of its NumPy dtype.
     channels
         Number of channels; None for an array (H, W).
+    about
+        What it holds, in Markdown.
     title
         What a picture of it is called.
     needs
@@ -57,6 +59,7 @@ class Target:
     name: str
     compute: Callable[[Cells, Done, Recipe], NDArray[Any]]
     dtype: str
+    about: str
     title: str
     rule: str
     channels: int | None = None

@@ -1,1 +1,1 @@
-"""What a reader gives and a writer takes, whatever the format."""
+"""Records and contents: what readers return and writers take, in any format."""

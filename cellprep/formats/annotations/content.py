@@ -1,4 +1,4 @@
-"""What of an image is exported: its labels, and the type of each cell that has pixels."""
+"""The content of an image that is exported: its labels, and the type of each cell that has pixels."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -14,7 +14,7 @@ from cellprep.system.files import read_file
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """What to leave out of a source.
+    """The images and annotations to leave out of a source.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a file is that no reader takes: its format by its content, and the step that makes it readable."""
+"""Files that no reader takes: their formats by their content, and the step that makes them readable."""
 
 import re
 import tarfile
@@ -93,7 +93,7 @@ _MAGIC: list[tuple[bytes, str, str]] = [
 
 
 def kind_of(path: Path) -> str:
-    """Say what a file or folder is that no reader takes, and the step that helps; empty text if nothing is known."""
+    """Return what a file or folder is that no reader takes, and the step that helps; empty text if nothing is known."""
     try:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
     except OSError:
@@ -101,7 +101,7 @@ def kind_of(path: Path) -> str:
 
 
 def ends_of(path: Path) -> str:
-    """Say what the names of a folder's files end in; empty text if it is none."""
+    """Return what the names of a folder's files end in; empty text if it is none."""
     try:
         ends = sorted({printable(file.suffix.lower() or file.name) for file in _files_in(path)})
     except OSError:

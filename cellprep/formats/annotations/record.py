@@ -1,4 +1,4 @@
-"""What every reader gives: a small record of each image, which a worker turns into its annotations."""
+"""Records, which every reader gives: a small record of each image, which a worker turns into its annotations."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.rle import Runs
+from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
@@ -20,6 +20,9 @@ from cellprep.system.memory import check_memory
 
 _LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
 _LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours
+_LARGEST = 100_000_000  # pixels of an annotation
+_MOST_BOXES = 2**27  # pixels in the boxes of all annotations together, or so many times those of the image:
+_BOXES_A_PIXEL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,24 @@ class Annotations:
     scores: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        height, width = self.runs.shape
-        check_memory(height * width * _LEAST_BYTES, f"its image, {height} x {width} pixels,")
-        if max(height, width) > _LONGEST_SIDE:
-            raise AnnotationError(f"its image, {height} x {width} pixels, is longer than {_LONGEST_SIDE:,} pixels")
+        check_shape(self.runs.shape)
+        self._check_claims()
         if long := [name for name in {*self.cell_types, self.cell_type} if len(name) > LONGEST_TYPE]:
             raise AnnotationError(
                 f"the name of a cell type, {long[0][:20]!r}..., has {len(long[0]):,} characters: {LONGEST_TYPE} at most"
+            )
+
+    def _check_claims(self) -> None:
+        """Refuse masks that claim much more than cells do: two numbers can claim a whole huge image."""
+        pixels = self.runs.shape[0] * self.runs.shape[1]
+        most = max(_MOST_BOXES, _BOXES_A_PIXEL * pixels)
+        if pixels > _LARGEST and (areas := self.runs.areas).max(initial=0) > _LARGEST:
+            raise AnnotationError(
+                f"its annotation {self.rows[int(areas.argmax())]} has {areas.max():,} pixels: {_LARGEST:,} at most"
+            )
+        if pixels * len(self.rows) > most and (boxes := WindowedRuns.of(self.runs).box_areas.sum()) > most:
+            raise AnnotationError(
+                f"its {len(self.rows):,} annotations lie in boxes of {boxes:,} pixels together: {most:,} at most"
             )
 
     def without(self, rows: frozenset[int]) -> "Annotations":
@@ -89,7 +103,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord(ABC):
-    """What a reader knows of an image: small enough to send to another process, which loads the rest.
+    """A record of an image: small enough to send to another process, which loads the rest.
 
     Attributes
     ----------
@@ -176,6 +190,22 @@ class FaultyImage:
 
     image_id: str
     problem: str
+
+
+def check_shape(shape: tuple[int, int]) -> None:
+    """Refuse the size, (H, W), of an image that no memory holds, or that is too long: a file may claim any.
+
+    Raises
+    ------
+    TooLargeError
+        If there is not the memory for it.
+    AnnotationError
+        If it is too long.
+    """
+    height, width = shape
+    check_memory(height * width * _LEAST_BYTES, f"its image, {height} x {width} pixels,")
+    if max(height, width) > _LONGEST_SIDE:
+        raise AnnotationError(f"its image, {height} x {width} pixels, is longer than {_LONGEST_SIDE:,} pixels")
 
 
 def check_excluded(excluded: frozenset[int], rows: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What every reader is: a source of image records."""
+"""The base of all readers: a source of image records."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether a path looks like a source of this format."""
+        """Return whether a path looks like a source of this format."""
 
     @property
     @abstractmethod
@@ -77,7 +77,7 @@ class Source(ABC):
 
     @property
     def description(self) -> str:
-        """What the source was taken for, in a line."""
+        """A line that says what the source was taken for."""
         order = f", pixels counted by {self.order}" if self.order else ""
         return f"{self.name}: {self.format}{order}, images: {len(self.image_ids):,}"
 
@@ -115,10 +115,10 @@ class FolderSource(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether a path looks like a folder of this format."""
+        """Return whether a path looks like a folder of this format."""
         return path.is_dir() and cls.fits(Layout(path))
 
     @classmethod
     @abstractmethod
     def fits(cls, layout: Layout) -> bool:
-        """Say whether a folder's layout is that of this format."""
+        """Return whether a folder's layout is that of this format."""

@@ -10,7 +10,14 @@ from typing import Any, get_args
 
 from cellprep.core.rle import Order, Runs, parse_coco_counts
 from cellprep.errors import AnnotationError, RLEError, SourceError, UsageError
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded, most_common
+from cellprep.formats.annotations.record import (
+    Annotations,
+    FaultyImage,
+    ImageRecord,
+    check_excluded,
+    check_shape,
+    most_common,
+)
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.coco.crowds import Crowds, crowd_notes
 from cellprep.formats.coco.document import AnnotationEntry, Document, EntryId, ImageEntry, read
@@ -110,6 +117,7 @@ class COCOImage(ImageRecord):
                 f"{self.source} gives no width and height of image {self.image_id!r}: "
                 "give the images, whose files tell (--images)"
             )
+        check_shape(known)  # before masks are made for it
         return known
 
 
@@ -191,7 +199,7 @@ class COCOJSON(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Say whether a path looks like a COCO file."""
+        """Return whether a path looks like a COCO file."""
         return path.is_file() and path.suffix.lower() == ".json"
 
     @property

@@ -47,7 +47,7 @@ class COCOResults(COCOJSON):
 
 
 def is_coco_results(path: Path) -> bool:
-    """Say whether a file looks like COCO results: a list, where a COCO file is an object."""
+    """Return whether a file looks like COCO results: a list, where a COCO file is an object."""
     if not COCOJSON.recognises(path):
         return False
     try:

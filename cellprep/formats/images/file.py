@@ -36,7 +36,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an image file is, as far as it can be told without decoding it.
+    """The identity of an image file, as far as it is known without decoding it.
 
     Attributes
     ----------

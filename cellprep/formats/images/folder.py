@@ -12,12 +12,14 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.formats.names import (
     IMAGE_ENDS,
     IMAGE_STARTS,
+    MASK_ENDS,
     is_foreign,
     is_image_folder,
     is_mask_folder,
     is_output,
     without_image_end,
     without_mask_end,
+    without_mask_start,
 )
 from cellprep.store.image_ids import composed
 from cellprep.system.files import walk
@@ -84,7 +86,7 @@ class ImageFolder:
         return ImageFile(files[0])
 
     def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
-        """Say what is wrong if an image has none of these files, or more than one."""
+        """Return what is wrong if an image has none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
         if (foreign := self._foreign.get(composed(image_id))) and (problem := ImageFile(foreign).format_problem()):
@@ -163,6 +165,8 @@ class ImageFolder:
     def _is_mask(self, stem: str) -> bool:
         """Return whether a file is by its name the mask of another one in the folder."""
         image = without_mask_end(stem)
+        if image is None and not any(f"{stem}{end}" in self._files for end in MASK_ENDS):
+            image = without_mask_start(stem)
         return image is not None and bool(_called(self._files, image))
 
 

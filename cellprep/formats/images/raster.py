@@ -15,7 +15,7 @@ _MOST_UNNAMED = 4  # as many channels may be without a name; more are rather pla
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What a file says of its image.
+    """The tags of a file about its image.
 
     Attributes
     ----------

@@ -62,7 +62,7 @@ class LabelFolder(FolderSource):
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Say whether a folder holds label images."""
+        """Return whether a folder holds label images."""
         return layout.has_labels
 
     @property

@@ -119,7 +119,7 @@ class MaskFolder(FolderSource):
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Say whether folders in a folder hold masks of one cell each."""
+        """Return whether folders in a folder hold masks of one cell each."""
         return bool(layout.cell_folders)
 
     @property

@@ -1,1 +1,1 @@
-"""Which file in a folder is what: images, masks, and what belongs together."""
+"""Layouts of folders: which files are images, which are masks, and what belongs together."""

@@ -16,6 +16,7 @@ from cellprep.formats.names import (
     tracked_sequence,
     without_image_end,
     without_mask_end,
+    without_mask_start,
 )
 from cellprep.store.image_ids import composed
 from cellprep.system.files import Folder, open_file
@@ -85,12 +86,11 @@ class Group:
 
     def _marked(self) -> list[Path]:
         """Return the files whose own names say that they are masks; in folders of images those of an image alone."""
-        marked = [file for file in self.others if without_mask_end(file.stem) is not None]
+        marked = list(marked_among(self.others, self.images))
         if self.masks:
             return marked
         names = _by_name(composed(file.stem) for file in self.images)
-        ends = [(file, without_mask_end(file.stem)) for file in self.images]
-        return marked + [file for file, name in ends if name is not None and composed(name) in names]
+        return marked + [file for file, name in marked_among(self.images).items() if name in names]
 
 
 @dataclass
@@ -122,9 +122,26 @@ def labels_among(files: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.suffix.lower() in LABEL_FORMATS]
 
 
+def marked_among(files: Iterable[Path], beside: Iterable[Path] = ()) -> dict[Path, str]:
+    """Return the files whose own names say that they are masks, with the names of their images, composed.
+
+    What a name ends with says so. What it begins with says so only if there is the image, among these files or those
+    beside them, and no file is the mask of this one: ``label_free_1`` with ``label_free_1_masks`` is an image.
+    """
+    files = list(files)
+    marked = {file: composed(name) for file in files if (name := without_mask_end(file.stem)) is not None}
+    images = _by_name(composed(file.stem) for file in [*files, *beside] if file not in marked)
+    owners = set(marked.values())
+    for file in files:
+        name = without_mask_start(file.stem)
+        if name is not None and file not in marked and composed(name) in images and composed(file.stem) not in owners:
+            marked[file] = composed(name)
+    return marked
+
+
 @dataclass
 class Scan:
-    """What is in a folder and those below it.
+    """The contents of a folder and of those below it.
 
     Attributes
     ----------
@@ -262,21 +279,29 @@ def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
     for mask in masks:
         stem = composed(mask.stem)
         name = composed(stem if (end := without_mask_end(mask.stem)) is None else end)
-        image_stem = names.get(stem) or names.get(name) or ("" if name else _only_one(pairs.values(), mask.parent))
-        pair = pairs[image_stem] if image_stem else alone.setdefault(name, Pair(name))
+        if end is None and stem not in names and composed(without_mask_start(mask.stem) or "") in names:
+            name = composed(without_mask_start(mask.stem) or "")
+        stems = names.get(stem) or names.get(name) or ([] if name else _only_one(pairs.values(), mask.parent))
+        pair = pairs[stems[0]] if stems else alone.setdefault(name, Pair(name))
+        for other in stems[1:]:  # of several images that share a name nothing says which is the mask's
+            pair.images += pairs.pop(other).images if other in pairs else []
         pair.masks.append(mask)
-        if names.get(name) == image_stem != name:
+        if stems and names.get(name) == stems and stems != [name]:
             pair.id = name  # of the name that both share
     return sorted([*pairs.values(), *alone.values()], key=lambda pair: pair.id)
 
 
-def _only_one(pairs: Iterable[Pair], folder: Path) -> str:
-    """Return the name of the only image in a folder; empty text if there are none, or several."""
+def _only_one(pairs: Iterable[Pair], folder: Path) -> list[str]:
+    """Return the name of the only image in a folder; nothing if there are none, or several."""
     inside = [image for pair in pairs for image in pair.images if image.parent == folder]
-    return composed(inside[0].stem) if len(inside) == 1 else ""
+    return [composed(inside[0].stem)] if len(inside) == 1 else []
 
 
-def _by_name(stems: Iterable[str]) -> dict[str, str]:
-    """Return the stem by each name that leads to it: itself, and itself without the end of an image's name."""
-    own = {stem: stem for stem in stems}
-    return {**{short: stem for stem in own if (short := without_image_end(stem)) is not None}, **own}
+def _by_name(stems: Iterable[str]) -> dict[str, list[str]]:
+    """Return the stems by each name that leads to them: themselves, and themselves without what an image's name has."""
+    own = {stem: [stem] for stem in stems}
+    short: dict[str, list[str]] = defaultdict(list)
+    for stem in own:
+        if (name := without_image_end(stem)) is not None:
+            short[name].append(stem)
+    return {**short, **own}

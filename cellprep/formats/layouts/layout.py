@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from cellprep.errors import CellprepError
+from cellprep.errors import CellprepError, SourceError
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.layouts.groups import (
@@ -19,7 +19,7 @@ from cellprep.formats.layouts.groups import (
     scan,
 )
 from cellprep.formats.layouts.listing import is_store
-from cellprep.formats.names import is_mask_folder, without_mask_end
+from cellprep.formats.names import is_mask_folder, without_image_end, without_mask_end
 from cellprep.store.image_ids import composed
 from cellprep.text.wording import count, printable
 
@@ -31,7 +31,7 @@ _LOOKED_AT = 3  # masks of a folder that tell what kind they are
 
 
 class Layout:
-    """What is in a folder, which is scanned once, when it is first asked for.
+    """The contents of a folder, which is scanned once, when it is first asked for.
 
     Each question raises SourceError if the folder, or one in it, cannot be read.
 
@@ -93,9 +93,15 @@ class Layout:
         groups = self._groups_of_cells()
         if not self._holds_cells(groups):
             return {}
-        names = Counter(group.parts[-1:] for group in groups)
-        ids = ["_".join(group.parts if names[group.parts[-1:]] > 1 else group.parts[-1:]) for group in groups]
-        return {composed(name or self.path.resolve().name): group for name, group in zip(ids, groups, strict=True)}
+        names = Counter(composed("".join(group.parts[-1:])) for group in groups)
+        found: dict[str, Group] = {}
+        for group in groups:
+            name = composed("".join(group.parts[-1:]))
+            name = composed("_".join(group.parts)) if names[name] > 1 else name
+            other = found.setdefault(name or composed(self.path.resolve().name), group)
+            if other is not group:
+                raise SourceError(f"{self.path}: {other.name} and {group.name} have the same id {name}: rename one")
+        return found
 
     def _groups_of_cells(self) -> list[Group]:
         """Return the groups that may be images of cells; one without any lies beside others, or has its own image."""
@@ -135,14 +141,20 @@ class Layout:
     def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
         """Return the id of each pair; where several folders have one, the folders' names come before it.
 
-        Of a pair without a name, such as ``<id>/image.png`` and ``<id>/mask.png``, it is that of the folder.
+        Of a pair without a name, such as ``<id>/image.png`` and ``<id>/mask.png``, it is that of the folder; of
+        ``<id>/image.png`` alone, too.
         """
-        names = Counter(pair.id for _, pair in pairs)
-        return [
-            composed("_".join(filter(None, [*group.parts, pair.id])) or self.path.resolve().name)
-            if names[pair.id] > 1 or not pair.id
-            else pair.id
+        alone = Counter(id(group) for group, _ in pairs)
+        own = [
+            "" if group.parts and alone[id(group)] == 1 and without_image_end(pair.id) == "" else pair.id
             for group, pair in pairs
+        ]
+        names = Counter(own)
+        return [
+            composed("_".join(filter(None, [*group.parts, name])) or self.path.resolve().name)
+            if names[name] > 1 or not name
+            else name
+            for (group, _), name in zip(pairs, own, strict=True)
         ]
 
     def image_pairs(self) -> list[tuple[Group, Pair]]:
@@ -159,7 +171,7 @@ class Layout:
         return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
-        """Say which files and folders are left aside as they are neither images nor masks."""
+        """Return notes of files and folders that are left aside as they are neither images nor masks."""
         ids = {id(group) for group in self.chosen}
         cells = self.cell_folders
         names = [group.name for group in self.groups if id(group) not in ids and group.others] + self._scan.left_out
@@ -178,7 +190,7 @@ class Layout:
         ]
 
     def notes(self) -> list[str]:
-        """Say what is left aside, and why."""
+        """Return notes of what is left aside, and why."""
         notes = self.aside()
         if unreadable := self._unreadable():
             notes.append(f"note: left aside, as no label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
@@ -186,7 +198,7 @@ class Layout:
         return [*notes, f"note: no masks but Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
 
     def problem(self) -> str:
-        """Say why there are no label images, and what helps; empty text if there are some, or nothing is known."""
+        """Return why there are no label images, and what helps; empty text if there are some, or nothing is known."""
         if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
             return (
                 f"{self.path} holds no masks but Cellpose's {listed([file.name for file in pickles])}, pickled Python, "

@@ -1,4 +1,4 @@
-"""What is in a folder: its files and folders in the order of their names."""
+"""The contents of a folder: its files and folders in the order of their names."""
 
 import hashlib
 from collections.abc import Iterable

@@ -20,7 +20,7 @@ _USUAL_FOLDERS = ("images", "train")
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """Where the images of a source were found, though nobody said where they are.
+    """The images of a source that were found, though nobody said where they are.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path,
         yield path.parent, False
     own = [name for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"))) if name != path.name]
     yield from ((path.parent / name, True) for name in own)
-    beside: list[str] = []
+    beside = list(_USUAL_FOLDERS)  # of a folder that may be entered but not listed
     with suppress(OSError):
         beside = [name for name, is_folder in sorted(entries_in(path.parent).items()) if is_folder]
     usual = [[name for name in beside if name.lower() == known] for known in _USUAL_FOLDERS]

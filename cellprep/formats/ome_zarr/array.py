@@ -105,7 +105,7 @@ def _form(metadata: Any, version: int) -> tuple[Shape, np.dtype[Any], list[Shape
 
 
 def _problem(metadata: Any, version: int) -> str | None:
-    """Say which codec is not read, if one is not."""
+    """Return which codec is not read, if one is not."""
     if version == 2:
         codecs = [*(metadata.get("filters") or []), *([metadata["compressor"]] if metadata.get("compressor") else [])]
         unknown = [codec["id"] for codec in codecs if codec["id"] not in _CODECS_2]

@@ -123,11 +123,11 @@ def _zstd(data: bytes, most: int) -> bytes:
 
 
 def _zlib(data: bytes, most: int) -> bytes:
-    return _whole(zlib.decompressobj().decompress(data, most + 1), most)
+    return _ended(zlib.decompressobj(), data, most)
 
 
 def _lzma(data: bytes, most: int) -> bytes:
-    return _whole(lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(data, most + 1), most)
+    return _ended(lzma.LZMADecompressor(memlimit=_LZMA_MEMORY), data, most)
 
 
 def _gzip(data: bytes, most: int) -> bytes:
@@ -138,6 +138,16 @@ def _gzip(data: bytes, most: int) -> bytes:
 def _bz2(data: bytes, most: int) -> bytes:
     with bz2.BZ2File(io.BytesIO(data)) as stream:
         return _whole(stream.read(most + 1), most)
+
+
+def _ended(stream: Any, data: bytes, most: int) -> bytes:
+    """Return what one stream holds; its checksum is at its end, so that it must have one."""
+    decoded = _whole(stream.decompress(data, most + 1), most)
+    if not stream.eof:
+        raise ValueError("a chunk is cut off")
+    if stream.unused_data:
+        raise ValueError(f"a chunk has {len(stream.unused_data):,} bytes behind its end")
+    return decoded
 
 
 def _whole(decoded: bytes, most: int) -> bytes:

@@ -154,7 +154,7 @@ def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
 
 
 def describe_zarr(folder: Path) -> str:
-    """Say what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
+    """Return what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
     for name in (".zattrs", "zarr.json", ".zarray", ".zgroup"):
         try:
             document = json.loads(read_file(folder / name))

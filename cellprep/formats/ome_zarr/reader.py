@@ -76,7 +76,7 @@ class OMEZarr(FolderSource):
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Say whether a folder is an OME-Zarr image or holds some."""
+        """Return whether a folder is an OME-Zarr image or holds some."""
         path = layout.path.resolve()
         return _is_image(path) or bool(_fields(path) or (ome_zarr_images(path, layout) and not layout.has_masks))
 
@@ -133,7 +133,7 @@ def ome_zarr_images(path: Path, layout: Layout | None = None) -> dict[str, list[
 
 
 def zarr_problem(path: Path) -> str:
-    """Say what a folder is that is Zarr and cannot be read as annotations, and what helps; empty text if it is none."""
+    """Return what Zarr a folder is that cannot be read as annotations, and what helps; empty text if it is none."""
     if not (found := describe_zarr(path)):
         return ""
     return (

@@ -40,7 +40,7 @@ class Span:
         return (places >= 0) & (places < size)
 
     def within(self, size: int) -> bool:
-        """Say whether all of them are in the image."""
+        """Return whether all of them are in the image."""
         return self.start >= 0 and self.stop <= size
 
     def moved(self, by: int) -> "Span":

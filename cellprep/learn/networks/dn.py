@@ -1,56 +1,97 @@
 """The Direction Network: image and mask to unit vectors."""
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from cellprep.learn.networks.layers import unit_length
-from cellprep.learn.networks.network import Network
-from cellprep.learn.networks.published_dn import PublishedDN
-from cellprep.learn.networks.unet import UNet
-from cellprep.learn.settings import NetworkSettings
+import numpy as np
+
+from cellprep.learn.networks.architectures import UNET, Architecture, layers
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, NetworkSettings, Share, in_domain
+from cellprep.learn.networks.panels import Panel, show_values, show_vectors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: What the mask's channel holds within the mask. The original gives it 32 beside 8-bit grey values, whose standard
 #: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
 MASK_VALUE = 32 / 64
 
-_BODIES: dict[str, type[PublishedDN | UNet]] = {"published": PublishedDN, "unet": UNet}
+# Of its published size, which is for a GPU.
+_PUBLISHED = Architecture(layers("published_dn", "PublishedDN"), base_channels=64, max_lr=1e-4)
 
 
-class DirectionNetwork(Network):
-    """Image and mask to unit vectors (y, x).
+def _forward(
+    settings: NetworkSettings, body: Callable[["Tensor"], "Tensor"], image: "Tensor", mask: "Tensor"
+) -> "Tensor":
+    """Return unit vectors (y, x).
 
     The body sees the image, 0 outside the mask, and the mask itself as one more channel (`MASK_VALUE`). Of a network
     that is not ``masked`` it sees the whole image; with ``signed_mask`` the mask, too, `MASK_VALUE` inside and minus
     `MASK_VALUE` outside, as the network of the notes' author for the background as a cell does (qAp,
     sartorius_cell_instance_segmentation_kaggle).
+
+    Parameters
+    ----------
+    settings
+        Of the network.
+    body
+        Its layers.
+    image
+        (N, C, H, W), normalised.
+    mask
+        (N, 1, H, W) float, 0 or 1; not looked at unless the network is ``masked`` or has a ``signed_mask``.
+
+    Returns
+    -------
+    Tensor
+        (N, 2, H, W) float32: components (y, x), length 1, but 0 outside the mask of a network that is
+        ``masked``, and where the body answers 0 (features are all dead there, which only tiny ones have).
     """
+    import torch
 
-    def __init__(self, settings: NetworkSettings) -> None:
-        inputs = settings.image_channels + (settings.masked or settings.signed_mask)
-        body = _BODIES[settings.arch](inputs, 2, settings.base_channels)
-        super().__init__(settings, body.multiple)
-        self.body = body
+    from cellprep.learn.networks.layers import unit_length
 
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Return unit vectors.
+    if settings.masked:
+        return unit_length(body(torch.cat([image * mask, MASK_VALUE * mask], 1))) * mask
+    if settings.signed_mask:
+        return unit_length(body(torch.cat([image, MASK_VALUE * (2 * mask - 1)], 1)))
+    return unit_length(body(image))
 
-        Parameters
-        ----------
-        image
-            (N, C, H, W), normalised.
-        mask
-            (N, 1, H, W) float, 0 or 1; not looked at unless the network is ``masked`` or has a ``signed_mask``.
 
-        Returns
-        -------
-        Tensor
-            (N, 2, H, W) float32: components (y, x), length 1, but 0 outside the mask of a network that is
-            ``masked``, and where the body answers 0 (features are all dead there, which only tiny ones have).
-        """
-        self.check(image, self.settings.image_channels)
-        if not (self.settings.masked or self.settings.signed_mask):
-            return unit_length(self.body(image))
-        self.check(mask, 1)
-        if not self.settings.masked:
-            return unit_length(self.body(torch.cat([image, MASK_VALUE * (2 * mask - 1)], 1)))
-        return unit_length(self.body(torch.cat([image * mask, MASK_VALUE * mask], 1))) * mask
+def _loss(maps: Maps, batch: Batch) -> "Tensor":
+    from cellprep.learn.losses import direction_loss
+
+    return direction_loss(maps["uvec"], batch["uvec"], batch["area"], in_domain(batch))
+
+
+def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
+    """Mean angle between predicted and true vectors, in degrees."""
+    predicted, true = maps["uvec"].float(), batch["uvec"]
+    counts = in_domain(batch) & (true != 0).any(dim=1)
+    cosine = (predicted * true).sum(dim=1)[counts].clamp(-1, 1)
+    return {"angle": (float(cosine.acos().rad2deg().double().sum()), float(counts.sum()))}
+
+
+def _panels(found: Arrays, true: Arrays) -> dict[str, Panel]:
+    angles = np.degrees(np.arccos(np.clip((found["uvec"] * true["uvec"]).sum(axis=0), -1, 1)))
+    angles[(true["uvec"] == 0).all(axis=0) | (true["domain"][0] == 0)] = 0
+    return {
+        "true uvec": show_vectors(true["uvec"]),
+        "predicted uvec": show_vectors(found["uvec"]),
+        "angle between, degrees": show_values(angles, "magma", 180),
+    }
+
+
+DN = NetworkKind(
+    name="dn",
+    about="image and mask -> unit vectors",
+    inputs=("image", "mask"),
+    maps={"uvec": 2},
+    architectures={"published": _PUBLISHED, "unet": UNET},
+    options=("mask", "background_cell", "encoder"),
+    needs_cells=True,
+    forward=_forward,
+    loss=_loss,
+    measure=_measure,
+    panels=_panels,
+)

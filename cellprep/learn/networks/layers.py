@@ -9,6 +9,18 @@ from torch import Tensor, nn
 _SHORTEST = 1e-6
 
 
+class Body(nn.Module):
+    """The layers of a network: they take (N, channels, H, W), and keep N, H and W.
+
+    Attributes
+    ----------
+    multiple
+        H and W must be multiples of this.
+    """
+
+    multiple: int
+
+
 class ConvReLU(nn.Conv2d):
     """A convolution that keeps height and width, with bias, and a ReLU.
 

@@ -1,9 +1,14 @@
-"""What all networks have in common."""
+"""A network: its layers with their weights."""
 
+from dataclasses import replace
+from math import lcm
+
+import torch
 from torch import Tensor, nn
 
 from cellprep.errors import UsageError
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.networks.kind import NetworkSettings
+from cellprep.learn.networks.layers import Body, initialise
 
 
 class Network(nn.Module):
@@ -17,12 +22,25 @@ class Network(nn.Module):
         Height and width of what it is given must be multiples of this.
     """
 
-    def __init__(self, settings: NetworkSettings, multiple: int) -> None:
+    def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.multiple = multiple
+        parts: dict[str, Network | Body] = {
+            name: Network(replace(settings, name=name)) for name in settings.kind.parts
+        } or {"body": settings.kind.body(settings)}
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.multiple: int = lcm(*(part.multiple for part in parts.values()))
 
-    def check(self, given: Tensor, channels: int) -> None:
+    def forward(self, *given: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the map, or a tuple of several, of the inputs of its kind, each (N, channels, H, W)."""
+        kind = self.settings.kind
+        for tensor, channels in zip(given, kind.channels(self.settings).values(), strict=True):
+            if channels:
+                self._check(tensor, channels)
+        return kind.forward(self.settings, *self.children(), *given)
+
+    def _check(self, given: Tensor, channels: int) -> None:
         """Refuse what the network cannot see.
 
         Raises
@@ -36,3 +54,52 @@ class Network(nn.Module):
                 f"{self.settings.name} is given shape {tuple(given.shape)}: it should be (N, {channels}, H, W), "
                 f"H and W multiples of {self.multiple}"
             )
+
+    def start_from(self, *networks: "Network") -> None:
+        """Take over the weights of the networks that it consists of, which were trained on their own.
+
+        Raises
+        ------
+        UsageError
+            If they were built from other settings than its parts; what one of them does not use may differ.
+        """
+        parts = [part for part in self.children() if isinstance(part, Network)]
+        pairs = list(zip(parts, networks, strict=True))
+        for part, other in pairs:
+            names = ("name", *part.settings.kind.depends_on)
+            if any(getattr(other.settings, name) != getattr(part.settings, name) for name in names):
+                raise UsageError(f"{self.settings.name} cannot start from {other.settings}: it needs {part.settings}")
+        for part, other in pairs:
+            part.load_state_dict(other.state_dict())
+
+
+def build_network(settings: NetworkSettings, seed: int | None = None) -> Network:
+    """Build a network with its first weights.
+
+    Parameters
+    ----------
+    settings
+        What it is built from.
+    seed
+        Decides the first weights, and leaves torch's own random numbers alone; these are used if None.
+
+    Returns
+    -------
+    Network
+        On the CPU, float32, in training mode.
+
+    Examples
+    --------
+    >>> network = build_network(NetworkSettings("dn", base_channels=2), seed=0)
+    >>> network(torch.zeros(1, 1, 32, 48), torch.ones(1, 1, 32, 48)).shape
+    torch.Size([1, 2, 32, 48])
+    """
+    network = empty_network(settings).to_empty(device="cpu")
+    initialise(network, None if seed is None else torch.Generator().manual_seed(seed))
+    return network
+
+
+def empty_network(settings: NetworkSettings) -> Network:
+    """Return a network whose weights have shapes but no values, and take no memory."""
+    with torch.device("meta"):
+        return Network(settings)

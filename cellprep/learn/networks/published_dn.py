@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from cellprep.learn.networks.layers import ConvReLU, Upsampling, stage
+from cellprep.learn.networks.layers import Body, ConvReLU, Upsampling, stage
 
 
-class PublishedDN(nn.Module):
+class PublishedDN(Body):
     """The Direction Network of Bai & Urtasun (2017, arXiv 1611.08303), before its vectors are made unit vectors.
 
     The convolutions are those of VGG-16, but the last two pools are averages. Three heads look at the features

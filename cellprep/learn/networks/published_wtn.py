@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from cellprep.learn.networks.layers import ConvReLU, Upsampling, stage
+from cellprep.learn.networks.layers import Body, ConvReLU, Upsampling, stage
 
 _DROPPED = 0.3  # the original keeps 0.7
 
 
-class PublishedWTN(nn.Module):
+class PublishedWTN(Body):
     """The Watershed Transform Network of Bai & Urtasun (2017, arXiv 1611.08303).
 
     The authors' code has a ReLU and dropout behind the last convolution as well. Here the logits are left as they are:

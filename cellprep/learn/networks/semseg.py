@@ -1,24 +1,48 @@
-"""Semantic segmentation: image to cell, wall and background."""
+"""Semantic segmentation: image to logits of cell, wall and background, in the order of the channels of ``semseg``."""
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from cellprep.learn.networks.network import Network
-from cellprep.learn.networks.unet import UNet
-from cellprep.learn.settings import NetworkSettings
+from cellprep.core.targets.semseg import SEMSEG as TARGET
+from cellprep.learn.networks.architectures import UNET
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share
+from cellprep.learn.networks.panels import Panel, show_classes, show_mask
 
-_CLASSES = 3
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class SemanticNetwork(Network):
-    """Image to logits of cell, wall and background, in the order of the channels of ``semseg``."""
+def _loss(maps: Maps, batch: Batch) -> "Tensor":
+    from cellprep.learn.losses import semseg_loss
 
-    def __init__(self, settings: NetworkSettings) -> None:
-        body = UNet(settings.image_channels, _CLASSES, settings.base_channels)
-        super().__init__(settings, body.multiple)
-        self.body = body
+    return semseg_loss(maps["semseg"], batch["semseg"], batch["counts"])
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits (N, 3, H, W) for images (N, C, H, W)."""
-        self.check(image, self.settings.image_channels)
-        logits: Tensor = self.body(image)
-        return logits
+
+def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
+    """Intersection over union of each class."""
+    predicted, true, counts = maps["semseg"].argmax(dim=1), batch["semseg"], batch["counts"]
+    shares = {}
+    for number, name in enumerate(TARGET.classes):
+        here, there = (predicted == number) & counts, (true == number) & counts
+        shares[f"iou_{name}"] = (float((here & there).sum()), float((here | there).sum()))
+    return shares
+
+
+def _panels(found: Arrays, true: Arrays) -> dict[str, Panel]:
+    classes = found["semseg"].argmax(axis=0)
+    return {
+        "true cells and walls": show_classes(true["semseg"]),
+        "predicted cells and walls": show_classes(classes),
+        "wrong class": show_mask(classes != true["semseg"]),
+    }
+
+
+SEMSEG = NetworkKind(
+    name="semseg",
+    about="image -> cell, wall, background",
+    inputs=("image",),
+    maps={"semseg": len(TARGET.classes)},
+    architectures={"unet": UNET},
+    loss=_loss,
+    measure=_measure,
+    panels=_panels,
+)

@@ -43,8 +43,8 @@ def describe_layers(network: Network, side: int = 256) -> list[Layer]:
 
     Examples
     --------
-    >>> from cellprep.learn.networks import empty_network
-    >>> from cellprep.learn.settings import NetworkSettings
+    >>> from cellprep.learn.networks import NetworkSettings
+    >>> from cellprep.learn.networks.network import empty_network
     >>> describe_layers(empty_network(NetworkSettings("wtn")))[0]
     Layer(name='conv1.1', kind='ConvReLU 5x5', shape=(64, 256, 256), parameters=3264)
     """
@@ -56,9 +56,8 @@ def describe_layers(network: Network, side: int = 256) -> list[Layer]:
         layers.append(Layer(names[module].removeprefix("body."), _kind(module), tuple(answer.shape[1:]), parameters))
 
     hooks = [module.register_forward_hook(note) for module in names if not any(module.children())]
-    channels = {"image": network.settings.image_channels, "mask": 1, "uvec": 2}
-    given = _GIVEN[network.settings.name]
-    network(*(torch.empty(1, channels[name], side, side, device="meta") for name in given))
+    given = network.settings.kind.channels(network.settings)
+    network(*(torch.empty(1, channels, side, side, device="meta") for channels in given.values()))
     for hook in hooks:
         hook.remove()
     return layers
@@ -75,9 +74,6 @@ def layer_table(network: Network, side: int = 256) -> str:
     return "\n".join(
         ["| layer | kind | output | parameters |", "|---|---|---|---:|", *rows, f"| total | | | {total:,} |"]
     )
-
-
-_GIVEN = {"semseg": ("image",), "dn": ("image", "mask"), "wtn": ("uvec",), "wn": ("image", "mask")}
 
 
 def _kind(module: nn.Module) -> str:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from cellprep.learn.networks.batch_norm import BatchNorm2d
+from cellprep.learn.networks.layers import Body
 
 
-class UNet(nn.Module):
+class UNet(Body):
     """A U-Net (Ronneberger et al. 2015, arXiv 1505.04597) with batch normalisation, and with padding.
 
     Parameters
@@ -28,7 +29,7 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, base: int, depth: int = 4) -> None:
         super().__init__()
-        self.multiple: int = 2**depth
+        self.multiple = 2**depth
         widths = [base * 2**level for level in range(depth + 1)]
         pairs = list(pairwise(widths))
         self.first = _double(inputs, base)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from cellprep.errors import UsageError, WeightsError
-from cellprep.learn.networks.dn import DirectionNetwork
+from cellprep.learn.networks.kind import having
 from cellprep.learn.networks.network import Network
 from cellprep.learn.networks.published_dn import PublishedDN
-from cellprep.learn.networks.wn import WatershedNetwork
 
 _BASE = 64
 _RIGHT = "give a VGG-16 as torchvision saves it, .pth or .safetensors"
@@ -44,15 +43,16 @@ def load_vgg16(network: Network, path: Path | str) -> None:
     WeightsError
         If the file cannot be read, or its tensors are not those of a VGG-16; the network is then as before.
     """
-    dn = network.dn if isinstance(network, WatershedNetwork) else network
-    if not (isinstance(dn, DirectionNetwork) and isinstance(dn.body, PublishedDN)):
-        raise UsageError(f"a VGG-16 fits into a published dn or wn, not into {network.settings}")
-    channels = dn.settings.image_channels
-    if dn.settings.base_channels != _BASE or channels not in (1, 3):
-        raise UsageError(f"a VGG-16 fits into {_BASE} base channels and images of 1 or 3 channels, not {dn.settings}")
+    settings = network.settings
+    body = next((module for module in network.modules() if isinstance(module, PublishedDN)), None)
+    if body is None:
+        raise UsageError(f"a VGG-16 fits into a published {having('encoder', 'or')}, not into {settings}")
+    channels = settings.image_channels
+    if settings.base_channels != _BASE or channels not in (1, 3):
+        raise UsageError(f"a VGG-16 fits into {_BASE} base channels and images of 1 or 3 channels, not {settings}")
     path = Path(path)
     found = _read(path)
-    taken = {name: (module, *_pair(path, found, name, module)) for name, module in _convolutions(dn.body)}
+    taken = {name: (module, *_pair(path, found, name, module)) for name, module in _convolutions(body)}
     for name, (module, weight, bias) in taken.items():
         weights = _first(weight, module, channels) if name == _FIRST else weight
         module.load_state_dict({"weight": weights, "bias": bias})

@@ -1,57 +1,36 @@
-"""DN and WTN in a row, to be trained end to end."""
+"""DN and WTN in a row, to be trained end to end: image and mask to unit vectors and logits of the energy levels."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from cellprep.learn.networks.dn import DN
+from cellprep.learn.networks.kind import NetworkKind, NetworkSettings
+from cellprep.learn.networks.wtn import WTN
 
-from cellprep.errors import UsageError
-from cellprep.learn.networks.dn import DirectionNetwork
-from cellprep.learn.networks.network import Network
-from cellprep.learn.networks.wtn import WatershedTransformNetwork
-from cellprep.learn.settings import NetworkSettings
-
-
-class WatershedNetwork(Network):
-    """Image and mask to unit vectors and logits of the energy levels.
-
-    Attributes
-    ----------
-    dn, wtn
-        The two networks.
-    """
-
-    def __init__(self, settings: NetworkSettings) -> None:
-        dn = DirectionNetwork(replace(settings, name="dn"))
-        super().__init__(settings, dn.multiple)
-        self.dn = dn
-        self.wtn = WatershedTransformNetwork(replace(settings, name="wtn"))
-
-    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return unit vectors (N, 2, H, W) and logits (N, levels, H, W), as the two networks do."""
-        uvec = self.dn(image, mask)
-        return uvec, self.wtn(uvec)
-
-    def start_from(self, dn: Network, wtn: Network) -> None:
-        """Take over the weights of two networks that were trained on their own.
-
-        Raises
-        ------
-        UsageError
-            If they were built from other settings than this network's two; what one of them does not use may differ.
-        """
-        mine = self.settings
-        given = (
-            (self.dn, dn, replace(dn.settings, levels=mine.levels)),
-            (self.wtn, wtn, _as_seen(wtn.settings, mine)),
-        )
-        for part, network, settings in given:
-            if settings != part.settings:
-                raise UsageError(f"wn cannot start from {network.settings}: it needs {part.settings}")
-        for part, network, _ in given:
-            part.load_state_dict(network.state_dict())
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def _as_seen(settings: NetworkSettings, other: NetworkSettings) -> NetworkSettings:
-    """Return settings with what is seen of images and masks, which a WTN does not see, as others have it."""
-    seen = {name: getattr(other, name) for name in ("image_channels", "masked", "signed_mask")}
-    return replace(settings, **seen)
+def _forward(
+    _: NetworkSettings, dn: Callable[..., "Tensor"], wtn: Callable[..., "Tensor"], image: "Tensor", mask: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """Return unit vectors (N, 2, H, W) and logits (N, levels, H, W), as the two networks do."""
+    uvec = dn(image, mask)
+    return uvec, wtn(uvec)
+
+
+# It is trained for its energy alone, as in the paper; what becomes of the vectors between its two parts is measured.
+WN = NetworkKind(
+    name="wn",
+    about="image and mask -> unit vectors and energy levels: DN and WTN, end to end",
+    inputs=DN.inputs,
+    maps={**DN.maps, **WTN.maps},
+    architectures=DN.architectures,
+    parts=(DN.name, WTN.name),
+    options=DN.options,
+    needs_cells=True,
+    forward=_forward,
+    loss=WTN.loss,
+    measure=lambda maps, batch: WTN.measure(maps, batch) | DN.measure(maps, batch),
+    panels=lambda found, true: DN.panels(found, true) | WTN.panels(found, true),
+)

@@ -1,33 +1,59 @@
-"""The Watershed Transform Network: unit vectors to energy levels."""
+"""The Watershed Transform Network: unit vectors (y, x) to logits of the energy levels."""
 
-from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
 
-from cellprep.learn.networks.network import Network
-from cellprep.learn.networks.published_wtn import PublishedWTN
-from cellprep.learn.networks.unet import UNet
-from cellprep.learn.settings import NetworkSettings
+from cellprep.learn.networks.architectures import UNET, Architecture, layers
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share, in_domain
+from cellprep.learn.networks.panels import Panel, show_values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Of its published size, which is for a GPU.
+_PUBLISHED = Architecture(layers("published_wtn", "PublishedWTN"), base_channels=64, max_lr=1e-4)
+
+# It sees about as far as the published body: how deep in a cell a pixel is, is seen nearby.
+_SHALLOW = replace(UNET, body=layers("unet", "UNet", depth=2))
 
 
-def _shallow_unet(inputs: int, outputs: int, base: int) -> UNet:
-    """Return a U-Net that sees about as far as the published body: how deep in a cell a pixel is, is seen nearby."""
-    return UNet(inputs, outputs, base, depth=2)
+def _loss(maps: Maps, batch: Batch) -> "Tensor":
+    from cellprep.learn.losses import energy_loss
+
+    return energy_loss(maps["energy"], batch["energy"], batch["area"], in_domain(batch))
 
 
-_BODIES: dict[str, Callable[[int, int, int], PublishedWTN | UNet]] = {"published": PublishedWTN, "unet": _shallow_unet}
+def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
+    """Shares of the pixels whose level is right, and right to one level."""
+    counts = in_domain(batch)
+    error = (maps["energy"].argmax(dim=1) - batch["energy"]).abs()[counts]
+    return {
+        "right_level": (float((error == 0).sum()), float(counts.sum())),
+        "within_one_level": (float((error <= 1).sum()), float(counts.sum())),
+    }
 
 
-class WatershedTransformNetwork(Network):
-    """Unit vectors (y, x) to logits of the energy levels."""
+def _panels(found: Arrays, true: Arrays) -> dict[str, Panel]:
+    mask, highest = true["domain"][0] > 0, len(found["energy"]) - 1
+    level, levels = (np.where(mask, values, 0) for values in (true["energy"], found["energy"].argmax(axis=0)))
+    wrong = np.abs(levels - level)
+    return {
+        "true energy": show_values(level, "viridis", highest),
+        "predicted energy": show_values(levels, "viridis", highest),
+        "levels apart": show_values(wrong, "magma", max(4, int(wrong.max()))),
+    }
 
-    def __init__(self, settings: NetworkSettings) -> None:
-        body = _BODIES[settings.arch](2, settings.levels, settings.base_channels)
-        super().__init__(settings, body.multiple)
-        self.body = body
 
-    def forward(self, uvec: Tensor) -> Tensor:
-        """Return logits (N, levels, H, W) for unit vectors (N, 2, H, W)."""
-        self.check(uvec, 2)
-        logits: Tensor = self.body(uvec)
-        return logits
+WTN = NetworkKind(
+    name="wtn",
+    about="unit vectors -> energy levels",
+    inputs=("uvec",),
+    maps={"energy": None},
+    architectures={"published": _PUBLISHED, "unet": _SHALLOW},
+    needs_cells=True,
+    loss=_loss,
+    measure=_measure,
+    panels=_panels,
+)

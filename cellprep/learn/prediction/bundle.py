@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
+from cellprep.learn.networks.semseg import SEMSEG
+from cellprep.learn.networks.wn import WN
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 
@@ -13,6 +15,10 @@ _MODELS = Path(__file__).parents[1] / "models"
 
 #: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
+
+#: What makes up instances: a network that tells where cells are, and from images and masks to energy a single one, or
+#: two in a row; of these the first one alone tells vectors.
+SEMANTIC, END_TO_END, IN_A_ROW = SEMSEG.name, WN.name, WN.parts
 
 # What the targets that a DN and a WTN learned from must have in common.
 _SHARED = {"background_cell": "the background as a cell", "per_instance": "the distances of each instance by itself"}
@@ -45,7 +51,9 @@ class Bundle:
 
     def __post_init__(self) -> None:
         names = [weights.settings.name for weights in self.parts]
-        if names not in [[*vectors, *mask] for vectors in (["wn"], ["dn", "wtn"], ["dn"]) for mask in ([], ["semseg"])]:
+        if names not in [
+            [*vectors, *mask] for vectors in ([END_TO_END], IN_A_ROW, IN_A_ROW[:1]) for mask in ([], [SEMANTIC])
+        ]:
             raise UsageError(f"the weights are of {', '.join(names)}: {_NEEDED}; semseg beside them tells the mask")
         if self.semseg and self.semseg.settings.image_channels != self.channels:
             raise UsageError(
@@ -64,7 +72,7 @@ class Bundle:
     @property
     def tells_instances(self) -> bool:
         """Whether instances follow from them; from a ``dn`` alone nothing but vectors does."""
-        return self.energy is not None or self.vectors.settings.name == "wn"
+        return self.energy is not None or self.vectors.settings.name == END_TO_END
 
     @property
     def decoding(self) -> Decoding:
@@ -96,10 +104,11 @@ def as_bundle(parts: Iterable[Weights]) -> Bundle:
         if name in by_name:
             raise UsageError(f"the weights hold {name} twice: {_NEEDED}, each once")
         by_name[name] = weights
-    vectors = by_name.get("wn") or by_name.get("dn")
-    if vectors is None or ("wn" in by_name and len(by_name.keys() & {"dn", "wtn"})):
+    first, second = IN_A_ROW
+    vectors = by_name.get(END_TO_END) or by_name.get(first)
+    if vectors is None or (END_TO_END in by_name and by_name.keys() & set(IN_A_ROW)):
         raise UsageError(f"the weights are of {', '.join(by_name) or 'nothing'}: {_NEEDED}")
-    return Bundle(vectors, by_name.get("wtn"), by_name.get("semseg"))
+    return Bundle(vectors, by_name.get(second), by_name.get(SEMANTIC))
 
 
 def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str | None = None) -> Bundle:
@@ -125,7 +134,7 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
     if semseg is None:
         return bundle
     found = [part for file in find_weights(semseg) for part in load_all_weights(file)]
-    if [part.settings.name for part in found] != ["semseg"]:
+    if [part.settings.name for part in found] != [SEMANTIC]:
         names = ", ".join(part.settings.name for part in found)
         raise UsageError(f"{semseg} holds weights of {names}: semseg weights are of a semseg alone")
     return replace(bundle, semseg=found[0])

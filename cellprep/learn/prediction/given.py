@@ -8,7 +8,7 @@ from pathlib import Path
 from cellprep.errors import UsageError, WeightsError
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.learn.prediction.at_hand import DEFAULT_STORE, find_stores, find_weights_at_hand
-from cellprep.learn.prediction.bundle import Bundle, find_weights
+from cellprep.learn.prediction.bundle import SEMANTIC, Bundle, find_weights
 from cellprep.learn.prediction.inputs import InputImage, find_images
 from cellprep.learn.prediction.masks import MaskFiles, MaskSource, StoredMasks
 from cellprep.learn.training.runs import SETTINGS
@@ -122,7 +122,7 @@ def _settings(weights: Path) -> Path:
 
 def _masks_at_hand() -> str:
     ways = "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"
-    semantic = [f"--semseg-weights {its.name}" for its in find_weights_at_hand() if its.networks == ("semseg",)]
+    semantic = [f"--semseg-weights {its.name}" for its in find_weights_at_hand() if its.networks == (SEMANTIC,)]
     return "; at hand: ".join([ways, *_listed([*semantic, *(f"--data {store}" for store in find_stores())])])
 
 

@@ -13,9 +13,9 @@ from cellprep.formats.cellprep_store import CellprepStore, StoredPixels
 from cellprep.formats.images import IMAGE_FORMATS
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
-from cellprep.formats.layouts.groups import Group, images_among, pair_up
+from cellprep.formats.layouts.groups import Group, images_among, marked_among, pair_up
 from cellprep.formats.layouts.layout import Layout, listed
-from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder, without_mask_end
+from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder
 from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels, ome_attributes
 from cellprep.formats.ome_zarr.reader import ome_zarr_images, zarr_problem
 from cellprep.learn.windowed import WindowedArray
@@ -151,7 +151,7 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
         if not chosen and is_mask_folder(inside[0].parent.name):
             masks += inside
             continue
-        marked = {file for file in inside if without_mask_end(file.stem) is not None or is_by_product(file.stem)}
+        marked = {*marked_among(inside), *(file for file in inside if is_by_product(file.stem))}
         for pair in pair_up(sorted(marked), [file for file in inside if file not in marked]):
             as_images = pair.images or (pair.masks if chosen else [])
             name = (pair.id or inside[0].resolve().parent.name) if pair.images else ""

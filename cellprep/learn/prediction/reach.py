@@ -7,9 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from cellprep.learn.networks import Network, build_network
+from cellprep.learn.networks.kind import NetworkSettings
+from cellprep.learn.networks.network import Network, build_network
 from cellprep.learn.prediction.tiles import round_up
-from cellprep.learn.settings import NetworkSettings
 
 _FARTHEST = 1 << 14
 
@@ -58,7 +58,7 @@ def _lit_beyond(network: Network, length: int) -> int | None:
     middle = length // 2 // multiple * multiple
     reach = 0
     for axis in (2, 3):
-        shape = [1, network.settings.image_channels, multiple, multiple]
+        shape = [1, 1, multiple, multiple]
         shape[axis] = length
         given = torch.zeros(shape, dtype=torch.float64)
         given.narrow(axis, middle, multiple).fill_(1)
@@ -72,10 +72,7 @@ def _lit_beyond(network: Network, length: int) -> int | None:
 
 
 def _answers(network: Network, given: Tensor) -> Iterable[Tensor]:
-    name = network.settings.name
-    if name == "wtn":
-        return [network(given.expand(-1, 2, -1, -1))]
-    if name == "semseg":
-        return [network(given)]
-    answer = network(given, torch.ones_like(given))
-    return answer if isinstance(answer, tuple) else [answer]
+    """Return the maps of what is given in each channel that is looked at."""
+    kind = network.settings.kind
+    inputs = (given.repeat(1, channels, 1, 1) for channels in kind.channels(network.settings).values())
+    return kind.named(network(*inputs)).values()

@@ -52,8 +52,7 @@ def segment(
 
     Examples
     --------
-    >>> from cellprep.learn import Bundle, Normalisation, Weights, build_network
-    >>> from cellprep.learn.settings import NetworkSettings
+    >>> from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network
     >>> network = build_network(NetworkSettings("wn", base_channels=1), seed=0)
     >>> weights = Bundle(Weights(network, Normalisation("dataset", low=(100,), high=(150,))))
     >>> image = np.zeros((20, 30), np.uint8)

@@ -3,13 +3,17 @@
 import copy
 import time
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from cellprep.core.targets import TARGETS, Target, sampled_targets
 from cellprep.learn.devices import Machine
-from cellprep.learn.networks import Network, build_network
+from cellprep.learn.networks.kind import Batch
+from cellprep.learn.networks.network import Network, build_network
 from cellprep.learn.training.options import TrainOptions
-from cellprep.learn.training.tasks import TASKS, Batch
 from cellprep.text.wording import count
 
 _LONG = 3 * 3600.0  # seconds of a whole training, from which on a smaller network is suggested
@@ -67,7 +71,6 @@ def _advice(network: Network, options: TrainOptions, machine: Machine, steps: in
 
 def _time_step(network: Network, options: TrainOptions, machine: Machine) -> float:
     """Return the seconds of a step of one crop; the network and torch's random numbers stay as they are."""
-    task = TASKS[options.network]
     timed = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     batch = _blank_batch(network, options.crop)
     taken: list[float] = []
@@ -75,8 +78,8 @@ def _time_step(network: Network, options: TrainOptions, machine: Machine) -> flo
         while len(taken) < 2 or (len(taken) < _MOST_STEPS and sum(taken) < _ENOUGH):
             started = time.perf_counter()
             with machine.autocast():
-                maps = task.predict(timed, batch)
-            task.loss(maps, batch).backward()  # type: ignore[no-untyped-call]
+                maps = options.kind.predict(timed, batch)
+            options.kind.loss(maps, batch).backward()  # type: ignore[no-untyped-call]
             taken.append(time.perf_counter() - started)
     return min(taken[1:])  # the first one also finds out how to compute
 
@@ -84,17 +87,20 @@ def _time_step(network: Network, options: TrainOptions, machine: Machine) -> flo
 def _blank_batch(network: Network, crop: int) -> Batch:
     """Return a batch of one crop, all of which is a cell."""
     plane = torch.ones(1, 1, crop, crop)
-    level = torch.zeros(1, crop, crop, dtype=torch.int64)
     return {
         "image": plane.expand(-1, network.settings.image_channels, -1, -1).contiguous(),
         "mask": plane,
         "domain": plane,
-        "uvec": torch.cat([plane, 0 * plane], 1),
-        "semseg": level,
-        "energy": level,
-        "area": plane[:, 0],
+        **{name: torch.from_numpy(_blank_sample(TARGETS[name], crop))[None] for name in sampled_targets()},
         "counts": plane[:, 0] > 0,
     }
+
+
+def _blank_sample(target: Target, crop: int) -> NDArray[Any]:
+    """Return what a network is shown of a target that is 1 everywhere, in its first channel if there are several."""
+    blank = np.zeros((*target.shape(crop, crop)[:2], target.channels or 1), target.dtype)
+    blank[..., 0] = 1
+    return target.sample(blank.reshape(target.shape(crop, crop)))
 
 
 def describe_duration(seconds: float) -> str:

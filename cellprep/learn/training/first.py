@@ -1,10 +1,9 @@
 """The network that a training begins with."""
 
 from cellprep.errors import UsageError
-from cellprep.learn.networks import Network, build_network
+from cellprep.learn.networks.kind import NetworkSettings
+from cellprep.learn.networks.network import Network, build_network
 from cellprep.learn.networks.vgg16 import load_vgg16
-from cellprep.learn.networks.wn import WatershedNetwork
-from cellprep.learn.settings import NetworkSettings
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_weights
 
@@ -20,17 +19,16 @@ def first_network(options: TrainOptions, image_channels: int, levels: int) -> Ne
         If a file of weights cannot be read.
     """
     given = [load_weights(path) for path in options.init]
-    names = sorted(weights.settings.name for weights in given)
-    if names not in ([], [options.network], *([["dn", "wtn"]] if options.network == "wn" else [])):
-        needed = f"those of a {options.network}" + (", or of a dn and a wtn" if options.network == "wn" else "")
+    names, parts = sorted(weights.settings.name for weights in given), options.kind.parts
+    if names not in ([], [options.network], sorted(parts)):
+        needed = f"those of a {options.network}" + (f", or of a {' and a '.join(parts)}" if parts else "")
         raise UsageError(f"--init gives weights of {' and '.join(names)}: give {needed}")
     settings = _settings(options, given, image_channels, levels)
     network = build_network(settings, options.seed)
     if options.encoder:
         load_vgg16(network, options.encoder)
-    elif isinstance(network, WatershedNetwork) and names == ["dn", "wtn"]:
-        parts = {weights.settings.name: weights.network for weights in given}
-        network.start_from(parts["dn"], parts["wtn"])
+    elif len(given) > 1:
+        network.start_from(*(weights.network for part in parts for weights in given if weights.settings.name == part))
     elif given:
         network.load_state_dict(given[0].network.state_dict())
     return network
@@ -55,10 +53,7 @@ def _settings(options: TrainOptions, given: list[Weights], image_channels: int, 
     )
     for path, weights in zip(options.init, given, strict=True):
         found = weights.settings
-        relevant = ["arch", "base_channels"]
-        relevant += ["image_channels", "masked", "signed_mask"] if found.name != "wtn" else []
-        relevant += ["levels"] if found.name in ("wtn", "wn") else []
-        for name in relevant:
+        for name in found.kind.depends_on:
             if getattr(found, name) != getattr(settings, name):
                 raise UsageError(
                     f"{path} has {name.replace('_', ' ')} {getattr(found, name)}, and this training "

@@ -6,6 +6,7 @@ import numpy as np
 from skimage.measure import label
 
 from cellprep.errors import UsageError
+from cellprep.learn.networks.kind import NETWORKS
 from cellprep.store import Store
 
 _LOOKED_AT = 20  # images; the smallest are as telling as all
@@ -40,8 +41,9 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
     ones = [image_id for image_id, cells in zip(ids, counts, strict=True) if cells == 1][:_LOOKED_AT]
     pieces = [int(label(store[image_id].read("labels") > 0, connectivity=2, return_num=True)[1]) for image_id in ones]
     if np.median(pieces) > 1:
+        others = ", ".join(name for name, kind in NETWORKS.items() if not kind.needs_cells)
         raise UsageError(
             f"{store.path} holds semantic masks: no image has more than one cell, and most are in pieces "
             f"({int(np.median(pieces))} in the median). {network} learns how cells part, which takes a label per cell; "
-            "semseg can be trained on it"
+            f"{others} can be trained on it"
         )

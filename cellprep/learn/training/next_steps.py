@@ -3,12 +3,12 @@
 import shlex
 from pathlib import Path
 
+from cellprep.learn.networks.kind import NETWORKS
+from cellprep.learn.prediction.bundle import END_TO_END, IN_A_ROW, SEMANTIC
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.runs import RUNS, network_of
 from cellprep.learn.weights import BEST
 from cellprep.system.output import free_name
-
-_ORDER = ("semseg", "dn", "wtn")
 
 
 def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]:
@@ -29,17 +29,19 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
     network = options.network
     data = ["--data", str(store)] if str(store) != "data.zarr" else []
     look = ["cellprep", "predict", "--weights", str(out), *data]
-    looks = [f"to see what it does: {shlex.join(look)}"] if network in ("dn", "wn") else []
+    looks = [f"to see what it does: {shlex.join(look)}"] if network in (END_TO_END, IN_A_ROW[0]) else []
     runs = {**_runs_in(out.parent), network: out}
-    missing = [name for name in _ORDER if name not in runs and not (name in ("dn", "wtn") and "wn" in runs)]
+    needed = [SEMANTIC, *(IN_A_ROW if END_TO_END not in runs else [])]
+    missing = [name for name in needed if name not in runs]
     if missing:
         words = ["cellprep", "train", missing[0], *data]
-        words += ["--background-cell"] if options.background_cell and missing[0] == "dn" else []
+        has_background = options.background_cell and "background_cell" in NETWORKS[missing[0]].options
+        words += ["--background-cell"] if has_background else []
         words += ["--out", str(free_name(out.parent / missing[0]))] if out.parent != RUNS else []
         return (*looks, f"next: {shlex.join(words)}")
-    names = ["wn"] if "wn" in runs else ["dn", "wtn"]
+    names = [END_TO_END] if END_TO_END in runs else IN_A_ROW
     weights = [word for name in names for word in ("--weights", str(runs[name]))]
-    words = ["cellprep", "predict", "IMAGES", *weights, "--semseg-weights", str(runs["semseg"])]
+    words = ["cellprep", "predict", "IMAGES", *weights, "--semseg-weights", str(runs[SEMANTIC])]
     return (*looks, f"next: {shlex.join(words)}")
 
 

@@ -1,19 +1,23 @@
 """How a network is trained: what the command line offers, known without torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
-from cellprep.learn.settings import ARCHITECTURES, DEVICES, FINE_TUNING_RATE, NETWORKS, PRECISIONS, TRAINED_AS
+from cellprep.learn.networks.kind import NetworkKind, find_kind, having
+from cellprep.learn.settings import DEVICES, FINE_TUNING_RATE, PRECISIONS
 
 #: What stands for all networks, one after the other.
 ALL = "all"
 
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
+
+#: Options that only some networks have: see `NetworkKind.options`.
+OF_SOME = ("mask", "background_cell", "encoder")
 
 #: What a run may change when it goes on, because its result does not depend on it.
 MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
@@ -26,7 +30,7 @@ class TrainOptions:
     Attributes
     ----------
     network
-        A name in `cellprep.learn.settings.NETWORKS`.
+        A name in `cellprep.learn.networks.NETWORKS`.
     out
         Folder of the run; new, unless it is resumed. Unless given ``runs/NETWORK``, with a free number behind it if
         that is taken; and the newest run of the network there if it is resumed.
@@ -38,8 +42,8 @@ class TrainOptions:
         Side of a crop, in pixels, 32 or more: batch normalisation needs more than one value per channel at the
         lowest resolution.
     base_channels, arch
-        As `cellprep.learn.settings.NetworkSettings` has them; those of `init`, or else of
-        `cellprep.learn.settings.TRAINED_AS`, unless given.
+        As `cellprep.learn.NetworkSettings` has them; those of `init`, or else those that the network is trained with
+        by default, unless given.
     mask
         Input mask of DN and WN: ``cells-and-walls``, ``cells``, or ``none`` with `background_cell`.
     background_cell
@@ -55,7 +59,7 @@ class TrainOptions:
     optimiser, schedule
         A name each in `OPTIMISERS` and `SCHEDULES`.
     max_lr
-        The highest learning rate; unless given that of `TRAINED_AS`, or 1e-4 with `init`.
+        The highest learning rate; unless given that of the architecture, or 1e-4 with `init`.
     weight_decay
         Decay of weights; 0.01 for ``adamw`` and 0 for ``adam`` unless given. ``adam`` adds it to the gradients.
     patience
@@ -141,24 +145,24 @@ class TrainOptions:
                 f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
                 "give a rate above 0 and below 10, and a decay from 0 to below 1"
             )
-        if self.network in ("semseg", "wtn") and (
-            self.encoder or self.mask != next(iter(MASKS)) or self.background_cell
-        ):
-            raise UsageError("a mask, the background as a cell and an encoder's weights belong to dn and wn only")
+        masked = having("mask")
+        usual = {field.name: field.default for field in fields(self)}
+        if any(getattr(self, name) != usual[name] for name in {*OF_SOME} - {*self.kind.options}):
+            raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
         if self.mask == "none" and not self.background_cell:
-            raise UsageError("without a mask dn and wn see the background as a cell: give --background-cell, too")
+            raise UsageError(f"without a mask {masked} see the background as a cell: give --background-cell, too")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 
     @property
-    def sees_images(self) -> bool:
-        """Whether the network sees images: a ``wtn`` sees vectors alone."""
-        return self.network != "wtn"
+    def kind(self) -> NetworkKind:
+        """The network."""
+        return find_kind(self.network)
 
     def _fill_in(self) -> None:
         """Decide what is left open; of a network that starts from weights, these decide what it is."""
-        known = TRAINED_AS[self.network]
-        arch = self.arch or ("published" if self.encoder else next(iter(known)))
+        known = self.kind.architectures
+        arch = self.arch or ("published" if self.encoder else self.kind.trained_with)
         defaults: dict[str, Any] = {
             "max_lr": FINE_TUNING_RATE if self.init else known[arch].max_lr,
             "weight_decay": 1e-2 if self.optimiser == "adamw" else 0.0,
@@ -170,10 +174,8 @@ class TrainOptions:
                 object.__setattr__(self, name, value)
 
     def _check_names(self) -> None:
-        if self.network not in NETWORKS:
-            raise UsageError(f"network {self.network!r} is unknown: it is one of {', '.join(NETWORKS)}")
         known = {
-            "arch": ("", *ARCHITECTURES[self.network]),
+            "arch": ("", *self.kind.architectures),
             "mask": tuple(MASKS),
             "optimiser": OPTIMISERS,
             "schedule": SCHEDULES,

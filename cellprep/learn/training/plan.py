@@ -77,7 +77,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         in_memory=options.in_memory,
     )
     normalisation, appearance, left_out = None, None, 0
-    if options.sees_images:
+    if options.kind.sees_images:
         normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
         appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.values())
@@ -100,17 +100,17 @@ def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], li
         folds=options.folds,
         fold=options.fold,
         seed=options.seed,
-        pixels=options.sees_images,
+        pixels=options.kind.sees_images,
     )
-    together = TrainingSet(store, train_ids + val_ids, None if options.sees_images else 0)
+    together = TrainingSet(store, train_ids + val_ids, None if options.kind.sees_images else 0)
     recipe = together.recipe
-    if options.network in ("dn", "wn") and options.background_cell != recipe.background_cell:
+    if "background_cell" in options.kind.options and options.background_cell != recipe.background_cell:
         raise UsageError(
             f"in {store.path} the background is a cell of its own: train with --background-cell"
             if recipe.background_cell
             else f"in {store.path} the background is no cell: build a store with `build-targets --background-cell`"
         )
-    if options.network != "semseg":
+    if options.kind.needs_cells:
         for ids, purpose in ((train_ids, "train"), (val_ids, "validate")):
             refuse_no_cells(store, ids, options.network, purpose)
         refuse_semantic_masks(store, train_ids, options.network)

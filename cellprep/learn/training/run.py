@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
-from cellprep.learn.networks import Network
+from cellprep.learn.networks.network import Network
 from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
@@ -21,7 +21,6 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.runs import choose_folder
-from cellprep.learn.training.tasks import TASKS
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
 from cellprep.store import Store
@@ -153,7 +152,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
             folder.begin(settings)
-        trainer = Trainer(network, TASKS[options.network], options, machine, options.epochs * len(batches))
+        trainer = Trainer(network, options, machine, options.epochs * len(batches))
         rows: list[Row] = []
         if state:
             trainer.restore(state)
@@ -222,7 +221,7 @@ def _keep(
     if has_matplotlib():
         draw_curves(folder.curves, rows, f"{options.network}, trained on {count(len(plan.train_ids), 'image')}")
         if is_best:
-            draw_validation(folder.pictures, shown, rows[-1])
+            draw_validation(folder.pictures, options.kind, shown, rows[-1])
     folder.keep({"epoch": len(rows), "rows": rows, **trainer.state()})
 
 
@@ -236,7 +235,7 @@ def _ends(rows: list[Row], options: TrainOptions) -> bool:
 
 
 def _is_stale(rows: list[Row], patience: int) -> bool:
-    """Say whether the validation loss has not become lower for that many epochs."""
+    """Return whether the validation loss has not become lower for that many epochs."""
     return bool(patience and rows) and len(rows) - _best(rows)["epoch"] >= patience
 
 

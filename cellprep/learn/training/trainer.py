@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from cellprep.errors import TrainingError, WeightsError
 from cellprep.learn.devices import Machine
+from cellprep.learn.networks.kind import Batch, Maps, Share
+from cellprep.learn.networks.network import Network
 from cellprep.learn.processes import gather, processes
 from cellprep.learn.training.journal import Row
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.rates import make_optimiser, make_schedule
-from cellprep.learn.training.tasks import Batch, Maps, Share, Task
 
 _STEEPEST = 1.0  # gradients are cut to this norm: that of a direction grows without bound as its vector nears 0
 
@@ -58,8 +59,6 @@ class Trainer:
     ----------
     network
         The network; it is moved to the machine's device.
-    task
-        What it is asked for.
     options
         How it is trained.
     machine
@@ -68,9 +67,9 @@ class Trainer:
         Steps in the whole run, for the learning rate.
     """
 
-    def __init__(self, network: nn.Module, task: Task, options: TrainOptions, machine: Machine, steps: int) -> None:
+    def __init__(self, network: Network, options: TrainOptions, machine: Machine, steps: int) -> None:
         self.network = network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.task = task
+        self.kind = network.settings.kind
         self.machine = machine
         self.seed = options.seed
         self.processes = processes()
@@ -106,8 +105,8 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         batch = self._at_hand(batch)
         with self.machine.autocast():
-            maps = self.task.predict(self._trained, batch)
-        loss = self.task.loss(maps, batch)
+            maps = self.kind.predict(self._trained, batch)
+        loss = self.kind.loss(maps, batch)
         self.optimiser.zero_grad(set_to_none=True)
         whole = loss * self.processes.count  # as the mean of the processes' gradients is taken, not the sum
         whole.backward()  # type: ignore[no-untyped-call]
@@ -143,13 +142,13 @@ class Trainer:
         for place, given in zip(places, batches, strict=False):
             batch = self._at_hand(given)
             with self.machine.autocast():
-                maps = self.task.predict(self.network, batch)
-            loss = self.task.loss(maps, batch).item()
+                maps = self.kind.predict(self.network, batch)
+            loss = self.kind.loss(maps, batch).item()
             _check_finite(loss, "validation loss")
             kept = None
             if place in shown:
                 kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()})
-            found.append(_Measured(place, str(given["id"][0]), loss, self.task.measure(maps, batch), kept))
+            found.append(_Measured(place, str(given["id"][0]), loss, self.kind.measure(maps, batch), kept))
         found = sorted(gather(found), key=lambda image: image.place)
         sums: dict[str, Share] = {}
         for image in found:

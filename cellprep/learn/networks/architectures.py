@@ -1,0 +1,42 @@
+"""The layers that a network may have: known without torch, and loaded when a network is built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cellprep.learn.networks.layers import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The layers of a network, and how it is trained with them by default.
+
+    Attributes
+    ----------
+    body
+        Makes the layers from numbers of channels: of what they are given, of what they answer, of the first of them.
+    base_channels
+        Channels of the first layers.
+    max_lr
+        The highest learning rate.
+    """
+
+    body: Callable[[int, int, int], "Body"]
+    base_channels: int
+    max_lr: float
+
+
+def layers(module: str, name: str, **options: int) -> Callable[[int, int, int], "Body"]:
+    """Return what makes layers of a class in a module of this package, which is loaded only then."""
+
+    def make(inputs: int, outputs: int, base: int) -> "Body":
+        made: Body = getattr(import_module(f"cellprep.learn.networks.{module}"), name)(inputs, outputs, base, **options)
+        return made
+
+    return make
+
+
+#: Trained by default: what did best in equal time on one core (docs/experiments.md).
+UNET = Architecture(layers("unet", "UNet"), base_channels=16, max_lr=3e-3)

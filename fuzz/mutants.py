@@ -1,0 +1,156 @@
+"""Whether the tests notice faults: small changes of the code, one at a time, each of which must make a test fail.
+
+    python -m fuzz.mutants --count 300 --seed 1 --out mutants.jsonl
+
+The changes are those of cosmic-ray (``pip install cosmic-ray``), sampled from ``cellprep/core`` and ``cellprep/store``.
+A mutant runs the doctests of its module and the test files that name most of what the module defines, until one fails;
+so the share of killed mutants is a lower bound. A run that was interrupted goes on where it was.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("core", "store")
+MOST_FILES = 6  # test files that a mutant runs
+SECONDS = 600.0  # that a mutant may take; one that hangs counts as killed
+
+
+class Mutant(NamedTuple):
+    """One change: of a module, by an operator of cosmic-ray, at one of the places that it finds."""
+
+    module: str
+    operator: str
+    place: int
+
+
+def main() -> None:
+    """Run a sample of mutants, and print how many were killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("mutants.jsonl"))
+    options = parser.parse_args()
+    mutants = sorted({mutant for room in ROOMS for mutant in _mutants(ROOT / "cellprep" / room)})
+    sample = random.Random(options.seed).sample(mutants, options.count)
+    print(f"{len(mutants):,} mutants, of which {len(sample)} are run (seed {options.seed})")
+    done = _results(options.out)
+    trees: SimpleQueue[Path] = SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder, options.out.open("a", encoding="utf-8") as out:
+        for number in range(options.jobs):
+            trees.put(_copy(Path(folder, str(number))))
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for result in pool.map(lambda mutant: _run(mutant, trees), [one for one in sample if one not in done]):
+                out.write(json.dumps(result) + "\n")
+                out.flush()
+                print(f"{result['outcome']:9} {result['module']} {result['change']}", flush=True)
+    _summarise([result for mutant, result in _results(options.out).items() if mutant in set(sample)])
+
+
+def _mutants(folder: Path) -> Iterator[Mutant]:
+    """Yield all changes of the modules in a folder, but for those of annotations."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    for path in sorted(folder.rglob("*.py")):
+        nodes = list(ast_nodes(get_ast_from_path(path)))
+        lines = _lines_of_annotations(path)
+        for name in operator_names():
+            operator = get_operator(name)
+            if operator.arguments():
+                continue
+            places = [start for node in nodes for start, _ in operator().mutation_positions(node)]
+            for number, (line, column) in enumerate(places):
+                if not any(first <= (line, column) <= last for first, last in lines):
+                    yield Mutant(path.relative_to(ROOT).as_posix(), name, number)
+
+
+def _lines_of_annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return where annotations begin and end: a change of one changes nothing, or breaks the import."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        notes = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        for note in notes:
+            if isinstance(note, ast.expr):
+                found.append(((note.lineno, note.col_offset), (note.end_lineno or 0, note.end_col_offset or 0)))
+    return found
+
+
+def _copy(tree: Path) -> Path:
+    left_out = shutil.ignore_patterns(".git", ".*cache", "__pycache__", "_build", "*.zarr")
+    shutil.copytree(ROOT, tree, ignore=left_out)
+    return tree
+
+
+def _run(mutant: Mutant, trees: "SimpleQueue[Path]") -> dict[str, Any]:
+    from cosmic_ray.mutating import use_mutation
+    from cosmic_ray.plugins import get_operator
+
+    tree = trees.get()
+    try:
+        path = tree / mutant.module
+        with use_mutation(path, get_operator(mutant.operator)(), mutant.place) as (before, after):
+            change = _change(before, after)
+            outcome = _test(tree, mutant.module)
+    finally:
+        trees.put(tree)
+    return {**mutant._asdict(), "change": change, "outcome": outcome}
+
+
+def _test(tree: Path, module: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", module, *_tests_of(tree, module)]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    try:
+        result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "timeout"
+    return "survived" if result.returncode in (0, 5) else "killed"
+
+
+def _tests_of(tree: Path, module: str) -> list[str]:
+    """Return the test files that name most of what a module defines, most first."""
+    parsed = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    names = [node.name.lstrip("_") for node in parsed.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    words = re.compile("|".join(rf"\b_?{name}\b" for name in [*names, Path(module).stem]))
+    counts = {path: len(words.findall(path.read_text(encoding="utf-8"))) for path in (tree / "tests").glob("test_*.py")}
+    ranked = sorted((path for path in counts if counts[path]), key=lambda path: (-counts[path], path.name))
+    return [path.relative_to(tree).as_posix() for path in ranked[:MOST_FILES]]
+
+
+def _change(before: str, after: str) -> str:
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next((f"{number}: {new.strip()}" for number, (old, new) in enumerate(pairs, start=1) if old != new), "")
+
+
+def _results(path: Path) -> dict[Mutant, dict[str, Any]]:
+    if not path.exists():
+        return {}
+    results = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {Mutant(one["module"], one["operator"], one["place"]): one for one in results}
+
+
+def _summarise(results: list[dict[str, Any]]) -> None:
+    for room in ROOMS:
+        here = [one["outcome"] for one in results if one["module"].startswith(f"cellprep/{room}/")]
+        killed = sum(outcome != "survived" for outcome in here)
+        print(f"{room}: {killed} of {len(here)} killed, {100 * killed / max(1, len(here)):.1f} %")
+    killed = sum(one["outcome"] != "survived" for one in results)
+    print(f"all: {killed} of {len(results)} killed, {100 * killed / max(1, len(results)):.1f} %")
+
+
+if __name__ == "__main__":
+    main()
