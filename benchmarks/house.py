@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cellprep.core.targets import TARGETS
-from cellprep.learn.settings import NETWORKS
+from cellprep.learn.networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent
 DRAWING = ROOT / "docs" / "architecture.svg"
