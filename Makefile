@@ -8,7 +8,7 @@ demo: .venv/demo
 	$(BIN)/cellprep demo
 
 test: .venv/test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/test
 	$(BIN)/ruff check

@@ -10,12 +10,22 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cellprep.cli import app
+from cellprep.system import flushing
 
 # Threads of torch that wait for each other take longer than the tiny networks here; set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+#: Whether all is tried that takes long: as many examples and moments as CI does, which sets this variable.
+THOROUGH = bool(os.environ.get("CI"))
+
+
+def examples(number):
+    """Return how many examples a property is tried with here: all in CI, a third elsewhere."""
+    return number if THOROUGH else -(-number // 3)
+
+
 # Timings vary on shared machines; and the same examples everywhere make a failure everybody's.
-settings.register_profile("cellprep", deadline=None, derandomize=True)
+settings.register_profile("cellprep", deadline=None, derandomize=True, max_examples=examples(100))
 settings.load_profile("cellprep")
 
 HEADER = "id,annotation,width,height,cell_type"
@@ -33,6 +43,14 @@ def test_data():
 @pytest.fixture(scope="session")
 def sartorius(test_data):
     return test_data / "sartorius" / "train.csv"
+
+
+@pytest.fixture(autouse=True)
+def nothing_flushed(request, monkeypatch):
+    """Let no test wait for the disk but those of what a power loss leaves; processes of their own flush as ever."""
+    if request.module.__name__ not in {"test_flushing", "test_safety", "test_kills"}:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+        monkeypatch.setattr(flushing, "_flush_file_system", lambda folder: None)
 
 
 @pytest.fixture

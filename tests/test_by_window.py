@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ recipes = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(annotations(), recipes, st.sampled_from([3, 8, 17, 32]), st.sampled_from([1, 2, 7]), st.booleans())
 def test_windows_equal_the_whole_image(runs, recipe, side, halo, other_areas):
     areas = np.random.default_rng(0).integers(1, 999, len(runs)) if other_areas else None

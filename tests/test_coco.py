@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import masks
+from conftest import examples, masks
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -120,7 +120,7 @@ def test_hostile_counts_are_masks_or_an_error(counts):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # in pycocotools' own decoder
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.integers(1, 12),
     st.integers(1, 12),

@@ -15,12 +15,18 @@ from command_lines import joined, parse
 from PIL import Image
 
 import cellprep
+from benchmarks import house
 from cellprep import READERS, __version__, learn, open_store
 from cellprep.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("cellprep/learn/models/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("cellprep/learn/models/*.md")),
+]
 PAGES = [page for page in PAGES if page.name != "commands.md"]  # which the site's build writes
 
 
@@ -138,6 +144,25 @@ def test_links_of_the_documents_lead_somewhere():
             assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
 
 
+def test_registries_are_where_the_documents_say():
+    """Each is assigned at the top of the file that CONTRIBUTING.md names; the folders of new files exist."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    registries = dict(re.findall(r"`([A-Z]+)` in \[[^]]+\]\(([^)]+)\)", text))
+    assert registries.keys() == {"READERS", "EXPORTERS", "TARGETS", "DECODERS", "NETWORKS"}
+    for name, path in registries.items():
+        assert re.search(rf"^{name}(: .+ = |\.update\()", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
+    folders = re.findall(r"`(cellprep/[a-z/]+/)", text)
+    assert len(folders) == 6
+    assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_the_architecture_has_a_sentence_for_every_room():
+    listed = re.findall(
+        r"^\| \[`(\w+)`\]", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert listed == house.rooms()
+
+
 def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
@@ -195,7 +220,7 @@ def test_no_data_come_into_the_repository():
     sizes = {name: (ROOT / name).stat().st_size for name in listed.splitlines() if "cellprep/learn/models/" not in name}
     assert len(sizes) > 50
     assert max(sizes.values()) < 40_000, max(sizes, key=sizes.__getitem__)
-    source = {".py", ".md", ".toml", ".txt", ".cff", ".sh", ".css", ".js", ".html", ".typed", ""}
+    source = {".py", ".md", ".svg", ".toml", ".txt", ".cff", ".sh", ".css", ".js", ".html", ".typed", ""}
     others = {name: size for name, size in sizes.items() if Path(name).suffix not in source}
     assert {Path(name).suffix for name in others} == {".webp", ".png", ".csv"}
     assert sum(others.values()) < 200_000

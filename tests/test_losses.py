@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from cellprep.learn import direction_loss, energy_loss, semseg_loss  # noqa: E402
 
-few = settings(max_examples=25)
+few = settings(max_examples=examples(25))
 
 
 @st.composite

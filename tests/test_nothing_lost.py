@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from conftest import HEADER
+from conftest import HEADER, examples
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from stores import noise
@@ -38,7 +38,7 @@ ROWS = st.lists(
     min_size=1,
     max_size=20,
 )
-few = settings(max_examples=20, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(20), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_folds_hold_every_image_but_those_named(write, rows):
 
 
 @given(kinds=st.lists(st.sampled_from(["good", "damaged", "no mask", "other size"]), min_size=1, max_size=6))
-@settings(few, max_examples=8)
+@settings(few, max_examples=examples(8))
 def test_predictions_hold_every_image_but_those_named(tmp_path_factory, kinds):
     from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, predict
     from cellprep.learn.prediction.options import OutputOptions, PredictionOptions

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import masks, tree
+from conftest import examples, masks, tree
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -61,7 +61,7 @@ def test_another_recipe_gives_what_the_annotations_give(write_csv, images, tmp_p
     assert build(old, new, recipe=recipe).current == 3
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(masks(), st.sampled_from(list(OVERLAP_RULES)))
 def test_rebuilt_from_any_masks(tmp_path_factory, stack, rule):
     folder = tmp_path_factory.mktemp("rebuild")

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import masks
+from conftest import examples, masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import discs, noise, write_store
@@ -119,7 +119,7 @@ def test_a_warp_that_moves_nothing_is_a_cut_of_real_images(sartorius, tmp_path, 
         assert_same(maker(store, augment=()).crop(index, rng[0]), maker(store, augment=("zoom",)).crop(index, rng[1]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(masks(), st.integers(-4, 8), st.integers(-4, 8), st.sampled_from([1, 3, 5]))
 def test_warping_by_quarters_is_turning_what_is_cut(stack, top, left, wall_width):
     cells = resolve_overlaps(parse_rle(encode_rle(stack), stack.shape[1:]))

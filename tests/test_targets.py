@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import reference
-from conftest import masks
+from conftest import examples, masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,7 +132,7 @@ def distances_and_vectors_of_each(labels, method, background_cell):
 
 @methods
 @pytest.mark.parametrize("background_cell", [False, True])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(stack=masks(max_side=16, max_count=9), rule=st.sampled_from(sorted(OVERLAP_RULES)))
 def test_each_instance_by_itself(method, background_cell, stack, rule):
     recipe = Recipe(rule, 3, method, background_cell=background_cell, per_instance=True)

@@ -23,7 +23,7 @@ def words(tmp_path_factory):
     """A training of some seconds, but for its folder."""
     folder = tmp_path_factory.mktemp("discs")
     build_targets(open_source(write_discs(folder / "source")), folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
-    return ["train", "semseg", "--data", folder / "data.zarr", *SIZE, "--epochs", 8, "--out"]
+    return ["train", "semseg", "--data", folder / "data.zarr", *SIZE, "--epochs", 6, "--out"]
 
 
 @pytest.fixture(scope="module")

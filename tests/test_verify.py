@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import zarr
-from conftest import masks, tree
+from conftest import examples, masks, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_safety import as_ordinary_user
@@ -68,10 +68,18 @@ def csv(write_csv):
     return write_csv(*rows_of("a", stack, "round"), *rows_of("b", hidden), *rows_of("c", stack[:0]))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A place for the store of `csv`, which the first test that needs it builds."""
+    return tmp_path_factory.mktemp("built") / "s.zarr"
+
+
 @pytest.fixture
-def out(csv, tmp_path):
-    build(csv, tmp_path / "s.zarr")
-    return tmp_path / "s.zarr"
+def out(csv, kept, tmp_path):
+    """A copy of that store, to be damaged: of files of its own, as tests write into them."""
+    if not kept.exists():
+        build(csv, kept)
+    return shutil.copytree(kept, tmp_path / "s.zarr")
 
 
 def rewrite(out, name, change, image_id="b"):
@@ -585,7 +593,7 @@ def test_names_that_are_no_text(out, command):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     stack=masks(),
     overlap=st.sampled_from(sorted(OVERLAP_RULES)),

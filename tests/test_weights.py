@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -212,7 +213,7 @@ def test_refuses_what_is_not_there(path, tmp_path):
     refused(tmp_path, "best.safetensors cannot be read: No such file")
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.data())
 def test_refuses_every_shortened_file(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("short") / "net.safetensors"

@@ -1,4 +1,4 @@
-"""Some steps of each network in double precision, to be compared: ``python -m train_steps FILE``, or by torchrun."""
+"""Some steps of each network in double precision, to be compared: by `main`, or ``python -m train_steps FILE``."""
 
 import sys
 from pathlib import Path
@@ -47,13 +47,13 @@ def train(name, arch, machine, here):
     return losses, {key: value.detach().clone() for key, value in network.state_dict().items()}
 
 
-def main():
+def main(out):
     machine = choose_machine("cpu", "float32")
     with joined(machine.device) as here:
         done = {f"{name} {arch}": train(name, arch, machine, here) for name, arch in NETWORKS}
         if here.rank == 0:
-            torch.save(done, sys.argv[1])
+            torch.save(done, out)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

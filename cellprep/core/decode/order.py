@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cellprep.core.decode.components import Floats, Ints, sum_by
 from cellprep.core.decode.contacts import NEIGHBOURS, Contacts, pair_places
 
-_MARGIN = 2
+_MARGIN = 2  # pixels around the image, so that steps to the sides never leave it
+# The steps (y, x) to all but the centre of a window of 5 x 5.
 _NEAR = [(dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2) if dy or dx]
 
 _NOTCH = 0.36  # for each pixel by which the second seed is more beside concave background
@@ -40,6 +41,8 @@ def order_by_size(first: Floats, second: Floats) -> Floats:
     that lies below.
     """
     ratio = np.log(first / second)
+    # A line with three bends, odd in the log ratio: slope 5.9 up to 0.3, then 2.3 up to 1, then -3.8 up to 2.5, where
+    # the sign has changed, and 0 beyond.
     return 3.6 * np.clip(ratio, -0.3, 0.3) + 6.1 * np.clip(ratio, -1, 1) - 3.8 * np.clip(ratio, -2.5, 2.5)
 
 
@@ -49,10 +52,12 @@ class _Frame:
     def __init__(self, contacts: Contacts, mask: NDArray[np.bool_]) -> None:
         self.contacts = contacts
         inside = np.pad(mask, _MARGIN).view(np.uint8)
+        # Images are flat from here, (H + 4) (W + 4) long: a step (dy, dx) is the one offset dy * width + dx.
         self.width = inside.shape[1]
         self.cells_around = cv2.boxFilter(inside, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT).ravel()
         self.background = inside.ravel() == 0
         self.seeds = np.pad(contacts.seeds, _MARGIN).ravel()
+        # (m,): of each member the place in the flat image, and the seeds of its contact.
         self.centre = ((contacts.y + _MARGIN) * self.width + contacts.x + _MARGIN)[contacts.pixel]
         self.first, self.second = contacts.a[contacts.contact], contacts.b[contacts.contact]
 
@@ -63,8 +68,9 @@ class _Frame:
         and the outline that goes on smoothly there is that of the cell on top.
         """
         concave = self.background & (self.cells_around >= cells)
-        more = np.zeros(len(self.centre))
+        more = np.zeros(len(self.centre))  # (m,)
         for dy, dx in NEIGHBOURS:
+            # Each concave background pixel beside a member is a centre itself: what is around it is counted.
             corner = self.centre + dy * self.width + dx
             found = np.flatnonzero(concave[corner])
             more[found] -= self._first_more(found, corner[found], NEIGHBOURS)
@@ -108,13 +114,16 @@ def _leaning(contacts: Contacts) -> Floats:
 
     A pixel is a wall because a cell on top is beside it. Those of a first seed count for the second, and less.
     """
+    # (s,): the wall pixels beside one seed alone, and that seed.
     alone = np.flatnonzero((contacts.highest > 0) & (contacts.lowest == contacts.highest))
     beside = contacts.highest[alone]
     padded = np.pad(contacts.seeds, _MARGIN)
     centre = (contacts.y[alone] + _MARGIN) * padded.shape[1] + contacts.x[alone] + _MARGIN
+    # 24 arrays (s,), a step each: the seed there, or 0 where it is the one beside.
     near = [padded.ravel()[centre + dy * padded.shape[1] + dx].astype(np.int64) for dy, dx in _NEAR]
     others = [np.where(seed == beside, 0, seed) for seed in near]
     other = np.maximum.reduce(others)
+    # One other seed is near and no third one: then every seed that is found is the highest of them.
     only = np.all([(seed == 0) | (seed == other) for seed in others], axis=0) & (other > 0)
     places, known = pair_places(contacts, beside[only], other[only])
     sign = np.where(beside[only] < other[only], -1.0, 1.0)
@@ -125,15 +134,19 @@ def _bulge(contacts: Contacts) -> Floats:
     """Measure how far the wall bulges into the first seed, relative to its length: cells are mostly convex."""
     y, x = contacts.y[contacts.pixel].astype(float), contacts.x[contacts.pixel].astype(float)
     length, contact = contacts.length, contacts.contact
+    # (m,): relative to the centre of the contact; then the angle (k,) of its long axis, by its second moments.
     y, x = y - (contacts.total(y) / length)[contact], x - (contacts.total(x) / length)[contact]
     angle = np.arctan2(2 * contacts.total(x * y), contacts.total(x * x) - contacts.total(y * y)) / 2
+    # The normal of that axis, turned to the side of the first seed.
     to_first = _towards_first(contacts)
     normal_y, normal_x = np.cos(angle), -np.sin(angle)
     sign = np.where(to_first[0] * normal_y + to_first[1] * normal_x >= 0, 1.0, -1.0)
+    # A parabola across = bend * along² + ... fitted to the wall: the covariance of `across` and squared `along`.
     along = (y * np.sin(angle)[contact] + x * np.cos(angle)[contact]) ** 2
     across = (y * normal_y[contact] + x * normal_x[contact]) * sign[contact]
     spread = contacts.total(along) / length
     bend = contacts.total(across * (along - spread[contact])) / length
+    # In tenths of the length; the 0.5 keeps single pixels finite. Negative bends bulge towards the first seed.
     return np.clip(-10 * bend / (spread + 0.5) / length, -3, 3)
 
 

@@ -51,7 +51,8 @@ class Walls(Decoder):
         count = len(contacts.area)
         area = np.bincount(labels.ravel(), minlength=count)
         first, second = cell[contacts.a], cell[contacts.b]
-        above = np.zeros(count, np.int64)  # the area of the largest cell on top of each
+        # (n + 1,) by the seeds that stand for cells, as `area`: the area of the largest cell on top of each.
+        above = np.zeros(count, np.int64)
         np.maximum.at(above, np.where(first_below, first, second), area[np.where(first_below, second, first)])
         touching = np.zeros(count, bool)
         touching[first] = touching[second] = True
@@ -64,10 +65,13 @@ def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:
     count = len(contacts.area)
     area = sum_by(cell, contacts.area, count)
     first, second = cell[contacts.a], cell[contacts.b]
+    # Contacts of the same two cells may name them either way round: their evidence is summed in the order of the
+    # cells, then turned back. A pair of cells is one number.
     turned = np.where(first < second, 1.0, -1.0)
     keys = np.minimum(first, second) * count + np.maximum(first, second)
     _, pair = np.unique(keys, return_inverse=True)
     together = sum_by(pair, shape * turned, len(keys))[pair] * turned
+    # Beside the sizes of whole cells, shape weighs a tenth more than alone.
     return 1.1 * together + order_by_size(area[first], area[second])
 
 
@@ -77,14 +81,18 @@ def _own_walls(contacts: Contacts, cell: NDArray[np.int32], below: Ints) -> Labe
     Of three seeds beside a pixel, the one that lies below most of the others owns it. A pixel beside one seed alone
     belongs to another one, whose walls are next to it.
     """
-    labels = cell[contacts.seeds]
+    labels = cell[contacts.seeds]  # (H, W): a look-up per pixel
+    # (3, w): the seeds beside each wall pixel, and in how many of its contacts, three at most, each of them lies below.
     beside = np.stack([contacts.lowest, contacts.middle, contacts.highest])
     wins = [np.bincount(contacts.pixel, below[contacts.contact] == seed[contacts.pixel], seed.size) for seed in beside]
     owner = np.take_along_axis(beside, np.argmax(wins, axis=0)[None], axis=0)[0]
     several = contacts.lowest < contacts.highest
+    # With a margin of a pixel, so that neighbours of pixels at the edge can be looked up.
     owned = np.zeros(np.add(labels.shape, 2), np.int32)
     owned[contacts.y[several] + 1, contacts.x[several] + 1] = cell[owner[several]]
     alone = ~several & (contacts.highest > 0)
+    # A pixel beside one seed alone takes the first owner among its neighbours that is another cell. All of them are
+    # looked up before any is set, so that none takes over what another one has just got.
     y, x, mine = contacts.y[alone], contacts.x[alone], cell[contacts.highest[alone]]
     found = np.zeros(len(y), np.int32)
     for dy, dx in NEIGHBOURS:
