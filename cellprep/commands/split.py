@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from cellprep.core.folds import assign_folds, check_folds, strata_of
-from cellprep.errors import CellprepError, SourceError, UsageError
+from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import write_whole
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
+from cellprep.text.wording import capped, count, listed_problems, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,26 +256,18 @@ def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     found = {}
     images = with_images(source, open_images(source, options.images), options.orientation, for_sizes=True)
     for task, facts in run_tasks(
-        _measure, images, jobs=options.jobs, total=len(source.image_ids), unit="image", quiet=options.quiet
+        _measure, images, done="read", jobs=options.jobs, total=len(source.image_ids), quiet=options.quiet
     ):
-        killed = "the process that read it was killed, probably because memory ran out"
-        found[task.image_id] = facts or ImageFacts(task.image_id, problem=killed)
+        found[task.image_id] = ImageFacts(task.image_id, problem=facts.problem) if isinstance(facts, Failed) else facts
     return [found[image_id] for image_id in source.image_ids]
 
 
-def _measure(image: ImageRecord | FaultyImage) -> ImageFacts:
-    """Find out what a split depends on. Never raises."""
+def _measure(image: ImageRecord | FaultyImage) -> ImageFacts | Failed:
+    """Find out what a split depends on."""
     if isinstance(image, FaultyImage):
-        return ImageFacts(image.image_id, problem=image.problem)
-    try:
-        annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
-        coverage = annotations.runs.coverage()
-    except CellprepError as error:
-        return ImageFacts(image.image_id, problem=str(error))
-    except MemoryError:
-        return ImageFacts(image.image_id, problem="there is not enough memory for it")
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are measured
-        return ImageFacts(image.image_id, problem=unexpected(error))
+        return Failed(image.problem)
+    annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
+    coverage = annotations.runs.coverage()
     twice = np.count_nonzero(coverage > 1) > np.count_nonzero(coverage == 1)
     return ImageFacts(image.image_id, annotations.cell_type, len(annotations.runs), bool(twice))
 

@@ -76,11 +76,6 @@ class BuildReport:
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
         """Count one image; `was_there` says whether an older version of it had to leave the store."""
-        if outcome.status in (Status.FAILED, Status.UNWRITABLE):
-            self.failures[outcome.image_id] = outcome.problem
-            if was_there:
-                self.removed.append(outcome.image_id)
-            return
         self.new += outcome.status == Status.BUILT and not was_there
         self.rewritten += outcome.status == Status.BUILT and was_there
         self.current += outcome.status == Status.CURRENT
@@ -104,6 +99,12 @@ class BuildReport:
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
         )
+
+    def fail(self, image_id: str, problem: str, *, was_there: bool) -> None:
+        """Count one image that failed."""
+        self.failures[image_id] = problem
+        if was_there:
+            self.removed.append(image_id)
 
     @property
     def looks_scattered(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprep.commands.export.image import ImageOutcome
+from cellprep.system.executor import Failed
 from cellprep.text.wording import capped, count, listed_problems, printable
 
 
@@ -37,9 +38,9 @@ class ExportReport:
     ignore_left_out: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
-    def add(self, image_id: str, outcome: ImageOutcome) -> None:
+    def add(self, image_id: str, outcome: ImageOutcome | Failed) -> None:
         """Count one image."""
-        if outcome.problem:
+        if isinstance(outcome, Failed):
             self.failures[image_id] = outcome.problem
             return
         self.images += 1

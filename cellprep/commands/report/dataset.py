@@ -26,7 +26,7 @@ from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.store.reader import read_attributes
-from cellprep.system.executor import run_tasks
+from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.output import check_place, write_whole
 from cellprep.text.wording import count, listed_problems, printable
 
@@ -149,14 +149,11 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     check = check_source(source, how)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
+    outcomes = run_tasks(look_at_image, tasks, done="drew", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
     facts = [
-        found or ImageFacts(task.image_id, problem="the process that drew it was killed; memory may have run out")
-        for task, found in run_tasks(
-            look_at_image, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
-        )
+        ImageFacts(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
+        for task, found in in_order(outcomes, tasks)
     ]
-    place = {task.image_id: number for number, task in enumerate(tasks)}
-    facts.sort(key=lambda image: place[image.image_id])
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
     sections = [
         overview_section(source.description, facts, check),
