@@ -114,6 +114,7 @@ def _judge_annotations(image_id: str, annotations: Annotations, task: CheckTask)
                 cell_type=annotations.cell_types[place],
                 value=float(measured[place]) if rule in thresholds else None,
                 note="" if partner is None else f"with row {partner}",
+                partner=partner,
             )
     if twice > thresholds["annotated-twice"]:
         yield Finding(image_id, "annotated-twice", cell_type=annotations.cell_type, value=twice)

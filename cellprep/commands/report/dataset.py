@@ -194,13 +194,9 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
         for one in worst:
             assert one.row is not None
             rows = chosen.setdefault(one.image_id, {})
-            rows[one.row] = rows.get(one.row) or _partner(one)
+            if rows.get(one.row) is None:
+                rows[one.row] = one.partner
     return chosen
-
-
-def _partner(one: Finding) -> int | None:
-    number = one.note.removeprefix("with row ")
-    return int(number) if number != one.note and number.isdigit() else None
 
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
