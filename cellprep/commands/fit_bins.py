@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable
+from cellprep.text.wording import capped, count, printable
 
 _NONE = DistanceHistogram.of(np.empty(0, np.float32))
 
@@ -30,7 +32,7 @@ class _ImageDistances:
 
 
 @dataclass
-class FittedBins:
+class FittedBins(Report):
     """Energy bins, and what they were fitted to.
 
     Attributes
@@ -55,6 +57,8 @@ class FittedBins:
         Ids of the images that cells fill entirely: there is nothing to be distant from, and they do not count.
     failures
         Per image that could not be read what is wrong with it.
+    rows
+        Per other image the number of its cell pixels that count, its distances, and whether a cell fills it.
     """
 
     store: str
@@ -67,6 +71,7 @@ class FittedBins:
     background_cells: int = 0
     filling: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def to_json(self) -> str:
         """Return the file that `cellprep.read_bins` reads, with how the bins were made."""
@@ -104,14 +109,8 @@ class FittedBins:
             )
         return lines
 
-    def errors(self) -> list[str]:
-        """Say which images could not be read; nothing if all is well."""
-        if not self.failures:
-            return []
-        total = self.images + len(self.filling) + len(self.failures)
-        lines = listed_problems(sorted(self.failures.items()))
-        failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
-        return [f"error: {failed}; the bins are fitted without them:", *lines]
+    def _aftermath(self) -> str:
+        return "; the bins are fitted without them"
 
     def _table(self, bins: tuple[float, ...]) -> list[str]:
         edges = ["0", *map(str, bins), "more"]
@@ -188,6 +187,8 @@ def fit_bins(
         if isinstance(found, Failed):
             fitted.failures[image_id] = found.problem
             continue
+        numbers = {"pixels": found.histogram.pixels, "distance": found.distance, "fills": found.fills}
+        fitted.rows.append({"image": image_id, **numbers})
         fitted.distances[found.distance] += 1
         fitted.background_cells += found.background_cell
         if found.fills:
@@ -196,6 +197,8 @@ def fit_bins(
             fitted.images += 1
             fitted.histogram += found.histogram
     fitted.filling.sort()
+    fitted.failures = dict(sorted(fitted.failures.items()))
+    fitted.rows.sort(key=lambda row: str(row["image"]))
     _refuse_nothing(fitted, store)
     fitted.bins = choose_bins(fitted.histogram, levels, method)
     if out is not None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import write_whole
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable
+from cellprep.text.wording import capped, count, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class ImageFacts:
 
 
 @dataclass
-class Split:
+class Split(Report):
     """The fold of every image.
 
     Attributes
@@ -131,11 +133,18 @@ class Split:
     def to_csv(self) -> str:
         """Return a CSV with the columns image, fold, cell_type, cells."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "fold", "cell_type", "cells"])
-        for image, fold in zip(self.images, self.folds, strict=True):
-            writer.writerow([image.image_id, fold, image.cell_type, image.cells])
+        writer = csv.DictWriter(text, ["image", "fold", "cell_type", "cells"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
         return text.getvalue()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Per image that is in a fold its fold, type and number of cells."""
+        return [
+            {"image": image.image_id, "fold": fold, "cell_type": image.cell_type, "cells": image.cells}
+            for image, fold in zip(self.images, self.folds, strict=True)
+        ]
 
     def notes(self) -> list[str]:
         """Say what is in each fold, and which images are left out."""
@@ -149,13 +158,11 @@ class Split:
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
         return lines + self._table()
 
-    def errors(self) -> list[str]:
-        """Say which images could not be read; nothing if all is well."""
-        if not self.failures:
-            return []
-        total = len(self.images) + len(self.failures) + len([] if self.kept_annotated_twice else self.annotated_twice)
-        head = f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:"
-        return [head, *listed_problems(self.failures.items())]
+    def _tried(self) -> int:
+        return super()._tried() + len([] if self.kept_annotated_twice else self.annotated_twice)
+
+    def _aftermath(self) -> str:
+        return ", and are in no fold"
 
     def _table(self) -> list[str]:
         """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""
