@@ -89,8 +89,8 @@ def test_each_rule_finds_its_own(write_csv, masks, expected):
 
 def test_a_duplicate_names_its_original(write_csv):
     report = check_source(open_source(write_csv(*rows("a", BLOCK, mask((12, 18, 5, 12)), BLOCK))))
-    notes = {finding.rule: finding.note for finding in report.findings if finding.row == 4}
-    assert notes["duplicate"] == "with row 2"
+    found = {finding.rule: finding for finding in report.findings if finding.row == 4}
+    assert (found["duplicate"].partner, found["duplicate"].note) == (2, "with row 2")
 
 
 def test_sizes_are_judged_by_type(write_csv):

@@ -1,13 +1,16 @@
 import os
 import signal
+import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import joblib
 import pytest
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from cellprep.errors import SourceError
-from cellprep.system.executor import run_tasks
+from cellprep.errors import SourceError, StoreWriteError
+from cellprep.system.executor import Failed, in_order, run_tasks
+
+KILLED = Failed("the process that squared it was killed, probably because memory ran out")
 
 
 def square(number):
@@ -25,8 +28,17 @@ def square_unless_killed(number):
     return number**2
 
 
+def slower_first(number):
+    time.sleep(0.02 * (number % 3 == 0))
+    return number
+
+
+def outcomes_of(function, tasks, jobs=2):
+    return run_tasks(function, tasks, done="squared", jobs=jobs, total=len(tasks), quiet=True)
+
+
 def run(function, tasks, jobs=2):
-    return dict(run_tasks(function, tasks, jobs=jobs, total=len(tasks), unit="task", quiet=True))
+    return dict(outcomes_of(function, tasks, jobs))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -36,7 +48,46 @@ def test_every_task_comes_back_with_its_result(jobs, count):
 
 
 def test_a_killed_worker_costs_its_task_only():
-    assert run(square_unless_killed, range(40)) == {k: None if k % 10 == 3 else k**2 for k in range(40)}
+    assert run(square_unless_killed, range(40)) == {k: KILLED if k % 10 == 3 else k**2 for k in range(40)}
+
+
+ERRORS = {
+    "ours": (SourceError("it is\x1b gone"), Failed("it is\\x1b gone")),
+    "disk": (StoreWriteError("s.zarr", "No space"), Failed("No space", unwritable=True)),
+    "memory": (MemoryError(), Failed("there is not enough memory for it")),
+    "library": (RuntimeError("out of memory"), Failed("there is not enough memory for it")),
+    "unforeseen": (ValueError("so\nit is"), Failed("unexpected ValueError: so it is; please report this")),
+}
+
+
+def raise_error(name):
+    raise ERRORS[name][0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_costs_its_task_only(jobs):
+    assert run(raise_error, list(ERRORS), jobs) == {name: failed for name, (_, failed) in ERRORS.items()}
+
+
+def test_results_come_in_order_if_asked_also_when_a_worker_is_killed():
+    tasks = list(range(1000, 1030))  # objects of their own, which are kept
+    assert list(in_order(outcomes_of(slower_first, tasks), tasks)) == list(zip(tasks, tasks, strict=True))
+    found = dict(in_order(outcomes_of(square_unless_killed, tasks), tasks))
+    assert list(found.items()) == [(k, KILLED if k % 10 == 3 else k**2) for k in tasks]
+
+
+class Unreadable:
+    def __reduce__(self):
+        return int, ("x",)
+
+
+def unreadable(_):
+    return Unreadable()
+
+
+def test_a_result_that_cannot_be_read_is_no_killed_worker():
+    with pytest.raises(BrokenProcessPool, match="un-serialize"):
+        run(unreadable, range(1))
 
 
 def test_a_worker_may_die_while_the_first_tasks_are_handed_out(monkeypatch):
@@ -45,7 +96,7 @@ def test_a_worker_may_die_while_the_first_tasks_are_handed_out(monkeypatch):
 
         def take_two(tasks):
             next(tasks), next(tasks)
-            raise TerminatedWorkerError("no worker could start")
+            raise BrokenProcessPool("no worker could start")
 
         return take_two
 
@@ -62,7 +113,7 @@ def test_an_error_of_the_tasks_is_raised_after_all_before_it(jobs):
 
     done = []
     with pytest.raises(SourceError, match="gone"):
-        done.extend(run_tasks(square, tasks(), jobs=jobs, total=50, unit="task", quiet=True))
+        done.extend(run_tasks(square, tasks(), done="squared", jobs=jobs, total=50, quiet=True))
     assert sorted(done) == [(k, k**2) for k in range(50)]
 
 
@@ -74,7 +125,7 @@ def test_tasks_are_taken_as_they_are_worked_on():
             taken.append(k)
             yield k
 
-    outcomes = run_tasks(square, tasks(), jobs=2, total=10_000, unit="task", quiet=True)
+    outcomes = run_tasks(square, tasks(), done="squared", jobs=2, total=10_000, quiet=True)
     next(outcomes)
     assert len(taken) < 5_000
     outcomes.close()

@@ -10,6 +10,7 @@ from conftest import HEADER
 from test_train import write_discs
 
 from cellprep import BuildOptions, Recipe, build_targets, check_source, evaluate, open_prediction, open_source
+from cellprep.commands.check import Finding
 from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
 from cellprep.commands.report import dataset as dataset_module
 from cellprep.commands.report.charts import bars, histogram, lines
@@ -53,6 +54,15 @@ class Page(HTMLParser):
 
     def row(self, head):
         return next(row[1:] for row in self.rows if row[0] == head)
+
+
+def test_what_an_annotation_was_compared_to_is_no_matter_of_words():
+    flagged = [
+        Finding("a", "duplicate", row=3, partner=0, note="as another one"),
+        Finding("a", "inside", row=3, partner=2),
+        Finding("a", "fault", row=4, note="with row 9"),
+    ]
+    assert dataset_module._chosen(flagged) == {"a": {3: 0, 4: None}}
 
 
 def squares(*places, side=8, width=60):

@@ -181,23 +181,16 @@ def test_ctrl_c_while_libraries_load_is_one_line(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others on Windows")
-def test_ctrl_c_while_code_is_made_from_text_has_its_exit_code_too(tmp_path):
-    """As when a module with dataclasses is imported."""
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys\n"
-        "from cellprep.cli import door\n"
-        "def run():\n"
-        "    try:\n"
-        "        exec('raise KeyboardInterrupt')\n"
-        "    except KeyboardInterrupt:\n"
-        "        sys.exit(130)\n"
-        "door.app = run\n"
-        "door.main()\n"
+def test_ctrl_c_while_code_is_made_from_text_has_its_exit_code_too(csv, tmp_path):
+    """As when a module with dataclasses is imported: Python would die by the signal, though it was caught."""
+    (tmp_path / "distributed.py").write_text(  # what the command loads when it has begun
+        "exec('import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)')\n"
     )
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    args = [sys.executable, "-m", "program"]  # as the command itself runs; a file would be code made from text
-    assert subprocess.run(args, env={**os.environ, **paths}, check=False).returncode == 130
+    args = [sys.executable, "-m", "cellprep", "check", csv, "--scheduler", "tcp://127.0.0.1:9", "--quiet"]
+    result = subprocess.run(args, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
+    assert result.stderr == "interrupted: what is written is whole; run the same command again\n"
+    assert result.returncode == 130
 
 
 @contextmanager

@@ -84,6 +84,3 @@ def main() -> None:
         sys.exit(1)
     finally:  # all is done and told; Ctrl-C while Python leaves would be a traceback, or a death by the signal
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # An interrupt that went through code made from text, as dataclasses are, would let Python die by the signal
-        # however it was caught, unless other such code ended well since.
-        exec("")

@@ -2,20 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cellprep.core.targets import BIN_PRESETS, DistanceHistogram, choose_bins
-from cellprep.errors import CellprepError, StoreError
+from cellprep.errors import StoreError
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
+from cellprep.text.wording import capped, count, printable
 
 _NONE = DistanceHistogram.of(np.empty(0, np.float32))
 
@@ -28,11 +29,10 @@ class _ImageDistances:
     distance: str = ""
     background_cell: bool = False
     fills: bool = False
-    problem: str = ""
 
 
 @dataclass
-class FittedBins:
+class FittedBins(Report):
     """Energy bins, and what they were fitted to.
 
     Attributes
@@ -57,6 +57,8 @@ class FittedBins:
         Ids of the images that cells fill entirely: there is nothing to be distant from, and they do not count.
     failures
         Per image that could not be read what is wrong with it.
+    rows
+        Per other image the number of its cell pixels that count, its distances, and whether a cell fills it.
     """
 
     store: str
@@ -69,6 +71,7 @@ class FittedBins:
     background_cells: int = 0
     filling: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def to_json(self) -> str:
         """Return the file that `cellprep.read_bins` reads, with how the bins were made."""
@@ -106,14 +109,8 @@ class FittedBins:
             )
         return lines
 
-    def errors(self) -> list[str]:
-        """Say which images could not be read; nothing if all is well."""
-        if not self.failures:
-            return []
-        total = self.images + len(self.filling) + len(self.failures)
-        lines = listed_problems(sorted(self.failures.items()))
-        failed = f"{len(self.failures):,} of {count(total, 'image')} failed"
-        return [f"error: {failed}; the bins are fitted without them:", *lines]
+    def _aftermath(self) -> str:
+        return "; the bins are fitted without them"
 
     def _table(self, bins: tuple[float, ...]) -> list[str]:
         edges = ["0", *map(str, bins), "more"]
@@ -184,10 +181,14 @@ def fit_bins(
         check_place(out)
     ids = list(store)
     fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))
-    for image_id, found in _measure_all([store.path / image_id for image_id in ids], jobs, quiet):
-        if found.problem:
+    paths = [store.path / image_id for image_id in ids]
+    for path, found in run_tasks(_measure, paths, done="read", jobs=jobs, total=len(paths), quiet=quiet):
+        image_id = path.name
+        if isinstance(found, Failed):
             fitted.failures[image_id] = found.problem
             continue
+        numbers = {"pixels": found.histogram.pixels, "distance": found.distance, "fills": found.fills}
+        fitted.rows.append({"image": image_id, **numbers})
         fitted.distances[found.distance] += 1
         fitted.background_cells += found.background_cell
         if found.fills:
@@ -196,6 +197,8 @@ def fit_bins(
             fitted.images += 1
             fitted.histogram += found.histogram
     fitted.filling.sort()
+    fitted.failures = dict(sorted(fitted.failures.items()))
+    fitted.rows.sort(key=lambda row: str(row["image"]))
     _refuse_nothing(fitted, store)
     fitted.bins = choose_bins(fitted.histogram, levels, method)
     if out is not None:
@@ -214,26 +217,13 @@ def _refuse_nothing(fitted: FittedBins, store: Store) -> None:
     raise StoreError(f"{store.path} holds no {'pixel of a cell' if fitted.images else 'images'} to fit bins to")
 
 
-def _measure_all(paths: list[Path], jobs: int, quiet: bool) -> Iterator[tuple[str, _ImageDistances]]:
-    killed = _ImageDistances(problem="the process that read it was killed, probably because memory ran out")
-    for path, found in run_tasks(_measure, paths, jobs=jobs, total=len(paths), unit="image", quiet=quiet):
-        yield path.name, found or killed
-
-
 def _measure(path: Path) -> _ImageDistances:
-    """Count the distances of one image's cells. Never raises."""
-    try:
-        image = StoredImage(path)
-        recipe = image.recipe
-        semseg = image.read("semseg")
-        inside = semseg[..., 2] == 0 if recipe.per_instance else semseg[..., 0] == 1
-        distance = image.read("distance")[inside]
-    except CellprepError as error:
-        return _ImageDistances(problem=str(error))
-    except MemoryError:
-        return _ImageDistances(problem="there is not enough memory for it")
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one image, the others count
-        return _ImageDistances(problem=unexpected(error))
+    """Count the distances of one image's cells."""
+    image = StoredImage(path)
+    recipe = image.recipe
+    semseg = image.read("semseg")
+    inside = semseg[..., 2] == 0 if recipe.per_instance else semseg[..., 0] == 1
+    distance = image.read("distance")[inside]
     fills = bool(inside.all()) and bool((distance == np.float32(np.hypot(*inside.shape))).all())
     histogram = _NONE if fills else DistanceHistogram.of(distance)
     distances = recipe.distance + (" per instance" if recipe.per_instance else "")

@@ -14,7 +14,7 @@ from cellprep.store.entries import Kind, count_folders, entry_names, has_leftove
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
-from cellprep.system.executor import run_tasks
+from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count, printable
 
 _OF_SOURCE = ("source_images", "source_images_stored")
@@ -183,11 +183,14 @@ def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
     """Read the metadata of every image: the counts, and how many images were read and are damaged."""
     places = [store / name for name in entry_names(store)]
     summary, read, damaged = Summary(), 0, 0
-    for _, found in run_tasks(_look_at, places, jobs=1, total=len(places), unit="image", quiet=quiet):
-        if isinstance(found, ImageMetadata):
-            summary.add(found)
-            read += 1
-        damaged += found is Kind.DAMAGED
+    with progress_bar(len(places), "image", quiet=quiet) as bar:
+        for place in places:
+            found = _look_at(place)
+            if isinstance(found, ImageMetadata):
+                summary.add(found)
+                read += 1
+            damaged += found is Kind.DAMAGED
+            bar.update()
     return summary.to_dict(), read, damaged
 
 

@@ -6,19 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cellprep.core.folds import assign_folds, check_folds, strata_of
-from cellprep.errors import CellprepError, SourceError, UsageError
+from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import write_whole
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable, unexpected
+from cellprep.text.wording import capped, count, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class ImageFacts:
 
 
 @dataclass
-class Split:
+class Split(Report):
     """The fold of every image.
 
     Attributes
@@ -131,11 +133,18 @@ class Split:
     def to_csv(self) -> str:
         """Return a CSV with the columns image, fold, cell_type, cells."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "fold", "cell_type", "cells"])
-        for image, fold in zip(self.images, self.folds, strict=True):
-            writer.writerow([image.image_id, fold, image.cell_type, image.cells])
+        writer = csv.DictWriter(text, ["image", "fold", "cell_type", "cells"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
         return text.getvalue()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Per image that is in a fold its fold, type and number of cells."""
+        return [
+            {"image": image.image_id, "fold": fold, "cell_type": image.cell_type, "cells": image.cells}
+            for image, fold in zip(self.images, self.folds, strict=True)
+        ]
 
     def notes(self) -> list[str]:
         """Say what is in each fold, and which images are left out."""
@@ -149,13 +158,11 @@ class Split:
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
         return lines + self._table()
 
-    def errors(self) -> list[str]:
-        """Say which images could not be read; nothing if all is well."""
-        if not self.failures:
-            return []
-        total = len(self.images) + len(self.failures) + len([] if self.kept_annotated_twice else self.annotated_twice)
-        head = f"error: {len(self.failures):,} of {count(total, 'image')} failed, and are in no fold:"
-        return [head, *listed_problems(self.failures.items())]
+    def _tried(self) -> int:
+        return super()._tried() + len([] if self.kept_annotated_twice else self.annotated_twice)
+
+    def _aftermath(self) -> str:
+        return ", and are in no fold"
 
     def _table(self) -> list[str]:
         """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""
@@ -256,26 +263,18 @@ def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     found = {}
     images = with_images(source, open_images(source, options.images), options.orientation, for_sizes=True)
     for task, facts in run_tasks(
-        _measure, images, jobs=options.jobs, total=len(source.image_ids), unit="image", quiet=options.quiet
+        _measure, images, done="read", jobs=options.jobs, total=len(source.image_ids), quiet=options.quiet
     ):
-        killed = "the process that read it was killed, probably because memory ran out"
-        found[task.image_id] = facts or ImageFacts(task.image_id, problem=killed)
+        found[task.image_id] = ImageFacts(task.image_id, problem=facts.problem) if isinstance(facts, Failed) else facts
     return [found[image_id] for image_id in source.image_ids]
 
 
-def _measure(image: ImageRecord | FaultyImage) -> ImageFacts:
-    """Find out what a split depends on. Never raises."""
+def _measure(image: ImageRecord | FaultyImage) -> ImageFacts | Failed:
+    """Find out what a split depends on."""
     if isinstance(image, FaultyImage):
-        return ImageFacts(image.image_id, problem=image.problem)
-    try:
-        annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
-        coverage = annotations.runs.coverage()
-    except CellprepError as error:
-        return ImageFacts(image.image_id, problem=str(error))
-    except MemoryError:
-        return ImageFacts(image.image_id, problem="there is not enough memory for it")
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are measured
-        return ImageFacts(image.image_id, problem=unexpected(error))
+        return Failed(image.problem)
+    annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
+    coverage = annotations.runs.coverage()
     twice = np.count_nonzero(coverage > 1) > np.count_nonzero(coverage == 1)
     return ImageFacts(image.image_id, annotations.cell_type, len(annotations.runs), bool(twice))
 

@@ -1,7 +1,8 @@
-"""Running one function over many small tasks in processes, watched by a progress bar.
+"""The frame of every use case: one function run over many images, in processes, watched by a progress bar.
 
-A worker that is killed, say for want of memory, costs the task that it died of and no other: the tasks that were
-under way are tried again one by one, each in a process of its own.
+Whatever happens to one image, the others are done: an error that ends it comes back as `Failed`. A worker that is
+killed, say for want of memory, costs the image that it died of and no other: those that were under way are tried again
+one by one, each in a process of its own.
 """
 
 import ctypes
@@ -10,16 +11,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 
-from cellprep.errors import UsageError
+from cellprep.errors import CellprepError, StoreWriteError, UsageError
 from cellprep.system.cluster import run_on_cluster
 from cellprep.system.interrupts import interrupts_kept_from_workers
 from cellprep.system.progress import progress_bar
+from cellprep.text.wording import unexpected
 
 if TYPE_CHECKING:
     from joblib import Parallel
@@ -28,6 +34,29 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What became of a task that failed.
+
+    Attributes
+    ----------
+    problem
+        What is wrong, in one line.
+    unwritable
+        Whether the disk takes no more, which concerns all tasks.
+    """
+
+    problem: str
+    unwritable: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failed":
+        """Return what an error makes of a task."""
+        if isinstance(error, StoreWriteError):
+            return cls(error.reason, unwritable=True)
+        return cls(str(error) if isinstance(error, CellprepError) else unexpected(error))
 
 
 def check_jobs(jobs: int) -> None:
@@ -51,54 +80,80 @@ def cores_each(jobs: int, total: int) -> int:
 
 
 def run_tasks(
-    function: Callable[[Task], Result],
+    function: Callable[[Task], Result | Failed],
     tasks: Iterable[Task],
     *,
+    done: str,
     jobs: int,
     total: int,
-    unit: str,
     quiet: bool,
+    unit: str = "image",
     scheduler: str | None = None,
-) -> Generator[tuple[Task, Result | None], None, None]:
-    """Run a function over tasks and yield each task with its result, as they come.
+) -> Generator[tuple[Task, Result | Failed], None, None]:
+    """Run a function over tasks and yield each task, as they come, with its result or with what is wrong with it.
 
     Parameters
     ----------
     function
-        A function at the top of a module. It must not raise.
+        A function at the top of a module, or a `functools.partial` of one. It may raise, and returns anything but None.
     tasks
         Small objects that can be pickled; taken only as fast as they are worked on.
+    done
+        What the function does with a task, in the past tense, to be told of a process that was killed.
     jobs
         Number of processes, at most; -1 for one per core, 1 for none but this.
     total
         Number of tasks.
-    unit
-        What a task is, for the progress bar.
     quiet
         Whether to show no `progress_bar`.
+    unit
+        What a task is, for the progress bar.
     scheduler
         Address of a Dask scheduler, whose workers do it instead of `jobs` processes.
 
     Yields
     ------
     tuple
-        The task, and its result; None if the process that worked on it was killed, twice.
+        The task, and its result; `Failed` if the function raised an error, or the process that worked on it was
+        killed, twice.
+
+    Examples
+    --------
+    >>> dict(run_tasks(float, ["1", "one"], done="read", jobs=1, total=2, quiet=True))
+    {'1': 1.0, 'one': Failed(problem="unexpected ValueError: could not convert ...", unwritable=False)}
     """
+    guarded = partial(_guarded, function)
+    killed = Failed(f"the process that {done} it was killed, probably because memory ran out")
     with progress_bar(total, unit, quiet=quiet) as bar:
-        outcomes = run_on_cluster(function, tasks, scheduler) if scheduler else _run_here(function, tasks, jobs, total)
+        outcomes = (
+            run_on_cluster(guarded, tasks, scheduler)
+            if scheduler
+            else _run_here(guarded, tasks, _useful_jobs(jobs, total))
+        )
         with closing(outcomes):
-            for outcome in outcomes:
-                yield outcome
+            for task, result in outcomes:
+                yield task, killed if result is None else result
                 bar.update()
 
 
-def _run_here(
-    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int, total: int
-) -> Generator[tuple[Task, Result | None], None, None]:
-    handout = _Handout(function, tasks)
-    yield from _outcomes(handout, _useful_jobs(jobs, total))
-    if handout.error:
-        raise handout.error
+def in_order(
+    outcomes: Iterable[tuple[Task, Result | Failed]], tasks: Iterable[Task]
+) -> Iterator[tuple[Task, Result | Failed]]:
+    """Yield what `run_tasks` yields in the order of its tasks, which are so many objects, as soon as it is known."""
+    waiting = deque(tasks)
+    early: dict[int, Result | Failed] = {}
+    for task, result in outcomes:
+        early[id(task)] = result
+        while waiting and id(waiting[0]) in early:
+            first = waiting.popleft()
+            yield first, early.pop(id(first))
+
+
+def _guarded(function: Callable[[Task], Result | Failed], task: Task) -> Result | Failed:
+    try:
+        return function(task)
+    except Exception as error:  # noqa: BLE001 - whatever happens to one task, the others are done
+        return Failed.of(error)
 
 
 def _useful_jobs(jobs: int, total: int) -> int:
@@ -109,26 +164,60 @@ def _useful_jobs(jobs: int, total: int) -> int:
     return min(available, max(total, 2))
 
 
-def _outcomes(handout: "_Handout[Task]", jobs: int) -> Iterator[tuple[Task, Any]]:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
+def _run_here(
+    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
+) -> Generator[tuple[Task, Result | None], None, None]:
+    """Yield tasks and their results as they come; None for one whose process was killed, twice."""
+    under_way: dict[int, Task] = {}
+    errors: list[Exception] = []
+    stopped = threading.Event()
+    waiting = takewhile(lambda _: not stopped.is_set(), enumerate(_until_error(tasks, errors)))
+    call = partial(_call, os.getpid(), _working_folder(), function)
     while True:
         results: Iterator[tuple[int, Any]] = iter(())
         try:
-            with suppress(TerminatedWorkerError):  # the tasks under way follow one by one, then the rest as before
-                with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
-                    results = _parallel(jobs, "generator_unordered")(handout)
-                for index, result in results:
-                    yield handout.under_way.pop(index), result
+            with interrupts_kept_from_workers() if jobs > 1 else nullcontext():
+                results = _parallel(jobs, "generator_unordered")(_handed_out(waiting, under_way, call))
+            for number, result in results:
+                yield under_way.pop(number), result
+        except BrokenProcessPool as error:
+            _check_killed(error)  # the tasks under way follow one by one, then the rest as before
         except (GeneratorExit, KeyboardInterrupt):
-            handout.stop()
+            stopped.set()
             deque(results, maxlen=0)  # what is under way ends; joblib warns of results that nobody takes
             raise
-        if not handout.under_way:
-            return
-        for index in list(handout.under_way):
-            result = _run_alone(handout.call(index))
-            yield handout.under_way.pop(index), result
+        if not under_way:
+            break
+        for number in list(under_way):
+            result = _run_alone(call, number, under_way[number])
+            yield under_way.pop(number), result
+    if errors:
+        raise errors[0]
+
+
+def _until_error(tasks: Iterable[Task], errors: list[Exception]) -> Iterator[Task]:
+    """End the tasks where they raise an error, and keep it: joblib would drop the tasks that are under way then."""
+    try:
+        yield from tasks
+    except Exception as error:  # noqa: BLE001 - it is raised when all is done
+        errors.append(error)
+
+
+def _handed_out(
+    waiting: Iterator[tuple[int, Task]], under_way: dict[int, Task], call: Callable[[int, Task], Any]
+) -> Iterator[Any]:
+    """Yield calls as joblib takes them, from several threads but one at a time, and note what is under way."""
+    from joblib import delayed
+
+    for number, task in waiting:
+        under_way[number] = task
+        yield delayed(call)(number, task)
+
+
+def _check_killed(error: BrokenProcessPool) -> None:
+    """Raise an error of joblib again unless it says that a worker was killed."""
+    if error.__cause__ is not None:  # a task or a result cannot be pickled
+        raise error
 
 
 def _parallel(jobs: int, return_as: str) -> "Parallel":
@@ -137,16 +226,44 @@ def _parallel(jobs: int, return_as: str) -> "Parallel":
     return Parallel(n_jobs=jobs, return_as=return_as, initializer=_become_worker, initargs=(os.getpid(),))
 
 
-def _run_alone(call: Any) -> Any:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+def _run_alone(call: Callable[[int, Task], Any], number: int, task: Task) -> Any:
+    from joblib import delayed
 
     try:
         with interrupts_kept_from_workers():
             # With one job joblib would start no process, and this one would die.
-            results = _parallel(2, "generator")([call])
+            results = _parallel(2, "generator")([delayed(call)(number, task)])
         return next(results)[1]
-    except TerminatedWorkerError:
+    except BrokenProcessPool as error:
+        _check_killed(error)
         return None
+
+
+def _call(
+    parent: int, folder: Path | None, function: Callable[[Task], Result], number: int, task: Task
+) -> tuple[int, Result]:
+    if folder and os.getpid() != parent:
+        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
+    return number, function(task)
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it was deleted; absolute paths still work
+        return None
+
+
+def _become_worker(parent: int) -> None:
+    """End when the parent does, be it before the first task: joblib's workers would wait minutes for more to do."""
+    keep_freed_memory()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
 
 
 def keep_freed_memory() -> None:
@@ -177,68 +294,3 @@ def one_opencv_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-def _working_folder() -> Path | None:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:  # it was deleted; absolute paths still work
-        return None
-
-
-class _Handout(Generic[Task]):
-    """The tasks as joblib takes them, from several threads; it remembers which are under way."""
-
-    def __init__(self, function: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
-        self.under_way: dict[int, Task] = {}
-        self.error: Exception | None = None
-        self._function = function
-        self._tasks: Iterator[tuple[int, Task]] = enumerate(tasks)
-        self._lock = threading.Lock()
-        self._parent = os.getpid()
-        self._folder = _working_folder()
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        with self._lock:
-            try:
-                index, task = next(self._tasks)
-            except StopIteration:
-                raise
-            except Exception as error:  # noqa: BLE001 - joblib would hang; it is raised when all is done
-                self.error = error
-                raise StopIteration from None
-            self.under_way[index] = task
-            return self.call(index)
-
-    def stop(self) -> None:
-        """Hand out no more."""
-        with self._lock:
-            self._tasks = iter(())
-
-    def call(self, index: int) -> Any:
-        from joblib import delayed
-
-        return delayed(_call)(self._parent, self._folder, self._function, index, self.under_way[index])
-
-
-def _call(
-    parent: int, folder: Path | None, function: Callable[[Task], Result], index: int, task: Task
-) -> tuple[int, Result]:
-    if folder and os.getpid() != parent:
-        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
-    return index, function(task)
-
-
-def _become_worker(parent: int) -> None:
-    """End when the parent does, be it before the first task: joblib's workers would wait minutes for more to do."""
-    keep_freed_memory()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    os._exit(1)

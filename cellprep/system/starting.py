@@ -70,12 +70,24 @@ def begin() -> None:
         raise MemoryError
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a command.
+
+    It has a class of its own because Python remembers a KeyboardInterrupt that goes through code made from text, as
+    modules with dataclasses run while they are imported: it would die by the signal in the end, though all is caught.
+    """
+
+
 def end_of_start() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt from now on, as a command has begun that cleans up after itself."""
+    """Let Ctrl-C raise `Interrupted` from now on, as a command has begun that cleans up after itself."""
     import signal
 
     if signal.getsignal(signal.SIGINT) is leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted
 
 
 def leave(*_: object) -> None:

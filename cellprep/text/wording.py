@@ -119,13 +119,13 @@ def printable(name: str) -> str:
 
 
 def unexpected(error: Exception) -> str:
-    r"""Return one line about an error that nobody foresaw, unless it is a library's own word for a lack of memory.
+    r"""Return one line about an error that nobody foresaw, unless it is a lack of memory, in a library's words or not.
 
     Examples
     --------
     >>> unexpected(ValueError("so\nit is"))
     'unexpected ValueError: so it is; please report this'
     """
-    if any(words in str(error) for words in _LACK_OF_MEMORY):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _LACK_OF_MEMORY):
         return "there is not enough memory for it"
     return " ".join(f"unexpected {type(error).__name__}: {error}; please report this".split())

@@ -21,7 +21,7 @@ from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
-from cellprep.system.executor import cores_each, run_tasks
+from cellprep.system.executor import Failed, cores_each, run_tasks
 from cellprep.system.places import as_place, is_shared
 
 __all__ = ["CHANNELS", "BuildOptions", "BuildReport", "build_targets"]
@@ -131,39 +131,36 @@ def _build_all(
     outcomes = run_tasks(
         build_image,
         tasks,
+        done="built",
         jobs=options.jobs,
         total=report.total,
-        unit="image",
         quiet=options.quiet,
         scheduler=options.scheduler,
     )
     with closing(outcomes):  # whatever ends this, none of our workers writes any more when the workspace is removed
         for task, result in outcomes:
-            _take(task, result, writer, report, summary)
+            _take(task.record.image_id, result, writer, report, summary)
 
 
 def _take(
-    task: ImageTask, result: ImageOutcome | None, writer: StoreWriter, report: BuildReport, summary: Summary
+    image_id: str, outcome: ImageOutcome | Failed, writer: StoreWriter, report: BuildReport, summary: Summary
 ) -> None:
-    image_id = task.record.image_id
-    outcome = result or ImageOutcome(
-        image_id, Status.FAILED, "the process that built it was killed, probably because memory ran out"
-    )
     was_there = False
-    if outcome.status == Status.BUILT:
+    if isinstance(outcome, Failed):
+        was_there = writer.remove(image_id)
+    elif outcome.status == Status.BUILT:
         try:
             was_there = writer.commit(image_id)
-        except StoreWriteError as error:
-            outcome = ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
         except StoreError as error:
-            outcome = ImageOutcome(image_id, Status.FAILED, str(error))
-    elif outcome.status != Status.CURRENT:
-        was_there = writer.remove(image_id)
-    report.add(outcome, was_there=was_there)
-    if outcome.metadata:
-        summary.add(outcome.metadata)
-    if outcome.status == Status.UNWRITABLE:
-        raise StoreWriteError(report.store, outcome.problem)
+            outcome = Failed.of(error)
+    if isinstance(outcome, Failed):
+        report.fail(image_id, outcome.problem, was_there=was_there)
+        if outcome.unwritable:
+            raise StoreWriteError(report.store, outcome.problem)
+    else:
+        report.add(outcome, was_there=was_there)
+        if outcome.metadata:
+            summary.add(outcome.metadata)
 
 
 def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:

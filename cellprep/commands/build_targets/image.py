@@ -14,7 +14,7 @@ from cellprep.commands.build_targets.pixels import Lack, Lacking
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import TARGETS, Recipe
-from cellprep.errors import AnnotationError, CellprepError, ImageFileError, StoreError, StoreWriteError
+from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
@@ -23,27 +23,13 @@ from cellprep.store.integrity import has_all_bytes
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.remote import write_anywhere
 from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
-from cellprep.text.wording import printable, unexpected
+from cellprep.text.wording import printable
 
 _ARITHMETIC = 2  # it rises when the same recipe gives other values than before
 
 
 def build_image(task: ImageTask) -> ImageOutcome:
-    """Build one image into the workspace, unless the store has it as it would be. Never raises."""
-    image_id = task.record.image_id
-    try:
-        return _build(task)
-    except StoreWriteError as error:
-        return ImageOutcome(image_id, Status.UNWRITABLE, error.reason)
-    except CellprepError as error:
-        return ImageOutcome(image_id, Status.FAILED, str(error))
-    except MemoryError:
-        return ImageOutcome(image_id, Status.FAILED, "there is not enough memory for it")
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are built
-        return ImageOutcome(image_id, Status.FAILED, unexpected(error))
-
-
-def _build(task: ImageTask) -> ImageOutcome:
+    """Build one image into the workspace, unless the store has it as it would be."""
     record = task.record
     if isinstance(record, FaultyImage):
         raise AnnotationError(record.problem)

@@ -1,17 +1,17 @@
 """What a build did, in numbers, names and words."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cellprep.commands.build_targets.pixels import PixelReport
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.core.rle import Order
-from cellprep.text.wording import capped, count, listed_problems, printable, turning_notes
-
-_NAMED_BY_CHECK = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
+from cellprep.system.report import Report
+from cellprep.text.wording import capped, count, printable, turning_notes
 
 
 @dataclass
-class BuildReport:
+class BuildReport(Report):
     """What became of every image of a source, and of the store's other images.
 
     Attributes
@@ -50,7 +50,11 @@ class BuildReport:
         Why the run ended before all images were tried, if it did.
     pixels
         Where the images' pixels come from, and which images have none.
+    rows
+        Per image in the store what became of it, and its numbers of cells.
     """
+
+    _named = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
 
     store: str
     order: Order | None
@@ -72,20 +76,25 @@ class BuildReport:
     pruned: bool = False
     stopped: str = ""
     pixels: PixelReport = field(default_factory=PixelReport)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
         """Count one image; `was_there` says whether an older version of it had to leave the store."""
-        if outcome.status in (Status.FAILED, Status.UNWRITABLE):
-            self.failures[outcome.image_id] = outcome.problem
-            if was_there:
-                self.removed.append(outcome.image_id)
-            return
         self.new += outcome.status == Status.BUILT and not was_there
         self.rewritten += outcome.status == Status.BUILT and was_there
         self.current += outcome.status == Status.CURRENT
         self.cells += outcome.cells
         self.empty += outcome.cells == 0
+        self.rows.append(
+            {
+                "image": outcome.image_id,
+                "status": "current" if outcome.status == Status.CURRENT else "rewritten" if was_there else "new",
+                "cells": outcome.cells,
+                "hidden": len(outcome.hidden),
+                "blank": len(outcome.blank),
+            }
+        )
         if outcome.hidden:
             self.hidden[outcome.image_id] = outcome.hidden
         if outcome.blank:
@@ -105,6 +114,12 @@ class BuildReport:
             self._touching[1] + outcome.touching[1],
         )
 
+    def fail(self, image_id: str, problem: str, *, was_there: bool) -> None:
+        """Count one image that failed."""
+        self.failures[image_id] = problem
+        if was_there:
+            self.removed.append(image_id)
+
     @property
     def looks_scattered(self) -> bool:
         """Whether masks look scattered in the order given and compact in the other.
@@ -122,6 +137,7 @@ class BuildReport:
         self.failures = dict(sorted(self.failures.items(), key=lambda item: place[item[0]]))
         for names in (self.removed, self.turned, self.as_stored, self.nan):
             names.sort(key=place.__getitem__)
+        self.rows.sort(key=lambda row: place[row["image"]])
         self.pixels.sort(place)
 
     def notes(self) -> list[str]:
@@ -150,10 +166,7 @@ class BuildReport:
 
     def errors(self) -> list[str]:
         """Say what failed, and what became of it; nothing if all is well."""
-        lines = []
-        if self.failures:
-            lines.append(f"error: {len(self.failures):,} of {count(self.total, 'image')} failed:")
-            lines += listed_problems(self.failures.items(), _NAMED_BY_CHECK)
+        lines = super().errors()
         if self.removed:
             lines += [
                 "the stale versions of these failed images were removed:",
@@ -166,6 +179,9 @@ class BuildReport:
                 "images, and the same command goes on from here"
             )
         return lines
+
+    def _tried(self) -> int:
+        return self.total
 
     def _summary(self) -> str:
         parts = [f"{self.new} new", f"{self.rewritten} rewritten", f"{self.current} current"]

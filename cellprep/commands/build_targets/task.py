@@ -55,27 +55,22 @@ class ImageTask:
 
 
 class Status(StrEnum):
-    """What became of an image."""
+    """What became of an image that did not fail."""
 
     BUILT = "built"
     CURRENT = "current"
-    FAILED = "failed"
-    UNWRITABLE = "unwritable"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What became of one image: what a worker sends back.
+    """What became of one image that did not fail: what a worker sends back.
 
     Attributes
     ----------
     image_id
         The image.
     status
-        Built and waiting in the workspace; current and left alone; failed; or failed because the store's
-        disk takes no more.
-    problem
-        What is wrong, if it failed.
+        Built and waiting in the workspace, or current and left alone.
     cells
         Number of its cells.
     hidden
@@ -89,7 +84,7 @@ class ImageOutcome:
     touching
         How many of these touch the one before, in the order given and in the other.
     metadata
-        What the store says of it; None if it failed.
+        What the store says of it.
     lacking
         Why it has no pixels, though there is a folder of images.
     had_pixels
@@ -98,7 +93,6 @@ class ImageOutcome:
 
     image_id: str
     status: Status
-    problem: str = ""
     cells: int = 0
     hidden: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.formats.layouts.pairing import open_images
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, run_tasks
 
 __all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "load_readable", "read_thresholds"]
 
@@ -109,13 +109,13 @@ def check_source(source: Source, options: CheckOptions | None = None) -> CheckRe
     place = {image_id: k for k, image_id in enumerate(ids)}
     tasks = _tasks(source, folder, options, thresholds)
     images = [
-        found or _killed(task.image_id)
+        _failed(task.image_id, found.problem) if isinstance(found, Failed) else found
         for task, found in run_tasks(
             check_image,
             tasks,
+            done="checked",
             jobs=options.jobs,
             total=len(ids),
-            unit="image",
             quiet=options.quiet,
             scheduler=options.scheduler,
         )
@@ -143,6 +143,5 @@ def _tasks(
         yield CheckTask(record, problem, options.overlap, thresholds)
 
 
-def _killed(image_id: str) -> ImageFindings:
-    note = "the process that checked it was killed, probably because memory ran out"
-    return ImageFindings(image_id, "", (Finding(image_id, "image-fault", note=note),))
+def _failed(image_id: str, problem: str) -> ImageFindings:
+    return ImageFindings(image_id, "", (Finding(image_id, "image-fault", note=problem),))

@@ -21,6 +21,8 @@ class Finding:
         What was measured, if the rule measures.
     note
         What is wrong, in words, where numbers do not tell.
+    partner
+        The row of the annotation that it was compared to, if it was.
     """
 
     image_id: str
@@ -29,6 +31,7 @@ class Finding:
     cell_type: str = ""
     value: float | None = None
     note: str = ""
+    partner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

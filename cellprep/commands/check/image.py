@@ -11,7 +11,7 @@ from cellprep.commands.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import all_finite, fitting, how_turned
-from cellprep.text.wording import unexpected
+from cellprep.system.executor import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +41,11 @@ class CheckTask:
         return self.record.image_id
 
 
-def check_image(task: CheckTask) -> ImageFindings:
-    """Check one image. Never raises."""
-    try:
-        return _check(task)
-    except CellprepError as error:
-        problem = str(error)
-    except MemoryError:
-        problem = "there is not enough memory for it"
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are checked
-        problem = unexpected(error)
-    return ImageFindings(task.image_id, "", (Finding(task.image_id, "image-fault", note=problem),))
-
-
-def _check(task: CheckTask) -> ImageFindings:
+def check_image(task: CheckTask) -> ImageFindings | Failed:
+    """Check one image."""
     record = task.record
     if isinstance(record, FaultyImage):
-        return ImageFindings(record.image_id, "", (Finding(record.image_id, "image-fault", note=record.problem),))
+        return Failed(record.problem)
     found = [Finding(record.image_id, "image-missing", note=task.problem)] if task.problem else []
     pixels = None
     try:
@@ -126,6 +114,7 @@ def _judge_annotations(image_id: str, annotations: Annotations, task: CheckTask)
                 cell_type=annotations.cell_types[place],
                 value=float(measured[place]) if rule in thresholds else None,
                 note="" if partner is None else f"with row {partner}",
+                partner=partner,
             )
     if twice > thresholds["annotated-twice"]:
         yield Finding(image_id, "annotated-twice", cell_type=annotations.cell_type, value=twice)

@@ -11,6 +11,7 @@ from typing import Any
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
 from cellprep.system.output import write_whole
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable, turning_notes
 
@@ -18,7 +19,7 @@ _NAMED = 10  # images of a rule that the table's words name
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class CheckReport(Report):
     """Everything that a check found.
 
     Attributes
@@ -56,6 +57,26 @@ class CheckReport:
         """Number of annotations that could be read, by type."""
         return Counter(name for image in self.images for name in image.cell_types)
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Per image whose annotations cannot be read what is wrong with it."""
+        return {found.image_id: found.note for found in self._of_rule("image-fault")}
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Per other image its number of annotations that could be read, and of findings by rule."""
+        of_image, failures = self._counts(), self.failures
+        return [
+            {
+                "image": image.image_id,
+                "cell_type": image.cell_type,
+                "cells": len(image.rows),
+                **{name: of_image[image.image_id][name] for name in RULES},
+            }
+            for image in self.images
+            if image.image_id not in failures
+        ]
+
     def write_flags(self, path: Path | str) -> None:
         """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.
 
@@ -76,10 +97,7 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it."""
-        of_image: dict[str, Counter[str]] = {image.image_id: Counter() for image in self.images}
-        for found in self.findings:
-            of_image.setdefault(found.image_id, Counter())[found.rule] += 1
-        cells = self.cells
+        of_image, cells = self._counts(), self.cells
         types = Counter(image.cell_type for image in self.images)
         return {
             "source": self.source,
@@ -130,6 +148,13 @@ class CheckReport:
     def notes(self) -> list[str]:
         """Say which images were turned."""
         return turning_notes((image.image_id, image.turned) for image in self.images)
+
+    def _counts(self) -> dict[str, Counter[str]]:
+        """Count the findings of each image by rule."""
+        of_image: dict[str, Counter[str]] = {image.image_id: Counter() for image in self.images}
+        for found in self.findings:
+            of_image.setdefault(found.image_id, Counter())[found.rule] += 1
+        return of_image
 
     def _of_rule(self, name: str) -> Iterable[Finding]:
         return (found for found in self.findings if found.rule == name)

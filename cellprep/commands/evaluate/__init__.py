@@ -12,7 +12,7 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import Orientation, check_orientation
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.places import as_place
 
 __all__ = [
@@ -104,15 +104,11 @@ def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None
     """
     options = options or EvaluationOptions()
     tasks = list(_tasks(predicted, truth, options))
-    place = {task.image_id: k for k, task in enumerate(tasks)}
+    outcomes = run_tasks(evaluate_image, tasks, done="scored", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
     images = [
-        found
-        or ImageEvaluation(task.image_id, problem="the process that scored it was killed; memory may have run out")
-        for task, found in run_tasks(
-            evaluate_image, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
-        )
+        ImageEvaluation(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
+        for task, found in in_order(outcomes, tasks)
     ]
-    images.sort(key=lambda image: place[image.image_id])
     return EvaluationReport(predicted.description, truth.description, images)
 
 
@@ -158,11 +154,17 @@ def draw_worst(
     scores = {image.image_id: score for image, score in report.scored}
     paths = {image_id: out / f"{rank:02}-{image_id}.png" for rank, image_id in enumerate(worst, start=1)}
     drawings = [Drawing(tasks[image_id], scores[image_id], path) for image_id, path in paths.items()]
-    for drawing, problem in run_tasks(
-        draw_verdicts, drawings, jobs=options.jobs, total=len(drawings), unit="picture", quiet=options.quiet
+    for drawing, drawn in run_tasks(
+        draw_verdicts,
+        drawings,
+        done="drew",
+        jobs=options.jobs,
+        total=len(drawings),
+        quiet=options.quiet,
+        unit="picture",
     ):
-        if problem is None or problem:
-            raise OutputError(f"cannot draw {drawing.path}: {problem or 'the process that drew it was killed'}")
+        if isinstance(drawn, Failed):
+            raise OutputError(f"cannot draw {drawing.path}: {drawn.problem}")
     return list(paths.values())
 
 

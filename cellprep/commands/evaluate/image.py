@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from cellprep.core.scores import ImageScore, score_image
-from cellprep.errors import AnnotationError, CellprepError
+from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
-from cellprep.text.wording import unexpected
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +55,15 @@ class ImageEvaluation:
 
 
 def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
-    """Score one image. Never raises."""
-    try:
-        return _evaluate(task)
-    except CellprepError as error:
-        problem = str(error)
-    except MemoryError:
-        problem = "there is not enough memory for it"
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
-        problem = unexpected(error)
-    return ImageEvaluation(task.image_id, problem=problem)
+    """Score one image."""
+    predicted, truth = load_both(task)
+    return ImageEvaluation(
+        task.image_id,
+        truth.cell_type,
+        score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
+        overlap=truth.overlap,
+        predicted_ignore=predicted.ignore is not None,
+    )
 
 
 def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
@@ -92,14 +90,3 @@ def _whole(record: ImageRecord | FaultyImage, side: str) -> ImageRecord:
     if isinstance(record, FaultyImage):
         raise AnnotationError(f"{side} cells: {record.problem}")
     return record
-
-
-def _evaluate(task: EvaluationTask) -> ImageEvaluation:
-    predicted, truth = load_both(task)
-    return ImageEvaluation(
-        task.image_id,
-        truth.cell_type,
-        score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
-        overlap=truth.overlap,
-        predicted_ignore=predicted.ignore is not None,
-    )

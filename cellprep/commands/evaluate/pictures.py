@@ -13,9 +13,9 @@ from cellprep.core.colours import grey_levels
 from cellprep.core.rle import Runs
 from cellprep.core.scores import CellVerdicts, ImageScore, judge_cells
 from cellprep.core.shapes import cutouts
-from cellprep.errors import CellprepError, ImageFileError, MissingExtraError
+from cellprep.errors import ImageFileError, MissingExtraError
 from cellprep.formats.annotations.record import Annotations
-from cellprep.text.wording import unexpected
+from cellprep.system.executor import Failed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,17 +62,13 @@ def require_matplotlib() -> None:
         raise MissingExtraError("drawing a picture", "matplotlib", "plot") from error
 
 
-def draw_verdicts(drawing: Drawing) -> str:
-    """Draw an image, and return what went wrong; empty text if nothing did. Never raises."""
+def draw_verdicts(drawing: Drawing) -> Path | Failed:
+    """Draw an image, and return where it is."""
     try:
         _draw(drawing)
-    except (CellprepError, OSError) as error:
-        return str(error)
-    except MemoryError:
-        return "there is not enough memory for it"
-    except Exception as error:  # noqa: BLE001 - the others are drawn whatever happens to one
-        return unexpected(error)
-    return ""
+    except OSError as error:
+        return Failed(str(error))
+    return drawing.path
 
 
 def _draw(drawing: Drawing) -> None:

@@ -11,15 +11,16 @@ from typing import Any
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_type
 from cellprep.system.output import write_whole
+from cellprep.system.report import Report
 from cellprep.text.score_table import score_table
 from cellprep.text.tables import text_table
-from cellprep.text.wording import capped, count, listed_problems, printable
+from cellprep.text.wording import capped, count, printable
 
 _OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # what says nothing of a single image
 
 
 @dataclass(frozen=True)
-class EvaluationReport:
+class EvaluationReport(Report):
     """The scores of all images.
 
     Attributes
@@ -29,6 +30,8 @@ class EvaluationReport:
     images
         What became of each image, in the truth's order.
     """
+
+    _named = "; --json names all"
 
     predicted: str
     truth: str
@@ -43,6 +46,11 @@ class EvaluationReport:
     def failures(self) -> dict[str, str]:
         """Per image that could not be scored what is wrong with it."""
         return {image.image_id: image.problem for image in self.images if image.score is None}
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The scores of each image that could be scored."""
+        return [{"image": image.image_id, "cell_type": image.cell_type, **_row(score)} for image, score in self.scored]
 
     @cached_property
     def scores(self) -> dict[str, Any]:
@@ -98,10 +106,10 @@ class EvaluationReport:
             If it cannot be written.
         """
         text = io.StringIO()
-        rows = [[image.image_id, image.cell_type, *_row(score).values()] for image, score in self.scored]
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "cell_type", *_row(_NOTHING)])
-        writer.writerows(rows)
+        for row in self.rows:
+            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row.values()])
         write_whole(Path(path), text.getvalue())
 
     def notes(self) -> list[str]:
@@ -119,12 +127,8 @@ class EvaluationReport:
             ]
         return lines
 
-    def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
-        if not self.failures:
-            return []
-        lines = [f"error: {len(self.failures):,} of {count(len(self.images), 'image')} failed, and are in no score:"]
-        return lines + listed_problems(self.failures.items(), "; --json names all")
+    def _aftermath(self) -> str:
+        return ", and are in no score"
 
 
 _NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)
@@ -134,13 +138,11 @@ def _of_image(score: ImageScore) -> dict[str, Any]:
     return {name: value for name, value in summarise([score]).items() if name not in _OF_SETS}
 
 
-def _row(score: ImageScore) -> dict[str, object]:
-    """Return the cells of a row of the CSV by column; empty where a score says nothing."""
-    row: dict[str, object] = {}
+def _row(score: ImageScore) -> dict[str, Any]:
+    """Return the scores by column of a table; None where a score says nothing."""
+    row: dict[str, Any] = {}
     for name, value in _of_image(score).items():
-        parts = {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
-        for column, part in parts.items():
-            row[column] = f"{part:.6g}" if isinstance(part, float) else part
+        row |= {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
     return row
 
 

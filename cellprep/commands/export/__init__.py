@@ -13,11 +13,9 @@ from cellprep.formats.writers import EXPORTERS, FilePerImage, OneFile
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.system.aside import publish, written_aside
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
-
-_Outcomes = Iterator[tuple[StoredImage, ImageOutcome]]
 
 
 def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
@@ -80,11 +78,11 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     damaged = damaged_images(store.path, {image.id for image in images})
     report = ExportReport(str(out), to, total=len(images) + len(damaged), failures=damaged)
     with written_aside(out) as aside:
-        tasks = _tasks(images, exporter, aside)
+        tasks = list(_tasks(images, exporter, aside))
         with closing(
-            run_tasks(export_image, tasks, jobs=jobs, total=len(images), unit="image", quiet=quiet)
-        ) as results:
-            parts = _counted(_in_order(results), report)
+            run_tasks(export_image, tasks, done="exported", jobs=jobs, total=len(tasks), quiet=quiet)
+        ) as outcomes:
+            parts = _counted(in_order(outcomes, tasks), report)
             if isinstance(exporter, OneFile):
                 with aside.open("w", encoding="utf-8", newline="") as file:
                     file.writelines(exporter.join(images, parts))
@@ -97,33 +95,21 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
 
 
 def _tasks(images: list[StoredImage], exporter: OneFile | FilePerImage, aside: Path) -> Iterator[ImageExport]:
-    for number, image in enumerate(images):
+    for image in images:
         path = aside / f"{image.id}{exporter.suffix}" if isinstance(exporter, FilePerImage) else None
-        yield ImageExport(number, image, exporter, path)
+        yield ImageExport(image, exporter, path)
 
 
-def _in_order(results: Iterator[tuple[ImageExport, ImageOutcome | None]]) -> _Outcomes:
-    """Yield outcomes in the images' order, whichever worker was first."""
-    early: dict[int, tuple[StoredImage, ImageOutcome]] = {}
-    number = 0
-    for task, result in results:
-        early[task.number] = task.image, result or _killed(task)
-        while number in early:
-            yield early.pop(number)
-            number += 1
-
-
-def _killed(task: ImageExport) -> ImageOutcome:
-    if task.path:
-        task.path.unlink(missing_ok=True)  # it may have been written in part
-    return ImageOutcome(problem="the process that exported it was killed, probably because memory ran out")
-
-
-def _counted(outcomes: _Outcomes, report: ExportReport) -> Iterator[tuple[StoredImage, Any]]:
+def _counted(
+    outcomes: Iterator[tuple[ImageExport, ImageOutcome | Failed]], report: ExportReport
+) -> Iterator[tuple[StoredImage, Any]]:
     """Count each image, and yield those that could be exported with their parts."""
-    for image, outcome in outcomes:
-        report.add(image.id, outcome)
+    for task, outcome in outcomes:
+        report.add(task.image.id, outcome)
+        if not isinstance(outcome, Failed):
+            yield task.image, outcome.part
+            continue
+        if task.path:
+            task.path.unlink(missing_ok=True)  # a worker that was killed may have written it in part
         if outcome.unwritable:
             raise OutputError(f"cannot write {report.out}: {outcome.problem}")
-        if not outcome.problem:
-            yield image, outcome.part

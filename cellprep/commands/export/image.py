@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cellprep.errors import CellprepError
 from cellprep.formats.annotations.content import read_content
 from cellprep.formats.writers import FilePerImage, OneFile
 from cellprep.store import StoredImage
-from cellprep.text.wording import unexpected
+from cellprep.system.executor import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,6 @@ class ImageExport:
 
     Attributes
     ----------
-    number
-        The image's place among all, from 0.
     image
         The image.
     format
@@ -27,7 +24,6 @@ class ImageExport:
         The file to write, if it gets one of its own.
     """
 
-    number: int
     image: StoredImage
     format: OneFile | FilePerImage
     path: Path | None
@@ -35,7 +31,7 @@ class ImageExport:
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What became of one image.
+    """What an image gives.
 
     Attributes
     ----------
@@ -47,32 +43,20 @@ class ImageOutcome:
         Source rows of the cells without pixels.
     ignore_left_out
         Whether it has regions to ignore that the format cannot express.
-    problem
-        What is wrong, if it failed.
-    unwritable
-        Whether it failed because the disk takes no more.
     """
 
     part: Any = None
     cells: int = 0
     hidden: tuple[int, ...] = ()
     ignore_left_out: bool = False
-    problem: str = ""
-    unwritable: bool = False
 
 
-def export_image(task: ImageExport) -> ImageOutcome:
-    """Export one image. Never raises."""
+def export_image(task: ImageExport) -> ImageOutcome | Failed:
+    """Export one image."""
     try:
         return _export(task)
-    except CellprepError as error:
-        return ImageOutcome(problem=str(error))
     except OSError as error:
-        return ImageOutcome(problem=error.strerror or str(error), unwritable=True)
-    except MemoryError:
-        return ImageOutcome(problem="there is not enough memory for it")
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are exported
-        return ImageOutcome(problem=unexpected(error))
+        return Failed(error.strerror or str(error), unwritable=True)
 
 
 def _export(task: ImageExport) -> ImageOutcome:

@@ -1,13 +1,16 @@
 """What an export did, in numbers, names and words."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cellprep.commands.export.image import ImageOutcome
-from cellprep.text.wording import capped, count, listed_problems, printable
+from cellprep.system.executor import Failed
+from cellprep.system.report import Report
+from cellprep.text.wording import capped, count, printable
 
 
 @dataclass
-class ExportReport:
+class ExportReport(Report):
     """What became of every image of a store.
 
     Attributes
@@ -26,6 +29,8 @@ class ExportReport:
         Images with regions to ignore, which the format cannot express.
     failures
         Per image that was not exported what is wrong with it.
+    rows
+        Per image that was exported its numbers of cells.
     """
 
     out: str
@@ -36,14 +41,17 @@ class ExportReport:
     hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ignore_left_out: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
-    def add(self, image_id: str, outcome: ImageOutcome) -> None:
+    def add(self, image_id: str, outcome: ImageOutcome | Failed) -> None:
         """Count one image."""
-        if outcome.problem:
+        if isinstance(outcome, Failed):
             self.failures[image_id] = outcome.problem
             return
         self.images += 1
         self.cells += outcome.cells
+        numbers = {"cells": outcome.cells, "hidden": len(outcome.hidden), "ignore_left_out": outcome.ignore_left_out}
+        self.rows.append({"image": image_id, **numbers})
         if outcome.hidden:
             self.hidden[image_id] = outcome.hidden
         if outcome.ignore_left_out:
@@ -65,10 +73,8 @@ class ExportReport:
             lines.append(f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}")
         return lines
 
-    def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
-        if not self.failures:
-            return []
-        nothing = "" if self.images else f"; {self.out} was not written"
-        lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
-        return lines + listed_problems(self.failures.items())
+    def _tried(self) -> int:
+        return self.total
+
+    def _aftermath(self) -> str:
+        return "" if self.images else f"; {self.out} was not written"

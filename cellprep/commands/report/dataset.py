@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from cellprep.commands.check import CheckOptions, Finding, check_source
@@ -26,9 +27,10 @@ from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.store.reader import read_attributes
-from cellprep.system.executor import run_tasks
+from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.output import check_place, write_whole
-from cellprep.text.wording import count, listed_problems, printable
+from cellprep.system.report import Report
+from cellprep.text.wording import count, printable
 
 _MOST_THUMBNAILS = 600
 _MOST_CROPS = 900
@@ -62,7 +64,7 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetReport:
+class DatasetReport(Report):
     """What became of a page.
 
     Attributes
@@ -79,6 +81,8 @@ class DatasetReport:
         Per image that could not be shown what is wrong with it.
     turned
         Which images were turned, in words.
+    rows
+        Per image that could be shown its type, size and numbers.
     """
 
     path: Path
@@ -87,18 +91,18 @@ class DatasetReport:
     size: int
     failures: dict[str, str]
     turned: tuple[str, ...] = ()
+    rows: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def notes(self) -> list[str]:
         """Say what was made."""
         found = count(self.findings, "suspicious finding")
         return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
 
-    def errors(self) -> list[str]:
-        """Say which images failed; nothing if all is well."""
-        if not self.failures:
-            return []
-        head = f"error: {len(self.failures):,} of {count(self.images, 'image')} failed, and are named in the page:"
-        return [head, *listed_problems(self.failures.items())]
+    def _tried(self) -> int:
+        return self.images
+
+    def _aftermath(self) -> str:
+        return ", and are named in the page"
 
 
 def report_dataset(source: Source, out: Path | str, options: ReportOptions | None = None) -> DatasetReport:
@@ -149,14 +153,11 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     check = check_source(source, how)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
+    outcomes = run_tasks(look_at_image, tasks, done="drew", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
     facts = [
-        found or ImageFacts(task.image_id, problem="the process that drew it was killed; memory may have run out")
-        for task, found in run_tasks(
-            look_at_image, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
-        )
+        ImageFacts(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
+        for task, found in in_order(outcomes, tasks)
     ]
-    place = {task.image_id: number for number, task in enumerate(tasks)}
-    facts.sort(key=lambda image: place[image.image_id])
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
     sections = [
         overview_section(source.description, facts, check),
@@ -169,7 +170,20 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     text = page(f"{printable(source.name)}: cells and targets", *sections)
     write_whole(out, text)
     failures = {image.image_id: image.problem for image in facts if image.problem}
-    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures, tuple(check.notes()))
+    rows = tuple(_row(image) for image in facts if not image.problem)
+    return DatasetReport(out, len(facts), len(check.flagged), out.stat().st_size, failures, tuple(check.notes()), rows)
+
+
+def _row(image: ImageFacts) -> dict[str, Any]:
+    return {
+        "image": image.image_id,
+        "cell_type": image.cell_type,
+        "cells": len(image.areas),
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "covered_once": image.covered_once,
+        "covered_often": image.covered_often,
+    }
 
 
 def _recipe(source: Source) -> Recipe:
@@ -197,13 +211,9 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
         for one in worst:
             assert one.row is not None
             rows = chosen.setdefault(one.image_id, {})
-            rows[one.row] = rows.get(one.row) or _partner(one)
+            if rows.get(one.row) is None:
+                rows[one.row] = one.partner
     return chosen
-
-
-def _partner(one: Finding) -> int | None:
-    number = one.note.removeprefix("with row ")
-    return int(number) if number != one.note and number.isdigit() else None
 
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:

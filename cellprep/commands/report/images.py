@@ -17,11 +17,10 @@ from cellprep.core.scores import ImageScore, score_image
 from cellprep.core.shapes import cutouts
 from cellprep.core.targets import Recipe
 from cellprep.core.targets.by_window import CellsOfRuns, TargetsByWindow
-from cellprep.errors import CellprepError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import fitting
 from cellprep.store.documents import windows_of
-from cellprep.text.wording import unexpected
+from cellprep.system.executor import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +103,11 @@ class _Looks(NamedTuple):
     thumbnail: Picture | None
 
 
-def look_at_image(task: ImageTask) -> ImageFacts:
-    """Measure and draw one image. Never raises."""
-    try:
-        return _look(task)
-    except CellprepError as error:
-        problem = str(error)
-    except MemoryError:
-        problem = "there is not enough memory for it"
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are shown
-        problem = unexpected(error)
-    return ImageFacts(task.image_id, problem=problem)
-
-
-def _look(task: ImageTask) -> ImageFacts:
+def look_at_image(task: ImageTask) -> ImageFacts | Failed:
+    """Measure and draw one image."""
     record = task.record
     if isinstance(record, FaultyImage):
-        return ImageFacts(record.image_id, problem=record.problem)
+        return Failed(record.problem)
     pixels = record.pixels.decode() if record.pixels else None
     _, annotations = load_readable(record, None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
     runs = annotations.runs

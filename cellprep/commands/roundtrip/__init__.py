@@ -12,7 +12,7 @@ from cellprep.core.decode import DECODERS, find_decoder
 from cellprep.errors import StoreError, UsageError
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.store import Store
-from cellprep.system.executor import check_jobs, run_tasks
+from cellprep.system.executor import Failed, check_jobs, run_tasks
 
 __all__ = ["RoundtripOptions", "RoundtripReport", "draw_worst_decoded", "roundtrip"]
 
@@ -95,12 +95,12 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
     tasks = [RoundtripTask(store.path / image_id, chosen, options.walls, tuning) for image_id in store]
     if not tasks:
         raise StoreError(f"{store.path} holds no images to decode")
-    found: dict[str, ImageRoundtrip] = {}
-    for task, image in run_tasks(
-        decode_and_score, tasks, jobs=options.jobs, total=len(tasks), unit="image", quiet=options.quiet
-    ):
-        killed = ImageRoundtrip(problem="the process that decoded it was killed; memory may have run out")
-        found[task.path.name] = image or killed
+    found = {
+        task.path.name: ImageRoundtrip(problem=image.problem) if isinstance(image, Failed) else image
+        for task, image in run_tasks(
+            decode_and_score, tasks, done="decoded", jobs=options.jobs, total=len(tasks), quiet=options.quiet
+        )
+    }
     return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())), tuning)
 
 

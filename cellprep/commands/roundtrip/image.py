@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode import energy_to_labels
 from cellprep.core.scores import ImageScore, score_image
-from cellprep.errors import CellprepError
 from cellprep.store import StoredImage
-from cellprep.text.wording import unexpected
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,12 @@ class ImageRoundtrip:
 
 
 def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
-    """Decode and score one image. Never raises."""
-    try:
-        return _decode_and_score(task)
-    except CellprepError as error:
-        problem = str(error)
-    except MemoryError:
-        problem = "there is not enough memory for it"
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are scored
-        problem = unexpected(error)
-    return ImageRoundtrip(problem=problem)
+    """Decode and score one image."""
+    image = StoredImage(task.path)
+    maps, labels = stored_maps(image, task.walls), image.read("labels")
+    ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
+    scores = {name: score_image(energy_to_labels(*maps, name, task.options), labels, ignore) for name in task.decoders}
+    return ImageRoundtrip(image.attributes.get("cell_type") or "", scores)
 
 
 def stored_maps(
@@ -62,11 +56,3 @@ def stored_maps(
     """Read what `energy_to_labels` takes: energy, unit vectors, mask, and walls if they are to be given."""
     energy, uvec, semseg = (image.read(name) for name in ("energy", "uvec", "semseg"))
     return energy, uvec, semseg[..., 0] + semseg[..., 1], semseg[..., 1] if walls else None
-
-
-def _decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
-    image = StoredImage(task.path)
-    maps, labels = stored_maps(image, task.walls), image.read("labels")
-    ignore = image.read("ignore") > 0 if "ignore" in image.arrays else None
-    scores = {name: score_image(energy_to_labels(*maps, name, task.options), labels, ignore) for name in task.decoders}
-    return ImageRoundtrip(image.metadata.cell_type or "", scores)

@@ -7,6 +7,7 @@ from typing import Any
 from cellprep.commands.evaluate import EvaluationReport, ImageEvaluation
 from cellprep.commands.roundtrip.image import ImageRoundtrip
 from cellprep.core.decode import DEFAULT_DECODER
+from cellprep.system.report import Report
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
@@ -14,7 +15,7 @@ _COUNTS = ("missed", "false", "merged", "split")
 
 
 @dataclass(frozen=True)
-class RoundtripReport:
+class RoundtripReport(Report):
     """The scores of each decoder.
 
     Attributes
@@ -53,6 +54,16 @@ class RoundtripReport:
     def shown(self) -> str:
         """The decoder whose worst images are named: the default one, if it is among them."""
         return DEFAULT_DECODER if DEFAULT_DECODER in self.decoders else next(iter(self.decoders))
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Per image that could not be decoded what is wrong with it."""
+        return self.decoders[self.shown].failures
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The scores of each image by each decoder."""
+        return [{"decoder": name, **row} for name, report in self.decoders.items() for row in report.rows]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: per decoder what `evaluate` has."""

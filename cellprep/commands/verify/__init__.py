@@ -13,7 +13,7 @@ from cellprep.store import Store, StoreWriter, Summary
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
 from cellprep.store.writer import restore_root
-from cellprep.system.executor import check_jobs, cores_each, run_tasks
+from cellprep.system.executor import Failed, check_jobs, cores_each, run_tasks
 from cellprep.system.places import as_place, is_remote
 
 __all__ = ["Fault", "VerifyReport", "verify_store"]
@@ -93,10 +93,9 @@ def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, roo
     places = [path / name for name in entry_names(path)]
     summary = Summary()
     verify = partial(verify_image, threads=cores_each(jobs, len(places)))
-    outcomes = run_tasks(verify, places, jobs=jobs, total=len(places), unit="image", quiet=quiet)
-    for place, result in outcomes:
-        killed = "the process that verified it was killed, probably because memory ran out"
-        findings = result or Findings(Kind.IMAGE, unchecked=killed)
+    for place, found in run_tasks(verify, places, done="verified", jobs=jobs, total=len(places), quiet=quiet):
+        # A run may have replaced it meanwhile: that says nothing of what it holds.
+        findings = Findings(Kind.IMAGE, unchecked=found.problem) if isinstance(found, Failed) else found
         report.add(place.name, findings)
         if findings.metadata:
             summary.add(findings.metadata)

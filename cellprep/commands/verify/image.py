@@ -8,14 +8,13 @@ from pathlib import Path
 from cellprep.commands.verify.arrays import array_faults
 from cellprep.commands.verify.fault import Fault, unreadable
 from cellprep.commands.verify.forms import attributes_fault, form_fault, missing_arrays
-from cellprep.errors import CellprepError, StoreError
+from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
 from cellprep.store.integrity import added_attributes, file_faults
 from cellprep.store.metadata import ImageMetadata
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.files import open_file
-from cellprep.text.wording import unexpected
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +43,15 @@ class Findings:
 
 
 def verify_image(place: Path, threads: int = 1) -> Findings:
-    """Verify one entry of a store's folder, a huge image in so many threads. Never raises."""
+    """Verify one entry of a store's folder, a huge image in so many threads."""
     kind = Kind.IMAGE
     try:
         kind = kind_of(place)
         return _findings(place, kind, threads)
-    except CellprepError as error:  # a run has replaced it meanwhile, or memory does not suffice
-        return Findings(kind, unchecked=str(error))
     except OSError as error:
         return Findings(kind, unchecked=f"{error.filename or place}: {error.strerror}")
     except MemoryError:
         return Findings(kind, unchecked="there is not enough memory to verify it")
-    except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are verified
-        return Findings(kind, unchecked=unexpected(error))
 
 
 def _findings(place: Path, kind: Kind, threads: int) -> Findings:

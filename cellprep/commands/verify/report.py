@@ -7,11 +7,12 @@ from typing import Any
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings
 from cellprep.store.entries import Kind
+from cellprep.system.report import Report
 from cellprep.text.wording import count, indented, listed_problems, printable
 
 
 @dataclass
-class VerifyReport:
+class VerifyReport(Report):
     """What is wrong with a store, and what else lies in it.
 
     Attributes
@@ -38,6 +39,8 @@ class VerifyReport:
         Number of images whose metadata have no checksum: earlier versions wrote none.
     stopped
         Why not all broken images were removed, if so.
+    rows
+        Per whole image its number of cells.
     """
 
     store: str
@@ -52,6 +55,7 @@ class VerifyReport:
     removed: list[str] = field(default_factory=list)
     unguarded: int = 0
     stopped: str = ""
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def add(self, name: str, findings: Findings) -> None:
         """Take in what was found of one entry."""
@@ -64,13 +68,22 @@ class VerifyReport:
         self.foreign += [f"{name}/{added}" for added in findings.added]
         self.unguarded += findings.metadata is not None and not findings.metadata.crc32c
         self.images += findings.kind is not Kind.FOREIGN
-        self.whole += findings.kind is not Kind.FOREIGN and not (findings.faults or findings.unchecked)
+        if findings.metadata and not (findings.faults or findings.unchecked):
+            self.whole += 1
+            self.rows.append({"image": name, "cells": findings.metadata.cells})
 
     def sort(self) -> None:
         """Put everything into the order of the names, whichever worker was first."""
         self.broken = dict(sorted(self.broken.items()))
         self.unchecked = dict(sorted(self.unchecked.items()))
         self.foreign.sort()
+        self.rows.sort(key=lambda row: str(row["image"]))
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Per image that is broken or could not be verified what is wrong with it."""
+        broken = {name: "; ".join(fault.described() for fault in faults) for name, faults in self.broken.items()}
+        return {**broken, **self.unchecked}
 
     @property
     def sound(self) -> bool:
@@ -79,7 +92,9 @@ class VerifyReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
-        return {**asdict(self), "sound": self.sound}
+        told = {**asdict(self), "sound": self.sound}
+        del told["rows"]
+        return told
 
     def notes(self) -> list[str]:
         """Say what else was noticed, and how many images are whole."""

@@ -24,10 +24,10 @@ from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.processes import processes
 from cellprep.store import Store
-from cellprep.system.executor import keep_freed_memory, one_opencv_thread
+from cellprep.system.executor import Failed, keep_freed_memory, one_opencv_thread
 from cellprep.system.interrupts import interrupts_kept_from_workers
 from cellprep.system.places import is_remote
-from cellprep.text.wording import printable, unexpected
+from cellprep.text.wording import printable
 
 #: Tensors by name, each with a first axis for the samples; and ``id``, a list of their images' ids.
 Batch = dict[str, Any]
@@ -54,12 +54,8 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
         name = self.name(draw.image)
         try:
             return {**self._make(draw), "id": self._maker.images.images[draw.image].id, **_told(draw.part)}
-        except CellprepError as error:
-            return _Failure(f"image {name}: {error}")
-        except MemoryError:
-            return _Failure(f"image {name}: there is not enough memory for it")
         except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
-            return _Failure(f"image {name}: {unexpected(error)}")
+            return _Failure(f"image {name}: {Failed.of(error).problem}")
 
     def _make(self, draw: Draw) -> dict[str, Any]:
         if self._whole_multiple is not None:

@@ -1,13 +1,15 @@
 """What a prediction did, in numbers, names and words."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cellprep.learn.prediction.unlike import UnlikeImages
+from cellprep.system.report import Report
 from cellprep.text.wording import count, indented, printable, turning_notes
 
 
 @dataclass
-class PredictionReport:
+class PredictionReport(Report):
     """What became of every image.
 
     Attributes
@@ -34,6 +36,8 @@ class PredictionReport:
         Per image what became of its file's Orientation tag: applied or ignored; empty text if it turns nothing.
     unlike
         The images that look unlike those that the networks learned from.
+    rows
+        Per image that was predicted its numbers of instances, and whether a pixel is said to be of a cell.
     """
 
     out: str
@@ -49,9 +53,11 @@ class PredictionReport:
     failures: dict[str, str] = field(default_factory=dict)
     turned: dict[str, str] = field(default_factory=dict)
     unlike: UnlikeImages = field(default_factory=UnlikeImages)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
-    def add(self, cells: int, left_out: int, has_mask: bool) -> None:
+    def add(self, image_id: str, cells: int, left_out: int, has_mask: bool) -> None:
         """Count an image."""
+        self.rows.append({"image": image_id, "cells": cells, "left_out": left_out, "has_mask": has_mask})
         self.images += 1
         self.cells += cells
         self.left_out += left_out

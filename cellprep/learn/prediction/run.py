@@ -106,7 +106,7 @@ def predict(
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
-                report.add(predicted.cells, predicted.left_out, predicted.has_mask)
+                report.add(image.id, predicted.cells, predicted.left_out, predicted.has_mask)
                 report.turned[image.id] = predicted.turned
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
