@@ -476,7 +476,7 @@ def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
             raise ZeroDivisionError("of\nsome sort")
         return compute_targets(cells, recipe)
 
-    monkeypatch.setattr("cellprep.commands.build_targets.content.compute_targets", explode)
+    monkeypatch.setattr("cellprep.core.targets.by_window.compute_targets", explode)
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]

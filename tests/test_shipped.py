@@ -19,7 +19,7 @@ from cellprep.learn import Decoding, load_bundle, predict, segment
 from cellprep.learn.prediction.bundle import SHIPPED
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 
-MODELS = Path(cellprep.__file__).parent / "models"
+MODELS = Path(cellprep.__file__).parent / "learn" / "models"
 
 
 @pytest.fixture(scope="module")

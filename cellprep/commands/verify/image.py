@@ -13,6 +13,7 @@ from cellprep.store import StoredImage
 from cellprep.store.entries import Kind, kind_of
 from cellprep.store.integrity import added_attributes, file_faults
 from cellprep.store.metadata import ImageMetadata
+from cellprep.store.replacing import identity, patiently
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.files import open_file
 
@@ -45,9 +46,17 @@ class Findings:
 def verify_image(place: Path, threads: int = 1) -> Findings:
     """Verify one entry of a store's folder, a huge image in so many threads."""
     kind = Kind.IMAGE
+
+    def look() -> Findings:
+        nonlocal kind
+        kind, before = kind_of(place), identity(place)
+        found = _findings(place, kind, threads)
+        if identity(place) != before:  # files of two images would contradict each other
+            raise StoreError(f"{place} was replaced while it was verified")
+        return found
+
     try:
-        kind = kind_of(place)
-        return _findings(place, kind, threads)
+        return patiently(place, look)
     except OSError as error:
         return Findings(kind, unchecked=f"{error.filename or place}: {error.strerror}")
     except MemoryError:

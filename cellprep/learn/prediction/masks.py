@@ -58,7 +58,6 @@ class MaskFiles:
 
     def __init__(self, path: Path | str) -> None:
         self._source = open_source(path)
-        self._source.is_chosen = True  # soft masks look like pictures; only where they are above 0 matters
         self.notes = self._source.notes
         self._records = {record.image_id: record for record in self._source.images()}
 
