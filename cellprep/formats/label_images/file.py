@@ -42,8 +42,8 @@ class LabelFileImage(ImageRecord):
         if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels) and not _is_our_own(file):
             raise AnnotationError(
                 f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
-                "images <id>_masks.*, or keep them in masks/ beside images/; masks hold 0 and 1. Where a command has --format, "
-                "label-folder takes it as it is"
+                "images <id>_masks.*, or keep them in masks/ beside images/; masks hold 0 and 1. Where a command has "
+                "--format, label-folder takes it as it is"
             )
         return annotations_of_labels(labels, str(self.path)).without(self.excluded)
 
