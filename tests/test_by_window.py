@@ -167,3 +167,10 @@ def dense(ranks):
     """Ranks as places among those that occur, and whether nobody is among them."""
     values, places = np.unique(ranks, return_inverse=True)
     return places, values[:1] == 0
+
+
+def test_an_image_of_one_window_takes_the_memory_that_it_needs(monkeypatch):
+    runs = parse_rle(["1 6 9 6 17 6"], (4, 8))
+    monkeypatch.setattr("cellprep.system.memory._memory", lambda: 4 * 8 * 30)
+    arrays = TargetsByWindow(CellsOfRuns(runs, "smaller-on-top"), Recipe()).at(slice(0, 4), slice(0, 8))
+    assert arrays["energy"].max() > 0

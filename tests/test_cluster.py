@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import tree
 
-from cellprep import BuildOptions, build_targets, check_source, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, check_source, open_source, open_store
 from cellprep.commands.check import CheckOptions
 from cellprep.commands.demo import write_dataset
 from cellprep.errors import ClusterError, MissingExtraError
@@ -100,6 +100,8 @@ def test_a_cluster_builds_the_same_bytes(cluster, csv, local, tmp_path, monkeypa
     assert (report.failures, report.stopped) == ({}, "")
     assert tree(tmp_path / "s.zarr") == local
     assert build(csv, "s.zarr", scheduler=cluster).current == len(open_store("s.zarr"))
+    options = BuildOptions(Recipe(wall_width=5), quiet=True, scheduler=cluster)
+    assert build_targets(open_source("s.zarr"), "again.zarr", options).failures == {}
 
 
 def test_a_cluster_finds_the_same_flaws(cluster, csv):

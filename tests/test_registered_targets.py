@@ -13,6 +13,8 @@ from cellprep.commands.preview import PreviewOptions
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.core.targets import TARGETS, targets_table
 from cellprep.core.targets.target import Beyond, Values, Vectors
+from cellprep.learn.data.augmentation import Plan
+from cellprep.learn.data.warp import Warp
 from cellprep.store import documents
 
 
@@ -41,7 +43,24 @@ def _two_levels(cells, done, recipe):
     return (np.stack(smooth, axis=-1) > 1).astype(np.uint8)
 
 
+def _divergence(cells, done, recipe):
+    """Of the vectors, which are themselves differences."""
+    y, x = np.moveaxis(done["uvec"], -1, 0)
+    return (np.gradient(y, axis=0) + np.gradient(x, axis=1)).astype(np.float32)
+
+
 NEW = [
+    Values(
+        name="divergence",
+        compute=_divergence,
+        dtype="float32",
+        about="divergence",
+        title="divergence",
+        rule="divergence of the vectors",
+        needs=("uvec",),
+        around=lambda _: 1,
+        tolerance=1e-3,
+    ),
     Values(name="edges", compute=_edges, dtype="uint8", title="edges", rule="edges", about="edges", around=lambda _: 2),
     Vectors(
         name="centre",
@@ -168,3 +187,30 @@ def test_a_registered_target_is_drawn_and_named(discs, tmp_path, registered):
 
 def test_the_documentation_says_what_each_target_holds():
     assert "\n".join(targets_table()) in (Path(__file__).parent.parent / "docs/store.md").read_text()
+
+
+def test_a_warp_that_moves_nothing_shows_the_targets_of_the_whole_image(discs, tmp_path, registered, monkeypatch):
+    """Also at the edges of a crop, where targets need pixels around those that other targets need."""
+    from cellprep.learn.data.samples import CropSettings, SampleMaker
+    from cellprep.learn.data.training_set import TrainingSet
+
+    build(discs, tmp_path / "s.zarr")
+    store = open_store(tmp_path / "s.zarr")
+    images = TrainingSet(store, list(store), channels=0)
+    monkeypatch.setattr("cellprep.learn.data.samples.draw_plan", lambda *_: Plan(Warp(np.eye(2))))
+    cut, warped = (
+        SampleMaker(images, CropSettings(crop=16, augment=augment), None).crop(0, np.random.default_rng(3))
+        for augment in ((), ("rotation",))
+    )
+    for name in ("edges", "divergence", "smooth", "uvec"):
+        np.testing.assert_array_equal(
+            warped[name][..., warped["counts"]], cut[name][..., warped["counts"]], err_msg=name
+        )
+
+
+def test_stores_of_before_are_shown_without_the_new_targets(discs, tmp_path, monkeypatch):
+    build(discs, tmp_path / "s.zarr")
+    for target in NEW:
+        monkeypatch.setitem(TARGETS, target.name, target)
+    image = next(iter(open_store(tmp_path / "s.zarr").values()))
+    assert "edges" not in {settings["name"] for _, settings, _ in napari_layers(image)}

@@ -29,7 +29,8 @@ from cellprep import (
 )
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.report import ReportOptions, report_dataset
-from cellprep.errors import CellprepError, UsageError
+from cellprep.errors import CellprepError, TrainingError, UsageError
+from cellprep.learn.data.training_set import TrainingSet
 from cellprep.store.replacing import DOT_FOLDER, OUTGOING
 from cellprep.system.files import read_file
 
@@ -230,3 +231,14 @@ def test_nobody_waits_for_the_image_of_a_run_that_was_killed(tmp_path, monkeypat
     os.utime(outgoing, (0, 0))
     monkeypatch.setattr("cellprep.store.replacing.time.sleep", lambda _: pytest.fail("it waits"))
     assert name not in list(open_store(out))
+
+
+def test_pixels_are_those_of_the_image_that_is_there_now(tmp_path):
+    """Of an open source whose store is built anew by other images; a training on it says so."""
+    source, out = write_discs(tmp_path / "source", 2), tmp_path / "s.zarr"
+    build_targets(open_source(source), out, BuildOptions(**QUIET))
+    record, images = next(open_source(out).images()), TrainingSet(open_store(out), list(open_store(out)))
+    build_targets(open_source(write_discs(tmp_path / "other", 2, (44, 60))), out, BuildOptions(**QUIET))
+    assert record.pixels.decode().shape == (44, 60)
+    with pytest.raises(TrainingError, match="was built anew by another recipe"):
+        images.read(0, ["image", "labels"])

@@ -293,6 +293,23 @@ def test_a_damaged_file_of_a_huge_image_is_found(huge, name):
     assert found == {(name, "files"), *others}
 
 
+def test_levels_follow_distances_that_another_machine_rounded(any_out):
+    """Whose distance lies just below a bin: the level is that of the distance that is stored."""
+    image = open_store(any_out)["b"]
+    bins, distance = image.recipe.bins, image.read("distance")
+    y, x = np.argwhere(np.isclose(distance, bins[0], atol=1e-6))[0]
+    rewrite(any_out, "distance", assigning((y, x), np.float32(bins[0] - 2e-5)))
+    rewrite(any_out, "energy", assigning((y, x), 0))
+    assert not [fault for fault in verify(any_out).broken.get("b", ()) if fault.subject == "energy"]
+
+
+def test_absurd_numbers_of_cells_are_damage(out):
+    for cells in (10**12, 2**70):
+        edit(out / "b", {"cells": cells})
+        rewrite(out, "labels", lambda array: array.astype(np.uint32))
+        assert {fault.subject for fault in verify(out).broken["b"]} >= {"cells"}
+
+
 def test_a_rounding_error_is_no_fault(out):
     for name in ("uvec", "distance"):
         rewrite(out, name, lambda array: array * np.float32(1 + 1e-6))

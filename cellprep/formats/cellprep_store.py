@@ -42,7 +42,7 @@ class StoredPixels:
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Read it, as it was stored."""
-        return self.image.read("image")
+        return self.image.latest().read("image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ from cellprep.system.places import as_place, is_remote
 
 if TYPE_CHECKING:
     import zarr
+
+_SECONDS_TO_ITERATE = 1.0  # after images of an object store were counted
 
 SCHEMA_VERSION = 1
 
@@ -98,6 +102,12 @@ class StoredImage:
         """Return whether its metadata are the file that was read; of an object store nobody knows without reading."""
         return _file_of(self.path) == self._file and (self._file is not None or is_remote(self.path))
 
+    def absolute(self) -> "StoredImage":
+        """Return it by a path that does not depend on the folder that a process works in."""
+        image = copy(self)
+        image.path = self.path.absolute()
+        return image
+
     def latest(self) -> "StoredImage":
         """Return it, or what its metadata file has been exchanged for since it was read."""
         return self if self.is_as_read() else StoredImage(self.path)
@@ -151,7 +161,8 @@ class StoredImage:
         return patiently(self.path, lambda: self._read(self._place(name), name, window))
 
     def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
-        if window is None:
+        height, width = self.metadata.shape
+        if window is None or (window == (slice(0, height), slice(0, width)) and not self.is_huge):
             array = read_array(place, name)
             if name != "cells" and not self.is_huge:  # whose claim was held against its labels before
                 self._check_claim(name, array.shape)
@@ -167,6 +178,8 @@ class StoredImage:
     def _check_claim(self, name: str, shape: tuple[int, ...]) -> None:
         down = spatial_axis(name, shape)
         if (found := shape[down : down + 2]) != self.shape:
+            if not self.is_as_read():
+                raise StoreError(f"{self.path} was replaced since it was opened: open it again")
             claimed = " x ".join(map(str, self.shape))
             raise StoreError(f"{self.path} is damaged: it claims {claimed} pixels, its {name} {found}")
 
@@ -207,7 +220,7 @@ class Store(Mapping[str, StoredImage]):
     def __init__(self, path: Path | str) -> None:
         self.path = path = as_place(path)
         self._opened: dict[str, StoredImage] = {}
-        self._counted: list[str] | None = None
+        self._counted: tuple[float, list[str]] | None = None
         _check_readable(path)
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
@@ -239,18 +252,25 @@ class Store(Mapping[str, StoredImage]):
 
     def __contains__(self, image_id: object) -> bool:
         """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
+        if not isinstance(image_id, str):
+            return False
+        if is_remote(self.path):
+            self._open_remote([image_id])
+            return image_id in self._opened
         try:
-            return isinstance(image_id, str) and bool(self[image_id])
+            return bool(self[image_id])
         except KeyError:
             return False
 
     def __iter__(self) -> Iterator[str]:
         counted, self._counted = self._counted, None  # when the first one is asked for, which is after `__len__`
-        yield from self.others(set()) if counted is None else counted
+        is_fresh = counted is not None and time.monotonic() - counted[0] < _SECONDS_TO_ITERATE
+        yield from counted[1] if counted is not None and is_fresh else self.others(set())
 
     def __len__(self) -> int:
         ids = self.others(set())
-        self._counted = ids if is_remote(self.path) else None  # `list` counts first: requests for that are enough
+        # `list` counts first: requests for that are enough.
+        self._counted = (time.monotonic(), ids) if is_remote(self.path) else None
         return len(ids)
 
     def others(self, known: Container[str]) -> list[str]:

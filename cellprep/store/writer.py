@@ -209,8 +209,11 @@ class StoreWriter:
         found = _found(self.path)
         plain = {key: value for key, value in attributes.items() if key != CHECKSUM}
         right = guarded_document({"cellprep": attributes}), group_document({"cellprep": plain})
-        old = {f"attributes.cellprep.{key}" for key in STORE_KEYS}
-        return any(added is not None and old.isdisjoint(added) for added in (additions(found, ours) for ours in right))
+        old = tuple(f"attributes.cellprep.{key}." for key in STORE_KEYS)  # what an earlier build said of any of these
+        return any(
+            added is not None and not any(f"{key}.".startswith(old) for key in added)
+            for added in (additions(found, ours) for ours in right)
+        )
 
     def commit(self, image_id: str) -> bool:
         """Move a written image into its place; say whether an older one of this id left for it.

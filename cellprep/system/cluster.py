@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cellprep._version import __version__
@@ -135,10 +134,10 @@ def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
 
 def _absolute(value: Any) -> Any:
     """Return a task whose paths do not depend on the folder that a process works in."""
-    if isinstance(value, Path):
-        return value.absolute()
+    if callable(absolute := getattr(value, "absolute", None)):  # paths have it, and images of stores
+        return absolute()
     if isinstance(value, tuple):
-        return tuple(map(_absolute, value)) if any(isinstance(item, Path) for item in value) else value
+        return tuple(map(_absolute, value)) if any(hasattr(item, "absolute") for item in value) else value
     if is_dataclass(value) and not isinstance(value, type):
         changed = {field.name: _absolute(getattr(value, field.name)) for field in fields(value) if field.init}
         return replace(value, **changed)

@@ -100,8 +100,9 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
 
 
 def _is_current(stored: StoredImage, recipe_hash: str) -> bool:
-    is_whole = set(TARGETS) <= set(stored.arrays) and has_all_bytes(stored)
-    return stored.metadata.recipe == recipe_hash and is_whole
+    if stored.metadata.recipe != recipe_hash:
+        return False
+    return set(TARGETS) <= set(stored.arrays) and has_all_bytes(stored)
 
 
 def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:

@@ -77,6 +77,15 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
     return compute_some(cells, {}, recipe or Recipe(), TARGETS)
 
 
+#: Of a distance, for each pixel along an axis, at the least: the chamfer's is 0.955, that of the others 1.
+LEAST_STEP = 0.95
+
+
+def distance_targets() -> list[str]:
+    """Return the names of the targets whose own value says how far away they may depend on something."""
+    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+
+
 def targets_table() -> list[str]:
     """Return the rows of a table, in Markdown, of what each target holds; the documentation of the store has it."""
     return [f"| `{name}` | {target.about} |" for name, target in TARGETS.items()]

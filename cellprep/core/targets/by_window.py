@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from cellprep.core.cells import Cells, count_owners, look_up, resolve_overlaps, restore_cells
 from cellprep.core.rle import Runs, WindowedRuns, around
-from cellprep.core.targets import TARGETS, Beyond, Recipe, compute_targets, pixels_around
+from cellprep.core.targets import LEAST_STEP, TARGETS, Beyond, Recipe, compute_targets, distance_targets, pixels_around
 from cellprep.core.windows import Window, within
 from cellprep.system.memory import check_memory
 
 _HALO = 64  # pixels, to begin with: distances within cells are hardly ever longer
-_LEAST_STEP = 0.95  # of a distance, for each pixel along an axis: the chamfer's is 0.955, that of the others 1
 _BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made of
 
 Arrays = dict[str, NDArray[Any]]
@@ -166,10 +165,10 @@ class TargetsByWindow:
         self._cells = cells
         self._recipe = recipe
         self._halo = halo
-        self._one_at_a_time = Lock()
+        self._one_at_a_time, self._filling = Lock(), Lock()
         self._whole: Arrays | None = None
         # Of targets that depend on distances: how far around them those must be known, and with what around those.
-        self._rim = max(pixels_around(name, recipe) for name in _distances())
+        self._rim = max(pixels_around(name, recipe) for name in distance_targets())
         self._margin = max(pixels_around(name, recipe) for name in TARGETS)
 
     def at(self, rows: slice, columns: slice) -> Arrays:
@@ -192,6 +191,17 @@ class TargetsByWindow:
                 arrays = self._try(window, inner, halo)
         return arrays
 
+    def made_from(
+        self, name: str, window: tuple[slice, slice], read: Callable[[str, Any], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return a target of a window, made from those that it needs as they are read: by their name, and a window."""
+        target = TARGETS[name]
+        outer = self._grown(window, target.around(self._recipe))
+        cells, _ = self._cells.at(outer)
+        made = target.compute(cells, {need: read(need, outer) for need in target.needs}, self._recipe)
+        part: NDArray[Any] = made[within(window, outer)]
+        return part
+
     def _try(self, window: Window, inner: Window, halo: int) -> Arrays | None:
         """Return the arrays of a window, or None if they might be others with a larger halo.
 
@@ -199,20 +209,22 @@ class TargetsByWindow:
         """
         outer = self._grown(inner, halo + self._margin)
         height, width = _shape(outer)
-        check_memory(height * width * _BYTES_A_PIXEL, f"what distances depend on, {height} x {width} pixels of it,")
+        if _shape(window) != self._cells.shape:
+            check_memory(height * width * _BYTES_A_PIXEL, f"what distances depend on, {height} x {width} pixels of it,")
         if (height, width) == self._cells.shape:
             return _part(self._of_all(), window)
         arrays = self._compute(outer)
         needed = self._grown(inner, self._margin - self._rim)  # vectors are made of differences to the next pixels
         certain, place = self._certain(needed, outer), within(needed, outer)
-        if all((arrays[name][place] <= certain).all() for name in _distances()):
+        if all((arrays[name][place] <= certain).all() for name in distance_targets()):
             return _part(arrays, within(window, outer))
         return None
 
     def _of_all(self) -> Arrays:
-        if self._whole is None:
-            self._whole = self._compute(tuple(slice(0, size) for size in self._cells.shape))
-        return self._whole
+        with self._filling:
+            if self._whole is None:
+                self._whole = self._compute(tuple(slice(0, size) for size in self._cells.shape))
+            return self._whole
 
     def _compute(self, window: Window) -> Arrays:
         cells, labels = self._cells.at(window)
@@ -237,11 +249,7 @@ class TargetsByWindow:
             after = (beyond.stop - self._rim) - place if beyond.stop < size else np.full(len(place), np.inf)
             ways.append(np.minimum(before, after))
         shortest: NDArray[np.float64] = np.minimum(ways[0][:, np.newaxis], ways[1])
-        return _LEAST_STEP * shortest
-
-
-def _distances() -> list[str]:
-    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+        return LEAST_STEP * shortest
 
 
 def _shape(window: Window) -> tuple[int, int]:

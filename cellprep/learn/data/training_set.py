@@ -74,13 +74,19 @@ class TrainingSet:
             If the image was built anew from something else since this set was made.
         """
         image = self.images[index]
-        read = {name: self._read(index, name) for name in names if name in image.arrays}
-        if all((index, name) in self._kept for name in read) or image.is_as_opened():
-            return read
-        raise TrainingError(
+        replaced = TrainingError(
             f"{image.path} was built anew by another recipe, or of other data, while this training goes on: train on "
             "it from the beginning, with another --out; or build it as it was before, and go on with --resume"
         )
+        try:
+            read = {name: self._read(index, name) for name in names if name in image.arrays}
+        except StoreError:
+            if image.is_as_opened():
+                raise
+            raise replaced from None
+        if all((index, name) in self._kept for name in read) or image.is_as_opened():
+            return read
+        raise replaced
 
     def keep(self, names: Sequence[str], copies: int) -> None:
         """Read arrays of all images and keep them in memory.

@@ -9,14 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.cells import Cells, restore_cells
-from cellprep.core.targets import TARGETS, Beyond, Recipe, compute_some, pixels_around, sampled_targets
+from cellprep.core.targets import (
+    LEAST_STEP,
+    TARGETS,
+    Beyond,
+    Recipe,
+    compute_some,
+    distance_targets,
+    pixels_around,
+    sampled_targets,
+)
 from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
 
 _FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells reach no deeper
 _MOST_HALO = 256
-_SHORTEST_STEP = 0.95  # distances grow at least by so much from pixel to pixel; the chamfer's step is 0.955
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 Targets = dict[str, NDArray[Any]]
@@ -55,10 +63,10 @@ def warp_targets(
         (crop, crop) bool: which pixels show the image and not its mirror image. Where its border is slanted, its
         last pixels do not count either: half of their gradient would be the mirror image's.
     """
-    most = max(_MOST_HALO, _on_grid(recipe.bins[-1] / _SHORTEST_STEP + 2))
+    most = max(_MOST_HALO, _on_grid(recipe.bins[-1] / LEAST_STEP + 2))
     halo = _FIRST_HALO
     while not (near := _Surroundings.of(labels, areas, nobodys, recipe, view, crop, halo)).suffice and halo < most:
-        wanted = 2 * halo if near.cut_off.any() else near.deepest / _SHORTEST_STEP + 2
+        wanted = 2 * halo if near.cut_off.any() else near.deepest / LEAST_STEP + 2
         halo = min(most, _on_grid(wanted))
     return near.targets(recipe), near.counts & ~near.cut_off
 
@@ -114,7 +122,7 @@ class _Surroundings:
         cells = replace(_part(shown, box), areas=areas * scale, nobodys=nobodys * scale)
         done = compute_some(cells, {}, recipe, far)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
-        more = max(TARGETS[name].around(recipe) for name in TARGETS if name not in far)
+        more = max(_pixels_around(name, far, recipe) for name in TARGETS)
         near = [_with_neighbours(part, len(side), more) for part, side in zip(inner, box, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
@@ -122,13 +130,13 @@ class _Surroundings:
             crop=[part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)],
             cells=_part(cells, near),
             done={name: cut(array, *near) for name, array in done.items()},
-            known=np.inf if complete else _SHORTEST_STEP * (halo - 1),
+            known=np.inf if complete else LEAST_STEP * (halo - 1),
         )
 
     @property
     def deepest(self) -> float:
         """The longest distance."""
-        return max(float(self.done[name].max()) for name in _distances())
+        return max(float(self.done[name].max()) for name in distance_targets())
 
     @property
     def suffice(self) -> bool:
@@ -139,7 +147,7 @@ class _Surroundings:
         """Return the targets of the crop that networks are shown."""
         names = sampled_targets()
         done = compute_some(self.cells, dict(self.done), recipe, set(names) - self.done.keys())
-        for distance in _distances():
+        for distance in distance_targets():
             unknown = self.done[distance] > self.known
             for name in names if unknown.any() else ():
                 if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of two unknown ones
@@ -155,8 +163,12 @@ def _far_targets() -> set[str]:
     return far
 
 
-def _distances() -> list[str]:
-    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
+    """Return how many pixels around a pixel a target depends on in those that are far targets."""
+    if name in far:
+        return 0
+    target = TARGETS[name]
+    return target.around(recipe) + max((_pixels_around(need, far, recipe) for need in target.needs), default=0)
 
 
 def _cut_off(labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
