@@ -110,13 +110,31 @@ def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(comma
 
 
 def test_a_fault_is_not_taken_for_what_was_handled_when_it_came():
-    def fail():
-        try:
-            raise PermissionError(errno.EACCES, "Permission denied", "/a/b")
-        except PermissionError:
-            return {}["shape"]
-
+    code = """
+def fail():
+    try:
+        raise PermissionError(errno.EACCES, "Permission denied", "/a/b")
+    except PermissionError:
+        {}["shape"]
+"""
+    ours = {"__name__": "cellprep.somewhere", "errno": errno}
+    exec(code, ours)
     with pytest.raises(KeyError) as caught:
-        fail()
+        ours["fail"]()
     assert described(caught.value).startswith("unexpected KeyError: 'shape'; please report it")
     assert "Permission" not in described(caught.value)
+
+
+def test_a_library_that_trips_over_what_it_handles_is_told_by_that():
+    code = """
+def fail():
+    try:
+        raise OSError(errno.EMFILE, "Too many open files")
+    finally:
+        del nothing
+"""
+    others = {"__name__": "joblib.somewhere", "errno": errno}
+    exec(code, others)
+    with pytest.raises(NameError) as caught:
+        others["fail"]()
+    assert described(caught.value).startswith("Too many open files: raise the number of files")

@@ -49,9 +49,9 @@ def begin() -> None:
     if not _is_command():
         return
     if sys.stdout is None:
-        sys.stdout = _ClosedOutput(open(os.devnull, "wb"), encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+        sys.stdout = _ClosedOutput(open(_taken(1), "wb", closefd=False), encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:  # libraries would trip over it
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+        sys.stderr = open(_taken(2), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     os.umask(os.umask(0o077) & 0o077)  # what a command makes itself it must read and write again
     try:
         import signal  # it takes a while itself
@@ -68,6 +68,16 @@ def begin() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each of its threads takes 40 MB and more, and none is needed
     if limit < _LEAST_MEMORY:
         raise MemoryError
+
+
+def _taken(number: int) -> int:
+    """Open nothing under the number of a closed output, for worker processes, too: another file would get it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    os.set_inheritable(number, True)
+    return number
 
 
 class Interrupted(KeyboardInterrupt):
@@ -129,8 +139,8 @@ def described(error: BaseException) -> str:
         return (
             "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
         )
-    # What was handled when another error came says nothing of that one, unless a library could not be loaded for it.
-    for cause in _causes(error, also_handled=isinstance(error, ImportError)):
+    # What was handled when an error of our own came says nothing of that one. Libraries trip over what they handle.
+    for cause in _causes(error, also_handled=not _is_our_own(error)):
         if isinstance(cause, ClosedOutputError):
             return "standard output is closed: send it to a file, or to /dev/null"
         if number := _refusal(cause):
@@ -148,6 +158,14 @@ def _refusal(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         return error.errno
     return next((number for sign, number in _SIGNS.items() if sign in str(error)), None)
+
+
+def _is_our_own(error: BaseException) -> bool:
+    """Return whether an error was raised by a line of this package."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        trace, name = trace.tb_next, str(trace.tb_frame.f_globals.get("__name__"))
+    return name.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _causes(error: BaseException, *, also_handled: bool) -> list[BaseException]:
