@@ -164,7 +164,8 @@ def _is_our_own(error: BaseException) -> bool:
     """Return whether an error was raised by a line of this package."""
     trace, name = error.__traceback__, ""
     while trace is not None:
-        trace, name = trace.tb_next, str(trace.tb_frame.f_globals.get("__name__"))
+        name = str(trace.tb_frame.f_globals.get("__name__"))
+        trace = trace.tb_next
     return name.partition(".")[0] == __name__.partition(".")[0]
 
 
