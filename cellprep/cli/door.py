@@ -53,7 +53,7 @@ def cellprep(version: Version = False) -> None:
 
 def _drop_output() -> None:
     """Send what waits for standard output nowhere: Python would try again when it ends, and tell of it in its way."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -79,7 +79,9 @@ def main() -> None:
         warnings.simplefilter("ignore")
         with suppress(OSError):  # of standard error
             typer.echo(f"error: {described(error)}", err=True)
-        if isinstance(error, BlockingIOError):
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
             _drop_output()
         sys.exit(1)
     finally:  # all is done and told; Ctrl-C while Python leaves would be a traceback, or a death by the signal
