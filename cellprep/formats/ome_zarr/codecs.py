@@ -74,7 +74,7 @@ class _BoundedFilter(Codec):  # type: ignore[misc]
         self._name, self._most = name, most
 
     def encode(self, buf: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError("arrays of others are only read")
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         return COMPRESSORS[self._name](bytes(buf), self._most)
@@ -93,7 +93,7 @@ class _BoundedCodec(BytesBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(decoded)
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
-        raise NotImplementedError
+        raise NotImplementedError("arrays of others are only read")
 
 
 def _check(claimed: int, most: int) -> None:
