@@ -1,7 +1,7 @@
 """Small pictures of images and of single annotations, compressed."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from cellprep.core.colours import outlined
 from cellprep.core.shapes import Cutout
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
+from cellprep.text.wording import printable
 
 _WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
 _THUMBNAIL = 224  # pixels, the longer side
@@ -66,6 +67,11 @@ def draw_file(path: Path) -> Picture:
     size = [max(1, round(side * scale)) for side in colours.shape[1::-1]]
     small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA) if scale < 1 else colours
     return compress(np.ascontiguousarray(small, np.uint8), 75)
+
+
+def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
+    """Draw pictures that lie in files, each with its name, as `draw_file` does."""
+    return [(printable(path.stem), draw_file(path)) for path in paths]
 
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:
