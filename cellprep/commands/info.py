@@ -1,4 +1,4 @@
-"""What a store holds, told at once."""
+"""A summary of what a store holds."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +22,7 @@ _OF_SOURCE = ("source_images", "source_images_stored")
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store holds.
+    """The contents of a store.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class StoreInfo:
         return [f"{name:<14}{value}" for name, value in self._rows()]
 
     def notes(self) -> list[str]:
-        """Say how the facts came about, if it took long, and what needs attention."""
+        """Return lines on how the facts came about, if it took long, and on what needs attention."""
         lines = []
         if self.read:
             lines.append(f"there is no summary to be trusted: {count(self.read, 'image')} read one by one")
@@ -129,7 +129,7 @@ class StoreInfo:
 
 
 def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
-    r"""Say what a store holds.
+    r"""Describe what a store holds.
 
     The summary that the last run left is taken at its word if the store has as many images. Else every image's
     metadata are read.

@@ -74,7 +74,7 @@ class StoredImage:
 
     @cached_property
     def metadata(self) -> ImageMetadata:
-        """What the store says of it, checked; StoreError if something of it is not as cellprep writes it."""
+        """The metadata of the image, checked; StoreError if they are not as cellprep writes them."""
         try:
             return ImageMetadata.of(self.attributes)
         except StoreError as error:
@@ -122,7 +122,7 @@ class StoredImage:
 
     @property
     def is_huge(self) -> bool:
-        """Whether windows of the image and its targets are read without the rest of them."""
+        """Whether windows of the image and its targets are read without the rest."""
         return is_huge(self.shape)
 
     def windows(self) -> Iterator[tuple[slice, slice]]:
@@ -235,7 +235,7 @@ class Store(Mapping[str, StoredImage]):
 
     @cached_property
     def metadata(self) -> StoreMetadata:
-        """What the store says of itself, as far as it has the form that cellprep writes."""
+        """The metadata of the store, as far as they have the form that cellprep writes."""
         return StoreMetadata.of(self.attributes)
 
     def __getitem__(self, image_id: str) -> StoredImage:

@@ -1,4 +1,4 @@
-"""What a run over many images comes to: the base of the reports that commands return."""
+"""The base of the reports that commands return after a run over many images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """What became of every image, in numbers, names and words.
+    """The outcome for every image, in numbers, names and words.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class Report:
         return ""
 
     def notes(self) -> list[str]:
-        """Say what was done and noticed."""
+        """Return lines on what was done and noticed."""
         return []
 
     def errors(self) -> list[str]:
-        """Say what failed, and what became of it; nothing if all is well."""
+        """Return lines on what failed, and its consequences; none if all is well."""
         if not self.failures:
             return []
         failed = f"{len(self.failures):,} of {count(self._tried(), 'image')} failed"

@@ -39,7 +39,7 @@ _DECIDED = ("encoder", "max_lr")
 
 @dataclass(frozen=True, slots=True)
 class AllReport:
-    """What came of training all networks.
+    """The result of training all networks.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a check found, as a table, as JSON, and as a CSV of flags."""
+"""The report of a check, as a table, as JSON, and as a CSV of flags."""
 
 import csv
 import io
@@ -146,7 +146,7 @@ class CheckReport(Report):
         return [self.source, *table, *self._images_in_words(), self._summary()]
 
     def notes(self) -> list[str]:
-        """Say which images were turned."""
+        """Return lines on which images were turned."""
         return turning_notes((image.image_id, image.turned) for image in self.images)
 
     def _counts(self) -> dict[str, Counter[str]]:

@@ -113,7 +113,7 @@ class EvaluationReport(Report):
         write_whole(Path(path), text.getvalue())
 
     def notes(self) -> list[str]:
-        """Say what was noticed."""
+        """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:

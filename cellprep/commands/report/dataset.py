@@ -58,7 +58,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport(Report):
-    """What became of a page.
+    """The outcome of making a page.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class DatasetReport(Report):
     rows: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def notes(self) -> list[str]:
-        """Say what was made."""
+        """Return a line on the page."""
         found = count(self.findings, "suspicious finding")
         return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
 

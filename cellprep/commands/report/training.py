@@ -23,7 +23,7 @@ _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
 
 
 class _Settings(msgspec.Struct):
-    """What of a run's settings is shown."""
+    """The settings of a run that are shown."""
 
     options: dict[str, Any]
     train_images: list[str] = []
@@ -32,7 +32,7 @@ class _Settings(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What became of a page.
+    """The outcome of making a page.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class TrainingReport:
     size: int
 
     def notes(self) -> list[str]:
-        """Say what was made."""
+        """Return a line on the page."""
         return [f"{self.path}: {count(self.epochs, 'epoch')}, {self.size / 1e6:.1f} MB"]
 
     def errors(self) -> list[str]:

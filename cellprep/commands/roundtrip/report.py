@@ -92,11 +92,11 @@ class RoundtripReport(Report):
         return [f"lowest scores, decoded by {self.shown}:", *report.table_of(worst)] if worst else []
 
     def notes(self) -> list[str]:
-        """Say what was noticed."""
+        """Return lines on what was noticed."""
         return self.decoders[self.shown].notes()
 
     def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
+        """Return lines on what failed; none if all is well."""
         return self.decoders[self.shown].errors()
 
 

@@ -24,7 +24,7 @@ def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, 
     Returns
     -------
     runs : Runs
-        One annotation per label, in rising order of the labels.
+        One annotation per label, in ascending order of the labels.
     values : ndarray
         (n,) int64: the labels.
 

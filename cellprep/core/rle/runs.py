@@ -74,7 +74,7 @@ class Runs:
         return cls(starts, lengths, np.concatenate(([0], np.cumsum(counts))), pieces[0].shape, pieces[0].order)
 
     def of_annotations(self, which: NDArray[np.intp]) -> "Runs":
-        """Return some of the annotations, (k,) rising: in the time that these take, not all."""
+        """Return some of the annotations, (k,) ascending: in the time that these take, not all."""
         first, counts = self.offsets[which], np.diff(self.offsets)[which]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         runs = np.repeat(first - offsets[:-1], counts) + np.arange(offsets[-1])

@@ -90,7 +90,7 @@ def score_image(
         (H, W) bool: pixels that count for nobody. They are taken from the cells of both sides; cells that have no
         others are left out. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
     scores
-        (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in rising order of labels.
+        (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in ascending order of labels.
 
     Raises
     ------

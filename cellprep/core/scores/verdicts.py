@@ -39,7 +39,7 @@ class CellVerdicts:
 def judge_cells(
     predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None = None
 ) -> CellVerdicts:
-    """Say of every cell of an image what `score_image` only counts.
+    """Return for every cell of an image what `score_image` only counts.
 
     Parameters
     ----------
