@@ -77,7 +77,7 @@ class Recipe:
     distance
         A name in `cellprep.DISTANCES`.
     bins
-        Rising distances in pixels, such as ``BIN_PRESETS["paper"].bins``; the energy level of a pixel is the number of
+        Rising distances in pixels, or a name in `cellprep.BIN_PRESETS`; the energy level of a pixel is the number of
         bins that its distance reaches.
     background_cell
         Whether what is no cell is treated as one gigantic cell.
@@ -209,7 +209,9 @@ def read_bins(path: Path | str) -> tuple[float, ...]:
 def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
-        raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
+        if bins not in BIN_PRESETS:
+            raise RecipeError(f"bins {bins!r} are a text: give numbers, or a name of {', '.join(BIN_PRESETS)}")
+        return BIN_PRESETS[bins].bins
     if not hasattr(bins, "__len__"):
         raise RecipeError(f"bins {bins!r} are no sequence of numbers")
     if not 1 <= len(bins) <= MOST_BINS:
