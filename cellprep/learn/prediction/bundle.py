@@ -10,6 +10,7 @@ from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
+from cellprep.text.wording import described
 
 _MODELS = Path(__file__).parents[1] / "models"
 
@@ -129,7 +130,9 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
     UsageError
         If they are not those of one prediction.
     """
-    places = [weights] if isinstance(weights, (str, Path)) else weights
+    places = [weights] if isinstance(weights, (str, Path)) or not isinstance(weights, Iterable) else [*weights]
+    if not all(isinstance(place, (str, Path)) for place in places):
+        raise UsageError(f"weights must be a name, or one or several paths, not {described(weights)}")
     bundle = as_bundle(part for place in places for file in find_weights(place) for part in load_all_weights(file))
     if semseg is None:
         return bundle
