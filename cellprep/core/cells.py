@@ -43,6 +43,10 @@ class Cells:
     areas: NDArray[Any]
     nobodys: float | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        return f"<Cells: {len(self.areas):,} in {height} x {width} pixels>"
+
     def hidden(self) -> NDArray[np.int64]:
         """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
         return hidden_labels(self.labels, len(self.areas))

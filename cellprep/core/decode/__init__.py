@@ -13,6 +13,7 @@ from cellprep.core.decode.tops import Tops
 from cellprep.core.decode.walls import Walls
 from cellprep.core.decode.watershed import Watershed
 from cellprep.errors import RecipeError
+from cellprep.text.wording import described
 
 __all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
 
@@ -90,6 +91,8 @@ def energy_to_labels(
     >>> bool((energy_to_labels(compute_targets(labels)) == labels).all())
     True
     """
+    if not isinstance(options, Mapping | None):
+        raise RecipeError(f"options must be values by name, such as {{'level': 2}}, not {described(options)}")
     decode = find_decoder(decoder, {**(options or {}), **values})
     if hasattr(energy, "keys"):
         energy, uvec, mask, walls = maps_of(energy, uvec, mask, walls)

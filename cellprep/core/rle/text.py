@@ -144,7 +144,9 @@ def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str] | Any:
     array = as_numbers(masks, "masks", right)
     if array.ndim == 2:
         if (found := np.unique(array[array != 0])).size > 1:
-            raise UsageError(f"masks holds {len(found)} numbers beside 0: one mask holds one; encode_labels takes labels")
+            raise UsageError(
+                f"masks holds {len(found)} numbers beside 0: one mask holds one; encode_labels takes labels"
+            )
         return format_rle(runs_from_masks(array[np.newaxis] != 0, order))[0]
     if array.ndim != 3:
         raise UsageError(f"masks must be {right}, not {described(array)}")
@@ -187,7 +189,7 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
 
 def check_order(order: str) -> None:
     """Raise UsageError unless `order` is one of the two that there are."""
-    if order not in get_args(Order):
+    if not isinstance(order, str) or order not in get_args(Order):
         raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
 
 

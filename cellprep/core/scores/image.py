@@ -58,6 +58,12 @@ class ImageScore:
     blank_predicted: int
     detections: Detections | None
 
+    def __repr__(self) -> str:
+        return (
+            f"<ImageScore: {self.truth:,} true and {self.predicted:,} predicted cells, {self.matched[0]:,} matched "
+            f"at an IoU of 0.5; Kaggle's mean precision {self.kaggle_precision:.3f}>"
+        )
+
     @property
     def kaggle_precision(self) -> float:
         """The mean of Kaggle's precisions over its thresholds."""

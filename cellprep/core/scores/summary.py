@@ -38,7 +38,9 @@ def summarise(scores: Sequence[ImageScore] | ImageScore) -> dict[str, Any]:
     """
     scores = [scores] if isinstance(scores, ImageScore) else scores
     if not isinstance(scores, Sequence) or not all(isinstance(score, ImageScore) for score in scores) or not scores:
-        raise UsageError(f"scores must be ImageScores, as score_image returns them, one or more: not {described(scores)}")
+        raise UsageError(
+            f"scores must be ImageScores, as score_image returns them, one or more: not {described(scores)}"
+        )
     truth, predicted = sum(score.truth for score in scores), sum(score.predicted for score in scores)
     matched = [sum(numbers) for numbers in zip(*(score.matched for score in scores), strict=True)]
     names = [f"{threshold:.2f}" for threshold in IOU_THRESHOLDS]

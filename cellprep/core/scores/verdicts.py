@@ -36,9 +36,7 @@ class CellVerdicts:
     split: NDArray[np.bool_]
 
 
-def judge_cells(
-    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None
-) -> CellVerdicts:
+def judge_cells(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None) -> CellVerdicts:
     """Return for every cell of an image what `score_image` only counts.
 
     Parameters

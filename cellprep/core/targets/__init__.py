@@ -46,9 +46,7 @@ TARGETS: dict[str, Target] = {target.name: target for target in (SEMSEG, DISTANC
 
 
 @takes(Recipe)
-def compute_targets(
-    labels: Cells | ArrayLike, recipe: Recipe | None = None, **options: Any
-) -> dict[str, NDArray[Any]]:
+def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **options: Any) -> dict[str, NDArray[Any]]:
     """Compute all targets of one image.
 
     Parameters

@@ -10,7 +10,7 @@ from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
-from cellprep.text.wording import described
+from cellprep.text.wording import count, described
 
 _MODELS = Path(__file__).parents[1] / "models"
 
@@ -64,6 +64,11 @@ class Bundle:
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
+
+    def __repr__(self) -> str:
+        names = ", ".join(weights.settings.name for weights in self.parts)
+        decoder = f", decoded by {self.decoding.decoder}" if self.tells_instances else ""
+        return f"<Bundle of {names}: {count(self.channels, 'channel')}{decoder}>"
 
     @property
     def parts(self) -> list[Weights]:
