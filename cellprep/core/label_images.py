@@ -92,7 +92,7 @@ def as_masks(masks: ArrayLike, name: str = "masks") -> NDArray[np.bool_]:
                     f"{name} must be (n, H, W) booleans, not {described(stack)}: number {place} holds several values "
                     "above 0; a label image is one (H, W) array"
                 )
-    return stack != 0
+    return stack.astype(bool)
 
 
 def as_label_image(labels: ArrayLike, name: str = "labels", right: str = "(H, W) integers") -> NDArray[Any]:

@@ -258,8 +258,9 @@ class StoredImage:
         if name not in self:
             question = did_you_mean(name, self.arrays)
             names = f"{f'{question} It' if question else 'it'} has {', '.join(self.arrays)}"
-            named = repr(name[:200]) if isinstance(name, str) else described(name)
-            raise NotInStoreError(f"{self.path} has no array {named}: {names}")
+            is_text = isinstance(name, str)
+            problem = f"has no array {name[:200]!r}" if is_text else f"names its arrays by texts, not {described(name)}"
+            raise NotInStoreError(f"{self.path} {problem}: {names}")
         return self.path / array_path(name)
 
 

@@ -142,7 +142,7 @@ def described(value: object) -> str:
     if shape and dtype is not None:
         return f"{dtype} of shape {tuple(shape)}"
     if isinstance(value, int | float) or shape == ():
-        return f"the {kind} {str(value)[:40]}"
+        return f"the {dtype or kind} {str(value)[:40]}"
     article = "an" if kind[0] in "AEIOUaeiou" else "a"
     return f"{article} {kind}" + (f" of {len(value):,}" if isinstance(value, Sized) else "")
 

@@ -140,12 +140,12 @@ def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str] | Any:
     ['1 2 5 1']
     """
     check_order(order)
-    right = "masks (n, H, W), or one (H, W)"
+    right = "(n, H, W), or one (H, W)"
     array = as_numbers(masks, "masks", right)
     if array.ndim == 2:
-        if (found := np.unique(array[array != 0])).size > 1:
+        if array.dtype != bool and (found := np.unique(array[array != 0])).size > 1:
             raise UsageError(
-                f"masks holds {len(found)} numbers beside 0: one mask holds one; encode_labels takes labels"
+                f"masks hold {len(found)} numbers beside 0: one mask (H, W) holds one; encode_labels takes labels"
             )
         return format_rle(runs_from_masks(array[np.newaxis] != 0, order))[0]
     if array.ndim != 3:
