@@ -112,7 +112,7 @@ def decode_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order 
     return masks[0] if isinstance(texts, str) else masks
 
 
-def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str] | Any:
+def encode_rle(masks: ArrayLike, order: Order = "row") -> Any:  # types do not tell how many axes an array has
     """Encode masks as Kaggle run-length texts: sorted runs, as long as can be.
 
     Parameters
