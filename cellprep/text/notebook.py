@@ -70,6 +70,11 @@ def shown_in_time(images: Iterable[tuple[str, Callable[[], bytes | None]]]) -> l
     ----------
     images
         Each with its name, and what draws it: None, or an error, leaves it out.
+
+    Examples
+    --------
+    >>> shown_in_time([("a", lambda: b"PNG"), ("b", lambda: None), ("c", lambda: 1 / 0)])
+    [('a', b'PNG')]
     """
     end = time.monotonic() + _SECONDS
     pictures = []

@@ -87,7 +87,7 @@ def energy_to_labels(
     All targets at once:
 
     >>> from cellprep import compute_targets
-    >>> labels = np.kron([[1, 2]], np.ones((9, 9), int))
+    >>> labels = np.kron([[1, 1, 2], [1, 1, 2]], np.ones((9, 9), int))
     >>> bool((energy_to_labels(compute_targets(labels)) == labels).all())
     True
     """

@@ -12,7 +12,7 @@ from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
-from cellprep.formats.images.file import ImageFile, fitting
+from cellprep.formats.images.file import fitting
 from cellprep.formats.layouts.layout import Layout
 from cellprep.store.documents import is_huge
 from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
@@ -132,7 +132,8 @@ class Source(ABC):
 def _draw(record: ImageRecord) -> bytes | None:
     """Draw an image in small, a PNG; None of a huge one, which would take long."""
     pixels = record.pixels
-    if isinstance(pixels, ImageFile) and pixels.path.stat().st_size > _LARGEST_FILE:
+    files = [getattr(place, "path", None) for place in (pixels, record)]  # of the image, and of its labels
+    if any(isinstance(file, Path) and file.stat().st_size > _LARGEST_FILE for file in files):
         return None
     decoded = pixels.decode() if pixels else None
     annotations = record.load(decoded.shape[-2:] if record.needs_shape and decoded is not None else None)
@@ -140,6 +141,7 @@ def _draw(record: ImageRecord) -> bytes | None:
         return None
     if pixels and decoded is not None:
         decoded = fitting(pixels, decoded, annotations.runs.shape)
+        decoded = decoded if decoded.shape[-2:] == annotations.runs.shape else None
     return draw_thumbnail(decoded, resolve_overlaps(annotations.runs, areas=annotations.areas).labels)
 
 

@@ -64,14 +64,15 @@ def segment(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network
     >>> network = build_network(NetworkSettings("wn", base_channels=1), seed=0)
     >>> weights = Bundle(Weights(network, Normalisation("dataset", low=(100,), high=(150,))))
     >>> image = np.zeros((20, 30), np.uint8)
-    >>> segment(image, weights, mask=image).max()
+    >>> segment(image, weights, mask=image, min_area=50).max()
     np.uint16(0)
     """
-    options = options_of(PredictionOptions, options, keywords if options else {"quiet": True, **keywords})
+    options = options_of(PredictionOptions, options, keywords if options is not None else {"quiet": True, **keywords})
     if isinstance(weights, Weights):
         weights = as_bundle([weights])
     if not isinstance(weights, Bundle):
