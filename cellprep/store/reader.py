@@ -75,12 +75,12 @@ class StoredImage:
             raise StoreError(f"{path} is no complete image of a cellprep store")
 
     def __repr__(self) -> str:
-        told = self.attributes
-        shape, cells, names = (
-            told.get(name) for name in ("shape", "cells", "arrays")
-        )  # unchecked: they may be damaged
-        size = " x ".join(map(str, shape)) if isinstance(shape, list) else "unknown"
-        return f"<StoredImage {self.id!r}: {size} pixels, {cells} cells; {', '.join(map(str, names or []))}>"
+        try:
+            about = self.metadata
+        except StoreError:
+            return f"<StoredImage {self.id!r}: damaged>"
+        size, names = " x ".join(map(str, about.shape)), ", ".join(map(printable, about.arrays))
+        return f"<StoredImage {self.id!r}: {size} pixels, {count(about.cells, 'cell')}; {names}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows of it: a table, and the image in small with its cells outlined."""
@@ -202,8 +202,8 @@ class StoredImage:
         name
             ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
         window
-            Rows and columns, of an image or a target; all of them unless given. Of an image of more than 4096 x 4096
-            pixels only the chunks are read that they touch, of others the whole array.
+            Rows and columns, of an image or a target, such as ``np.s_[:64, :64]``; all of them unless given. Of an image
+            of more than 4096 x 4096 pixels only the chunks are read that they touch, of others the whole array.
 
         Raises
         ------
@@ -213,11 +213,6 @@ class StoredImage:
             If it is damaged.
         UsageError
             If the window is none.
-
-        Examples
-        --------
-        ``image.read("energy")`` is ``image["energy"]``; ``image.read("energy", (slice(0, 64), slice(0, 64)))`` is its
-        upper left corner.
         """
         if window is not None and not (
             isinstance(window, tuple) and len(window) == 2 and all(isinstance(part, slice) for part in window)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LONGEST = 1000  # characters of a line
@@ -144,7 +144,7 @@ def described(value: object) -> str:
     if isinstance(value, int | float) or shape == ():
         return f"the {dtype or kind} {str(value)[:40]}"
     article = "an" if kind[0] in "AEIOUaeiou" else "a"
-    return f"{article} {kind}" + (f" of {len(value):,}" if isinstance(value, Sized) else "")
+    return f"{article} {kind}" + (f" of {len(value):,}" if isinstance(value, list | tuple | dict | set) else "")
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Predicting the instances of one image: an array or a file."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOpt
         pixels = ImageFile(as_place(image), options.orientation).decode()
     else:
         right = "a file, or an array (H, W), or with up to four channels before or after"
-        array = as_numbers(image, "image", right)
-        is_right = array.ndim == 2 or (array.ndim == 3 and len(array) == channels)
-        try:
-            pixels = array if is_right else place_channels(array)
-        except ImageFileError:
-            raise UsageError(f"image must be {right}, not {described(array)}") from None
+        pixels = as_numbers(image, "image", right)
+        if pixels.ndim not in (2, 3):
+            raise UsageError(f"image must be {right}, not {described(pixels)}")
+        if pixels.ndim == 3 and len(pixels) != channels:
+            with suppress(ImageFileError):  # the weights are for other channels, which the predictor says
+                pixels = place_channels(pixels)
     return pixels[None] if pixels.ndim == 2 else pixels
