@@ -252,6 +252,14 @@ def test_what_cannot_be_drawn_is_left_out(tmp_path):
     assert len(Found(store._repr_html_()).sizes) == 1
 
 
+def test_huge_and_damaged_images_are_told_and_not_drawn(store, monkeypatch):
+    image, damaged = (open_store(store.path)["z"] for _ in range(2))
+    monkeypatch.setattr(type(image), "is_huge", True)
+    assert Found(image._repr_html_()).sizes == []
+    del damaged.attributes["arrays"]
+    assert repr(damaged) == "<StoredImage 'z': damaged>"
+
+
 class Outcome(Report):
     def __init__(self):
         self.failures, self.rows = {"<i>": "is wrong", "b": "is, too"}, ()

@@ -202,8 +202,8 @@ class StoredImage:
         name
             ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
         window
-            Rows and columns, of an image or a target, such as ``np.s_[:64, :64]``; all of them unless given. Of an image
-            of more than 4096 x 4096 pixels only the chunks are read that they touch, of others the whole array.
+            Rows and columns, of an image or a target, such as ``np.s_[:64, :64]``; all of them unless given. Of an
+            image of more than 4096 x 4096 pixels only the chunks are read that they touch, of others the whole array.
 
         Raises
         ------
