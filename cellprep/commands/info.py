@@ -15,6 +15,7 @@ from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.system.progress import progress_bar
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count, printable
 
 _OF_SOURCE = ("source_images", "source_images_stored")
@@ -51,6 +52,14 @@ class StoreInfo:
     damaged: int
     under_way: bool
     read: int
+
+    def __repr__(self) -> str:
+        counts = f"{count(self.facts['images'], 'image')}, {count(self.facts['cells'], 'cell')}"
+        return f"<StoreInfo {printable(self.store)}: {counts}; complete: {self._completeness()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: the table of the facts."""
+        return notebook_html("Store", self._rows())
 
     @property
     def complete(self) -> bool | None:

@@ -28,6 +28,7 @@ from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, 
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store
 from cellprep.system.output import write_whole
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
 # A network that starts from others that are trained takes one epoch for so many of theirs.
@@ -63,6 +64,15 @@ class AllReport:
     scores: dict[str, Any]
     problems: list[str]
     tells: bool = True
+
+    def __repr__(self) -> str:
+        overall = self.scores.get("overall")
+        score = f"; Kaggle's mean precision {overall['kaggle_map']:.3f}" if overall else ""
+        return f"<AllReport {self.out}: {count(len(self.trained), 'network')}{score}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("AllReport", [(str(self.out), [*self.notes(), *self.problems])])
 
     def notes(self) -> list[str]:
         """Return what is to be told."""

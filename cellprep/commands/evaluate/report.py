@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,6 +126,13 @@ class EvaluationReport(Report):
                 f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
             ]
         return lines
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield from super()._facts()
+        if overall := self.scores["overall"]:
+            numbers = {"kaggle_map": overall["kaggle_map"], "ap 0.50": overall["ap"]["0.50"], "pq": overall["pq"]}
+            yield from ((name, f"{value:.3f}") for name, value in numbers.items())
+            yield from ((name, f"{overall[name]:,}") for name in ("truth", "predicted", "missed", "false"))
 
     def _aftermath(self) -> str:
         return ", and are in no score"

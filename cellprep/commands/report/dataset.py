@@ -15,11 +15,10 @@ from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
 from cellprep.core.targets import Recipe
-from cellprep.errors import RecipeError, StoreError
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
-from cellprep.store.reader import read_attributes
+from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
@@ -192,13 +191,8 @@ def _row(image: ImageFacts) -> dict[str, Any]:
 
 def _recipe(source: Source) -> Recipe:
     """Return a store's own recipe, else the default one."""
-    told = read_attributes(source.path).get("recipe") if source.format == "cellprep" else None
-    names = Recipe.__dataclass_fields__
-    options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
-    try:
-        return Recipe.from_dict(options)
-    except (RecipeError, TypeError) as error:
-        raise StoreError(f"{source.path} is damaged: its `recipe` is none: {error}") from error
+    store = open_store(source.path) if source.format == "cellprep" else None
+    return Recipe() if store is None or store.metadata.recipe is None else store.recipe
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.colours import outlined
 from cellprep.core.shapes import Cutout
+from cellprep.core.thumbnails import small_outlined
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
 from cellprep.text.wording import printable
@@ -76,14 +76,7 @@ def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:
     """Draw an image in small, with its cells outlined."""
-    height, width = labels.shape
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    # Nearest pixels by index: OpenCV resizes no 32-bit labels.
-    rows = (np.arange(size[1]) * height // size[1])[:, None]
-    columns = np.arange(size[0]) * width // size[0]
-    return compress(outlined(small / 255, labels[rows, columns]))
+    return compress(small_outlined(grey, labels, _THUMBNAIL))
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:

@@ -1,6 +1,6 @@
 """Scores of decoders, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,14 @@ class RoundtripReport(Report):
     def rows(self) -> list[dict[str, Any]]:
         """The scores of each image by each decoder."""
         return [{"decoder": name, **row} for name, report in self.decoders.items() for row in report.rows]
+
+    def _tried(self) -> int:
+        return self.decoders[self.shown]._tried()
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for name, report in self.decoders.items():
+            if overall := report.scores["overall"]:
+                yield f"kaggle_map by {name}", _number(overall)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: per decoder what `evaluate` has."""
