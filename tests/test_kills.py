@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import tree
-from test_safety import IMAGES, check_whole, children, csv, finish, start, undisturbed, wait_until
+from test_safety import IMAGES, check_whole, children, csv, go_on, start, undisturbed, wait_until
 from test_train import write_discs
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
@@ -68,7 +68,7 @@ def test_a_build_is_killed(csv, tmp_path, undisturbed):
         k += 1
         if out.exists():
             check_whole(out, undisturbed)
-    assert finish(csv, out, "--wall-width", "3")[0] == 0
+    go_on(csv, out)
     assert tree(out) == undisturbed["3"]
     assert not (out / ".cellprep").exists()
 
@@ -101,7 +101,7 @@ def test_workers_of_a_build_are_killed(csv, tmp_path, undisturbed):
             assert f"{missing} of {IMAGES} images failed" in words
             assert words.count("was killed, probably because memory ran out") == missing
         check_whole(out, undisturbed)
-        assert finish(csv, out)[0] == 0
+        go_on(csv, out)
         assert tree(out) == undisturbed["3"]
 
 
