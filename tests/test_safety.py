@@ -360,6 +360,6 @@ def test_leftovers_of_killed_runs_are_cleared(csv, tmp_path):
     out = tmp_path / "s.zarr"
     (out / ".cellprep" / "abc" / "new" / "000").mkdir(parents=True)
     (out / ".cellprep" / "lock").touch()
-    assert finish(csv, out, "--image", "000")[0] == 0
+    assert build_targets(open_source(csv), out, BuildOptions(only=("000",), jobs=1, quiet=True)).new == 1
     assert sorted(entry.name for entry in out.iterdir()) == ["000", "zarr.json"]
     assert list(open_store(out)) == ["000"]
