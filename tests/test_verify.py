@@ -413,7 +413,7 @@ def of_damage():
             yield pytest.param(*how, jobs, id=f"{name}-{jobs}")
 
 
-@pytest.mark.parametrize(("damage", "subject", "words", "jobs"), of_damage())
+@pytest.mark.parametrize(("damage", "subject", "words", "jobs"), list(of_damage()))
 def test_damaged_files_are_found_and_repaired(csv, out, damage, subject, words, jobs):
     undisturbed = tree(out)
     damage(out / "b")
