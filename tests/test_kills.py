@@ -43,7 +43,7 @@ def seconds(function, *args):
 
 def do(*words):
     """Run a command in this process."""
-    app([str(word) for word in words], standalone_mode=False)
+    assert not app([str(word) for word in words], standalone_mode=False)
 
 
 def kill_after(process, begun, delay):

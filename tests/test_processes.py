@@ -44,7 +44,7 @@ def two(discs, tmp_path_factory):  # noqa: F811
     begun = training("wtn", discs, folder / "begun")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cellprep.learn.training.run._is_stale", lambda rows, patience: len(rows) == 1)
-        app(begun, standalone_mode=False)
+        assert not app(begun, standalone_mode=False)
     assert len(figures(folder / "begun")) == 1
     commands = json.dumps([training("semseg", discs, folder / "run"), [*begun, "--resume"]])
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
@@ -72,7 +72,7 @@ def test_steps_of_two_processes_are_those_of_one(two, tmp_path):
 
 
 def test_two_processes_learn_as_one_does(two, discs, tmp_path):  # noqa: F811
-    app(training("semseg", discs, tmp_path / "1"), standalone_mode=False)
+    assert not app(training("semseg", discs, tmp_path / "1"), standalone_mode=False)
     folder, told = two
     assert told.count("2 epochs on 3 images, validated on 2 others, on cpu, float32, 2 processes") == 2  # trainings
     for alone, together in zip(figures(tmp_path / "1"), figures(folder / "run"), strict=True):

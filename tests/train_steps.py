@@ -65,7 +65,7 @@ if __name__ == "__main__":
     # What torchrun gives the processes is for one group: the first command's is kept for what follows.
     with mock.patch.object(torch.distributed, "destroy_process_group") as destroy:
         for words in json.loads(sys.argv[2]):
-            app(words, standalone_mode=False)
+            assert not app(words, standalone_mode=False)
         main(sys.argv[1])
     destroy.assert_called_once_with()
     torch.distributed.destroy_process_group()
