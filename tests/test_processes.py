@@ -53,7 +53,7 @@ def two(discs, tmp_path_factory):  # noqa: F811
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         cwd=Path(__file__).parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
     )
