@@ -69,8 +69,8 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:
     """Cut a window out of arrays (H, W, ...) by name; what is seen in the mirror is as each target has it there."""
     windows = {name: cut(array, rows, columns) for name, array in targets.items()}
-    height, width = next(iter(targets.values())).shape[:2]
-    if rows.within(height) and columns.within(width):
+    height, width = next((array.shape[:2] for array in targets.values()), (0, 0))
+    if not targets or (rows.within(height) and columns.within(width)):
         return windows
     signs = np.ones((len(rows), len(columns), 2), np.float32)
     signs[rows.mirrored(height), :, 0] = -1
