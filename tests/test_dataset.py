@@ -15,6 +15,11 @@ from cellprep.core.targets.target import Vectors  # noqa: E402
 from cellprep.errors import CellprepError, SampleError  # noqa: E402
 from cellprep.learn import Normalisation, StoreDataset  # noqa: E402
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of forks in processes with threads
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # of more workers than cores
+]
+
 SHAPES = {"a": (40, 50), "b": (64, 64), "c": (20, 70), "d": (100, 90)}
 RAW = Normalisation("dataset", (0.0,), (1.0,))
 
