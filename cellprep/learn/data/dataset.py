@@ -2,23 +2,22 @@
 
 import operator
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from cellprep.core.targets import TARGETS, Recipe, sampled_targets
+from cellprep.core.targets import TARGETS, sampled_targets
 from cellprep.errors import SampleError, UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations
+from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.choosing import all_images
 from cellprep.learn.data.drawing import CropDraws, Draw, Draws, WholeDraws
 from cellprep.learn.data.fitting import fit_to
-from cellprep.learn.data.samples import CropSettings, SampleMaker, check_whole_number
+from cellprep.learn.data.samples import Arrays, CropSettings, SampleMaker, check_whole_number
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import NORMALISATIONS, Normalisation
 from cellprep.store import Store, open_store
@@ -83,8 +82,8 @@ class StoreDataset(Dataset[Sample]):
     ids
         Ids of the images; all images of the store unless given.
     normalisation
-        ``dataset`` or ``percentile``, which is fitted to the images; or a `Normalisation`, such as that of the data
-        set of training images. None gives samples without ``image``, for stores without pixels.
+        ``dataset``, for which every image is read once, or ``percentile``; or a `Normalisation`, such as that of the
+        training images. None gives samples without ``image``, for stores without pixels.
     samples_per_epoch
         Number of crops in an epoch; unless given, as many as cover the area of all images.
     multiple
@@ -102,6 +101,10 @@ class StoreDataset(Dataset[Sample]):
 
     Attributes
     ----------
+    ids, targets : list of str
+        The images, and the targets.
+    recipe : Recipe
+        How the targets were made; its ``levels`` is the number of energy levels.
     normalisation : Normalisation or None
         How intensities are normalised.
     transform : callable or None
@@ -111,12 +114,12 @@ class StoreDataset(Dataset[Sample]):
     def __init__(  # noqa: PLR0913 - most are given by name, and few at a time
         self,
         store: Store | Path | str,
-        targets: Sequence[str] | None = None,
+        targets: Iterable[str] | None = None,
         crop: int | None = 256,
-        augment: Collection[str] | None = None,
+        augment: Iterable[str] | None = None,
         seed: int = 0,
         *,
-        ids: Sequence[str] | None = None,
+        ids: Iterable[str] | None = None,
         normalisation: str | Normalisation | None = "dataset",
         samples_per_epoch: int | None = None,
         multiple: int = 1,
@@ -127,11 +130,15 @@ class StoreDataset(Dataset[Sample]):
         if transform is not None and not callable(transform):
             raise UsageError(f"transform={transform!r} cannot be called: give a function that takes a sample")
         opened = _opened(store)
-        images = TrainingSet(opened, _checked_ids(opened, ids), _channels(normalisation), _checked_targets(targets))
+        chosen = all_images(opened) if ids is None else _names("ids", ids)
+        images = TrainingSet(opened, chosen, _channels(normalisation), _checked_targets(targets))
         if isinstance(normalisation, str):
             normalisation = fit_to(images, normalisation)
         elif normalisation and images.channels != (known := normalisation.channels):
             raise UsageError(f"the images have {images.channels} channels, and the normalisation is for {known}")
+        self.ids = [image.id for image in images.images]
+        self.targets = images.targets
+        self.recipe = images.recipe
         self.normalisation = normalisation
         self.transform = transform
         self._maker = SampleMaker(images, settings, normalisation)
@@ -141,29 +148,17 @@ class StoreDataset(Dataset[Sample]):
         shapes = [image.shape for image in images.images]
         self._draws: Draws = WholeDraws(shapes) if crop is None else CropDraws(shapes, settings)
         self._epoch = torch.zeros((), dtype=torch.int64)
-        self.__setstate__({})
+        self._settle()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up the state, in the process that is to use it."""
         self.__dict__.update(state)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Note the process, and share the epoch with those that it forks or spawns."""
         self._process = os.getpid()
-        with suppress(RuntimeError):  # without shared memory there are no workers to tell of an epoch
+        with suppress(RuntimeError):  # without shared memory there are no workers
             self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the images."""
-        return [image.id for image in self._maker.images.images]
-
-    @property
-    def targets(self) -> list[str]:
-        """The names of the targets."""
-        return self._maker.images.targets
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe of the targets; its ``levels`` is the number of energy levels."""
-        return self._maker.images.recipe
 
     @property
     def epoch(self) -> int:
@@ -206,15 +201,11 @@ class StoreDataset(Dataset[Sample]):
         self._maker.images.keep(self._maker.names(whole=self._is_whole), copies)
 
     def draw(self, index: int) -> Draw:
-        """Return which part of which image a sample of this epoch shows, without making the sample."""
+        """Return which image of `ids` a sample of this epoch shows, without making the sample."""
         place = operator.index(index)
         if not -len(self) <= place < len(self):
             raise IndexError(f"sample {place} of {len(self)}")
         return self._draws.of(self.epoch, place % len(self))
-
-    def image_id(self, index: int) -> str:
-        """Return the id of the image that a sample of this epoch shows."""
-        return self._maker.images.images[self.draw(index).image].id
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -222,26 +213,27 @@ class StoreDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Any:
         """Make a sample of this epoch; raises as `arrays` does."""
-        made = self.arrays(index)
-        # Copies, as the arrays may be views of what is kept in memory, seen from behind.
-        sample: Sample = {name: torch.from_numpy(np.array(array, order="C")) for name, array in made.items()}
-        sample["id"] = self.image_id(index)
+        draw = self.draw(index)
+        # Copies, as arrays may have negative strides, and be views of what is kept in memory.
+        arrays = {name: np.array(array, order="C") for name, array in self.arrays(draw).items()}
+        sample: Sample = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        sample["id"] = self.ids[draw.image]
         return sample if self.transform is None else self.transform(sample)
 
-    def arrays(self, index: int) -> dict[str, NDArray[Any]]:
-        """Make a sample of this epoch, before `transform`, as arrays, which are not to be written to.
+    def arrays(self, draw: Draw) -> Arrays:
+        """Make a sample as arrays, without `transform`; they must not be written to.
 
         Raises
         ------
         SampleError
-            If it cannot be made, as its image is damaged.
+            If it cannot be made, for example because its image is damaged.
         """
         try:
-            return self._make(self.draw(index))
+            return self._make(draw)
         except Exception as error:
-            raise SampleError(f"image {printable(self.image_id(index))}: {Failed.of(error).problem}") from error
+            raise SampleError(f"image {printable(self.ids[draw.image])}: {Failed.of(error).problem}") from error
 
-    def _make(self, draw: Draw) -> dict[str, Any]:
+    def _make(self, draw: Draw) -> Arrays:
         if self._is_remote and self._process != os.getpid():
             raise UsageError(
                 "a forked process cannot use the connections to an object store: give the DataLoader "
@@ -261,14 +253,14 @@ def _opened(store: Store | Path | str) -> Store:
 
 
 def _settings(
-    crop: int | None, augment: Collection[str] | None, samples_per_epoch: int | None, seed: int
+    crop: int | None, augment: Iterable[str] | None, samples_per_epoch: int | None, seed: int
 ) -> CropSettings:
     if crop is None and (augment or samples_per_epoch):
         given = f"augment={augment!r}" if augment else f"samples_per_epoch={samples_per_epoch}"
         raise UsageError(f"{given} is for crops, and crop=None shows whole images: leave one of them out")
-    check_augmentations(augment := AUGMENTATIONS if augment is None else augment)
+    names = [*AUGMENTATIONS] if augment is None else _names("augment", augment)
     side = 256 if crop is None else crop  # of whole images nobody asks for it
-    return CropSettings(side, tuple(augment), samples_per_epoch=samples_per_epoch, seed=seed)
+    return CropSettings(side, tuple(names), samples_per_epoch=samples_per_epoch, seed=seed)
 
 
 def _check_multiple(multiple: int, crop: int | None) -> None:
@@ -288,27 +280,23 @@ def _channels(normalisation: str | Normalisation | None) -> int | None:
     return None
 
 
-def _checked_ids(store: Store, ids: Sequence[str] | None) -> Sequence[str]:
-    if ids is None:
-        return all_images(store)
-    _refuse_text("ids", ids)
-    for image_id in ids:
-        if not isinstance(image_id, str):
-            raise UsageError(f"{image_id!r} in ids is no id: ids are texts")
-    return ids
-
-
-def _checked_targets(targets: Sequence[str] | None) -> list[str]:
+def _checked_targets(targets: Iterable[str] | None) -> list[str]:
     if targets is None:
         return ["labels", *sampled_targets()]
-    _refuse_text("targets", targets)
     known = ["labels", *TARGETS]
-    for name in targets:
+    names = dict.fromkeys(_names("targets", targets))
+    for name in names:
         if name not in known:
             raise UsageError(f"target {name!r} is unknown: it is one of {', '.join(known)}")
-    return [*dict.fromkeys(targets)]
+    return [*names]
 
 
-def _refuse_text(name: str, value: object) -> None:
-    if isinstance(value, str):
-        raise UsageError(f"{name}={value!r} is a text: give a sequence of them")
+def _names(argument: str, given: Iterable[str]) -> list[str]:
+    """Return the names that an argument gives."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"{argument}={given!r} is no sequence: give a list of names")
+    names = [*given]
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"{argument} has {name!r}: give names, which are texts")
+    return names

@@ -52,12 +52,10 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
     def __getitem__(self, index: int) -> dict[str, Any] | _Failure:
         if worker := get_worker_info():
             self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), index]
+        draw = self.dataset.draw(index)
         try:
-            return {
-                **self._for_networks(self.dataset.arrays(index)),
-                "id": self.dataset.image_id(index),
-                **_told(self.dataset.draw(index).part),
-            }
+            arrays = self._for_networks(self.dataset.arrays(draw))
+            return {**arrays, "id": self.dataset.ids[draw.image], **_told(draw.part)}
         except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
             return _Failure(Failed.of(error).problem)
 
@@ -71,7 +69,8 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
     def under_way(self, processes: set[int]) -> list[str]:
         """Return the names of the images that some workers were at."""
         pairs = zip(self._under_way[::2], self._under_way[1::2], strict=True)
-        return sorted({printable(self.dataset.image_id(sample)) for process, sample in pairs if process in processes})
+        images = {self.dataset.draw(sample).image for process, sample in pairs if process in processes}
+        return sorted(printable(self.dataset.ids[image]) for image in images)
 
 
 class Loader:
