@@ -409,7 +409,7 @@ def test_names_an_image_whose_values_are_no_numbers(tmp_path):
     image = np.ones((9, 9), np.float32)
     image[3, 3] = np.nan
     store = write_store(tmp_path / "data.zarr", {"a": (ONE[0], image)})
-    with pytest.raises(StoreError, match="image a: some grey values are no numbers"):
+    with pytest.raises(StoreError, match="image a: some intensities are NaN or infinite"):
         maker(store, crop=8).crop(0, np.random.default_rng(0))
 
 

@@ -402,7 +402,7 @@ def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
     network = build_network(NetworkSettings("wn", base_channels=2, levels=5), seed=1)
     weights = Bundle(Weights(network, Normalisation("dataset", (60,), (190,))))
     settings = PredictionOptions(tile_size=48, device="cpu", quiet=True)
-    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_reach", lambda _: 16)
+    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_receptive_field", lambda _: 16)
     with monkeypatch.context() as patch:
         patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
         predict([store], weights, tmp_path / "many", data=store, options=settings)

@@ -36,7 +36,7 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What is wrong with a sample that could not be made."""
+    """The problem with a sample that could not be made."""
 
     problem: str
 
@@ -163,7 +163,7 @@ def train_loader(
     normalisation
         Of the intensities; None loads no images.
     multiple
-        What the network wants a sample's side to be a multiple of, in pixels.
+        A sample's sides must be multiples of it, in pixels.
     batch_size
         Samples in a batch; the last one may have fewer.
     workers

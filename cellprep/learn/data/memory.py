@@ -12,9 +12,9 @@ def available_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None
     Parameters
     ----------
     system
-        What Linux says of the machine's memory.
+        The file in which Linux describes the machine's memory.
     group
-        What it says of the container's (version 2 of control groups).
+        The folder in which it describes the container's (version 2 of control groups).
     """
     found = [available for available in (_of_system(system), _of_group(group)) if available is not None]
     return min(found, default=None)

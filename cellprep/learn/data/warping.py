@@ -22,7 +22,7 @@ from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
 
-_FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells reach no deeper
+_FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells are no deeper
 _MOST_HALO = 256
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 

@@ -31,11 +31,11 @@ class Span:
         return np.minimum(places, 2 * size - 1 - places)
 
     def mirrored(self, size: int) -> NDArray[np.bool_]:
-        """Say which of them are seen in the mirror, so that what points along the axis points the other way."""
+        """Return which of them are mirrored, so that vectors along the axis point the other way."""
         return np.arange(self.start, self.stop) % (2 * size) >= size
 
     def real(self, size: int) -> NDArray[np.bool_]:
-        """Say which of them are in the image."""
+        """Return which of them are in the image."""
         places = np.arange(self.start, self.stop)
         return (places >= 0) & (places < size)
 

@@ -33,7 +33,7 @@ _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came of a training.
+    """The result of a training.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     Returns
     -------
     TrainReport
-        What came of it.
+        Its result.
 
     Raises
     ------
