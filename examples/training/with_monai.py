@@ -9,6 +9,7 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
 from monai.transforms import Compose, EnsureChannelFirstd, RandAdjustContrastd, RandGaussianNoised
 
+from cellprep import open_store
 from cellprep.learn import StoreDataset
 
 
@@ -21,7 +22,8 @@ def train(store: str, epochs: int = 5, crop: int = 128, workers: int = 0) -> lis
             RandGaussianNoised("image", prob=0.5, std=0.1),
         ]
     ).set_random_state(seed=0)
-    dataset = StoreDataset(store, ["semseg"], crop, ["flips", "rotation", "zoom"], transform=changes)
+    ids = list(open_store(store))
+    dataset = StoreDataset(store, ["semseg"], crop, ["flips", "rotation", "zoom"], ids=ids[1:], transform=changes)
     loader = DataLoader(dataset, batch_size=8, num_workers=workers, persistent_workers=workers > 0)
     channels = dataset.normalisation.channels
     network = UNet(2, channels, out_channels=3, channels=(16, 32, 64), strides=(2, 2))
@@ -32,7 +34,9 @@ def train(store: str, epochs: int = 5, crop: int = 128, workers: int = 0) -> lis
         dataset.set_epoch(epoch)
         total = 0.0
         for batch in loader:
-            loss = loss_of(network(batch["image"]), batch["semseg"])
+            loss = loss_of(
+                network(batch["image"]), batch["semseg"]
+            )  # on mirrored borders as well: `counts` is not used
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -40,7 +44,7 @@ def train(store: str, epochs: int = 5, crop: int = 128, workers: int = 0) -> lis
         losses.append(total / len(loader))
         print(f"epoch {epoch}: loss {losses[-1]:.4f}")
 
-    whole = StoreDataset(store, ["semseg"], crop=None, normalisation=dataset.normalisation)[0]
+    whole = StoreDataset(store, ["semseg"], crop=None, ids=ids[:1], normalisation=dataset.normalisation)[0]
     with torch.no_grad():
         answer = sliding_window_inference(whole["image"][None], (crop, crop), 4, network.eval(), overlap=0.25)
     right = (answer.argmax(1)[0] == whole["semseg"])[whole["counts"]].float().mean()

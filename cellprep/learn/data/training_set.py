@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe, sampled_targets
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
-from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.system.files import ask_all
+from cellprep.system.memory import available_memory
 from cellprep.text.wording import printable
 
 _TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
