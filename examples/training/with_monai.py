@@ -34,9 +34,7 @@ def train(store: str, epochs: int = 5, crop: int = 128, workers: int = 0) -> lis
         dataset.set_epoch(epoch)
         total = 0.0
         for batch in loader:
-            loss = loss_of(
-                network(batch["image"]), batch["semseg"]
-            )  # on mirrored borders as well: `counts` is not used
+            loss = loss_of(network(batch["image"]), batch["semseg"])  # which counts mirrored borders, too
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

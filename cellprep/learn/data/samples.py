@@ -75,9 +75,10 @@ class CropSettings:
         object.__setattr__(self, "augment", tuple(self.augment))
         if self.mask not in MASKS:
             raise UsageError(f"mask {self.mask!r} is unknown: it is one of {', '.join(MASKS)}")
-        for name, least in (("crop", 1), ("samples_per_epoch", 1), ("seed", 0)):
-            if name != "samples_per_epoch" or self.samples_per_epoch is not None:
-                check_whole_number(name, getattr(self, name), least)
+        check_whole_number("crop", self.crop, 1)
+        check_whole_number("seed", self.seed, 0)
+        if self.samples_per_epoch is not None:
+            check_whole_number("samples_per_epoch", self.samples_per_epoch, 1)
 
 
 class SampleMaker:
