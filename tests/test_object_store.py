@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 from conftest import tree
-from stores import discs, write_store
+from stores import discs, noise, write_store
 from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
@@ -19,7 +19,15 @@ from cellprep.commands.check import CheckOptions
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.info import describe_store
 from cellprep.commands.verify import verify_store
-from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
+from cellprep.errors import (
+    CellprepError,
+    ImageFileError,
+    MissingExtraError,
+    SourceError,
+    StoreError,
+    StoreWriteError,
+    UsageError,
+)
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.system.files import read_file
@@ -302,6 +310,21 @@ def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     assert build(f"{sent}/train.csv", url).pixels.found == 6
     assert listed == ["train", "source"]  # there is no other folder beside it
     assert remote_tree(url) == local
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks in processes with threads
+def test_forked_workers_are_refused(tmp_path):
+    """Those of any `DataLoader`: the connections to an object store would hang."""
+    from torch.utils.data import DataLoader
+
+    from cellprep.learn import StoreDataset
+
+    place = as_place("memory://forked/s.zarr")
+    send(write_store(tmp_path / "s.zarr", {"one": (discs((40, 40), 3), noise((40, 40)))}).path, place)
+    dataset = StoreDataset(place, crop=32)
+    assert dataset[0]["id"] == "one"
+    with pytest.raises(CellprepError, match=r'^image one: a forked process .* multiprocessing_context="spawn"$'):
+        next(iter(DataLoader(dataset, num_workers=1, multiprocessing_context="fork")))
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ _HOMES = {
     "save_weights": "learn.weights",
     "train_loader": "learn.data.loading",
     "validation_loader": "learn.data.loading",
+    "StoreDataset": "learn.data.dataset",
     "TrainOptions": "learn.training.options",
     "train": "learn.training.run",
     "train_all": "workflows.train_all",
