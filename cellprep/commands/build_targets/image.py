@@ -22,7 +22,8 @@ from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.remote import write_anywhere
-from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
+from cellprep.system.executor import one_opencv_thread
+from cellprep.system.memory import hand_back_freed_memory
 from cellprep.text.wording import printable
 
 _ARITHMETIC = 2  # it rises when the same recipe gives other values than before
