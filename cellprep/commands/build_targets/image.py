@@ -16,7 +16,7 @@ from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
-from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
+from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
@@ -50,11 +50,13 @@ def build_image(task: ImageTask) -> ImageOutcome:
 def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
     if not (task.store_pixels or record.needs_shape):
         record = replace(record, pixels=None)
-    identity = None
+    image = None
     if isinstance(record.pixels, ImageFile):
-        file = record.pixels.held()
-        record, identity = replace(record, pixels=file), file.identify()
-    recipe_hash = _recipe_hash(task, record, identity)
+        image, file = record.pixels.hashed()
+        record = replace(record, pixels=file)
+    elif record.pixels:
+        image = record.pixels.sha256()
+    recipe_hash = _recipe_hash(task, record, image)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
@@ -150,9 +152,8 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None) -> str:
+def _recipe_hash(task: ImageTask, record: ImageRecord, image: str | None) -> str:
     """Hash everything that the image in the store depends on."""
-    image = identity.sha256 if identity else record.pixels.sha256() if record.pixels else None
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
