@@ -3,6 +3,7 @@
 import ctypes
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from cellprep.errors import TooLargeError
@@ -56,6 +57,7 @@ def hand_back_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@cache  # it is asked for several times an image
 def _memory() -> int | None:
     """Return the bytes that this process can have at most, if the system tells."""
     limits = []

@@ -56,7 +56,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         record = replace(record, pixels=file)
     elif record.pixels:
         image = record.pixels.sha256()
-    recipe_hash = _recipe_hash(task, record, image)
+    options = task.recipe.to_dict()
+    recipe_hash = _recipe_hash(task, options, record, image)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
@@ -78,7 +79,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
-        "options": task.recipe.to_dict(),
+        "options": options,
         "pixel_size": pixel_size,
         "shape": list(annotations.runs.shape),
         "cells": len(annotations.runs),
@@ -152,12 +153,12 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, record: ImageRecord, image: str | None) -> str:
+def _recipe_hash(task: ImageTask, options: dict[str, Any], record: ImageRecord, image: str | None) -> str:
     """Hash everything that the image in the store depends on."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
-        "recipe": task.recipe.to_dict(),
+        "recipe": options,
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
         "image": image if task.store_pixels or image is None else f"only its size: {image}",
