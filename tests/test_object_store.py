@@ -228,6 +228,14 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
     assert len(open_store(url)) == 6
 
 
+def test_each_object_is_fetched_once(s3, sent, tmp_path, monkeypatch):
+    files, fetched = as_place(sent).fs, Counter()
+    fetch = files.cat_file
+    monkeypatch.setattr(files, "cat_file", lambda path, *args: fetched.update([path]) or fetch(path, *args))
+    assert build(f"{sent}/train.csv", tmp_path / "s.zarr", images=f"{sent}/train").new == len(fetched) - 1 == 6
+    assert set(fetched.values()) == {1}
+
+
 def test_the_server_gets_the_same_bytes(s3, sent, local, command, cli):
     args = (f"{sent}/train.csv", "--images", f"{sent}/train", "--out", f"{s3}/data.zarr", "--jobs", 2)
     result = command("build-targets", *args)

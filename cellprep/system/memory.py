@@ -1,7 +1,9 @@
-"""The memory that there is, and that is free, so that what cannot fit is refused before it takes all of it."""
+"""The memory that there is, and that is free: what cannot fit is refused, and what is freed is used again."""
 
+import ctypes
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from cellprep.errors import TooLargeError
@@ -38,6 +40,26 @@ def check_memory(needed: int, what: str) -> None:
         raise TooLargeError(f"{what} takes {needed / 1e9:,.1f} GB of memory: there are {there_is / 1e9:,.1f}")
 
 
+def keep_freed_memory() -> None:
+    """Let the C library use freed arrays again, where it can be told so.
+
+    Else it hands them back after every image, and the system clears each of their pages once more: a fifth of the
+    time of a build. It is for processes that do nothing else.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # as <malloc.h> of the GNU C library numbers them
+    with suppress(OSError, AttributeError, TypeError):
+        c_library = ctypes.CDLL(None)
+        c_library.mallopt(trim_threshold, 1 << 28)
+        c_library.mallopt(mmap_threshold, 1 << 25)
+
+
+def hand_back_freed_memory() -> None:
+    """Hand all freed arrays back to the system now, where the C library can be told so."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache  # it is asked for several times an image
 def _memory() -> int | None:
     """Return the bytes that this process can have at most, if the system tells."""
     limits = []

@@ -25,8 +25,9 @@ from cellprep.learn.data.samples import Arrays, CropSettings
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.processes import processes
 from cellprep.store import Store
-from cellprep.system.executor import Failed, keep_freed_memory, one_opencv_thread
+from cellprep.system.executor import Failed, one_opencv_thread
 from cellprep.system.interrupts import interrupts_kept_from_workers
+from cellprep.system.memory import keep_freed_memory
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
 
