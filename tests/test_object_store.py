@@ -229,9 +229,9 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
 
 
 def test_each_object_is_fetched_once(s3, sent, tmp_path, monkeypatch):
-    kind, fetched = type(as_place(sent).fs), Counter()
-    fetch = kind.cat_file
-    monkeypatch.setattr(kind, "cat_file", lambda fs, path, *args: fetched.update([path]) or fetch(fs, path, *args))
+    files, fetched = as_place(sent).fs, Counter()
+    fetch = files.cat_file
+    monkeypatch.setitem(vars(files), "cat_file", lambda path, *args: fetched.update([path]) or fetch(path, *args))
     assert build(f"{sent}/train.csv", tmp_path / "s.zarr", images=f"{sent}/train").new == len(fetched) - 1 == 6
     assert set(fetched.values()) == {1}
 
