@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cellprep._version import __version__
-from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
+from cellprep.commands.build_targets import BuildReport, build_targets
 from cellprep.commands.preview import draw_targets
 from cellprep.core.rle import encode_rle
 from cellprep.core.synthesis import (
@@ -22,7 +22,6 @@ from cellprep.core.synthesis import (
     synthesise_nuclei,
 )
 from cellprep.errors import SourceError
-from cellprep.formats.readers import open_source
 from cellprep.store import open_store
 
 _MADE_BY = "cellprep demo"
@@ -84,7 +83,7 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     except OSError as error:
         raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
     store = out / "data.zarr"
-    report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
+    report = build_targets(annotations, store, images=out / "train", jobs=jobs, quiet=quiet)
     if report.errors():
         return Demo(report, nuclei, None)
     picture = out / "targets.png"

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellprep.core.targets import BIN_PRESETS, DistanceHistogram, choose_bins
 from cellprep.errors import StoreError
-from cellprep.store import Store, StoredImage
+from cellprep.store import Store, StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.output import check_place, write_whole
@@ -123,7 +123,7 @@ class FittedBins(Report):
 
 
 def fit_bins(
-    store: Store,
+    store: StoreLike,
     out: Path | str | None = None,
     *,
     levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
@@ -138,7 +138,7 @@ def fit_bins(
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     out
         JSON file to write, which ``build-targets --bins`` reads; none unless given.
     levels
@@ -167,15 +167,16 @@ def fit_bins(
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source, open_store
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
-    ...     fit_bins(open_store(Path(folder, "data.zarr")), levels=3).bins
+    ...     report = build_targets(csv, Path(folder, "data.zarr"))
+    ...     fit_bins(Path(folder, "data.zarr"), levels=3).bins
     (0.95500183, 1.9100037)
     """
     check_jobs(jobs)
+    store = as_store(store)
     if out is not None:
         out = Path(out)
         check_place(out)

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe
-from cellprep.errors import RecipeError, StoreError
+from cellprep.errors import RecipeError, StoreError, UsageError
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis, windows_of
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadata, attributes_in
 from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.system.files import ask_all, read_file
-from cellprep.system.places import as_place, is_remote
+from cellprep.system.places import as_place, is_place, is_remote
 
 if TYPE_CHECKING:
     import zarr
@@ -339,6 +339,38 @@ def open_store(path: Path | str) -> Store:
     (['0e12'], (5, 6, 2))
     """
     return Store(path)
+
+
+#: What a store may be taken from: see `as_store`.
+StoreLike = Store | Path | str
+
+
+def as_store(store: StoreLike) -> Store:
+    """Return a store that is wanted: the store that is given, or that at a path.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    StoreError
+        As `open_store`.
+    """
+    return store if isinstance(store, Store) else open_store(store_place(store))
+
+
+def store_place(store: StoreLike) -> Path:
+    """Return where a store is, of which the path or the store itself is given, be it whole or not.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    """
+    if isinstance(store, Store):
+        return store.path
+    if not is_place(store):
+        raise UsageError(f"store is {store!r:.60}: give the path of a store, or what open_store returns")
+    return as_place(store)
 
 
 def is_foreign(place: Path) -> bool:

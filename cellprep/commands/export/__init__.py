@@ -10,7 +10,7 @@ from cellprep.commands.export.image import ImageExport, ImageOutcome, export_ima
 from cellprep.commands.export.report import ExportReport
 from cellprep.errors import OutputError, StoreError, UsageError
 from cellprep.formats.writers import EXPORTERS, FilePerImage, OneFile
-from cellprep.store import Store, StoredImage
+from cellprep.store import StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
@@ -18,7 +18,7 @@ from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
 
-def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
+def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
     r"""Export the labels of a store: its cells after overlaps are resolved.
 
     What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
@@ -27,7 +27,7 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     to
         The format, a name in `EXPORTERS`.
     out
@@ -55,13 +55,12 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source, open_store
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5\n0e12,9 3,6,5")
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
-    ...     store = open_store(Path(folder, "data.zarr"))
-    ...     report = export_labels(store, "kaggle-csv", Path(folder, "labels.csv"))
+    ...     report = build_targets(csv, Path(folder, "data.zarr"))
+    ...     report = export_labels(Path(folder, "data.zarr"), "kaggle-csv", Path(folder, "labels.csv"))
     ...     print(Path(folder, "labels.csv").read_text())
     id,annotation,width,height,cell_type
     0e12,8 1 14 2,6,5,
@@ -71,6 +70,7 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     if to not in EXPORTERS:
         raise UsageError(f"export format {to!r} is unknown: it is one of {', '.join(EXPORTERS)}")
     check_jobs(jobs)
+    store = as_store(store)
     out, exporter = Path(out), EXPORTERS[to]
     images = list(store.values())
     if not images:

@@ -2,13 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from xml.etree.ElementTree import Element
 
-from cellprep.commands.check import CheckOptions, Finding, check_source
-from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, require_matplotlib
+from cellprep.commands.check import Finding, check_source
+from cellprep.commands.evaluate import draw_worst, evaluate, require_matplotlib
 from cellprep.commands.report.charts import lines
 from cellprep.commands.report.html import element, page
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
@@ -24,10 +24,12 @@ from cellprep.commands.report.training import show_files
 from cellprep.core.targets import Recipe
 from cellprep.errors import RecipeError, StoreError
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
 from cellprep.store.reader import read_attributes
 from cellprep.system.executor import Failed, in_order, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, takes
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
@@ -37,30 +39,19 @@ _MOST_CROPS = 900
 _WORST = 12
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What to show, and how to go about it.
+    """What to show, and how to go about it."""
 
-    Attributes
-    ----------
-    images
-        Folder of image files; unless given those are shown that the source itself has.
-    predicted
-        Predictions to score against the source.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where their annotations have the size of the image as it is stored.
-    """
-
-    images: Path | str | None = None
-    predicted: Source | None = None
-    jobs: int = -1
-    quiet: bool = False
-    orientation: Orientation | None = None
+    images: Annotated[Path | str | None, Option("Folder of image files by id, to show.", metavar="FOLDER")] = None
+    predicted: Annotated[
+        Source | Path | str | None,
+        Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
+    ] = None
+    orientation: TurnedBy = None
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +96,13 @@ class DatasetReport(Report):
         return ", and are named in the page"
 
 
-def report_dataset(source: Source, out: Path | str, options: ReportOptions | None = None) -> DatasetReport:
+@takes(SourceOptions, ReportOptions)
+def report_dataset(
+    source: SourceLike,
+    out: Path | str,
+    options: ReportOptions | None = None,
+    **keywords: Any,
+) -> DatasetReport:
     r"""Make a page that shows a data set: one HTML file, which loads nothing.
 
     Targets are computed as the source's own recipe has it, if it is a store, else by the default one. The same
@@ -114,11 +111,14 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
+        ids.
     out
         The page to write.
     options
         What to show.
+    **keywords
+        Fields of `ReportOptions`, and how a source is read (`format`, `rle_order`, `crowds`), by name.
 
     Returns
     -------
@@ -136,21 +136,22 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
 
     Examples
     --------
-    >>> from cellprep import open_source
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,8 2 14 2,6,5")
-    ...     report = report_dataset(open_source(csv), Path(folder, "report.html"))
+    ...     report = report_dataset(csv, Path(folder, "report.html"))
     >>> report.images, report.findings, report.failures
     (1, 5, {})
     """
-    options = options or ReportOptions()
+    source, keywords = as_source(source, keywords)
+    options = options_of(ReportOptions, options, keywords)
     out = Path(out)
     check_place(out)
-    if options.predicted:
+    predicted = None if options.predicted is None else as_prediction(options.predicted, source)
+    if predicted:
         require_matplotlib()
-    how = CheckOptions(images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation)
-    check = check_source(source, how)
+    shared = {name: getattr(options, name) for name in ("images", "orientation", "jobs", "quiet")}
+    check = check_source(source, **shared)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
     outcomes = run_tasks(look_at_image, tasks, done="drew", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
@@ -161,7 +162,7 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
     sections = [
         overview_section(source.description, facts, check),
-        *([_scores_section(source, options.predicted, options)] if options.predicted else []),
+        *([_scores_section(source, predicted, shared)] if predicted else []),
         cells_section(facts),
         targets_section(facts),
         findings_section(check, crops, source.name),
@@ -226,16 +227,13 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
         yield ImageTask(record, recipe, rows, number in shown)
 
 
-def _scores_section(source: Source, predicted: Source, options: ReportOptions) -> Element:
+def _scores_section(source: Source, predicted: Source, shared: dict[str, Any]) -> Element:
     """Score predictions, and show the images with the lowest scores."""
-    how = EvaluationOptions(
-        images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation
-    )
-    report = evaluate(predicted, source, how)
+    report = evaluate(predicted, source, **shared)
     scored = report.scored
     failed = [element("li", f"{printable(name)}: {problem}") for name, problem in report.failures.items()]
     with tempfile.TemporaryDirectory() as folder:
-        pictures = show_files(draw_worst(report, predicted, source, _WORST, Path(folder), replace(how, quiet=True)))
+        pictures = show_files(draw_worst(report, predicted, source, _WORST, Path(folder), **shared | {"quiet": True}))
     overall = report.scores["overall"]
     curves = {"AP": list(overall["ap"].values()), "F1": list(overall["f1"].values())} if overall else {}
     return element(

@@ -9,23 +9,23 @@ from cellprep.commands.verify.image import Findings, verify_image
 from cellprep.commands.verify.report import VerifyReport
 from cellprep.commands.verify.root import added_to_root, root_faults
 from cellprep.errors import StoreError, StoreWriteError, UsageError
-from cellprep.store import Store, StoreWriter, Summary
+from cellprep.store import Store, StoreLike, StoreWriter, Summary, store_place
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
 from cellprep.store.writer import restore_root
 from cellprep.system.executor import Failed, check_jobs, cores_each, run_tasks
-from cellprep.system.places import as_place, is_remote
+from cellprep.system.places import is_remote
 
 __all__ = ["Fault", "VerifyReport", "verify_store"]
 
 
-def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:
+def verify_store(store: StoreLike, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:
     r"""Verify every image of a store: its files, its metadata, and that its arrays agree with each other.
 
     Parameters
     ----------
-    path
-        The store's folder.
+    store
+        A store, or its path.
     jobs
         Number of processes; -1 for one per core.
     repair
@@ -48,18 +48,18 @@ def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quie
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv, store = Path(folder, "train.csv"), Path(folder, "data.zarr")
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
-    ...     _ = build_targets(open_source(csv), store)
+    ...     _ = build_targets(csv, store)
     ...     _ = Path(store, "0e12/energy/c.0.0").write_bytes(b"")
     ...     report = verify_store(store)
     >>> report.images, [fault.subject for fault in report.broken["0e12"]]
     (1, ['energy'])
     """
     check_jobs(jobs)
-    path = as_place(path)
+    path = store_place(store)
     if is_remote(path):
         raise UsageError(f"verify reads stores in folders: copy {path} into one first")
     report = VerifyReport(str(path), repair)
