@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_lines
 import pytest
 from conftest import tree
 
@@ -33,9 +34,7 @@ def test_help_has_an_example(cli, name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name):
-    command = next(command for command in app.registered_commands if command.name == name)
-    hints = command.callback.__annotations__
-    assert all(hint.__metadata__[0].help for key, hint in hints.items() if key not in ("return", "context"))
+    assert all(parameter.help for parameter in command_lines.COMMANDS[name].params)
 
 
 def test_help_names_what_the_registries_hold(cli):

@@ -66,7 +66,7 @@ CHOICES = {
     ("build-targets", "distance"): DISTANCES,
     ("build-targets", "format"): ["auto", *READERS],
     ("build-targets", "rle_order"): ["row", "column"],
-    ("check", "rule"): RULES,
+    ("check", "rules"): RULES,
     ("export", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
     ("train", "network"): [*NETWORKS, ALL],
