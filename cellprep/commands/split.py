@@ -188,7 +188,7 @@ def split_source(
     options
         How.
     **keywords
-        Fields of `SplitOptions`, and how a source is read (`format`, `rle_order`, `crowds`), by name.
+        Fields of `SplitOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------

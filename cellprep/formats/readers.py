@@ -183,7 +183,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
     if isinstance(source, Store):
         return open_source(source.path), others
     if labels := as_label_arrays(source):
-        return LabelArrays(labels, name), others
+        return LabelArrays(labels), others
     raise UsageError(
         f"{name} is {source!r:.60}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
         "{id: labels}"

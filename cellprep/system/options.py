@@ -209,7 +209,9 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
             values[name] = options_of(its.held, values.get(name, getattr(given, name, None)), inner)
         if its.default is MISSING and given is None and name not in values:
             raise UsageError(f"{name} is not given: {its.option.text}")
-    return replace(given, **values) if given is not None else kind(**values)  # type: ignore[type-var]
+    if given is None:
+        return kind(**values)
+    return replace(given, **values) if values else given  # type: ignore[type-var]
 
 
 def taken(options: Iterable[Declared], keywords: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def build_targets(
     options
         What to build and how.
     **keywords
-        Fields of `BuildOptions` and `Recipe`, and how a source is read (`format`, `rle_order`, `crowds`), by name.
+        Fields of `BuildOptions` and `Recipe`, such as ``wall_width=5``, and how a source is read (``format``,
+        ``rle_order``, ``crowds``), by name.
 
     Returns
     -------

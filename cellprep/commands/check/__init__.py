@@ -77,7 +77,7 @@ def check_source(
     options
         What to check, and how strictly.
     **keywords
-        Fields of `CheckOptions`, and how a source is read (`format`, `rle_order`, `crowds`), by name.
+        Fields of `CheckOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------

@@ -72,7 +72,7 @@ def evaluate(
     options
         What to score, and how.
     **keywords
-        Fields of `EvaluationOptions`, and how the truth is read (`format`, `rle_order`, `crowds`), by name.
+        Fields of `EvaluationOptions`, and how the truth is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------

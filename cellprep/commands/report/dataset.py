@@ -118,7 +118,7 @@ def report_dataset(
     options
         What to show.
     **keywords
-        Fields of `ReportOptions`, and how a source is read (`format`, `rle_order`, `crowds`), by name.
+        Fields of `ReportOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
