@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,6 @@ from cellprep.cli.words import tell
 from cellprep.commands.build_targets import BuildOptions, build_targets
 from cellprep.commands.demo import run_demo
 from cellprep.formats.readers import SourceOptions
-from cellprep.system.options import Jobs, Quiet
 from cellprep.system.places import as_place
 
 
@@ -39,18 +38,17 @@ def build_targets_command(
 
 @command("demo")
 def demo_command(
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
         "cellprep-demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 0,
-    jobs: Jobs = -1,
-    quiet: Quiet = False,
+    given: Annotated[dict[str, Any], run_demo],
 ) -> None:
     """Generate small data sets, build the targets of one, and draw a picture of them.
 
     Example: `cellprep demo --out cellprep-demo`
     """
-    demo = run_demo(out, seed=seed, jobs=jobs, quiet=quiet)
+    demo, quiet = run_demo(out, **given), given["quiet"]
     tell(demo.report, quiet)
     if not quiet:
         typer.echo(f"next: {shlex.join(['cellprep', 'predict', str(demo.nuclei), '--overlay'])}", err=True)

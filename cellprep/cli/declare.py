@@ -25,7 +25,8 @@ def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Calla
     The function's parameters are as Typer takes them, but for three kinds:
 
     - ``options: Kind`` of an options dataclass becomes the options that it declares; the function is given an instance.
-    - ``given: Annotated[dict[str, Any], Kind]`` becomes the same; the function is given their values by name.
+    - ``given: Annotated[dict[str, Any], Kind]`` becomes the same, and the function is given their values by name. In
+      place of the dataclass there may be a function that declares its parameters as options.
     - ``jobs: Annotated[int, Option(...)]`` becomes that option.
     """
 
@@ -66,7 +67,7 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
         default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
         its = Declared(parameter.name, kind, default, about)
         return [its], lambda values: ({its.name: default} | taken([its], _given([its], values)))[its.name]
-    if isinstance(about, type) and is_dataclass(about):
+    if inspect.isfunction(about) or (isinstance(about, type) and is_dataclass(about)):
         options = list(unfolded(about))
         usual = {its.name: its.default for its in options}
         return options, lambda values: usual | taken(options, _given(options, values))

@@ -1,6 +1,7 @@
 """Commands that score predictions."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -65,12 +66,6 @@ def evaluate_command(
     if out:
         report.write_csv(out)
     show(report, as_json, options.quiet)
-    show_worst(
-        report,
-        as_json,
-        options.quiet,
-        worst,
-        pictures,
-        lambda number, folder: draw_worst(report, found, known, number, folder, options),
-    )
+    draw = partial(draw_worst, report, found, known, worst, pictures, options)
+    show_worst(report, as_json, options.quiet, worst, draw)
     tell(report, options.quiet, *known.notes, *found.notes)

@@ -1,7 +1,8 @@
 """Commands on stores."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,23 +16,21 @@ from cellprep.commands.info import describe_store
 from cellprep.commands.preview import PreviewOptions, preview_store
 from cellprep.commands.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
 from cellprep.commands.verify import verify_store
-from cellprep.core.targets import BIN_METHODS
 from cellprep.store import open_store
-from cellprep.system.options import Jobs, Option, Quiet
 
 
 @command("info")
-def info_command(store: StorePath, as_json: JSON = False, quiet: Quiet = False) -> None:
+def info_command(store: StorePath, *, as_json: JSON = False, given: Annotated[dict[str, Any], describe_store]) -> None:
     """Tell what a store holds: images, cells, recipe, source, size, and whether it is complete.
 
     Example: `cellprep info data.zarr`
     """
-    info = describe_store(store, quiet=quiet)
+    info = describe_store(store, **given)
     if as_json:
         print_json(info.to_dict())
     else:
         typer.echo("\n".join(info.lines()))
-    tell(info, quiet)
+    tell(info, given["quiet"])
 
 
 @command("preview")
@@ -48,36 +47,23 @@ def preview_command(
 
 
 @command("verify")
-def verify_command(
-    store: StorePath,
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair", help="Remove broken images, so that build-targets makes them again; the exit code stays 1."
-        ),
-    ] = False,
-    as_json: JSON = False,
-    jobs: Jobs = -1,
-    quiet: Quiet = False,
-) -> None:
+def verify_command(store: StorePath, *, as_json: JSON = False, given: Annotated[dict[str, Any], verify_store]) -> None:
     """Verify that every image of a store is whole and its arrays agree; name what is broken, and where.
 
     Example: `cellprep verify data.zarr`
     """
-    report = verify_store(store, jobs=jobs, repair=repair, quiet=quiet)
+    report = verify_store(store, **given)
     if as_json:
         print_json(report.to_dict())
-    tell(report, quiet)
+    tell(report, given["quiet"])
 
 
 @command("fit-bins")
 def fit_bins_command(
     store: StorePath,
+    *,
     out: Annotated[Path, typer.Option(help="JSON file to write, for `build-targets --bins`.")] = Path("bins.json"),
-    levels: Annotated[int, typer.Option(help="Number of energy levels, level 0 among them: 2 to 256.")] = 17,
-    method: Annotated[str, Option("How to choose the bins", BIN_METHODS)] = "distances",
-    jobs: Jobs = -1,
-    quiet: Quiet = False,
+    given: Annotated[dict[str, Any], fit_bins],
 ) -> None:
     """Fit energy bins to the cells of a store, for cells of other sizes than the bins sartorius are made for.
 
@@ -86,7 +72,7 @@ def fit_bins_command(
 
     Example: `cellprep fit-bins data.zarr --levels 17 --out bins.json`
     """
-    tell(fit_bins(store, out, levels=levels, method=method, jobs=jobs, quiet=quiet), quiet)
+    tell(fit_bins(store, out, **given), given["quiet"])
 
 
 @command("roundtrip")
@@ -108,14 +94,8 @@ def roundtrip_command(
     opened = open_store(store)
     report = roundtrip(opened, options)
     show(report, as_json, options.quiet)
-    show_worst(
-        report,
-        as_json,
-        options.quiet,
-        worst,
-        pictures,
-        lambda number, folder: draw_worst_decoded(report, opened, number, folder, options),
-    )
+    draw = partial(draw_worst_decoded, report, opened, worst, pictures, options)
+    show_worst(report, as_json, options.quiet, worst, draw)
     tell(report, options.quiet)
 
 
@@ -130,8 +110,7 @@ def export_command(
         Path,
         typer.Option(help="File to write, or folder for a file per image (label-tiff, geojson); it must not exist."),
     ],
-    jobs: Jobs = -1,
-    quiet: Quiet = False,
+    given: Annotated[dict[str, Any], export_labels],
 ) -> None:
     """Export the labels of a store, in a format that other tools read.
 
@@ -139,4 +118,4 @@ def export_command(
 
     Example: `cellprep export data.zarr --to coco --out labels.json`
     """
-    tell(export_labels(store, to, out, jobs=jobs, quiet=quiet), quiet)
+    tell(export_labels(store, to, out, **given), given["quiet"])

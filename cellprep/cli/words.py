@@ -37,11 +37,9 @@ def show(report: _Table, as_json: bool, quiet: bool) -> None:
         typer.echo("\n".join(lines))
 
 
-def show_worst(
-    report: _Scores, as_json: bool, quiet: bool, worst: int, folder: Path, draw: Callable[[int, Path], list[Path]]
-) -> None:
+def show_worst(report: _Scores, as_json: bool, quiet: bool, worst: int, draw: Callable[[], list[Path]]) -> None:
     """Draw the images with the lowest scores, if any are to be drawn, and name them below the table."""
-    if worst and draw(worst, folder) and not (as_json or quiet):
+    if worst and draw() and not (as_json or quiet):
         typer.echo("\n".join(["", *report.table_of_worst(worst)]))
 
 

@@ -4,15 +4,16 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from cellprep.core.targets import BIN_PRESETS, DistanceHistogram, choose_bins
+from cellprep.core.targets import BIN_METHODS, BIN_PRESETS, DistanceHistogram, choose_bins
 from cellprep.errors import StoreError
 from cellprep.store import Store, StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, documented
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
 from cellprep.text.tables import text_table
@@ -122,14 +123,15 @@ class FittedBins(Report):
         return text_table(["level", "from", "to below", "pixels", "share"], rows)
 
 
+@documented
 def fit_bins(
     store: StoreLike,
     out: Path | str | None = None,
     *,
-    levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
-    method: str = "distances",
-    jobs: int = -1,
-    quiet: bool = False,
+    levels: Annotated[int, Option("Number of energy levels, level 0 among them: 2 to 256.")] = 17,
+    method: Annotated[str, Option("How to choose the bins", BIN_METHODS)] = "distances",
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
 ) -> FittedBins:
     r"""Fit energy bins to the distances of the cells in a store.
 
@@ -141,14 +143,6 @@ def fit_bins(
         A store, or its path.
     out
         JSON file to write, which ``build-targets --bins`` reads; none unless given.
-    levels
-        Number of energy levels, level 0 among them: 2 to 256.
-    method
-        A name in `cellprep.BIN_METHODS`.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Returns
     -------

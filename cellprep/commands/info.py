@@ -14,6 +14,7 @@ from cellprep.store.entries import Kind, count_folders, entry_names, has_leftove
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
+from cellprep.system.options import Quiet, documented
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count, printable
 
@@ -128,7 +129,8 @@ class StoreInfo:
         return f"no: {missing:,} of {count(self.source_images, 'image')} of the source are not in the store"
 
 
-def describe_store(store: StoreLike, *, quiet: bool = False) -> StoreInfo:
+@documented
+def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
     r"""Say what a store holds.
 
     The summary that the last run left is taken at its word if the store has as many images. Else every image's
@@ -138,8 +140,6 @@ def describe_store(store: StoreLike, *, quiet: bool = False) -> StoreInfo:
     ----------
     store
         A store, or its path.
-    quiet
-        Whether to show no progress bar.
 
     Raises
     ------

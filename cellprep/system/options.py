@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import wraps
+from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 from cellprep.errors import UsageError
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Callable[..., Any])
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -116,48 +118,64 @@ class Declared:
     def taken(self, value: Any) -> Any:
         """Return a value as the field has it: parsed if it is a text, and a tuple of one where several can be given."""
         several = [value] if self.is_several and isinstance(value, (str, Path)) else value
+        number, words = _NUMBERS.get(self.types[0], (object, ""))
+        if not isinstance(value, number) and not (value is None and NoneType in get_args(self.kind)):
+            raise UsageError(f"{self.name} is {value!r}: give {words}")
         if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
             return self.option.parse(several)
         return tuple(several) if isinstance(several, list) else several
 
 
 _SEVERAL = (tuple, Sequence, Mapping)
+_NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
 
 
 def declared(kind: Any) -> dict[str, Declared]:
-    """Return the options that a dataclass declares by their fields' names, those that it holds not unfolded."""
+    """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
     hints = get_type_hints(kind, include_extras=True)
-    found = {}
-    for field in fields(kind):
-        bare, option = get_args(hints[field.name])
-        made = field.default_factory() if field.default_factory is not MISSING else field.default
-        found[field.name] = Declared(field.name, bare, made, option)
-    return found
+    defaults = {
+        name: MISSING if one.default is inspect.Parameter.empty else one.default
+        for name, one in inspect.signature(kind).parameters.items()
+    }
+    if is_dataclass(kind):
+        defaults |= {its.name: its.default_factory() for its in fields(kind) if its.default_factory is not MISSING}
+    annotated = {name: get_args(hints[name]) for name in defaults if get_origin(hints.get(name)) is Annotated}
+    return {
+        name: Declared(name, bare, defaults[name], option)
+        for name, (bare, option) in annotated.items()
+        if isinstance(option, Option)
+    }
 
 
-def unfolded(kind: type) -> Iterator[Declared]:
-    """Yield all options of a dataclass, with those of the dataclasses that it holds in their places."""
+def unfolded(kind: Any) -> Iterator[Declared]:
+    """Yield all options that are declared, with those of the dataclasses that they hold in their places."""
     for option in declared(kind).values():
         yield from unfolded(option.held) if option.held else (option,)
 
 
-def documented(kind: type[T]) -> type[T]:
-    """Decorate a dataclass of options: its docstring and its signature show what is declared."""
-    lines = ["Attributes", "----------"]
+def documented(kind: K) -> K:
+    """Decorate a dataclass of options, or a function that declares some: docstring and signature show them."""
+    lines = []
     for name, its in declared(kind).items():
         words = [its.option.text.replace("SOURCE", "the source")]
         words += [f"False: {its.option.unset[1]}"] if its.option.unset and its.default is not True else []
         words += [f"Unless given: {its.option.usual}."] if its.option.usual else []
         text = re.sub(r"--([a-z][a-z-]*)", lambda flag: f"``{flag[1].replace('-', '_')}``", " ".join(words))
         lines += [name, *(f"    {line}" for line in textwrap.wrap(text, 110, break_on_hyphens=False))]
-    text = inspect.cleandoc(kind.__doc__ or "")
-    head, line, tail = text.partition("\nRaises\n")
-    if not line:
-        head, line, tail = text.partition("\nExamples\n")
-    kind.__doc__ = "\n".join([head.rstrip(), "", *lines, line + tail])
-    bare: dict[str, Any] = {its.name: its.kind for its in declared(kind).values()}
-    kind.__init__.__annotations__ = bare | {"return": None}
+    if isinstance(kind, type):
+        lines = ["", "Attributes", "----------", *lines]
+    head, rest, tail = re.split(
+        r"(\n\n(?:Returns|Raises|Examples)\n|\Z)", inspect.cleandoc(kind.__doc__ or ""), maxsplit=1
+    )
+    kind.__doc__ = "\n".join([head, *lines]) + rest + tail
+    shown = inspect.signature(kind)
+    bare = [one.replace(annotation=_without_option(one.annotation)) for one in shown.parameters.values()]
+    kind.__signature__ = shown.replace(parameters=bare)  # type: ignore[attr-defined]
     return kind
+
+
+def _without_option(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def check_choices(options: Any, but: Collection[str] = ()) -> None:
@@ -238,8 +256,8 @@ def refuse_unknown(keywords: Collection[str], known: Sequence[str]) -> None:
             raise UsageError(f"there is no option {key}: {advice}")
 
 
-def takes(*kinds: type) -> Callable[[F], F]:
-    """Return a decorator for a function that ends in ``**keywords``: its signature names those of some dataclasses."""
+def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
+    """Return a decorator for a function that ends in ``**keywords``: those of some dataclasses, but for some names."""
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
@@ -249,7 +267,7 @@ def takes(*kinds: type) -> Callable[[F], F]:
             inspect.Parameter(its.name, inspect.Parameter.KEYWORD_ONLY, default=_shown(its))
             for kind in kinds
             for its in unfolded(kind)
-            if its.name not in own
+            if its.name not in (*own, *but)
         ]
         held = [name for kind in kinds for name, its in declared(kind).items() if its.held]
         known = [*own, *(one.name for one in named), *held]

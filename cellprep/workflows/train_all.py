@@ -85,7 +85,7 @@ class AllReport:
         return self.problems
 
 
-@takes(TrainOptions)
+@takes(TrainOptions, but=("network",))
 def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
     """Train ``semseg``, ``dn``, ``wtn``, and from these ``wn``; bundle them, and score the validation images.
 
@@ -110,8 +110,6 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     """
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
-    if "network" in settings:
-        raise UsageError(f"network={settings['network']!r} is one network: cellprep.learn.train trains it alone")
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
     with joined(machine.device) as here:

@@ -14,11 +14,13 @@ from cellprep.store import StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
+from cellprep.system.options import Jobs, Quiet, documented
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
 
-def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
+@documented
+def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1, quiet: Quiet = False) -> ExportReport:
     r"""Export the labels of a store: its cells after overlaps are resolved.
 
     What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
@@ -33,10 +35,6 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: int = -1,
     out
         The file to write (``kaggle-csv``, ``coco``) or the folder (``label-tiff``, ``geojson``); the folders above
         it are made. There must be nothing yet, but for an empty folder.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Returns
     -------

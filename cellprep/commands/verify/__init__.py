@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings, verify_image
@@ -14,24 +15,31 @@ from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
 from cellprep.store.writer import restore_root
 from cellprep.system.executor import Failed, check_jobs, cores_each, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, documented
 from cellprep.system.places import is_remote
 
 __all__ = ["Fault", "VerifyReport", "verify_store"]
 
 
-def verify_store(store: StoreLike, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:
+@documented
+def verify_store(
+    store: StoreLike,
+    *,
+    repair: Annotated[
+        bool,
+        Option("Remove broken images, so that build-targets makes them again; the exit code stays 1."),
+    ] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+) -> VerifyReport:
     r"""Verify every image of a store: its files, its metadata, and that its arrays agree with each other.
+
+    No other run may write to the store that is repaired.
 
     Parameters
     ----------
     store
         A store, or its path.
-    jobs
-        Number of processes; -1 for one per core.
-    repair
-        Whether to remove broken images, so that the next build makes them again. No other run may write then.
-    quiet
-        Whether to show no progress bar.
 
     Returns
     -------
