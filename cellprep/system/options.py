@@ -1,7 +1,8 @@
-"""Options: each is declared once, as the field of a dataclass, and taken by the command line and by Python alike.
+"""Options: each is declared once, as the field of a dataclass, for the command line and Python alike.
 
 A function of the library ends in ``options=None, **keywords``: it takes an instance of the dataclass, or each field by
-its name. `cellprep.cli.declare` makes the options of a command of the same fields.
+its name. `cellprep.cli.declare` turns the same fields into the options of a command. A function with few options
+declares them as its own parameters.
 """
 
 import inspect
@@ -19,7 +20,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 from cellprep.errors import UsageError
 
 T = TypeVar("T")
-K = TypeVar("K", bound=Callable[..., Any])
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -75,18 +75,18 @@ Scheduler = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An option as a dataclass declares it.
+    """An option as it is declared.
 
     Attributes
     ----------
     name
-        The field's name.
+        Name of the field or parameter.
     kind
         Its type, without the option.
     default
         Its default; `dataclasses.MISSING` if it must be given.
     option
-        What is said of it.
+        The option that its type is annotated with.
     """
 
     name: str
@@ -116,9 +116,15 @@ class Declared:
         return get_args(self.types[0]) if get_origin(self.types[0]) is Literal else self.option.choices
 
     def taken(self, value: Any) -> Any:
-        """Return a value as the field has it: parsed if it is a text, and a tuple of one where several can be given."""
+        """Return a value as the field has it: parsed if it is typed text, and in a tuple where several can be given.
+
+        Raises
+        ------
+        UsageError
+            If it is no number and should be one, or cannot be parsed.
+        """
         several = [value] if self.is_several and isinstance(value, (str, Path)) else value
-        number, words = _NUMBERS.get(self.types[0], (object, ""))
+        number, words = _NUMBERS.get(self.types, (object, ""))
         if not isinstance(value, number) and not (value is None and NoneType in get_args(self.kind)):
             raise UsageError(f"{self.name} is {value!r}: give {words}")
         if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
@@ -127,18 +133,18 @@ class Declared:
 
 
 _SEVERAL = (tuple, Sequence, Mapping)
-_NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
+_NUMBERS: dict[Any, tuple[type, str]] = {(int,): (Integral, "a whole number"), (float,): (Real, "a number")}
 
 
 def declared(kind: Any) -> dict[str, Declared]:
     """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
     hints = get_type_hints(kind, include_extras=True)
-    defaults = {
-        name: MISSING if one.default is inspect.Parameter.empty else one.default
-        for name, one in inspect.signature(kind).parameters.items()
-    }
     if is_dataclass(kind):
-        defaults |= {its.name: its.default_factory() for its in fields(kind) if its.default_factory is not MISSING}
+        made = {its.name: its.default_factory for its in fields(kind)}
+        defaults = {its.name: its.default for its in fields(kind)}
+        defaults |= {name: make() for name, make in made.items() if make is not MISSING}
+    else:
+        defaults = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
     annotated = {name: get_args(hints[name]) for name in defaults if get_origin(hints.get(name)) is Annotated}
     return {
         name: Declared(name, bare, defaults[name], option)
@@ -153,7 +159,7 @@ def unfolded(kind: Any) -> Iterator[Declared]:
         yield from unfolded(option.held) if option.held else (option,)
 
 
-def documented(kind: K) -> K:
+def documented(kind: F) -> F:
     """Decorate a dataclass of options, or a function that declares some: docstring and signature show them."""
     lines = []
     for name, its in declared(kind).items():
@@ -168,9 +174,10 @@ def documented(kind: K) -> K:
         r"(\n\n(?:Returns|Raises|Examples)\n|\Z)", inspect.cleandoc(kind.__doc__ or ""), maxsplit=1
     )
     kind.__doc__ = "\n".join([head, *lines]) + rest + tail
-    shown = inspect.signature(kind)
+    function: Any = vars(kind)["__init__"] if isinstance(kind, type) else kind
+    shown = inspect.signature(function)
     bare = [one.replace(annotation=_without_option(one.annotation)) for one in shown.parameters.values()]
-    kind.__signature__ = shown.replace(parameters=bare)  # type: ignore[attr-defined]
+    function.__signature__ = shown.replace(parameters=bare)
     return kind
 
 
@@ -217,7 +224,7 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     cellprep.errors.UsageError: there is no option wall_widht: did you mean wall_width?
     """
     if given is not None and not isinstance(given, kind):
-        raise UsageError(f"options are {given!r}: give {kind.__name__}(...), or each option by its name")
+        raise UsageError(f"options are {given!r:.60}: give {kind.__name__}(...), or each option by its name")
     refuse_unknown(keywords, _names(kind))
     values = {}
     for name, its in declared(kind).items():
