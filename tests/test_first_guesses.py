@@ -93,6 +93,12 @@ WRONG = {
     'preview_store("data.zarr", "p.png", image="a")': "there is no option image: did you mean images?",
     "split_source('train.csv', fold=3)": "there is no option fold: did you mean folds?",
     "check_source('train.csv', orientation='up')": "orientation 'up' is unknown: it is one of apply, ignore",
+    "verify_store('data.zarr', job=2)": "there is no option job: did you mean jobs?",
+    "fit_bins('data.zarr', levels='3')": "levels is '3': give a whole number",
+    "check_source('train.csv', jobs='2')": "jobs is '2': give a whole number",
+    "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is 'no': give True or False",
+    "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is 3: give a path",
+    "build_targets('train.csv', None)": "out is None: give the path of a store",
     "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
 }
 

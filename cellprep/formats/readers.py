@@ -127,7 +127,7 @@ def open_source(
 
 def open_prediction(
     path: Path | str,
-    truth: Source,
+    truth: SourceLike,
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
@@ -139,7 +139,7 @@ def open_prediction(
     path, format, rle_order, crowds
         As `open_source` takes them.
     truth
-        The true cells; for COCO results the COCO file that lists their images.
+        The true cells, or their path; for COCO results the COCO file that lists their images.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def open_prediction(
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds:
             raise UsageError(f"{path} holds COCO results, which have no crowds")
-        return COCOResults(path, truth)
+        return COCOResults(path, as_source(truth, {}, "truth")[0])
     return open_source(path, format, rle_order, crowds)
 
 

@@ -358,8 +358,8 @@ def as_store(store: StoreLike) -> Store:
     return store if isinstance(store, Store) else open_store(store_place(store))
 
 
-def store_place(store: StoreLike) -> Path:
-    """Return where a store is, of which the path or the store itself is given, be it whole or not.
+def store_place(store: StoreLike, name: str = "store") -> Path:
+    """Return where a store is, be it whole or not, whose path is given or itself; messages call it by the name.
 
     Raises
     ------
@@ -369,7 +369,7 @@ def store_place(store: StoreLike) -> Path:
     if isinstance(store, Store):
         return store.path
     if not is_place(store):
-        raise UsageError(f"store is {store!r:.60}: give the path of a store, or what open_store returns")
+        raise UsageError(f"{name} is {store!r:.60}: give the path of a store, or what open_store returns")
     return as_place(store)
 
 

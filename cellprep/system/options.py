@@ -18,6 +18,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cellprep.errors import UsageError
+from cellprep.system.places import is_place
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -121,19 +122,26 @@ class Declared:
         Raises
         ------
         UsageError
-            If it is no number and should be one, or cannot be parsed.
+            If it is no number, path or truth value and should be one, or cannot be parsed.
         """
+        is_right, words = _RIGHT.get(self.types, (lambda _: True, ""))
+        if not is_right(value) and not (value is None and NoneType in get_args(self.kind)):
+            raise UsageError(f"{self.name} is {value!r:.60}: give {words}")
         several = [value] if self.is_several and isinstance(value, (str, Path)) else value
-        number, words = _NUMBERS.get(self.types, (object, ""))
-        if not isinstance(value, number) and not (value is None and NoneType in get_args(self.kind)):
-            raise UsageError(f"{self.name} is {value!r}: give {words}")
         if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
             return self.option.parse(several)
         return tuple(several) if isinstance(several, list) else several
 
 
 _SEVERAL = (tuple, Sequence, Mapping)
-_NUMBERS: dict[Any, tuple[type, str]] = {(int,): (Integral, "a whole number"), (float,): (Real, "a number")}
+_PATH = is_place, "a path"
+_RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
+    (int,): (lambda value: isinstance(value, Integral), "a whole number"),
+    (float,): (lambda value: isinstance(value, Real), "a number"),
+    (bool,): (lambda value: value in (True, False), "True or False"),
+    (Path,): _PATH,
+    (Path, str): _PATH,
+}
 
 
 def declared(kind: Any) -> dict[str, Declared]:
@@ -160,7 +168,10 @@ def unfolded(kind: Any) -> Iterator[Declared]:
 
 
 def documented(kind: F) -> F:
-    """Decorate a dataclass of options, or a function that declares some: docstring and signature show them."""
+    """Decorate a dataclass of options, or a function that declares some: docstring and signature show them.
+
+    The function refuses other keywords, as one that `takes` does.
+    """
     lines = []
     for name, its in declared(kind).items():
         words = [its.option.text.replace("SOURCE", "the source")]
@@ -178,7 +189,7 @@ def documented(kind: F) -> F:
     shown = inspect.signature(function)
     bare = [one.replace(annotation=_without_option(one.annotation)) for one in shown.parameters.values()]
     function.__signature__ = shown.replace(parameters=bare)
-    return kind
+    return kind if isinstance(kind, type) else takes()(kind)
 
 
 def _without_option(annotation: Any) -> Any:
@@ -278,16 +289,21 @@ def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
         ]
         held = [name for kind in kinds for name, its in declared(kind).items() if its.held]
         known = [*own, *(one.name for one in named), *held]
+        options = declared(function)
 
         @wraps(function)
         def checked(*given: Any, **keywords: Any) -> Any:
             refuse_unknown(keywords, known)
-            return function(*given, **keywords)
+            return function(*given, **{name: _taken(value, options.get(name)) for name, value in keywords.items()})
 
         checked.__signature__ = signature.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def _taken(value: Any, its: Declared | None) -> Any:
+    return its.taken(value) if its else value
 
 
 def _shown(its: Declared) -> Any:

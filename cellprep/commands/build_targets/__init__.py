@@ -83,7 +83,7 @@ def build_targets(
     """
     source, keywords = as_source(source, keywords)
     options = options_of(BuildOptions, options, keywords)
-    out = store_place(out)
+    out = store_place(out, "out")
     plan = _plan(source, out, options)
     folder = plan.pixels.folder
     if not all(map(is_shared, (out, source.path, folder.path if folder else ""))):
