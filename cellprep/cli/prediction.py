@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from cellprep.cli.declare import command
 from cellprep.cli.words import tell
-from cellprep.core.decode import DecoderOptions
+from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions

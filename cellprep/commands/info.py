@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cellprep.errors import StoreError
-from cellprep.store import Store, StoreLike, Summary, as_store
+from cellprep.store import StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
@@ -158,7 +158,6 @@ def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
     >>> info.facts["images"], info.facts["cells"], info.complete
     (1, 1, True)
     """
-    name = str(store.path if isinstance(store, Store) else store)
     store = as_store(store)
     attributes = {name: value for name, value in store.attributes.items() if name != "summary"}
     told: dict[str, Any] = msgspec.to_builtins(store.metadata.summary) or {}
@@ -169,7 +168,7 @@ def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
         told = told if counted == facts else {}
         facts = counted
     return StoreInfo(
-        store=name,
+        store=str(store.path),
         attributes=attributes,
         facts=facts,
         source_images=told.get("source_images"),

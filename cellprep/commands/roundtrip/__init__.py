@@ -9,7 +9,8 @@ from cellprep.commands.evaluate import EvaluationOptions, draw_worst
 from cellprep.commands.roundtrip.decoded import DecodedStore
 from cellprep.commands.roundtrip.image import ImageRoundtrip, RoundtripTask, decode_and_score
 from cellprep.commands.roundtrip.report import RoundtripReport
-from cellprep.core.decode import DECODERS, DecoderOptions, find_decoder
+from cellprep.core.decode import DECODERS, find_decoder
+from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import StoreError, UsageError
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.store import StoreLike, as_store

@@ -1,7 +1,7 @@
 """Energy back into instances: pure functions of arrays, by name."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,18 +13,8 @@ from cellprep.core.decode.tops import Tops
 from cellprep.core.decode.walls import Walls
 from cellprep.core.decode.watershed import Watershed
 from cellprep.errors import RecipeError
-from cellprep.system import options
 
-__all__ = [
-    "DECODERS",
-    "DEFAULT_DECODER",
-    "Decoder",
-    "DecoderOptions",
-    "Option",
-    "energy_to_labels",
-    "find_decoder",
-    "parse_options",
-]
+__all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
 
 #: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners;
 #: what lies below each top of the energy. The fields of each are its options.
@@ -133,19 +123,3 @@ def parse_options(texts: Iterable[str]) -> dict[str, float]:
             raise RecipeError(f"decoder option {name} is given twice: give it once")
         options[name] = int(number) if number.is_integer() else number
     return options
-
-
-DecoderOptions = Annotated[
-    Mapping[str, float],
-    options.Option(
-        "Option of the decoder, repeatable. Defaults are "
-        + "; ".join(
-            f"of {name} {', '.join(f'{option}={value:g}' for option, value in decoder.defaults().items())}"
-            for name, decoder in DECODERS.items()
-        )
-        + ".",
-        flags=("--decoder-option",),
-        metavar="NAME=VALUE",
-        parse=parse_options,
-    ),
-]

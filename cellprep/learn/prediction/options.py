@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from cellprep.core.decode import DecoderOptions
+from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.learn.prediction.outputs import OUTPUTS
