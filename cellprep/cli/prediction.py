@@ -1,5 +1,6 @@
 """Commands that predict instances, and put weights together for it."""
 
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +14,15 @@ from cellprep.cli.words import tell
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.learn import require_torch
-from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
+from cellprep.learn.prediction.options import (
+    DEFAULT_WEIGHTS,
+    MaskOptions,
+    OutputOptions,
+    PredictionOptions,
+    SemsegWeights,
+)
 from cellprep.learn.settings import Decoder, MinArea
 from cellprep.system.options import Quiet
-from cellprep.system.places import as_place
 
 
 class _ListsWeights(TyperCommand):
@@ -33,15 +39,8 @@ class _ListsWeights(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-WeightFiles = Annotated[
-    list[str],
-    typer.Option(
-        "--weights",
-        help="Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn. "
-        "Without a name, tells which are at hand.",
-    ),
-]
-SemsegWeights = Annotated[Path | None, typer.Option(help="Weights of a semseg, which tells where cells and walls are.")]
+_WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn"
+_UNNAMED = "Without a name, tells which are at hand."
 
 
 @command("predict", cls=_ListsWeights)
@@ -63,29 +62,9 @@ def predict_command(
         ),
     ] = None,
     weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn; "
-            f"{DEFAULT_WEIGHTS} unless given. Without a name, tells which are at hand."
-        ),
+        list[str] | None, typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}")
     ] = None,
-    semseg_weights: SemsegWeights = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            parser=as_place,
-            metavar="SOURCE",
-            help="Label or mask images, named by id, or other annotations, which tell where cells are.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            parser=as_place,
-            metavar="STORE",
-            help="Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
-        ),
-    ] = None,
+    masks: MaskOptions,
     outputs: OutputOptions,
     options: PredictionOptions,
 ) -> None:
@@ -100,24 +79,15 @@ def predict_command(
     require_torch("cellprep predict")
     from cellprep.learn import predict
 
-    if semseg_weights and not weights:
+    if masks.semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
-    report = predict(
-        images or None,
-        out,
-        weights or [DEFAULT_WEIGHTS],
-        semseg_weights=semseg_weights,
-        masks=masks,
-        data=data,
-        outputs=outputs,
-        options=options,
-    )
-    tell(report, options.quiet)
+    given = weights or [DEFAULT_WEIGHTS]
+    tell(predict(images or None, out, given, outputs=outputs, options=options, **asdict(masks)), options.quiet)
 
 
 @command("bundle", cls=_ListsWeights)
 def bundle_command(
-    weights: WeightFiles,
+    weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}")],
     out: Annotated[Path, typer.Option(help="File to write.")],
     semseg_weights: SemsegWeights = None,
     half: Annotated[

@@ -37,7 +37,10 @@ class CheckOptions:
 
     images: Annotated[
         Path | str | None,
-        Option("Folder or URL of image files, named by id, to check, too.", metavar="FOLDER"),
+        Option(
+            "Folder or URL of image files, named by id, to check, too; those of SOURCE itself unless given.",
+            metavar="FOLDER",
+        ),
     ] = None
     orientation: TurnedBy = None
     overlap: Overlap = "smaller-on-top"

@@ -44,7 +44,10 @@ _WORST = 12
 class ReportOptions:
     """What to show, and how to go about it."""
 
-    images: Annotated[Path | str | None, Option("Folder of image files by id, to show.", metavar="FOLDER")] = None
+    images: Annotated[
+        Path | str | None,
+        Option("Folder of image files by id, to show; those of SOURCE itself unless given.", metavar="FOLDER"),
+    ] = None
     predicted: Annotated[
         Source | Path | str | None,
         Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),

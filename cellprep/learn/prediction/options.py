@@ -9,6 +9,7 @@ from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
+from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, check_choices, documented
 
 #: The bundle that is meant unless weights are named.
@@ -39,7 +40,10 @@ class PredictionOptions:
     tta: Annotated[bool, Option("Look at each image in its eight flips and turns, and take the mean.")] = False
     device: Device = "auto"
     precision: Precision = "float32"
-    tile_size: Annotated[int, Option("Longest side of what a network sees at once, in pixels.")] = 1024
+    tile_size: Annotated[
+        int,
+        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles."),
+    ] = 1024
     batch_size: Annotated[int, Option("Number of tiles that a network sees at once.")] = 1
     quiet: Quiet = False
 
@@ -56,6 +60,34 @@ class PredictionOptions:
     def decoding(self, usual: Decoding) -> Decoding:
         """Return how maps are decoded: as asked for, and else as usual."""
         return usual.changed(self.decoder, self.min_area, self.decoder_options)
+
+
+SemsegWeights = Annotated[Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.")]
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskOptions:
+    """What tells where cells are, one of these, unless weights are a bundle that holds a semseg.
+
+    A store tells the masks of cells, but not their walls, which would tell the instances. Where it is the store of the
+    images, too, a semantic network goes before it.
+    """
+
+    semseg_weights: SemsegWeights = None
+    masks: Annotated[
+        Path | str | None,
+        Option(
+            "Label or mask images, named by id, or other annotations, which tell where cells are.", metavar="SOURCE"
+        ),
+    ] = None
+    data: Annotated[
+        Store | Path | str | None,
+        Option(
+            "Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
+            metavar="STORE",
+        ),
+    ] = None
 
 
 _DEFAULT_TO = (next(iter(OUTPUTS)),)
