@@ -99,6 +99,7 @@ WRONG = {
     "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is 'no': give True or False",
     "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is 3: give a path",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
+    "PreviewOptions(images='ab')": "images='ab' is a text: give a sequence of texts",
     "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
 }
 

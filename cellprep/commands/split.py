@@ -55,8 +55,6 @@ class SplitOptions:
         check_folds(self.folds)
         check_jobs(self.jobs)
         check_choices(self)
-        if isinstance(self.groups, str):
-            raise UsageError(f"groups={self.groups!r} is a text: give a sequence of columns")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} is below 0")
 
@@ -169,10 +167,7 @@ class Split(Report):
 
 @takes(SourceOptions, SplitOptions)
 def split_source(
-    source: SourceLike,
-    out: Path | str | None = None,
-    options: SplitOptions | None = None,
-    **keywords: Any,
+    source: SourceLike, out: Path | str | None = None, options: SplitOptions | None = None, **keywords: Any
 ) -> Split:
     r"""Share the images of a source out to folds, each with its share of every type and of few and many cells.
 

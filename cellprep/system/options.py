@@ -174,7 +174,7 @@ def documented(kind: F) -> F:
     """
     lines = []
     for name, its in declared(kind).items():
-        words = [its.option.text.replace("SOURCE", "the source")]
+        words = [re.sub("[,;] repeatable", ", one or several", its.option.text.replace("SOURCE", "the source"))]
         words += [f"False: {its.option.unset[1]}"] if its.option.unset and its.default is not True else []
         words += [f"Unless given: {its.option.usual}."] if its.option.usual else []
         text = re.sub(r"--([a-z][a-z-]*)", lambda flag: f"``{flag[1].replace('-', '_')}``", " ".join(words))
@@ -197,11 +197,13 @@ def _without_option(annotation: Any) -> Any:
 
 
 def check_choices(options: Any, but: Collection[str] = ()) -> None:
-    """Raise UsageError if an option is none of its choices; not of those left out, nor where several can be given."""
+    """Raise UsageError if an option, but for some, is none of its choices, or a text where several can be given."""
     for its in declared(type(options)).values():
         value = getattr(options, its.name)
-        chosen = its.choices if its.name not in but and not its.is_several else ()
-        if chosen and value != its.default and value not in chosen:
+        if its.is_several and isinstance(value, str):
+            raise UsageError(f"{its.name}={value!r} is a text: give a sequence of texts")
+        is_open = its.is_several or its.name in but or not its.choices
+        if not is_open and value != its.default and value not in its.choices:
             name = its.name.replace("_", " ")
             raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(its.choices)}")
 
@@ -294,16 +296,13 @@ def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
         @wraps(function)
         def checked(*given: Any, **keywords: Any) -> Any:
             refuse_unknown(keywords, known)
-            return function(*given, **{name: _taken(value, options.get(name)) for name, value in keywords.items()})
+            own_options = {name: value for name, value in keywords.items() if name in options}
+            return function(*given, **keywords | taken(options.values(), own_options))
 
         checked.__signature__ = signature.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return decorate
-
-
-def _taken(value: Any, its: Declared | None) -> Any:
-    return its.taken(value) if its else value
 
 
 def _shown(its: Declared) -> Any:

@@ -31,10 +31,7 @@ __all__ = ["BuildOptions", "BuildReport", "build_targets"]
 
 @takes(SourceOptions, BuildOptions)
 def build_targets(
-    source: SourceLike,
-    out: Path | str,
-    options: BuildOptions | None = None,
-    **keywords: Any,
+    source: SourceLike, out: Path | str, options: BuildOptions | None = None, **keywords: Any
 ) -> BuildReport:
     r"""Build the targets of every image of a source into a store.
 

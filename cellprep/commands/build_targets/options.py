@@ -53,8 +53,6 @@ class BuildOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.only, str):
-            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         if isinstance(self.images, bool) and self.images:
             raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)

@@ -65,11 +65,7 @@ class CheckOptions:
 
 
 @takes(SourceOptions, CheckOptions)
-def check_source(
-    source: SourceLike,
-    options: CheckOptions | None = None,
-    **keywords: Any,
-) -> CheckReport:
+def check_source(source: SourceLike, options: CheckOptions | None = None, **keywords: Any) -> CheckReport:
     r"""Look for flaws in annotations, and in the images that belong to them.
 
     Parameters

@@ -50,8 +50,6 @@ class EvaluationOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.only, str):
-            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         check_jobs(self.jobs)
         check_choices(self)
 

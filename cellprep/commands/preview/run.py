@@ -10,7 +10,7 @@ from cellprep.commands.preview.sheet import MOST_TILES, draw_contact_sheet
 from cellprep.commands.preview.view import Crop
 from cellprep.errors import StoreError, UsageError
 from cellprep.store import Store, StoredImage, StoreLike, as_store
-from cellprep.system.options import Option, Quiet, documented, options_of, takes
+from cellprep.system.options import Option, Quiet, check_choices, documented, options_of, takes
 from cellprep.text.wording import count, printable
 
 _MOST_IMAGES = 12  # with all their targets in one picture
@@ -31,6 +31,9 @@ class PreviewOptions:
     ] = None
     contact_sheet: Annotated[bool, Option("Draw the outlines in many images: all unless --image names some.")] = False
     quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
 
 @dataclass(frozen=True, slots=True)

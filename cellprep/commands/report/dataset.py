@@ -101,10 +101,7 @@ class DatasetReport(Report):
 
 @takes(SourceOptions, ReportOptions)
 def report_dataset(
-    source: SourceLike,
-    out: Path | str,
-    options: ReportOptions | None = None,
-    **keywords: Any,
+    source: SourceLike, out: Path | str, options: ReportOptions | None = None, **keywords: Any
 ) -> DatasetReport:
     r"""Make a page that shows a data set: one HTML file, which loads nothing.
 

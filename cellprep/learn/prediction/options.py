@@ -116,6 +116,7 @@ class OutputOptions:
         return any(OUTPUTS[name].needs_scores for name in self.to)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         unknown = [name for name in self.to if name not in OUTPUTS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"

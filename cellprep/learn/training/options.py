@@ -126,9 +126,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        object.__setattr__(self, "init", tuple(map(Path, self.init)))
-        if isinstance(self.init, (str, Path)):
-            object.__setattr__(self, "init", (Path(self.init),))
+        init = (self.init,) if isinstance(self.init, (str, Path)) else self.init
+        object.__setattr__(self, "init", tuple(map(Path, init)))
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
         check_choices(self, but=("network", "arch"))
