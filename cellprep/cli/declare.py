@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
+from typer.models import ArgumentInfo
 
 from cellprep.cli.door import app
 from cellprep.cli.options import Version
@@ -40,7 +41,7 @@ def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Calla
                 shown += [parameter for its in declared for parameter in _parameters(its)]
             else:
                 shown.append(one.replace(kind=_KEYWORD))
-        shown.sort(key=lambda one: _LAST.index(one.name) if one.name in _LAST else -1)
+        shown.sort(key=_place)
         shown.append(inspect.Parameter("version", _KEYWORD, default=False, annotation=Version))
 
         @wraps(function)
@@ -54,6 +55,13 @@ def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Calla
         return run
 
     return decorate
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Return where a parameter stands: arguments first, and last what many commands have."""
+    if any(isinstance(about, ArgumentInfo) for about in get_args(parameter.annotation)):
+        return -1
+    return 1 + _LAST.index(parameter.name) if parameter.name in _LAST else 0
 
 
 def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[dict[str, Any]], Any] | None]:
