@@ -1,4 +1,4 @@
-"""The command line: each command only declares its options and calls the library once."""
+"""The command line: each command takes the options that the library declares, and calls it once."""
 
 # In this order they hang their commands into the application.
 from cellprep.cli import build, learning, prediction, scores, sources, stores
