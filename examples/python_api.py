@@ -7,14 +7,12 @@ import tempfile
 from pathlib import Path
 
 from cellprep import (
-    BuildOptions,
     Recipe,
     build_targets,
     compute_targets,
     decode_rle,
     encode_labels,
     encode_rle,
-    open_source,
     open_store,
     parse_rle,
     resolve_overlaps,
@@ -40,11 +38,7 @@ print("walls between two cells that touch:", from_labels["semseg"][..., 1].tolis
 
 # A whole data set.
 with tempfile.TemporaryDirectory() as folder:
-    report = build_targets(
-        open_source(DATA / "train.csv"),
-        Path(folder) / "data.zarr",
-        BuildOptions(images=DATA / "train", jobs=1, quiet=True),
-    )
+    report = build_targets(DATA / "train.csv", Path(folder) / "data.zarr", images=DATA / "train", jobs=1, quiet=True)
     print("\n".join(report.notes()).replace(folder, "..."))
     assert not report.failures
 

@@ -86,7 +86,7 @@ def test_real_images_by_windows_equal_the_whole_ones(sartorius, overlap, backgro
     source = open_source(sartorius)
     for k, record in enumerate(source.images()):
         options = {"background_cell": background_cell, "per_instance": k > 0}
-        recipe = Recipe(overlap, 3 + 2 * (k % 3), sorted(DISTANCES)[k % 4], **options)
+        recipe = Recipe(overlap=overlap, wall_width=3 + 2 * (k % 3), distance=sorted(DISTANCES)[k % 4], **options)
         assert_the_same(record.load().runs, recipe, side=200, halo=8)
         if k == 2:
             return

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_lines
 import pytest
 from command_lines import COMMANDS
 from conftest import tree
@@ -32,8 +33,7 @@ def test_help_has_an_example(cli, name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name):
-    hints = COMMANDS[name].callback.__annotations__
-    assert all(hint.__metadata__[0].help for key, hint in hints.items() if key not in ("return", "context"))
+    assert all(parameter.help for parameter in command_lines.COMMANDS[name].params)
 
 
 def test_help_names_what_the_registries_hold(cli):
@@ -151,7 +151,7 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     def explode():
         raise ZeroDivisionError("of\nsome sort")
 
-    monkeypatch.setattr("cellprep.cli.door.app", explode)
+    monkeypatch.setattr("cellprep.cli.application.app", explode)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # this process does not leave
     with pytest.raises(SystemExit, match="1"):
         main()

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cellprep import DECODERS, DISTANCES, EXPORTERS, OVERLAP_RULES, READERS, RULES
 from cellprep.cli import app
-from cellprep.cli.door import COMMANDS as SUMMARIES
+from cellprep.cli.application import COMMANDS as SUMMARIES
 from cellprep.learn.networks import NETWORKS
 from cellprep.learn.training.options import ALL
 
@@ -68,7 +68,7 @@ CHOICES = {
     ("build-targets", "distance"): DISTANCES,
     ("build-targets", "format"): ["auto", *READERS],
     ("build-targets", "rle_order"): ["row", "column"],
-    ("check", "rule"): RULES,
+    ("check", "rules"): RULES,
     ("export", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
     ("train", "network"): [*NETWORKS, ALL],

@@ -300,7 +300,7 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
         document = json.loads(before)
         document["attributes"]["cellprep"]["shape"] = size
         place.write_text(json.dumps(document, indent=2))
-        options = RoundtripOptions(("walls",), jobs=1, quiet=True)
+        options = RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)
         assert "is damaged: it claims" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
         with pytest.raises(CellprepError, match=r"'a': .* is damaged: it claims"):
             fit_bins(open_store(store.path), levels=2, jobs=1, quiet=True)

@@ -217,7 +217,7 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
         raise OSError(28, "the bucket is full")
 
     monkeypatch.setattr(type(fs), "pipe", lambda self, files: fail(files))
-    options = BuildOptions(Recipe(wall_width=5), only=("spindle-2",), jobs=1, quiet=True)
+    options = BuildOptions(recipe=Recipe(wall_width=5), only=("spindle-2",), jobs=1, quiet=True)
     report = build_targets(open_source(folder / "train.csv"), url, options)
     assert report.stopped == str(StoreWriteError(url, "the bucket is full"))
     assert "spindle-2" not in open_store(url)

@@ -89,7 +89,7 @@ def discs(tmp_path):
 
 
 def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monkeypatch, registered, capsys):
-    options = TrainOptions("edges", tmp_path / "whole", **OPTIONS)
+    options = TrainOptions("edges", out=tmp_path / "whole", **OPTIONS)
     assert (options.arch, options.max_lr) == ("plain", 1e-2)
     report = train(discs, options)
     assert "steps takes about" in capsys.readouterr().err
@@ -112,9 +112,9 @@ def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monk
     for name in ("best", "last"):
         whole, cut = ((tmp_path / folder / f"{name}.safetensors").read_bytes() for folder in ("whole", "cut"))
         assert whole == cut
-    train(discs, TrainOptions("edges", tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
+    train(discs, TrainOptions("edges", out=tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
     monkeypatch.setitem(NETWORKS, "blind", replace(EDGES, name="blind", inputs=("area",)))
-    assert train(discs, TrainOptions("blind", tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
+    assert train(discs, TrainOptions("blind", out=tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
     with pytest.raises(UsageError, match="belong to dn and wn only"):
         TrainOptions("edges", background_cell=True)
 

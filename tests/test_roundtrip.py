@@ -161,7 +161,7 @@ def test_real_targets_come_back(sartorius, tmp_path):
 
 def test_options_reach_the_decoder(built, tmp_path, cli):
     """A cut above level 16 leaves next to nothing."""
-    options = RoundtripOptions(("original",), decoder_options={"level": 16}, jobs=1, quiet=True)
+    options = RoundtripOptions(decoders=("original",), decoder_options={"level": 16}, jobs=1, quiet=True)
     report = roundtrip(open_store(built), options)
     scores = report.decoders["original"].scores
     assert scores["overall"]["kaggle_map"] < 0.1

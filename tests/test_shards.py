@@ -24,7 +24,7 @@ from cellprep.core.colours import grey_levels, grey_limits
 from cellprep.core.rle import runs_from_labels
 from cellprep.errors import StoreError, StoreWriteError
 from cellprep.formats.annotations.record import Annotations
-from cellprep.learn import Bundle, Normalisation, TrainOptions, Weights, build_network, predict, train
+from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict, train
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.data.samples import CropSettings
@@ -159,8 +159,8 @@ def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
 
 
 RECIPES = [
-    Recipe("background", 5, "scipy"),
-    Recipe("later-on-top", 1, "cv2-exact", bins=(1.0, 7.5)),
+    Recipe(overlap="background", wall_width=5, distance="scipy"),
+    Recipe(overlap="later-on-top", wall_width=1, distance="cv2-exact", bins=(1.0, 7.5)),
     Recipe(background_cell=True),
     Recipe(per_instance=True),
 ]
@@ -169,7 +169,7 @@ RECIPES = [
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_blocks_are_parts_of_the_whole_whatever_the_recipe(small_shards, tmp_path, monkeypatch, recipe):
     csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
-    options = BuildOptions(recipe, jobs=1, quiet=True, only=("spindle-1",))
+    options = BuildOptions(recipe=recipe, jobs=1, quiet=True, only=("spindle-1",))
     build_targets(open_source(csv), tmp_path / "many.zarr", options)
     image = open_store(tmp_path / "many.zarr")["spindle-1"]
     assert image.is_huge
@@ -243,9 +243,8 @@ def test_a_training_on_huge_images(tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.data.drawing._PART", 40)
     documents.array_document.cache_clear()
     build_targets(open_source(write_discs(tmp_path / "source")), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
-    names = ("dn", tmp_path / "run")
-    options = TrainOptions(*names, base_channels=2, crop=32, epochs=1, val_fraction=0.2, workers=0, quiet=True)
-    report = train(open_store(tmp_path / "s.zarr"), options)
+    settings = {"base_channels": 2, "crop": 32, "epochs": 1, "val_fraction": 0.2, "workers": 0, "quiet": True}
+    report = train(tmp_path / "s.zarr", "dn", out=tmp_path / "run", **settings)
     documents.array_document.cache_clear()
     assert (report.train_images, report.val_images) == (4, 1)
     pictures = sorted(path.stem for path in (tmp_path / "run/validation").iterdir())
@@ -421,12 +420,12 @@ def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.prediction.predictor.find_receptive_field", lambda _: 16)
     with monkeypatch.context() as patch:
         patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
-        predict([store], weights, tmp_path / "many", data=store, options=settings)
+        predict([store], tmp_path / "many", weights, data=store, options=settings)
     whole(csv, options, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(documents, "_SHARD", 4096)
         documents.array_document.cache_clear()
-        predict([tmp_path / "one.zarr"], weights, tmp_path / "one", data=tmp_path / "one.zarr", options=settings)
+        predict([tmp_path / "one.zarr"], tmp_path / "one", weights, data=tmp_path / "one.zarr", options=settings)
     found = tree(tmp_path / "one")
     assert sum(name.endswith(".tif") for name in found) == 2
     assert tree(tmp_path / "many") == found

@@ -63,7 +63,7 @@ def once(inputs, out, kind):
     yield scores.write_csv(kind(out / "scores.csv"))
     yield evaluation.refuse_pictures(kind(out / "worst"))
     yield cellprep.draw_worst(scores, source, source, 1, kind(out / "worst"), how)
-    of_roundtrip = cellprep.RoundtripOptions(("walls",), jobs=1, quiet=True)
+    of_roundtrip = cellprep.RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)
     decoded = cellprep.roundtrip(opened, of_roundtrip)
     yield draw_worst_decoded(decoded, opened, 1, kind(out / "decoded"), of_roundtrip)
     yield cellprep.preview_store(opened, kind(out / "preview.png")).drawn

@@ -44,7 +44,7 @@ def train(name, arch, machine, here):
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # whose chances differ
-    trainer = Trainer(network, TrainOptions(name, Path("unused"), max_lr=1e-3), machine, STEPS)
+    trainer = Trainer(network, TrainOptions(name, out=Path("unused"), max_lr=1e-3), machine, STEPS)
     network.train()
     losses = []
     for step in range(STEPS):

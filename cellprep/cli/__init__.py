@@ -1,5 +1,5 @@
-"""The command line: each command only declares its options and calls the library once."""
+"""The command line: each command takes the options that the library declares, and calls it once."""
 
-from cellprep.cli.door import app, main
+from cellprep.cli.application import app, main
 
 __all__ = ["app", "main"]

@@ -7,7 +7,7 @@ which order cells are placed; everything later follows from one image, that of t
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from cellprep.core.label_images import as_label_image, as_masks, as_numbers
 from cellprep.core.rle import Runs, WindowedRuns, runs_from_masks
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, RecipeError, UsageError
+from cellprep.system.options import Option
 
 _PIXELS_A_CELL = 64  # a cell of fewer is rare
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
@@ -281,6 +282,9 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
     if lowest < 0 or highest >= end:
         stranger = lowest if lowest < 0 else highest
         raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
+
+
+Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES)]
 
 
 def find_rule(name: str) -> OverlapRule:

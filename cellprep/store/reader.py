@@ -23,7 +23,7 @@ from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadata, attributes_in
 from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.system.files import ask_all, read_file
-from cellprep.system.places import as_place, is_remote
+from cellprep.system.places import as_place, is_place, is_remote
 from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
 from cellprep.text.wording import count, described, did_you_mean, printable
 
@@ -462,6 +462,38 @@ def open_store(path: Path | str) -> Store:
     (['0e12'], (5, 6, 2), 3)
     """
     return Store(path)
+
+
+#: What a store may be taken from: see `as_store`.
+StoreLike = Store | Path | str
+
+
+def as_store(store: StoreLike) -> Store:
+    """Return a store that is wanted: the store that is given, or that at a path.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    StoreError
+        As `open_store`.
+    """
+    return store if isinstance(store, Store) else open_store(store_place(store))
+
+
+def store_place(store: StoreLike, name: str = "store") -> Path:
+    """Return where a store is, be it whole or not, whose path is given or itself; messages call it by the name.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    """
+    if isinstance(store, Store):
+        return store.path
+    if not is_place(store):
+        raise UsageError(f"{name} is {store!r:.60}: give the path of a store, or what open_store returns")
+    return as_place(store)
 
 
 def _spread(names: list[str]) -> list[str]:

@@ -53,6 +53,11 @@ def as_place(place: Path | str) -> Path:
     return open_url(str(place))
 
 
+def is_place(given: object) -> bool:
+    """Return whether something is a path, or the URL of one, as a text or as `as_place` returned it."""
+    return isinstance(given, (str, Path)) or hasattr(given, "joinpath")
+
+
 def is_remote(place: object) -> bool:
     """Return whether a place that `as_place` returned was named by a URL."""
     return not isinstance(place, (str, Path))

@@ -97,6 +97,10 @@ class EvaluationReport(Report):
             )
         return text_table(["image", *names], rows)
 
+    def table_of_worst(self, number: int) -> list[str]:
+        """Lay out the images with the lowest scores."""
+        return self.table_of(self.worst(number))
+
     def write_csv(self, path: Path | str) -> None:
         """Write the scores of each image: a CSV with a row per image, and a column per score.
 

@@ -95,9 +95,7 @@ class RoundtripReport(Report):
 
     def table_of_worst(self, number: int) -> list[str]:
         """Lay out the images with the lowest scores by the decoder that is shown."""
-        report = self.decoders[self.shown]
-        worst = report.worst(number)
-        return [f"lowest scores, decoded by {self.shown}:", *report.table_of(worst)] if worst else []
+        return [f"lowest scores, decoded by {self.shown}:", *self.decoders[self.shown].table_of_worst(number)]
 
     def notes(self) -> list[str]:
         """Return lines on what was noticed."""

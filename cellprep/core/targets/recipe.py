@@ -5,14 +5,15 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
-from cellprep.core.cells import find_rule
-from cellprep.core.targets.transforms import find_distance
+from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.targets.transforms import DISTANCES, find_distance
 from cellprep.errors import RecipeError, SourceError
 from cellprep.system.files import read_file
+from cellprep.system.options import Option, documented
 from cellprep.system.places import as_place
 from cellprep.text.wording import described
 
@@ -66,27 +67,13 @@ _WIDEST_WALL = 99
 _SHOWN_BINS = 6  # in words; of more only the first and the last
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """The choices by which targets are made from annotations.
 
-    Attributes
-    ----------
-    overlap
-        A name in `cellprep.OVERLAP_RULES`.
-    wall_width
-        Side of the square, in pixels and odd, by which a cell is dilated to wall it off from those below;
-        1 makes no walls.
-    distance
-        A name in `cellprep.DISTANCES`.
-    bins
-        Rising distances in pixels, or a name in `cellprep.BIN_PRESETS`; the energy level of a pixel is the number of
-        bins that its distance reaches.
-    background_cell
-        Whether what is no cell is treated as one gigantic cell.
-    per_instance
-        Whether distances and vectors are those of each cell by itself: up to the nearest pixel that is not the cell's.
-        Otherwise they are those of all cells at once, up to the nearest wall or background.
+    ``bins`` are ascending distances in pixels, or a name in `cellprep.BIN_PRESETS`: the energy level of a pixel is the
+    number of bins that its distance reaches.
 
     Raises
     ------
@@ -102,12 +89,24 @@ class Recipe:
     cellprep.errors.RecipeError: wall width 4 is not an odd number from 1 to 99
     """
 
-    overlap: str = "smaller-on-top"
-    wall_width: int = 3
-    distance: str = "cv2"
-    bins: tuple[float, ...] = BIN_PRESETS["sartorius"].bins
-    background_cell: bool = False
-    per_instance: bool = False
+    overlap: Overlap = "smaller-on-top"
+    wall_width: Annotated[
+        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.")
+    ] = 3
+    distance: Annotated[str, Option("Distance transform", DISTANCES)] = "cv2"
+    bins: Annotated[
+        tuple[float, ...],
+        Option(
+            f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
+            metavar="NAME|FILE",
+            parse=lambda name: find_bins(name),  # noqa: PLW0108 - it comes later
+            typed="sartorius",
+        ),
+    ] = BIN_PRESETS["sartorius"].bins
+    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.")] = False
+    per_instance: Annotated[
+        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
+    ] = False
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)

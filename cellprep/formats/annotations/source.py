@@ -39,6 +39,8 @@ class Source(ABC):
         File or folder name, for messages and for the store's record of where it came from.
     format
         The reader's name in `READERS`.
+    in_files
+        Whether it lies at `path`, so that images may lie beside it.
     order
         The order in which run-length texts count pixels; None if the format leaves no choice.
     sha256
@@ -54,6 +56,7 @@ class Source(ABC):
     """
 
     format: ClassVar[str]
+    in_files: ClassVar[bool] = True
     sha256: str
 
     def __init__(self, path: Path, order: Order | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -24,7 +25,8 @@ from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
-from cellprep.store import Store
+from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
@@ -106,7 +108,8 @@ class TrainReport:
         return []
 
 
-def train(store: Store, options: TrainOptions) -> TrainReport:
+@takes(TrainOptions)
+def train(store: StoreLike, options: TrainOptions | str | None = None, **keywords: Any) -> TrainReport:
     """Train a network, and leave its weights, figures and pictures in a folder.
 
     The same options on the same data give the same weights on the same machine with the same number of threads,
@@ -116,9 +119,11 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     Parameters
     ----------
     store
-        From `cellprep.open_store`; of its images those with pixels are used, but ``wtn`` needs none.
+        A store, or its path; of its images those with pixels are used, but ``wtn`` needs none.
     options
-        How.
+        The network, such as ``"dn"``, or how it is trained.
+    **keywords
+        Fields of `TrainOptions` by name.
 
     Returns
     -------
@@ -136,6 +141,9 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     OutputError
         If something cannot be written; what was written before is whole.
     """
+    given = options if isinstance(options, TrainOptions) else None
+    named = {} if given or options is None else {"network": options}
+    store, options = as_store(store), options_of(TrainOptions, given, {**named, **keywords})
     machine = choose_machine(options.device, options.precision)
     with joined(machine.device) as here:
         return _train(store, options, machine, here)

@@ -1,4 +1,4 @@
-"""The door: the application that commands are hung into, and where errors leave."""
+"""The application that commands are hung into, and that errors leave as one line."""
 
 import gc
 import os
@@ -88,7 +88,7 @@ class _Commands(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-class _Door(TyperGroup):
+class _Application(TyperGroup):
     """The group of commands, which turns each error into one line without a traceback."""
 
     commands: Mapping[str, Any]  # type: ignore[assignment]  # none is added
@@ -128,9 +128,13 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
+
 app = typer.Typer(
     name="cellprep",
-    cls=_Door,
+    cls=_Application,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -139,11 +143,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def cellprep(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
+def cellprep(version: Version = False) -> None:
     """Turn instance annotations of cells into training targets for the Deep Watershed Transform."""
 
 
