@@ -15,7 +15,7 @@ from cellprep.learn.training.options import TrainOptions
 ROWS = ["id,annotation,width,height,plate", "a,8 2 14 2,6,5,P1", "a,10 2 16 2,6,5,P1", "b,29 2,6,5,P2"]
 LABELS = np.kron([[1, 2], [3, 0]], np.ones((3, 3), int))
 KNOWN = {
-    **vars(cellprep),
+    **{name: getattr(cellprep, name) for name in cellprep.__all__},
     "Path": Path,
     "np": np,
     "TrainOptions": TrainOptions,

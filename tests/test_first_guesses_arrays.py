@@ -115,7 +115,7 @@ SHAPE = (4, 5)
         (lambda: compute_targets(LABELS, wall_widht=5), "there is no option wall_widht: did you mean wall_width?"),
         (
             lambda: compute_targets(LABELS, background_cell="no"),
-            "background_cell must be True or False, not the text 'no'",
+            "background_cell is 'no': give True or False",
         ),
         (
             lambda: compute_targets(LABELS, overlap=["background"]),
@@ -123,7 +123,7 @@ SHAPE = (4, 5)
         ),
         (
             lambda: compute_targets(LABELS, bins="papre"),
-            "bins 'papre' are a text: give numbers, or a name of sartorius, paper",
+            "there are no bins papre: give one of sartorius, paper",
         ),
         (lambda: compute_targets(LABELS, bins=[[1, 2]]), "bin [1, 2] is not a distance above 0"),
         (lambda: cells_from_labels([[1, 2], [3]]), "labels must be (H, W) integers, not a list of 2"),

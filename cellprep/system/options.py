@@ -130,7 +130,7 @@ class Declared:
         several = [value] if self.is_several and isinstance(value, (str, Path)) else value
         if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
             return self.option.parse(several)
-        return tuple(several) if isinstance(several, list) else several
+        return tuple(several) if isinstance(several, list) and get_origin(self.types[0]) in _SEVERAL else several
 
 
 _SEVERAL = (tuple, Sequence, Mapping)
