@@ -17,6 +17,7 @@ from cellprep.commands.evaluate import EvaluationOptions, EvaluationReport, draw
 from cellprep.commands.export import EXPORTERS, ExportReport, export_labels
 from cellprep.commands.fit_bins import FittedBins, fit_bins
 from cellprep.commands.info import StoreInfo, describe_store
+from cellprep.commands.measure import MeasureOptions, MeasureReport, measure, measure_to_file
 from cellprep.commands.napari import napari_layers
 from cellprep.commands.preview import Crop, PreviewOptions, preview_store
 from cellprep.commands.roundtrip import RoundtripOptions, RoundtripReport, roundtrip
@@ -24,6 +25,7 @@ from cellprep.commands.split import Split, SplitOptions, split_source
 from cellprep.commands.verify import VerifyReport, verify_store
 from cellprep.core.cells import OVERLAP_RULES, Cells, cells_from_labels, resolve_overlaps
 from cellprep.core.decode import DECODERS, energy_to_labels
+from cellprep.core.measures import PROPERTIES
 from cellprep.core.rle import Runs, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.core.scores import IOU_THRESHOLDS, ImageScore, score_image, summarise
 from cellprep.core.targets import (
@@ -49,6 +51,7 @@ __all__ = [
     "EXPORTERS",
     "IOU_THRESHOLDS",
     "OVERLAP_RULES",
+    "PROPERTIES",
     "PUBLISHED_BINS",
     "READERS",
     "RULES",
@@ -66,6 +69,8 @@ __all__ = [
     "ExportReport",
     "FittedBins",
     "ImageScore",
+    "MeasureOptions",
+    "MeasureReport",
     "PreviewOptions",
     "Recipe",
     "RoundtripOptions",
@@ -92,6 +97,8 @@ __all__ = [
     "export_labels",
     "fit_bins",
     "format_rle",
+    "measure",
+    "measure_to_file",
     "napari_layers",
     "open_prediction",
     "open_source",
