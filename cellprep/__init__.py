@@ -41,6 +41,7 @@ from cellprep.core.targets import (
 )
 from cellprep.errors import CellprepError
 from cellprep.formats.readers import READERS, open_prediction, open_source
+from cellprep.learn.training.journal import read_metrics
 from cellprep.store import Store, StoredImage, open_store
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "parse_rle",
     "preview_store",
     "read_bins",
+    "read_metrics",
     "resolve_overlaps",
     "roundtrip",
     "score_image",

@@ -10,10 +10,21 @@ from hypothesis import strategies as st
 from skimage.measure import regionprops_table
 from stores import discs, noise, write_store
 
-from cellprep import PROPERTIES, BuildOptions, build_targets, encode_rle, measure, open_source, parse_rle, resolve_overlaps
+from cellprep import (
+    PROPERTIES,
+    BuildOptions,
+    build_targets,
+    encode_rle,
+    measure,
+    open_source,
+    open_store,
+    parse_rle,
+    resolve_overlaps,
+)
 from cellprep.core.measures.by_window import Readable, measure_cells
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, MissingExtraError, UsageError
+from cellprep.store import documents
 
 OURS = ("touching_cells", "nearest_distance", "intensity_sum")
 THEIRS = tuple(name for name in PROPERTIES if name not in OURS)
@@ -65,7 +76,8 @@ def test_measures_are_those_of_scikit_image(image):
 def test_windows_change_nothing(image, side):
     labels, pixels = image
     assert_same(
-        measure_cells(in_windows(labels, pixels, side), PROPERTIES), measure_cells(in_windows(labels, pixels), PROPERTIES)
+        measure_cells(in_windows(labels, pixels, side), PROPERTIES),
+        measure_cells(in_windows(labels, pixels), PROPERTIES),
     )
 
 
@@ -160,26 +172,30 @@ def test_overlaps_are_resolved_by_a_rule(write_csv):
 
 
 def test_a_store_says_the_size_of_pixels(write_csv, tmp_path):
-    build_targets(open_source(write_csv("a,1 8 11 8,10,4,b")), tmp_path / "s.zarr", BuildOptions(pixel_size=2.0, jobs=1, quiet=True))
+    build_targets(
+        open_source(write_csv("a,1 8 11 8,10,4,b")),
+        tmp_path / "s.zarr",
+        BuildOptions(pixel_size=2.0, jobs=1, quiet=True),
+    )
     table = measure(tmp_path / "s.zarr", properties=["bbox", "centroid", "area"], quiet=True)
     names = ["bbox-0", "bbox-1", "bbox-2", "bbox-3", "centroid-0", "centroid-1", "centroid-0_um", "centroid-1_um"]
     assert [*table][4:] == [*names, "area", "area_um2"]
     assert table.loc[0, ["area_um2", "centroid-1", "centroid-1_um"]].tolist() == [64, 3.5, 7]
 
 
-def test_a_huge_image_is_measured_by_windows(write_csv, tmp_path):
-    """Two cells far apart, one of which lies in four windows."""
-    side = 4200
-    rows = " ".join(f"{row * side + 2040} 20" for row in range(2040, 2060))
-    csv = write_csv(f"a,{rows},{side},{side},b", f"a,{4000 * side + 5} 3,{side},{side},b")
-    build_targets(open_source(csv), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
-    names = ["area", "bbox", "nearest_distance"]
-    tables = [measure(what, properties=names, jobs=1, quiet=True) for what in (csv, tmp_path / "s.zarr")]
-    pd.testing.assert_frame_equal(*tables)
-    assert tables[0].iloc[:, 4:].to_numpy().tolist() == [
-        [400, 2040, 2039, 2060, 2059, np.hypot(4000 - 2059, 2039 - 6)],
-        [3, 4000, 4, 4001, 7, np.hypot(4000 - 2059, 2039 - 6)],
-    ]
+def test_huge_images_are_measured_by_windows(folder, tmp_path, monkeypatch):
+    expected = measure(folder, jobs=1, quiet=True).drop(columns="label")
+    sizes = {"store.documents._CHUNK": 8, "store.documents._SHARD": 16, "core.windows._SIDE": 16}
+    for name, pixels in {**sizes, "core.measures.neighbours._HALO": 2}.items():
+        monkeypatch.setattr(f"cellprep.{name}", pixels)
+    documents.array_document.cache_clear()
+    store = tmp_path / "s.zarr"
+    build_targets(open_source(folder), store, BuildOptions(jobs=1, quiet=True))
+    assert open_store(store)["a"].is_huge
+    for what in (folder, store):
+        found = measure(what, jobs=1, quiet=True).drop(columns="label")
+        pd.testing.assert_frame_equal(found, expected, rtol=0, atol=0)
+    documents.array_document.cache_clear()
 
 
 @pytest.fixture

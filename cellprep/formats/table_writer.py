@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cellprep.errors import MissingExtraError, UsageError
 from cellprep.system.output import check_place, whole_file
-from cellprep.text.wording import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,7 +56,7 @@ def write_table(path: Path, frames: Iterable["DataFrame"]) -> None:
         if path.suffix.lower() == _PARQUET:
             _write_parquet(aside, frames)
         else:
-            with aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            with aside.open("w", encoding="utf-8", newline="") as file:
                 for number, frame in enumerate(frames):
                     frame.to_csv(
                         file,
@@ -72,15 +71,9 @@ def _write_parquet(path: Path, frames: Iterable["DataFrame"]) -> None:
     from pyarrow import Table
     from pyarrow.parquet import ParquetWriter
 
-    tables: Iterator[Table] = (Table.from_pandas(_as_text(frame), preserve_index=False) for frame in frames)
+    tables: Iterator[Table] = (Table.from_pandas(frame, preserve_index=False) for frame in frames)
     first = next(tables)
     with ParquetWriter(path, first.schema) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(table.cast(first.schema))
-
-
-def _as_text(frame: "DataFrame") -> "DataFrame":
-    """Return a table whose texts are texts: the names of some files hold bytes that are none."""
-    texts = {name: frame[name].map(printable).astype("str") for name in frame if frame[name].dtype.kind == "O"}
-    return frame.assign(**texts)

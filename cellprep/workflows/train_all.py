@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,9 @@ from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store
 from cellprep.system.output import write_whole
 from cellprep.text.wording import count
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # A network that starts from others that are trained takes one epoch for so many of theirs.
 _FEWER = 5
@@ -63,6 +66,12 @@ class AllReport:
     scores: dict[str, Any]
     problems: list[str]
     tells: bool = True
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+        from pandas import concat
+
+        return concat([run.to_dataframe().assign(network=run.out.name) for run in self.trained], ignore_index=True)
 
     def notes(self) -> list[str]:
         """Return what is to be told."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellprep.commands.evaluate.image import EvaluationTask, ImageEvaluation, evaluate_image
+from cellprep.commands.evaluate.matches import table_of_matches
 from cellprep.commands.evaluate.pictures import Drawing, draw_verdicts, require_matplotlib
 from cellprep.commands.evaluate.report import EvaluationReport
 from cellprep.errors import ImageFileError, OutputError, UnpairedError, UsageError
@@ -14,6 +17,9 @@ from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.places import as_place
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = [
     "EvaluationOptions",
@@ -109,7 +115,12 @@ def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None
         ImageEvaluation(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
         for task, found in in_order(outcomes, tasks)
     ]
-    return EvaluationReport(predicted.description, truth.description, images)
+    again = partial(_table_of_matches, predicted, truth, options)
+    return EvaluationReport(predicted.description, truth.description, images, again)
+
+
+def _table_of_matches(predicted: Source, truth: Source, options: EvaluationOptions) -> "DataFrame":
+    return table_of_matches(list(_tasks(predicted, truth, options)), options.jobs)
 
 
 def draw_worst(

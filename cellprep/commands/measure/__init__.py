@@ -166,6 +166,4 @@ def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
     wanted = set(options.only)
     for number, record in enumerate(with_images(source, folder, options.orientation)):
         if not wanted or record.image_id in wanted:
-            yield MeasureTask(
-                number, record, options.chosen, options.overlap, options.pixel_size, options.needs_images
-            )
+            yield MeasureTask(number, record, options.chosen, options.overlap, options.pixel_size, options.needs_images)

@@ -12,12 +12,13 @@ from cellprep.core.measures.region import Read
 from cellprep.core.targets.by_window import CellsOfRuns
 from cellprep.core.windows import Window
 from cellprep.errors import AnnotationError, ImageFileError
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
+from cellprep.text.frames import encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,12 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     labels = measured.pop("label")
     rows, cell_types = known.rows[labels - 1], known.cell_types[labels - 1]
     columns: Columns = {
-        "image": np.full(len(labels), record.image_id, object),
+        "image": np.full(len(labels), encodable(record.image_id), object),
         "label": rows if record.rows_are_labels else labels,
         "row": rows,
     }
     if cell_types.astype(bool).any():
-        columns["cell_type"] = cell_types
+        columns["cell_type"] = np.array(list(map(encodable, cell_types)), object)
     side = task.pixel_size or known.pixel_size
     for name in task.properties if side else ():
         measured |= in_micrometres(name, measured, side)

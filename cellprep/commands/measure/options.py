@@ -11,6 +11,7 @@ from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import Orientation, check_orientation
 from cellprep.system.executor import check_jobs
 
+
 @dataclass(frozen=True, slots=True)
 class MeasureOptions:
     """What to measure, and how.
