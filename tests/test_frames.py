@@ -8,20 +8,28 @@ from hypothesis import given, settings
 from stores import write_store
 
 from cellprep import (
+    BuildOptions,
     CheckOptions,
     EvaluationOptions,
+    SplitOptions,
+    build_targets,
     check_source,
     describe_store,
     encode_rle,
     evaluate,
+    measure,
     open_source,
     parse_rle,
     read_metrics,
     score_image,
+    split_source,
 )
 from cellprep.commands.evaluate.report import EvaluationReport
 from cellprep.core.scores.matches import list_matches
-from cellprep.errors import UsageError, WeightsError
+from cellprep.errors import SourceError, UsageError, WeightsError
+from cellprep.formats.annotations.exclusions import read_exclusions
+from cellprep.formats.table_writer import write_table
+from cellprep.learn.data.choosing import choose_images
 from cellprep.learn.training.journal import write_metrics
 
 QUIET = {"jobs": 1, "quiet": True}
@@ -136,6 +144,71 @@ def test_cells_to_ignore_have_no_iou():
     found = list_matches([[1, 0, 2]], [[0, 0, 4]], np.array([[True, False, True]]))
     assert [match.verdict for match in found] == ["ignored"] * 3
     assert all(np.isnan(match.iou) for match in found)
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=["id", "annotation", "width", "height", "cell_type", "plate"])
+
+
+ROWS = [("a", "1 3 7 3", 6.0, 5, "x", "P1"), ("b", None, 6.0, 5, None, "P2"), ("a", "20 2", 6.0, 5, "y", "P1")]
+
+
+def test_a_data_frame_is_an_annotation_source(tmp_path, write_csv):
+    table = frame(*ROWS).set_index(np.array([7, 7, 9]))
+    source = open_source(table)
+    csv = open_source(write_csv(table.to_csv(index=False, header=False).strip(), header=",".join(table.columns)))
+    for ours, theirs in zip(source.images(), csv.images(), strict=True):
+        found, expected = ours.load(), theirs.load()
+        assert [row + 2 for row in found.rows] == list(expected.rows)
+        assert (found.cell_types, found.cell_type) == (expected.cell_types, expected.cell_type)
+        np.testing.assert_array_equal(found.runs.starts, expected.runs.starts)
+        assert found.runs.shape == expected.runs.shape
+    assert source.description == "data frame: kaggle-csv, pixels counted by row, images: 2"
+    assert source.sha256 != open_source(table.replace("20 2", "20 3")).sha256
+    split = split_source(source, options=SplitOptions(folds=2, groups=("plate",), **QUIET))
+    assert split.groups == 2
+    folds = split.to_dataframe()
+    exclude = pd.DataFrame({"image": ["a"], "row": [2]})
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=False, exclude=exclude, **QUIET))
+    assert (report.new, report.cells) == (2, 1)
+    store = open_store(tmp_path / "s.zarr")
+    for fold in (0, 1):
+        assert (
+            choose_images(store, folds=folds, fold=fold, pixels=False)[1]
+            == folds["image"][folds["fold"] == fold].tolist()
+        )
+    assert measure(table, properties=["area"], **QUIET)["area"].tolist() == [6, 2]
+
+
+@pytest.mark.parametrize(
+    ("table", "error"),
+    [
+        (frame(("a", "99 1", 6, 5, "", "")), "data frame row 0: run '99 1' goes past the last pixel"),
+        (frame(*ROWS, ("c", "1 1", "x", 5, "", "")), "data frame row 3: width 'x' is not a whole number"),
+        (frame(*ROWS, ("a", "1 1", 7, 5, "", "")), "data frame row 3: width 7 contradicts 6 in row 0"),
+    ],
+)
+def test_faulty_rows_of_a_data_frame_are_named(table, error):
+    problems = open_source(table).to_dataframe(jobs=1)["problem"].dropna()
+    assert problems.iloc[0].startswith(error)
+
+
+def test_data_frames_that_are_none_of_annotations(tmp_path):
+    with pytest.raises(SourceError, match="data frame row 1: column annotation is missing"):
+        open_source(frame(*ROWS).drop(columns="annotation"))
+    with pytest.raises(SourceError, match="data frame holds no annotations"):
+        open_source(frame())
+    with pytest.raises(UsageError, match="a data frame is read as kaggle-csv"):
+        open_source(frame(*ROWS), "coco")
+    with pytest.raises(SourceError, match="data frame line 0: row 'x' is no whole number"):
+        read_exclusions(pd.DataFrame({"image": ["a"], "row": ["x"]}))
+
+
+@pytest.mark.parametrize("name", ["folds.csv", "folds.tsv", "folds.parquet"])
+def test_folds_may_be_in_any_table(tmp_path, name):
+    store = write_store(tmp_path / "s.zarr", {image: (np.eye(3, dtype=int), None) for image in "ab"})
+    write_table(tmp_path / name, [pd.DataFrame({"image": ["a", "b"], "fold": [0, 1]})])
+    assert choose_images(store, folds=tmp_path / name, fold=1, pixels=False) == (["a"], ["b"])
 
 
 def test_figures_of_trainings(tmp_path):

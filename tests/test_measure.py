@@ -249,7 +249,7 @@ def test_what_cannot_be_measured_is_refused(options, error):
 
 
 def test_labels_that_are_none_are_refused():
-    with pytest.raises(AnnotationError, match="the label image holds the float64 value 0.5"):
+    with pytest.raises(AnnotationError, match=r"the label image holds the float64 value 0\.5"):
         measure(LABELS + 0.5)
     with pytest.raises(AnnotationError, match="a: there is no image to measure intensities in"):
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)

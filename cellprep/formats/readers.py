@@ -4,6 +4,7 @@ A new format is one class in one file, and one line in `READERS`.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
@@ -21,6 +22,10 @@ from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.ome_zarr.reader import OMEZarr, zarr_problem
 from cellprep.system.files import check_file
 from cellprep.system.places import as_place
+from cellprep.text.frames import is_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: The readers by format; the first that recognises a path reads it.
 READERS: dict[str, type[Source]] = {
@@ -34,7 +39,7 @@ READERS: dict[str, type[Source]] = {
 
 
 def open_source(
-    path: Path | str,
+    path: "Path | str | DataFrame",
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
@@ -44,7 +49,8 @@ def open_source(
     Parameters
     ----------
     path
-        A file or folder, or its URL in an object store.
+        A file or folder, or its URL in an object store; or a data frame with the columns of Kaggle's CSV, whose rows
+        are counted from 0, as ``iloc`` does.
     format
         A name in `READERS`, or ``"auto"`` to recognise it.
     rle_order
@@ -61,9 +67,11 @@ def open_source(
         If there is no such format or order, if the format has no order or no crowds to choose about, or if a file
         has only crowds and `crowds` is not given.
     """
-    path = as_place(path)
     if rle_order is not None:
         check_order(rle_order)
+    if is_frame(path):
+        return _open_frame(path, format, rle_order, crowds)
+    path = as_place(path)
     try:
         check_file(path)
     except OSError as error:
@@ -111,6 +119,12 @@ def open_prediction(
             raise UsageError(f"{path} holds COCO results, which have no crowds")
         return COCOResults(path, truth)
     return open_source(path, format, rle_order, crowds)
+
+
+def _open_frame(frame: "DataFrame", format: str, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
+    if format not in ("auto", KaggleCSV.format) or crowds:
+        raise UsageError(f"a data frame is read as {KaggleCSV.format}: leave out other formats, and crowds")
+    return KaggleCSV(frame, order)
 
 
 def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:

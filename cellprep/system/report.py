@@ -54,7 +54,7 @@ class Report:
         return [f"error: {failed}{self._aftermath()}:", *listed_problems(self.failures.items(), self._named)]
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per image: its numbers, and what is wrong with those that failed, which come last."""
+        """Return a table with a row per image: its numbers; those that failed come last, with what is wrong."""
         from pandas import DataFrame
 
         failed = [{"image": image_id, "problem": problem} for image_id, problem in self.failures.items()]

@@ -1,10 +1,17 @@
 """Tables as pandas has them. pandas is loaded only when one is made."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+def is_frame(what: object) -> "TypeGuard[DataFrame]":
+    """Return whether something is a data frame; pandas is not loaded for that."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(what, pandas.DataFrame)
 
 
 def encodable(text: str) -> str:
@@ -40,8 +47,8 @@ def make_frame(parts: Iterable[Mapping[str, Sequence[Any]]], kinds: Mapping[str,
     columns: dict[str, list[Any]] = {name: [] for name in kinds}
     for part in parts:
         rows = max(map(len, part.values()), default=0)
-        for name, values in columns.items():
-            values += part.get(name, [None] * rows)
+        for name in kinds:
+            columns[name] += part.get(name, [None] * rows)
     for name, kind in kinds.items():
         if kind == "string":
             columns[name] = [None if text is None else encodable(text) for text in columns[name]]

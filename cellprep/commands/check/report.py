@@ -120,7 +120,7 @@ class CheckReport(Report):
             compared to) and ``note``.
         """
         flagged = self.flagged
-        columns = {
+        columns: dict[str, list[Any]] = {
             "image": [found.image_id for found in flagged],
             "row": [found.row for found in flagged],
             "cell_type": [found.cell_type or None for found in flagged],

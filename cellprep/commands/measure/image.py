@@ -118,8 +118,9 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array(list(map(encodable, cell_types)), object)
     side = task.pixel_size or known.pixel_size
-    for name in task.properties if side else ():
-        measured |= in_micrometres(name, measured, side)
+    if side:
+        for name in task.properties:
+            measured |= in_micrometres(name, measured, side)
     return columns | measured
 
 
@@ -129,7 +130,7 @@ def _stored(record: StoredLabels) -> _Known:
     names = np.array([*told.categories, ""], object)  # -1 stands for none
     return _Known(
         image.shape,
-        _whole_or_windows(lambda window: image.read("labels", window), image.shape),
+        _whole_or_windows(lambda window: image.read("labels", (window[0], window[1])), image.shape),
         table[:, 0],
         names[table[:, 2]],
         told.pixel_size,
@@ -137,7 +138,7 @@ def _stored(record: StoredLabels) -> _Known:
 
 
 def _annotated(record: ImageRecord, overlap: str) -> _Known:
-    pixels, annotations = None, None
+    pixels = None
     if record.pixels is not None and not isinstance(record.pixels, StoredPixels):
         pixels = record.pixels.decode()
     shape = None if pixels is None else (pixels.shape[-2], pixels.shape[-1])
@@ -170,7 +171,9 @@ def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
     if isinstance(record.pixels, StoredPixels):
         image: StoredImage = record.pixels.image.latest()
         channels = image.form("image")[0][0] if len(image.form("image")[0]) == 3 else 1
-        read = _whole_or_windows(lambda window: _as_channels(image.read("image", window[-2:])), known.shape)
+        read = _whole_or_windows(
+            lambda window: _as_channels(image.read("image", (window[-2], window[-1]))), known.shape
+        )
         return channels, lambda window: read((slice(None), *window))
     if known.pixels is None:
         return 0, None

@@ -145,6 +145,6 @@ def _measure(region: Region, properties: Sequence[str], channels: int) -> Column
         one = PROPERTIES[name]
         names = one.columns(name, channels)
         values = one.of_region(region) if one.of_region else by_name[name]
-        numbers = np.array(values, one.kind).reshape(len(region.numbers), len(names))
+        numbers: NDArray[Any] = np.array(values, one.kind).reshape(len(region.numbers), len(names))
         columns |= dict(zip(names, numbers.T, strict=True))
     return columns

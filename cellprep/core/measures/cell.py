@@ -114,7 +114,7 @@ class Cell:
 
     @property
     def feret_diameter_max(self) -> float:
-        """The longest distance between two places of its convex hull's outline, which lies halfway to the next pixels."""
+        """The longest distance between two places of its convex hull's outline, halfway to the next pixels."""
         first, last = self._hull.T
         rows = np.arange(len(self.mask))
         corners = _convex_hull(np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1))
@@ -125,9 +125,8 @@ class Cell:
     def values(self) -> NDArray[Any]:
         """The image at its pixels, row by row: (n,), or (n, C) for several channels."""
         assert self.pixels is not None
-        if len(self.pixels) == 1:
-            return self.pixels[0][self.mask]
-        return np.ascontiguousarray(self.pixels[:, self.mask].T)
+        values: NDArray[Any] = np.ascontiguousarray(self.pixels[:, self.mask].T)
+        return values[:, 0] if len(self.pixels) == 1 else values
 
 
 def _row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -141,5 +140,5 @@ def _row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _convex_hull(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the corners of the convex hull of the middles of pixels' sides, rows and columns, both doubled: (k, 2)."""
     outermost = cv2.convexHull(pixels.astype(np.int32))
-    corners = cv2.convexHull((2 * outermost + _DIAMOND).reshape(-1, 1, 2).astype(np.int32))[:, 0]
+    corners: NDArray[np.int32] = cv2.convexHull((2 * outermost + _DIAMOND).reshape(-1, 1, 2).astype(np.int32))[:, 0]
     return corners.astype(np.int64)

@@ -32,7 +32,7 @@ def touching_cells(region: Region) -> NDArray[np.int64]:
 
 
 def nearest_distances(region: Region) -> NDArray[np.float64]:
-    """Return the shortest distance from a pixel of each cell to a pixel of another one, in pixels; NaN if there is none.
+    """Return the shortest distance from each cell's pixels to those of another one, in pixels; NaN if there is none.
 
     Of two cells, the pixels nearest to each other each have a neighbour beside them that is not of their cell: one step
     towards the other would else be nearer. So only such pixels are compared. What lies around the cells is read as far
@@ -90,7 +90,8 @@ class _Search:
         near = slice(*np.searchsorted(self._rows, [top - reach, bottom + reach]))
         columns = self._points[near, 1]
         chosen = (columns >= left - reach) & (columns < right + reach) & (self._owners[near] != number)
-        return self._points[near][chosen]
+        others: NDArray[np.int64] = self._points[near][chosen]
+        return others
 
 
 def _least_squared(own: NDArray[np.int64], others: NDArray[np.int64]) -> int:
@@ -106,7 +107,7 @@ def _least_squared(own: NDArray[np.int64], others: NDArray[np.int64]) -> int:
 
 
 def _borders(read: Read, area: Window, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels of cells in an area, sorted by row, that lie beside one that is not of their cell; and of which.
+    """Return the pixels in an area, sorted by row, that lie beside one that is not of their cell; and their cells.
 
     Pixels at the image's edge alone are none of these.
     """

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from cellprep.core.measures.region import Region
 
-# What a pixel of the outline adds, by which of its neighbours are of the outline, too: 2 for each beside it, 10 for each
-# at its corners, and 1 for itself. After Benkrid and Crookes, as scikit-image has it.
+# What a pixel of the outline adds, by which of its neighbours are of the outline, too: 2 for each beside it, 10 for
+# each at its corners, and 1 for itself. After Benkrid and Crookes, as scikit-image has it.
 _WEIGHTS = np.zeros(50)
 _WEIGHTS[[5, 7, 15, 17, 25, 27]] = 1
 _WEIGHTS[[21, 33]] = sqrt(2)

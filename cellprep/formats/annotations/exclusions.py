@@ -1,15 +1,17 @@
-"""Annotations and images to leave out, as a CSV with the columns image and row tells: the flags of `cellprep check`."""
+"""Annotations and images to leave out, as a table with the columns image and row: the flags of `cellprep check`."""
 
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellprep.errors import SourceError
-from cellprep.formats.tables import Table
+from cellprep.formats.tables import open_table
 from cellprep.store.image_ids import composed
-from cellprep.system.files import read_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Exclusions:
     Attributes
     ----------
     name, sha256
-        The file that says so, and the hash of its bytes, in hex.
+        What says so, and the hash of its content, in hex.
     rows
         Per image the rows of its annotations that are left out.
     images
@@ -37,13 +39,14 @@ class Exclusions:
         return self.images.union(self.rows)
 
 
-def read_exclusions(path: Path | str) -> Exclusions:
+def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     r"""Read which annotations to leave out.
 
     Parameters
     ----------
     path
-        A CSV with the columns ``image`` and ``row``; others mean nothing. A line without a row leaves out the image.
+        A CSV, Parquet file or data frame with the columns ``image`` and ``row``; others mean nothing. A line without a
+        row leaves out the image.
 
     Raises
     ------
@@ -60,14 +63,16 @@ def read_exclusions(path: Path | str) -> Exclusions:
     >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
     ({'a': [17, 20]}, frozenset({'b'}))
     """
-    path = Path(path)
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
-    table = Table(path, {"image", "row"}.issubset)
-    _, header = next(table.rows())
+    digest = hashlib.sha256()
+    table = open_table(path, {"image", "row"}.issubset)
+    path = table.path
+    lines = table.rows(digest.update)
+    _, header = next(lines)
     if not {"image", "row"} <= set(header):
         raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
-    for number, values in islice(table.rows(), 1, None):
+    for number, values in lines:
         line = dict(zip(header, values, strict=False))
         image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
         if not row:
@@ -78,7 +83,7 @@ def read_exclusions(path: Path | str) -> Exclusions:
             raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
     return Exclusions(
         path.name,
-        hashlib.sha256(read_file(path)).hexdigest(),
+        digest.hexdigest(),
         {image: frozenset(found) for image, found in rows.items() if image not in images},
         frozenset(images),
     )
