@@ -19,6 +19,7 @@ from cellprep import (
     evaluate,
     measure,
     open_source,
+    open_store,
     parse_rle,
     read_metrics,
     score_image,
@@ -172,11 +173,8 @@ def test_a_data_frame_is_an_annotation_source(tmp_path, write_csv):
     report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=False, exclude=exclude, **QUIET))
     assert (report.new, report.cells) == (2, 1)
     store = open_store(tmp_path / "s.zarr")
-    for fold in (0, 1):
-        assert (
-            choose_images(store, folds=folds, fold=fold, pixels=False)[1]
-            == folds["image"][folds["fold"] == fold].tolist()
-        )
+    first = folds.loc[folds["fold"] == 0, "image"].tolist()
+    assert choose_images(store, folds=folds, fold=0, pixels=False)[1] == first
     assert measure(table, properties=["area"], **QUIET)["area"].tolist() == [6, 2]
 
 
@@ -194,7 +192,7 @@ def test_faulty_rows_of_a_data_frame_are_named(table, error):
 
 
 def test_data_frames_that_are_none_of_annotations(tmp_path):
-    with pytest.raises(SourceError, match="data frame row 1: column annotation is missing"):
+    with pytest.raises(SourceError, match="data frame: column annotation is missing"):
         open_source(frame(*ROWS).drop(columns="annotation"))
     with pytest.raises(SourceError, match="data frame holds no annotations"):
         open_source(frame())

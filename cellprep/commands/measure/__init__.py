@@ -19,6 +19,7 @@ from cellprep.formats.table_writer import check_table, write_table
 from cellprep.store import Store
 from cellprep.system.executor import Failed, run_tasks
 from cellprep.system.options import options_of, takes
+from cellprep.text.frames import is_frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,8 +39,8 @@ def measure(
     Parameters
     ----------
     what
-        A store, predictions, label images or annotations by their path or opened; or an array of labels, (H, W)
-        integers, or a mapping of ids to such arrays.
+        A store, predictions, label images or annotations by their path or opened; an array of labels, (H, W) integers,
+        or a mapping of ids to such arrays; or a data frame of annotations.
     images
         Folder of image files; of arrays their image, (H, W) or (C, H, W), or images by id.
     options
@@ -140,7 +141,7 @@ def _source_of(what: Any, options: MeasureOptions) -> Source:
         return what
     if isinstance(what, Store):
         return CellprepStore(what.path)
-    return open_source(what) if isinstance(what, (str, Path)) else LabelArrays(what, options.images)
+    return open_source(what) if isinstance(what, (str, Path)) or is_frame(what) else LabelArrays(what, options.images)
 
 
 def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report: MeasureReport) -> None:

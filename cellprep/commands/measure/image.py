@@ -170,11 +170,13 @@ def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
     """Return the number of channels of an image, and what reads its windows."""
     if isinstance(record.pixels, StoredPixels):
         image: StoredImage = record.pixels.image.latest()
-        channels = image.form("image")[0][0] if len(image.form("image")[0]) == 3 else 1
-        read = _whole_or_windows(
-            lambda window: _as_channels(image.read("image", (window[-2], window[-1]))), known.shape
-        )
-        return channels, lambda window: read((slice(None), *window))
+        shape, _ = image.form("image")
+
+        def read_window(window: Window) -> NDArray[Any]:
+            return _as_channels(image.read("image", (window[-2], window[-1])))
+
+        read = _whole_or_windows(read_window, known.shape)
+        return shape[0] if len(shape) == 3 else 1, lambda window: read((slice(None), *window))
     if known.pixels is None:
         return 0, None
     pixels = _as_channels(known.pixels)

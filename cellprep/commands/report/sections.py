@@ -70,6 +70,16 @@ def cells_section(facts: Sequence[ImageFacts]) -> Element:
                 logarithmic=True,
             ),
             histogram(
+                "Eccentricity",
+                "0 of a circle, towards 1 of a line",
+                {name: _of_type(facts, name, "eccentricities") for name in types},
+            ),
+            histogram(
+                "Solidity",
+                "share of the convex hull that the cell fills",
+                {name: _of_type(facts, name, "solidities") for name in types},
+            ),
+            histogram(
                 "Cells in an image",
                 "cells",
                 {
