@@ -1,5 +1,9 @@
 """Measures of cells: equal to scikit-image's, whatever windows part the image and however the cells are given."""
 
+import re
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +25,7 @@ from cellprep import (
     parse_rle,
     resolve_overlaps,
 )
+from cellprep.core.measures import DEFAULT_PROPERTIES
 from cellprep.core.measures.by_window import Readable, measure_cells
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, MissingExtraError, UsageError
@@ -259,6 +264,13 @@ def test_tables_that_cannot_be_written_are_refused(cli, folder, monkeypatch):
     assert "cells.txt is no name of a table: end it in .csv, .tsv, .parquet" in str(
         cli("measure", folder, "--out", "cells.txt").output
     )
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = cli("measure", folder, "--out", "cells.parquet")
     assert isinstance(result.exception, MissingExtraError) or "pip install 'cellprep[tables]'" in result.output
+
+
+def test_every_property_is_described():
+    text = (Path(__file__).parent.parent / "docs" / "measure.md").read_text(encoding="utf-8")
+    lines = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    described = {name: star == "*" for name, star in re.findall(r"`(\w+)`(\*?)", lines)}
+    assert {name: name not in DEFAULT_PROPERTIES for name in PROPERTIES}.items() <= described.items()

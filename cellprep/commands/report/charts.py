@@ -9,7 +9,7 @@ import numpy as np
 from cellprep.commands.report.html import element
 
 _WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 24, 44
 _INNER = _WIDTH - _LEFT - _RIGHT
 _TALL = _HEIGHT - _TOP - _BOTTOM
 _BINS = 30
@@ -150,7 +150,7 @@ def _figure(
         marks.append(element("text", f"{value:,.6g}", x=x, y=_TOP + _TALL + 16, text_anchor="middle"))
     names = [
         element("text", axis, x=_LEFT + _INNER / 2, y=_HEIGHT - 8, text_anchor="middle"),
-        element("text", unit, x=4, y=_TOP + 4) if unit else None,
+        element("text", unit, x=4, y=_TOP - 14) if unit else None,
     ]
     drawing = element(
         "svg", *marks, *shapes, *names, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=f"{title}: {axis}"

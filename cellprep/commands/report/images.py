@@ -193,9 +193,10 @@ def _grey(
 
 
 def _shape(mask: NDArray[np.uint8]) -> _Shape:
-    cell = Cell(mask > 0, (0, 0, *mask.shape))
-    if not cell.area:
+    inside = mask[1:-1, 1:-1] > 0  # without the cutout's margin
+    if not inside.any():
         return _Shape(1.0, math.nan, math.nan)
+    cell = Cell(inside, (0, 0, *inside.shape))
     return _Shape(_elongation(mask), cell.eccentricity, cell.area / cell.convex_area)
 
 
