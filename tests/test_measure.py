@@ -244,7 +244,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
         ({"properties": "area"}, "properties='area' is a text: give a sequence"),
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
-        ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it"),
+        ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
         ({"propertys": ["area"]}, "there is no option propertys: did you mean properties"),
     ],
 )

@@ -96,6 +96,12 @@ def predict_command(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the outlines of instances onto each image, too.")
     ] = False,
+    measure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the cells' measures to write, too, as `cellprep measure` does: .csv, .tsv or .parquet."
+        ),
+    ] = None,
     decoder: Decoder = None,
     decoder_option: DecoderOptions = None,
     min_area: MinArea = None,
@@ -119,6 +125,7 @@ def predict_command(
     """
     require_torch("cellprep predict")
     from cellprep.learn import predict
+    from cellprep.workflows.predict_and_measure import predict_and_measure
 
     if semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
@@ -127,17 +134,14 @@ def predict_command(
     options = PredictionOptions(
         device, precision, tta, tile_size, batch_size, decoder, min_area, quiet, tuning, orientation
     )
-    report = predict(
-        images or None,
-        weights or [DEFAULT_WEIGHTS],
-        out,
-        semseg_weights=semseg_weights,
-        masks=masks,
-        data=data,
-        outputs=outputs,
-        options=options,
-    )
-    tell(report, quiet)
+    places: dict[str, Any] = {"semseg_weights": semseg_weights, "masks": masks, "data": data}
+    chosen = weights or [DEFAULT_WEIGHTS]
+    if measure:
+        tell(
+            predict_and_measure(images or None, chosen, measure, out, outputs=outputs, options=options, **places), quiet
+        )
+        return
+    tell(predict(images or None, chosen, out, outputs=outputs, options=options, **places), quiet)
 
 
 @app.command("bundle", cls=_ListsWeights)

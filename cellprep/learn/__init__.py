@@ -39,6 +39,7 @@ _HOMES = {
     "with_decoding": "learn.prediction.bundle",
     "save_bundle": "learn.prediction.bundle",
     "predict": "learn.prediction.run",
+    "predict_and_measure": "workflows.predict_and_measure",
     "segment": "learn.prediction.single",
 }
 

@@ -1,18 +1,22 @@
 """Measures of cells, as a table with a row for each: of a store, predictions, any labels or annotations."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cellprep.commands.measure.image import MeasureTask, measure_image
 from cellprep.commands.measure.options import MeasureOptions
 from cellprep.commands.measure.pieces import Pieces
 from cellprep.commands.measure.report import MeasureReport
 from cellprep.errors import AnnotationError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.cellprep_store import CellprepStore
-from cellprep.formats.label_images.arrays import LabelArrays
+from cellprep.formats.label_images.arrays import ArrayPixels, LabelArrays
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import open_source
 from cellprep.formats.table_writer import check_table, write_table
@@ -42,7 +46,7 @@ def measure(
         A store, predictions, label images or annotations by their path or opened; an array of labels, (H, W) integers,
         or a mapping of ids to such arrays; or a data frame of annotations.
     images
-        Folder of image files; of arrays their image, (H, W) or (C, H, W), or images by id.
+        Folder of image files; or arrays, (H, W) or (C, H, W), by id; or one such array for one array of labels.
     options
         What to measure, and how; or each by its name.
 
@@ -72,7 +76,7 @@ def measure(
     from pandas import concat
 
     options = options_of(MeasureOptions, options, keywords if images is None else {"images": images, **keywords})
-    source = _source_of(what, options)
+    source = _source_of(what)
     report = MeasureReport()
     with Pieces(options.chosen) as pieces:
         _measure_all(source, options, pieces, report)
@@ -136,12 +140,12 @@ def measure_to_file(source: Source, out: Path | str, options: MeasureOptions | N
     return report
 
 
-def _source_of(what: Any, options: MeasureOptions) -> Source:
+def _source_of(what: Any) -> Source:
     if isinstance(what, Source):
         return what
     if isinstance(what, Store):
         return CellprepStore(what.path)
-    return open_source(what) if isinstance(what, (str, Path)) or is_frame(what) else LabelArrays(what, options.images)
+    return open_source(what) if isinstance(what, (str, Path)) or is_frame(what) else LabelArrays(what)
 
 
 def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report: MeasureReport) -> None:
@@ -162,9 +166,27 @@ def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report
 
 
 def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
-    in_memory = isinstance(source, LabelArrays)
-    folder = None if in_memory else open_images(source, options.images)
     wanted = set(options.only)
-    for number, record in enumerate(with_images(source, folder, options.orientation)):
+    for number, record in enumerate(_with_pixels(source, options)):
         if not wanted or record.image_id in wanted:
             yield MeasureTask(number, record, options.chosen, options.overlap, options.pixel_size, options.needs_images)
+
+
+def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
+    """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
+    images = options.images
+    if images is None or isinstance(images, (str, Path)):
+        return with_images(source, open_images(source, images), options.orientation)
+    by_id = images if isinstance(images, Mapping) else {"": images}
+    pixels = {
+        str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
+        for image_id, image in by_id.items()
+    }
+    if strangers := sorted(pixels.keys() - set(source.image_ids)):
+        raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
+    return (
+        record
+        if isinstance(record, FaultyImage) or record.image_id not in pixels
+        else replace(record, pixels=pixels[record.image_id])
+        for record in with_images(source, None, options.orientation)
+    )

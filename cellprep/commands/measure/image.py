@@ -15,6 +15,7 @@ from cellprep.errors import AnnotationError, ImageFileError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
+from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
@@ -117,7 +118,7 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array(list(map(encodable, cell_types)), object)
-    side = task.pixel_size or known.pixel_size
+    side = task.pixel_size or known.pixel_size or _pixel_size(record)
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)
@@ -171,6 +172,7 @@ def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
     if isinstance(record.pixels, StoredPixels):
         image: StoredImage = record.pixels.image.latest()
         shape, _ = image.form("image")
+        _check_size(record, shape, known)
 
         def read_window(window: Window) -> NDArray[Any]:
             return _as_channels(image.read("image", (window[-2], window[-1])))
@@ -179,11 +181,22 @@ def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
         return shape[0] if len(shape) == 3 else 1, lambda window: read((slice(None), *window))
     if known.pixels is None:
         return 0, None
+    _check_size(record, known.pixels.shape, known)
     pixels = _as_channels(known.pixels)
-    if pixels.ndim != 3 or pixels.shape[1:] != known.shape:
-        found = " x ".join(map(str, known.pixels.shape))
-        raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {known.shape[0]} x {known.shape[1]}")
     return len(pixels), lambda window: pixels[:, *window]
+
+
+def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> None:
+    if len(shape) not in (2, 3) or shape[-2:] != known.shape:
+        found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
+        raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}")
+
+
+def _pixel_size(record: ImageRecord) -> float | None:
+    """Return what the image says of its pixels, where its labels say nothing."""
+    if isinstance(record.pixels, StoredPixels):
+        return record.pixels.image.metadata.pixel_size
+    return record.pixels.pixel_size() if isinstance(record.pixels, OMEZarrPixels) else None
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

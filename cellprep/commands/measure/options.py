@@ -20,7 +20,7 @@ class MeasureOptions:
     ----------
     images
         Folder of image files, by id, in which intensities are measured. Unless given, those that the source itself has.
-        For arrays of labels their image, (H, W) or (C, H, W), or images by id.
+        Or images in memory, (H, W) or (C, H, W), by id, or one for one array of labels.
     properties
         Names in `PROPERTIES`, in the order of their columns. Unless given a useful set.
     pixel_size

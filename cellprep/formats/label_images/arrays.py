@@ -1,4 +1,4 @@
-"""Label images in memory, as an annotation source: arrays of labels, and of the images that they are of."""
+"""Label images in memory, as an annotation source; and images in memory."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.errors import UsageError
 from cellprep.formats.annotations.record import Annotations, ImageRecord, digest
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.file import hash_of_pixels
@@ -70,23 +69,14 @@ class LabelArrays(Source):
     ----------
     labels
         One array, (H, W) integers, 0 = background, whose id is an empty text; or arrays by id.
-    images
-        Likewise the images: (H, W) or (C, H, W).
-
-    Raises
-    ------
-    UsageError
-        If there are images of ids without labels.
     """
 
     format = "arrays"
 
-    def __init__(self, labels: Any, images: Any = None) -> None:
+    def __init__(self, labels: Any) -> None:
         super().__init__(Path("labels in memory"))
-        self._labels = _by_id(labels)
-        self._images = {} if images is None else _by_id(images)
-        if strangers := [image_id for image_id in self._images if image_id not in self._labels]:
-            raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it")
+        by_id = labels if isinstance(labels, Mapping) else {"": labels}
+        self._labels = {str(image_id): np.asarray(array) for image_id, array in by_id.items()}
         self.sha256 = digest({image_id: hash_of_pixels(array) for image_id, array in self._labels.items()})
 
     @classmethod
@@ -99,18 +89,7 @@ class LabelArrays(Source):
         """The ids of all images, in their order."""
         return list(self._labels)
 
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images."""
-        return bool(self._images)
-
     def images(self) -> Iterator[ImageRecord]:
         """Yield each image."""
         for image_id, labels in self._labels.items():
-            pixels = ArrayPixels(self._images[image_id]) if image_id in self._images else None
-            yield ArrayLabels(image_id=image_id, source=self.name, labels=labels, pixels=pixels)
-
-
-def _by_id(arrays: Any) -> dict[str, NDArray[Any]]:
-    by_id = arrays if isinstance(arrays, Mapping) else {"": arrays}
-    return {str(image_id): np.asarray(array) for image_id, array in by_id.items()}
+            yield ArrayLabels(image_id=image_id, source=self.name, labels=labels)
