@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,18 @@ def test_windows_change_nothing(image, side):
         measure_cells(in_windows(labels, pixels, side), PROPERTIES),
         measure_cells(in_windows(labels, pixels), PROPERTIES),
     )
+
+
+def test_no_more_is_read_than_holds_the_cells_of_a_window():
+    labels = np.kron(np.arange(1, 401).reshape(20, 20), np.pad(np.ones((4, 4), int), 1))
+    image, sizes = in_windows(labels, side=12), []
+
+    def read(window):
+        sizes.append(max(part.stop - part.start for part in window))
+        return labels[window]
+
+    measure_cells(replace(image, labels=read), ["area", "perimeter", "touching_cells"])
+    assert max(sizes) <= 12 + 6
 
 
 def neighbours(labels):

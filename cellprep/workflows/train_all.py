@@ -71,7 +71,8 @@ class AllReport:
         """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
         from pandas import concat
 
-        return concat([run.to_dataframe().assign(network=run.out.name) for run in self.trained], ignore_index=True)
+        tables = {run.out.name: run.to_dataframe() for run in self.trained}
+        return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
     def notes(self) -> list[str]:
         """Return what is to be told."""

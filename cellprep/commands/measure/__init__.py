@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from cellprep.commands.measure.image import MeasureTask, measure_image
 from cellprep.commands.measure.options import MeasureOptions
 from cellprep.commands.measure.pieces import Pieces
 from cellprep.commands.measure.report import MeasureReport
-from cellprep.errors import AnnotationError, UsageError
+from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.cellprep_store import CellprepStore
@@ -132,11 +133,14 @@ def measure_to_file(source: Source, out: Path | str, options: MeasureOptions | N
     options, out = options or MeasureOptions(), Path(out)
     check_table(out)
     report = MeasureReport(str(out))
-    with Pieces(options.chosen, out.resolve().parent) as pieces:
-        _measure_all(source, options, pieces, report)
-        if report.images:
-            report.columns = list(pieces.columns())
-            write_table(out, pieces.frames())
+    try:
+        with Pieces(options.chosen, out.resolve().parent) as pieces:
+            _measure_all(source, options, pieces, report)
+            if report.images:
+                report.columns = list(pieces.columns())
+                write_table(out, pieces.frames())
+    except OSError as error:  # the disk takes no more
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     return report
 
 
@@ -154,12 +158,14 @@ def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report
         raise UsageError(f"image {unknown[0]!r} is not in {source.name}")
     total = len(set(options.only)) or len(ids)
     jobs = 1 if total == 1 else options.jobs
-    for task, found in run_tasks(
+    outcomes = run_tasks(
         measure_image, _tasks(source, options), done="measured", jobs=jobs, total=total, quiet=options.quiet
-    ):
-        report.add(task.record.image_id, found)
-        if not isinstance(found, Failed):
-            pieces.add(task.number, found)
+    )
+    with closing(outcomes):
+        for task, found in outcomes:
+            report.add(task.record.image_id, found)
+            if not isinstance(found, Failed):
+                pieces.add(task.number, found)
     place = {image_id: k for k, image_id in enumerate(ids)}
     report.rows.sort(key=lambda row: place[row["image"]])
     report.failures = dict(sorted(report.failures.items(), key=lambda item: place[item[0]]))

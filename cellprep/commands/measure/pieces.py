@@ -67,6 +67,7 @@ class Pieces:
         from pandas import DataFrame, concat
 
         columns = self.columns()
+        texts = {name: "string" for name, kind in columns.items() if kind is object}
         waiting = [DataFrame({name: np.empty(0, kind) for name, kind in columns.items()})]
         rows = 0
         for number in sorted(self._places):
@@ -76,10 +77,10 @@ class Pieces:
             if len(frame):
                 waiting = [*(one for one in waiting if len(one)), frame.reindex(columns=list(columns))]
             if rows >= _ROWS_AT_ONCE:
-                yield concat(waiting, ignore_index=True)
+                yield concat(waiting, ignore_index=True).astype(texts)
                 waiting, rows = [], 0
         if waiting:
-            yield concat(waiting, ignore_index=True)
+            yield concat(waiting, ignore_index=True).astype(texts)
 
     def _load(self) -> Columns:
         columns: Columns = pickle.load(self._file)  # which nobody else can have written

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.measures import PROPERTIES, Region
-from cellprep.core.measures.region import Read
+from cellprep.core.measures.region import Read, around
 from cellprep.core.windows import Window
 
 Columns = dict[str, NDArray[Any]]
@@ -85,18 +85,17 @@ def in_micrometres(name: str, columns: Columns, side: float) -> Columns:
 
 
 def _regions(image: Readable) -> Iterator[Region]:
-    """Yield the cells of each window, whole; at least one region, be it without cells."""
+    """Yield the cells of each window, whole; of an image without cells one region, so that there are columns."""
     numbers, boxes = _boxes(image)
+    if not len(numbers):
+        yield Region(np.zeros((1, 1), np.int64), (0, 0), numbers, boxes, None, image.shape, image.labels)
     for down, across in image.windows:
         starts = (boxes[:, 0] >= down.start) & (boxes[:, 0] < down.stop)
         starts &= (boxes[:, 1] >= across.start) & (boxes[:, 1] < across.stop)
-        if not starts.any() and len(numbers):
+        if not starts.any():
             continue
         here = boxes[starts]
-        window: Window = tuple(
-            slice(max(0, int(here[:, k].min(initial=1)) - 1), min(size, int(here[:, k + 2].max(initial=0)) + 1))
-            for k, size in enumerate(image.shape)
-        )
+        window = around(here, 1, image.shape)
         yield Region(
             labels=image.labels(window),
             origin=(window[0].start, window[1].start),
@@ -106,8 +105,6 @@ def _regions(image: Readable) -> Iterator[Region]:
             shape=image.shape,
             read=image.labels,
         )
-        if not len(numbers):
-            return
 
 
 def _boxes(image: Readable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.measures.region import Read, Region
+from cellprep.core.measures.region import Read, Region, around
 from cellprep.core.windows import Window, windows
 
 _HALO = 64  # pixels around all cells in which others are searched at first
@@ -42,7 +42,7 @@ def nearest_distances(region: Region) -> NDArray[np.float64]:
     unknown = np.arange(len(region.numbers))
     halo = _HALO
     while len(unknown):
-        area = _around(region.boxes[unknown], halo, region.shape)
+        area = around(region.boxes[unknown], halo, region.shape)
         is_all = area == tuple(slice(0, size) for size in region.shape)
         search = _Search(*_borders(region.read, area, region.shape))
         reach = sum(region.shape) if is_all else halo
@@ -136,10 +136,3 @@ def _borders(read: Read, area: Window, shape: tuple[int, int]) -> tuple[NDArray[
         order = np.argsort(found[:, 0], kind="stable")
         found, whose = found[order], whose[order]
     return found, whose
-
-
-def _around(boxes: NDArray[np.int64], halo: int, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the window that holds all boxes, (n, 4), and so many pixels around them, within the image."""
-    top, left = (boxes[:, :2].min(axis=0) - halo).clip(0).tolist()
-    bottom, right = np.minimum(boxes[:, 2:].max(axis=0) + halo, shape).tolist()
-    return slice(top, bottom), slice(left, right)

@@ -57,3 +57,10 @@ class Region:
         found = np.searchsorted(self.numbers, labels)
         known = np.append(self.numbers, -1)
         return np.where(known[found] == labels, found, len(self.numbers))
+
+
+def around(boxes: NDArray[np.int64], halo: int, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the window that holds all boxes, (n, 4), and so many pixels around them, within the image."""
+    top, left = (boxes[:, :2].min(axis=0) - halo).clip(0).tolist()
+    bottom, right = np.minimum(boxes[:, 2:].max(axis=0) + halo, shape).tolist()
+    return slice(top, bottom), slice(left, right)

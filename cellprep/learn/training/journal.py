@@ -75,10 +75,8 @@ def read_metrics(run: Path | str) -> "DataFrame":
     parts = [path.parent for path in sorted(run.glob(f"*/{METRICS}"))]
     if not parts:
         raise UsageError(f"{run} has no {METRICS}: give the folder of a training that has ended an epoch")
-    tables = [read_metrics(part) for part in parts]
-    for part, table in zip(parts, tables, strict=True):
-        table.insert(0, "network", part.name)
-    return concat(tables, ignore_index=True)
+    tables = {part.name: read_metrics(part) for part in parts}
+    return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
 
 def draw_curves(path: Path, rows: list[Row], title: str) -> None:
