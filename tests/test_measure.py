@@ -30,6 +30,7 @@ from cellprep.core.measures import DEFAULT_PROPERTIES
 from cellprep.core.measures.by_window import Readable, measure_cells
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, MissingExtraError, UsageError
+from cellprep.formats.table_writer import write_table
 from cellprep.store import documents
 
 OURS = ("touching_cells", "nearest_distance", "intensity_sum")
@@ -172,14 +173,14 @@ def test_cells_may_be_given_in_many_ways(folder, tmp_path, expected, given_as):
 
 
 def test_overlaps_are_resolved_by_a_rule(write_csv):
-    csv = write_csv("a,1 8 11 8,10,4,b", "a,4 3,10,4,c")
+    csv = write_csv("a,1 8 11 8,10,4,b", "a,4 3,10,4,c", "b,1 1,10,4,", "c,1 1,10,4,b", "c,9 1,10,4,")
     areas = {
-        rule: measure(csv, properties=["area"], overlap=rule, quiet=True)["area"].tolist()
+        rule: measure(csv, properties=["area"], overlap=rule, quiet=True, jobs=1)["area"].tolist()
         for rule in ("smaller-on-top", "background")
     }
-    assert areas == {"smaller-on-top": [13, 3], "background": [13]}
-    table = measure(csv, quiet=True, properties=["area"], pixel_size=0.5)
-    assert table.to_dict("list") == {
+    assert areas == {"smaller-on-top": [13, 3, 1, 1, 1], "background": [13, 1, 1, 1]}
+    table = measure(csv, quiet=True, properties=["area"], pixel_size=0.5, jobs=1)
+    assert table.iloc[:2].to_dict("list") == {
         "image": ["a", "a"],
         "label": [1, 2],
         "row": [2, 3],
@@ -187,6 +188,7 @@ def test_overlaps_are_resolved_by_a_rule(write_csv):
         "area": [13.0, 3.0],
         "area_um2": [3.25, 0.75],
     }
+    assert table["cell_type"].isna().tolist() == [False, False, True, False, True]
 
 
 def test_a_store_says_the_size_of_pixels(write_csv, tmp_path):
@@ -264,6 +266,12 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
 def test_what_cannot_be_measured_is_refused(options, error):
     with pytest.raises(UsageError, match=error):
         measure({"a": LABELS}, quiet=True, **options)
+
+
+def test_names_that_are_no_text_are_escaped(tmp_path):
+    write_table(tmp_path / "t.parquet", [table := measure({"a\udcff": LABELS}, quiet=True)])
+    assert set(table["image"]) == {"a\\udcff"}
+    assert set(pd.read_parquet(tmp_path / "t.parquet")["image"]) == {"a\\udcff"}
 
 
 def test_labels_that_are_none_are_refused():

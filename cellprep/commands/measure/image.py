@@ -117,7 +117,7 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
         "row": rows,
     }
     if cell_types.astype(bool).any():
-        columns["cell_type"] = np.array(list(map(encodable, cell_types)), object)
+        columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
     side = task.pixel_size or known.pixel_size or _pixel_size(record)
     if side:
         for name in task.properties:

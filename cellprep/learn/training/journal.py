@@ -69,7 +69,7 @@ def read_metrics(run: Path | str) -> "DataFrame":
     run = Path(run)
     if (run / METRICS).is_file():
         try:
-            return read_csv(run / METRICS).astype({"epoch": int})
+            return read_csv(run / METRICS, dtype=float).astype({"epoch": int})
         except (OSError, ValueError, KeyError) as error:
             raise WeightsError(f"{run / METRICS} is damaged: train again, or resume the training") from error
     parts = [path.parent for path in sorted(run.glob(f"*/{METRICS}"))]
