@@ -10,7 +10,7 @@ class CellprepError(Exception):
 
     def __str__(self) -> str:
         """Return the line: what others wrote and no terminal may act on, such as a name in a file, is escaped."""
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().__str__())
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in Exception.__str__(self))
 
 
 class RLEError(CellprepError):
@@ -83,6 +83,10 @@ class TooLargeError(ImageFileError):
 
 class StoreError(CellprepError):
     """A store cannot be opened, read or written."""
+
+
+class NotInStoreError(StoreError, KeyError):
+    """A store has no image of an id, or an image no array of a name: mappings raise KeyError, too."""
 
 
 class StoreWriteError(StoreError):

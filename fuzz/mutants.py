@@ -1,10 +1,13 @@
 """Whether the tests notice faults: small changes of the code, one at a time, each of which must make a test fail.
 
+    pip install cosmic-ray pytest-cov
+    python -m pytest -n auto --cov=cellprep --cov-context=test --cov-report= tests cellprep/core cellprep/store
     python -m fuzz.mutants --count 300 --seed 1 --out mutants.jsonl
 
-The changes are those of cosmic-ray (``pip install cosmic-ray``), sampled from ``cellprep/core`` and ``cellprep/store``.
-A mutant runs the doctests of its module and the test files that name most of what the module defines, until one fails;
-so the share of killed mutants is a lower bound. A run that was interrupted goes on where it was.
+The changes are those of cosmic-ray, sampled from ``cellprep/core`` and ``cellprep/store``. The second command notes
+which test runs which line. A mutant runs tests that run the changed line, first those that run the least of the
+package, until one fails; so the share of killed mutants is a lower bound. A run that was interrupted goes on where it
+was.
 """
 
 import argparse
@@ -12,11 +15,11 @@ import ast
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +28,9 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("core", "store")
-MOST_FILES = 6  # test files that a mutant runs
-SECONDS = 600.0  # that a mutant may take; one that hangs counts as killed
+MOST_TESTS = 60  # that a mutant runs
+SECONDS = 60  # that a test may take; one that hangs has failed
+NEAR = 20  # lines of a statement, of which only the first is known to have run
 
 
 class Mutant(NamedTuple):
@@ -37,6 +41,32 @@ class Mutant(NamedTuple):
     place: int
 
 
+class _Covered:
+    """Which tests run a line, as coverage.py noted it."""
+
+    def __init__(self, path: Path) -> None:
+        from coverage import CoverageData
+
+        data = CoverageData(str(path))
+        data.read()
+        self._lines: dict[str, dict[int, set[str]]] = {}
+        self._sizes: Counter[str] = Counter()
+        for file in data.measured_files():
+            lines = {
+                line: {context.rpartition("|")[0] for context in contexts if context}
+                for line, contexts in data.contexts_by_lineno(file).items()
+            }
+            self._sizes.update(test for tests in lines.values() for test in tests)
+            self._lines[Path(file).relative_to(ROOT).as_posix()] = lines
+
+    def tests_of(self, module: str, line: int) -> list[str]:
+        """Return tests that run a line, or else any of its module, first those that run the least."""
+        lines = self._lines.get(module, {})
+        near = (lines[number] for number in range(line, max(0, line - NEAR), -1) if lines.get(number))
+        tests = next(near, set()) or set().union(*lines.values())
+        return sorted(tests, key=lambda test: (self._sizes[test], test))[:MOST_TESTS]
+
+
 def main() -> None:
     """Run a sample of mutants, and print how many were killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,17 +74,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("mutants.jsonl"))
+    parser.add_argument("--covered", type=Path, default=Path(".coverage"), help="which test runs which line")
     options = parser.parse_args()
     mutants = sorted({mutant for room in ROOMS for mutant in _mutants(ROOT / "cellprep" / room)})
     sample = random.Random(options.seed).sample(mutants, options.count)
     print(f"{len(mutants):,} mutants, of which {len(sample)} are run (seed {options.seed})")
     done = _results(options.out)
+    covered = _Covered(options.covered)
     trees: SimpleQueue[Path] = SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, options.out.open("a", encoding="utf-8") as out:
         for number in range(options.jobs):
             trees.put(_copy(Path(folder, str(number))))
         with ThreadPoolExecutor(options.jobs) as pool:
-            for result in pool.map(lambda mutant: _run(mutant, trees), [one for one in sample if one not in done]):
+            for result in pool.map(
+                lambda mutant: _run(mutant, trees, covered), [one for one in sample if one not in done]
+            ):
                 out.write(json.dumps(result) + "\n")
                 out.flush()
                 print(f"{result['outcome']:9} {result['module']} {result['change']}", flush=True)
@@ -96,7 +130,7 @@ def _copy(tree: Path) -> Path:
     return tree
 
 
-def _run(mutant: Mutant, trees: "SimpleQueue[Path]") -> dict[str, Any]:
+def _run(mutant: Mutant, trees: "SimpleQueue[Path]", covered: _Covered) -> dict[str, Any]:
     from cosmic_ray.mutating import use_mutation
     from cosmic_ray.plugins import get_operator
 
@@ -104,36 +138,26 @@ def _run(mutant: Mutant, trees: "SimpleQueue[Path]") -> dict[str, Any]:
     try:
         path = tree / mutant.module
         with use_mutation(path, get_operator(mutant.operator)(), mutant.place) as (before, after):
-            change = _change(before, after)
-            outcome = _test(tree, mutant.module)
+            line, text = _change(before, after)
+            outcome = _test(tree, covered.tests_of(mutant.module, line))
     finally:
         trees.put(tree)
-    return {**mutant._asdict(), "change": change, "outcome": outcome}
+    return {**mutant._asdict(), "change": f"{line}: {text}", "outcome": outcome}
 
 
-def _test(tree: Path, module: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", module, *_tests_of(tree, module)]
+def _test(tree: Path, tests: list[str]) -> str:
+    if not tests:
+        return "survived"
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--timeout={SECONDS}", *tests]
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    try:
-        result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    return "survived" if result.returncode in (0, 5) else "killed"
+    result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False)
+    return "survived" if result.returncode == 0 else "killed"
 
 
-def _tests_of(tree: Path, module: str) -> list[str]:
-    """Return the test files that name most of what a module defines, most first."""
-    parsed = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    names = [node.name.lstrip("_") for node in parsed.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    words = re.compile("|".join(rf"\b_?{name}\b" for name in [*names, Path(module).stem]))
-    counts = {path: len(words.findall(path.read_text(encoding="utf-8"))) for path in (tree / "tests").glob("test_*.py")}
-    ranked = sorted((path for path in counts if counts[path]), key=lambda path: (-counts[path], path.name))
-    return [path.relative_to(tree).as_posix() for path in ranked[:MOST_FILES]]
-
-
-def _change(before: str, after: str) -> str:
+def _change(before: str, after: str) -> tuple[int, str]:
+    """Return the number of the first line that differs, and the line."""
     pairs = zip(before.splitlines(), after.splitlines(), strict=False)
-    return next((f"{number}: {new.strip()}" for number, (old, new) in enumerate(pairs, start=1) if old != new), "")
+    return next((number, new.strip()) for number, (old, new) in enumerate(pairs, start=1) if old != new)
 
 
 def _results(path: Path) -> dict[Mutant, dict[str, Any]]:

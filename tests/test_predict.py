@@ -199,7 +199,7 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
     ("image", "mask", "problem"),
     [
         (np.zeros((2, 20, 30), np.uint8), None, "has 2 channels, and the weights are for 1"),
-        (np.zeros((1, 1, 20, 30)), None, r"is \(1, 1, 20, 30\), and the weights are for 1"),
+        (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
         (np.full((20, 30), np.nan), None, "no finite numbers"),
         (np.zeros((20, 30), bool), None, "no finite numbers"),

@@ -41,12 +41,16 @@ from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.writer import write_image
 
 
+def make_shards_small(patch):
+    patch.setattr(documents, "_CHUNK", 4)
+    patch.setattr(documents, "_SHARD", 16)
+    documents.array_document.cache_clear()
+
+
 @pytest.fixture
 def small_shards(monkeypatch):
     """Files of 16 x 16 pixels, in chunks of 4 x 4, for images of more than 256."""
-    monkeypatch.setattr(documents, "_CHUNK", 4)
-    monkeypatch.setattr(documents, "_SHARD", 16)
-    documents.array_document.cache_clear()
+    make_shards_small(monkeypatch)
     yield
     documents.array_document.cache_clear()
 
@@ -101,16 +105,28 @@ def test_zarr_python_and_tensorstore_read_and_write_the_same(small_shards, tmp_p
     np.testing.assert_array_equal(read_array(tmp_path / "theirs" / name, name), array)
 
 
-@pytest.fixture
-def stored(tmp_path, small_shards):
-    """A store of images in many chunks, and the same ones in one chunk each."""
-    csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A store of images in many chunks."""
+    folder = tmp_path_factory.mktemp("huge")
+    csv = write_dataset(folder / "source", images_per_type=1, shape=(60, 80))
     options = BuildOptions(images=csv.parent / "train", jobs=1, quiet=True)
-    assert not build_targets(open_source(csv), tmp_path / "many.zarr", options).errors()
-    return csv, options, tmp_path / "many.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        make_shards_small(patch)
+        assert not build_targets(open_source(csv), folder / "many.zarr", options).errors()
+    documents.array_document.cache_clear()
+    return csv, options, folder / "many.zarr"
+
+
+@pytest.fixture
+def stored(built, tmp_path, small_shards):
+    """A copy of it, which may be damaged."""
+    csv, options, store = built
+    return csv, options, shutil.copytree(store, tmp_path / "many.zarr")
 
 
 def whole(csv, options, tmp_path, monkeypatch):
+    """Build the same images in one chunk each."""
     with monkeypatch.context() as patch:
         patch.setattr(documents, "_SHARD", 4096)
         documents.array_document.cache_clear()

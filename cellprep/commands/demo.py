@@ -206,5 +206,4 @@ class _AnnotatedImages:
     def write(self, image_id: str, pixels: NDArray[np.uint8], cells: list[Annotated]) -> None:
         Image.fromarray(pixels).save(self._folder / f"{image_id}.png")
         for mask, cell_type in cells:
-            run_lengths = encode_rle(mask[np.newaxis])[0]
-            self._table.writerow([image_id, run_lengths, self._width, self._height, cell_type])
+            self._table.writerow([image_id, encode_rle(mask), self._width, self._height, cell_type])

@@ -23,7 +23,7 @@ _NONE = DistanceHistogram.of(np.empty(0, np.float32))
 
 @dataclass(frozen=True, slots=True)
 class _ImageDistances:
-    """What a worker finds out about one image."""
+    """The distances of one image, as a worker finds them."""
 
     histogram: DistanceHistogram = _NONE
     distance: str = ""
@@ -44,7 +44,7 @@ class FittedBins(Report):
     levels
         Number of energy levels, level 0 among them.
     bins
-        ``levels - 1`` rising distances, in pixels.
+        ``levels - 1`` ascending distances, in pixels.
     histogram
         The distances of all cell pixels, without those of walls, which have none unless distances are per instance.
     images
@@ -87,7 +87,7 @@ class FittedBins(Report):
         return json.dumps(content, indent=2) + "\n"
 
     def notes(self) -> list[str]:
-        """Say which levels the bins make, and for comparison those that have a name."""
+        """Return lines on the levels that the bins make, and for comparison those that have a name."""
         pixels = count(self.histogram.pixels, "cell pixel")
         lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
         lines += self._table(self.bins)

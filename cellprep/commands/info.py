@@ -1,4 +1,4 @@
-"""What a store holds, told at once."""
+"""A summary of what a store holds."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +16,7 @@ from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.system.progress import progress_bar
 from cellprep.text.frames import make_frame
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _OF_SOURCE = ("source_images", "source_images_stored")
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store holds.
+    """The contents of a store.
 
     Attributes
     ----------
@@ -55,6 +56,14 @@ class StoreInfo:
     damaged: int
     under_way: bool
     read: int
+
+    def __repr__(self) -> str:
+        counts = f"{count(self.facts['images'], 'image')}, {count(self.facts['cells'], 'cell')}"
+        return f"<StoreInfo {printable(self.store)}: {counts}; complete: {self._completeness()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: the table of the facts."""
+        return notebook_html("Store", self._rows())
 
     @property
     def complete(self) -> bool | None:
@@ -86,7 +95,7 @@ class StoreInfo:
         return [f"{name:<14}{value}" for name, value in self._rows()]
 
     def notes(self) -> list[str]:
-        """Say how the facts came about, if it took long, and what needs attention."""
+        """Return lines on how the facts came about, if it took long, and on what needs attention."""
         lines = []
         if self.read:
             lines.append(f"there is no summary to be trusted: {count(self.read, 'image')} read one by one")
@@ -138,7 +147,7 @@ class StoreInfo:
 
 
 def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
-    r"""Say what a store holds.
+    r"""Describe what a store holds.
 
     The summary that the last run left is taken at its word if the store has as many images. Else every image's
     metadata are read.

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,11 @@ class Split(Report):
     annotated_twice: list[str] = field(default_factory=list)
     kept_annotated_twice: bool = False
     failures: dict[str, str] = field(default_factory=dict)
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        sizes = Counter(self.folds)
+        yield "images of each fold", ", ".join(f"{sizes[fold]:,}" for fold in sorted(sizes))
+        yield "groups", f"{self.groups:,}"
 
     def to_csv(self) -> str:
         """Return a CSV with the columns image, fold, cell_type, cells."""

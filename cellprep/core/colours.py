@@ -17,7 +17,7 @@ OUTLINE = (255, 204, 25)
 # To the right, down, to the left, up: opposite ones differ in lightness, and in what the colour-blind see of hue.
 _DIRECTIONS = np.array([[253, 216, 60], [213, 70, 130], [20, 80, 190], [90, 215, 190]])
 _NO_DIRECTION = 38
-_LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white
+_LIMITS = (0.5, 99.5)  # percentiles of intensities that become black and white
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:

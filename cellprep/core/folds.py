@@ -9,7 +9,7 @@ _MOST_QUANTILES = 4
 
 
 def check_folds(folds: int) -> None:
-    """Refuse what is no number of folds.
+    """Refuse an invalid number of folds.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
     Returns
     -------
     dict
-        By label, in rising order, the cell's polygons. A polygon is a list of closed rings, the exterior first, then
+        By label, in ascending order, the cell's polygons. A polygon is a list of closed rings, the exterior first, then
         its holes. A ring is (k, 2) int64, corners (x, y), the last equal to the first. By the shoelace formula
         exteriors have positive areas and holes negative ones, as RFC 7946 wants it.
 

@@ -302,7 +302,7 @@ def _lines(text: IO[str]) -> Iterator[str]:
 
 
 def _of_csv(problem: str) -> str:
-    """Say in plain words what Python's reader of CSV says."""
+    """Return in plain words what Python's CSV reader reports."""
     if "end of data" in problem:
         return 'a quote (") is opened and never closed'
     if "expected after" in problem:

@@ -22,7 +22,7 @@ from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding
 from cellprep.system.files import open_file
 from cellprep.system.output import write_whole
-from cellprep.text.wording import printable
+from cellprep.text.wording import count, printable
 
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
@@ -69,6 +69,10 @@ class Weights:
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+
+    def __repr__(self) -> str:
+        its = self.settings
+        return f"<Weights of {its.name}: {its.arch}, {count(its.image_channels, 'channel')}, cellprep {self.version}>"
 
     @property
     def settings(self) -> NetworkSettings:

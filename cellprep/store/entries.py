@@ -1,4 +1,4 @@
-"""What lies in a store's folder: images, what is left of images, and what is not cellprep's."""
+"""The entries of a store's folder: images, remains of images, and files of others."""
 
 import os
 from collections.abc import Container
@@ -12,7 +12,7 @@ from cellprep.system.places import is_remote, names_in
 
 
 class Kind(StrEnum):
-    """What an entry of a store's folder is."""
+    """The kinds of entries of a store's folder."""
 
     IMAGE = "image"
     DAMAGED = "damaged"
@@ -36,7 +36,7 @@ def count_folders(store: Path) -> int:
 
 
 def kind_of(place: Path) -> Kind:
-    """Say what an entry is: an image whose metadata say so, a damaged one that is none any more, or foreign."""
+    """Return the kind of an entry: an image by its metadata, a damaged one that no longer is one, or foreign."""
     if id_problem(place.name):
         return Kind.FOREIGN
     if read_attributes(place).get("complete"):
@@ -45,7 +45,7 @@ def kind_of(place: Path) -> Kind:
 
 
 def damaged_images(store: Path, images: Container[str]) -> dict[str, str]:
-    """Say of each former image what is wrong: readers of a store do not see it, and would leave it out in silence.
+    """Return the problem of each former image: readers of a store do not see it, and would leave it out in silence.
 
     Parameters
     ----------

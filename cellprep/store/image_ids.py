@@ -20,7 +20,7 @@ def composed(name: str) -> str:
 
 
 def id_problem(image_id: str) -> str | None:
-    """Say why an id cannot name an image in a store; None if it can.
+    """Return why an id cannot name an image in a store; None if it can.
 
     Examples
     --------

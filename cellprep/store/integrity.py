@@ -1,4 +1,4 @@
-"""Whether the files of an image are those that cellprep wrote, whatever its arrays hold."""
+"""Checks that the files of an image are those that cellprep wrote, whatever its arrays hold."""
 
 import re
 from collections.abc import Iterable, Iterator

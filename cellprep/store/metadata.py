@@ -1,4 +1,4 @@
-"""What a store says of an image, of all its images and of itself: checked once, when it is read.
+"""The metadata of an image, of all images and of the store: checked once, when they are read.
 
 A `zarr.json` may hold more than cellprep wrote: other Zarr tools add attributes of their own. They are no part of these
 structures, and `cellprep.store.documents.additions` names them.
@@ -24,7 +24,7 @@ _Length = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]  # an int st
 
 
 class ImageMetadata(Struct, frozen=True, kw_only=True):
-    """What a store says of an image, under ``cellprep``: `docs/store.md` has the meaning of each value.
+    """The metadata of an image, under ``cellprep``: `docs/store.md` has the meaning of each value.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class ImageMetadata(Struct, frozen=True, kw_only=True):
 
 
 class TypeCount(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many images and cells are of a type; the type is None for those without one."""
+    """The numbers of images and cells of a type; the type is None for those without one."""
 
     cell_type: str | None
     images: int
@@ -89,14 +89,14 @@ class TypeCount(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecipeCount(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many images were made by the same options."""
+    """The number of images that were made by the same options."""
 
     images: int
     options: dict[str, Any]
 
 
 class StoreSummary(Struct, frozen=True, kw_only=True):
-    """What a store says of all its images, under ``summary``."""
+    """The metadata of all images together, under ``summary``."""
 
     source_images: int
     source_images_stored: int
@@ -113,7 +113,7 @@ class StoreSummary(Struct, frozen=True, kw_only=True):
 
 
 class StoreMetadata(Struct, frozen=True, kw_only=True):
-    """What a store says of itself, under ``cellprep``: a value that is missing or has another form is None."""
+    """The metadata of the store, under ``cellprep``: a value that is missing or has another form is None."""
 
     schema_version: int | None = None
     version: str | None = None

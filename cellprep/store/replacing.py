@@ -1,4 +1,4 @@
-"""What readers do while a writer replaces images: look again, where names cannot be exchanged in one step.
+"""Reading while a writer replaces images: look again, where names cannot be exchanged in one step.
 
 An image is then away for a moment, and lies in the run's folder of outgoing images, in the store's dot-folder.
 """

@@ -1,4 +1,4 @@
-"""What all images of a store are together, from what the store says of each."""
+"""The summary of a store, from the metadata of its images."""
 
 import json
 from collections import Counter

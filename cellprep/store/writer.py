@@ -40,7 +40,7 @@ from cellprep.system.places import names_in
 
 @dataclass(frozen=True, slots=True)
 class ImageContent:
-    """What a store holds of one image.
+    """The content of one image in a store.
 
     Attributes
     ----------

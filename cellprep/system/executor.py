@@ -38,7 +38,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What became of a task that failed.
+    """The outcome of a task that failed.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Failed:
 
 
 def check_jobs(jobs: int) -> None:
-    """Refuse what is no number of processes.
+    """Refuse an invalid number of processes.
 
     Raises
     ------

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import MissingExtraError, UsageError
+from cellprep.text.wording import described
 
 _SCHEMES = ("s3", "gs", "memory")
 
@@ -22,7 +23,7 @@ def as_place(place: Path | str) -> Path:
     Raises
     ------
     UsageError
-        If it is a URL of another kind.
+        If it is a URL of another kind, or neither.
     MissingExtraError
         If it is a URL and what reads it is not installed.
 
@@ -37,7 +38,10 @@ def as_place(place: Path | str) -> Path:
     """
     scheme, colon, _ = str(place).partition("://")
     if not colon:
-        return Path(place)
+        try:
+            return Path(place)
+        except TypeError:
+            raise UsageError(f"a path must be a text or a Path, not {described(place)}") from None
     if is_remote(place):
         return place  # type: ignore[return-value]
     if scheme not in _SCHEMES:

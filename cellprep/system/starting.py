@@ -134,7 +134,7 @@ def files_limit() -> float:
 
 
 def described(error: BaseException) -> str:
-    """Say what the machine refuses, and what may be done about it; else that the error was not expected."""
+    """Return what the machine refuses, and what may be done about it; else that the error was not expected."""
     if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):  # not of a process to start
         return (
             "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"

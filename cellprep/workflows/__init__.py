@@ -1,1 +1,1 @@
-"""What joins learning and commands."""
+"""Workflows that join learning and commands."""

@@ -28,6 +28,7 @@ from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, 
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store
 from cellprep.system.output import write_whole
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _DECIDED = ("encoder", "max_lr")
 
 @dataclass(frozen=True, slots=True)
 class AllReport:
-    """What came of training all networks.
+    """The result of training all networks.
 
     Attributes
     ----------
@@ -66,6 +67,15 @@ class AllReport:
     scores: dict[str, Any]
     problems: list[str]
     tells: bool = True
+
+    def __repr__(self) -> str:
+        overall = self.scores.get("overall")
+        score = f"; Kaggle's mean precision {overall['kaggle_map']:.3f}" if overall else ""
+        return f"<AllReport {self.out}: {count(len(self.trained), 'network')}{score}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("AllReport", [(str(self.out), [*self.notes(), *self.problems])])
 
     def to_dataframe(self) -> "DataFrame":
         """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""

@@ -1,4 +1,4 @@
-"""What a store holds of an image, made from its annotations: at once, or block by block if it is huge."""
+"""The content of an image in a store, made from its annotations: at once, or block by block if it is huge."""
 
 from typing import Any, NamedTuple
 

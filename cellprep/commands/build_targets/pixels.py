@@ -35,7 +35,7 @@ class Lacking(NamedTuple):
 
 @dataclass
 class PixelReport:
-    """What became of the images' pixels.
+    """The outcome for the images' pixels.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class PixelReport:
         self.lost.sort(key=place.__getitem__)
 
     def notes(self) -> list[str]:
-        """Say where the images come from, which have none, and which had others before."""
+        """Return lines on where the images come from, which have none, and which had others before."""
         lines = []
         for lack, images in self.lacking.items():
             names = [": ".join(map(printable, filter(None, named))) for named in images.items()]

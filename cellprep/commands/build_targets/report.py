@@ -1,4 +1,4 @@
-"""What a build did, in numbers, names and words."""
+"""The report of a build."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from cellprep.text.wording import capped, count, printable, turning_notes
 
 @dataclass
 class BuildReport(Report):
-    """What became of every image of a source, and of the store's other images.
+    """The outcome for every image of a source, and for the store's other images.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class BuildReport(Report):
         self.pixels.sort(place)
 
     def notes(self) -> list[str]:
-        """Say what was done and noticed, the summary last."""
+        """Return lines on what was done and noticed, the summary last."""
         lines = []
         if self.gone:
             what = "removed" if self.pruned else "kept; --prune removes them"
@@ -165,7 +165,7 @@ class BuildReport(Report):
         return [*lines, *self.pixels.notes(), self._summary()]
 
     def errors(self) -> list[str]:
-        """Say what failed, and what became of it; nothing if all is well."""
+        """Return lines on what failed, and its consequences; none if all is well."""
         lines = super().errors()
         if self.removed:
             lines += [

@@ -1,4 +1,4 @@
-"""What goes to a worker that builds an image, and what comes back."""
+"""Tasks that go to a worker that builds an image, and outcomes that come back."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,7 +55,7 @@ class ImageTask:
 
 
 class Status(StrEnum):
-    """What became of an image that did not fail."""
+    """The status of an image that did not fail."""
 
     BUILT = "built"
     CURRENT = "current"
@@ -63,7 +63,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What became of one image that did not fail: what a worker sends back.
+    """The outcome for one image that did not fail, as a worker sends it back.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a check finds in one image."""
+"""The findings of a check in one image."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ImageFindings:
-    """What was found in one image, and what later rules need of its annotations.
+    """The findings in one image, and what later rules need of its annotations.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is measured of every annotation of an image: arrays by the name of the rule that judges them."""
+"""The measures of every annotation of an image: arrays by the name of the rule that judges them."""
 
 import numpy as np
 from numpy.typing import NDArray

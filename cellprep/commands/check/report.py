@@ -1,9 +1,9 @@
-"""What a check found, as a table, as JSON, and as a CSV of flags."""
+"""The report of a check, as a table, as JSON, and as a CSV of flags."""
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,11 @@ class CheckReport(Report):
             for image in self.images
             if image.image_id not in failures
         ]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "source", printable(self.source)
+        yield "annotations", f"{self.annotations.total():,}"
+        yield "suspicious findings", f"{len(self.flagged):,}"
 
     def write_flags(self, path: Path | str) -> None:
         """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.
@@ -183,7 +188,7 @@ class CheckReport(Report):
         return [self.source, *table, *self._images_in_words(), self._summary()]
 
     def notes(self) -> list[str]:
-        """Say which images were turned."""
+        """Return lines on which images were turned."""
         return turning_notes((image.image_id, image.turned) for image in self.images)
 
     def _counts(self) -> dict[str, Counter[str]]:

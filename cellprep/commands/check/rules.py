@@ -1,4 +1,4 @@
-"""What makes an annotation or an image suspicious: each rule has a name and, where it measures, a threshold."""
+"""The rules by which an annotation or an image is suspicious: a name and, where it measures, a threshold each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ class EvaluationTask:
 
 @dataclass(frozen=True, slots=True)
 class ImageEvaluation:
-    """What became of one image.
+    """The outcome for one image.
 
     Attributes
     ----------

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -139,7 +139,7 @@ class EvaluationReport(Report):
         write_whole(Path(path), text.getvalue())
 
     def notes(self) -> list[str]:
-        """Say what was noticed."""
+        """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
@@ -152,6 +152,13 @@ class EvaluationReport(Report):
                 f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
             ]
         return lines
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield from super()._facts()
+        if overall := self.scores["overall"]:
+            numbers = {"kaggle_map": overall["kaggle_map"], "ap 0.50": overall["ap"]["0.50"], "pq": overall["pq"]}
+            yield from ((name, f"{value:.3f}") for name, value in numbers.items())
+            yield from ((name, f"{overall[name]:,}") for name in ("truth", "predicted", "missed", "false"))
 
     def _aftermath(self) -> str:
         return ", and are in no score"

@@ -31,7 +31,7 @@ class ImageExport:
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What an image gives.
+    """The exported content of an image.
 
     Attributes
     ----------

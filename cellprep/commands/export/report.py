@@ -1,4 +1,4 @@
-"""What an export did, in numbers, names and words."""
+"""The report of an export."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from cellprep.text.wording import capped, count, printable
 
 @dataclass
 class ExportReport(Report):
-    """What became of every image of a store.
+    """The outcome for every image of a store.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class ExportReport(Report):
             self.ignore_left_out.append(image_id)
 
     def notes(self) -> list[str]:
-        """Say what was done and noticed, the summary last."""
+        """Return lines on what was done and noticed, the summary last."""
         lines = []
         if self.hidden:
             hidden = count(sum(map(len, self.hidden.values())), "cell")

@@ -38,7 +38,7 @@ class PreviewOptions:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What was drawn.
+    """The outcome of drawing.
 
     Attributes
     ----------

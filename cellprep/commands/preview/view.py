@@ -1,4 +1,4 @@
-"""What of an image a picture shows: all of it or a part, every pixel or each so-many-th."""
+"""The view of an image in a picture: all of it or a part, every pixel or each so-many-th."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,7 +101,7 @@ class View:
 
     @property
     def step(self) -> int:
-        """How many pixels lie from one that is seen to the next."""
+        """The number of pixels from one that is seen to the next."""
         return -(-max(self.shape) // _MOST_PIXELS)
 
     @property
@@ -121,7 +121,7 @@ class View:
 
     @property
     def grey(self) -> NDArray[np.float64] | None:
-        """What is seen of the image, in grey levels that are those of the whole one; None if there is no image.
+        """The pixels of the image that are seen, in grey levels of the whole one; None if there is no image.
 
         Of a huge one, the levels are those of evenly spread parts.
         """
@@ -139,7 +139,7 @@ class View:
 
     @property
     def ignored(self) -> NDArray[Any] | None:
-        """What is seen of the regions to ignore; None if there are none."""
+        """The part of the regions to ignore that is seen; None if there are none."""
         return self.target("ignore") if "ignore" in self.image.arrays else None
 
     def target(self, name: str) -> NDArray[Any]:

@@ -1,29 +1,70 @@
-"""Charts as SVG, in colours that the style sheet sets, with their values as tooltips."""
+"""Charts, laid out for a page that draws them as SVG, in colours of the style sheet and with values as tooltips."""
 
 import math
 from collections.abc import Mapping, Sequence
-from xml.etree.ElementTree import Element
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from cellprep.commands.report.html import element
-
-_WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 24, 44
-_INNER = _WIDTH - _LEFT - _RIGHT
-_TALL = _HEIGHT - _TOP - _BOTTOM
+_WIDTH, _HEIGHT = 640, 274
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, _WIDTH - 12, 26, _HEIGHT - 44
 _BINS = 30
 
 
-def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, logarithmic: bool = False) -> Element:
+class Mark(NamedTuple):
+    """A bar or a dot, and its tooltip; a dot has no size."""
+
+    about: str
+    x: str
+    y: str
+    width: str = ""
+    height: str = ""
+
+
+class Shape(NamedTuple):
+    """The values of one kind: ``steps`` of a histogram, ``bars``, or a ``line``."""
+
+    kind: str
+    name: str
+    points: str
+    marks: list[Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart, its lengths in pixels of the drawing; without shapes there is nothing to draw."""
+
+    title: str
+    axis: str
+    unit: str = ""
+    ticks_x: Sequence[tuple[str, str]] = ()
+    ticks_y: Sequence[tuple[str, str]] = ()
+    shapes: Sequence[Shape] = ()
+
+    width: ClassVar[int] = _WIDTH
+    height: ClassVar[int] = _HEIGHT
+    left: ClassVar[int] = _LEFT
+    right: ClassVar[int] = _RIGHT
+    top: ClassVar[int] = _TOP
+    bottom: ClassVar[int] = _BOTTOM
+
+    @property
+    def named(self) -> bool:
+        """Whether a legend says anything."""
+        names = [shape.name for shape in self.shapes]
+        return len(names) > 1 or any(names)
+
+
+def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, logarithmic: bool = False) -> Chart:
     """Draw how often values occur, for each of some kinds, in bins that all kinds share.
 
     Parameters
     ----------
     title
-        What is drawn.
+        Title of the chart.
     axis
-        What the values are, and their unit.
+        Name of the values, and their unit.
     values
         By kind.
     logarithmic
@@ -35,7 +76,7 @@ def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, l
     }
     kinds = {name: found for name, found in kinds.items() if len(found)}
     if not kinds:
-        return element("p", f"{title}: there is nothing to draw.")
+        return Chart(title, axis)
     low, high = min(found.min() for found in kinds.values()), max(found.max() for found in kinds.values())
     if low == high:
         low, high = (low / 2, high * 2) if logarithmic else (low - 0.5, high + 0.5)
@@ -43,44 +84,31 @@ def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, l
     edges[0], edges[-1] = low, high
     counts = {name: np.histogram(found, edges)[0] for name, found in kinds.items()}
     scale = _Scale(low, high, 0, float(max(count.max() for count in counts.values())), logarithmic)
-    shapes = [_steps(name, kind, edges.tolist(), counts[name].tolist(), scale) for kind, name in enumerate(counts)]
-    return _figure(title, axis, "number", scale, shapes, list(counts))
+    shapes = [_steps(name, edges.tolist(), found.tolist(), scale) for name, found in counts.items()]
+    return Chart(title, axis, "number", scale.ticks_x(), scale.ticks_y(), shapes)
 
 
-def bars(title: str, axis: str, values: Sequence[float], names: Sequence[str]) -> Element:
+def bars(title: str, axis: str, values: Sequence[float], names: Sequence[str]) -> Chart:
     """Draw a bar for each of some values between 0 and 1, as shares in percent."""
-    top = max([*values, 0.0]) * 100 or 1.0
-    scale = _Scale(0, len(values), 0, top)
-    shapes = []
-    for place, (value, name) in enumerate(zip(values, names, strict=True)):
-        y = scale.y(100 * value)
-        bar = element("rect", x=f"{scale.x(place + 0.1):.1f}", y=f"{y:.1f}", width=f"{0.8 * _INNER / len(values):.1f}")
-        bar.set("height", f"{_TOP + _TALL - y:.1f}")
-        bar.append(element("title", f"{name}: {100 * value:.2f} %"))
-        label = element("text", name, x=f"{scale.x(place + 0.5):.1f}", y=_TOP + _TALL + 16, text_anchor="middle")
-        shapes.append(element("g", bar, label, class_="kind-0"))
-    return _figure(title, axis, "%", scale, shapes, [], ticks_x=[])
+    scale = _Scale(0, len(values), 0, max([*values, 0.0]) * 100 or 1.0)
+    marks = [
+        scale.bar(place + 0.1, place + 0.9, 100 * value, f"{name}: {100 * value:.2f} %")
+        for place, (value, name) in enumerate(zip(values, names, strict=True))
+    ]
+    ticks = [(f"{scale.x(place + 0.5):.1f}", name) for place, name in enumerate(names)]
+    return Chart(title, axis, "%", ticks, scale.ticks_y(), [Shape("bars", "", "", marks)])
 
 
-def lines(title: str, axis: str, x: Sequence[float], series: Mapping[str, Sequence[float]]) -> Element:
+def lines(title: str, axis: str, x: Sequence[float], series: Mapping[str, Sequence[float]]) -> Chart:
     """Draw one line or more over the same places, with a dot at each."""
     known = [value for values in series.values() for value in values if math.isfinite(value)]
-    low, high = min([*known, 0.0]), max([*known, 1e-9])
-    scale = _Scale(min(x), max(x) if max(x) > min(x) else min(x) + 1, low, high)
+    scale = _Scale(min(x), max(x) if max(x) > min(x) else min(x) + 1, min([*known, 0.0]), max([*known, 1e-9]))
     shapes = []
-    for kind, (name, values) in enumerate(series.items()):
+    for name, values in series.items():
         points = [(a, b) for a, b in zip(x, values, strict=True) if math.isfinite(b)]
-        path = " ".join(f"{scale.x(a):.1f},{scale.y(b):.1f}" for a, b in points)
-        dots = [
-            element(
-                "circle", element("title", f"{name}, {a:g}: {b:.4g}"), cx=f"{scale.x(a):.1f}", cy=f"{scale.y(b):.1f}"
-            )
-            for a, b in points
-        ]
-        for dot in dots:
-            dot.set("r", "3")
-        shapes.append(element("g", element("polyline", points=path), *dots, class_=f"line kind-{kind % 6}"))
-    return _figure(title, axis, "", scale, shapes, list(series))
+        dots = [Mark(f"{name}, {a:g}: {b:.4g}", f"{scale.x(a):.1f}", f"{scale.y(b):.1f}") for a, b in points]
+        shapes.append(Shape("line", name, " ".join(f"{dot.x},{dot.y}" for dot in dots), dots))
+    return Chart(title, axis, "", scale.ticks_x(), scale.ticks_y(), shapes)
 
 
 class _Scale:
@@ -91,19 +119,29 @@ class _Scale:
         self.logarithmic = logarithmic
 
     def x(self, value: float) -> float:
+        inner = _RIGHT - _LEFT
         if self.logarithmic:
-            return _LEFT + _INNER * math.log(value / self.low) / math.log(self.high / self.low)
-        return _LEFT + _INNER * (value - self.low) / (self.high - self.low)
+            return _LEFT + inner * math.log(value / self.low) / math.log(self.high / self.low)
+        return _LEFT + inner * (value - self.low) / (self.high - self.low)
 
     def y(self, value: float) -> float:
-        return _TOP + _TALL * (1 - (value - self.bottom) / (self.top - self.bottom or 1))
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - self.bottom) / (self.top - self.bottom or 1)
 
-    def ticks_x(self) -> list[float]:
-        if not self.logarithmic:
-            return _round_numbers(self.low, self.high)
+    def bar(self, left: float, right: float, value: float, about: str) -> Mark:
+        x, y = self.x(left), self.y(value)
+        return Mark(about, f"{x:.1f}", f"{y:.1f}", f"{self.x(right) - x:.1f}", f"{self.y(0) - y:.1f}")
+
+    def ticks_x(self) -> list[tuple[str, str]]:
+        values = self._powers() if self.logarithmic else _round_numbers(self.low, self.high)
+        return [(f"{self.x(value):.1f}", f"{value:,.6g}") for value in values]
+
+    def ticks_y(self) -> list[tuple[str, str]]:
+        return [(f"{self.y(value):.1f}", f"{value:,.6g}") for value in _round_numbers(self.bottom, self.top)]
+
+    def _powers(self) -> list[float]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        few = len(powers) > 4
-        found = [factor * 10.0**power for power in powers for factor in ((1,) if few else (1, 2, 5))]
+        factors = (1,) if len(powers) > 4 else (1, 2, 5)
+        found = [factor * 10.0**power for power in powers for factor in factors]
         return [value for value in found if self.low <= value <= self.high]
 
 
@@ -115,46 +153,13 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [round(k * step, 12) for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _steps(name: str, kind: int, edges: Sequence[float], counts: Sequence[int], scale: _Scale) -> Element:
+def _steps(name: str, edges: Sequence[float], counts: Sequence[int], scale: _Scale) -> Shape:
     """Return the outline of a histogram, and for each bin a bar that nobody sees, with its tooltip."""
-    points = [f"{scale.x(edges[0]):.1f},{scale.y(0):.1f}"]
-    tips = []
+    points, tips = [f"{scale.x(edges[0]):.1f},{scale.y(0):.1f}"], []
     for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        x, y = scale.x(left), scale.y(count)
-        points += [f"{x:.1f},{y:.1f}", f"{scale.x(right):.1f},{y:.1f}"]
+        points += [f"{scale.x(edge):.1f},{scale.y(count):.1f}" for edge in (left, right)]
         if count:
-            tip = element("title", f"{name + ', ' if name else ''}{left:.3g} to {right:.3g}: {count:,}")
-            bar = element("rect", tip, x=f"{x:.1f}", y=f"{y:.1f}", width=f"{scale.x(right) - x:.1f}", class_="tip")
-            bar.set("height", f"{scale.y(0) - y:.1f}")
-            tips.append(bar)
+            about = f"{name + ', ' if name else ''}{left:.3g} to {right:.3g}: {count:,}"
+            tips.append(scale.bar(left, right, count, about))
     points.append(f"{scale.x(edges[-1]):.1f},{scale.y(0):.1f}")
-    return element("g", element("polygon", points=" ".join(points)), *tips, class_=f"steps kind-{kind % 6}")
-
-
-def _figure(
-    title: str,
-    axis: str,
-    unit: str,
-    scale: _Scale,
-    shapes: list[Element],
-    kinds: list[str],
-    ticks_x: list[float] | None = None,
-) -> Element:
-    marks = []
-    for value in _round_numbers(scale.bottom, scale.top):
-        y = f"{scale.y(value):.1f}"
-        marks.append(element("line", x1=_LEFT, x2=_LEFT + _INNER, y1=y, y2=y, class_="grid"))
-        marks.append(element("text", f"{value:,.6g}", x=_LEFT - 6, y=y, dy=4, text_anchor="end"))
-    for value in scale.ticks_x() if ticks_x is None else ticks_x:
-        x = f"{scale.x(value):.1f}"
-        marks.append(element("text", f"{value:,.6g}", x=x, y=_TOP + _TALL + 16, text_anchor="middle"))
-    names = [
-        element("text", axis, x=_LEFT + _INNER / 2, y=_HEIGHT - 8, text_anchor="middle"),
-        element("text", unit, x=4, y=_TOP - 14) if unit else None,
-    ]
-    drawing = element(
-        "svg", *marks, *shapes, *names, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=f"{title}: {axis}"
-    )
-    legend = [element("li", name or "no type", class_=f"kind-{kind % 6}") for kind, name in enumerate(kinds)]
-    keys = element("ul", *legend, class_="legend") if len(kinds) > 1 or any(kinds) else None
-    return element("figure", element("figcaption", title), drawing, keys)
+    return Shape("steps", name, " ".join(points), tips)

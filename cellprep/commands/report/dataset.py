@@ -1,32 +1,24 @@
 """The page on a data set: annotations, or a store, and predictions scored against it."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import Element
+from typing import Any, NamedTuple
 
-from cellprep.commands.check import CheckOptions, Finding, check_source
+from cellprep.commands.check import RULES, CheckOptions, Finding, check_source
 from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, require_matplotlib
-from cellprep.commands.report.charts import lines
-from cellprep.commands.report.html import element, page
+from cellprep.commands.report import sections
+from cellprep.commands.report.charts import Chart, lines
+from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
-from cellprep.commands.report.sections import (
-    cells_section,
-    findings_section,
-    gallery_section,
-    overview_section,
-    scores_table,
-    targets_section,
-)
-from cellprep.commands.report.training import show_files
+from cellprep.commands.report.page import Table, choices, page
 from cellprep.core.targets import Recipe
-from cellprep.errors import RecipeError, StoreError
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.layouts.pairing import open_images, with_images
-from cellprep.store.reader import read_attributes
+from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
@@ -65,7 +57,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport(Report):
-    """What became of a page.
+    """The outcome of making a page.
 
     Attributes
     ----------
@@ -94,7 +86,7 @@ class DatasetReport(Report):
     rows: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def notes(self) -> list[str]:
-        """Say what was made."""
+        """Return a line on the page."""
         found = count(self.findings, "suspicious finding")
         return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
 
@@ -159,15 +151,26 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
         for task, found in in_order(outcomes, tasks)
     ]
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
-    sections = [
-        overview_section(source.description, facts, check),
-        *([_scores_section(source, options.predicted, options)] if options.predicted else []),
-        cells_section(facts),
-        targets_section(facts),
-        findings_section(check, crops, source.name),
-        gallery_section(facts),
-    ]
-    text = page(f"{printable(source.name)}: cells and targets", *sections)
+    rules = Counter(one.rule for one in check.flagged)
+    gallery = [image for image in facts if image.thumbnail]
+    text = page(
+        "dataset.html",
+        f"{printable(source.name)}: cells and targets",
+        source=source.name,
+        description=source.description,
+        images=len(facts),
+        faulty=[image for image in facts if image.problem],
+        overview=sections.overview(facts, check),
+        scores=_scores(source, options.predicted, options) if options.predicted else None,
+        cells=sections.cells(facts),
+        targets=sections.targets(facts),
+        findings=sections.findings(check, crops),
+        rules={name: RULES[name].says for name in RULES if name in rules},
+        rule_choices={name: f"{name} ({rules[name]:,})" for name in RULES if name in rules},
+        finding_types=choices(one.cell_type for one in check.flagged),
+        gallery=gallery,
+        gallery_types=choices(image.cell_type for image in gallery),
+    )
     write_whole(out, text)
     failures = {image.image_id: image.problem for image in facts if image.problem}
     rows = tuple(_row(image) for image in facts if not image.problem)
@@ -188,13 +191,8 @@ def _row(image: ImageFacts) -> dict[str, Any]:
 
 def _recipe(source: Source) -> Recipe:
     """Return a store's own recipe, else the default one."""
-    told = read_attributes(source.path).get("recipe") if source.format == "cellprep" else None
-    names = Recipe.__dataclass_fields__
-    options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
-    try:
-        return Recipe.from_dict(options)
-    except (RecipeError, TypeError) as error:
-        raise StoreError(f"{source.path} is damaged: its `recipe` is none: {error}") from error
+    store = open_store(source.path) if source.format == "cellprep" else None
+    return Recipe() if store is None or store.metadata.recipe is None else store.recipe
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
@@ -226,29 +224,29 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
         yield ImageTask(record, recipe, rows, number in shown)
 
 
-def _scores_section(source: Source, predicted: Source, options: ReportOptions) -> Element:
-    """Score predictions, and show the images with the lowest scores."""
+class _Scores(NamedTuple):
+    """The section on predictions: their scores, those that have none, and pictures of the lowest."""
+
+    description: str
+    table: Table | None
+    failures: dict[str, str]
+    charts: list[Chart]
+    worst: list[tuple[str, Picture]]
+
+
+def _scores(source: Source, predicted: Source, options: ReportOptions) -> _Scores:
+    """Score predictions, and draw the images with the lowest scores."""
     how = EvaluationOptions(
         images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation
     )
     report = evaluate(predicted, source, how)
     scored = report.scored
-    failed = [element("li", f"{printable(name)}: {problem}") for name, problem in report.failures.items()]
     with tempfile.TemporaryDirectory() as folder:
-        pictures = show_files(draw_worst(report, predicted, source, _WORST, Path(folder), replace(how, quiet=True)))
+        worst = draw_files(draw_worst(report, predicted, source, _WORST, Path(folder), replace(how, quiet=True)))
     overall = report.scores["overall"]
-    curves = {"AP": list(overall["ap"].values()), "F1": list(overall["f1"].values())} if overall else {}
-    return element(
-        "section",
-        element("h2", "Scores"),
-        element("p", f"{predicted.description}, scored against these annotations.", class_="note"),
-        scores_table("Scores", [score for _, score in scored], [image.cell_type for image, _ in scored]),
-        element("p", "Not scored:") if failed else None,
-        element("ul", *failed) if failed else None,
-        element("div", lines("AP and F1", "IoU", [float(at) for at in overall["ap"]], curves), class_="charts")
-        if overall
-        else None,
-        element("h3", "The lowest scores") if pictures else None,
-        element("div", *pictures, class_="pictures"),
-        id="scores",
-    )
+    charts = []
+    if overall:
+        curves = {"AP": list(overall["ap"].values()), "F1": list(overall["f1"].values())}
+        charts = [lines("AP and F1", "IoU", [float(at) for at in overall["ap"]], curves)]
+    table = sections.scores_table("Scores", [score for _, score in scored], [image.cell_type for image, _ in scored])
+    return _Scores(predicted.description, table, report.failures, charts, worst)

@@ -1,7 +1,7 @@
 """Small pictures of images and of single annotations, compressed."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.colours import outlined
 from cellprep.core.shapes import Cutout
+from cellprep.core.thumbnails import small_outlined
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
+from cellprep.text.wording import printable
 
 _WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
 _THUMBNAIL = 224  # pixels, the longer side
@@ -68,16 +69,14 @@ def draw_file(path: Path) -> Picture:
     return compress(np.ascontiguousarray(small, np.uint8), 75)
 
 
+def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
+    """Draw pictures that lie in files, each with its name, as `draw_file` does."""
+    return [(printable(path.stem), draw_file(path)) for path in paths]
+
+
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:
     """Draw an image in small, with its cells outlined."""
-    height, width = labels.shape
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    # Nearest pixels by index: OpenCV resizes no 32-bit labels.
-    rows = (np.arange(size[1]) * height // size[1])[:, None]
-    columns = np.arange(size[0]) * width // size[0]
-    return compress(outlined(small / 255, labels[rows, columns]))
+    return compress(small_outlined(grey, labels, _THUMBNAIL))
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:

@@ -1,4 +1,4 @@
-"""What a report shows of one image: what a worker measures and draws."""
+"""The facts and pictures of one image in a report, as a worker measures and draws them."""
 
 import math
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class ImageTask:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What was measured and drawn of one image.
+    """The measures and pictures of one image.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class ImageFacts:
 
 
 class _Looks(NamedTuple):
-    """What follows from an image's targets, as `ImageFacts` has it; huge images are not decoded."""
+    """The facts that follow from an image's targets, as `ImageFacts` has it; huge images are not decoded."""
 
     classes: tuple[int, ...]
     levels: tuple[int, ...]

@@ -3,17 +3,15 @@
 import csv
 import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element
 
 import msgspec
 
-from cellprep.commands.report.charts import lines
-from cellprep.commands.report.drawing import draw_file
-from cellprep.commands.report.html import element, page, picture, table
+from cellprep.commands.report.charts import Chart, lines
+from cellprep.commands.report.drawing import draw_files
+from cellprep.commands.report.page import Table, page
 from cellprep.errors import CellprepError
 from cellprep.system.files import read_file
 from cellprep.system.output import check_place, write_whole
@@ -25,7 +23,7 @@ _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
 
 
 class _Settings(msgspec.Struct):
-    """What of a run's settings is shown."""
+    """The settings of a run that are shown."""
 
     options: dict[str, Any]
     train_images: list[str] = []
@@ -34,7 +32,7 @@ class _Settings(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What became of a page.
+    """The outcome of making a page.
 
     Attributes
     ----------
@@ -51,7 +49,7 @@ class TrainingReport:
     size: int
 
     def notes(self) -> list[str]:
-        """Say what was made."""
+        """Return a line on the page."""
         return [f"{self.path}: {count(self.epochs, 'epoch')}, {self.size / 1e6:.1f} MB"]
 
     def errors(self) -> list[str]:
@@ -92,28 +90,23 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
         raise CellprepError(f"the training {run} is damaged: {' '.join(str(error).split())}") from error
     if not rows:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one")
-    sections = [_figures(settings, rows), _curves(rows), _pictures(run / "validation")]
-    text = page(f"Training of {settings.options.get('network')}: {printable(run.resolve().name)}", *sections)
+    pictures = draw_files(sorted(run.glob("validation/*.png")))
+    text = page(
+        "training.html",
+        f"Training of {settings.options.get('network')}: {printable(run.resolve().name)}",
+        counts=[
+            count(len(settings.train_images), "train image"),
+            count(len(settings.validation_images), "validation image"),
+        ],
+        epochs=count(len(rows), "epoch"),
+        measures=_measures(rows),
+        options=_options(settings),
+        curves=_curves(rows),
+        drawn=count(len(pictures), "picture"),
+        pictures=pictures,
+    )
     write_whole(out, text)
     return TrainingReport(out, len(rows), out.stat().st_size)
-
-
-def show_files(paths: Iterable[Path]) -> list[Element]:
-    """Return pictures in files as parts of the page, made smaller where they are very large.
-
-    Raises
-    ------
-    OutputError
-        If one cannot be read, or is no picture of 8 bits.
-    """
-    shown = []
-    for path in paths:
-        drawn = draw_file(path)
-        name = printable(path.stem)
-        shown.append(
-            element("figure", picture(drawn.content, name, drawn.width, drawn.height), element("figcaption", name))
-        )
-    return shown
 
 
 def _rows(metrics: Path) -> list[dict[str, float]]:
@@ -130,31 +123,22 @@ def _rows(metrics: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _figures(settings: _Settings, rows: list[dict[str, float]]) -> Element:
-    best = min(rows, key=lambda row: row["val_loss"])
-    measures = [
-        [name.replace("_", " "), *(f"{row[name]:.4g}" for row in (rows[0], best, rows[-1]))] for name in rows[0]
-    ]
+def _measures(rows: list[dict[str, float]]) -> Table:
+    shown = (rows[0], min(rows, key=lambda row: row["val_loss"]), rows[-1])
+    measures = [[name.replace("_", " "), *(f"{row[name]:.4g}" for row in shown)] for name in rows[0]]
+    return Table("First, best and last epoch", ["", "first", "best", "last"], measures)
+
+
+def _options(settings: _Settings) -> Table:
     used = [
         [name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
         for name, value in settings.options.items()
         if value not in (None, "", [], False)
     ]
-    counts = [
-        count(len(settings.train_images), "train image"),
-        count(len(settings.validation_images), "validation image"),
-    ]
-    return element(
-        "section",
-        element("h2", "Figures"),
-        element("p", f"{', '.join(counts)}; {count(len(rows), 'epoch')}.", class_="note"),
-        table("First, best and last epoch", ["", "first", "best", "last"], measures),
-        element("details", element("summary", "Options"), table("Options", ["option", "value"], used)),
-        id="figures",
-    )
+    return Table("Options", ["option", "value"], used)
 
 
-def _curves(rows: list[dict[str, float]]) -> Element:
+def _curves(rows: list[dict[str, float]]) -> list[Chart]:
     epochs = [row["epoch"] for row in rows]
     losses = {words: [row[name] for row in rows] for name, words in _LOSSES.items()}
     charts = [lines("Loss", "epoch", epochs, losses)]
@@ -162,16 +146,4 @@ def _curves(rows: list[dict[str, float]]) -> Element:
         values = [row[name] for row in rows]
         if name not in _NO_MEASURES and any(map(math.isfinite, values)):
             charts.append(lines(name.removeprefix("val_").replace("_", " "), "epoch", epochs, {"validation": values}))
-    charts.append(lines("Learning rate", "epoch", epochs, {"": [row["rate"] for row in rows]}))
-    return element("section", element("h2", "Curves"), element("div", *charts, class_="charts"), id="curves")
-
-
-def _pictures(folder: Path) -> Element:
-    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
-    return element(
-        "section",
-        element("h2", "Validation images"),
-        element("p", f"{count(len(files), 'picture')} at the best epoch.", class_="note"),
-        element("div", *show_files(files), class_="pictures"),
-        id="validation",
-    )
+    return [*charts, lines("Learning rate", "epoch", epochs, {"": [row["rate"] for row in rows]})]

@@ -24,7 +24,7 @@ class RoundtripTask:
 
 @dataclass(frozen=True, slots=True)
 class ImageRoundtrip:
-    """What became of one image.
+    """The outcome for one image.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Scores of decoders, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,14 @@ class RoundtripReport(Report):
         """The scores of each image by each decoder."""
         return [{"decoder": name, **row} for name, report in self.decoders.items() for row in report.rows]
 
+    def _tried(self) -> int:
+        return self.decoders[self.shown]._tried()
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for name, report in self.decoders.items():
+            if overall := report.scores["overall"]:
+                yield f"kaggle_map by {name}", _number(overall)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: per decoder what `evaluate` has."""
         return {
@@ -92,11 +100,11 @@ class RoundtripReport(Report):
         return [f"lowest scores, decoded by {self.shown}:", *report.table_of(worst)] if worst else []
 
     def notes(self) -> list[str]:
-        """Say what was noticed."""
+        """Return lines on what was noticed."""
         return self.decoders[self.shown].notes()
 
     def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
+        """Return lines on what failed; none if all is well."""
         return self.decoders[self.shown].errors()
 
 

@@ -1,4 +1,4 @@
-"""Whether a store is whole, and its arrays agree with each other."""
+"""Verification that a store is whole, and its arrays agree with each other."""
 
 from contextlib import nullcontext
 from functools import partial

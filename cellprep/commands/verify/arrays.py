@@ -1,4 +1,4 @@
-"""Whether the arrays of an image agree: each target must be what follows from the labels, window by window."""
+"""Checks that the arrays of an image agree: each target must be what follows from the labels, window by window."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +63,7 @@ def array_faults(image: StoredImage, names: Sequence[str], threads: int) -> Iter
 
 
 class _Counted(NamedTuple):
-    """How many pixels each label owns, (n,), and how many nobody does."""
+    """The number of pixels of each label, (n,), and of the background."""
 
     owned: Table
     nobodys: int

@@ -1,4 +1,4 @@
-"""What may be wrong with an image."""
+"""Faults of an image."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Fault:
     problem: str
 
     def described(self) -> str:
-        """Say all of it."""
+        """Return all of it in words."""
         return f"{printable(self.subject)}, {self.invariant}: {self.problem}"
 
 

@@ -30,7 +30,7 @@ def _form(name: str, metadata: ImageMetadata) -> tuple[str, tuple[int, ...]]:
 
 
 def attributes_fault(attributes: dict[str, Any]) -> str | None:
-    """Say what is wrong with an image's attributes; those of others are no fault."""
+    """Return what is wrong with an image's attributes; those of others are no fault."""
     try:
         metadata = ImageMetadata.of(attributes)
     except StoreError as error:
@@ -55,7 +55,7 @@ def missing_arrays(metadata: ImageMetadata) -> Iterator[str]:
 
 
 def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], metadata: ImageMetadata) -> str | None:
-    """Say in what an array's shape or dtype is not what it must be."""
+    """Return how an array's shape or dtype differs from what it must be."""
     found = f"it is {dtype} of shape {list(shape)}"
     if name == "image":
         if dtype.kind in "uif" and len(shape) in (2, 3) and shape[-2:] == metadata.shape:

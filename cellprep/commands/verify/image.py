@@ -20,7 +20,7 @@ from cellprep.system.files import open_file
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What became of the verification of one entry of a store's folder.
+    """The outcome of verifying one entry of a store's folder.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a verification found, in numbers, names and words."""
+"""The report of a verification."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ from cellprep.text.wording import count, indented, listed_problems, printable
 
 @dataclass
 class VerifyReport(Report):
-    """What is wrong with a store, and what else lies in it.
+    """The faults of a store, and what else lies in it.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class VerifyReport(Report):
         return told
 
     def notes(self) -> list[str]:
-        """Say what else was noticed, and how many images are whole."""
+        """Return lines on what else was noticed, and how many images are whole."""
         lines = []
         if self.foreign:
             lines += [f"{len(self.foreign):,} not cellprep's, left alone:", *indented(map(printable, self.foreign))]
@@ -109,7 +109,7 @@ class VerifyReport(Report):
         return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} whole"]
 
     def errors(self) -> list[str]:
-        """Say what is wrong, and what became of it; nothing if all is well."""
+        """Return lines on what is wrong, and its consequences; none if all is well."""
         lines = [f"error: {self.store}: {fault}" for fault in self.store_faults]
         if self.broken:
             lines.append(f"error: {len(self.broken):,} of {count(self.images, 'image')} broken:")

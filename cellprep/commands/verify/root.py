@@ -1,4 +1,4 @@
-"""Whether what a store says of itself is true."""
+"""Checks of the metadata of a store."""
 
 from collections.abc import Iterator
 from pathlib import Path

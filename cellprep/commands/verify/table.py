@@ -1,4 +1,4 @@
-"""What must be true of an image's table of cells, and of the pixels that each label owns."""
+"""Checks of an image's table of cells, and of the pixels that each label owns."""
 
 from collections.abc import Iterator
 

@@ -62,7 +62,7 @@ class _Frame:
         self.first, self.second = contacts.a[contacts.contact], contacts.b[contacts.contact]
 
     def corners(self, cells: int) -> Floats:
-        """Tell by how many pixels the second seed is more beside background that the walls meet.
+        """Return by how many pixels the second seed is more beside background that the walls meet.
 
         Background counts that has at least so many cell pixels around it; it lies where the outlines of both meet,
         and the outline that goes on smoothly there is that of the cell on top.
@@ -82,14 +82,14 @@ class _Frame:
         return np.flatnonzero(near_background.ravel()[self.centre])
 
     def share_at_ends(self, ends: Ints) -> Floats:
-        """Tell by which share of a window the first seed has more of it than the second, where background is in it."""
+        """Return by which share of a window with background the first seed has more of it than the second."""
         contact = self.contacts.contact[ends]
         more = self._first_more(ends, self.centre[ends], _NEAR)
         count = np.bincount(contact, minlength=len(self.contacts))
         return sum_by(contact, more, len(self.contacts)) / np.maximum(count, 1) / len(_NEAR)
 
     def enclosures(self, ends: Ints) -> Floats:
-        """Tell where one seed encloses the other, which then lies on top: 1 if the first does, -1 if the second.
+        """Return where one seed encloses the other, which then lies on top: 1 if the first does, -1 if the second.
 
         A wall that meets neither background nor a third seed has no end.
         """

@@ -37,7 +37,7 @@ def lost_rim(maps: Maps, widest: int = WIDEST) -> NDArray[np.bool_]:
 
 
 def lost_width(maps: Maps) -> int:
-    """Tell by how many pixels the mask is smaller than its cells: 0 to 3. A true mask is not."""
+    """Return by how many pixels the mask is smaller than its cells: 0 to 3. A true mask is not."""
     if _level(maps.energy, _outermost(maps)) < 1 + _LEAST * _RISE:
         return 0
     depth = distance_transform(maps.mask.view(np.uint8))

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.text.wording import count
+
 Order = Literal["row", "column"]
 
 RUNS_AT_ONCE = 1 << 20  # what is made of so many takes little memory
@@ -41,6 +43,11 @@ class Runs:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        height, width = self.shape
+        masks, runs = count(len(self), "mask"), count(len(self.starts), "run")
+        return f"<Runs: {masks} in {height} x {width} pixels, {runs}, counted by {self.order}>"
+
     @property
     def owners(self) -> NDArray[np.int64]:
         """(r,) int64: the annotation that each run belongs to."""
@@ -74,7 +81,7 @@ class Runs:
         return cls(starts, lengths, np.concatenate(([0], np.cumsum(counts))), pieces[0].shape, pieces[0].order)
 
     def of_annotations(self, which: NDArray[np.intp]) -> "Runs":
-        """Return some of the annotations, (k,) rising: in the time that these take, not all."""
+        """Return some of the annotations, (k,) ascending: in the time that these take, not all."""
         first, counts = self.offsets[which], np.diff(self.offsets)[which]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         runs = np.repeat(first - offsets[:-1], counts) + np.arange(offsets[-1])

@@ -52,7 +52,7 @@ class WindowedRuns:
         runs : Runs
             The masks within the window, whose size is their shape; some may have no pixel.
         which : ndarray
-            (k,) the annotations that these are, rising. The others have no pixel in the window.
+            (k,) the annotations that these are, ascending. The others have no pixel in the window.
 
         Examples
         --------

@@ -34,9 +34,7 @@ class Match(NamedTuple):
     verdict: str
 
 
-def list_matches(
-    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None = None
-) -> list[Match]:
+def list_matches(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None) -> list[Match]:
     """Return each true cell, matched or alone, in their order; then each predicted cell that was not matched.
 
     Parameters
@@ -51,8 +49,8 @@ def list_matches(
 Match(truth=1, predicted=None, iou=0.0, verdict='missed'), \
 Match(truth=None, predicted=1, iou=0.0, verdict='false')]
     """
-    ours, theirs = both_sides(predicted, truth, ignore)
-    kept, kept_truth = outside(ours, ignore, drop=False), outside(theirs, ignore, drop=False)
+    ours, theirs, region = both_sides(predicted, truth, ignore)
+    kept, kept_truth = outside(ours, region, drop=False), outside(theirs, region, drop=False)
     pairs = find_pairs(kept, kept_truth)
     matches = match_cells(pairs, IOU_THRESHOLDS[0])
     partner = dict(zip(pairs.truth[matches].tolist(), matches.tolist(), strict=True))

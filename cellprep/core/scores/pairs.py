@@ -99,7 +99,7 @@ def _shared_pixels(outer: _Intervals, inner: _Intervals, side: str, step: int, i
 
 
 def _summed(keys: Indices, values: Indices) -> tuple[Indices, Indices]:
-    """Return each key once, in rising order, and the sum of its values."""
+    """Return each key once, in ascending order, and the sum of its values."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))

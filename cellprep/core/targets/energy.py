@@ -21,7 +21,7 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     distance
         (H, W), or any other shape with an axis, float32, in pixels.
     bins
-        Rising distances in pixels, at most 255. A distance up to 1e-5 below a bin reaches it.
+        Ascending distances in pixels, at most 255. A distance up to 1e-5 below a bin reaches it.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def choose_bins(histogram: DistanceHistogram, levels: int, method: str = "distan
     Returns
     -------
     tuple of float
-        ``levels - 1`` rising distances in pixels. Each is a distance that occurs, and reaches its own level.
+        ``levels - 1`` ascending distances in pixels. Each is a distance that occurs, and reaches its own level.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class DistanceHistogram:
     Attributes
     ----------
     values
-        (n,) float32, in pixels, rising.
+        (n,) float32, in pixels, ascending.
     counts
         (n,) int64, each at least 1.
 

@@ -21,7 +21,7 @@ class Content:
     labels
         (H, W) uint16 or uint32, 0 = background.
     visible
-        The labels that have pixels, in rising order.
+        The labels that have pixels, in ascending order.
     cell_types
         The type of each of these; empty text where the source has none.
     image_type

@@ -110,7 +110,7 @@ def ends_of(path: Path) -> str:
 
 
 def json_kind(content: bytes) -> str:
-    """Say of what format a JSON document is, and the step that helps; empty text if none of those known.
+    """Return the format of a JSON document, and the step that helps; empty text if none of those known.
 
     Examples
     --------

@@ -157,7 +157,7 @@ class ImageRecord(ABC):
         """
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
-        """Say of each row what is wrong with its mask, where it can be told apart from the others."""
+        """Return for each row what is wrong with its mask, where it can be told apart from the others."""
         return {}
 
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ _NAMED = 3
 def crowd_notes(
     path: Path, of_images: Sequence[tuple[str, list[AnnotationEntry]]], categories: Mapping[EntryId, str]
 ) -> list[str]:
-    """Say what is taken as regions to ignore, and warn where these may well be cells.
+    """Return notes on what is taken as regions to ignore, and warn where these may well be cells.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What stands in a COCO file, and in one of COCO results: https://cocodataset.org/#format-data and #format-results.
+"""The contents of a COCO file, and of one of COCO results: https://cocodataset.org/#format-data and #format-results.
 
 A file is parsed once, but for the masks: these stay bytes of JSON until a worker loads their image, so that a file of
 a million cells takes little more memory than its size.

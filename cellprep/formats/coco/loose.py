@@ -210,7 +210,7 @@ def _annotation(row: int, image_id: EntryId, entry: _LooseAnnotation) -> tuple[A
 
 
 def _wrong(name: str, entry: Any, right: str) -> str:
-    """Say what a field is, and what it should be."""
+    """Return what a field is, and what it should be."""
     value = entry.get(name) if isinstance(entry, dict) else getattr(entry, name)
     shown = "is missing, or null" if value is None else f"is {_shortened(value)}"
     return f"its {name} {shown}: it should be {right}"

@@ -84,7 +84,7 @@ def _is_normalised(polygons: _Polygons) -> bool:
 
 
 def _outside(polygons: _Polygons, shape: tuple[int, int]) -> str:
-    """Say where polygons are if that is beyond their image; else empty text: they are only too thin."""
+    """Return where polygons are if that is beyond their image; else empty text: they are only too thin."""
     xs = list(chain.from_iterable(part[0::2] for part in polygons))
     ys = list(chain.from_iterable(part[1::2] for part in polygons))
     if max(xs) > 0 and max(ys) > 0 and min(xs) < shape[1] and min(ys) < shape[0]:

@@ -191,7 +191,7 @@ class COCOJSON(Source):
             )
 
     def _unlisted(self) -> dict[str, str]:
-        """Say of images that only annotations name what is wrong with them."""
+        """Return the problems of images that only annotations name."""
         some = ", ".join(repr(number) for number in list(self._times)[:3])
         problem = f"{self.name} has annotations of it, but it is not among the images, whose ids are such as {some}"
         strangers = sorted(f"image {stranger}" for stranger in self._of_image.keys() - self._times.keys())

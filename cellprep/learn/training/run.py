@@ -26,6 +26,7 @@ from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
 from cellprep.store import Store
 from cellprep.system.progress import progress_bar
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ class TrainReport:
     next_steps: tuple[str, ...] = ()
     without_pixels: int = 0
     tells: bool = True
+
+    def __repr__(self) -> str:
+        images = f"{count(self.train_images, 'image')}, validated on {count(self.val_images, 'other')}"
+        return f"<TrainReport {self.out}: {count(len(self.rows), 'epoch')} on {images}; best: {_in_words(self.best)}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("TrainReport", [(str(self.out), self.notes())])
 
     @property
     def best(self) -> Row:

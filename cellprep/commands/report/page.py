@@ -1,0 +1,67 @@
+"""Pages from templates, which escape whatever text is filled in: no text of others can become markup."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from cellprep.text.wording import printable
+
+_TEMPLATES = files("cellprep.commands.report") / "templates"
+
+
+class Table(NamedTuple):
+    """A table of a page: all cells but the first of a row are numbers."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def page(template: str, title: str, **values: Any) -> str:
+    """Return a whole page: it loads nothing, and runs no script but its own.
+
+    Parameters
+    ----------
+    template
+        Name of a file in ``templates``.
+    title
+        Title of the page.
+    values
+        What the template fills in.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"base64": _base64, "printable": printable, "thousands": "{:,}".format}
+    style, script = _read("page.css"), _read("page.js")
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
+    return environment.get_template(template).render(
+        title=title, style=Markup(style), script=Markup(script), policy=policy, **values
+    )
+
+
+def choices(names: Iterable[str]) -> dict[str, str]:
+    """Return types of cell as a filter offers them, with the words for each."""
+    return {name: printable(name) if name else "no type" for name in sorted(set(names))}
+
+
+def _read(name: str) -> str:
+    return (_TEMPLATES / name).read_text("utf-8")
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
