@@ -157,11 +157,14 @@ def expected():
     return pd.DataFrame(shown)
 
 
-@pytest.mark.parametrize("given_as", ["path", "text", "source", "store", "store path", "array", "dict"])
+@pytest.mark.parametrize(
+    "given_as", ["path", "text", "source", "store", "store path", "store and images", "array", "dict"]
+)
 def test_cells_may_be_given_in_many_ways(folder, tmp_path, expected, given_as):
     images = None
     if given_as.startswith("store"):
-        what = write_store(tmp_path / "s.zarr", {"a": (LABELS, PIXELS)})
+        images = folder / "images" if given_as == "store and images" else None
+        what = write_store(tmp_path / "s.zarr", {"a": (LABELS, None if images else PIXELS)})
         what = what.path if given_as == "store path" else what
     else:
         what = {"path": folder, "text": str(folder), "source": open_source(folder), "array": LABELS}.get(given_as)

@@ -80,8 +80,6 @@ class _Known:
         (n,) as `Annotations` has them.
     pixel_size
         Side of a pixel in micrometres, if known.
-    pixels
-        (H, W) or (C, H, W): the image, if it was read as a whole.
     """
 
     shape: tuple[int, int]
@@ -89,7 +87,6 @@ class _Known:
     rows: NDArray[np.int64]
     cell_types: NDArray[Any]
     pixel_size: float | None
-    pixels: NDArray[Any] | None = None
 
 
 def measure_image(task: MeasureTask) -> Measured:
@@ -99,8 +96,11 @@ def measure_image(task: MeasureTask) -> Measured:
         raise AnnotationError(record.problem)
     if task.needs_image and record.pixels is None:
         raise ImageFileError("there is no image to measure intensities in: give a folder of images (--images)")
-    known = _stored(record) if isinstance(record, StoredLabels) else _annotated(record, task.overlap)
-    channels, pixels = _pixels(record, known)
+    decoded = None
+    if record.pixels is not None and not isinstance(record.pixels, StoredPixels):  # which are read by window
+        decoded = record.pixels.decode()
+    known = _stored(record) if isinstance(record, StoredLabels) else _annotated(record, task.overlap, decoded)
+    channels, pixels = _pixels(record, decoded, known)
     image = Readable(known.shape, known.read, list(windows_of(known.shape)), channels, pixels)
     with one_opencv_thread():
         measured = measure_cells(image, task.properties)
@@ -138,11 +138,8 @@ def _stored(record: StoredLabels) -> _Known:
     )
 
 
-def _annotated(record: ImageRecord, overlap: str) -> _Known:
-    pixels = None
-    if record.pixels is not None and not isinstance(record.pixels, StoredPixels):
-        pixels = record.pixels.decode()
-    shape = None if pixels is None else (pixels.shape[-2], pixels.shape[-1])
+def _annotated(record: ImageRecord, overlap: str, decoded: NDArray[Any] | None) -> _Known:
+    shape = None if decoded is None else (decoded.shape[-2], decoded.shape[-1])
     annotations = record.load(shape if record.needs_shape else None)
     cells = CellsOfRuns(annotations.runs, annotations.overlap or overlap, annotations.areas)
 
@@ -156,7 +153,6 @@ def _annotated(record: ImageRecord, overlap: str) -> _Known:
         np.array(annotations.rows, np.int64),
         np.array(annotations.cell_types, object),
         annotations.pixel_size,
-        None if pixels is None or record.pixels is None else fitting(record.pixels, pixels, cells.shape),
     )
 
 
@@ -167,7 +163,7 @@ def _whole_or_windows(read: Read, shape: tuple[int, int]) -> Read:
     return read(tuple(slice(0, size) for size in shape)).__getitem__
 
 
-def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
+def _pixels(record: ImageRecord, decoded: NDArray[Any] | None, known: _Known) -> tuple[int, Read | None]:
     """Return the number of channels of an image, and what reads its windows."""
     if isinstance(record.pixels, StoredPixels):
         image: StoredImage = record.pixels.image.latest()
@@ -179,10 +175,11 @@ def _pixels(record: ImageRecord, known: _Known) -> tuple[int, Read | None]:
 
         read = _whole_or_windows(read_window, known.shape)
         return shape[0] if len(shape) == 3 else 1, lambda window: read((slice(None), *window))
-    if known.pixels is None:
+    if decoded is None or record.pixels is None:
         return 0, None
-    _check_size(record, known.pixels.shape, known)
-    pixels = _as_channels(known.pixels)
+    fitted = fitting(record.pixels, decoded, known.shape)
+    _check_size(record, fitted.shape, known)
+    pixels = _as_channels(fitted)
     return len(pixels), lambda window: pixels[:, *window]
 
 
