@@ -117,6 +117,14 @@ class TrainingError(CellprepError):
     """A training cannot go on."""
 
 
+class SampleError(CellprepError):
+    """A sample of a data set cannot be made."""
+
+    def __init__(self, problem: str) -> None:
+        # Of a worker's error, torch hands over the traceback, at the end of which is the problem.
+        super().__init__(problem.rstrip("\n").rpartition(f"{__name__}.SampleError: ")[2])
+
+
 class ClusterError(CellprepError):
     """A cluster cannot be used, or is lost."""
 

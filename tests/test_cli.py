@@ -4,14 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_lines import COMMANDS
 from conftest import tree
 
 from cellprep import DISTANCES, OVERLAP_RULES, READERS, __version__, open_store
-from cellprep.cli import app, main
+from cellprep.cli import main
 from cellprep.core.targets import CREDIT
 from cellprep.store import StoreWriter
-
-COMMANDS = [command.name for command in app.registered_commands]
 
 
 def words(result):
@@ -33,8 +32,7 @@ def test_help_has_an_example(cli, name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name):
-    command = next(command for command in app.registered_commands if command.name == name)
-    hints = command.callback.__annotations__
+    hints = COMMANDS[name].callback.__annotations__
     assert all(hint.__metadata__[0].help for key, hint in hints.items() if key not in ("return", "context"))
 
 

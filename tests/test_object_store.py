@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 from conftest import tree
-from stores import discs, write_store
+from stores import discs, noise, write_store
 from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
@@ -19,7 +19,15 @@ from cellprep.commands.check import CheckOptions
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.info import describe_store
 from cellprep.commands.verify import verify_store
-from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
+from cellprep.errors import (
+    CellprepError,
+    ImageFileError,
+    MissingExtraError,
+    SourceError,
+    StoreError,
+    StoreWriteError,
+    UsageError,
+)
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.system.files import read_file
@@ -220,6 +228,14 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
     assert len(open_store(url)) == 6
 
 
+def test_each_object_is_fetched_once(s3, sent, tmp_path, monkeypatch):
+    files, fetched = as_place(sent).fs, Counter()
+    fetch = files.cat_file
+    monkeypatch.setattr(files, "cat_file", lambda path, *args: fetched.update([path]) or fetch(path, *args))
+    assert build(f"{sent}/train.csv", tmp_path / "s.zarr", images=f"{sent}/train").new == len(fetched) - 1 == 6
+    assert set(fetched.values()) == {1}
+
+
 def test_the_server_gets_the_same_bytes(s3, sent, local, command, cli):
     args = (f"{sent}/train.csv", "--images", f"{sent}/train", "--out", f"{s3}/data.zarr", "--jobs", 2)
     result = command("build-targets", *args)
@@ -302,6 +318,21 @@ def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     assert build(f"{sent}/train.csv", url).pixels.found == 6
     assert listed == ["train", "source"]  # there is no other folder beside it
     assert remote_tree(url) == local
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks in processes with threads
+def test_forked_workers_are_refused(tmp_path):
+    """Those of any `DataLoader`: the connections to an object store would hang."""
+    from torch.utils.data import DataLoader
+
+    from cellprep.learn import StoreDataset
+
+    place = as_place("memory://forked/s.zarr")
+    send(write_store(tmp_path / "s.zarr", {"one": (discs((40, 40), 3), noise((40, 40)))}).path, place)
+    dataset = StoreDataset(place, crop=32)
+    assert dataset[0]["id"] == "one"
+    with pytest.raises(CellprepError, match=r'^image one: a forked process .* multiprocessing_context="spawn"$'):
+        next(iter(DataLoader(dataset, num_workers=1, multiprocessing_context="fork")))
 
 
 @pytest.mark.slow

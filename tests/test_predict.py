@@ -148,14 +148,15 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
 
     def maps(size, told=classes):
         options = PredictionOptions(device="cpu", tile_size=size, batch_size=2, quiet=True)
-        return Predictor(bundle, options).predict(image[None], told, keep_uvec=True, keep_sureness=True)
+        return Predictor(bundle, options).predict(image[None], told, keep_uvec=True, keep_confidence=True)
 
     def apart(one, other):
         """The share of pixels that differ by more than rounding."""
         vectors = np.abs(one.uvec.astype(float) - other.uvec) > 0.01
-        sureness = np.abs(one.sureness.astype(int) - other.sureness) > 1
+        confidence = np.abs(one.confidence.astype(int) - other.confidence) > 1
         return [
-            differs.mean() for differs in (vectors, sureness, one.energy != other.energy, one.classes != other.classes)
+            differs.mean()
+            for differs in (vectors, confidence, one.energy != other.energy, one.classes != other.classes)
         ]
 
     least = 2 * Predictor(bundle, QUIET)._instances.margin + 16
@@ -163,7 +164,9 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
     whole = maps(1024)
     assert max(apart(whole, maps(least))) < 1e-3
     assert max(apart(maps(1024, None), maps(least, None))) < 1e-3
-    monkeypatch.setattr(predictor_module, "find_reach", lambda settings: 16)  # as if they saw less than they do
+    monkeypatch.setattr(
+        predictor_module, "find_receptive_field", lambda settings: 16
+    )  # as if they saw less than they do
     assert apart(whole, maps(80))[0] > 0.01
 
 

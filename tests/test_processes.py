@@ -14,8 +14,7 @@ from test_train import discs  # noqa: F401 - a fixture
 
 from cellprep.cli import app
 from cellprep.errors import UsageError
-from cellprep.learn.data.drawing import CropBatches
-from cellprep.learn.data.samples import CropSettings
+from cellprep.learn.data.drawing import crop_batches
 
 pytestmark = [
     pytest.mark.slow,
@@ -87,7 +86,6 @@ def test_two_processes_go_on_where_one_stopped(two):
 
 
 def test_a_batch_that_cannot_be_shared_is_told():
-    settings = CropSettings(crop=32, samples_per_epoch=7)
-    assert [len(draws) for draws in CropBatches([(40, 40)], settings, 5, rank=1, processes=2)] == [2, 1]
+    assert [len(batch) for batch in crop_batches(7, 5, rank=1, processes=2)] == [2, 1]
     with pytest.raises(UsageError, match="the last batch of an epoch has 1 samples, too few for 2 processes: give"):
-        CropBatches([(40, 40)], settings, 6, rank=0, processes=2)
+        crop_batches(7, 6, rank=0, processes=2)

@@ -15,7 +15,7 @@ from cellprep.learn.networks.kind import NetworkKind
 from cellprep.learn.networks.layers import Body
 from cellprep.learn.networks.panels import show_mask, show_values
 from cellprep.learn.networks.shapes import describe_layers
-from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.run import train
 from cellprep.learn.training.runs import options_of
@@ -125,7 +125,7 @@ def test_a_registered_network_is_one_of_all_and_predicts_its_maps(discs, tmp_pat
     assert sorted(report.to_dataframe()["network"]) == read_metrics(tmp_path / "all")["network"].tolist()
     assert any("semseg, dn, wtn, wn, edges, trained on 3 images" in note for note in report.notes())
     edges = load_weights(tmp_path / "all" / "edges")
-    assert find_reach(edges.settings) == 2
+    assert find_receptive_field(edges.settings) == 2
     assert [layer.shape[0] for layer in describe_layers(edges.network)] == [2, 2, 1]
     image = discs["i0"].read("image")[None]
     batch = {"image": torch.from_numpy(edges.normalisation.apply(image))[None]}

@@ -367,7 +367,8 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
             counts = part["counts"][0].numpy()
             assert np.argwhere(counts)[0].tolist() == [top - first[0], left - first[1]]
             assert counts.sum() == (min(60, top + 32) - top) * (min(80, left + 32) - left)
-            for name in set(part) - {"id", "part", "counts"}:
+            assert part["position"][0].tolist() == [*first]
+            for name in set(part) - {"id", "part", "counts", "position"}:
                 expected = np.moveaxis(image[name][0].numpy()[..., first[0] :, first[1] :], (-2, -1), (0, 1))
                 ours = np.moveaxis(part[name][0].numpy(), (-2, -1), (0, 1))
                 down, across = np.nonzero(counts)
@@ -417,7 +418,7 @@ def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
     network = build_network(NetworkSettings("wn", base_channels=2, levels=5), seed=1)
     weights = Bundle(Weights(network, Normalisation("dataset", (60,), (190,))))
     settings = PredictionOptions(tile_size=48, device="cpu", quiet=True)
-    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_reach", lambda _: 16)
+    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_receptive_field", lambda _: 16)
     with monkeypatch.context() as patch:
         patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
         predict([store], weights, tmp_path / "many", data=store, options=settings)

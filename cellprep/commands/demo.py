@@ -8,7 +8,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cellprep._version import __version__
 from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
@@ -204,6 +203,8 @@ class _AnnotatedImages:
         self._file.close()
 
     def write(self, image_id: str, pixels: NDArray[np.uint8], cells: list[Annotated]) -> None:
+        from PIL import Image
+
         Image.fromarray(pixels).save(self._folder / f"{image_id}.png")
         for mask, cell_type in cells:
             self._table.writerow([image_id, encode_rle(mask), self._width, self._height, cell_type])

@@ -3,7 +3,6 @@
 import io
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +35,8 @@ def small_outlined(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: i
     >>> small_outlined(np.zeros((8, 8), np.uint8), labels, 4)[..., 0].tolist()
     [[0, 0, 0, 0], [0, 255, 255, 0], [0, 255, 255, 0], [0, 0, 0, 0]]
     """
+    import cv2
+
     height, width = labels.shape
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

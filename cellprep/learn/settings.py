@@ -1,4 +1,4 @@
-"""What the command line offers of networks in use: known without torch."""
+"""Settings of networks that the command line offers: known without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

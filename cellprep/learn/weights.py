@@ -52,7 +52,7 @@ class Weights:
     mask
         Which pixels its input mask held: ``cells-and-walls``, ``cells``, or ``none`` if it sees no mask.
     training
-        What is worth knowing about its training: anything that JSON can hold.
+        Facts about its training: anything that JSON can hold.
     version
         The version of cellprep that trained it.
     decoding
@@ -76,13 +76,13 @@ class Weights:
 
     @property
     def settings(self) -> NetworkSettings:
-        """What the network was built from."""
+        """The settings that the network was built from."""
         return self.network.settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Description:
-    """What a file says beside its tensors."""
+    """The metadata of a file, next to its tensors."""
 
     network: NetworkSettings
     normalisation: Normalisation | None
@@ -102,7 +102,7 @@ def save_weights(path: Path | str, weights: Weights) -> None:
     path
         The file, in the format safetensors; its one metadata key, ``cellprep``, holds JSON.
     weights
-        What is written, each tensor with its own dtype.
+        The weights, each tensor with its own dtype.
 
     Raises
     ------

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +55,8 @@ def draw_file(path: Path) -> Picture:
     OutputError
         If it cannot be read as an image file (which no program is started for), or does not have 8 bits.
     """
+    import cv2
+
     try:
         pixels = ImageFile(path).decode()
     except ImageFileError as error:
@@ -91,6 +92,8 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
     cutouts
         Of all annotations, by row.
     """
+    import cv2
+
     top, left, bottom, right = _window(cutouts[row], grey.shape)
     scale = _CROP / max(bottom - top, right - left)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))

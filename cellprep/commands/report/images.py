@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -202,6 +201,8 @@ def _shape(mask: NDArray[np.uint8]) -> _Shape:
 
 def _elongation(mask: NDArray[np.uint8]) -> float:
     """Return how long a cell is for its width; each pixel counts as a square."""
+    import cv2
+
     moments = cv2.moments(mask, binaryImage=True)
     y, x, both = (moments[name] / moments["m00"] for name in ("mu02", "mu20", "mu11"))
     y, x = y + 1 / 12, x + 1 / 12

@@ -5,7 +5,6 @@ from functools import cached_property
 from math import atan2, pi, sqrt
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -139,6 +138,8 @@ def _row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _convex_hull(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the corners of the convex hull of the middles of pixels' sides, rows and columns, both doubled: (k, 2)."""
+    import cv2
+
     outermost = cv2.convexHull(pixels.astype(np.int32))
     corners: NDArray[np.int32] = cv2.convexHull((2 * outermost + _DIAMOND).reshape(-1, 1, 2).astype(np.int32))[:, 0]
     return corners.astype(np.int64)

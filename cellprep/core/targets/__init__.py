@@ -1,6 +1,6 @@
 """Training targets of one image, from its cells: pure functions of arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -111,6 +111,14 @@ def targets_table() -> list[str]:
 def sampled_targets() -> list[str]:
     """Return the names of the targets that networks are shown in training."""
     return [name for name, target in TARGETS.items() if target.is_sampled]
+
+
+def with_needs(names: Iterable[str]) -> set[str]:
+    """Return the names of targets, and of all that these are made from."""
+    found = set(names)
+    for name in reversed(TARGETS):  # each needs only those before it
+        found |= set(TARGETS[name].needs) if name in found else set()
+    return found
 
 
 def pixels_around(name: str, recipe: Recipe) -> int:

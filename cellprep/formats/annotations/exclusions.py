@@ -65,10 +65,10 @@ def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     """
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
-    digest = hashlib.sha256()
+    content = hashlib.sha256()
     table = open_table(path, {"image", "row"}.issubset)
     path = table.path
-    lines = table.rows(digest.update)
+    lines = table.rows(content.update)
     _, header = next(lines)
     if not {"image", "row"} <= set(header):
         raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
@@ -83,7 +83,7 @@ def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
             raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
     return Exclusions(
         path.name,
-        digest.hexdigest(),
+        content.hexdigest(),
         {image: frozenset(found) for image, found in rows.items() if image not in images},
         frozenset(images),
     )

@@ -21,7 +21,7 @@ SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 #: two in a row; of these the first one alone tells vectors.
 SEMANTIC, END_TO_END, IN_A_ROW = SEMSEG.name, WN.name, WN.parts
 
-# What the targets that a DN and a WTN learned from must have in common.
+# The options that the targets of a DN and of a WTN must have in common.
 _SHARED = {"background_cell": "the background as a cell", "per_instance": "the distances of each instance by itself"}
 
 _NEEDED = "predict needs a wn, or a dn and a wtn, or for vectors alone a dn"

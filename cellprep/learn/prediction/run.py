@@ -12,7 +12,7 @@ from cellprep.learn.appearance import Appearance, measure_appearance, sample_pix
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_sureness
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import OutputOptions, PredictionOptions, refuse_instances
 from cellprep.learn.prediction.outputs import Prediction
@@ -63,14 +63,14 @@ def predict(
         Store whose true ``semseg`` tells where cells are, but not their walls, which would tell the instances. Where it
         is the store of the images, too, a semantic network goes before it.
     outputs
-        What is written.
+        The outputs, and how they are made.
     options
         How it is predicted.
 
     Returns
     -------
     PredictionReport
-        What became of every image. Failures of images are in it, not raised.
+        The result of every image. Failures of images are in it, not raised.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def _predict(
         pixels,
         classes,
         keep_uvec=wanted.maps is not None or not instances,
-        keep_sureness=wanted.needs_scores and instances,
+        keep_confidence=wanted.needs_scores and instances,
     )
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
@@ -170,7 +170,7 @@ def _predict(
     sampled = sample_pixels(pixels) if predictor.bundle.appearance else None
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
-    scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
+    scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
     encoded = writer.encode(Prediction(image.id, labels, scores), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
     return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)

@@ -1,7 +1,8 @@
 """Training a network on a store."""
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from cellprep.learn.data.loading import train_loader, validation_loader
+from cellprep.learn.data.loading import Loader, train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
 from cellprep.learn.networks.network import Network
 from cellprep.learn.processes import Processes, gather, joined, share
@@ -37,7 +38,7 @@ _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came of a training.
+    """The result of a training.
 
     Attributes
     ----------
@@ -130,7 +131,7 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     Returns
     -------
     TrainReport
-        What came of it.
+        Its result.
 
     Raises
     ------
@@ -174,42 +175,58 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         if state:
             trainer.restore(state)
             rows = state["rows"]
-        total, done = options.epochs * len(batches), len(rows) * len(batches)
-        if writes and not options.quiet:
-            tqdm.write(_begin_in_words(folder, network, plan), file=sys.stderr)
-            left = 0 if _ends(rows, options) else options.epochs - len(rows)
-            if options.resume:
-                tqdm.write(f"it goes on after epoch {len(rows)}" if left else "it is finished already", file=sys.stderr)
-            if left and here.count == 1:  # a step of several processes needs all of them
-                for line in expect_duration(network, options, machine, len(batches), left):
-                    tqdm.write(line, file=sys.stderr)
-        places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
-        shown_places = set(places.round().astype(int).tolist())
-        with progress_bar(total, "step", quiet=options.quiet or not writes, initial=done, smoothing=0.05) as bar:
-            while not _ends(rows, options):
-                epoch = len(rows) + 1
-                row = trainer.train(epoch, batches.epoch(epoch), bar)
-                measured, shown = trainer.validate(whole.epoch(0), shown_places)
-                rows.append(row | measured)
+        tells = writes and not options.quiet
+        for line in _beginning(folder, plan, options, trainer, len(batches), rows) if tells else ():
+            tqdm.write(line, file=sys.stderr)
+        with closing(_epochs(trainer, batches, whole, options, rows, quiet=not tells)) as epochs:
+            for shown in epochs:
                 if not writes:
                     continue
                 _keep(folder, trainer, plan, options, rows, shown)
                 if board:
                     board.write(rows)
-                if not options.quiet:
-                    tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
-    where = str(machine) if here.count == 1 else f"{machine}, {here.count} processes"
+                if tells:
+                    best = "  (best)" if rows[-1] is _best(rows) else ""
+                    tqdm.write(_in_words(rows[-1]) + best, file=sys.stderr)
     return TrainReport(
         out,
         rows,
         len(plan.train_ids),
         len(plan.val_ids),
-        where,
+        str(machine) if here.count == 1 else f"{machine}, {here.count} processes",
         has_matplotlib(),
         next_steps(out, options, store.path),
         plan.without_pixels,
         writes,
     )
+
+
+def _epochs(
+    trainer: Trainer, batches: Loader, whole: Loader, options: TrainOptions, rows: list[Row], *, quiet: bool
+) -> Generator[list[Shown], None, None]:
+    """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
+    places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
+    shown_places = set(places.round().astype(int).tolist())
+    total, done = options.epochs * len(batches), len(rows) * len(batches)
+    with progress_bar(total, "step", quiet=quiet, initial=done, smoothing=0.05) as bar:
+        while not _ends(rows, options):
+            epoch = len(rows) + 1
+            row = trainer.train(epoch, batches.epoch(epoch), bar)
+            measured, shown = trainer.validate(whole.epoch(0), shown_places)
+            rows.append(row | measured)
+            yield shown
+
+
+def _beginning(
+    folder: RunFolder, plan: Plan, options: TrainOptions, trainer: Trainer, steps: int, rows: list[Row]
+) -> Iterator[str]:
+    """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
+    yield _begin_in_words(folder, trainer.network, plan)
+    left = 0 if _ends(rows, options) else options.epochs - len(rows)
+    if options.resume:
+        yield f"it goes on after epoch {len(rows)}" if left else "it is finished already"
+    if left and trainer.processes.count == 1:  # a step of several processes needs all of them
+        yield from expect_duration(trainer.network, options, trainer.machine, steps, left)
 
 
 def _begin_in_words(folder: RunFolder, network: Network, plan: Plan) -> str:
