@@ -271,13 +271,6 @@ def test_what_cannot_be_measured_is_refused(options, error):
         measure({"a": LABELS}, quiet=True, **options)
 
 
-def test_names_that_are_no_text_are_escaped(tmp_path):
-    tifffile.imwrite(tmp_path / "a\udcff.tif", LABELS.astype(np.uint16))
-    write_table(tmp_path / "t.parquet", [table := measure(tmp_path, quiet=True)])
-    assert set(table["image"]) == {"a\\udcff"}
-    assert set(pd.read_parquet(tmp_path / "t.parquet")["image"]) == {"a\\udcff"}
-
-
 def test_labels_that_are_none_are_refused():
     with pytest.raises(AnnotationError, match=r"the label image 'image' holds the float64 value 0\.5"):
         measure(LABELS + 0.5)
