@@ -73,6 +73,7 @@ class WindowedRuns:
 
         Examples
         --------
+        >>> from cellprep import parse_rle
         >>> windowed = WindowedRuns.of(parse_rle(["1 2 6 1", "20 1"], (5, 4), "column"))
         >>> windowed.extent(slice(1, 3), slice(0, 1))
         (slice(0, 3, None), slice(0, 2, None))
