@@ -13,12 +13,19 @@ from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.formats.coco.results import COCOResults, is_coco_results
+from cellprep.formats.cvat.reader import CVAT
+from cellprep.formats.drawings.source import DrawnFiles
+from cellprep.formats.geojson.reader import GeoJSON
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.kaggle_csv.reader import KaggleCSV
 from cellprep.formats.label_images.folder import LabelFolder
 from cellprep.formats.label_images.mask_folder import MaskFolder
+from cellprep.formats.label_studio.reader import LabelStudio
+from cellprep.formats.labelme.reader import LabelMe
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.ome_zarr.reader import OMEZarr, zarr_problem
+from cellprep.formats.via.reader import VIA
+from cellprep.formats.yolo.reader import YOLO
 from cellprep.system.files import check_file
 from cellprep.system.places import as_place
 
@@ -28,6 +35,12 @@ READERS: dict[str, type[Source]] = {
     "coco": COCOJSON,
     "cellprep": CellprepStore,
     "ome-zarr": OMEZarr,
+    "geojson": GeoJSON,
+    "labelme": LabelMe,
+    "yolo": YOLO,
+    "cvat": CVAT,
+    "label-studio": LabelStudio,
+    "via": VIA,
     "mask-folder": MaskFolder,
     "label-folder": LabelFolder,
 }
@@ -123,7 +136,8 @@ def _recognise(layout: Layout) -> type[Source]:
     path = layout.path
     is_folder = path.is_dir()
     for reader in READERS.values():
-        if is_folder and reader.fits(layout) if issubclass(reader, FolderSource) else reader.recognises(path):
+        if _is_of(reader, layout):
+            _refuse_several(layout, reader)
             return reader
     known = ", ".join(READERS)
     if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):
@@ -135,6 +149,24 @@ def _recognise(layout: Layout) -> type[Source]:
     if found := ends_of(path):
         raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")
+
+
+def _is_of(reader: type[Source], layout: Layout) -> bool:
+    """Return whether a reader takes what is there, by a layout that is scanned once."""
+    if issubclass(reader, FolderSource) and layout.path.is_dir():
+        return reader.fits(layout)
+    return reader.recognises(layout.path)
+
+
+def _refuse_several(layout: Layout, reader: type[Source]) -> None:
+    """Refuse a folder of files of several formats, of which nothing says which counts."""
+    if not (layout.path.is_dir() and issubclass(reader, DrawnFiles)):
+        return
+    own = [name for name, other in READERS.items() if issubclass(other, DrawnFiles) and other.fits(layout)]
+    if len(own) > 1:
+        raise SourceError(
+            f"{layout.path} holds files of several formats: name the one that counts, --format {', '.join(own)}"
+        )
 
 
 def _picture_problem(layout: Layout) -> str:

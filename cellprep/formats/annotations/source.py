@@ -44,6 +44,8 @@ class Source(ABC):
     """
 
     format: ClassVar[str]
+    #: What is said of a source of this format whose images' sizes only the image files tell.
+    no_sizes: ClassVar[str] = "has no columns width and height"
     sha256: str
 
     def __init__(self, path: Path, order: Order | None = None) -> None:

@@ -5,8 +5,9 @@ import hashlib
 from pathlib import Path
 
 from cellprep.errors import SourceError
+from cellprep.formats.annotations.documents import read
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.coco.document import AnnotationEntry, Document, read
+from cellprep.formats.coco.document import AnnotationEntry, Document
 from cellprep.formats.coco.loose import parse_results
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.system.files import open_file

@@ -1,0 +1,302 @@
+"""Shapes as they are drawn, and the pixels that they cover: those whose centres lie within."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import cos, radians, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle import Spans, bitmap_spans, check_box, ellipse_spans, polygon_spans, united
+from cellprep.errors import RLEError
+
+Point = tuple[float, float]
+
+_FAR = 1e15  # beyond all pixels
+
+
+class Shape(ABC):
+    """A part of an annotation."""
+
+    @abstractmethod
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Return its pixels in an image of a size, (H, W).
+
+        Raises
+        ------
+        RLEError
+            If it is no area of this image.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon(Shape):
+    """A polygon.
+
+    Attributes
+    ----------
+    rings
+        Its exterior, then its holes: points (x, y) in pixels, of which the last may repeat the first.
+    """
+
+    rings: Sequence[Sequence[Point]]
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Rasterise it."""
+        rings = [_flat(ring) for ring in self.rings]
+        found = polygon_spans(rings, shape)
+        if not found.size and (where := outside(rings, shape)):
+            size = f"{shape[1]} x {shape[0]} (width x height)"
+            raise RLEError(
+                0, f"its polygon, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse(Shape):
+    """An ellipse or a circle, turned about its centre, clockwise."""
+
+    centre: Point
+    radii: Point
+    degrees: float = 0
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Rasterise it."""
+        found = ellipse_spans(self.centre, self.radii, shape, self.degrees)
+        reach = max(self.radii)
+        box = [chain.from_iterable((self.centre[0] + k * reach, self.centre[1] + k * reach) for k in (-1, 1))]
+        if not found.size and (where := outside([list(part) for part in box], shape)):
+            size = f"{shape[1]} x {shape[0]} (width x height)"
+            raise RLEError(0, f"its ellipse, {where}, lies outside its image, {size}: mend it, or leave it out")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap(Shape):
+    """Pixels in a box.
+
+    Attributes
+    ----------
+    mask
+        (h, w) bool.
+    left, top
+        Column and row of its upper left pixel in the image.
+    """
+
+    mask: NDArray[Any]
+    left: int = 0
+    top: int = 0
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Return its pixels."""
+        return bitmap_spans(self.mask, self.left, self.top, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class RowRuns(Shape):
+    """Pixels in a box, as lengths of runs along its rows, the first of which is outside.
+
+    Attributes
+    ----------
+    lengths
+        (r,) int64; together they are the box's pixels.
+    size
+        (h, w) of the box.
+    left, top
+        Column and row of its upper left pixel in the image.
+    """
+
+    lengths: NDArray[np.int64]
+    size: tuple[int, int]
+    left: int
+    top: int
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Return its pixels."""
+        check_box(self.size, self.left, self.top, shape)  # before there is memory for it
+        mask = np.repeat(np.arange(len(self.lengths)) % 2 == 1, self.lengths).reshape(self.size)
+        return bitmap_spans(mask, self.left, self.top, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class NoArea(Shape):
+    """Something drawn that covers no pixels, such as a point.
+
+    Attributes
+    ----------
+    what
+        The word for it.
+    """
+
+    what: str
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Refuse it."""
+        raise RLEError(0, f"it is a {self.what}, which has no area")
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty(Shape):
+    """A shape that cannot be read.
+
+    Attributes
+    ----------
+    problem
+        What is wrong with it, and what would be right.
+    """
+
+    problem: str
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Refuse it."""
+        raise RLEError(0, self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An annotation.
+
+    Attributes
+    ----------
+    row
+        The number by which its file tells it from others.
+    shapes
+        Its parts.
+    cell_type
+        Its category; empty text if it has none.
+    """
+
+    row: int
+    shapes: tuple[Shape, ...]
+    cell_type: str = ""
+
+    @property
+    def without_area(self) -> str:
+        """The words for its parts if none has an area; empty text if one has."""
+        names = [part.what if isinstance(part, NoArea) else "" for part in self.shapes]
+        return ", ".join(names) if all(names) else ""
+
+    def spans(self, shape: tuple[int, int]) -> Spans:
+        """Return the pixels of all parts together; raises as `Shape.spans` does."""
+        parts = [part.spans(shape) for part in self.shapes]
+        return parts[0] if len(parts) == 1 else united(parts)
+
+
+def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
+    """Return shapes as annotations, those of a group as one.
+
+    Parameters
+    ----------
+    shapes
+        Each with its group, None if it is an annotation of its own, and its category. The row of an annotation is the
+        place of its first shape, from 1.
+
+    Examples
+    --------
+    >>> found = joined([(7, NoArea("point"), "a"), (None, NoArea("line"), "b"), (7, NoArea("line"), "a")])
+    >>> [(drawing.row, drawing.cell_type, len(drawing.shapes)) for drawing in found]
+    [(1, 'a', 2), (2, 'b', 1)]
+    """
+    drawings: dict[Hashable, Drawing] = {}
+    for row, (group, shape, cell_type) in enumerate(shapes, start=1):
+        key = (row, None) if group is None else (0, group)
+        first = drawings.setdefault(key, Drawing(row, (), cell_type))
+        drawings[key] = replace(first, shapes=(*first.shapes, shape))
+    return list(drawings.values())
+
+
+def rectangle(corner: Point, opposite: Point, degrees: float = 0, about: Point | None = None) -> Polygon:
+    """Return the rectangle between two corners, turned clockwise about a point, by default its centre."""
+    (x0, y0), (x1, y1) = corner, opposite
+    (x, y) = about or ((x0 + x1) / 2, (y0 + y1) / 2)
+    along, across = (cos(radians(degrees)), sin(radians(degrees))) if degrees else (1.0, 0.0)
+    ring = [
+        (x + (px - x) * along - (py - y) * across, y + (px - x) * across + (py - y) * along)
+        for px, py in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+    ]
+    return Polygon([ring])
+
+
+def outside(rings: Iterable[Sequence[float]], shape: tuple[int, int]) -> str:
+    """Return where polygons are if that is beyond their image; else empty text: they are only too thin.
+
+    Parameters
+    ----------
+    rings
+        Each ``x, y, x, y, ...``, in pixels.
+    shape
+        (H, W) of the image, in pixels.
+
+    Examples
+    --------
+    >>> outside([[5, 0, 9, 0, 9, 1]], (4, 4))
+    'x 5 to 9, y 0 to 1'
+    """
+    rings = list(rings)
+    xs = list(chain.from_iterable(ring[0::2] for ring in rings))
+    ys = list(chain.from_iterable(ring[1::2] for ring in rings))
+    if max(xs) > 0 and max(ys) > 0 and min(xs) < shape[1] and min(ys) < shape[0]:
+        return ""
+    return f"x {min(xs):g} to {max(xs):g}, y {min(ys):g} to {max(ys):g}"
+
+
+def points_of(content: Any) -> list[Point]:
+    """Return a list of points as JSON has it, ``[[x, y], ...]``; further numbers of a point, such as z, do not count.
+
+    Raises
+    ------
+    RLEError
+        If it is no such list. Its `place` is 0.
+    """
+    if not isinstance(content, list):
+        raise RLEError(0, f"its points are {shown(content)}: they are a list of [x, y], in pixels")
+    return [point_of(point) for point in content]
+
+
+def point_of(content: Any) -> Point:
+    """Return a point as JSON has it; raises as `points_of` does."""
+    if not isinstance(content, list) or len(content) < 2:
+        raise RLEError(0, f"its point {shown(content)} is no [x, y], in pixels")
+    return number_of(content[0], "x"), number_of(content[1], "y")
+
+
+def number_of(value: Any, name: str) -> float:
+    """Return a finite number, which may be written as a text.
+
+    Raises
+    ------
+    RLEError
+        If it is none. Its `place` is 0.
+
+    Examples
+    --------
+    >>> number_of(" 1.5", "x"), number_of(2, "x")
+    (1.5, 2)
+    """
+    if isinstance(value, str) and re.fullmatch(
+        r"\s*[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})([eE][+-]?\d{1,2})?\s*", value
+    ):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FAR:
+        raise RLEError(0, f"its {name} is {shown(value)}: it is a number")
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it, shortened."""
+    if isinstance(value, dict):
+        return f"an object of {len(value)}"
+    if isinstance(value, list) and (len(value) > 3 or any(isinstance(part, list | dict) for part in value)):
+        return f"a list of {len(value)}"
+    text = "missing, or null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _flat(ring: Sequence[Point]) -> list[float]:
+    points = ring[:-1] if len(ring) > 1 and tuple(ring[0]) == tuple(ring[-1]) else ring
+    return list(chain.from_iterable(points))
