@@ -77,7 +77,10 @@ def test_one_file_of_pixels_is_named(tmp_path):
 
 # The file of a folder, and what is said of the folder.
 FOLDERS = {
-    "labels/a.txt": ("0 0.5 0.5 0.1 0.2\n", "this is a YOLO label, boxes without masks, or a folder of these: export the"),
+    "labels/a.txt": (
+        "0 0.5 0.5 0.1 0.2\n",
+        "this is a YOLO label, boxes without masks, or a folder of these: export the",
+    ),
     "task.xml": ("<annotations><version>1.1", "it holds task.xml: if this has the annotations, give the file itself"),
     "via.json": ('{"a": {"filename": "a", "regions": []}}', "it holds via.json: if this has the annotations, give the"),
     "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),

@@ -183,7 +183,9 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     if name == other:
         return
     path = SOURCES[name](tmp_path)
-    is_asked = issubclass(READERS[other], (DrawnFiles, DrawnSet)) or list(READERS).index(other) < list(READERS).index(name)
+    is_asked = issubclass(READERS[other], (DrawnFiles, DrawnSet)) or list(READERS).index(other) < list(READERS).index(
+        name
+    )
     assert not (is_asked and READERS[other].recognises(path))
 
 

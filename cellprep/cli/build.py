@@ -8,6 +8,7 @@ import typer
 
 from cellprep.cli.door import app
 from cellprep.cli.options import (
+    Components,
     Crowds,
     Format,
     Jobs,
@@ -48,6 +49,7 @@ def build_targets_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    components: Components = None,
     exclude: Annotated[
         Path | None, typer.Option(help="CSV of annotations (image, row) and images to leave out, as check writes it.")
     ] = None,
@@ -120,7 +122,7 @@ def build_targets_command(
         quiet=quiet,
         scheduler=scheduler,
     )
-    annotations = open_source(source, format, rle_order, crowds)
+    annotations = open_source(source, format, rle_order, crowds, components)
     tell(build_targets(annotations, out, options), quiet, annotations.description, *annotations.notes)
 
 

@@ -67,8 +67,9 @@ SourcePath = Annotated[
     typer.Argument(
         parser=as_place,
         metavar="SOURCE",
-        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store; "
-        "it may be a URL, such as s3://bucket/train.csv.",
+        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, a store, or "
+        "what QuPath (GeoJSON), LabelMe, YOLO, CVAT, Label Studio and VIA write; it may be a URL, such as "
+        "s3://bucket/train.csv.",
     ),
 ]
 Format = Annotated[str, choice("Format of SOURCE", "auto", *READERS)]
@@ -91,5 +92,13 @@ Crowds = Annotated[
     typer.Option(
         help="What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, "
         "but asked for if there is nothing else, as tools such as CVAT mark every mask so."
+    ),
+]
+Components = Annotated[
+    int | None,
+    typer.Option(
+        metavar="4|8",
+        help="Take each connected piece of a label image or a mask as a cell, where it holds classes or all cells in "
+        "one: 4 or 8 neighbours are connected. Each number is a cell unless given.",
     ),
 ]

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Crowds, Jobs, Orientation, Pictures, Quiet, RLEOrder, Version, Worst, choice
+from cellprep.cli.options import (
+    JSON,
+    Components,
+    Crowds,
+    Jobs,
+    Orientation,
+    Pictures,
+    Quiet,
+    RLEOrder,
+    Version,
+    Worst,
+    choice,
+)
 from cellprep.cli.words import print_json, tell
 from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, refuse_pictures
 from cellprep.formats.readers import READERS, open_prediction, open_source
@@ -39,6 +51,7 @@ def evaluate_command(
     format: Annotated[str, choice("Format of TRUTH", "auto", *READERS)] = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    components: Components = None,
     predicted_format: Annotated[str, choice("Format of PREDICTED", "auto", *READERS)] = "auto",
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: Crowds = None,
@@ -66,7 +79,7 @@ def evaluate_command(
     if worst:
         refuse_pictures(pictures)
     options = EvaluationOptions(images, tuple(image or ()), jobs, quiet, orientation)
-    known = open_source(truth, format, rle_order, crowds)
+    known = open_source(truth, format, rle_order, crowds, components)
     found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
     report = evaluate(found, known, options)
     if out:

@@ -8,6 +8,7 @@ import typer
 from cellprep.cli.door import app
 from cellprep.cli.options import (
     JSON,
+    Components,
     Crowds,
     Format,
     Jobs,
@@ -40,6 +41,7 @@ def check_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    components: Components = None,
     orientation: Orientation = None,
     overlap: Overlap = "smaller-on-top",
     rule: Annotated[
@@ -74,7 +76,7 @@ def check_command(
     )
     if out:
         refuse_to_overwrite(out, source)
-    annotations = open_source(source, format, rle_order, crowds)
+    annotations = open_source(source, format, rle_order, crowds, components)
     report = check_source(annotations, options)
     if out:
         report.write_flags(out)
@@ -110,6 +112,7 @@ def report_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    components: Components = None,
     orientation: Orientation = None,
     jobs: Jobs = -1,
     quiet: Quiet = False,
@@ -123,7 +126,7 @@ def report_command(
     if is_training(source):
         tell(report_training(source, out), quiet)
         return
-    known = open_source(source, format, rle_order, crowds)
+    known = open_source(source, format, rle_order, crowds, components)
     found = open_prediction(predicted, known) if predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, ReportOptions(images, found, jobs, quiet, orientation)), quiet, *notes)
@@ -137,6 +140,7 @@ def split_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    components: Components = None,
     group: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="Column of SOURCE whose equal values stay together; repeatable."),
@@ -161,5 +165,5 @@ def split_command(
     """
     refuse_to_overwrite(out, source)
     options = SplitOptions(folds, tuple(group or ()), seed, keep_annotated_twice, images, jobs, quiet, orientation)
-    annotations = open_source(source, format, rle_order, crowds)
+    annotations = open_source(source, format, rle_order, crowds, components)
     tell(split_source(annotations, out, options), quiet, annotations.description, *annotations.notes)

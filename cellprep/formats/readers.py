@@ -4,10 +4,12 @@ A new format is one class in one file, and one line in `READERS`.
 """
 
 from pathlib import Path
+from typing import cast, get_args
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
+from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
@@ -51,6 +53,7 @@ def open_source(
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
+    components: int | None = None,
 ) -> Source:
     """Open an annotation source.
 
@@ -65,16 +68,22 @@ def open_source(
     crowds
         What COCO's crowds are: regions to ``"ignore"``, or ``"cells"``. Regions to ignore unless given; but a file
         of nothing else is refused then, because several tools mark every mask as a crowd.
+    components
+        4 or 8: each connected piece of one value in a label image or a mask is a cell, and the value its type, where
+        so many neighbours of a pixel count as connected. It is for masks of classes, or of all cells; each value is a
+        cell unless it is given.
 
     Raises
     ------
     SourceError
         If there is nothing to read at `path`, or it is not of the format.
     UsageError
-        If there is no such format or order, if the format has no order or no crowds to choose about, or if a file
-        has only crowds and `crowds` is not given.
+        If there is no such format or order, if the format has no order, crowds or pieces to choose about, or if a
+        file has only crowds and `crowds` is not given.
     """
     path = as_place(path)
+    if components not in (None, *get_args(Components)):
+        raise UsageError(f"components={components} is unknown: it is one of 4, 8")
     if rle_order is not None:
         check_order(rle_order)
     try:
@@ -94,6 +103,9 @@ def open_source(
         raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     if crowds and source.format != COCOJSON.format:
         raise UsageError(f"{path} is of the format {source.format}, which has no crowds")
+    if components and not isinstance(source, (LabelFolder, MaskFolder)):
+        raise UsageError(f"{path} is of the format {source.format}, whose cells are told apart: it has no --components")
+    source.components = cast("Components | None", components)
     return source
 
 
@@ -103,12 +115,13 @@ def open_prediction(
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
+    components: int | None = None,
 ) -> Source:
     """Open predicted cells: any annotation source, or a file of COCO results.
 
     Parameters
     ----------
-    path, format, rle_order, crowds
+    path, format, rle_order, crowds, components
         As `open_source` takes them.
     truth
         The true cells; for COCO results the COCO file that lists their images.
@@ -120,10 +133,10 @@ def open_prediction(
     """
     path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
-        if crowds:
-            raise UsageError(f"{path} holds COCO results, which have no crowds")
+        if crowds or components:
+            raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
         return COCOResults(path, truth)
-    return open_source(path, format, rle_order, crowds)
+    return open_source(path, format, rle_order, crowds, components)
 
 
 def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:

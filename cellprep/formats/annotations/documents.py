@@ -3,7 +3,7 @@
 import codecs
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -54,6 +54,15 @@ def decode_json(content: bytes, kind: type[Content], path: Path, what: str) -> C
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"{path} is no {what}: {_why_no_json(content, error, path)}") from error
+
+
+def decode_any(content: bytes, path: Path, what: str) -> Any:
+    """Decode JSON of any kind; raises SourceError as `decode_json` does, and if it holds a number that is too large."""
+    try:
+        return decode_json(content, Any, path, what)
+    except msgspec.ValidationError as error:
+        place = str(error).partition(" - at ")[2]
+        raise SourceError(f"{path} is no {what}: it holds a number that is too large, at {place}") from error
 
 
 def _with_nulls(content: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cellprep.core.rle import Order
 from cellprep.errors import UsageError
-from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.layouts.layout import Layout
 
 
@@ -39,6 +39,8 @@ class Source(ABC):
         Names of the source's own images that have no annotations.
     is_chosen
         Whether somebody has said that it is of this format, instead of leaving it to be recognised.
+    components
+        By which neighbours pixels are connected, if connected pieces are cells, for formats that leave the choice.
     notes
         What is to be known of how the source was read, a line each.
     """
@@ -55,6 +57,7 @@ class Source(ABC):
         self.needs_images = False
         self.unannotated: list[str] = []
         self.is_chosen = False
+        self.components: Components | None = None
         self.notes: list[str] = []
 
     @classmethod
@@ -81,7 +84,8 @@ class Source(ABC):
     def description(self) -> str:
         """A line that says what the source was taken for."""
         order = f", pixels counted by {self.order}" if self.order else ""
-        return f"{self.name}: {self.format}{order}, images: {len(self.image_ids):,}"
+        pieces = f", connected pieces ({self.components} neighbours) as cells" if self.components else ""
+        return f"{self.name}: {self.format}{order}{pieces}, images: {len(self.image_ids):,}"
 
     def values(self, column: str) -> dict[str, str]:
         """Return what a column says of each image: one that annotations are not made of, such as its plate.

@@ -197,12 +197,12 @@ def _mask(attributes: dict[str, str]) -> Shape:
         )
     left, top, width, height = map(int, box)
     words = [word.strip() for word in attributes.get("rle", "").split(",")]
-    if wrong := [word for word in words if not re.fullmatch("[0-9]{1,12}", word)]:
+    if wrong := [word for word in words if not re.fullmatch("[0-9]{1,18}", word)]:
         return Faulty(f"its rle has {shown(wrong[0])}: it is lengths of runs, divided by commas")
-    counts = np.array(words, np.int64)
-    if counts.sum() != width * height:
-        return Faulty(f"its rle has {counts.sum():,} pixels, its box {width} x {height} (width x height)")
-    return RowRuns(counts, (height, width), left, top)
+    pixels = sum(map(int, words))
+    if pixels != width * height:
+        return Faulty(f"its rle has {pixels:,} pixels, its box {width} x {height} (width x height)")
+    return RowRuns(np.array(words, np.int64), (height, width), left, top)
 
 
 _SHAPES = {"polygon": _polygon, "box": _box, "ellipse": _ellipse, "mask": _mask}

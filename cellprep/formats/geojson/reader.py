@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import AnnotationError, RLEError
-from cellprep.formats.annotations.documents import decode_json
+from cellprep.formats.annotations.documents import decode_any
 from cellprep.formats.annotations.json_kinds import GEOJSON_TYPES, json_format
 from cellprep.formats.drawings.image import DrawnImage
 from cellprep.formats.drawings.shapes import Drawing, Faulty, NoArea, Polygon, Shape, points_of, shown
@@ -100,7 +100,7 @@ def _unpacked(content: bytes, place: str) -> bytes:
 
 
 def _features(content: bytes, path: Path) -> list[Any]:
-    document = decode_json(content, Any, path, _WHAT)
+    document = decode_any(content, path, _WHAT)
     if isinstance(document, dict):
         kind = document.get("type")
         if kind == "FeatureCollection":

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from cellprep.errors import AnnotationError, RLEError, SourceError
-from cellprep.formats.annotations.documents import decode_json
+from cellprep.formats.annotations.documents import decode_any
 from cellprep.formats.annotations.json_kinds import json_format
 from cellprep.formats.drawings.image import DrawnImage
 from cellprep.formats.drawings.shapes import (
@@ -72,7 +72,7 @@ class LabelStudio(DrawnSet):
 
     def entries(self, content: bytes) -> list[DrawnEntry]:
         """Parse the tasks, but for the regions' numbers."""
-        tasks = decode_json(content, Any, self.path, _WHAT)
+        tasks = decode_any(content, self.path, _WHAT)
         if not isinstance(tasks, list):
             raise SourceError(f"{self.path} is no {_WHAT}: it is {shown(tasks)}: it is a list of tasks")
         entries, rectangles = [], 0

@@ -78,8 +78,11 @@ class LabelMeImage(DrawnImage):
     def _decode(self, document: bytes, kind: type[Part]) -> Part:
         try:
             return decode_json(document, kind, Path(self.place), _WHAT)
-        except msgspec.ValidationError:
-            raise AnnotationError(f"{self.place} is no {_WHAT}: it is no object with the list shapes") from None
+        except msgspec.ValidationError as error:
+            problem = "it is no object with the list shapes"
+            if "out of range" in str(error):
+                problem = f"it holds a number that is too large, at {str(error).partition(' - at ')[2]}"
+            raise AnnotationError(f"{self.place} is no {_WHAT}: {problem}") from error
 
 
 class LabelMe(DrawnFiles):

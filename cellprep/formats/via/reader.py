@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cellprep.errors import RLEError, SourceError
-from cellprep.formats.annotations.documents import decode_json
+from cellprep.formats.annotations.documents import decode_any
 from cellprep.formats.annotations.json_kinds import json_format
 from cellprep.formats.drawings.image import DrawnImage
 from cellprep.formats.drawings.shapes import (
@@ -101,7 +101,7 @@ def _is_csv(content: bytes) -> bool:
 
 
 def _from_json(content: bytes, path: Path) -> tuple[list[_Image], dict[str, Any]]:
-    document = decode_json(content, Any, path, _WHAT)
+    document = decode_any(content, path, _WHAT)
     settings: Any = {}
     if isinstance(document, dict) and "_via_img_metadata" in document:
         settings = document.get("_via_attributes")
@@ -167,7 +167,7 @@ def _attributes(region: Any) -> dict[str, Any]:
 
 def _category(every: Sequence[dict[str, Any]], settings: dict[str, Any]) -> str:
     """Return the name of the attribute that is the category; empty text if none is, or several may be."""
-    choices = [name for name, told in settings.items() if isinstance(told, dict) and told.get("type") in _CHOICES]
+    choices = [name for name, told in settings.items() if isinstance(told, dict) and str(told.get("type")) in _CHOICES]
     if choices:
         return choices[0] if len(choices) == 1 else ""
     names = {name for attributes in every for name in attributes}
