@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawn import MASK, PACKED
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -97,11 +98,6 @@ def brush_stroke(mask, lengths=(3, 4, 8, 16), bits=8, literal=False):
 @given(MASKS, st.sampled_from([(3, 4, 8, 16), (1, 2, 3, 4)]), st.sampled_from([1, 8, 11]), st.booleans())
 def test_a_brush_comes_back(mask, lengths, bits, literal):
     np.testing.assert_array_equal(decode_brush(brush_stroke(mask, lengths, bits, literal), mask.shape), mask)
-
-
-# What label-studio-converter 0.0.59 packs: encode_rle(numpy.repeat(255 * mask.ravel(), 4)).
-MASK = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
-PACKED = [0, 0, 0, 48, 57, 27, 252, 96, 19, 255, 219, 0, 143, 255, 9, 128, 0]
 
 
 def test_a_brush_of_label_studio_itself():
