@@ -100,6 +100,7 @@ def test_geojson(tmp_path, name, ending):
 
 LABELME = {
     "polygon": (labelme(drawn("polygon", SQUARE[:4])), ABOVE, (1,), ("cell",)),
+    "four corners": (labelme(drawn("rectangle", SQUARE[:4])), ABOVE, (1,), ("cell",)),
     "rectangle, from its last corner": (labelme(drawn("rectangle", [[2, 2], [0, 0]])), ABOVE, (1,), ("cell",)),
     "circle": (labelme(drawn("circle", [[1, 1], [1, 2]])), ABOVE, (1,), ("cell",)),
     "mask": (

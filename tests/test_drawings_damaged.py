@@ -177,6 +177,13 @@ DAMAGED = {
         [task(region("brush", {}))],
         "region 1: its format is missing, or null, its rle missing",
     ),
+    "label studio, unknown": (
+        [
+            task(region("bitmask", {})),
+        ],
+        "region 1: its type is 'bitmasklabels': polygon, brush, rectangle, ell",
+    ),
+    "label studio, no region": ([task(3)], "region 1: its type is 3: polygon, brush, rectangle, ellipse are read"),
     "label studio, a turned image": (
         [task(region("polygon", {"points": PERCENT}, image_rotation=90))],
         "region 1: its image was turned by 90 degrees: annotate it unturned",

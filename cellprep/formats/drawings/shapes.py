@@ -3,11 +3,13 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import cos, radians, sin
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -253,6 +255,9 @@ def points_of(content: Any) -> list[Point]:
     RLEError
         If it is no such list. Its `place` is 0.
     """
+    with suppress(msgspec.ValidationError):  # what is not so plain is read point by point
+        points: list[Point] = msgspec.convert(content, list[Point])
+        return points
     if not isinstance(content, list):
         raise RLEError(0, f"its points are {shown(content)}: they are a list of [x, y], in pixels")
     return [point_of(point) for point in content]

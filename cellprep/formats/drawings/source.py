@@ -23,7 +23,6 @@ from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
 from cellprep.text.wording import count
 
-_LOOKED_AT = 50  # files of a folder, to find out what they are
 NO_SIZES = "tells no sizes of its images"
 
 
@@ -46,6 +45,8 @@ class DrawnFiles(FolderSource):
     no_sizes = NO_SIZES
     #: How the names of such files may end.
     ends: ClassVar[tuple[str, ...]]
+    #: Files of a folder that tell what it is.
+    looked_at: ClassVar[int] = 8
     record: ClassVar[type[DrawnImage]]
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
@@ -59,7 +60,7 @@ class DrawnFiles(FolderSource):
         files = [file for pair in self._pairs.values() for file in pair.masks]
         self.sha256 = hash_of_listing(files, path if path.is_dir() else path.parent)
         self.needs_images = not (self.record.tells_shape or self.has_pixels)
-        self.notes = self.notes_of(files[:_LOOKED_AT])
+        self.notes = self.notes_of(files[: self.looked_at])
 
     def _take(self, layout: Layout) -> None:
         pairs = layout.drawn_pairs(self.files_among(layout), self.ends)
@@ -81,7 +82,7 @@ class DrawnFiles(FolderSource):
     @classmethod
     def fits(cls, layout: Layout) -> bool:
         """Return whether a folder holds such files, and nothing in it says that there are masks."""
-        return not layout.has_masks and any(map(cls.is_own, cls.files_among(layout)[:_LOOKED_AT]))
+        return not layout.has_masks and any(map(cls.is_own, cls.files_among(layout)[: cls.looked_at]))
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -217,8 +218,5 @@ class DrawnSet(Source):
 
 def rectangle_notes(number: int) -> list[str]:
     """Return a note on rectangles: they are areas, but may be boxes of objects."""
-    if not number:
-        return []
-    return [
-        f"note: {count(number, 'rectangle')} taken as cells of this shape; those that are boxes around cells: leave out"
-    ]
+    what = "taken as cells of this shape; if they are boxes around cells, they are no masks"
+    return [f"note: {count(number, 'rectangle')} {what}"] if number else []

@@ -35,6 +35,10 @@ from cellprep.formats.label_studio.brush import decode_brush
 _WHAT = "export of Label Studio"
 _AREAS = ("polygon", "brush", "rectangle", "ellipse")
 _WITHOUT_AREA = ("keypoint", "vector")
+# Entries that are no regions: what is said of an image or of a region, and labels, which are read with their regions.
+_NO_REGIONS = {
+    *("choices", "textarea", "rating", "number", "taxonomy", "datetime", "ranker", "pairwise", "relation", "labels"),
+}
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of a file
 _LONGEST_SIDE = 10**9
 
@@ -47,7 +51,7 @@ class LabelStudioImage(DrawnImage):
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
         """Parse the regions; their labels may be entries of their own, with the same id."""
-        results = [entry for entry in msgspec.json.decode(document) if isinstance(entry, dict)]
+        results: list[dict[str, Any]] = msgspec.json.decode(document)
         labels: dict[Any, str] = {}
         for entry in results:
             if isinstance(entry.get("id"), str):
@@ -114,7 +118,7 @@ def _path(value: str) -> str:
     return unquote(asked[1] if asked else address.path).replace("\\", "/")
 
 
-def _results(task: Any) -> list[Any] | None:
+def _results(task: Any) -> list[dict[str, Any]] | None:
     """Return the entries of the annotation that counts; None if there is none.
 
     Raises
@@ -138,34 +142,30 @@ def _results(task: Any) -> list[Any] | None:
     results = chosen[0].get("result")
     if not isinstance(results, list):
         raise AnnotationError(f"the result of its annotation is {shown(results)}: it is a list of regions")
-    return results
+    return [entry if isinstance(entry, dict) else {"type": entry} for entry in results]
 
 
-def _size(results: Sequence[Any]) -> tuple[int, int] | None:
+def _size(results: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
     """Return the image's size as the regions tell it; None if there are none."""
-    found = {
-        (entry.get("original_height"), entry.get("original_width"))
-        for entry in results
-        if _kind(entry)
-        and type(entry.get("original_height")) in (int, float)
-        and type(entry.get("original_width")) in (int, float)
-    }
+    found: set[tuple[float, float]] = set()
+    for entry in filter(_kind, results):
+        height, width = entry.get("original_height"), entry.get("original_width")
+        if isinstance(height, int | float) and isinstance(width, int | float):
+            found.add((height, width))
     if len(found) > 1:
         some = " and ".join(f"{height} x {width}" for height, width in sorted(found)[:2])
         raise AnnotationError(f"its regions tell several sizes of the image, such as {some} (height x width)")
-    if not found:
-        return None
-    ((height, width),) = found
-    if not all(side == int(side) and 0 < side <= _LONGEST_SIDE for side in (height, width)):
-        raise AnnotationError(f"its size is {height} x {width} (height x width): both are whole numbers above 0")
-    return int(height), int(width)
+    for height, width in found:
+        if not all(side == int(side) and 0 < side <= _LONGEST_SIDE for side in (height, width)):
+            raise AnnotationError(f"its size is {height} x {width} (height x width): both are whole numbers above 0")
+        return int(height), int(width)
+    return None
 
 
-def _kind(entry: Any) -> str:
+def _kind(entry: dict[str, Any]) -> str:
     """Return what kind of region an entry is, such as ``polygon``; empty text if it is none."""
-    kind = entry.get("type") if isinstance(entry, dict) else None
-    name = kind.lower().removesuffix("labels") if isinstance(kind, str) else ""
-    return name if name in _AREAS or name.startswith(_WITHOUT_AREA) or name.startswith("video") else ""
+    kind = entry.get("type")
+    return "" if isinstance(kind, str) and kind in _NO_REGIONS else str(kind).lower().removesuffix("labels")
 
 
 def _label(entry: dict[str, Any]) -> str:
@@ -177,8 +177,10 @@ def _label(entry: dict[str, Any]) -> str:
 
 def _shape(entry: dict[str, Any], shape: tuple[int, int]) -> Shape:
     kind, value = _kind(entry), entry.get("value")
-    if kind not in _AREAS:
+    if kind.startswith(_WITHOUT_AREA):
         return NoArea(kind)
+    if kind not in _AREAS:
+        return Faulty(f"its type is {shown(entry.get('type'))}: {', '.join(_AREAS)} are read")
     if entry.get("image_rotation"):
         return Faulty(f"its image was turned by {shown(entry['image_rotation'])} degrees: annotate it unturned")
     if not isinstance(value, dict):

@@ -118,8 +118,8 @@ def _shape(shape: Any) -> Shape:
         return NoArea(kind)
     try:
         points = points_of(shape.get("points"))
-        if kind in ("polygon", "oriented_rectangle"):
-            return Polygon([points])
+        if kind in ("polygon", "oriented_rectangle", "rotation") or (kind == "rectangle" and len(points) == 4):
+            return Polygon([points])  # the latter two as X-AnyLabeling writes them
         if kind not in ("rectangle", "circle", "mask"):
             return Faulty(f"its shape_type is {shown(kind)}: polygon, rectangle, circle and mask are read")
         if len(points) != 2:

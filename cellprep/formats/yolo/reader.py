@@ -74,6 +74,7 @@ class YOLO(DrawnFiles):
 
     format = "yolo"
     ends = (".txt",)
+    looked_at = 100  # texts of images without cells are empty
     record = YOLOImage
 
     def __init__(self, path: Path, order: Order | None = None, layout: Layout | None = None) -> None:
