@@ -40,7 +40,7 @@ def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_
 
     Examples
     --------
-    >>> decode_brush([0, 0, 0, 8, 57, 27, 252, 12, 63, 224], (1, 2))
+    >>> decode_brush([0, 0, 0, 8, 57, 27, 252, 96, 17, 255, 128], (1, 2))
     array([[False,  True]])
     """
     if not all(type(byte) is int and 0 <= byte < 256 for byte in rle):
