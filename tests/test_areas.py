@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cellprep.core.areas import bitmap_spans, ellipse_spans, polygon_spans, runs_of_spans, united
 from cellprep.core.outlines import trace_outlines
-from cellprep.core.rle import bitmap_spans, ellipse_spans, polygon_spans, runs_of_spans, united
 from cellprep.errors import RLEError
 from cellprep.formats.drawings.shapes import RowRuns, joined, number_of, rectangle
 from cellprep.formats.label_studio.brush import decode_brush
@@ -25,8 +25,7 @@ def drawn(spans, shape):
 def test_exact_outlines_hold_exactly_their_pixels(mask):
     """With holes, and parts that touch at corners."""
     polygons = trace_outlines(mask.astype(np.uint8)).get(1, [])
-    spans = [polygon_spans([ring[:-1].ravel().tolist() for ring in rings], mask.shape) for rings in polygons]
-    found = united(spans)
+    found = united(polygon_spans(polygons, mask.shape))
     np.testing.assert_array_equal(drawn(found, mask.shape), mask)
     assert (found[0, 1:] > found[1, :-1]).all() and (found[0] < found[1]).all()  # sorted, and none touches the next
 

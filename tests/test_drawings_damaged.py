@@ -30,7 +30,7 @@ from cellprep import BuildOptions, build_targets, check_source, open_source, ope
 from cellprep.commands.check import CheckOptions
 from cellprep.errors import AnnotationError, CellprepError, SourceError
 
-TOO_FEW = "a polygon of 4 numbers: it has at least three points, x and y of each"
+TOO_FEW = "a polygon of 2 points: it has at least three that differ"
 BEYOND = "its polygon, x 9 to 11, y 0 to 2, lies outside its image, 4 x 3 (width x height): mend it, or leave it out"
 BEYOND_RING = [[x + 9, y] for x, y in SQUARE]
 CORNERS = [[0, 0], [2, 2]]

@@ -1,6 +1,5 @@
 """Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
 
-from cellprep.core.rle.areas import Spans, bitmap_spans, check_box, ellipse_spans, polygon_spans, runs_of_spans, united
 from cellprep.core.rle.coco import has_no_pixel, parse_coco_counts, polygon_counts
 from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, with_all_labels
 from cellprep.core.rle.runs import Order, Runs, touching_runs
@@ -10,14 +9,10 @@ from cellprep.core.rle.windows import WindowedRuns, around
 __all__ = [
     "Order",
     "Runs",
-    "Spans",
     "WindowedRuns",
     "around",
-    "bitmap_spans",
-    "check_box",
     "check_order",
     "decode_rle",
-    "ellipse_spans",
     "encode_labels",
     "encode_rle",
     "format_rle",
@@ -25,11 +20,8 @@ __all__ = [
     "parse_coco_counts",
     "parse_rle",
     "polygon_counts",
-    "polygon_spans",
     "runs_from_bands",
     "runs_from_labels",
-    "runs_of_spans",
     "touching_runs",
-    "united",
     "with_all_labels",
 ]

@@ -42,7 +42,7 @@ def parse_coco_counts(counts: Sequence[bytes | Sequence[int]], shape: tuple[int,
             [1, 0, 0]]])
     """
     size = shape[0] * shape[1]
-    each = [decompress(text, k) if isinstance(text, bytes) else _checked(text, k) for k, text in enumerate(counts)]
+    each = [_decompress(text, k) if isinstance(text, bytes) else _checked(text, k) for k, text in enumerate(counts)]
     for k, numbers in enumerate(each):
         if (numbers < 0).any() or (numbers > size).any() or numbers.sum() != size:
             raise RLEError(k, f"the counts do not add up to {size} pixels ({shape[0]} x {shape[1]})")
@@ -103,17 +103,11 @@ def has_no_pixel(counts: bytes) -> bool:
     >>> has_no_pixel(b"6"), has_no_pixel(b"123")
     (True, False)
     """
-    return len(counts) <= _LONGEST_NUMBER and len(decompress(counts, 0)) == 1
+    return len(counts) <= _LONGEST_NUMBER and len(_decompress(counts, 0)) == 1
 
 
-def decompress(text: bytes, place: int) -> NDArray[np.int64]:
-    """Undo COCO's compression: numbers in characters of six bits, low ones first, less the last number but one.
-
-    Raises
-    ------
-    RLEError
-        If the text, that of the annotation at `place`, is no such numbers.
-    """
+def _decompress(text: bytes, place: int) -> NDArray[np.int64]:
+    """Undo COCO's compression: numbers in characters of six bits, low ones first, less the last number but one."""
     codes = np.frombuffer(text, np.uint8).astype(np.int64)
     if len(codes) == 0 or codes.min() < _FIRST or codes.max() > _LAST:
         raise RLEError(place, "the counts are no compressed counts")

@@ -72,7 +72,7 @@ def _rasterised(polygons: _Polygons, shape: tuple[int, int]) -> bytes:
             0, "its polygon is between 0 and 1: COCO has pixels, so multiply x by the image's width and y by its height"
         )
     counts = polygon_counts(polygons, shape)
-    if has_no_pixel(counts) and (where := outside(polygons, shape)):
+    if has_no_pixel(counts) and (where := _where_outside(polygons, shape)):
         size = f"{shape[1]} x {shape[0]} (width x height)"
         raise RLEError(0, f"its polygon, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)")
     return counts
@@ -82,6 +82,12 @@ def _is_normalised(polygons: _Polygons) -> bool:
     """Return whether points are parts of the image's size: less than a pixel, and not the corners of one."""
     numbers = list(chain.from_iterable(polygons))
     return min(numbers) >= 0 and max(numbers) <= 1 and any(number not in (0, 1) for number in numbers)
+
+
+def _where_outside(polygons: _Polygons, shape: tuple[int, int]) -> str:
+    xs = list(chain.from_iterable(part[0::2] for part in polygons))
+    ys = list(chain.from_iterable(part[1::2] for part in polygons))
+    return outside(min(xs), min(ys), max(xs), max(ys), shape)
 
 
 def _as_meant(content: Any) -> _Polygons | _Counts | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cellprep.core.rle import runs_of_spans
+from cellprep.core.areas import runs_of_spans
 from cellprep.errors import AnnotationError, RLEError
 from cellprep.formats.annotations.record import Annotations, ImageRecord, check_excluded, check_shape, most_common
-from cellprep.formats.drawings.shapes import Drawing
+from cellprep.formats.drawings.shapes import Drawing, rasterised
 from cellprep.system.files import read_file
 from cellprep.text.wording import count
 
@@ -86,12 +86,10 @@ class DrawnImage(ImageRecord):
         check_excluded(self.excluded, [drawing.row for drawing in drawings])
         kept = [drawing for drawing in drawings if drawing.row not in self.excluded]
         self._check_areas(kept)
-        areas = []
-        for drawing in kept:
-            try:
-                areas.append(drawing.spans(size))
-            except RLEError as error:
-                raise AnnotationError(f"{self.place} {self.unit} {drawing.row}: {error.problem}") from error
+        try:
+            areas = rasterised(kept, size)
+        except RLEError as error:
+            raise AnnotationError(f"{self.place} {self.unit} {kept[error.place].row}: {error.problem}") from error
         cell_types = tuple(drawing.cell_type for drawing in kept)
         every = [drawing.cell_type for drawing in drawings]
         return Annotations(
@@ -107,7 +105,7 @@ class DrawnImage(ImageRecord):
         found = {}
         for drawing in drawings:
             try:
-                drawing.spans(size)
+                rasterised([drawing], size)
             except RLEError as error:
                 found[drawing.row] = error.problem
         return found

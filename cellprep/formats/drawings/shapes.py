@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from math import cos, radians, sin
 from typing import Any
 
@@ -13,12 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.rle import Spans, bitmap_spans, check_box, ellipse_spans, polygon_spans, united
+from cellprep.core.areas import Spans, bitmap_spans, check_box, ellipse_spans, polygon_spans, united
 from cellprep.errors import RLEError
+from cellprep.text.wording import count
 
 Point = tuple[float, float]
 
 _FAR = 1e15  # beyond all pixels
+_AT_ONCE = 10_000  # polygons, of which the sides are in memory together
 
 
 class Shape(ABC):
@@ -47,16 +48,18 @@ class Polygon(Shape):
 
     rings: Sequence[Sequence[Point]]
 
+    def corners(self, shape: tuple[int, int]) -> list[NDArray[np.float64]]:
+        """Return its rings as corners, (k, 2) x and y; raises as `spans` does."""
+        if few := next((ring for ring in self.rings if len(set(ring)) < 3), None):
+            raise RLEError(0, f"a polygon of {count(len(set(few)), 'point')}: it has at least three that differ")
+        corners = [np.array(ring, np.float64) for ring in self.rings]
+        every = np.concatenate(corners)
+        _check_inside("polygon", every.min(axis=0).tolist(), every.max(axis=0).tolist(), shape)
+        return corners
+
     def spans(self, shape: tuple[int, int]) -> Spans:
         """Rasterise it."""
-        rings = [_flat(ring) for ring in self.rings]
-        found = polygon_spans(rings, shape)
-        if not found.size and (where := outside(rings, shape)):
-            size = f"{shape[1]} x {shape[0]} (width x height)"
-            raise RLEError(
-                0, f"its polygon, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)"
-            )
-        return found
+        return polygon_spans([self.corners(shape)], shape)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,8 @@ class Ellipse(Shape):
     def spans(self, shape: tuple[int, int]) -> Spans:
         """Rasterise it."""
         found = ellipse_spans(self.centre, self.radii, shape, self.degrees)
-        reach = max(self.radii)
-        box = [chain.from_iterable((self.centre[0] + k * reach, self.centre[1] + k * reach) for k in (-1, 1))]
-        if not found.size and (where := outside([list(part) for part in box], shape)):
-            size = f"{shape[1]} x {shape[0]} (width x height)"
-            raise RLEError(0, f"its ellipse, {where}, lies outside its image, {size}: mend it, or leave it out")
+        (x, y), reach = self.centre, max(self.radii)
+        _check_inside("ellipse", (x - reach, y - reach), (x + reach, y + reach), shape)
         return found
 
 
@@ -183,11 +183,6 @@ class Drawing:
         names = [part.what if isinstance(part, NoArea) else "" for part in self.shapes]
         return ", ".join(names) if all(names) else ""
 
-    def spans(self, shape: tuple[int, int]) -> Spans:
-        """Return the pixels of all parts together; raises as `Shape.spans` does."""
-        parts = [part.spans(shape) for part in self.shapes]
-        return parts[0] if len(parts) == 1 else united(parts)
-
 
 def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
     """Return shapes as annotations, those of a group as one.
@@ -212,6 +207,43 @@ def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
     return list(drawings.values())
 
 
+def rasterised(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Spans]:
+    """Return the pixels of annotations, each of all its parts together; polygons are filled many at a time.
+
+    Parameters
+    ----------
+    drawings
+        The annotations.
+    shape
+        (H, W) of the image, in pixels.
+
+    Raises
+    ------
+    RLEError
+        Naming the first of them that is no area of this image, by its place.
+    """
+    parts: list[list[Spans]] = [[] for _ in drawings]
+    waiting: list[tuple[int, list[NDArray[np.float64]]]] = []
+    for place, drawing in enumerate(drawings):
+        for part in drawing.shapes:
+            try:
+                if isinstance(part, Polygon):
+                    waiting.append((place, part.corners(shape)))
+                else:
+                    parts[place].append(part.spans(shape))
+            except RLEError as error:
+                raise RLEError(place, error.problem) from error
+    for first in range(0, len(waiting), _AT_ONCE):
+        some = waiting[first : first + _AT_ONCE]
+        try:
+            filled = polygon_spans([corners for _, corners in some], shape)
+        except RLEError as error:
+            raise RLEError(some[error.place][0], error.problem) from error
+        for (place, _), found in zip(some, filled, strict=True):
+            parts[place].append(found)
+    return [found[0] if len(found) == 1 else united(found) for found in parts]
+
+
 def rectangle(corner: Point, opposite: Point, degrees: float = 0, about: Point | None = None) -> Polygon:
     """Return the rectangle between two corners, turned clockwise about a point, by default its centre."""
     (x0, y0), (x1, y1) = corner, opposite
@@ -224,27 +256,32 @@ def rectangle(corner: Point, opposite: Point, degrees: float = 0, about: Point |
     return Polygon([ring])
 
 
-def outside(rings: Iterable[Sequence[float]], shape: tuple[int, int]) -> str:
-    """Return where polygons are if that is beyond their image; else empty text: they are only too thin.
+def outside(left: float, top: float, right: float, bottom: float, shape: tuple[int, int]) -> str:
+    """Return where a shape is if that is beyond its image; else empty text: if it has no pixel, it is only too thin.
 
     Parameters
     ----------
-    rings
-        Each ``x, y, x, y, ...``, in pixels.
+    left, top, right, bottom
+        What it reaches to, in pixels.
     shape
         (H, W) of the image, in pixels.
 
     Examples
     --------
-    >>> outside([[5, 0, 9, 0, 9, 1]], (4, 4))
+    >>> outside(5, 0, 9, 1, (4, 4))
     'x 5 to 9, y 0 to 1'
     """
-    rings = list(rings)
-    xs = list(chain.from_iterable(ring[0::2] for ring in rings))
-    ys = list(chain.from_iterable(ring[1::2] for ring in rings))
-    if max(xs) > 0 and max(ys) > 0 and min(xs) < shape[1] and min(ys) < shape[0]:
+    if right > 0 and bottom > 0 and left < shape[1] and top < shape[0]:
         return ""
-    return f"x {min(xs):g} to {max(xs):g}, y {min(ys):g} to {max(ys):g}"
+    return f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
+
+
+def _check_inside(what: str, least: Sequence[float], most: Sequence[float], shape: tuple[int, int]) -> None:
+    """Refuse what lies outside its image, given the least and the most of its x and y."""
+    if where := outside(least[0], least[1], most[0], most[1], shape):
+        size = f"{shape[1]} x {shape[0]} (width x height)"
+        problem = f"its {what}, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)"
+        raise RLEError(0, problem)
 
 
 def points_of(content: Any) -> list[Point]:
@@ -300,8 +337,3 @@ def shown(value: Any) -> str:
         return f"a list of {len(value)}"
     text = "missing, or null" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _flat(ring: Sequence[Point]) -> list[float]:
-    points = ring[:-1] if len(ring) > 1 and tuple(ring[0]) == tuple(ring[-1]) else ring
-    return list(chain.from_iterable(points))

@@ -1,7 +1,7 @@
 """Areas that people draw, as runs of pixels: polygons with holes, ellipses, and bitmaps in a box.
 
 The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). It belongs to an outline if its centre,
-(x + 0.5, y + 0.5), lies within. Polygons are rasterised as COCO's are.
+(x + 0.5, y + 0.5), lies within.
 """
 
 from collections.abc import Sequence
@@ -11,43 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.rle.coco import decompress, polygon_counts
-from cellprep.core.rle.runs import Runs
+from cellprep.core.filling import fill_outlines
+from cellprep.core.rle import Runs
 from cellprep.errors import RLEError
 
-#: (2, r) int64: the first pixel of each run and the one behind its last, counted down the columns; no two touch.
+#: (2, r) int64: the first pixel of each run and the one behind its last, counted along the rows; no two touch.
 Spans = NDArray[np.int64]
 
 _LEAST = 1e-6  # pixels of a radius
 _TINY = 1e-9  # pixels: an ellipse that touches the centre of a pixel has it, whatever way its numbers are rounded
 
 
-def polygon_spans(rings: Sequence[Sequence[float]], shape: tuple[int, int]) -> Spans:
-    """Rasterise a polygon.
-
-    Parameters
-    ----------
-    rings
-        Its exterior, then its holes, each ``x, y, x, y, ...`` in pixels, with at least three points. A ring that
-        crosses itself holds what it goes around an odd number of times.
-    shape
-        (H, W) of the image, in pixels.
-
-    Raises
-    ------
-    RLEError
-        If a ring is no polygon. Its `place` is 0.
+def polygon_spans(polygons: Sequence[Sequence[NDArray[np.float64]]], shape: tuple[int, int]) -> list[Spans]:
+    """Rasterise polygons, by the even-odd rule; arguments and errors as `fill_outlines` has them.
 
     Examples
     --------
-    >>> square, hole = [0, 0, 3, 0, 3, 3, 0, 3], [1, 1, 2, 1, 2, 2, 1, 2]
-    >>> runs_of_spans([polygon_spans([square, hole], (3, 4))], (3, 4)).to_masks()[0].astype(int)
-    array([[1, 1, 1, 0],
-           [1, 0, 1, 0],
-           [1, 1, 1, 0]])
+    >>> polygon_spans([[np.array([[1.0, 0.0], [3.0, 0.0], [3.0, 2.0], [1.0, 2.0]])]], (3, 4))
+    [array([[1, 5],
+           [3, 7]])]
     """
-    exterior, *holes = [_ring_spans(ring, shape) for ring in rings]
-    return _covered([exterior], holes) if holes else exterior
+    runs = fill_outlines(polygons, shape)
+    spans = np.stack([runs.starts, runs.starts + runs.lengths])
+    return np.split(spans, runs.offsets[1:-1], axis=1) if len(runs) else []
 
 
 def ellipse_spans(
@@ -82,21 +68,21 @@ def ellipse_spans(
     numbers = np.array([*centre, *radii, degrees])
     if not (np.abs(numbers) < 1e9).all() or min(radii) < _LEAST:
         raise RLEError(0, f"an ellipse has a centre and radii above 0, in pixels: its radii are {radii[0]}, {radii[1]}")
-    # A pixel is within where a dx^2 + b dx dy + c dy^2 <= 1; for each column this is between two values of dy.
+    # A pixel is within where a dx^2 + b dx dy + c dy^2 <= 1; in each row this is between two values of dx.
     turned = (cos(radians(degrees)), sin(radians(degrees)))
     a = (turned[0] / radii[0]) ** 2 + (turned[1] / radii[1]) ** 2
     b = 2 * turned[0] * turned[1] * (radii[0] ** -2 - radii[1] ** -2)
     c = (turned[1] / radii[0]) ** 2 + (turned[0] / radii[1]) ** 2
-    reach = np.hypot(radii[0] * turned[0], radii[1] * turned[1])
-    first, last = np.clip([centre[0] - reach - 1, centre[0] + reach + 1], 0, width).astype(int)
-    columns = np.arange(first, last)
-    dx = columns + 0.5 - centre[0]
-    root = np.sqrt(np.maximum((b * dx) ** 2 - 4 * c * (a * dx**2 - 1), 0)) / (2 * c)
-    middle = centre[1] - 0.5 - b * dx / (2 * c)
-    top = np.clip(np.ceil(middle - root - _TINY), 0, height).astype(np.int64)
-    bottom = np.clip(np.floor(middle + root + _TINY) + 1, 0, height).astype(np.int64)
-    inside = (bottom > top) & (np.abs(dx) <= reach + _TINY)
-    return united([np.stack([columns * height + top, columns * height + bottom])[:, inside]])
+    reach = np.hypot(radii[0] * turned[1], radii[1] * turned[0])
+    first, last = np.clip([centre[1] - reach - 1, centre[1] + reach + 1], 0, height).astype(int)
+    rows = np.arange(first, last)
+    dy = rows + 0.5 - centre[1]
+    root = np.sqrt(np.maximum((b * dy) ** 2 - 4 * a * (c * dy**2 - 1), 0)) / (2 * a)
+    middle = centre[0] - 0.5 - b * dy / (2 * a)
+    left = np.clip(np.ceil(middle - root - _TINY), 0, width).astype(np.int64)
+    right = np.clip(np.floor(middle + root + _TINY) + 1, 0, width).astype(np.int64)
+    inside = (right > left) & (np.abs(dy) <= reach + _TINY)
+    return united([np.stack([rows * width + left, rows * width + right])[:, inside]])
 
 
 def bitmap_spans(bitmap: NDArray[Any], left: int, top: int, shape: tuple[int, int]) -> Spans:
@@ -119,16 +105,16 @@ def bitmap_spans(bitmap: NDArray[Any], left: int, top: int, shape: tuple[int, in
     Examples
     --------
     >>> bitmap_spans(np.ones((2, 1), bool), 1, 0, (2, 3))
-    array([[2],
-           [4]])
+    array([[1, 4],
+           [2, 5]])
     """
     height, width = bitmap.shape
     check_box((height, width), left, top, shape)
-    sides = np.diff(np.pad(bitmap.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    sides = np.diff(np.pad(bitmap.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     spans = []
     for side in (1, -1):
-        columns, rows = np.nonzero(sides == side)
-        spans.append((columns + left) * shape[0] + rows + top)
+        rows, columns = np.nonzero(sides == side)
+        spans.append((rows + top) * shape[1] + columns + left)
     return united([np.array(spans, np.int64)])
 
 
@@ -158,33 +144,19 @@ def united(areas: Sequence[Spans]) -> Spans:
     array([[0, 7],
            [5, 9]])
     """
-    return _covered(areas, [])
+    bounds = np.concatenate([np.zeros((2, 0), np.int64), *areas], axis=1)
+    steps = np.repeat([1, -1], bounds.shape[1])  # into an area, and out of it
+    bounds = bounds.ravel()
+    order = np.argsort(bounds, kind="stable")
+    bounds, depth = bounds[order], np.cumsum(steps[order])
+    latest = np.diff(bounds, append=-1) != 0  # what holds from a pixel on, after all that happens there
+    changes = np.flatnonzero(np.diff(depth[latest] > 0, prepend=False))
+    spans: Spans = bounds[latest][changes].reshape(-1, 2).T
+    return spans
 
 
 def runs_of_spans(areas: Sequence[Spans], shape: tuple[int, int]) -> Runs:
     """Return areas as the masks of an image's annotations, one each."""
     starts, ends = np.concatenate([np.zeros((2, 0), np.int64), *areas], axis=1)
     offsets = np.concatenate(([0], np.cumsum([area.shape[1] for area in areas], dtype=np.int64)))
-    return Runs(starts, ends - starts, offsets, shape, "column")
-
-
-def _ring_spans(ring: Sequence[float], shape: tuple[int, int]) -> Spans:
-    bounds = np.cumsum(decompress(polygon_counts([ring], shape), 0))
-    spans = bounds[: len(bounds) // 2 * 2].reshape(-1, 2).T  # runs outside and within take turns
-    return spans[:, spans[0] < spans[1]]
-
-
-def _covered(areas: Sequence[Spans], holes: Sequence[Spans]) -> Spans:
-    """Return the pixels that some area has, and no hole: between where it begins to be so and where it ends."""
-    both = np.concatenate([np.zeros((2, 0), np.int64), *areas, *holes], axis=1)
-    of_area = np.arange(both.shape[1]) < sum(area.shape[1] for area in areas)
-    bounds = both.ravel()
-    steps = np.array([[1], [-1]]) * np.stack([of_area, ~of_area])[:, np.newaxis]
-    order = np.argsort(bounds, kind="stable")
-    depth = np.cumsum(steps.reshape(2, -1)[:, order], axis=1)
-    bounds = bounds[order]
-    latest = np.diff(bounds, append=-1) != 0  # what holds from a pixel on, after all that happens there
-    inside = (depth[0] > 0) & (depth[1] == 0)
-    changes = np.flatnonzero(np.diff(inside[latest], prepend=False))
-    spans: Spans = bounds[latest][changes].reshape(-1, 2).T
-    return spans
+    return Runs(starts, ends - starts, offsets, shape, "row")
