@@ -50,6 +50,10 @@ DAMAGED = {
         collection(feature(), feature(coordinates=[SQUARE[:2]])),
         f"a.geojson feature 2: {TOO_FEW}",
     ),
+    "geojson, no point": (
+        feature(coordinates=[[]]),
+        "feature 1: a polygon of 0 points: it has at least three that differ",
+    ),
     "geojson, outside": (feature(coordinates=[BEYOND_RING]), BEYOND),
     "geojson, no numbers": (feature(coordinates=[[["a", 1]]]), "feature 1: its x is 'a': it is a number"),
     "geojson, no ring": (feature(coordinates=[]), "feature 1: its Polygon has no rings"),

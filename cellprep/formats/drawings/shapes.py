@@ -50,8 +50,8 @@ class Polygon(Shape):
 
     def corners(self, shape: tuple[int, int]) -> list[NDArray[np.float64]]:
         """Return its rings as corners, (k, 2) x and y; raises as `spans` does."""
-        if few := next((ring for ring in self.rings if len(set(ring)) < 3), None):
-            raise RLEError(0, f"a polygon of {count(len(set(few)), 'point')}: it has at least three that differ")
+        if (fewest := min(len(set(ring)) for ring in self.rings)) < 3:
+            raise RLEError(0, f"a polygon of {count(fewest, 'point')}: it has at least three that differ")
         corners = [np.array(ring, np.float64) for ring in self.rings]
         every = np.concatenate(corners)
         _check_inside("polygon", every.min(axis=0).tolist(), every.max(axis=0).tolist(), shape)
