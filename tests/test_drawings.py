@@ -98,6 +98,15 @@ def test_geojson(tmp_path, name, ending):
     assert ["nucleusGeometry" in note for note in source.notes] == [True] * has_nuclei
 
 
+@pytest.mark.parametrize("measured", [{"Area": 4, "Score": 0.5}, [{"name": "Detection probability", "value": 0.5}]])
+def test_scores_of_features_count_if_all_have_one(tmp_path, measured):
+    for name, properties in {"a": {"measurements": measured}, "b": {}}.items():
+        document = collection(feature(measurements=measured), feature(**properties))
+        (tmp_path / f"{name}.geojson").write_text(json.dumps(document))
+    a, b = (record.load(SHAPE) for record in open_source(tmp_path).images())
+    assert (a.scores, b.scores) == ((0.5, 0.5), None)
+
+
 LABELME = {
     "polygon": (labelme(drawn("polygon", SQUARE[:4])), ABOVE, (1,), ("cell",)),
     "four corners": (labelme(drawn("rectangle", SQUARE[:4])), ABOVE, (1,), ("cell",)),

@@ -91,12 +91,14 @@ class DrawnImage(ImageRecord):
         except RLEError as error:
             raise AnnotationError(f"{self.place} {self.unit} {kept[error.place].row}: {error.problem}") from error
         cell_types = tuple(drawing.cell_type for drawing in kept)
+        scores = tuple(drawing.score for drawing in kept if drawing.score is not None)
         every = [drawing.cell_type for drawing in drawings]
         return Annotations(
             runs=runs_of_spans(areas, size),
             rows=tuple(drawing.row for drawing in kept),
             cell_types=cell_types,
             cell_type=most_common(cell_types) or most_common(every),
+            scores=scores if scores and len(scores) == len(kept) else None,
         )
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:

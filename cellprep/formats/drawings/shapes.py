@@ -171,11 +171,14 @@ class Drawing:
         Its parts.
     cell_type
         Its category; empty text if it has none.
+    score
+        How sure a network is of it, if its file tells.
     """
 
     row: int
     shapes: tuple[Shape, ...]
     cell_type: str = ""
+    score: float | None = None
 
     @property
     def without_area(self) -> str:

@@ -27,6 +27,7 @@ _AT_ONCE = 1 << 24  # bytes
 _WHAT = "GeoJSON of outlines"
 _WITHOUT_AREA = {"Point", "MultiPoint", "LineString", "MultiLineString"}
 _CELLS = ("annotation", "detection", "cell")
+_SCORES = ("Score", "Detection probability")  # the second of StarDist's extension of QuPath
 # The ids by which QuPath tells kinds of objects in files before version 0.3.
 _OLD_KINDS = {f"Path{kind.title()}Object": kind for kind in _CELLS}
 
@@ -52,7 +53,7 @@ class GeoJSONImage(DrawnImage):
             some = ", ".join(f"z {z} t {t}" for z, t in sorted(planes)[:3])
             raise AnnotationError(f"{self.place} holds objects of several planes, {some}: export those of one")
         return [
-            Drawing(row, _shapes(feature), _cell_type(feature))
+            Drawing(row, _shapes(feature), _cell_type(feature), _score(feature))
             for row, feature in zip(_rows(features), features, strict=True)
         ]
 
@@ -150,6 +151,15 @@ def _cell_type(feature: Any) -> str:
         names = found.get("names")
         found = found.get("name") or (": ".join(map(str, names)) if isinstance(names, list) else "")
     return found if isinstance(found, str) else ""
+
+
+def _score(feature: Any) -> float | None:
+    """Return the score among the measurements of a feature, which are an object, or a list before QuPath 0.4."""
+    found = _properties(feature).get("measurements")
+    if isinstance(found, list):
+        found = {str(entry.get("name")): entry.get("value") for entry in found if isinstance(entry, dict)}
+    score = next((found[name] for name in _SCORES if name in found), None) if isinstance(found, dict) else None
+    return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None
 
 
 def _shapes(feature: Any) -> tuple[Shape, ...]:
