@@ -49,9 +49,9 @@ class COCOResults(COCOJSON):
 
 def is_coco_results(path: Path) -> bool:
     """Return whether a file looks like COCO results: a list, where a COCO file is an object."""
-    if not COCOJSON.recognises(path):
-        return False
     try:
+        if not COCOJSON.recognises(path):
+            return False
         with open_file(path) as file:
             return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     except OSError as error:
