@@ -10,6 +10,7 @@ import msgspec
 from cellprep.errors import SourceError
 from cellprep.formats.annotations.foreign import kind_of
 from cellprep.system.files import read_file
+from cellprep.system.places import as_place
 
 Content = TypeVar("Content")
 
@@ -32,7 +33,7 @@ def read(path: Path) -> bytes:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
 
 
-def decode_json(content: bytes, kind: type[Content], path: Path, what: str) -> Content:
+def decode_json(content: bytes, kind: type[Content], path: Path | str, what: str) -> Content:
     """Decode JSON, whose numbers may be NaN or infinite: these become null.
 
     Raises
@@ -56,7 +57,7 @@ def decode_json(content: bytes, kind: type[Content], path: Path, what: str) -> C
         raise SourceError(f"{path} is no {what}: {_why_no_json(content, error, path)}") from error
 
 
-def decode_any(content: bytes, path: Path, what: str) -> Any:
+def decode_any(content: bytes, path: Path | str, what: str) -> Any:
     """Decode JSON of any kind; raises SourceError as `decode_json` does, and if it holds a number that is too large."""
     try:
         return decode_json(content, Any, path, what)
@@ -78,7 +79,7 @@ def _with_nulls(content: bytes) -> bytes:
     return b"".join([*pieces, content[end:]])
 
 
-def _why_no_json(content: bytes, error: Exception, path: Path) -> str:
+def _why_no_json(content: bytes, error: Exception, path: Path | str) -> str:
     if not content.strip():
         return "it is empty"
     if isinstance(error, RecursionError):
@@ -90,7 +91,7 @@ def _why_no_json(content: bytes, error: Exception, path: Path) -> str:
     if "truncated" in str(error):
         return "it ends in the middle of its JSON: copy or export it again"
     if content.lstrip()[:1] not in b"{[":
-        return kind_of(path) or "its text is no JSON"
+        return kind_of(as_place(path)) or "its text is no JSON"
     found = re.search(r"byte (\d+)", str(error))
     place = int(found[1]) if found else 0
     before = content[:place].rpartition(b"\n")

@@ -43,9 +43,9 @@ class DrawnImage(ImageRecord):
     @property
     def place(self) -> str:
         """The place of the annotations, for messages."""
-        if isinstance(self.document, Path):
-            return str(self.document)
-        return f"{self.source} image {self.file_name or self.image_id!r}"
+        if isinstance(self.document, bytes):
+            return f"{self.source} image {self.file_name or self.image_id!r}"
+        return str(self.document)
 
     def content(self) -> list[Any]:
         """Return the size and the hash of the document."""

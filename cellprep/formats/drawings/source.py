@@ -4,6 +4,7 @@ import hashlib
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -82,7 +83,13 @@ class DrawnFiles(FolderSource):
     @classmethod
     def fits(cls, layout: Layout) -> bool:
         """Return whether a folder holds such files, and nothing in it says that there are masks."""
-        return not layout.has_masks and any(map(cls.is_own, cls.files_among(layout)[: cls.looked_at]))
+        if layout.has_masks:
+            return False
+        for file in cls.files_among(layout)[: cls.looked_at]:
+            with suppress(OSError):  # what cannot be read tells nothing
+                if cls.is_own(file):
+                    return True
+        return False
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -40,7 +40,7 @@ class GeoJSONImage(DrawnImage):
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
         """Parse a collection, a list of features, a feature or a geometry."""
-        features = _features(_unpacked(document, self.place), Path(self.place))
+        features = _features(_unpacked(document, self.place), self.place)
         kinds = Counter(_kind(feature) for feature in features)
         if kinds["annotation"] and kinds["detection"] + kinds["cell"]:
             raise AnnotationError(
@@ -100,7 +100,7 @@ def _unpacked(content: bytes, place: str) -> bytes:
     return bytes(found)
 
 
-def _features(content: bytes, path: Path) -> list[Any]:
+def _features(content: bytes, path: str) -> list[Any]:
     document = decode_any(content, path, _WHAT)
     if isinstance(document, dict):
         kind = document.get("type")

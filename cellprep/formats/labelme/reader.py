@@ -77,7 +77,7 @@ class LabelMeImage(DrawnImage):
 
     def _decode(self, document: bytes, kind: type[Part]) -> Part:
         try:
-            return decode_json(document, kind, Path(self.place), _WHAT)
+            return decode_json(document, kind, self.place, _WHAT)
         except msgspec.ValidationError as error:
             problem = "it is no object with the list shapes"
             if "out of range" in str(error):
