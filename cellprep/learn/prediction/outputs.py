@@ -1,4 +1,4 @@
-"""What prediction writes: one class per format, whose results `cellprep evaluate` reads."""
+"""The output formats of prediction: one class each, whose results `cellprep evaluate` reads."""
 
 import csv
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ class Prediction:
 
     @property
     def content(self) -> Content:
-        """What the writers of exports take."""
+        """The image as the writers of exports take it."""
         count = int(self.labels.max())
         return Content(self.id, self.labels, [*range(1, count + 1)], [""] * count, "", None, None, ())
 
@@ -90,7 +90,7 @@ class LabelTIFFs:
 
 
 class Submission:
-    """What Kaggle's Sartorius competition takes: ``submission.csv``, with a row ``id,predicted`` per instance."""
+    """The submission to Kaggle's Sartorius competition: ``submission.csv``, a row ``id,predicted`` per instance."""
 
     needs_scores = False
 
