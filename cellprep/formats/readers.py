@@ -144,8 +144,7 @@ def open_source(
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
-        reader = _recognise(layout) if format == "auto" else READERS[format]
-        source = _open(reader, layout, rle_order, crowds)
+        source = _open_as(format, layout, rle_order, crowds)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -228,6 +227,17 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
 def as_prediction(predicted: Any, truth: Source) -> Source:
     """Return predicted cells, whatever was given for them, as `as_source` does; a path may lead to COCO results."""
     return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
+
+
+def _open_as(format: str, layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
+    reader = _recognise(layout) if format == "auto" else READERS[format]
+    try:
+        return _open(reader, layout, order, crowds)
+    except SourceError:
+        # Every CSV is taken for Kaggle's by its name, so that it is read once; only one that is not is looked at again.
+        if format == "auto" and reader is KaggleCSV and VIA.recognises(layout.path):
+            return _open(VIA, layout, order, crowds)
+        raise
 
 
 def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:

@@ -27,7 +27,6 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord, most_c
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.kaggle_csv.image import CSVImage
 from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table
-from cellprep.formats.via.reader import is_via_csv
 from cellprep.store.image_ids import composed, id_problem
 
 _NEEDED = ("id", "annotation")
@@ -100,7 +99,7 @@ class KaggleCSV(Source):
     def recognises(cls, path: Path) -> bool:
         """Return whether a path looks like a table, or is a text with the columns of one."""
         if is_table(path):
-            return not is_via_csv(path)
+            return True
         return (
             path.is_file() and path.suffix.lower() == ".txt" and _has_needed(next(Table(path, _has_needed).rows())[1])
         )
