@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class LabelFileImage(ImageRecord):
     components
         By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
     """
+
+    rows_are_labels: ClassVar[bool] = True
 
     path: Path
     may_be_picture: bool = False

@@ -1,16 +1,20 @@
 """Which images a network learns from, and which it is validated on."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cellprep.errors import SourceError, StoreError, UsageError
+from cellprep.formats.tables import open_table
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
 from cellprep.system.files import read_file
 from cellprep.text.wording import count, printable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _NAMED = 20  # names in a line; more are counted
 
@@ -20,7 +24,7 @@ def choose_images(
     *,
     val_ids: Path | None = None,
     val_fraction: float = 0.2,
-    folds: Path | None = None,
+    folds: "Path | DataFrame | None" = None,
     fold: int | None = None,
     seed: int = 0,
     pixels: bool = True,
@@ -39,7 +43,8 @@ def choose_images(
     val_fraction
         Share of the images to validate on, where no file names them: drawn at random, each type of cells its share.
     folds
-        CSV that ``cellprep split`` wrote. Images that are in no fold are in neither list.
+        CSV that ``cellprep split`` wrote, or another table or a data frame with its columns image and fold. Images
+        that are in no fold are in neither list.
     fold
         The fold to validate on.
     seed
@@ -74,7 +79,7 @@ def choose_images(
             "of the networks, only wtn learns without"
         )
     if folds is not None and fold is not None:
-        fold_of = _read_folds(folds)
+        fold_of, folds = _read_folds(folds)
         _refuse_unknown(fold_of, ids, folds)
         chosen = {image_id for image_id, place in fold_of.items() if place == fold}
         if not chosen:
@@ -130,16 +135,21 @@ def _read_ids(path: Path) -> list[str]:
     return [line.strip() for line in _read(path).splitlines() if line.strip()]
 
 
-def _read_folds(path: Path) -> dict[str, int]:
-    reader = csv.DictReader(_read(path).splitlines())
-    if missing := [name for name in ("image", "fold") if name not in (reader.fieldnames or ())]:
-        raise SourceError(f"{path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
+def _read_folds(folds: "Path | DataFrame") -> tuple[dict[str, int], Path]:
+    """Return the fold of each image, and the name of what says so."""
+    table = open_table(folds, {"image", "fold"}.issubset)
+    rows = table.rows()
+    _, header = next(rows)
+    if missing := [name for name in ("image", "fold") if name not in header]:
+        raise SourceError(f"{table.path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
     fold_of = {}
-    for number, row in enumerate(reader, start=2):
-        if not (row["fold"] or "").isdecimal():
-            raise SourceError(f"{path} row {number}: fold {row['fold']!r} is no number from 0")
-        fold_of[row["image"]] = int(row["fold"])
-    return fold_of
+    for number, values in rows:
+        row = dict(zip(header, values, strict=False))
+        fold = row.get("fold", "")
+        if not fold.isdecimal():
+            raise SourceError(f"{table.path} row {number}: fold {fold!r} is no number from 0")
+        fold_of[row.get("image", "")] = int(fold)
+    return fold_of, table.path
 
 
 def _read(path: Path) -> str:
