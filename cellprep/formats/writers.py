@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cellprep.formats import geojson
 from cellprep.formats.annotations.content import Content
 from cellprep.formats.coco import writer as coco
+from cellprep.formats.geojson import writer as geojson
 from cellprep.formats.kaggle_csv import writer as kaggle_csv
 from cellprep.formats.label_images import writer as label_tiff
 from cellprep.store import StoredImage

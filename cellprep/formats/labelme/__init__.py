@@ -1,0 +1,1 @@
+"""LabelMe: a file of JSON for each image."""

@@ -1,0 +1,1 @@
+"""YOLO: a text of normalised outlines for each image."""
