@@ -3,8 +3,9 @@
 The steps for one image are `parse_rle` and `resolve_overlaps` (or `cells_from_labels`), then `compute_targets`;
 for a whole data set `open_source`, `check_source` and `build_targets`. `open_store` reads what was built,
 `describe_store` tells what it holds, `verify_store` whether it is whole, `fit_bins` fits energy bins to it,
-`export_labels` gives its labels to other tools, and `split_source` makes folds. `evaluate` scores predicted cells
-against true ones; `score_image` and `summarise` do so without files. `preview_store` draws what a store holds.
+`export_labels` gives its labels to other tools, `convert` any annotations or predictions, and `split_source` makes
+folds. `evaluate` scores predicted cells against true ones; `score_image` and `summarise` do so without files.
+`preview_store` draws what a store holds.
 """
 
 from cellprep.system.starting import begin  # noqa: F401 - before all that takes time to load
@@ -13,6 +14,7 @@ from cellprep.system.starting import begin  # noqa: F401 - before all that takes
 from cellprep._version import __version__
 from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
 from cellprep.commands.check import RULES, CheckOptions, CheckReport, check_source
+from cellprep.commands.convert import ConvertOptions, ConvertReport, convert
 from cellprep.commands.evaluate import EvaluationOptions, EvaluationReport, draw_worst, evaluate
 from cellprep.commands.export import EXPORTERS, ExportReport, export_labels
 from cellprep.commands.fit_bins import FittedBins, fit_bins
@@ -60,6 +62,8 @@ __all__ = [
     "Cells",
     "CheckOptions",
     "CheckReport",
+    "ConvertOptions",
+    "ConvertReport",
     "Crop",
     "EvaluationOptions",
     "EvaluationReport",
@@ -82,6 +86,7 @@ __all__ = [
     "cells_from_labels",
     "check_source",
     "compute_targets",
+    "convert",
     "decode_rle",
     "describe_store",
     "draw_worst",

@@ -12,9 +12,9 @@ from cellprep.cli.options import DecoderOptions, Device, Orientation, Precision,
 from cellprep.cli.words import tell
 from cellprep.core.decode import DECODERS, parse_options
 from cellprep.errors import UsageError
+from cellprep.formats.writers import EXPORTERS
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, PredictionOptions
-from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.system.places import as_place
 
 
@@ -89,7 +89,7 @@ def predict_command(
         ),
     ] = None,
     orientation: Orientation = None,
-    to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *OUTPUTS)] = None,
+    to: Annotated[list[str] | None, choice("Format to write, repeatable; label-tiff unless given", *EXPORTERS)] = None,
     maps: Annotated[
         Path | None, typer.Option(help="Zarr to write, with semseg, uvec and energy of every image.")
     ] = None,

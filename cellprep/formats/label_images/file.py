@@ -35,6 +35,10 @@ class LabelFileImage(ImageRecord):
         """Return the file's hash."""
         return [ImageFile(self.path, self.orientation).sha256()]
 
+    def known_types(self) -> frozenset[str]:
+        """Return that no annotation has a type."""
+        return frozenset({""})
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         file = ImageFile(self.path, self.orientation)

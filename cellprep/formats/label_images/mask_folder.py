@@ -46,6 +46,10 @@ class MaskFilesImage(ImageRecord):
         """Return the files' names and hashes."""
         return [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
 
+    def known_types(self) -> frozenset[str]:
+        """Return that no annotation has a type."""
+        return frozenset({""})
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         check_excluded(self.excluded, range(1, len(self.files) + 1))

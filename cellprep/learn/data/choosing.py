@@ -1,15 +1,14 @@
 """Which images a network learns from, and which it is validated on."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from cellprep.errors import SourceError, StoreError, UsageError
+from cellprep.formats.annotations.folds import read_folds, read_text
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
-from cellprep.system.files import read_file
 from cellprep.text.wording import count, printable
 
 _NAMED = 20  # names in a line; more are counted
@@ -77,7 +76,7 @@ def choose_images(
             "of the networks, only wtn learns without"
         )
     if folds is not None and fold is not None:
-        fold_of = _read_folds(folds)
+        fold_of = read_folds(folds)
         _refuse_unknown(fold_of, ids, folds)
         chosen = {image_id for image_id, place in fold_of.items() if place == fold}
         if not chosen:
@@ -115,28 +114,7 @@ def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    return [line.strip() for line in _read(path).splitlines() if line.strip()]
-
-
-def _read_folds(path: Path) -> dict[str, int]:
-    reader = csv.DictReader(_read(path).splitlines())
-    if missing := [name for name in ("image", "fold") if name not in (reader.fieldnames or ())]:
-        raise SourceError(f"{path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
-    fold_of = {}
-    for number, row in enumerate(reader, start=2):
-        if not (row["fold"] or "").isdecimal():
-            raise SourceError(f"{path} row {number}: fold {row['fold']!r} is no number from 0")
-        fold_of[row["image"]] = int(row["fold"])
-    return fold_of
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_file(path).decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is no text in UTF-8: {error.reason}") from error
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _refuse_unknown(chosen: Iterable[str], ids: list[str], path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import Orientation, check_orientation
-from cellprep.learn.prediction.outputs import OUTPUTS
+from cellprep.formats.writers import EXPORTERS
+from cellprep.learn.prediction.outputs import format_of_predictions
 from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
 
 #: The bundle that is meant unless weights are named.
@@ -84,7 +85,7 @@ class PredictionOptions:
         return usual.changed(self.decoder, self.min_area, self.decoder_options)
 
 
-_DEFAULT_TO = (next(iter(OUTPUTS)),)
+_DEFAULT_TO = ("label-tiff",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class OutputOptions:
     Attributes
     ----------
     to
-        Names in `OUTPUTS`, each once.
+        Names in `EXPORTERS`, each once.
     maps
         Where to write the maps that instances were decoded from; nowhere unless given.
     overlay
@@ -113,13 +114,13 @@ class OutputOptions:
     @property
     def needs_scores(self) -> bool:
         """Whether a format writes how sure the networks are."""
-        return any(OUTPUTS[name].needs_scores for name in self.to)
+        return any("scores" in format_of_predictions(name).holds for name in self.to)
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.to if name not in OUTPUTS]
+        unknown = [name for name in self.to if name not in EXPORTERS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
-            raise UsageError(f"{wrong}: give one or several of {', '.join(OUTPUTS)}, each once")
+            raise UsageError(f"{wrong}: give one or several of {', '.join(EXPORTERS)}, each once")
 
 
 def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:

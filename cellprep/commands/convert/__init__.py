@@ -1,0 +1,188 @@
+"""Annotations and predictions from any format that is read to any that is written."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cellprep.commands.convert.image import ImageConversion, convert_image, types_of
+from cellprep.commands.convert.report import ConvertReport
+from cellprep.commands.export.writing import write_images
+from cellprep.core.cells import find_rule
+from cellprep.errors import SourceError, UsageError
+from cellprep.formats.annotations.content import Whole
+from cellprep.formats.annotations.folds import read_folds
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.writers import EXPORTERS, Exporter, find_exporter
+from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import options_of, takes
+
+__all__ = ["ConvertOptions", "ConvertReport", "convert"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """How annotations are converted.
+
+    Attributes
+    ----------
+    images
+        Folder of image files, for their sizes and names, and to be taken along where the format does that. False to
+        take none along. Unless given, those that the source has are.
+    overlap
+        A name in `OVERLAP_RULES`: who gets pixels that several cells claim, where a format has one cell per pixel.
+    simplify
+        By how many pixels outlines may differ from the exact ones, so that they have fewer corners.
+    folds, fold
+        CSV that ``cellprep split`` wrote, and the fold in it that is to validate on, for ``yolo``.
+    orientation
+        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
+        but where their annotations have the size of the image as it is stored.
+    jobs
+        Number of processes; -1 for one per core.
+    quiet
+        Whether to show no progress bar.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    images: Path | str | Literal[False] | None = None
+    overlap: str = "smaller-on-top"
+    simplify: float = 0.0
+    folds: Path | str | None = None
+    fold: int | None = None
+    orientation: Orientation | None = None
+    jobs: int = -1
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        check_jobs(self.jobs)
+        check_orientation(self.orientation)
+        find_rule(self.overlap)
+        if not 0 <= self.simplify < float("inf"):
+            raise UsageError(f"simplify {self.simplify} is no tolerance: give a number of pixels, 0 for exact outlines")
+        if (self.folds is None) != (self.fold is None):
+            raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
+
+
+@takes(ConvertOptions)
+def convert(
+    source: Source, to: str, out: Path | str, options: ConvertOptions | None = None, **keywords: Any
+) -> ConvertReport:
+    r"""Convert annotations or predictions to a format that other tools open.
+
+    Cells that overlap keep all their pixels where the format can hold that. What it cannot hold is counted in the
+    report. What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
+    if all fail, nothing is written.
+
+    Parameters
+    ----------
+    source
+        From `cellprep.open_source`.
+    to
+        The format, a name in `EXPORTERS`.
+    out
+        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
+        are made. There must be nothing yet, but for an empty folder.
+    options, **keywords
+        How it is converted: `ConvertOptions`, or its fields by name.
+
+    Returns
+    -------
+    ConvertReport
+        What became of every image. Failures of images are in it, not raised.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or an option does not fit it; or if only images tell the sizes, and none are given.
+    SourceError
+        If the source holds no images.
+    ImageFileError
+        If the folder of images cannot be read.
+    OutputError
+        If `out` exists, or the disk takes no more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cellprep import open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv, out = Path(folder, "train.csv"), Path(folder, "train")
+    ...     _ = csv.write_text("id,annotation,width,height\na,1 2 4 2,3,2\na,2 2,3,2")
+    ...     report = convert(open_source(csv), "label-tiff", out, quiet=True)
+    ...     sorted(path.name for path in out.iterdir()), report.losses
+    (['a.tif'], {'overlaps': 2})
+    """
+    options = options_of(ConvertOptions, options, keywords)
+    exporter = find_exporter(to)
+    _refuse_strangers(to, exporter, options)
+    records = list(_records(source, options))
+    if not records:
+        raise SourceError(f"{source.name} holds no images: there is nothing to convert")
+    tasks = list(_tasks(records, exporter, source, options))
+    types = _types(tasks, options) if exporter.needs_types else ()
+    what = "predicted" if any(task.has_scores for task in tasks) else "labels converted"
+    report = ConvertReport(str(out), to, exporter, options.overlap, total=len(tasks))
+    tasks = [task.knowing(types) for task in tasks]
+    write_images(
+        convert_image, tasks, Whole(types, what), report, done="converted", jobs=options.jobs, quiet=options.quiet
+    )
+    return report
+
+
+def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> None:
+    """Refuse options that mean nothing to a format."""
+    if options.simplify and not exporter.is_outlines:
+        able = [name for name, known in EXPORTERS.items() if known.is_outlines]
+        raise UsageError(f"{to} has no outlines that could be simplified: leave it out, or choose of {', '.join(able)}")
+    if options.folds is not None and to != "yolo":
+        raise UsageError(f"{to} knows no folds, which yolo does: leave them out")
+
+
+def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | FaultyImage]:
+    folder = open_images(source, options.images or None)
+    return with_images(source, folder, options.orientation)
+
+
+def _tasks(
+    records: Sequence[ImageRecord | FaultyImage], exporter: Exporter, source: Source, options: ConvertOptions
+) -> Iterator[ImageConversion]:
+    fold_of = read_folds(options.folds) if options.folds is not None else {}
+    if unknown := [name for name in source.image_ids if fold_of and name not in fold_of]:
+        raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
+    if fold_of and options.fold not in fold_of.values():
+        known = ", ".join(map(str, sorted(set(fold_of.values()))))
+        raise UsageError(f"{options.folds} has no fold {options.fold}: it has {known}")
+    for record in records:
+        yield ImageConversion(
+            exporter=exporter,
+            record=record,
+            overlap=options.overlap,
+            simplify=options.simplify,
+            fold="val" if fold_of and fold_of[record.image_id] == options.fold else "train",
+            takes_picture=exporter.takes_pictures and options.images is not False,
+        )
+
+
+def _types(tasks: Sequence[ImageConversion], options: ConvertOptions) -> tuple[str, ...]:
+    """Return the types of all cells, sorted; images that cannot be read are named when they are converted."""
+    found: set[str] = set()
+    unknown = []
+    for task in tasks:
+        known = task.known_types()
+        if known is None:
+            unknown.append(task)
+        else:
+            found |= known
+    for _, types in run_tasks(
+        types_of, unknown, done="read", jobs=options.jobs, total=len(unknown), quiet=options.quiet
+    ):
+        found |= set() if isinstance(types, Failed) else types
+    return tuple(sorted(found))

@@ -1,0 +1,100 @@
+"""Filling of outlines: the pixels whose centres lie within, as runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.rle import Runs
+from cellprep.errors import RLEError
+from cellprep.system.memory import check_memory
+
+_BYTES_A_CROSSING = 64
+#: Corners (x, y) of some rings.
+Rings = Sequence[NDArray[np.floating | np.integer]]
+
+_FAR = 1e9  # pixels; no image has such a side
+
+
+def fill_outlines(outlines: Sequence[Rings], shape: tuple[int, int]) -> Runs:
+    """Fill outlines: a pixel belongs to a cell if its centre lies within, by the even-odd rule.
+
+    The pixel in row y and column x has its centre at (x + 0.5, y + 0.5). A centre on a side belongs to the cell that
+    is to the right of it or, of a level side, below it, so that no pixel belongs to two cells side by side. What
+    lies outside the image is cut off.
+
+    Parameters
+    ----------
+    outlines
+        The rings of each cell, in any order, as holes need no mark: (k, 2) corners (x, y), in pixels. The last corner
+        is joined to the first.
+    shape
+        (H, W) of the image, in pixels.
+
+    Returns
+    -------
+    Runs
+        The mask of each cell, which has no pixel if it encloses no centre.
+
+    Raises
+    ------
+    RLEError
+        Naming the first outline that has a corner that is not finite or a thousand million pixels away.
+    TooLargeError
+        If there is not the memory for so many sides.
+
+    Examples
+    --------
+    >>> square, hole = [[0, 0], [3, 0], [3, 3], [0, 3]], [[1, 1], [2, 1], [2, 2], [1, 2]]
+    >>> fill_outlines([[np.array(square), np.array(hole)]], (3, 4)).to_masks().astype(int)
+    array([[[1, 1, 1, 0],
+            [1, 0, 1, 0],
+            [1, 1, 1, 0]]])
+    """
+    height, width = shape
+    sides, owners = _sides(outlines)
+    # A side crosses the rows whose centres lie between its ends; of an end itself only where the side begins there.
+    above, below = np.sort(sides[:, :, 1], axis=1).T
+    first, end = (np.clip(np.ceil(ends - 0.5), 0, height).astype(np.int64) for ends in (above, below))
+    counts = end - first
+    check_memory(int(counts.sum()) * _BYTES_A_CROSSING, "what its outlines enclose")
+    which = np.repeat(np.arange(len(sides)), counts)
+    rows = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts) + first[which]
+    (x0, y0), (x1, y1) = sides[which].transpose(1, 2, 0)
+    crossings = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+    columns = np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)
+    # In each row of each cell, pixels are inside from every other crossing to the next one.
+    order = np.lexsort((columns, rows, owners[which]))
+    begins, ends = (order[offset::2] for offset in (0, 1))
+    starts, lengths = rows[begins] * width + columns[begins], columns[ends] - columns[begins]
+    return _runs(owners[which][begins], starts, lengths, len(outlines), shape)
+
+
+def _sides(
+    outlines: Sequence[Rings],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sides of all rings that are not level, (n, 2, 2) from and to (x, y), and the cell of each."""
+    parts, owners = [np.zeros((0, 2, 2))], [np.zeros(0, np.int64)]
+    for place, rings in enumerate(outlines):
+        for ring in rings:
+            corners = np.asarray(ring, np.float64).reshape(-1, 2)
+            if not (np.abs(corners).max(initial=0) < _FAR):  # NaN is not below anything
+                raise RLEError(place, "its outline has a corner that is not finite, or a thousand million pixels away")
+            sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+            parts.append(sides[sides[:, 0, 1] != sides[:, 1, 1]])
+            owners.append(np.full(len(parts[-1]), place))
+    return np.concatenate(parts), np.concatenate(owners)
+
+
+def _runs(
+    owners: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int, shape: tuple[int, int]
+) -> Runs:
+    """Return runs without empty ones, and those joined that go on into each other."""
+    kept = lengths > 0
+    owners, starts, lengths = owners[kept], starts[kept], lengths[kept]
+    ends = starts + lengths
+    goes_on = (owners[1:] == owners[:-1]) & (starts[1:] == ends[:-1])
+    first = np.flatnonzero(np.concatenate(([True], ~goes_on))) if len(owners) else np.zeros(0, np.int64)
+    last = np.append(first[1:], len(owners)) - 1 if len(owners) else first
+    offsets = np.searchsorted(owners[first], np.arange(count + 1))
+    return Runs(starts[first], ends[last] - starts[first], offsets, shape, "row")

@@ -1,0 +1,1 @@
+"""LabelMe's JSON: the shapes of one image in a file."""

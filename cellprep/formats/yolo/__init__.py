@@ -1,0 +1,1 @@
+"""YOLO's data sets for segmentation: a text per image with an outline a line."""
