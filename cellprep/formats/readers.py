@@ -9,10 +9,12 @@ from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
 from cellprep.formats.annotations.source import FolderSource, Source
+from cellprep.formats.cellpose.reader import CellposeFolder
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.formats.coco.results import COCOResults, is_coco_results
+from cellprep.formats.imagej.reader import ImageJRegions
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.kaggle_csv.reader import KaggleCSV
 from cellprep.formats.label_images.folder import LabelFolder
@@ -29,6 +31,8 @@ READERS: dict[str, type[Source]] = {
     "cellprep": CellprepStore,
     "ome-zarr": OMEZarr,
     "mask-folder": MaskFolder,
+    "imagej-roi": ImageJRegions,
+    "cellpose-seg": CellposeFolder,
     "label-folder": LabelFolder,
 }
 
@@ -123,7 +127,7 @@ def _recognise(layout: Layout) -> type[Source]:
     path = layout.path
     is_folder = path.is_dir()
     for reader in READERS.values():
-        if is_folder and reader.fits(layout) if issubclass(reader, FolderSource) else reader.recognises(path):
+        if reader.fits(layout) if is_folder and issubclass(reader, FolderSource) else reader.recognises(path):
             return reader
     known = ", ".join(READERS)
     if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):

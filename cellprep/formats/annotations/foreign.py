@@ -81,7 +81,7 @@ _MAGIC: list[tuple[bytes, str, str]] = [
     (b"\xd0\xcf\x11\xe0", "a table of old Excel (.xls)", "save it as CSV"),
     (b"\x89HDF", "an HDF5 file", _TO_LABELS),
     (b"MATLAB 5.0", "a MATLAB file", f"{_TO_LABELS}, such as its `inst_map`"),
-    (b"Iout", "an ImageJ ROI", f"in Fiji, {_TO_LABELS}"),
+    (b"Iout", "an ImageJ ROI", "end its name in .roi"),
     (b"\x80\x04", "a pickle of Python, which may run code", _TO_LABELS),
     (b"\x1f\x8b", "a file compressed by gzip", "unpack it and give what is inside, or name a table .csv.gz"),
     (b"BZh", "a file compressed by bzip2", "unpack it and give what is inside"),
@@ -177,7 +177,7 @@ def _kind_of_archive(path: Path) -> str:
     except zipfile.BadZipFile:
         return "this is a damaged ZIP archive: copy it again"
     if any(name.endswith(".roi") for name in names):
-        return _said("a set of ImageJ ROIs", f"in Fiji, {_TO_LABELS}")
+        return _said("a ZIP archive with ImageJ ROIs and others", "keep nothing in it but .roi")
     few = ", ".join(map(repr, names[:3])) + (" ..." if len(names) > 3 else "")
     return f"this is a ZIP archive with {few}: unpack it and give what is inside"
 
@@ -201,7 +201,10 @@ def _kind_of_lines(lines: list[str]) -> str:
         what = "boxes without masks" if all(len(line) < 7 for line in words) else "outlines"
         return _said(f"a YOLO label, {what}", f"{_TO_LABELS}, or convert the data set to COCO JSON")
     if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
-        return _said("Cellpose's outlines", "give the folder of its label images, `<name>_cp_masks.*`")
+        return _said(
+            "Cellpose's outlines",
+            "give the folder of its `_seg.npy` or `_cp_masks.*`",
+        )
     if lines and re.search(r"[,;\t]", lines[0]):
         return LOOKS_LIKE_A_TABLE
     return ""
