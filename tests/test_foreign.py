@@ -48,7 +48,7 @@ FILES = {
         "this looks like a table: if it is a CSV of annotations, end its name in .csv",
     ),
     "coco.txt": ({"images": []}, "this looks like JSON: if it is COCO JSON, end its name in .json"),
-    "cells.roi": (b"Iout\x00\xe4", "this is an ImageJ ROI"),
+    "cells.dat": (b"Iout\x00\xe4", "this is an ImageJ ROI: end its name in .roi"),
     "cells.h5": (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file"),
     "a.mat": (b"MATLAB 5.0 MAT-file", "this is a MATLAB file"),
     "c.json.gz": (b"\x1f\x8b\x08", "this is a file compressed by gzip: unpack it and give what is inside"),

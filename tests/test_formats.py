@@ -8,6 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 from pycocotools import mask as coco
+from roifile import ImagejRoi
 from test_coco import compressed_counts, plain_counts
 
 from cellprep import (
@@ -62,6 +63,21 @@ def mask_folder(folder):
     return folder / "train"
 
 
+def imagej_roi(folder):
+    (folder / "cells").mkdir()
+    Image.fromarray(MASK).save(folder / "cells/a.png")
+    corners = [(1, 0), (3, 0), (3, 2), (2, 2), (2, 1), (1, 1)]
+    ImagejRoi.frompoints(np.array(corners)).tofile(folder / "cells/a_rois.zip")
+    return folder / "cells"
+
+
+def cellpose_seg(folder):
+    (folder / "cells").mkdir()
+    Image.fromarray(MASK).save(folder / "cells/a.png")
+    np.save(folder / "cells/a_seg.npy", {"masks": MASK.astype(np.uint16), "filename": "a.png"})
+    return folder / "cells"
+
+
 def label_folder(folder):
     (folder / "labels").mkdir()
     tifffile.imwrite(folder / "labels/a.tif", MASK)
@@ -74,6 +90,8 @@ SOURCES = {
     "cellprep": cellprep_store,
     "ome-zarr": ome_zarr,
     "mask-folder": mask_folder,
+    "imagej-roi": imagej_roi,
+    "cellpose-seg": cellpose_seg,
     "label-folder": label_folder,
 }
 
@@ -85,7 +103,7 @@ def test_every_format_is_recognised_and_gives_the_same_record(tmp_path, name):
         assert (source.format, source.image_ids, source.needs_images) == (name, ["a"], False)
         assert len(source.sha256) == 64
         (image,) = source.images()
-        found = image.load()
+        found = image.load(MASK.shape if image.needs_shape else None)
         np.testing.assert_array_equal(found.runs.to_masks(), [MASK])
         assert (found.cell_types, found.cell_type) == (("",), "")
         assert image.fingerprint() == next(iter(open_source(path).images())).fingerprint()

@@ -58,7 +58,7 @@ class OneFile(_Format):
     Attributes
     ----------
     encode
-        Takes the content of an image and returns its part, in a worker: something small that can be pickled.
+        Takes the content of an image and returns its part, in a worker: something small that JSON can express.
     join
         Takes what is known of all images and an iterator of those that could be read with their parts, in their
         order; yields the file's text.

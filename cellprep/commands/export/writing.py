@@ -134,7 +134,8 @@ def write_images(
             else:
                 aside.mkdir()
                 listed = [image.listed for image in written]
-                write_files(aside, exporter.finish(whole, listed))
+                if listed:
+                    write_files(aside, exporter.finish(whole, listed))
         if report.images:
             publish(aside, out)
 

@@ -56,21 +56,30 @@ _STAND_INS: dict[tuple[str, str], type[_Kept]] = {
 }
 
 
+class _RefusedError(Exception):
+    """A pickle names what is not to be called."""
+
+
 # The one in C makes room for as many memorised objects as a pickle says, and so may take all memory.
 class _Reader(pickle._Unpickler):
-    """Reads a pickle that names nothing but what `_STAND_INS` has."""
+    """Reads a pickle that names nothing but what `_STAND_INS` has.
+
+    An array of bytes that may change, which makes room before it reads, is none of NumPy's.
+    """
+
+    dispatch = {code: read for code, read in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}  # noqa: RUF012
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name.
 
         Raises
         ------
-        UnpicklingError
+        _RefusedError
             If nothing does.
         """
         stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core", 1), name))
         if stand_in is None:
-            raise pickle.UnpicklingError(f"it names {f'{module}.{name}'!r}, which may run code")
+            raise _RefusedError(f"it names {f'{module}.{name}'!r}, which may run code")
         return stand_in
 
 
@@ -94,7 +103,7 @@ def read_seg(content: bytes) -> dict[str, Any]:
         _, shape, _, _, (found,) = kept.state
         if not (isinstance(kept, _Array) and shape == () and isinstance(found, dict)):
             raise ValueError("it holds no dictionary")
-    except pickle.UnpicklingError as error:
+    except _RefusedError as error:
         raise AnnotationError(f"it is no _seg.npy of Cellpose that can be read safely: {error}") from None
     except MemoryError:
         raise

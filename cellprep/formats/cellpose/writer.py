@@ -6,9 +6,12 @@ https://cellpose.readthedocs.io/en/latest/outputs.html
 import io
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.rle import runs_from_labels
+from cellprep.core.shapes import cutouts
 from cellprep.formats.annotations.content import Content
 
 
@@ -19,7 +22,7 @@ def encode(content: Content) -> dict[str, bytes]:
     masks = masks.astype(dtype)
     picture = content.taken_picture()
     document: dict[str, Any] = {
-        "outlines": masks * _is_outline(masks),
+        "outlines": _outlines(masks),
         "masks": masks,
         "chan_choose": [0, 0],
         "ismanual": np.zeros(len(content.visible), bool),
@@ -32,10 +35,11 @@ def encode(content: Content) -> dict[str, bytes]:
     return {f"{content.image_id}_seg.npy": file.getvalue(), **picture}
 
 
-def _is_outline(masks: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the pixels of cells that touch a pixel beside, above or below that is not of the same cell."""
-    padded = np.pad(masks, 1, constant_values=0)
-    inner = padded[1:-1, 1:-1]
-    others = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    differs: NDArray[np.bool_] = np.any([other != inner for other in others], axis=0)
-    return (inner > 0) & differs
+def _outlines(masks: NDArray[Any]) -> NDArray[Any]:
+    """Return what is left of masks, numbered without gaps, of the pixels at the outer rim of each cell's pieces."""
+    outlines = np.zeros_like(masks)
+    for number, cutout in enumerate(cutouts(runs_from_labels(masks)[0]), start=1):
+        contours, _ = cv2.findContours(cutout.mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        x, y = np.concatenate(contours)[:, 0].T
+        outlines[y + cutout.origin[0], x + cutout.origin[1]] = number
+    return outlines

@@ -31,6 +31,7 @@ from cellprep.store.image_ids import composed, id_problem
 from cellprep.text.wording import printable
 
 _ENDS = (".zip", ".roi")
+_LOOKED_AT = 50  # files of a folder that tell whether it is one of regions
 # What names of files have behind or before that of their image, or instead of it.
 _BEHIND = re.compile(r"([_\-. ]|^)roi([_\- ]?set)?s?$", re.IGNORECASE)
 _BEFORE = re.compile(r"^roi([_\- ]?set)?s?[_\-. ]", re.IGNORECASE)
@@ -176,7 +177,7 @@ class ImageJRegions(FolderSource):
         if layout.has_masks or is_mask_folder(layout.path.resolve().name):
             return False
         files = [file for group in layout.groups for file in _files_of(group)]
-        return bool(files) and is_regions(files[0])
+        return any(map(is_regions, files[:_LOOKED_AT]))  # archives of images without cells are empty
 
     @property
     def image_ids(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Predictions in the formats of `cellprep.formats.writers`: all formats of a run in one folder."""
 
-import pickle
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class Output:
         self._format = format_of_predictions(name)
         self._folder = folder
         self._listed: list[Listed] = []
-        self._parts: IO[bytes] | None = None
+        self._parts: IO[str] | None = None
 
     def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
         """Return an image's part of the output; nothing is written as yet."""
@@ -94,8 +94,8 @@ class Output:
         listed, part = encoded
         if isinstance(self._format, OneFile):  # its file may have to begin with what is known at the end
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._parts = self._parts or tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - until `finish`
-            pickle.dump(encoded, self._parts)
+            self._parts = self._parts or tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder)  # noqa: SIM115
+            self._parts.write(json.dumps([listed.id, listed.shape, listed.file_name, part]) + "\n")
             return
         write_files(self._folder, part)
         self._listed.append(listed)
@@ -126,11 +126,8 @@ def format_of_predictions(name: str) -> Exporter:
     return (known.of_predictions or known) if isinstance(known, OneFile) else known
 
 
-def _read_again(file: IO[bytes]) -> Iterator[tuple[Listed, Any]]:
-    """Yield what was pickled into a file that only this process can have written."""
+def _read_again(file: IO[str]) -> Iterator[tuple[Listed, Any]]:
     file.seek(0)
-    while True:
-        try:
-            yield pickle.load(file)
-        except EOFError:
-            return
+    for line in file:
+        image_id, shape, file_name, part = json.loads(line)
+        yield Listed(image_id, tuple(shape), file_name), part
