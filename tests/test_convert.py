@@ -368,7 +368,7 @@ def test_the_command(cli, coco_file, pictures, tmp_path):
 def test_real_cells_come_back(sartorius, tmp_path, to):
     """Overlapping cells of real images, through each format that is read again, are all as annotated."""
     header, *lines = sartorius.read_text().splitlines()
-    ids = sorted({line.partition(",")[0] for line in lines})[::120]
+    ids = sorted({line.partition(",")[0] for line in lines})[::300]
     (tmp_path / "some.csv").write_text("\n".join([header, *(line for line in lines if line.partition(",")[0] in ids)]))
     source = open_source(tmp_path / "some.csv")
     report = convert_quietly(source, to, tmp_path / "out.json")

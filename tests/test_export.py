@@ -627,12 +627,12 @@ def test_help_names_the_formats(cli):
 
 @pytest.fixture(scope="module")
 def real_store(test_data, tmp_path_factory):
-    """Every eighth image of cells, and some of nuclei, in one store."""
+    """Some images of cells and some of nuclei, in one store."""
     folder = tmp_path_factory.mktemp("real")
     lines = (test_data / "sartorius" / "train.csv").read_text().splitlines()
-    ids = sorted({line.partition(",")[0] for line in lines[1:]})[::8]
+    ids = sorted({line.partition(",")[0] for line in lines[1:]})[::60]
     rows = [line for line in lines[1:] if line.partition(",")[0] in set(ids)]
-    for path in sorted((test_data / "dsb2018" / "masks").iterdir())[::100]:
+    for path in sorted((test_data / "dsb2018" / "masks").iterdir())[::200]:
         labels = tifffile.imread(path)
         height, width = labels.shape
         rows += [f"{path.stem},{text},{width},{height},nucleus" for text in encode_labels(labels) if text]
@@ -644,5 +644,5 @@ def real_store(test_data, tmp_path_factory):
 @pytest.mark.parametrize("to", EXPORTERS)
 def test_gives_back_real_labels(real_store, tmp_path, to):
     report = export(real_store, to, tmp_path / "out", jobs=2)
-    assert report.images == len(real_store) == 37
+    assert report.images == len(real_store) == 8
     assert_same_labels(real_store, to, tmp_path)

@@ -68,6 +68,8 @@ CHOICES = {
     ("build-targets", "rle_order"): ["row", "column"],
     ("check", "rule"): RULES,
     ("export", "to"): EXPORTERS,
+    ("convert", "to"): EXPORTERS,
+    ("predict", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
     ("train", "network"): [*NETWORKS, ALL],
 }
