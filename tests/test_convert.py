@@ -132,6 +132,23 @@ def test_overlaps_are_resolved_by_the_rule(coco_file, tmp_path):
         np.testing.assert_array_equal(tifffile.imread(tmp_path / rule / "a.tif"), expected)
 
 
+def test_what_is_excluded_is_left_out(coco_file, tmp_path):
+    (tmp_path / "flags.csv").write_text("image,row\na,1\na,9\nb,\n")
+    options = {"exclude": tmp_path / "flags.csv"}
+    report = convert_quietly(open_source(coco_file), "label-tiff", tmp_path / "out", **options)
+    assert (report.images, report.cells, report.losses) == (1, 2, {"overlaps": 2, "types": 1, "scores": 2})
+    (tmp_path / "flags.csv").write_text("image,row\nc,1\n")
+    with pytest.raises(UsageError, match=r"flags.csv names image 'c', which is not in cells.json"):
+        convert_quietly(open_source(coco_file), "label-tiff", tmp_path / "again", **options)
+
+
+def test_a_huge_image_is_resolved_as_any_other(coco_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("cellprep.commands.convert.image.is_huge", lambda shape: True)
+    monkeypatch.setattr("cellprep.core.windows._SIDE", 3)
+    convert_quietly(open_source(coco_file), "label-tiff", tmp_path / "out")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/a.tif"), resolved())
+
+
 def test_cells_that_others_hide_are_named_where_they_are_lost(write_csv, tmp_path):
     csv = write_csv("a,1 2,6,5,x", "a,1 2,6,5,x", "b,,6,5,x")
     report = convert_quietly(open_source(csv), "label-tiff", tmp_path / "tiffs", overlap="later-on-top")

@@ -49,6 +49,10 @@ def convert_command(
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Annotations and images to leave out, as `cellprep check --out` writes them."),
+    ] = None,
     overlap: Overlap = "smaller-on-top",
     simplify: Annotated[
         float,
@@ -74,6 +78,8 @@ def convert_command(
     """
     if images is not None and no_images:
         raise UsageError("--images and --no-images contradict each other: give one of them")
-    options = ConvertOptions(False if no_images else images, overlap, simplify, folds, fold, orientation, jobs, quiet)
+    options = ConvertOptions(
+        False if no_images else images, exclude, overlap, simplify, folds, fold, orientation, jobs, quiet
+    )
     annotations = open_source(source, format, rle_order, crowds)
     tell(convert(annotations, to, out, options), quiet, *annotations.notes)

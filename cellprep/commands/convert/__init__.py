@@ -11,6 +11,7 @@ from cellprep.commands.export.writing import write_images
 from cellprep.core.cells import find_rule
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.content import Whole
+from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.folds import read_folds
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
@@ -32,6 +33,8 @@ class ConvertOptions:
     images
         Folder of image files, for their sizes and names, and to be taken along where the format does that. False to
         take none along. Unless given, those that the source has are.
+    exclude
+        CSV of the annotations and images to leave out, as ``cellprep check`` writes it.
     overlap
         A name in `OVERLAP_RULES`: who gets pixels that several cells claim, where a format has one cell per pixel.
     simplify
@@ -53,6 +56,7 @@ class ConvertOptions:
     """
 
     images: Path | str | Literal[False] | None = None
+    exclude: Path | str | None = None
     overlap: str = "smaller-on-top"
     simplify: float = 0.0
     folds: Path | str | None = None
@@ -147,8 +151,17 @@ def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> N
 
 
 def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | FaultyImage]:
+    """Yield the images with their files, without what is to be left out."""
+    exclusions = read_exclusions(options.exclude) if options.exclude is not None else None
+    if exclusions and (strangers := sorted(exclusions.named.difference(source.image_ids))):
+        raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
     folder = open_images(source, options.images or None)
-    return with_images(source, folder, options.orientation)
+    for record in with_images(source, folder, options.orientation):
+        if exclusions is None:
+            yield record
+        elif record.image_id not in exclusions.images:
+            rows = exclusions.rows.get(record.image_id, frozenset())
+            yield record if isinstance(record, FaultyImage) else record.without(rows)
 
 
 def _tasks(

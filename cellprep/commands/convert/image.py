@@ -1,5 +1,6 @@
 """Converting one image: what a worker does."""
 
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from cellprep.commands.export.writing import WritingTask, Written, write_content
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.filling import fill_outlines
 from cellprep.core.overlaps import find_overlaps
-from cellprep.core.rle import Runs
+from cellprep.core.rle import Runs, WindowedRuns
+from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.content import Content, Masks, Picture
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import ImageFile, fitting
+from cellprep.formats.writers import FEATURES
+from cellprep.store.documents import is_huge
 from cellprep.store.image_ids import composed
+
+_AT_ONCE = 1000  # cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +104,14 @@ def convert_image(task: ImageConversion) -> ImageConverted:
     is_visible[np.array(content.visible, np.int64) - 1] = True
     cells = len(annotations.runs)
     written = annotations.runs.areas > 0 if "overlaps" in holds else is_visible
-    found = _features(content, annotations)
+    told_of = (set(FEATURES) - holds) | task.exporter.joined
+    found = {name: number for name, number in _features(content, told_of).items() if number}
     return ImageConverted(
         **told,
         cells=int(np.count_nonzero(written)),
         hidden=tuple(annotations.rows[place] for place in range(cells) if not written[place]),
-        losses={name: number for name, number in found.items() if number and name not in holds},
-        joined={name: number for name, number in found.items() if number and name in task.exporter.joined},
+        losses={name: number for name, number in found.items() if name not in holds},
+        joined={name: number for name, number in found.items() if name in holds},
         ious=_ious(content) if task.simplify else np.zeros(0),
     )
 
@@ -127,12 +134,14 @@ def _load(task: ImageConversion) -> tuple[ImageRecord, Annotations]:
 def _content(task: ImageConversion, record: ImageRecord, annotations: Annotations) -> Content:
     """Return what is written: the labels after overlaps are resolved, and the masks where some overlap."""
     runs = annotations.runs
-    cells = resolve_overlaps(runs, annotations.overlap or task.overlap, annotations.areas)
-    owned = np.bincount(cells.labels.ravel(), minlength=len(runs) + 1)[1:] > 0
-    has_overlaps = bool((runs.coverage() > 1).any())
+    areas = runs.areas if annotations.areas is None else annotations.areas
+    labels = _labels(runs, annotations.overlap or task.overlap, areas)
+    pixels = np.bincount(labels.ravel(), minlength=len(runs) + 1)
+    owned = pixels[1:] > 0
+    has_overlaps = int(runs.areas.sum()) > int(pixels[1:].sum())  # some pixels are claimed more than once
     return Content(
         image_id=record.image_id,
-        labels=cells.labels,
+        labels=labels,
         visible=(np.flatnonzero(owned) + 1).tolist(),
         cell_types=[name for name, kept in zip(annotations.cell_types, owned, strict=True) if kept],
         image_type=annotations.cell_type,
@@ -148,6 +157,18 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
     )
 
 
+def _labels(runs: Runs, rule: str, areas: NDArray[np.int64]) -> NDArray[Any]:
+    """Resolve overlaps, of a huge image window by window, as so many pixels at once would take much memory."""
+    if not is_huge(runs.shape):
+        return resolve_overlaps(runs, rule, areas).labels
+    windowed = WindowedRuns.of(runs)
+    labels = np.zeros(runs.shape, np.uint16 if len(runs) <= np.iinfo(np.uint16).max else np.uint32)
+    for window in windows(runs.shape):
+        part, which = windowed.cut(*window)
+        labels[window] = np.append(0, which + 1)[resolve_overlaps(part, rule, areas[which]).labels]
+    return labels
+
+
 def _masks(annotations: Annotations) -> Masks:
     """Return the masks of the cells that have pixels."""
     has_pixels = annotations.runs.areas > 0
@@ -160,35 +181,36 @@ def _masks(annotations: Annotations) -> Masks:
     )
 
 
-def _features(content: Content, annotations: Annotations) -> dict[str, int]:
-    """Return how many cells have what formats may be unable to hold; of regions to ignore, whether there are some."""
-    outlines = content.exact_outlines
-    overlapping = find_overlaps(content.annotated.runs).contested if content.annotated else np.zeros(0)
+def _features(content: Content, wanted: Set[str]) -> dict[str, int]:
+    """Return how many cells have some of `FEATURES`; of regions to ignore, whether there are any."""
     masks = content.masks()
-    return {
-        "overlaps": int(np.count_nonzero(overlapping)),
-        "holes": sum(any(len(polygon) > 1 for polygon in polygons) for polygons in outlines),
-        "pieces": sum(len(polygons) > 1 for polygons in outlines),
-        "types": sum(map(bool, masks.cell_types)),
-        "scores": 0 if annotations.scores is None else len(masks.numbers),
-        "ignore": int(content.ignore is not None),
+    count: dict[str, Callable[[], int]] = {
+        "overlaps": lambda: int(np.count_nonzero(find_overlaps(masks.runs).contested)) if content.annotated else 0,
+        "holes": lambda: sum(any(len(polygon) > 1 for polygon in cell) for cell in content.exact_outlines),
+        "pieces": lambda: sum(len(cell) > 1 for cell in content.exact_outlines),
+        "types": lambda: sum(map(bool, masks.cell_types)),
+        "scores": lambda: len(masks.scores or ()),
+        "ignore": lambda: int(content.ignore is not None),
     }
+    return {name: count[name]() for name in FEATURES if name in wanted}
 
 
 def _ious(content: Content) -> NDArray[np.float64]:
     """Return the intersection over union of each simplified outline with its exact cell."""
-    exact = content.masks().runs
-    rings = [[ring for polygon in outline.polygons for ring in polygon] for outline in content.outlines()]
-    simplified = fill_outlines(rings, content.shape)
-    size = content.shape[0] * content.shape[1]
-    both = np.intersect1d(_keys(exact, size), _keys(simplified, size), assume_unique=True)
-    shared = np.bincount(both // size, minlength=len(exact))
-    return np.asarray(shared / (exact.areas + simplified.areas - shared), np.float64)
+    exact, outlines = content.masks().runs, list(content.outlines())
+    parts = [np.zeros(0)]
+    for first in range(0, len(outlines), _AT_ONCE):
+        which = np.arange(first, min(first + _AT_ONCE, len(outlines)))
+        rings = [[ring for polygon in outlines[place].polygons for ring in polygon] for place in which]
+        parts.append(_ious_of(exact.of_annotations(which), fill_outlines(rings, content.shape)))
+    return np.concatenate(parts)
 
 
-def _keys(runs: Runs, size: int) -> NDArray[np.int64]:
-    """Return a number for each pixel of each cell."""
-    return np.repeat(runs.owners, runs.lengths) * size + runs.positions()
+def _ious_of(exact: Runs, found: Runs) -> NDArray[np.float64]:
+    size = exact.shape[0] * exact.shape[1]
+    ours, theirs = (np.repeat(runs.owners, runs.lengths) * size + runs.positions() for runs in (exact, found))
+    shared = np.bincount(np.intersect1d(ours, theirs, assume_unique=True) // size, minlength=len(exact))
+    return np.asarray(shared / (exact.areas + found.areas - shared), np.float64)
 
 
 def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture | None:

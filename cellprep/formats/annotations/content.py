@@ -191,7 +191,8 @@ class Content:
         if self.annotated is None:
             return Masks(runs_from_labels(self.labels, order)[0], self.visible, self.cell_types, self.scores)
         known = self.annotated
-        return Masks(known.runs.in_order(order), known.numbers, known.cell_types, known.scores)
+        runs = Runs.joined([piece.in_order(order) for piece in known.runs.pieces()])
+        return Masks(runs, known.numbers, known.cell_types, known.scores)
 
     @cached_property
     def exact_outlines(self) -> list[list[Polygon]]:

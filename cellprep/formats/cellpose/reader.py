@@ -15,7 +15,7 @@ from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.cellpose.unpickling import as_array, read_seg
 from cellprep.formats.label_images.file import annotations_of_labels
 from cellprep.formats.layouts.beside import Beside, find_beside, images_of
-from cellprep.formats.layouts.groups import Group
+from cellprep.formats.layouts.groups import Group, is_pickled
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
@@ -104,7 +104,7 @@ class CellposeFolder(FolderSource):
         """Return whether a path is such a file, or a folder of some."""
         if path.is_dir():
             return super().recognises(path)
-        return path.name.lower().endswith(f"{_END}.npy") and path.is_file()
+        return path.name.lower().endswith(f"{_END}.npy") and path.is_file() and is_pickled(path)
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:

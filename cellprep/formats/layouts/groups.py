@@ -204,7 +204,7 @@ def scan(folder: Path, deepest: int | None = None) -> Scan:
 
 def _add(group: Group, folder: Folder, role: str) -> None:
     files = [folder.path / name for name in folder.files]
-    pickles = {file for file in files if _is_pickled(file)}
+    pickles = {file for file in files if is_pickled(file)}
     group.pickles += sorted(pickles)
     files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
     if role == "masks":
@@ -243,7 +243,7 @@ def is_tracked_truth(parts: Parts) -> bool:
     return len(parts) > 1 and parts[-1].upper() == "SEG" and bool(tracked_sequence(parts[-2])[0])
 
 
-def _is_pickled(file: Path) -> bool:
+def is_pickled(file: Path) -> bool:
     """Return whether a file is Cellpose's, and no plain array of this name."""
     if not file.name.lower().endswith("_seg.npy"):
         return False
