@@ -6,10 +6,13 @@ https://docs.ultralytics.com/datasets/segment/
 import json
 from collections.abc import Sequence
 
+import numpy as np
+
 from cellprep.core.outlines import join_rings
 from cellprep.formats.annotations.content import Content, Listed, Whole
 
 _UNTYPED = "cell"
+_PARTS = 1e6  # digits behind the point; rounded up, as Ultralytics cuts off what is behind the point of a pixel
 
 
 def encode(content: Content) -> dict[str, bytes]:
@@ -23,6 +26,7 @@ def encode(content: Content) -> dict[str, bytes]:
     lines = []
     for outline in content.outlines():
         corners = join_rings([ring for polygon in outline.polygons for ring in polygon]) / (width, height)
+        corners = np.ceil(corners * _PARTS - 1e-6) / _PARTS
         points = " ".join(f"{x:.6f} {y:.6f}" for x, y in corners.tolist())
         lines.append(f"{classes[outline.cell_type]} {points}\n")
     pictures = {f"images/{content.fold}/{name}": picture for name, picture in content.taken_picture().items()}
