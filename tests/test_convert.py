@@ -109,8 +109,8 @@ def test_what_a_format_can_hold_comes_back(coco_file, tmp_path, to):
         np.testing.assert_array_equal(cells.runs.to_masks(), CELLS)
     else:
         np.testing.assert_array_equal(cells.runs.paint(np.array([1, 2, 3])), resolved())
-    untyped = "cell" if "coco" in to else ""
-    assert cells.cell_types == (("round", "long, thin", untyped) if "types" in holds else ("",) * 3)
+    types = ["round", "long, thin", "cell"] if "types" in holds else ["cell"] * 3
+    assert [name or "cell" for name in cells.cell_types] == types
     assert cells.scores == ((0.5, 0.75, 1.0) if "scores" in holds else None)
     assert (cells.ignore is not None) == ("ignore" in holds)
 

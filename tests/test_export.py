@@ -25,9 +25,9 @@ from cellprep import (
 )
 from cellprep.core.rle import parse_rle
 from cellprep.errors import OutputError, StoreError, UsageError
-from cellprep.formats import geojson
 from cellprep.formats.annotations.content import Content, read_content
 from cellprep.formats.coco import writer as coco
+from cellprep.formats.geojson import writer as geojson
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.kaggle_csv import writer as kaggle_csv
 from cellprep.formats.label_images import writer as label_tiff

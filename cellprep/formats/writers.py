@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cellprep.errors import UsageError
-from cellprep.formats import geojson
 from cellprep.formats.annotations.content import Content, Listed, Whole
 from cellprep.formats.cellpose import writer as cellpose
 from cellprep.formats.coco import writer as coco
+from cellprep.formats.geojson import writer as geojson
 from cellprep.formats.imagej import writer as imagej
 from cellprep.formats.kaggle_csv import writer as kaggle_csv
 from cellprep.formats.label_images import writer as label_tiff

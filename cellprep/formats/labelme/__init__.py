@@ -1,1 +1,1 @@
-"""LabelMe's JSON: the shapes of one image in a file."""
+"""LabelMe: a file of JSON for each image."""

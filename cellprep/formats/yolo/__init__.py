@@ -1,1 +1,1 @@
-"""YOLO's data sets for segmentation: a text per image with an outline a line."""
+"""YOLO: a text of normalised outlines for each image."""

@@ -1,0 +1,1 @@
+"""GeoJSON as QuPath and others have it."""
