@@ -15,6 +15,7 @@ from PIL import Image
 from cellprep import (
     BuildOptions,
     build_targets,
+    convert,
     encode_rle,
     export_labels,
     open_prediction,
@@ -28,6 +29,7 @@ from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError
 from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.imagej.regions import read_regions
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.label_images.file import LabelFileImage
 from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
@@ -86,6 +88,20 @@ def _coco(folder: Path) -> list[bytes]:
     for annotation in polygons["annotations"]:
         annotation["segmentation"] = [[1, 1, 9, 1, 9, 9.5, 1, 9]]
     return [json.dumps(document).encode(), json.dumps(polygons).encode()]
+
+
+def _converted(to: str) -> Callable[[Path], list[bytes]]:
+    def make(folder: Path) -> list[bytes]:
+        (folder / "seed.csv").write_bytes(_csv(folder)[0])
+        convert(open_source(folder / "seed.csv"), to, folder / "made", jobs=1, quiet=True)
+        return [file.read_bytes() for file in sorted((folder / "made").iterdir())]
+
+    return make
+
+
+def _regions(folder: Path) -> list[bytes]:
+    _converted("imagej-roi")(folder)
+    return [region for file in sorted((folder / "made").iterdir()) for region in read_regions(file)]
 
 
 def _store(folder: Path) -> Path:
@@ -227,6 +243,9 @@ TARGETS: dict[str, Target] = {
     ),
     "csv": Target(_csv, _read_source("fed.csv")),
     "coco": Target(_coco, _read_source("fed.json")),
+    "regions": Target(_regions, _read_source("fed.roi")),
+    "archive of regions": Target(_converted("imagej-roi"), _read_source("fed.zip")),
+    "cellpose": Target(_converted("cellpose-seg"), _read_source("fed_seg.npy")),
     "submission": Target(_submission, _read_prediction),
     "labels": Target(_label_files, _read_labels),
     "ome-zarr": Target(_ome_zarr, damaged_file("ome.zarr", _read_folder)),

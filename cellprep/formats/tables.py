@@ -180,7 +180,7 @@ def is_table(path: Path) -> bool:
     if name.endswith(".zip") and path.is_file():
         try:
             return _member(path) is not None
-        except (OSError, zipfile.BadZipFile):
+        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
             return False
     return name.endswith(_ENDS) and path.is_file()
 

@@ -174,7 +174,7 @@ def _kind_of_archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return "this is a damaged ZIP archive: copy it again"
     if any(name.endswith(".roi") for name in names):
         return _said("a ZIP archive with ImageJ ROIs and others", "keep nothing in it but .roi")

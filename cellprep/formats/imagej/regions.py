@@ -27,6 +27,8 @@ _MOST_BYTES = 2**28  # of a region
 _MOST_REGIONS = 1_000_000
 _STEPS = 16  # straight sides in the place of a curve
 _LENGTHS = {0: 2, 1: 2, 2: 4, 3: 6, 4: 0}  # numbers behind each command of a path of Java's
+# What zipfile raises of a damaged archive; a negative place in it is a ValueError, encryption a RuntimeError.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 _NAMES = {
     ROI_TYPE.LINE: "a line",
     ROI_TYPE.FREELINE: "a line",
@@ -56,7 +58,7 @@ def read_regions(path: Path) -> list[bytes]:
         return list(_unpacked(content))
     except OSError as error:
         raise AnnotationError(f"cannot read {path}: {error.strerror}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGES as error:
         raise AnnotationError(f"{path} is damaged, or no ZIP archive that ImageJ writes: {error}") from error
     except (AnnotationError, TooLargeError) as error:
         raise AnnotationError(f"{path}: {error}") from None
@@ -73,7 +75,7 @@ def is_regions(path: Path) -> bool:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = _entries(archive)
             return bool(entries) and archive.open(entries[0]).read(4) == b"Iout"
-    except (OSError, AnnotationError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+    except (OSError, AnnotationError, *_DAMAGES):
         return False
 
 
