@@ -11,10 +11,12 @@ import pytest
 from conftest import masks
 from hypothesis import given
 from PIL import Image
+from scipy import ndimage
 from test_export import content, labels_of
 
 from cellprep import open_source
 from cellprep.errors import AnnotationError
+from cellprep.formats.cellpose.outlines import read_outlines
 from cellprep.formats.cellpose.unpickling import as_array, read_seg
 from cellprep.formats.cellpose.writer import encode
 
@@ -203,6 +205,38 @@ def test_what_is_written_is_as_cellpose_writes_it(stack):
     assert found["masks"].dtype == found["outlines"].dtype == np.uint16
     assert (len(found["ismanual"]), found["flows"], np.isnan(found["diameter"])) == (expected.max(), [], True)
     np.testing.assert_array_equal(as_array(read_seg(written)["masks"]), expected)
+
+
+@given(masks())
+def test_outlines_in_text_are_filled_as_they_were_made(stack):
+    """As `cellpose.utils.outlines_list` makes them of cells of one piece."""
+    cells = [cell for cell in stack.astype(np.uint8) if cell.any() and cv2.connectedComponents(cell)[0] == 2]
+    contours = [cv2.findContours(cell, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0] for cell in cells]
+    text = "".join(",".join(map(str, contour.ravel())) + "\n" for contour in contours)
+    found = read_outlines(text.encode(), stack.shape[1:]).to_masks()
+    for mask, cell in zip(found, cells, strict=True):
+        np.testing.assert_array_equal(mask, ndimage.binary_fill_holes(cell))
+
+
+def test_outlines_count_where_there_are_no_masks(tmp_path):
+    (tmp_path / "a_cp_outlines.txt").write_text("1,0,2,0,2,1,1,1\n")
+    (tmp_path / "b_cp_outlines.txt").write_text("1,0,2,0,2,1,1,1\n0,2,1,2\n")
+    (tmp_path / "a_seg.npy").write_bytes(as_cellpose_saves())
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "b.png")
+    first, second = open_source(tmp_path).images()
+    assert (first.load().rows, second.load((3, 4)).runs.areas.tolist()) == ((1, 2, 7), [4, 2])
+    assert second.without([1]).load((3, 4)).rows == (2,)
+    assert open_source(tmp_path / "b_cp_outlines.txt").image_ids == ["b"]
+    with pytest.raises(AnnotationError, match="does not tell the size of its image"):
+        second.load()
+    for text, problem in (
+        ("1,1,2,2,3,1\n1,2,x,y", "line 2: it is no outline"),
+        ("1,1,2,2,3", "line 1: it has 5 numbers"),
+        ("1,1,4,2,3,1", "line 1: it reaches to x 4, y 2, beyond its image, 4 x 3"),
+    ):
+        (tmp_path / "b_cp_outlines.txt").write_text(text)
+        with pytest.raises(AnnotationError, match=problem):
+            second.load((3, 4))
 
 
 def test_pickles_of_other_versions_are_read():

@@ -42,7 +42,7 @@ FILES = {
     "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label, boxes without masks"),
     "outlines.txt": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label, outlines"),
     "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is no CSV: this is a YOLO label"),
-    "a_cp_outlines.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: give the folder of its"),
+    "rims.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: call it <id>_cp_outlines.txt"),
     "table.dat": (
         "id,annotation\na,1 2\n",
         "this looks like a table: if it is a CSV of annotations, end its name in .csv",

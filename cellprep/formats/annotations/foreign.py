@@ -203,7 +203,7 @@ def _kind_of_lines(lines: list[str]) -> str:
     if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
         return _said(
             "Cellpose's outlines",
-            "give the folder of its `_seg.npy` or `_cp_masks.*`",
+            "call it <id>_cp_outlines.txt, and put <id>.* beside it",
         )
     if lines and re.search(r"[,;\t]", lines[0]):
         return LOOKS_LIKE_A_TABLE

@@ -1,25 +1,28 @@
-"""Reader of Cellpose's ``_seg.npy`` beside images; without running what is pickled in them."""
+"""Reader of Cellpose's ``_seg.npy`` beside images, without running what is pickled in them, and of its outlines."""
 
 import hashlib
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cellprep.core.rle import Order
-from cellprep.errors import AnnotationError, SourceError
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
+from cellprep.errors import AnnotationError, RLEError, SourceError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_shape
 from cellprep.formats.annotations.source import FolderSource
+from cellprep.formats.cellpose.outlines import read_outlines
 from cellprep.formats.cellpose.unpickling import as_array, read_seg
 from cellprep.formats.label_images.file import annotations_of_labels
 from cellprep.formats.layouts.beside import Beside, find_beside, images_of
 from cellprep.formats.layouts.groups import Group, is_pickled
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
+from cellprep.formats.names import outlined_image
 from cellprep.store.image_ids import composed, id_problem
-from cellprep.system.files import read_file
+from cellprep.system.files import open_file, read_file
 
 _END = "_seg"
 
@@ -38,7 +41,7 @@ class CellposeImage(ImageRecord):
 
     def content(self) -> list[Any]:
         """Return the hash of the file's bytes."""
-        return [hashlib.sha256(self._read()).hexdigest()]
+        return [hashlib.sha256(read_bytes(self.path)).hexdigest()]
 
     def known_types(self) -> frozenset[str]:
         """Return that no cell has a type."""
@@ -47,7 +50,7 @@ class CellposeImage(ImageRecord):
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         try:
-            found = read_seg(self._read())
+            found = read_seg(read_bytes(self.path))
             if "masks" not in found:
                 raise AnnotationError("it has no masks: in Cellpose, draw or compute some, and save them")
             masks = as_array(found["masks"])
@@ -61,15 +64,58 @@ class CellposeImage(ImageRecord):
             masks = masks.astype(np.int64) + 1
         return annotations_of_labels(masks, str(self.path)).without(self.excluded)
 
-    def _read(self) -> bytes:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlinedImage(ImageRecord):
+    """The outlines in a text: a line per cell, ``x,y,x,y,...`` of the pixels at its rim. A row is a line's number.
+
+    Attributes
+    ----------
+    path
+        The file.
+    """
+
+    path: Path
+
+    @property
+    def needs_shape(self) -> bool:
+        """Whether only its image tells the size, as it always does."""
+        return True
+
+    def content(self) -> list[Any]:
+        """Return the hash of the file's bytes."""
+        return [hashlib.sha256(read_bytes(self.path)).hexdigest()]
+
+    def known_types(self) -> frozenset[str]:
+        """Return that no cell has a type."""
+        return frozenset({""})
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Fill the outlines."""
+        if shape is None:
+            raise AnnotationError(
+                f"{self.path} does not tell the size of its image: put the image beside it, named alike, or give the "
+                "images (--images)"
+            )
+        check_shape(shape)
         try:
-            return read_file(self.path)
-        except OSError as error:
-            raise AnnotationError(f"cannot read {self.path}: {error.strerror}") from error
+            found = read_outlines(read_bytes(self.path), shape)
+        except RLEError as error:
+            raise AnnotationError(f"{self.path} line {error.place + 1}: {error.problem}") from error
+        rows = tuple(range(1, len(found) + 1))
+        return Annotations(found, rows, ("",) * len(rows), "").without(self.excluded)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file; raises AnnotationError if that cannot be."""
+    try:
+        return read_file(path)
+    except OSError as error:
+        raise AnnotationError(f"cannot read {path}: {error.strerror}") from error
 
 
 class CellposeFolder(FolderSource):
-    """Annotations in ``<id>_seg.npy``, as Cellpose's program saves them beside ``<id>.*``.
+    """Annotations in ``<id>_seg.npy``, or else ``<id>_cp_outlines.txt``, as Cellpose writes them beside ``<id>.*``.
 
     Masks that Cellpose saves as images, ``<id>_cp_masks.*``, go before them: these are a folder of label images.
 
@@ -90,10 +136,10 @@ class CellposeFolder(FolderSource):
         super().__init__(path)
         alone = not path.is_dir()
         layout = Layout(path.parent, 0) if alone else layout or Layout(path)
-        found = [(group, _name(file), file) for group in layout.groups for file in group.pickles]
-        self._images = find_beside(one for one in found if not alone or one[2].name == path.name)
+        found = [one for group in layout.groups for one in (_files_named(group, path.name) if alone else _files(group))]
+        self._images = find_beside(found)
         if not self._images:
-            raise SourceError(f"{path} holds no _seg.npy of Cellpose")
+            raise SourceError(f"{path} holds neither _seg.npy nor _outlines.txt of Cellpose")
         files = [file for beside in self._images.values() for file in beside.files]
         self.sha256 = hash_of_listing(files, path.parent if alone else path)
         if not alone:
@@ -104,12 +150,14 @@ class CellposeFolder(FolderSource):
         """Return whether a path is such a file, or a folder of some."""
         if path.is_dir():
             return super().recognises(path)
-        return path.name.lower().endswith(f"{_END}.npy") and path.is_file() and is_pickled(path)
+        return path.is_file() and (is_pickled(path) or _is_outlines(path))
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
         """Return whether a folder holds such files, and no masks of another kind."""
-        return any(group.pickles for group in layout.groups) and not layout.has_masks
+        if layout.has_masks:
+            return False
+        return any(group.pickles or any(map(_is_outlines, group.outlines[:1])) for group in layout.groups)
 
     @property
     def image_ids(self) -> list[str]:
@@ -127,7 +175,8 @@ class CellposeFolder(FolderSource):
             if problem := id_problem(image_id) or _problem(beside):
                 yield FaultyImage(image_id, f"{beside.files[0]}: {problem}")
             else:
-                yield CellposeImage(image_id=image_id, source=self.name, path=beside.files[0], pixels=beside.pixels)
+                kind = OutlinedImage if outlined_image(beside.files[0].name) else CellposeImage
+                yield kind(image_id=image_id, source=self.name, path=beside.files[0], pixels=beside.pixels)
 
 
 def _problem(beside: Beside) -> str:
@@ -136,11 +185,35 @@ def _problem(beside: Beside) -> str:
     return beside.problem
 
 
-def _name(file: Path) -> str:
-    return composed(file.stem[: -len(_END)])
+def _files(group: Group) -> list[tuple[Group, str, Path]]:
+    """Return a group's files with the names of their images; outlines only of images without masks."""
+    masks = [(group, composed(file.stem[: -len(_END)]), file) for file in group.pickles]
+    known = {name for _, name, _ in masks}
+    outlines = [(group, composed(outlined_image(file.name)), file) for file in group.outlines]
+    return [*masks, *(one for one in outlines if one[1] not in known)]
+
+
+def _files_named(group: Group, name: str) -> list[tuple[Group, str, Path]]:
+    one = replace(
+        group,
+        pickles=[file for file in group.pickles if file.name == name],
+        outlines=[file for file in group.outlines if file.name == name],
+    )
+    return [(group, image, file) for _, image, file in _files(one)]
+
+
+def _is_outlines(path: Path) -> bool:
+    """Return whether a file is a text of outlines by its name and its first bytes."""
+    if not outlined_image(path.name):
+        return False
+    try:
+        with open_file(path) as file:
+            return re.match(rb"\d+(,\d+){5}", file.read(200)) is not None
+    except OSError:
+        return False
 
 
 def _without_masks(group: Group) -> list[str]:
     """Return the names of a group's images that have no such file."""
-    known = set(map(_name, group.pickles))
+    known = {name for _, name, _ in _files(group)}
     return ["/".join([*group.parts, one.name]) for one in images_of(group) if composed(one.stem) not in known]

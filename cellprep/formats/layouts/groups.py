@@ -13,6 +13,7 @@ from cellprep.formats.names import (
     is_image_folder,
     is_mask_folder,
     is_output,
+    outlined_image,
     tracked_sequence,
     without_image_end,
     without_mask_end,
@@ -51,6 +52,8 @@ class Group:
         Files in folders of masks that no label image can be in.
     pickles
         Cellpose's ``_seg.npy``, which may run code when they are read.
+    outlines
+        Cellpose's ``_cp_outlines.txt``.
     """
 
     parts: Parts
@@ -62,6 +65,7 @@ class Group:
     strangers: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
     pickles: list[Path] = field(default_factory=list)
+    outlines: list[Path] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -206,6 +210,7 @@ def _add(group: Group, folder: Folder, role: str) -> None:
     files = [folder.path / name for name in folder.files]
     pickles = {file for file in files if is_pickled(file)}
     group.pickles += sorted(pickles)
+    group.outlines += [file for file in files if outlined_image(file.name)]
     files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
     if role == "masks":
         masks = labels_among(files)
