@@ -30,7 +30,7 @@ def read_outlines(content: bytes, shape: tuple[int, int]) -> Runs:
 
     Examples
     --------
-    >>> read_outlines(b"0,0,2,0,2,2,0,2\\n", (3, 4)).areas
+    >>> read_outlines(b"0,0,2,0,2,2,0,2", (3, 4)).areas
     array([9])
     """
     outlines = [_outline(line, place, shape) for place, line in enumerate(content.rstrip().splitlines())]
