@@ -340,6 +340,7 @@ def test_an_image_that_fails_stops_no_other(coco_file, tmp_path, to):
         ("coco", {"overlap": "mine"}, "overlap rule 'mine' is unknown"),
         ("coco", {"folds": "folds.csv", "fold": 0}, "coco knows no folds"),
         ("yolo", {"fold": 0}, "belong together: give both"),
+        ("coco", {"images": True}, "images=True: give a folder"),
         ("coco", {"jobs": 0}, "jobs 0 is no number of processes"),
         ("coco", {"colour": 1}, "there is no option colour"),
     ],
@@ -376,6 +377,12 @@ def test_the_command(cli, coco_file, pictures, tmp_path):
     assert lines[-1] == f"{tmp_path / 'out'}: 2 images, 3 cells, as label-tiff"
     assert "3 cells that overlap others: label-tiff has one cell per pixel, by the rule smaller-on-top" in lines
     assert cli(*args, "--to", "yolo", "--images", pictures, "--no-images").exit_code == 2
+    results = [{"image_id": 1, "category_id": 2, "segmentation": counts(CELLS[0]), "score": 0.25}]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    found = ("convert", tmp_path / "results.json", "--to", "coco", "--out", tmp_path / "found.json", "--jobs", 1)
+    assert "--truth" in cli(*found).stderr
+    assert cli(*found, "--truth", coco_file).exit_code == 0
+    assert json.loads((tmp_path / "found.json").read_text())["annotations"][0]["score"] == 0.25
     assert cli("convert", tmp_path / "nowhere.json", "--to", "coco", "--out", tmp_path / "x").exit_code == 1
 
 

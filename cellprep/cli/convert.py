@@ -21,7 +21,7 @@ from cellprep.cli.options import (
 from cellprep.cli.words import tell
 from cellprep.commands.convert import ConvertOptions, convert
 from cellprep.errors import UsageError
-from cellprep.formats.readers import open_source
+from cellprep.formats.readers import open_prediction, open_source
 from cellprep.formats.writers import EXPORTERS
 from cellprep.system.places import as_place
 
@@ -46,6 +46,12 @@ def convert_command(
         ),
     ] = None,
     no_images: Annotated[bool, typer.Option("--no-images", help="Take no images along.")] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            parser=as_place, metavar="COCO", help="COCO JSON that lists the images, if SOURCE is COCO results."
+        ),
+    ] = None,
     format: Format = "auto",  # noqa: A002
     rle_order: RLEOrder = None,
     crowds: Crowds = None,
@@ -81,5 +87,8 @@ def convert_command(
     options = ConvertOptions(
         False if no_images else images, exclude, overlap, simplify, folds, fold, orientation, jobs, quiet
     )
-    annotations = open_source(source, format, rle_order, crowds)
+    if truth is None:
+        annotations = open_source(source, format, rle_order, crowds)
+    else:
+        annotations = open_prediction(source, open_source(truth), format, rle_order, crowds)
     tell(convert(annotations, to, out, options), quiet, *annotations.notes)

@@ -42,6 +42,8 @@ class _Format:
         Whether it must know the types of all images' cells before the first is written.
     takes_pictures
         Whether it takes the images' pictures along.
+    knows_folds
+        Whether it parts images to train on from those to validate on.
     """
 
     holds: frozenset[str] = frozenset(FEATURES)
@@ -49,6 +51,7 @@ class _Format:
     is_outlines: bool = False
     needs_types: bool = False
     takes_pictures: bool = False
+    knows_folds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ EXPORTERS: dict[str, Exporter] = {
         is_outlines=True,
         needs_types=True,
         takes_pictures=True,
+        knows_folds=True,
     ),
     "ome-zarr": FilesPerImage(ome_zarr.encode, holds=_LABELS | {"types", "scores"}, takes_pictures=True),
 }

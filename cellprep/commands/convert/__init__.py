@@ -40,7 +40,7 @@ class ConvertOptions:
     simplify
         By how many pixels outlines may differ from the exact ones, so that they have fewer corners.
     folds, fold
-        CSV that ``cellprep split`` wrote, and the fold in it that is to validate on, for ``yolo``.
+        CSV that ``cellprep split`` wrote, and the fold in it that is to validate on, for formats such as ``yolo``.
     orientation
         Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
         but where their annotations have the size of the image as it is stored.
@@ -66,6 +66,8 @@ class ConvertOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.images, bool) and self.images:
+            raise UsageError("images=True: give a folder, False for no images, or None for those of the source")
         check_jobs(self.jobs)
         check_orientation(self.orientation)
         find_rule(self.overlap)
@@ -88,7 +90,7 @@ def convert(
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        From `cellprep.open_source`, or `cellprep.open_prediction` for COCO results.
     to
         The format, a name in `EXPORTERS`.
     out
@@ -146,8 +148,9 @@ def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> N
     if options.simplify and not exporter.is_outlines:
         able = [name for name, known in EXPORTERS.items() if known.is_outlines]
         raise UsageError(f"{to} has no outlines that could be simplified: leave it out, or choose of {', '.join(able)}")
-    if options.folds is not None and to != "yolo":
-        raise UsageError(f"{to} knows no folds, which yolo does: leave them out")
+    if options.folds is not None and not exporter.knows_folds:
+        able = [name for name, known in EXPORTERS.items() if known.knows_folds]
+        raise UsageError(f"{to} knows no folds: leave them out, or choose of {', '.join(able)}")
 
 
 def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | FaultyImage]:

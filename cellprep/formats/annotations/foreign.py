@@ -43,7 +43,8 @@ _ENTRIES: list[tuple[set[str], str, str]] = [
     (
         {"image_id", "segmentation"},
         "a list of COCO results",
-        "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH",
+        "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH, and "
+        "`cellprep convert` with that as --truth",
     ),
     ({"data", "annotations"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
     ({"data", "completions"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
