@@ -213,7 +213,7 @@ def _ious_of(exact: Runs, found: Runs) -> NDArray[np.float64]:
     return np.asarray(shared / (exact.areas + found.areas - shared), np.float64)
 
 
-def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture | None:
+def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture:
     """Return an image's picture, of the size of its annotations; it is taken along where that is wanted.
 
     Raises
@@ -222,7 +222,7 @@ def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture 
         If it is of another size.
     """
     if not (task.exporter.takes_pictures and record.pixels):
-        return None
+        return Picture(record.file_name)
     place = str(record.pixels.path.absolute()) if isinstance(record.pixels, ImageFile) else ""
     if not task.takes_picture:
         return Picture(place)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.outlines import Polygon, simplify_polygons, trace_masks, trace_outlines
 from cellprep.core.rle import Order, Runs, runs_from_labels
-from cellprep.errors import StoreError
+from cellprep.errors import ImageFileError, StoreError
 from cellprep.formats.images.file import ImageFile, Pixels, fitting
 from cellprep.store import StoredImage
 from cellprep.system.files import read_file
@@ -80,7 +80,7 @@ class Picture:
     Attributes
     ----------
     place
-        Where its file is on this machine; empty text if it is no file.
+        Where its file is: on this machine, or as the source tells it; empty text if that is unknown.
     pixels
         The picture, to be taken along; None if it stays where it is.
     shape
@@ -98,7 +98,10 @@ class Picture:
     def content(self) -> bytes:
         """Return the bytes of the file that is taken along: its own, or a TIFF of what is in a store or turned."""
         if self._is_as_stored() and isinstance(self.pixels, ImageFile):
-            return read_file(self.pixels.path)
+            try:
+                return read_file(self.pixels.path)
+            except OSError as error:
+                raise ImageFileError(f"cannot read {self.pixels}: {error.strerror}") from error
         fitted = self.decode()
         channels = fitted.ndim == 3 and len(fitted) in (3, 4) and fitted.dtype == np.uint8
         file = io.BytesIO()

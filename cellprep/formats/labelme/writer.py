@@ -25,7 +25,7 @@ def encode(content: Content) -> dict[str, bytes]:
         "version": _VERSION,
         "flags": {},
         "shapes": [shape for outline in content.outlines() for shape in _shapes(outline)],
-        "imagePath": next(iter(picture), content.picture_place()),
+        "imagePath": next(iter(picture), content.picture_place() or f"{content.image_id}.png"),
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,

@@ -44,9 +44,9 @@ class OMEZarrLabels(ImageRecord):
         types, _ = label_properties(self.labels.path)
         return [self.labels.sha256(), self._pixel_size(), *([sorted(types.items())] if types else [])]
 
-    def known_types(self) -> frozenset[str]:
-        """Return the types that its metadata tell, and that others may have none."""
-        return frozenset({"", *label_properties(self.labels.path)[0].values()})
+    def known_types(self) -> frozenset[str] | None:
+        """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
+        return None if label_properties(self.labels.path)[0] else frozenset({""})
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
