@@ -11,7 +11,7 @@ from ome_zarr_models.v05 import Image as OMEImage
 from ome_zarr_models.v05 import Labels
 from PIL import Image
 from pycocotools.coco import COCO
-from test_export import READ_BACK
+from test_export import KINDS, READ_BACK
 from test_formats import MASK, SOURCES
 
 from cellprep import (
@@ -312,7 +312,7 @@ def test_the_same_bytes_for_any_number_of_jobs(coco_file, pictures, tmp_path, to
     assert tree(tmp_path / "1") == tree(tmp_path / "2") != {}
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 def test_an_image_that_fails_stops_no_other(coco_file, tmp_path, to):
     document = json.loads(coco_file.read_text())
     document["annotations"][0]["segmentation"] = {"size": [8, 9], "counts": [1]}

@@ -186,6 +186,10 @@ READ_BACK = {
 }
 
 
+# A format of each kind: one file for all images, one for each, several for each and one at the end.
+KINDS = ("coco", "label-tiff", "yolo")
+
+
 def assert_same_labels(store, to, folder):
     read, keeps_numbers = READ_BACK[to]
     found = read(folder / "out", store, folder / "again.zarr")
@@ -230,7 +234,7 @@ def test_cells_without_pixels_are_named(hiding, tmp_path, to):
     assert_same_labels(hiding, to, tmp_path)
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 def test_the_same_bytes_for_any_number_of_jobs(store, tmp_path, to):
     for jobs in (1, 2):
         folder = tmp_path / str(jobs)
@@ -457,7 +461,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 @pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_image_fails_alone(store, tmp_path, to, damage, problem):
     damage(store.path / "b")
@@ -469,7 +473,7 @@ def test_a_damaged_image_fails_alone(store, tmp_path, to, damage, problem):
     assert sorted(READ_BACK[to][0](tmp_path / "out", store, tmp_path / "again.zarr")) == ["a", "c"]
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 def test_nothing_is_written_if_all_images_fail(store, tmp_path, to):
     for image_id in store:
         break_chunk(store.path / image_id)
@@ -549,7 +553,7 @@ def test_an_interrupt_leaves_nothing(store, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 @pytest.mark.parametrize("kind", ["file", "folder", "broken link"])
 def test_what_is_there_is_left_alone(store, tmp_path, to, kind):
     out = tmp_path / "out"
@@ -566,7 +570,7 @@ def test_what_is_there_is_left_alone(store, tmp_path, to, kind):
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("to", EXPORTERS)
+@pytest.mark.parametrize("to", KINDS)
 def test_an_empty_folder_is_nothing(store, tmp_path, to):
     (tmp_path / "out").mkdir()
     assert export(store, to, tmp_path / "out").images == 3
