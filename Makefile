@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Tests start many processes, which would compile the package again and again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint docs bench
 
 demo: .venv/demo

@@ -25,25 +25,30 @@ Arrow = tuple[str, str]
 
 
 def files(tree: Path) -> dict[str, ast.Module]:
-    """Return the parsed modules of the package in a tree, by their paths in it, such as ``store/writer.py``."""
+    """Return the parsed modules of the package in a tree, by their paths in it, such as ``store/writer.py``.
+
+    Stubs are among them: they say what lazy packages load.
+    """
     package = tree / "cellprep"
-    paths = sorted(package.rglob("*.py"))
+    paths = sorted([*package.rglob("*.py"), *package.rglob("*.pyi")])
     return {path.relative_to(package).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def imports(parsed: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
-    """Yield the path of each file with the dotted name of each module that it imports."""
+    """Yield the path of each file with the dotted name of each module that it imports; of a stub what it loads."""
     for file, tree in parsed.items():
+        here = "".join(f".{folder}" for folder in file.split("/")[:-1])
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
+            if isinstance(node, ast.Import) and not file.endswith(".pyi"):
                 yield from ((file, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                yield from ((file, f"{node.module}.{alias.name}") for alias in node.names)
+                package = [f"cellprep{here}"] if node.level else []
+                yield from ((file, ".".join(filter(None, [*package, node.module, alias.name]))) for alias in node.names)
 
 
 def room_of(file: str) -> str:
     """Return the room of a file: ``store`` of ``store/writer.py``, and ``errors`` of ``errors.py``."""
-    return file.split("/", maxsplit=1)[0].removesuffix(".py")
+    return file.split("/", maxsplit=1)[0].partition(".")[0]
 
 
 def arrows(parsed: dict[str, ast.Module]) -> set[Arrow]:

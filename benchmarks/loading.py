@@ -18,7 +18,8 @@ from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.networks import NetworkSettings
 from cellprep.store import Store
-from cellprep.system.executor import keep_freed_memory, one_opencv_thread
+from cellprep.system.executor import one_opencv_thread
+from cellprep.system.memory import keep_freed_memory
 
 CROP = 256
 WAYS = {"nothing": (), "flips": ("flips",), "all": tuple(AUGMENTATIONS)}

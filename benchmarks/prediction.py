@@ -15,7 +15,6 @@ from cellprep import cells_from_labels, compute_targets
 from cellprep.core.synthesis import synthesise_cells, synthesise_image
 from cellprep.learn import Bundle, Network, Normalisation, Weights, build_network, predict
 from cellprep.learn.networks import NetworkSettings
-from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 from cellprep.learn.prediction.tiles import see
 
 SHAPE = (520, 704)
@@ -69,8 +68,7 @@ def bare_seconds(bundle: Bundle) -> float:
 def whole_seconds(bundle: Bundle, images: Path, out: Path) -> float:
     """Return the seconds that an image takes from its file to its label image and COCO annotations."""
     start = time.process_time()
-    options = PredictionOptions(device="cpu", quiet=True)
-    report = predict([images], bundle, out, outputs=OutputOptions(("label-tiff", "coco")), options=options)
+    report = predict([images], out, bundle, to=("label-tiff", "coco"), device="cpu", quiet=True)
     assert not report.errors()
     return (time.process_time() - start) / IMAGES
 

@@ -16,7 +16,7 @@ from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_over
 from cellprep.formats.annotations.record import ImageRecord
 from cellprep.store import ImageContent, write_image
 from cellprep.store.arrays import encode_chunk
-from cellprep.system.executor import keep_freed_memory
+from cellprep.system.memory import keep_freed_memory
 
 RECIPE = Recipe()
 FLOOR = "**floor**: compute, encode, one raw file"

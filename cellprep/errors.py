@@ -10,7 +10,7 @@ class CellprepError(Exception):
 
     def __str__(self) -> str:
         """Return the line: what others wrote and no terminal may act on, such as a name in a file, is escaped."""
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().__str__())
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in Exception.__str__(self))
 
 
 class RLEError(CellprepError):
@@ -85,6 +85,10 @@ class StoreError(CellprepError):
     """A store cannot be opened, read or written."""
 
 
+class NotInStoreError(StoreError, KeyError):
+    """A store has no image of an id, or an image no array of a name: mappings raise KeyError, too."""
+
+
 class StoreWriteError(StoreError):
     """The store's disk takes no more: full, read-only or gone. It concerns all images, so a run stops.
 
@@ -111,6 +115,14 @@ class WeightsError(CellprepError):
 
 class TrainingError(CellprepError):
     """A training cannot go on."""
+
+
+class SampleError(CellprepError):
+    """A sample of a data set cannot be made."""
+
+    def __init__(self, problem: str) -> None:
+        # Of a worker's error, torch hands over the traceback, at the end of which is the problem.
+        super().__init__(problem.rstrip("\n").rpartition(f"{__name__}.SampleError: ")[2])
 
 
 class ClusterError(CellprepError):

@@ -7,15 +7,12 @@ import tempfile
 from pathlib import Path
 
 from cellprep import (
-    BuildOptions,
     Recipe,
     build_targets,
-    cells_from_labels,
     compute_targets,
     decode_rle,
     encode_labels,
     encode_rle,
-    open_source,
     open_store,
     parse_rle,
     resolve_overlaps,
@@ -36,25 +33,21 @@ print(cells.labels)
 # Targets of one image, from annotations or from a label image.
 targets = compute_targets(cells, Recipe(wall_width=3))
 print({name: (array.shape, array.dtype.name) for name, array in targets.items()})
-from_labels = compute_targets(cells_from_labels([[1, 1, 2, 2], [1, 1, 2, 2]]))
+from_labels = compute_targets([[1, 1, 2, 2], [1, 1, 2, 2]])
 print("walls between two cells that touch:", from_labels["semseg"][..., 1].tolist())
 
 # A whole data set.
 with tempfile.TemporaryDirectory() as folder:
-    report = build_targets(
-        open_source(DATA / "train.csv"),
-        Path(folder) / "data.zarr",
-        BuildOptions(images=DATA / "train", jobs=1, quiet=True),
-    )
+    report = build_targets(DATA / "train.csv", Path(folder) / "data.zarr", images=DATA / "train", jobs=1, quiet=True)
     print("\n".join(report.notes()).replace(folder, "..."))
     assert not report.failures
 
     # What a training reads.
     store = open_store(Path(folder) / "data.zarr")
     for image_id, image in store.items():
-        walls = image.read("semseg")[..., 1].mean()
-        deepest = image.read("energy").max()
+        walls = image["semseg"][..., 1].mean()
+        deepest = image["energy"].max()
         print(f"{image_id}: {image.attributes['cells']} cells, {walls:.1%} walls, deepest level {deepest}")
 
     # Cells as they would be submitted: no two share a pixel.
-    print("first cell:", encode_labels(store["round-1"].read("labels"))[0])
+    print("first cell:", encode_labels(store["round-1"]["labels"])[0])

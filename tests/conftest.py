@@ -47,8 +47,8 @@ def sartorius(test_data):
 
 @pytest.fixture(autouse=True)
 def nothing_flushed(request, monkeypatch):
-    """Let no test wait for the disk but those of what a power loss leaves; processes of their own flush as ever."""
-    if request.module.__name__ not in {"test_flushing", "test_safety", "test_kills"}:
+    """Let no test wait for the disk but those of flushing itself; processes of their own flush as ever."""
+    if request.module.__name__ != "test_flushing":
         monkeypatch.setattr(os, "fsync", lambda descriptor: None)
         monkeypatch.setattr(flushing, "_flush_file_system", lambda folder: None)
 

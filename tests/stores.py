@@ -54,6 +54,6 @@ def discs(shape, count, seed=0, most=12):
 
 
 def noise(shape, seed=0, dtype=np.uint8):
-    """Draw an image of random grey values."""
+    """Draw an image of random intensities."""
     values = np.random.default_rng(seed).integers(0, 200, shape)
     return values.astype(dtype)

@@ -339,7 +339,7 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"only": "ab"}, "only='ab' is a text: give a sequence of ids"),
+        ({"only": "ab"}, "only='ab' is a text: give a sequence of texts"),
         ({"jobs": 0}, "jobs 0 is no number of processes"),
         ({"jobs": -2}, "jobs -2 is no number"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
@@ -372,7 +372,8 @@ def test_an_empty_folder_may_become_a_store(csv, out):
     assert counts(build(csv, out)) == (3, 0, 0, 0)
 
 
-def test_a_source_that_fails_half_way_keeps_what_was_built(write_csv, out):
+def test_a_source_that_fails_half_way_keeps_what_was_built(write_csv, out, monkeypatch):
+    monkeypatch.setattr("cellprep.formats.tables._MOST_HELD", 0)
     source = open_source(write_csv(*ROWS))
     write_csv(*ROWS[:2])
     report = build_targets(source, out, BuildOptions(jobs=1, prune=True))
@@ -382,7 +383,8 @@ def test_a_source_that_fails_half_way_keeps_what_was_built(write_csv, out):
     assert not (out / ".cellprep").exists()
 
 
-def test_what_failed_is_told_also_when_the_source_fails_half_way(write_csv, out):
+def test_what_failed_is_told_also_when_the_source_fails_half_way(write_csv, out, monkeypatch):
+    monkeypatch.setattr("cellprep.formats.tables._MOST_HELD", 0)
     source = open_source(write_csv("bad,0 1,6,5,x", *ROWS))
     write_csv("bad,0 1,6,5,x", *ROWS[:2])
     report = build_targets(source, out, BuildOptions(jobs=1))

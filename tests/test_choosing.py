@@ -13,7 +13,7 @@ from cellprep.commands.split import SplitOptions, split_source
 from cellprep.errors import SourceError, StoreError, UsageError
 from cellprep.learn.data.choosing import choose_images
 from cellprep.learn.data.drawing import crops_of, draw_images
-from cellprep.learn.data.memory import available_memory
+from cellprep.system.memory import available_memory
 
 IDS = [f"i{number:02}" for number in range(20)]
 TYPES = ["astro"] * 10 + ["cort"] * 5 + [None] * 5

@@ -3,15 +3,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_lines
 import pytest
+from command_lines import COMMANDS
 from conftest import tree
 
 from cellprep import DISTANCES, OVERLAP_RULES, READERS, __version__, open_store
-from cellprep.cli import app, main
+from cellprep.cli import main
 from cellprep.core.targets import CREDIT
 from cellprep.store import StoreWriter
-
-COMMANDS = [command.name for command in app.registered_commands]
 
 
 def words(result):
@@ -33,9 +33,7 @@ def test_help_has_an_example(cli, name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name):
-    command = next(command for command in app.registered_commands if command.name == name)
-    hints = command.callback.__annotations__
-    assert all(hint.__metadata__[0].help for key, hint in hints.items() if key not in ("return", "context"))
+    assert all(parameter.help for parameter in command_lines.COMMANDS[name].params)
 
 
 def test_help_names_what_the_registries_hold(cli):
@@ -153,7 +151,7 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     def explode():
         raise ZeroDivisionError("of\nsome sort")
 
-    monkeypatch.setattr("cellprep.cli.door.app", explode)
+    monkeypatch.setattr("cellprep.cli.application.app", explode)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # this process does not leave
     with pytest.raises(SystemExit, match="1"):
         main()

@@ -100,7 +100,7 @@ def test_a_cluster_builds_the_same_bytes(cluster, csv, local, tmp_path, monkeypa
     assert (report.failures, report.stopped) == ({}, "")
     assert tree(tmp_path / "s.zarr") == local
     assert build(csv, "s.zarr", scheduler=cluster).current == len(open_store("s.zarr"))
-    options = BuildOptions(Recipe(wall_width=5), quiet=True, scheduler=cluster)
+    options = BuildOptions(recipe=Recipe(wall_width=5), quiet=True, scheduler=cluster)
     assert build_targets(open_source("s.zarr"), "again.zarr", options).failures == {}
 
 

@@ -33,7 +33,7 @@ SQUARE = "9 5 16 5 23 5 30 5 37 5"  # 5 x 5 pixels in the middle of 7 x 7
 
 
 def build(csv, out, **recipe):
-    report = build_targets(open_source(csv), out, BuildOptions(Recipe(**recipe), jobs=1, quiet=True))
+    report = build_targets(open_source(csv), out, BuildOptions(recipe=Recipe(**recipe), jobs=1, quiet=True))
     assert not report.errors()
     return open_store(out)
 
@@ -193,7 +193,7 @@ def test_an_image_that_a_cell_fills_does_not_count(write_csv, tmp_path):
 def test_several_distance_methods_are_told(write_csv, tmp_path, store):
     assert not any("warning" in line for line in fit(store, levels=2).notes())
     csv = write_csv("c,1 2,7,7,")
-    build_targets(open_source(csv), store.path, BuildOptions(Recipe(distance="scipy"), jobs=1, quiet=True))
+    build_targets(open_source(csv), store.path, BuildOptions(recipe=Recipe(distance="scipy"), jobs=1, quiet=True))
     fitted = fit(store, levels=2)
     assert "built with several distance methods (cv2 2, scipy 1)" in fitted.notes()[-1]
     assert json.loads(fitted.to_json())["distance"] == ["cv2", "scipy"]

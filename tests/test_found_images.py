@@ -236,12 +236,15 @@ def test_images_are_found_in_a_folder_that_may_be_entered_but_not_listed(tmp_pat
     assert find_images(open_source(csv)).folder.path == tmp_path / "images"
 
 
-def test_an_image_file_is_read_once(write_csv, tmp_path, monkeypatch):
-    """To hash it, to see its tags, and to decode it."""
-    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
-    source, opened = open_source(write_csv("a,1 5,5,4,round")), []
-    monkeypatch.setattr(
-        "cellprep.formats.images.file.open_file", lambda path: opened.append(path.name) or path.open("rb")
-    )
-    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=tmp_path, jobs=1, quiet=True))
-    assert (report.errors(), report.new, opened) == ([], 1, ["a.png"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_each_file_is_read_once(write_csv, tmp_path, monkeypatch, name):
+    """To recognise, to hash and to parse it; an image's tags and values, too."""
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / name)
+    opened, left_out = [], tmp_path / "flags.csv"
+    left_out.write_text("image,row\n")
+    for module in ("system.files", "formats.tables", "formats.images.file"):
+        monkeypatch.setattr(f"cellprep.{module}.open_file", lambda path: opened.append(path.name) or path.open("rb"))
+    options = BuildOptions(images=tmp_path, exclude=left_out, jobs=1, quiet=True)
+    report = build_targets(open_source(write_csv("a,1 5,5,4,round")), tmp_path / "s.zarr", options)
+    assert (report.errors(), report.new) == ([], 1)
+    assert [name for name in opened if name != "zarr.json"] == ["train.csv", "flags.csv", name]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from cellprep import DECODERS, DISTANCES, EXPORTERS, OVERLAP_RULES, READERS, RULES
 from cellprep.cli import app
+from cellprep.cli.application import COMMANDS as SUMMARIES
 from cellprep.learn.networks import NETWORKS
 from cellprep.learn.training.options import ALL
 
@@ -39,6 +40,7 @@ def test_the_help_begins_with_one_sentence(name):
     assert first.endswith(".")
     assert first.count(". ") == 0
     assert "\n" not in first
+    assert first == SUMMARIES[name][1]  # which is told without loading the command
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -66,7 +68,7 @@ CHOICES = {
     ("build-targets", "distance"): DISTANCES,
     ("build-targets", "format"): ["auto", *READERS],
     ("build-targets", "rle_order"): ["row", "column"],
-    ("check", "rule"): RULES,
+    ("check", "rules"): RULES,
     ("export", "to"): EXPORTERS,
     ("convert", "to"): EXPORTERS,
     ("predict", "to"): EXPORTERS,

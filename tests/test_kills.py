@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from conftest import tree
-from test_safety import IMAGES, check_whole, children, csv, finish, start, undisturbed, wait_until
+from test_safety import IMAGES, check_whole, children, csv, go_on, start, undisturbed, wait_until
 from test_train import write_discs
 
 from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep.cli import app
 
 __all__ = ["csv", "undisturbed"]  # fixtures
 
@@ -33,17 +34,21 @@ def popen(*words):
     return subprocess.Popen(args, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def seconds(*words):
-    """How long a command takes that nobody disturbs."""
+def seconds(function, *args):
+    """How long something takes that nobody disturbs."""
     began = time.monotonic()
-    process = popen(*words)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    function(*args)
     return time.monotonic() - began
 
 
-def kill_after(process, delay):
-    """Kill a process unless it ends before; say whether it was killed."""
+def do(*words):
+    """Run a command in this process."""
+    assert not app([str(word) for word in words], standalone_mode=False)
+
+
+def kill_after(process, begun, delay):
+    """Kill a process so long after it has begun to write, unless it ends before; say whether it was killed."""
+    wait_until(lambda: begun() or process.poll() is not None)
     try:
         process.communicate(timeout=delay)
     except subprocess.TimeoutExpired:
@@ -57,18 +62,19 @@ def kill_after(process, delay):
 def test_a_build_is_killed(csv, tmp_path, undisturbed):
     """Runs of alternating recipes are killed while they start, build and replace images."""
     out = tmp_path / "s.zarr"
-    duration = seconds("build-targets", csv, "--out", tmp_path / "timed.zarr", "--jobs", 2)
+    duration = seconds(go_on, csv, tmp_path / "timed.zarr")
     rng = random.Random(0)
     killed = k = 0
     while killed < (KILLS or 3):
-        if kill_after(start(csv, out, "--wall-width", "35"[k % 2]), rng.uniform(0.2, 0.95) * duration):
+        process = start(csv, out, "--wall-width", "35"[k % 2])
+        if kill_after(process, (out / ".cellprep").is_dir, rng.uniform(0, 1) * duration):
             killed += 1
         else:  # it was quicker than the one that was timed
             duration *= 0.8
         k += 1
         if out.exists():
             check_whole(out, undisturbed)
-    assert finish(csv, out, "--wall-width", "3")[0] == 0
+    go_on(csv, out)
     assert tree(out) == undisturbed["3"]
     assert not (out / ".cellprep").exists()
 
@@ -101,7 +107,7 @@ def test_workers_of_a_build_are_killed(csv, tmp_path, undisturbed):
             assert f"{missing} of {IMAGES} images failed" in words
             assert words.count("was killed, probably because memory ran out") == missing
         check_whole(out, undisturbed)
-        assert finish(csv, out)[0] == 0
+        go_on(csv, out)
         assert tree(out) == undisturbed["3"]
 
 
@@ -119,12 +125,14 @@ def test_predictions_and_exports_are_killed(discs, tmp_path):
         ["predict", discs / "source/images", "--to", "label-tiff", "--to", "coco", "--out"],
         ["export", discs / "data.zarr", "--to", "label-tiff", "--out"],
     ):
-        duration = seconds(*words, tmp_path / words[0])
+        duration = seconds(do, *words, tmp_path / words[0])
         expected = tree(tmp_path / words[0])
         out = tmp_path / f"{words[0]}-killed"
         killed = 0
         while killed < (KILLS or 1):
-            if kill_after(popen(*words, out), rng.uniform(0.5, 1.0) * duration):
+            before = set(tmp_path.iterdir())
+            begun = lambda before=before: set(tmp_path.iterdir()) - before  # noqa: E731
+            if kill_after(popen(*words, out), begun, rng.uniform(0, 1) * duration):
                 killed += 1
             else:  # it was quicker than the one that was timed
                 duration *= 0.8
@@ -133,5 +141,5 @@ def test_predictions_and_exports_are_killed(discs, tmp_path):
                 for path in sorted(out.rglob("*"), reverse=True):
                     path.rmdir() if path.is_dir() else path.unlink()
                 out.rmdir()
-        seconds(*words, out)
+        do(*words, out)
         assert tree(out) == expected

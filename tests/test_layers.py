@@ -1,5 +1,6 @@
 """The layers of the package, the drawing and the numbers of them, and what importing the package may cost."""
 
+import pickle
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -29,8 +30,8 @@ def test_libraries_are_known_where_they_belong():
 
 
 def test_modules_build_on_each_other_without_circles():
-    dotted = (f"cellprep/{file}".removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in PARSED)
-    modules = dict(zip(PARSED, dotted, strict=True))
+    names = (f"cellprep/{file}".partition(".")[0].removesuffix("/__init__").replace("/", ".") for file in PARSED)
+    modules = dict(zip(PARSED, names, strict=True))
     below = {module: set() for module in modules.values()}
     for file, name in house.imports(PARSED):
         module = name if name in below else name.rpartition(".")[0]
@@ -39,11 +40,33 @@ def test_modules_build_on_each_other_without_circles():
     list(TopologicalSorter(below).static_order())  # which names the modules of a circle
 
 
-def test_starting_loads_nothing_slow():
-    code = "import sys, cellprep.cli; print(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    slow = {"torch", "matplotlib", "pandas", "zarr", "scipy", "skimage", "joblib", "numcodecs", "filelock", "tqdm"}
-    assert not slow & set(output.split())
+SLOW = {"torch", "pandas", "matplotlib", "zarr", "scipy", "skimage", "joblib", "numcodecs", "filelock", "tqdm"}
+SLOW |= {"PIL", "tifffile"}
+COMMANDS = "import typer.main, cellprep.cli; commands = typer.main.get_command(cellprep.cli.app).commands"
+# What is begun, and what it must not load.
+STARTS = {
+    "the package": ("import cellprep, cellprep.learn", {*SLOW, "numpy", "cellprep.store"}),
+    "the help": ("from cellprep.cli import app; app(['--help'], standalone_mode=False)", {*SLOW, "numpy"}),
+    "a command": (f"{COMMANDS}; commands['info']", {*SLOW, "cv2", "cellprep.commands.build_targets"}),
+    "every command": (f"{COMMANDS}; [*commands.values()]", SLOW),
+}
+
+
+@pytest.mark.parametrize(("code", "slow"), STARTS.values(), ids=STARTS)
+def test_starting_loads_nothing_slow(code, slow):
+    code = f"import sys; {code}; print(*sys.modules, file=sys.stderr)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
+    assert not slow & {*loaded}
+
+
+def test_all_names_of_the_package_are_there():
+    names = {}
+    exec("from cellprep import *", names)
+    assert {*names} - {"__builtins__"} == {*dir(cellprep)} == {*cellprep.__all__}
+    assert cellprep.build_targets is names["build_targets"]
+    assert pickle.loads(pickle.dumps(cellprep.Recipe())) == cellprep.Recipe()
+    with pytest.raises(AttributeError, match="nothing"):
+        cellprep.nothing  # noqa: B018
 
 
 def test_the_drawing_shows_the_rooms_and_their_imports():

@@ -11,10 +11,11 @@ from stores import discs, noise, write_store
 torch = pytest.importorskip("torch")
 from torch.utils.data import dataloader  # noqa: E402
 
+from cellprep import Recipe  # noqa: E402
 from cellprep.errors import CellprepError, UsageError  # noqa: E402
 from cellprep.learn.data.fitting import fit_normalisation  # noqa: E402
 from cellprep.learn.data.loading import train_loader, validation_loader  # noqa: E402
-from cellprep.learn.data.samples import CropSettings, SampleMaker  # noqa: E402
+from cellprep.learn.data.samples import MASKS, CropSettings, SampleMaker  # noqa: E402
 from cellprep.learn.normalisation import Normalisation  # noqa: E402
 
 SHAPES = {"a": (40, 50), "b": (64, 64), "c": (20, 70), "d": (33, 31), "e": (100, 90)}
@@ -56,7 +57,25 @@ def test_a_batch_has_the_form_that_networks_want(store):
         "energy": ((4, 32, 32), torch.int64),
         "area": ((4, 32, 32), torch.float32),
         "counts": ((4, 32, 32), torch.bool),
+        "position": ((4, 2), torch.int64),
     }
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_the_mask_is_what_was_asked_for(tmp_path, kind):
+    images = {"crowded": (discs((60, 60), 30), noise((60, 60)))}
+    batch = next(load(write_store(tmp_path / "data.zarr", images), mask=kind).epoch(0))
+    expected = batch["semseg"] == 0 if kind == "cells" else batch["semseg"] < 2
+    assert (batch["semseg"] == 1).any()
+    assert torch.equal(batch["mask"][:, 0], expected.float())
+    assert torch.equal(batch["domain"], batch["mask"])
+
+
+def test_with_the_background_as_a_cell_vectors_are_asked_of_every_pixel(tmp_path):
+    images = {"one": (discs((60, 60), 5), noise((60, 60)))}
+    batch = next(load(write_store(tmp_path / "data.zarr", images, Recipe(background_cell=True))).epoch(0))
+    assert batch["domain"].all()
+    assert torch.equal(batch["mask"][:, 0], (batch["semseg"] < 2).float())
 
 
 def test_batches_depend_on_seed_and_epoch_alone(store):

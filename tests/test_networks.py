@@ -67,7 +67,7 @@ def test_answers_in_the_promised_shapes(name, arch, masked):
 
 
 def test_the_signed_mask_is_that_of_the_authors_network_for_the_background():
-    """He gives it 32 within and -32 outside beside 8-bit grey values: here half the images' standard deviation."""
+    """He gives it 32 within and -32 outside beside 8-bit intensities: here half the images' standard deviation."""
     network = build_network(small("dn", "unet", base_channels=16, masked=False, signed_mask=True), 0).eval()
     image, mask = given_to(network.settings)
     seen = []

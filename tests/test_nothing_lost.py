@@ -109,7 +109,7 @@ def test_exports_and_scores_name_what_they_lack(write, rows, damage):
     scored = evaluate(open_prediction(folder / "s.zarr", truth), truth)
     assert set(scored.failures) == victims
     assert sum(score.truth + score.blank_truth for _, score in scored.scored) == whole
-    decoded = roundtrip(store, RoundtripOptions(("walls",), jobs=1, quiet=True)).decoders["walls"]
+    decoded = roundtrip(store, RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)).decoders["walls"]
     assert set(decoded.failures) == victims
     assert sum(score.truth for _, score in decoded.scored) == exported.cells
 
@@ -118,7 +118,7 @@ def test_exports_and_scores_name_what_they_lack(write, rows, damage):
 @few
 def test_folds_hold_every_image_but_those_named(write, rows):
     rows = [*rows, *((name, GOOD[0]) for name in "xyz")]  # else there may be too few to split
-    split = split_source(open_source(write(rows) / "train.csv"), None, SplitOptions(2, jobs=1, quiet=True))
+    split = split_source(open_source(write(rows) / "train.csv"), None, SplitOptions(folds=2, jobs=1, quiet=True))
     in_folds = {image.image_id: image.cells for image in split.images}
     named = [*in_folds, *split.failures, *split.annotated_twice]
     assert sorted(named) == sorted({image for image, _ in rows})
@@ -131,7 +131,6 @@ def test_folds_hold_every_image_but_those_named(write, rows):
 @settings(few, max_examples=examples(8))
 def test_predictions_hold_every_image_but_those_named(tmp_path_factory, kinds):
     from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, predict
-    from cellprep.learn.prediction.options import OutputOptions, PredictionOptions
 
     folder = tmp_path_factory.mktemp("predict")
     for name in ("images", "masks"):
@@ -149,11 +148,12 @@ def test_predictions_hold_every_image_but_those_named(tmp_path_factory, kinds):
     network = build_network(NetworkSettings("wn", base_channels=1, levels=3), seed=0)
     report = predict(
         [folder / "images"],
-        Bundle(Weights(network, Normalisation("percentile", (1,), (99.8,)))),
         folder / "out",
+        Bundle(Weights(network, Normalisation("percentile", (1,), (99.8,)))),
         masks=folder / "masks",
-        outputs=OutputOptions(to=("label-tiff", "coco")),
-        options=PredictionOptions(device="cpu", quiet=True),
+        to=("label-tiff", "coco"),
+        device="cpu",
+        quiet=True,
     )
     good = {str(place) for place, kind in enumerate(kinds) if kind == "good"}
     assert set(report.failures) == {str(place) for place in range(len(kinds))} - good

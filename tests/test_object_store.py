@@ -1,6 +1,5 @@
 """Stores and sources in object stores: in memory, and in a server that speaks as S3 does, on loopback."""
 
-import os
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from threading import Barrier
 
 import pytest
 from conftest import tree
-from stores import discs, write_store
+from stores import discs, noise, write_store
 from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
@@ -20,7 +19,15 @@ from cellprep.commands.check import CheckOptions
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.info import describe_store
 from cellprep.commands.verify import verify_store
-from cellprep.errors import ImageFileError, MissingExtraError, SourceError, StoreError, StoreWriteError, UsageError
+from cellprep.errors import (
+    CellprepError,
+    ImageFileError,
+    MissingExtraError,
+    SourceError,
+    StoreError,
+    StoreWriteError,
+    UsageError,
+)
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.system.files import read_file
@@ -210,7 +217,7 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
         raise OSError(28, "the bucket is full")
 
     monkeypatch.setattr(type(fs), "pipe", lambda self, files: fail(files))
-    options = BuildOptions(Recipe(wall_width=5), only=("spindle-2",), jobs=1, quiet=True)
+    options = BuildOptions(recipe=Recipe(wall_width=5), only=("spindle-2",), jobs=1, quiet=True)
     report = build_targets(open_source(folder / "train.csv"), url, options)
     assert report.stopped == str(StoreWriteError(url, "the bucket is full"))
     assert "spindle-2" not in open_store(url)
@@ -221,18 +228,26 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
     assert len(open_store(url)) == 6
 
 
-def test_the_server_gets_the_same_bytes(s3, sent, local, command):
+def test_each_object_is_fetched_once(s3, sent, tmp_path, monkeypatch):
+    files, fetched = as_place(sent).fs, Counter()
+    fetch = files.cat_file
+    monkeypatch.setitem(vars(files), "cat_file", lambda path, *args: fetched.update([path]) or fetch(path, *args))
+    assert build(f"{sent}/train.csv", tmp_path / "s.zarr", images=f"{sent}/train").new == len(fetched) - 1 == 6
+    assert set(fetched.values()) == {1}
+
+
+def test_the_server_gets_the_same_bytes(s3, sent, local, command, cli):
     args = (f"{sent}/train.csv", "--images", f"{sent}/train", "--out", f"{s3}/data.zarr", "--jobs", 2)
     result = command("build-targets", *args)
     assert result.returncode == 0, result.stderr
     assert remote_tree(f"{s3}/data.zarr") == local
-    result = command("build-targets", *args)
+    result = cli("build-targets", *args)
     assert "6 current" in result.stderr
     assert remote_tree(f"{s3}/data.zarr") == local
-    shown = command("info", f"{s3}/data.zarr")
-    assert shown.returncode == 0, shown.stderr
-    verified = command("verify", f"{s3}/data.zarr")
-    assert verified.returncode == 2
+    shown = cli("info", f"{s3}/data.zarr")
+    assert shown.exit_code == 0, shown.stderr
+    verified = cli("verify", f"{s3}/data.zarr")
+    assert verified.exit_code == 2
     assert verified.stderr == f"error: verify reads stores in folders: copy {s3}/data.zarr into one first\n"
 
 
@@ -305,19 +320,34 @@ def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     assert remote_tree(url) == local
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks in processes with threads
+def test_forked_workers_are_refused(tmp_path):
+    """Those of any `DataLoader`: the connections to an object store would hang."""
+    from torch.utils.data import DataLoader
+
+    from cellprep.learn import StoreDataset
+
+    place = as_place("memory://forked/s.zarr")
+    send(write_store(tmp_path / "s.zarr", {"one": (discs((40, 40), 3), noise((40, 40)))}).path, place)
+    dataset = StoreDataset(place, crop=32)
+    assert dataset[0]["id"] == "one"
+    with pytest.raises(CellprepError, match=r'^image one: a forked process .* multiprocessing_context="spawn"$'):
+        next(iter(DataLoader(dataset, num_workers=1, multiprocessing_context="fork")))
+
+
 @pytest.mark.slow
-def test_it_is_trained_on_and_predicted(s3, tmp_path, command, cli):
-    """By this process alone, and by workers that start anew."""
+def test_it_is_trained_on_and_predicted(s3, tmp_path, cli):
+    """By this process alone, and by a worker that starts anew."""
     csv = write_discs(tmp_path / "source")
     url = f"{s3}/discs.zarr"
     build(csv, url)
     build(csv, tmp_path / "here.zarr")
     size = ("--base-channels", 2, "--crop", 32, "--batch-size", 2, "--epochs", 1, "--device", "cpu")
     runs = []
-    for run_it, data, workers in ((cli, url, 0), (command, url, 2), (cli, tmp_path / "here.zarr", 0)):
+    for data, workers in ((url, 0), (url, 1), (tmp_path / "here.zarr", 0)):
         runs.append(tmp_path / f"run-{len(runs)}")
-        result = run_it("train", "semseg", "--data", data, *size, "--workers", workers, "--out", runs[-1])
-        assert (result.exit_code if run_it is cli else result.returncode) == 0, result.stderr
+        result = cli("train", "semseg", "--data", data, *size, "--workers", workers, "--out", runs[-1])
+        assert result.exit_code == 0, result.stderr
     assert len({(run / "last.safetensors").read_bytes() for run in runs}) == 1
     for data in (url, tmp_path / "here.zarr"):
         out = tmp_path / ("there" if data == url else "here")
@@ -337,13 +367,18 @@ def test_what_is_not_there(s3, folder):
         ImageFolder(as_place(f"{s3}/nothing"))
 
 
-def test_a_server_that_cannot_be_reached(folder, command):
-    out = "s3://bucket/data.zarr"
-    environment = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ALLOW_HTTP": "true",
+def test_a_server_that_cannot_be_reached(folder, command, cli, monkeypatch):
+    """Told in one line also where a process ends with it."""
+    out = "s3://far/data.zarr"
+    environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ALLOW_HTTP": "true",
                    "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}  # fmt: skip
-    for words in (["build-targets", folder / "train.csv", "--out", out], ["info", out], ["check", "s3://bucket/a.csv"]):
-        result = command(*words, env=environment)
-        assert result.returncode == 1
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told = [command("info", out)]
+    for words in (["build-targets", folder / "train.csv", "--out", out, "--jobs", 1], ["check", "s3://far/a.csv"]):
+        told.append(cli(*words))
+    for result in told:
+        assert getattr(result, "returncode", 1) == getattr(result, "exit_code", 1) == 1
         assert result.stderr.startswith("error: ")
         assert result.stderr.count("\n") == 1
-        assert "s3://bucket" in result.stderr
+        assert "s3://far" in result.stderr

@@ -136,14 +136,15 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
 
     def maps(size, told=classes):
         options = PredictionOptions(device="cpu", tile_size=size, batch_size=2, quiet=True)
-        return Predictor(bundle, options).predict(image[None], told, keep_uvec=True, keep_sureness=True)
+        return Predictor(bundle, options).predict(image[None], told, keep_uvec=True, keep_confidence=True)
 
     def apart(one, other):
         """The share of pixels that differ by more than rounding."""
         vectors = np.abs(one.uvec.astype(float) - other.uvec) > 0.01
-        sureness = np.abs(one.sureness.astype(int) - other.sureness) > 1
+        confidence = np.abs(one.confidence.astype(int) - other.confidence) > 1
         return [
-            differs.mean() for differs in (vectors, sureness, one.energy != other.energy, one.classes != other.classes)
+            differs.mean()
+            for differs in (vectors, confidence, one.energy != other.energy, one.classes != other.classes)
         ]
 
     least = 2 * Predictor(bundle, QUIET)._instances.margin + 16
@@ -151,7 +152,9 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
     whole = maps(1024)
     assert max(apart(whole, maps(least))) < 1e-3
     assert max(apart(maps(1024, None), maps(least, None))) < 1e-3
-    monkeypatch.setattr(predictor_module, "find_reach", lambda settings: 16)  # as if they saw less than they do
+    monkeypatch.setattr(
+        predictor_module, "find_receptive_field", lambda settings: 16
+    )  # as if they saw less than they do
     assert apart(whole, maps(80))[0] > 0.01
 
 
@@ -187,7 +190,7 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
     ("image", "mask", "problem"),
     [
         (np.zeros((2, 20, 30), np.uint8), None, "has 2 channels, and the weights are for 1"),
-        (np.zeros((1, 1, 20, 30)), None, r"is \(1, 1, 20, 30\), and the weights are for 1"),
+        (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
         (np.full((20, 30), np.nan), None, "no finite numbers"),
         (np.zeros((20, 30), bool), None, "no finite numbers"),
@@ -235,8 +238,8 @@ def folder(tmp_path, picture, labels):
 
 
 def run(folder, bundle, out="out", images="images", to=("label-tiff",), **options):
-    outputs = OutputOptions(to, *(options.pop(name, None) for name in ("maps", "overlay")))
-    return predict([folder / images], bundle, folder / out, outputs=outputs, options=QUIET, **options)
+    outputs = OutputOptions(to=to, **{name: options.pop(name, None) for name in ("maps", "overlay")})
+    return predict([folder / images], folder / out, bundle, outputs=outputs, options=QUIET, **options)
 
 
 @pytest.mark.parametrize("told_by", ["masks", "data", "network"])
@@ -267,7 +270,7 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
     if by_masks:
         bundle, where = request.getfixturevalue("oracles"), {"masks": folder / "masks"}
     report = predict(
-        [folder / "images"], bundle, folder / "out", options=replace(QUIET, orientation=orientation), **where
+        [folder / "images"], folder / "out", bundle, options=replace(QUIET, orientation=orientation), **where
     )
     told = "left as stored, against the Orientation tag (EXIF):"
     if turns:
@@ -415,7 +418,7 @@ def test_options_that_cannot_be_are_refused(options, problem):
 @pytest.mark.parametrize("to", [(), ("png",), ("coco", "coco")], ids=str)
 def test_formats_that_cannot_be_are_refused(to):
     with pytest.raises(UsageError, match=r"give one or several of kaggle-csv, coco, .*, each once"):
-        OutputOptions(to)
+        OutputOptions(to=to)
 
 
 # --- a dn alone
@@ -454,7 +457,9 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
 def test_a_dn_alone_is_not_asked_for_instances(folder, option, outputs, options):
     outputs, options = OutputOptions(**outputs), PredictionOptions(**options)
     with pytest.raises(UsageError, match=f"tells no instances, which {option} is of"):
-        predict(folder / "images", Bundle(weights("dn")), masks=folder / "masks", outputs=outputs, options=options)
+        predict(
+            folder / "images", None, Bundle(weights("dn")), masks=folder / "masks", outputs=outputs, options=options
+        )
 
 
 # --- what nobody said
@@ -501,7 +506,7 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
 
 def test_without_images_and_runs_all_of_the_store(folder, all_knowing, monkeypatch):
     monkeypatch.chdir(folder)
-    report = predict(None, all_knowing, options=QUIET)
+    report = predict(weights=all_knowing, options=QUIET)
     assert report.chosen == ["images: 2 images of data.zarr, all that it holds"]
     assert (report.out, report.images) == ("predictions", 2)
 
@@ -536,7 +541,7 @@ def test_no_cell_at_all_is_explained(folder, oracles, targets, why):
             tifffile.imwrite(path, np.zeros((33, 50), np.uint8))
     if why == "no energy":
         oracles = Bundle(Weights(Oracle("wn", {**targets, "energy": 0 * targets["energy"]}), NORMALISATION))
-    report = predict([folder / "images"], oracles, folder / "out", masks=folder / "masks", options=options)
+    report = predict([folder / "images"], folder / "out", oracles, masks=folder / "masks", options=options)
     words = {
         "no mask": "the masks are empty",
         "too small": "smaller than --min-area",
@@ -551,16 +556,16 @@ def test_paths_may_be_texts(folder, monkeypatch):
     assert load_weights("wn").settings.name == "wn"
     save_bundle("bundle", load_bundle("wn"))
     outputs = OutputOptions(maps="maps")
-    assert not predict("images/*.png", "bundle", "out", masks="masks", outputs=outputs, options=QUIET).errors()
-    assert not predict(["data.zarr"], ["bundle"], "more", data="data.zarr", options=QUIET).errors()
+    assert not predict("images/*.png", "out", "bundle", masks="masks", outputs=outputs, options=QUIET).errors()
+    assert not predict(["data.zarr"], "more", ["bundle"], data="data.zarr", options=QUIET).errors()
     save_weights("semseg", weights("semseg", base_channels=1))
-    assert not predict(["images"], "wn", "last", semseg_weights="semseg", options=QUIET).errors()
+    assert not predict(["images"], "last", "wn", semseg_weights="semseg", options=QUIET).errors()
     network = build_network(NetworkSettings("dn", base_channels=64), seed=0)
     with pytest.raises(WeightsError, match="wn"):
         load_vgg16(network, "wn")
     trained = train(
         open_store("data.zarr"),
-        TrainOptions("semseg", "run", epochs=1, base_channels=1, crop=32, workers=0, quiet=True),
+        TrainOptions("semseg", out="run", epochs=1, base_channels=1, crop=32, workers=0, quiet=True),
     )
     assert trained.out
     assert load_bundle(["wn"], "run").semseg

@@ -33,12 +33,12 @@ from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks import NETWORKS, NetworkSettings
 from cellprep.learn.prediction.bundle import as_bundle, with_decoding
 from cellprep.learn.prediction.inputs import find_images
-from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_sureness
+from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_confidence
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.learn.prediction.predictor import Predictor, _normaliser
-from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.prediction.tiles import cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS, turn, turn_back, turn_vectors_back
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
@@ -103,7 +103,7 @@ def test_networks_see_no_farther_than_their_reach_and_about_so_far(name, arch):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(parameter.abs() + 0.01)  # so that nothing cancels, and no ReLU is closed
-    multiple, reach = network.multiple, find_reach(NetworkSettings(name, arch=arch))
+    multiple, reach = network.multiple, find_receptive_field(NetworkSettings(name, arch=arch))
     assert reach % multiple == 0
 
     def seen(changed, axis):
@@ -328,12 +328,12 @@ def test_overlays_mark_the_rims_alone():
     assert draw_overlay(np.zeros((3, 300, 40)), labels).shape == (300, 40, 3)
 
 
-def test_sureness_is_the_mean_over_pixels():
+def test_confidence_is_the_mean_over_pixels():
     rng = np.random.default_rng(0)
-    labels, sureness = rng.integers(0, 9, (300, 20)), rng.integers(0, 256, (300, 20)).astype(np.uint8)
-    expected = [sureness[labels == number].mean() / 255 for number in range(1, 9)]
-    np.testing.assert_allclose(mean_sureness(sureness, labels), expected)
-    assert mean_sureness(sureness, np.zeros_like(labels)).shape == (0,)
+    labels, confidence = rng.integers(0, 9, (300, 20)), rng.integers(0, 256, (300, 20)).astype(np.uint8)
+    expected = [confidence[labels == number].mean() / 255 for number in range(1, 9)]
+    np.testing.assert_allclose(mean_confidence(confidence, labels), expected)
+    assert mean_confidence(confidence, np.zeros_like(labels)).shape == (0,)
 
 
 # --- bundles

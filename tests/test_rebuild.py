@@ -156,7 +156,7 @@ def test_cells_left_out_of_a_store_no_longer_decide_its_images_type(write_csv, t
 
 def test_the_root_of_a_store_without_a_checksum_says_what_the_last_build_did(tmp_path, write_csv):
     csv, out = write_csv("a,8 2 14 2,6,5,round"), tmp_path / "s.zarr"
-    build_targets(open_source(csv), out, BuildOptions(Recipe(per_instance=True), jobs=1, quiet=True))
+    build_targets(open_source(csv), out, BuildOptions(recipe=Recipe(per_instance=True), jobs=1, quiet=True))
     root = json.loads((out / "zarr.json").read_text())
     del root["attributes"]["cellprep"]["crc32c"]  # as earlier versions wrote it
     (out / "zarr.json").write_text(json.dumps(root, indent=2))

@@ -15,7 +15,7 @@ from cellprep.learn.networks.kind import NetworkKind
 from cellprep.learn.networks.layers import Body
 from cellprep.learn.networks.panels import show_mask, show_values
 from cellprep.learn.networks.shapes import describe_layers
-from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.run import train
 from cellprep.learn.training.runs import options_of
@@ -89,7 +89,7 @@ def discs(tmp_path):
 
 
 def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monkeypatch, registered, capsys):
-    options = TrainOptions("edges", tmp_path / "whole", **OPTIONS)
+    options = TrainOptions("edges", out=tmp_path / "whole", **OPTIONS)
     assert (options.arch, options.max_lr) == ("plain", 1e-2)
     report = train(discs, options)
     assert "steps takes about" in capsys.readouterr().err
@@ -112,9 +112,9 @@ def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monk
     for name in ("best", "last"):
         whole, cut = ((tmp_path / folder / f"{name}.safetensors").read_bytes() for folder in ("whole", "cut"))
         assert whole == cut
-    train(discs, TrainOptions("edges", tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
+    train(discs, TrainOptions("edges", out=tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
     monkeypatch.setitem(NETWORKS, "blind", replace(EDGES, name="blind", inputs=("area",)))
-    assert train(discs, TrainOptions("blind", tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
+    assert train(discs, TrainOptions("blind", out=tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
     with pytest.raises(UsageError, match="belong to dn and wn only"):
         TrainOptions("edges", background_cell=True)
 
@@ -124,7 +124,7 @@ def test_a_registered_network_is_one_of_all_and_predicts_its_maps(discs, tmp_pat
     report = train_all(discs, tmp_path / "all", **OPTIONS | {"epochs": 1, "quiet": True})
     assert any("semseg, dn, wtn, wn, edges, trained on 3 images" in note for note in report.notes())
     edges = load_weights(tmp_path / "all" / "edges")
-    assert find_reach(edges.settings) == 2
+    assert find_receptive_field(edges.settings) == 2
     assert [layer.shape[0] for layer in describe_layers(edges.network)] == [2, 2, 1]
     image = discs["i0"].read("image")[None]
     batch = {"image": torch.from_numpy(edges.normalisation.apply(image))[None]}

@@ -97,7 +97,7 @@ def verify(out, folder):
 
 
 def score(out, folder):
-    found = roundtrip(open_store(out), RoundtripOptions(("walls",), **QUIET)).decoders["walls"]
+    found = roundtrip(open_store(out), RoundtripOptions(decoders=("walls",), **QUIET)).decoders["walls"]
     return len(found.images), found.failures
 
 
@@ -122,7 +122,7 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
         return validate(*args)
 
     monkeypatch.setattr(Trainer, "validate", built_anew)
-    options = TrainOptions("semseg", tmp_path / "run", epochs=3, **size)
+    options = TrainOptions("semseg", out=tmp_path / "run", epochs=3, **size)
     with pytest.raises(CellprepError, match=r"^image i\d: \S*s.zarr/i\d was built anew by another recipe.* --resume$"):
         train(open_store(out), options)
     assert (tmp_path / "run" / "state.pt").exists()  # of the first epoch
@@ -154,7 +154,7 @@ def test_metadata_are_read_once(tmp_path, read_files):
     assert read_files == once
     read_files.clear()
     size = {"batch_size": 2, "crop": 32, "base_channels": 1, "device": "cpu", "workers": 0, "quiet": True}
-    train(open_store(tmp_path / "s.zarr"), TrainOptions("dn", tmp_path / "run", epochs=1, **size))
+    train(open_store(tmp_path / "s.zarr"), TrainOptions("dn", out=tmp_path / "run", epochs=1, **size))
     assert read_files == once
 
 
@@ -164,7 +164,7 @@ def test_an_open_store_sees_what_changes(tmp_path, read_files):
     store = open_store(out)
     before = store["i0"]
     assert store["i0"] is before
-    build_targets(open_source(source), out, BuildOptions(Recipe(wall_width=5), **QUIET))
+    build_targets(open_source(source), out, BuildOptions(recipe=Recipe(wall_width=5), **QUIET))
     assert (before.recipe.wall_width, store["i0"].recipe.wall_width) == (3, 5)
     (out / "i0/zarr.json").write_text("{}")
     assert list(store) == ["i1"]
@@ -215,7 +215,7 @@ def test_an_image_whose_place_cannot_be_filled_stays(tmp_path, monkeypatch):
         return rename(path, to)
 
     monkeypatch.setattr(Path, "rename", fail)
-    report = build_targets(open_source(source), out, BuildOptions(Recipe(wall_width=5), **QUIET))
+    report = build_targets(open_source(source), out, BuildOptions(recipe=Recipe(wall_width=5), **QUIET))
     monkeypatch.undo()
     assert report.errors()
     assert images(out) == before

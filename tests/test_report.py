@@ -101,7 +101,7 @@ def test_a_store_is_shown_by_its_own_recipe(annotations, tmp_path, write_csv):
     whole = write_csv(*(line for line in annotations.read_text().splitlines()[1:] if "9999" not in line), name="w.csv")
     store = tmp_path / "s.zarr"
     bins = (1.0, 2.0)
-    build_targets(open_source(whole), store, BuildOptions(Recipe(bins=bins, wall_width=5), jobs=1, quiet=True))
+    build_targets(open_source(whole), store, BuildOptions(recipe=Recipe(bins=bins, wall_width=5), jobs=1, quiet=True))
     report_dataset(open_source(store), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
     text = (tmp_path / "r.html").read_text()
     assert "<title>2: " in text and "<title>3: " not in text  # tooltips of the levels' bars

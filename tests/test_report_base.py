@@ -69,7 +69,7 @@ OF_SOURCE = {
 OF_STORE = {
     "verify": (lambda store, _: verify_store(store.path, jobs=1, quiet=True), {"cells": [1, 1]}),
     "roundtrip": (
-        lambda store, _: roundtrip(store, RoundtripOptions(("walls",), jobs=1, quiet=True)),
+        lambda store, _: roundtrip(store, RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)),
         {"decoder": ["walls"] * 2, "kaggle_map": [1, 1]},
     ),
     "export": (lambda store, out: export_labels(store, "kaggle-csv", out, jobs=1, quiet=True), {"cells": [1, 1]}),

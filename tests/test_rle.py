@@ -116,11 +116,6 @@ def test_refuses_unknown_orders(call):
         call()
 
 
-def test_refuses_a_single_mask_where_a_stack_belongs():
-    with pytest.raises(UsageError, match=r"three axes \(n, H, W\), not the shape \(2, 3\)"):
-        encode_rle(np.ones((2, 3)))
-
-
 def test_real_annotations_survive_a_round_trip(sartorius):
     from cellprep import open_source
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import HEADER, THOROUGH, tree
 
-from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
 from cellprep.errors import StoreError
 from cellprep.store import StoreWriter, Summary
 from cellprep.store.arrays import array_path
@@ -49,13 +49,21 @@ def finish(csv, out, *options):
     return process.returncode, words
 
 
+def go_on(csv, out, wall_width=3):
+    """Build all that is not there, in this process and undisturbed."""
+    options = BuildOptions(Recipe(wall_width=wall_width), jobs=1, quiet=True)
+    report = build_targets(open_source(csv), out, options)
+    assert not report.errors()
+    return report
+
+
 @pytest.fixture(scope="module")
 def undisturbed(csv, tmp_path_factory):
     """The store's files by wall width, as an undisturbed run leaves them."""
     trees = {}
     for width in ("3", "5"):
         out = tmp_path_factory.mktemp("undisturbed") / "s.zarr"
-        assert finish(csv, out, "--wall-width", width)[0] == 0
+        go_on(csv, out, int(width))
         trees[width] = tree(out)
     return trees
 
@@ -137,7 +145,7 @@ def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed
     assert words == "interrupted: what is written is whole; run the same command again\n"
     check_whole(out, undisturbed)
     assert not (out / ".cellprep").exists()
-    assert finish(csv, out)[0] == 0
+    go_on(csv, out)
     assert tree(out) == undisturbed["3"]
 
 
@@ -153,7 +161,7 @@ def test_ctrl_c_while_an_image_is_moved_into_its_place(csv, tmp_path, undisturbe
             patch.setattr(StoreWriter, "commit", interrupted)
             build_targets(open_source(csv), out, BuildOptions(jobs=2, quiet=True))
         assert not (out / ".cellprep").exists()
-    assert finish(csv, out)[0] == 0
+    go_on(csv, out)
     assert tree(out) == undisturbed["3"]
 
 
@@ -218,21 +226,21 @@ def test_a_full_disk_is_told_in_one_line_and_the_next_run_goes_on(csv, tmp_path,
         check_whole(out, undisturbed)
         assert not (out / ".cellprep").exists()
         remount("size=100m")
-        assert finish(csv, out)[0] == 0
+        go_on(csv, out)
         assert tree(out) == undisturbed["3"]
 
 
 def test_a_full_disk_on_a_rebuild_keeps_only_whole_images(csv, tmp_path, undisturbed):
     with small_disk(tmp_path / "disk", "100m") as remount:
         out = tmp_path / "disk" / "s.zarr"
-        assert finish(csv, out)[0] == 0
+        go_on(csv, out)
         used = int(subprocess.check_output(["du", "-sk", tmp_path / "disk"]).split()[0])
         remount(f"size={used + 8}k")
         code, words = finish(csv, out, "--wall-width", "5")
         assert (code, "Traceback" in words) == (1, False)
         check_whole(out, undisturbed)
         remount("size=100m")
-        assert finish(csv, out, "--wall-width", "5")[0] == 0
+        go_on(csv, out, 5)
         assert tree(out) == undisturbed["5"]
 
 
@@ -264,7 +272,7 @@ def test_a_read_only_folder(csv, tmp_path, exists):
     folder = tmp_path / "disk"
     with small_disk(folder, "100m") as remount:
         if exists:
-            assert finish(csv, folder / "s.zarr")[0] == 0
+            go_on(csv, folder / "s.zarr")
         before = tree(folder)
         remount("ro")
         code, words = finish(csv, folder / "s.zarr", "--overwrite")
@@ -329,7 +337,7 @@ def lose(path, how):
 
 def test_what_a_power_loss_takes_is_not_read_and_is_built_again(csv, tmp_path, undisturbed):
     out = tmp_path / "s.zarr"
-    assert finish(csv, out)[0] == 0
+    go_on(csv, out)
     files = sorted(path.relative_to(out / "000") for path in (out / "000").rglob("*") if path.is_file())
     hit = dict(zip(list(open_store(out)), files, strict=False))
     assert len(hit) == len(files) > 15  # each kind of file in an image of its own
@@ -343,9 +351,8 @@ def test_what_a_power_loss_takes_is_not_read_and_is_built_again(csv, tmp_path, u
                 if file.is_relative_to(array_path(name)):
                     with pytest.raises(StoreError):
                         image.read(name)
-        code, words = finish(csv, out)
-        assert code == 0
-        assert f"rewritten, {IMAGES - len(hit)} current)" in words
+        report = go_on(csv, out)
+        assert (report.new + report.rewritten, report.current) == (len(hit), IMAGES - len(hit))
         assert tree(out) == undisturbed["3"]
 
 
@@ -353,6 +360,6 @@ def test_leftovers_of_killed_runs_are_cleared(csv, tmp_path):
     out = tmp_path / "s.zarr"
     (out / ".cellprep" / "abc" / "new" / "000").mkdir(parents=True)
     (out / ".cellprep" / "lock").touch()
-    assert finish(csv, out, "--image", "000")[0] == 0
+    assert build_targets(open_source(csv), out, BuildOptions(only=("000",), jobs=1, quiet=True)).new == 1
     assert sorted(entry.name for entry in out.iterdir()) == ["000", "zarr.json"]
     assert list(open_store(out)) == ["000"]

@@ -21,11 +21,12 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.core.cells import cells_from_labels, restore_cells
+from cellprep.core.targets import sampled_targets
 from cellprep.errors import StoreError, UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.grey import Grey
-from cellprep.learn.data.samples import MASKS, CropSettings, SampleMaker
+from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import Placement, Warp
@@ -38,7 +39,7 @@ GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
 
 
 def warp(labels, areas, *rest):
-    return warp_targets(labels, areas, np.count_nonzero(labels == 0), *rest)
+    return warp_targets(sampled_targets(), labels, areas, np.count_nonzero(labels == 0), *rest)
 
 
 def maker(store, normalisation=PLAIN, ids=None, **settings):
@@ -73,13 +74,12 @@ def test_a_sample_has_the_form_that_networks_want(drawn):
         forms = {name: (array.shape, array.dtype.name) for name, array in sample.items()}
         assert forms == {
             "image": ((1, 32, 32), "float32"),
-            "mask": ((1, 32, 32), "float32"),
-            "domain": ((1, 32, 32), "float32"),
             "semseg": ((32, 32), "int64"),
             "uvec": ((2, 32, 32), "float32"),
             "energy": ((32, 32), "int64"),
             "area": ((32, 32), "float32"),
             "counts": ((32, 32), "bool"),
+            "position": ((2,), "int64"),
         }
 
 
@@ -289,24 +289,6 @@ def test_crops_are_taken_from_everywhere(tmp_path):
     assert firsts == {y * 40 + x for y in range(5) for x in range(9)}
 
 
-@pytest.mark.parametrize("kind", MASKS)
-def test_the_mask_is_what_was_asked_for(drawn, kind):
-    for augment in ((), ("rotation",)):
-        sample = maker(drawn, crop=64, augment=augment, mask=kind).crop(0, np.random.default_rng(0))
-        expected = sample["semseg"] == 0 if kind == "cells" else sample["semseg"] < 2
-        np.testing.assert_array_equal(sample["mask"][0], expected)
-        np.testing.assert_array_equal(sample["domain"], sample["mask"])
-        assert (sample["semseg"] == 1).any()
-
-
-def test_with_the_background_as_a_cell_vectors_are_asked_of_every_pixel(tmp_path):
-    images = {"one": (discs((60, 60), 5), noise((60, 60)))}
-    store = write_store(tmp_path / "data.zarr", images, Recipe(background_cell=True))
-    sample = maker(store, crop=32).crop(0, np.random.default_rng(0))
-    assert sample["domain"].all()
-    np.testing.assert_array_equal(sample["mask"][0], sample["semseg"] < 2)
-
-
 def test_samples_without_pixels_are_those_with_pixels_but_for_the_image(drawn):
     for augment in ((), ("flips",), ("rotation", "zoom")):
         settings = CropSettings(crop=32, augment=augment)
@@ -427,7 +409,7 @@ def test_names_an_image_whose_values_are_no_numbers(tmp_path):
     image = np.ones((9, 9), np.float32)
     image[3, 3] = np.nan
     store = write_store(tmp_path / "data.zarr", {"a": (ONE[0], image)})
-    with pytest.raises(StoreError, match="image a: some grey values are no numbers"):
+    with pytest.raises(StoreError, match="image a: some intensities are NaN or infinite"):
         maker(store, crop=8).crop(0, np.random.default_rng(0))
 
 
@@ -457,10 +439,10 @@ def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"crop": 0}, "crop 0 is no side"),
+        ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
         ({"mask": "walls"}, "mask 'walls' is unknown"),
         ({"augment": ("flip",)}, "augmentation 'flip' is unknown"),
-        ({"samples_per_epoch": 0}, "0 samples an epoch"),
+        ({"samples_per_epoch": 0}, "samples_per_epoch 0 is not possible"),
         ({"seed": -1}, "seed -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

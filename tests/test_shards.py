@@ -24,7 +24,7 @@ from cellprep.core.colours import grey_levels, grey_limits
 from cellprep.core.rle import runs_from_labels
 from cellprep.errors import StoreError, StoreWriteError
 from cellprep.formats.annotations.record import Annotations
-from cellprep.learn import Bundle, Normalisation, TrainOptions, Weights, build_network, predict, train
+from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict, train
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.loading import train_loader, validation_loader
 from cellprep.learn.data.samples import CropSettings
@@ -41,12 +41,16 @@ from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.writer import write_image
 
 
+def make_shards_small(patch):
+    patch.setattr(documents, "_CHUNK", 4)
+    patch.setattr(documents, "_SHARD", 16)
+    documents.array_document.cache_clear()
+
+
 @pytest.fixture
 def small_shards(monkeypatch):
     """Files of 16 x 16 pixels, in chunks of 4 x 4, for images of more than 256."""
-    monkeypatch.setattr(documents, "_CHUNK", 4)
-    monkeypatch.setattr(documents, "_SHARD", 16)
-    documents.array_document.cache_clear()
+    make_shards_small(monkeypatch)
     yield
     documents.array_document.cache_clear()
 
@@ -101,16 +105,28 @@ def test_zarr_python_and_tensorstore_read_and_write_the_same(small_shards, tmp_p
     np.testing.assert_array_equal(read_array(tmp_path / "theirs" / name, name), array)
 
 
-@pytest.fixture
-def stored(tmp_path, small_shards):
-    """A store of images in many chunks, and the same ones in one chunk each."""
-    csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A store of images in many chunks."""
+    folder = tmp_path_factory.mktemp("huge")
+    csv = write_dataset(folder / "source", images_per_type=1, shape=(60, 80))
     options = BuildOptions(images=csv.parent / "train", jobs=1, quiet=True)
-    assert not build_targets(open_source(csv), tmp_path / "many.zarr", options).errors()
-    return csv, options, tmp_path / "many.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        make_shards_small(patch)
+        assert not build_targets(open_source(csv), folder / "many.zarr", options).errors()
+    documents.array_document.cache_clear()
+    return csv, options, folder / "many.zarr"
+
+
+@pytest.fixture
+def stored(built, tmp_path, small_shards):
+    """A copy of it, which may be damaged."""
+    csv, options, store = built
+    return csv, options, shutil.copytree(store, tmp_path / "many.zarr")
 
 
 def whole(csv, options, tmp_path, monkeypatch):
+    """Build the same images in one chunk each."""
     with monkeypatch.context() as patch:
         patch.setattr(documents, "_SHARD", 4096)
         documents.array_document.cache_clear()
@@ -143,8 +159,8 @@ def test_a_store_of_huge_images(stored, tmp_path, monkeypatch):
 
 
 RECIPES = [
-    Recipe("background", 5, "scipy"),
-    Recipe("later-on-top", 1, "cv2-exact", bins=(1.0, 7.5)),
+    Recipe(overlap="background", wall_width=5, distance="scipy"),
+    Recipe(overlap="later-on-top", wall_width=1, distance="cv2-exact", bins=(1.0, 7.5)),
     Recipe(background_cell=True),
     Recipe(per_instance=True),
 ]
@@ -153,7 +169,7 @@ RECIPES = [
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_blocks_are_parts_of_the_whole_whatever_the_recipe(small_shards, tmp_path, monkeypatch, recipe):
     csv = write_dataset(tmp_path / "source", images_per_type=1, shape=(60, 80))
-    options = BuildOptions(recipe, jobs=1, quiet=True, only=("spindle-1",))
+    options = BuildOptions(recipe=recipe, jobs=1, quiet=True, only=("spindle-1",))
     build_targets(open_source(csv), tmp_path / "many.zarr", options)
     image = open_store(tmp_path / "many.zarr")["spindle-1"]
     assert image.is_huge
@@ -227,9 +243,8 @@ def test_a_training_on_huge_images(tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.data.drawing._PART", 40)
     documents.array_document.cache_clear()
     build_targets(open_source(write_discs(tmp_path / "source")), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
-    names = ("dn", tmp_path / "run")
-    options = TrainOptions(*names, base_channels=2, crop=32, epochs=1, val_fraction=0.2, workers=0, quiet=True)
-    report = train(open_store(tmp_path / "s.zarr"), options)
+    settings = {"base_channels": 2, "crop": 32, "epochs": 1, "val_fraction": 0.2, "workers": 0, "quiet": True}
+    report = train(tmp_path / "s.zarr", "dn", out=tmp_path / "run", **settings)
     documents.array_document.cache_clear()
     assert (report.train_images, report.val_images) == (4, 1)
     pictures = sorted(path.stem for path in (tmp_path / "run/validation").iterdir())
@@ -351,7 +366,8 @@ def test_huge_images_are_validated_part_by_part(stored, tmp_path, monkeypatch, n
             counts = part["counts"][0].numpy()
             assert np.argwhere(counts)[0].tolist() == [top - first[0], left - first[1]]
             assert counts.sum() == (min(60, top + 32) - top) * (min(80, left + 32) - left)
-            for name in set(part) - {"id", "part", "counts"}:
+            assert part["position"][0].tolist() == [*first]
+            for name in set(part) - {"id", "part", "counts", "position"}:
                 expected = np.moveaxis(image[name][0].numpy()[..., first[0] :, first[1] :], (-2, -1), (0, 1))
                 ours = np.moveaxis(part[name][0].numpy(), (-2, -1), (0, 1))
                 down, across = np.nonzero(counts)
@@ -401,15 +417,15 @@ def test_huge_images_are_predicted_tile_by_tile(stored, tmp_path, monkeypatch):
     network = build_network(NetworkSettings("wn", base_channels=2, levels=5), seed=1)
     weights = Bundle(Weights(network, Normalisation("dataset", (60,), (190,))))
     settings = PredictionOptions(tile_size=48, device="cpu", quiet=True)
-    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_reach", lambda _: 16)
+    monkeypatch.setattr("cellprep.learn.prediction.predictor.find_receptive_field", lambda _: 16)
     with monkeypatch.context() as patch:
         patch.setattr(WindowedArray, "__array__", None)  # it is never read whole
-        predict([store], weights, tmp_path / "many", data=store, options=settings)
+        predict([store], tmp_path / "many", weights, data=store, options=settings)
     whole(csv, options, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(documents, "_SHARD", 4096)
         documents.array_document.cache_clear()
-        predict([tmp_path / "one.zarr"], weights, tmp_path / "one", data=tmp_path / "one.zarr", options=settings)
+        predict([tmp_path / "one.zarr"], tmp_path / "one", weights, data=tmp_path / "one.zarr", options=settings)
     found = tree(tmp_path / "one")
     assert sum(name.endswith(".tif") for name in found) == 2
     assert tree(tmp_path / "many") == found

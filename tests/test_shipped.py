@@ -82,7 +82,7 @@ def test_the_nuclei_of_the_demo_are_found_and_dark_cells_are_said_to_be_unlike(n
     negative = tmp_path / "negative.png"
     Image.fromarray(image[:128, :160].max() - image[:128, :160]).save(negative)
     images = [tmp_path / "nuclei" / "nuclei-1.png", negative, tmp_path / "train" / "round-1.png"]
-    report = predict(images, nuclei, tmp_path / "out", options=PredictionOptions(device="cpu", quiet=True))
+    report = predict(images, tmp_path / "out", nuclei, options=PredictionOptions(device="cpu", quiet=True))
     found = tifffile.imread(tmp_path / "out" / "nuclei-1.tif")
     truth = record.load().runs
     assert score_image(found, resolve_overlaps(truth).labels).matched[0] >= 0.95 * len(truth.areas)
@@ -100,7 +100,7 @@ def test_real_nuclei_are_found_as_the_card_says(nuclei, tmp_path):
         return tifffile.imread(data / folder / f"{name}.tif")
 
     images = [data / "images" / f"{name}.tif" for name in ids]
-    report = predict(images, nuclei, tmp_path / "out", options=PredictionOptions(device="cpu", quiet=True))
+    report = predict(images, tmp_path / "out", nuclei, options=PredictionOptions(device="cpu", quiet=True))
     assert not report.unlike.found
     scores = [score_image(tifffile.imread(tmp_path / "out" / f"{name}.tif"), read("masks", name)) for name in ids]
     found = summarise(scores)["ap"]

@@ -135,7 +135,7 @@ def distances_and_vectors_of_each(labels, method, background_cell):
 @settings(max_examples=examples(40))
 @given(stack=masks(max_side=16, max_count=9), rule=st.sampled_from(sorted(OVERLAP_RULES)))
 def test_each_instance_by_itself(method, background_cell, stack, rule):
-    recipe = Recipe(rule, 3, method, background_cell=background_cell, per_instance=True)
+    recipe = Recipe(overlap=rule, distance=method, background_cell=background_cell, per_instance=True)
     cells = resolve(stack, rule)
     targets = compute_targets(cells, recipe)
     distance, uvec = distances_and_vectors_of_each(cells.labels, method, background_cell)

@@ -484,7 +484,7 @@ def test_tensorboard_has_every_epoch_once(discs, options, monkeypatch):
 
 
 def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cellprep.learn.training.run.train", interrupted)
@@ -560,8 +560,8 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     ("settings", "message"),
     [
         ({"init": (Path("dn"),)}, "--init gives first weights to one network"),
-        ({"epoch": 3}, "epoch is no option of a training"),
-        ({"epochs": "3"}, "an option has a value of another kind"),
+        ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
+        ({"epochs": "3"}, "epochs is '3': give a whole number"),
         ({"background_cell": True}, "the background is no cell"),
         ({"encoder": Path("vgg16.pth")}, "vgg16.pth"),
     ],

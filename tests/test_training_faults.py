@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from test_kills import KILLS, kill_after, popen, pytestmark, seconds
+from test_kills import KILLS, do, kill_after, popen, pytestmark, seconds
 from test_safety import small_disk
 from test_train import write_discs
 
@@ -20,17 +20,17 @@ SIZE = ["--base-channels", 2, "--crop", 32, "--batch-size", 2, "--workers", 0, "
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
-    """A training of some seconds, but for its folder."""
+    """A training of a second or so, but for its folder."""
     folder = tmp_path_factory.mktemp("discs")
     build_targets(open_source(write_discs(folder / "source")), folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
-    return ["train", "semseg", "--data", folder / "data.zarr", *SIZE, "--epochs", 6, "--out"]
+    return ["train", "semseg", "--data", folder / "data.zarr", *SIZE, "--epochs", 4, "--out"]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(words, tmp_path_factory):
     """How long it takes, and the weights that it leaves."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    duration = seconds(*words, run)
+    duration = seconds(do, *words, run)
     return duration, whole_weights(run)
 
 
@@ -55,35 +55,35 @@ def test_killed_and_taken_up_until_it_is_done_it_leaves_the_same_weights(words, 
     for attempt in itertools.count(1):
         if killed >= (KILLS or 1):
             break
-        if kill_after(popen(*words, run, *taken_up(run)), rng.uniform(0.4, 1.0) * duration):
+        lock = run.with_name(f".{run.name}.lock")
+        lock.unlink(missing_ok=True)  # which is written first
+        if kill_after(popen(*words, run, *taken_up(run)), lock.exists, rng.uniform(0, 1) * duration):
             killed += 1
             whole_weights(run)
         else:  # it was quicker than the one that was timed
             assert whole_weights(run) == expected
             run, duration = tmp_path / str(attempt), 0.8 * duration
-    seconds(*words, run, *taken_up(run))
+    do(*words, run, *taken_up(run))
     assert whole_weights(run) == expected
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(words, undisturbed, tmp_path):
+def test_a_full_disk_keeps_the_last_checkpoint(words, undisturbed, tmp_path, cli):
     _, expected = undisturbed
     with small_disk(tmp_path / "disk", "1100k") as remount:
         run = tmp_path / "disk/run"
-        process = popen(*words, run)
-        _, told = process.communicate(timeout=120)
-        assert process.returncode == 1
-        assert told.startswith(f"error: cannot write {run}/")
-        assert told.endswith(": No space left on device\n")
+        result = cli(*words, run)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: cannot write {run}/")
+        assert result.stderr.endswith(": No space left on device\n")
         assert len(whole_weights(run)) == 2  # of an epoch before
         remount("size=100m")
-        seconds(*words, run, "--resume")
+        do(*words, run, "--resume")
         assert whole_weights(run) == expected
 
 
-def test_two_processes_do_not_train_in_one_folder(words, tmp_path):
+def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
     with RunFolder(tmp_path / "run").held():
-        process = popen(*words, tmp_path / "run")
-        _, told = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert told == f"error: another process trains in {tmp_path / 'run'}: wait until it ends\n"
+        result = cli(*words, tmp_path / "run")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: another process trains in {tmp_path / 'run'}: wait until it ends\n"
     assert not list(tmp_path.iterdir())

@@ -1,11 +1,17 @@
-"""Some steps of each network in double precision, to be compared: by `main`, or ``python -m train_steps FILE``."""
+"""Some steps of each network in double precision, to be compared.
 
+By `main`, or ``python -m train_steps FILE COMMANDS``, which first runs commands, a list of their words each.
+"""
+
+import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 
+from cellprep.cli import app
 from cellprep.learn import NetworkSettings, build_network
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.processes import joined
@@ -38,7 +44,7 @@ def train(name, arch, machine, here):
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # whose chances differ
-    trainer = Trainer(network, TrainOptions(name, Path("unused"), max_lr=1e-3), machine, STEPS)
+    trainer = Trainer(network, TrainOptions(name, out=Path("unused"), max_lr=1e-3), machine, STEPS)
     network.train()
     losses = []
     for step in range(STEPS):
@@ -56,4 +62,10 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # What torchrun gives the processes is for one group: the first command's is kept for what follows.
+    with mock.patch.object(torch.distributed, "destroy_process_group") as destroy:
+        for words in json.loads(sys.argv[2]):
+            assert not app(words, standalone_mode=False)
+        main(sys.argv[1])
+    destroy.assert_called_once_with()
+    torch.distributed.destroy_process_group()

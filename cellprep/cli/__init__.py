@@ -1,7 +1,5 @@
-"""The command line: each command only declares its options and calls the library once."""
+"""The command line: each command takes the options that the library declares, and calls it once."""
 
-# In this order they hang their commands into the application.
-from cellprep.cli import build, convert, learning, prediction, scores, sources, stores
-from cellprep.cli.door import app, main
+from cellprep.cli.application import app, main
 
-__all__ = ["app", "build", "convert", "learning", "main", "prediction", "scores", "sources", "stores"]
+__all__ = ["app", "main"]

@@ -1,20 +1,30 @@
 """Commands that score predictions."""
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cellprep.cli.door import app
-from cellprep.cli.options import JSON, Crowds, Jobs, Orientation, Pictures, Quiet, RLEOrder, Version, Worst, choice
-from cellprep.cli.words import print_json, tell
+from cellprep.cli.declare import command
+from cellprep.cli.options import JSON, Pictures, Worst
+from cellprep.cli.words import show, show_worst, tell
 from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, refuse_pictures
-from cellprep.formats.readers import READERS, open_prediction, open_source
+from cellprep.formats.readers import READERS, CrowdsAre, RLEOrder, SourceOptions, open_prediction
+from cellprep.system.options import Option
 from cellprep.system.output import refuse_to_overwrite
 from cellprep.system.places import as_place
 
 
-@app.command("evaluate")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthOptions(SourceOptions):
+    """How the true cells are read."""
+
+    format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS))] = "auto"
+
+
+@command("evaluate")
 def evaluate_command(
     predicted: Annotated[
         Path,
@@ -28,31 +38,16 @@ def evaluate_command(
         Path,
         typer.Argument(parser=as_place, metavar="TRUTH", help="True cells, of the same images, in any such format."),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            parser=as_place,
-            metavar="FOLDER",
-            help="Folder of image files, named by id: to draw, and for sizes that neither side tells.",
-        ),
-    ] = None,
-    format: Annotated[str, choice("Format of TRUTH", "auto", *READERS)] = "auto",  # noqa: A002
-    rle_order: RLEOrder = None,
-    crowds: Crowds = None,
-    predicted_format: Annotated[str, choice("Format of PREDICTED", "auto", *READERS)] = "auto",
+    *,
+    reading: TruthOptions,
+    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS))] = "auto",
     predicted_rle_order: RLEOrder = None,
-    predicted_crowds: Crowds = None,
-    orientation: Orientation = None,
-    image: Annotated[
-        list[str] | None, typer.Option(help="Id of an image to score; repeatable. All unless given.")
-    ] = None,
+    predicted_crowds: CrowdsAre = None,
+    options: EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
     worst: Worst = 0,
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
-    jobs: Jobs = -1,
-    quiet: Quiet = False,
-    version: Version = False,
 ) -> None:
     """Score predicted cells against true ones: Kaggle's, StarDist's and COCO's metrics, and counts of errors.
 
@@ -65,17 +60,12 @@ def evaluate_command(
             refuse_to_overwrite(out, source)
     if worst:
         refuse_pictures(pictures)
-    options = EvaluationOptions(images, tuple(image or ()), jobs, quiet, orientation)
-    known = open_source(truth, format, rle_order, crowds)
+    known = reading.open(truth)
     found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)
-    if as_json:
-        print_json(report.to_dict())
-    elif report.scored and not quiet:
-        typer.echo("\n".join(report.table()))
-    drawn = draw_worst(report, found, known, worst, pictures, options) if worst else []
-    if drawn and not (as_json or quiet):
-        typer.echo("\n".join(["", *report.table_of(report.worst(worst))]))
-    tell(report, quiet, *known.notes, *found.notes)
+    show(report, as_json, options.quiet)
+    draw = partial(draw_worst, report, found, known, worst, pictures, options)
+    show_worst(report, as_json, options.quiet, worst, draw)
+    tell(report, options.quiet, *known.notes, *found.notes)

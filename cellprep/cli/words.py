@@ -1,9 +1,27 @@
 """The output of commands: data to stdout, messages to stderr."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import typer
+
+
+class _Report(Protocol):
+    def notes(self) -> list[str]: ...
+
+    def errors(self) -> list[str]: ...
+
+
+class _Table(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def table(self) -> list[str]: ...
+
+
+class _Scores(_Table, Protocol):
+    def table_of_worst(self, number: int) -> list[str]: ...
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -11,10 +29,18 @@ def print_json(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
-class _Report(Protocol):
-    def notes(self) -> list[str]: ...
+def show(report: _Table, as_json: bool, quiet: bool) -> None:
+    """Print a report to stdout: as JSON, or as a table unless that is to be quiet."""
+    if as_json:
+        print_json(report.to_dict())
+    elif not quiet and (lines := report.table()):
+        typer.echo("\n".join(lines))
 
-    def errors(self) -> list[str]: ...
+
+def show_worst(report: _Scores, as_json: bool, quiet: bool, worst: int, draw: Callable[[], list[Path]]) -> None:
+    """Draw the images with the lowest scores, if any are to be drawn, and name them below the table."""
+    if worst and draw() and not (as_json or quiet):
+        typer.echo("\n".join(["", *report.table_of_worst(worst)]))
 
 
 def tell(report: _Report, quiet: bool, *first: str) -> None:

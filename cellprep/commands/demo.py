@@ -2,16 +2,16 @@
 
 import csv
 import json
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cellprep._version import __version__
-from cellprep.commands.build_targets import BuildOptions, BuildReport, build_targets
+from cellprep.commands.build_targets import BuildReport, build_targets
 from cellprep.commands.preview import draw_targets
 from cellprep.core.rle import encode_rle
 from cellprep.core.synthesis import (
@@ -21,9 +21,9 @@ from cellprep.core.synthesis import (
     synthesise_image,
     synthesise_nuclei,
 )
-from cellprep.errors import SourceError
-from cellprep.formats.readers import open_source
+from cellprep.errors import SourceError, UsageError
 from cellprep.store import open_store
+from cellprep.system.options import Jobs, Option, Quiet, documented
 
 _MADE_BY = "cellprep demo"
 _SHAPE = (260, 352)
@@ -51,7 +51,14 @@ class Demo:
     picture: Path | None
 
 
-def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -> Demo:
+@documented
+def run_demo(
+    out: Path,
+    *,
+    seed: typing.Annotated[int, Option("Seed of the data set, from 0.")] = 0,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+) -> Demo:
     """Generate data sets, build the targets of the first, and draw those of one image.
 
     ``train.csv`` and ``train/`` hold cells of three types as phase contrast shows them, each image those of one type;
@@ -61,12 +68,6 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     ----------
     out
         Folder for all of it: new, empty, or one that a demonstration made.
-    seed
-        Of the data set, from 0; it is recorded in ``demo.json``.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Raises
     ------
@@ -74,7 +75,11 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
         If `out` holds something else, or cannot be written to.
     MissingExtraError
         If Matplotlib is not installed; everything but the picture is then there.
+    UsageError
+        If the seed is below 0.
     """
+    if seed < 0:
+        raise UsageError(f"seed {seed} is below 0")
     record = out / "demo.json"
     try:
         _claim(out, record, seed)
@@ -84,7 +89,7 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = -1, quiet: bool = False) -
     except OSError as error:
         raise SourceError(f"cannot write the data set to {out}: {error.strerror}") from error
     store = out / "data.zarr"
-    report = build_targets(open_source(annotations), store, BuildOptions(images=out / "train", jobs=jobs, quiet=quiet))
+    report = build_targets(annotations, store, images=out / "train", jobs=jobs, quiet=quiet)
     if report.errors():
         return Demo(report, nuclei, None)
     picture = out / "targets.png"
@@ -204,7 +209,8 @@ class _AnnotatedImages:
         self._file.close()
 
     def write(self, image_id: str, pixels: NDArray[np.uint8], cells: list[Annotated]) -> None:
+        from PIL import Image
+
         Image.fromarray(pixels).save(self._folder / f"{image_id}.png")
         for mask, cell_type in cells:
-            run_lengths = encode_rle(mask[np.newaxis])[0]
-            self._table.writerow([image_id, run_lengths, self._width, self._height, cell_type])
+            self._table.writerow([image_id, encode_rle(mask), self._width, self._height, cell_type])

@@ -4,15 +4,16 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from cellprep.core.targets import BIN_PRESETS, DistanceHistogram, choose_bins
+from cellprep.core.targets import BIN_METHODS, BIN_PRESETS, DistanceHistogram, choose_bins
 from cellprep.errors import StoreError
-from cellprep.store import Store, StoredImage
+from cellprep.store import Store, StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, documented
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
 from cellprep.text.tables import text_table
@@ -122,14 +123,15 @@ class FittedBins(Report):
         return text_table(["level", "from", "to below", "pixels", "share"], rows)
 
 
+@documented
 def fit_bins(
-    store: Store,
+    store: StoreLike,
     out: Path | str | None = None,
     *,
-    levels: int = len(BIN_PRESETS["sartorius"].bins) + 1,
-    method: str = "distances",
-    jobs: int = -1,
-    quiet: bool = False,
+    levels: Annotated[int, Option("Number of energy levels, level 0 among them: 2 to 256.")] = 17,
+    method: Annotated[str, Option("How to choose the bins", BIN_METHODS)] = "distances",
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
 ) -> FittedBins:
     r"""Fit energy bins to the distances of the cells in a store.
 
@@ -138,17 +140,9 @@ def fit_bins(
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     out
         JSON file to write, which ``build-targets --bins`` reads; none unless given.
-    levels
-        Number of energy levels, level 0 among them: 2 to 256.
-    method
-        A name in `cellprep.BIN_METHODS`.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Returns
     -------
@@ -167,15 +161,16 @@ def fit_bins(
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source, open_store
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
-    ...     fit_bins(open_store(Path(folder, "data.zarr")), levels=3).bins
+    ...     report = build_targets(csv, Path(folder, "data.zarr"))
+    ...     fit_bins(Path(folder, "data.zarr"), levels=3).bins
     (0.95500183, 1.9100037)
     """
     check_jobs(jobs)
+    store = as_store(store)
     if out is not None:
         out = Path(out)
         check_place(out)

@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from cellprep.errors import StoreError
-from cellprep.store import Store, Summary
+from cellprep.store import StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
+from cellprep.system.options import Quiet, documented
 from cellprep.system.progress import progress_bar
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count, printable
 
 _OF_SOURCE = ("source_images", "source_images_stored")
@@ -51,6 +53,14 @@ class StoreInfo:
     damaged: int
     under_way: bool
     read: int
+
+    def __repr__(self) -> str:
+        counts = f"{count(self.facts['images'], 'image')}, {count(self.facts['cells'], 'cell')}"
+        return f"<StoreInfo {printable(self.store)}: {counts}; complete: {self._completeness()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: the table of the facts."""
+        return notebook_html("Store", self._rows())
 
     @property
     def complete(self) -> bool | None:
@@ -128,7 +138,8 @@ class StoreInfo:
         return f"no: {missing:,} of {count(self.source_images, 'image')} of the source are not in the store"
 
 
-def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
+@documented
+def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
     r"""Describe what a store holds.
 
     The summary that the last run left is taken at its word if the store has as many images. Else every image's
@@ -136,10 +147,8 @@ def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
 
     Parameters
     ----------
-    path
-        The store's folder.
-    quiet
-        Whether to show no progress bar.
+    store
+        A store, or its path.
 
     Raises
     ------
@@ -149,16 +158,16 @@ def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
+    ...     report = build_targets(csv, Path(folder, "data.zarr"))
     ...     info = describe_store(Path(folder, "data.zarr"))
     >>> info.facts["images"], info.facts["cells"], info.complete
     (1, 1, True)
     """
-    store = Store(path)
+    store = as_store(store)
     attributes = {name: value for name, value in store.attributes.items() if name != "summary"}
     told: dict[str, Any] = msgspec.to_builtins(store.metadata.summary) or {}
     read = damaged = 0
@@ -168,7 +177,7 @@ def describe_store(path: Path | str, *, quiet: bool = False) -> StoreInfo:
         told = told if counted == facts else {}
         facts = counted
     return StoreInfo(
-        store=str(path),
+        store=str(store.path),
         attributes=attributes,
         facts=facts,
         source_images=told.get("source_images"),

@@ -3,10 +3,10 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,38 +14,21 @@ from cellprep.core.folds import assign_folds, check_folds, strata_of
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
 from cellprep.system.output import write_whole
 from cellprep.system.report import Report
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, printable
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
     """How to split.
-
-    Attributes
-    ----------
-    folds
-        Number of folds, at least 2.
-    groups
-        Columns of the source: images that agree in all of them stay together. An image of which they say nothing
-        is a group of its own.
-    seed
-        Of the random order in which groups are assigned, from 0.
-    keep_annotated_twice
-        Whether to keep images more of whose pixels are covered by several annotations than by exactly one.
-    images
-        Folder of the image files, for sources that tell no sizes.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    orientation
-        Whether these files, and label images, are turned as their Orientation tag says: apply or ignore.
 
     Raises
     ------
@@ -53,21 +36,25 @@ class SplitOptions:
         If a value is none that it can have.
     """
 
-    folds: int = 5
-    groups: tuple[str, ...] = ()
-    seed: int = 0
-    keep_annotated_twice: bool = False
-    images: Path | str | None = None
-    jobs: int = -1
-    quiet: bool = False
-    orientation: Orientation | None = None
+    folds: Annotated[int, Option("Number of folds, at least 2.")] = 5
+    groups: Annotated[
+        tuple[str, ...],
+        Option("Column of SOURCE whose equal values stay together; repeatable.", flags=("--group",), metavar="COLUMN"),
+    ] = ()
+    images: Annotated[
+        Path | str | None,
+        Option("Folder of image files, for a SOURCE that does not tell their sizes.", metavar="FOLDER"),
+    ] = None
+    seed: Annotated[int, Option("Seed of the folds, from 0.")] = 0
+    orientation: TurnedBy = None
+    keep_annotated_twice: Annotated[bool, Option("Keep images of which most covered pixels are so twice.")] = False
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         check_folds(self.folds)
         check_jobs(self.jobs)
-        check_orientation(self.orientation)
-        if isinstance(self.groups, str):
-            raise UsageError(f"groups={self.groups!r} is a text: give a sequence of columns")
+        check_choices(self)
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} is below 0")
 
@@ -130,6 +117,11 @@ class Split(Report):
     kept_annotated_twice: bool = False
     failures: dict[str, str] = field(default_factory=dict)
 
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        sizes = Counter(self.folds)
+        yield "images of each fold", ", ".join(f"{sizes[fold]:,}" for fold in sorted(sizes))
+        yield "groups", f"{self.groups:,}"
+
     def to_csv(self) -> str:
         """Return a CSV with the columns image, fold, cell_type, cells."""
         text = io.StringIO()
@@ -178,7 +170,10 @@ class Split(Report):
         return text_table(header, [[name, *(f"{number:,}" for number in row)] for name, row in named])
 
 
-def split_source(source: Source, out: Path | str | None = None, options: SplitOptions | None = None) -> Split:
+@takes(SourceOptions, SplitOptions)
+def split_source(
+    source: SourceLike, out: Path | str | None = None, options: SplitOptions | None = None, **keywords: Any
+) -> Split:
     r"""Share the images of a source out to folds, each with its share of every type and of few and many cells.
 
     An image that cannot be read is left out, and named.
@@ -186,11 +181,14 @@ def split_source(source: Source, out: Path | str | None = None, options: SplitOp
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
+        ids.
     out
         CSV to write; none unless given.
     options
         How.
+    **keywords
+        Fields of `SplitOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -209,19 +207,19 @@ def split_source(source: Source, out: Path | str | None = None, options: SplitOp
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import open_source
     >>> rows = ["id,annotation,width,height,plate", "a,8 2 14 2,6,5,P1", "b,,6,5,P2", "c,29 2,6,5,P1"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("\n".join(rows))
-    ...     split = split_source(open_source(csv), options=SplitOptions(folds=2, groups=("plate",)))
+    ...     split = split_source(csv, folds=2, groups="plate")
     >>> print(split.to_csv(), end="")
     image,fold,cell_type,cells
     a,0,,1
     b,1,,0
     c,0,,1
     """
-    options = options or SplitOptions()
+    source, keywords = as_source(source, keywords)
+    options = options_of(SplitOptions, options, keywords)
     columns = [source.values(column) for column in options.groups]
     measured = _measure_all(source, options)
     twice = [image.image_id for image in measured if image.annotated_twice]

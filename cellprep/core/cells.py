@@ -7,15 +7,16 @@ which order cells are placed; everything later follows from one image, that of t
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.core.label_images import as_label_image
-from cellprep.core.rle import Runs, WindowedRuns
+from cellprep.core.label_images import as_label_image, as_masks, as_numbers
+from cellprep.core.rle import Runs, WindowedRuns, runs_from_masks
 from cellprep.core.windows import windows
-from cellprep.errors import AnnotationError, RecipeError
+from cellprep.errors import AnnotationError, RecipeError, UsageError
+from cellprep.system.options import Option
 
 _PIXELS_A_CELL = 64  # a cell of fewer is rare
 ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
@@ -42,6 +43,10 @@ class Cells:
     labels: NDArray[Any]
     areas: NDArray[Any]
     nobodys: float | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        return f"<Cells: {len(self.areas):,} in {height} x {width} pixels>"
 
     def hidden(self) -> NDArray[np.int64]:
         """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
@@ -86,13 +91,16 @@ OVERLAP_RULES: dict[str, OverlapRule] = {
 }
 
 
-def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np.int64] | None = None) -> Cells:
+def resolve_overlaps(
+    runs: Runs | ArrayLike, rule: str = "smaller-on-top", areas: NDArray[np.int64] | None = None
+) -> Cells:
     """Give every pixel one owner.
 
     Parameters
     ----------
     runs
-        The annotations, from `cellprep.parse_rle`.
+        The annotations: from `cellprep.parse_rle`, or masks, (n, H, W) or a list of n (H, W), boolean or of one number
+        each.
     rule
         A name in `OVERLAP_RULES`. Cells of equal area keep their order, the later one on top.
     areas
@@ -103,6 +111,8 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np
     ------
     RecipeError
         If there is no such rule.
+    UsageError
+        If `runs` or `areas` are none.
 
     Examples
     --------
@@ -118,7 +128,10 @@ def resolve_overlaps(runs: Runs, rule: str = "smaller-on-top", areas: NDArray[np
            [2, 0, 0, 0]], dtype=uint16)
     """
     chosen = find_rule(rule)
-    areas = runs.areas if areas is None else areas
+    runs = runs if isinstance(runs, Runs) else runs_from_masks(as_masks(runs))
+    areas = runs.areas if areas is None else as_numbers(areas, "areas", "(n,) pixels")
+    if areas.shape != (len(runs),):
+        raise UsageError(f"areas has shape {areas.shape}: it should be ({len(runs)},), one for each annotation")
     rank_of = _rank_of(areas, chosen)
     ranks = runs.paint(rank_of[1:])
     if not chosen.keep_contested:
@@ -271,9 +284,12 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
         raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
 
 
+Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES)]
+
+
 def find_rule(name: str) -> OverlapRule:
     """Look an overlap rule up by its name."""
-    if name not in OVERLAP_RULES:
+    if not isinstance(name, str) or name not in OVERLAP_RULES:
         raise RecipeError(f"overlap rule {name!r} is unknown: it is one of {', '.join(OVERLAP_RULES)}")
     return OVERLAP_RULES[name]
 

@@ -1,13 +1,15 @@
-"""Checks that an array is a label image."""
+"""Checks that arrays are what they should be: numbers, label images, masks."""
 
 import itertools
 from collections.abc import Iterator
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.errors import UsageError
+from cellprep.text.wording import described
 
 _LARGEST_LABEL = 2**24  # there are tables up to the largest label
 
@@ -25,13 +27,83 @@ _ENOUGH = 100  # pieces, to judge by
 _WINDOW, _WINDOWS_A_SIDE = 1024, 4  # of a large image some windows are looked at
 
 
-def as_label_image(labels: ArrayLike) -> NDArray[Any]:
+def as_numbers(values: ArrayLike, name: str, right: str) -> NDArray[Any]:
+    """Return an argument as an array of numbers or booleans.
+
+    Parameters
+    ----------
+    values
+        The argument.
+    name, right
+        What it is called, and what it should be, for the error.
+
+    Raises
+    ------
+    UsageError
+        If it is something else, such as a path, a ragged list or None.
+
+    Examples
+    --------
+    >>> as_numbers("mask.png", "mask", "(H, W)")
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: mask must be (H, W), not the text 'mask.png': read it first, as skimage.io.imread does
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors of a graphics card, or with gradients
+        array = np.empty(0, object)
+    if array.dtype.kind in "biuf":
+        return array
+    advice = ": read it first, as skimage.io.imread does" if isinstance(values, str | PathLike) else ""
+    raise UsageError(f"{name} must be {right}, not {described(values)}{advice}")
+
+
+def as_masks(masks: ArrayLike, name: str = "masks") -> NDArray[np.bool_]:
+    """Return masks as an array.
+
+    Parameters
+    ----------
+    masks
+        (n, H, W), or a list of n (H, W): booleans, or numbers of which each mask holds 0 and one other.
+    name
+        What they are called, for the error.
+
+    Raises
+    ------
+    UsageError
+        If they are something else, such as a label image or a picture.
+
+    Examples
+    --------
+    >>> as_masks([[[0, 1, 0]], [[0, 7, 7]]]).shape
+    (2, 1, 3)
+    >>> as_masks([[0, 1, 2]])
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: masks must be (n, H, W) booleans, not int64 of shape (1, 3)
+    """
+    stack = as_numbers(masks, name, "(n, H, W) booleans")
+    if stack.ndim != 3:
+        raise UsageError(f"{name} must be (n, H, W) booleans, not {described(stack)}")
+    if stack.dtype != bool:
+        for place, mask in enumerate(stack):
+            inside = mask[mask != 0]
+            if inside.size and not (inside == inside[0]).all():
+                raise UsageError(
+                    f"{name} must be (n, H, W) booleans, not {described(stack)}: number {place} holds several values "
+                    "above 0; a label image is one (H, W) array"
+                )
+    return stack.astype(bool)
+
+
+def as_label_image(labels: ArrayLike, name: str = "labels", right: str = "(H, W) integers") -> NDArray[Any]:
     """Return labels as an array.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background; numbers may be missing.
+    name, right
+        What they are called, and what they should be, for the error.
 
     Raises
     ------
@@ -44,15 +116,24 @@ def as_label_image(labels: ArrayLike) -> NDArray[Any]:
     Traceback (most recent call last):
     cellprep.errors.UsageError: labels must be (H, W) integers, not float64 of shape (1, 2)
     """
-    image = np.asarray(labels)
+    image = as_numbers(labels, name, right)
     if image.ndim != 2 or image.dtype.kind not in "iu" or not image.size:
-        raise UsageError(f"labels must be (H, W) integers, not {image.dtype} of shape {image.shape}")
+        raise UsageError(f"{name} must be {right}, not {described(image)}{_advice(image)}")
     if image.min() < 0 or image.max() > _LARGEST_LABEL:
         raise UsageError(
-            f"labels go from {image.min()} to {image.max()}: they must lie between 0 and {_LARGEST_LABEL}; "
+            f"{name} go from {image.min()} to {image.max()}: they must lie between 0 and {_LARGEST_LABEL}; "
             "skimage.segmentation.relabel_sequential makes them so"
         )
     return image
+
+
+def _advice(image: NDArray[Any]) -> str:
+    """Return how what is no label image may become one."""
+    if image.ndim == 2 and image.dtype.kind == "b":
+        return ": skimage.measure.label numbers the pieces of a mask"
+    if image.ndim == 2 and image.size and (image == np.rint(image)).all():
+        return ": .astype(int) makes these whole numbers integers"
+    return ": resolve_overlaps takes masks (n, H, W)" if image.ndim == 3 else ""
 
 
 def whole_numbers(labels: NDArray[Any]) -> NDArray[Any]:

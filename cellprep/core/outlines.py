@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_label_image
 from cellprep.core.rle import Runs
-from cellprep.core.shapes import cutouts
 
 Polygon = list[NDArray[np.int64]]
 
@@ -77,6 +75,8 @@ def trace_masks(runs: Runs) -> Iterator[list[Polygon]]:
     >>> first[:, 0].tolist(), second[:, 0].tolist()
     ([0, 2, 2, 0, 0], [1, 3, 3, 1, 1])
     """
+    from cellprep.core.shapes import cutouts
+
     for cutout in cutouts(runs):
         corner = np.array(cutout.origin[::-1])
         yield [[ring + corner for ring in polygon] for polygon in trace_outlines(cutout.mask)[1]]
@@ -101,6 +101,8 @@ def simplify_polygons(polygons: list[Polygon], tolerance: float) -> list[Polygon
 
 
 def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
+    import cv2
+
     corners = cv2.approxPolyDP(ring[:-1].astype(np.int32)[:, None], tolerance, closed=True)[:, 0].astype(np.int64)
     return np.concatenate([corners, corners[:1]]) if len(corners) > 2 else ring
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,6 +88,8 @@ def measure_shape(cutout: Cutout) -> Shape:
     >>> [measure_shape(cutout) for cutout in cutouts(runs)]
     [Shape(pieces=1, hole_pixels=1, thin_pixels=10, straight=3)]
     """
+    import cv2
+
     mask = cutout.mask
     pieces = cv2.connectedComponents(mask, connectivity=8)[0] - 1
     filled = mask.copy()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +79,8 @@ def synthesise_cells(
     share
         Number of cells, as a share of those in an image of this type alone.
     """
+    import cv2
+
     kind = CELL_TYPES[cell_type]
     taken = np.zeros(shape, bool) if taken is None else taken
     centres: list[NDArray[np.float64]] = []
@@ -118,6 +119,8 @@ def synthesise_image(
     ndarray
         (H, W) uint8.
     """
+    import cv2
+
     picture = 128 + 3 * _blurred_noise(rng, shape, sigma=60)
     grain = _blurred_noise(rng, shape, sigma=1.2)
     for mask in masks:
@@ -141,6 +144,8 @@ def synthesise_nuclei(rng: np.random.Generator, shape: tuple[int, int]) -> Itera
     shape
         (H, W) of the image, in pixels.
     """
+    import cv2
+
     taken = np.zeros(shape, np.uint8)
     placed: list[tuple[NDArray[np.float64], float]] = []
     count = round(rng.integers(*_NUCLEI, endpoint=True) * shape[0] * shape[1] / (512 * 640))
@@ -181,6 +186,8 @@ def synthesise_fluorescence(
     ndarray
         (H, W) uint8.
     """
+    import cv2
+
     light: NDArray[Any] = 10 + 2 * _blurred_noise(rng, shape, sigma=60)
     grain = _blurred_noise(rng, shape, sigma=2.5)
     for mask in masks:
@@ -226,6 +233,8 @@ def _centre(
 
 def _blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> NDArray[np.float64]:
     """Return smooth noise of mean 0 and standard deviation 1."""
+    import cv2
+
     noise = cv2.GaussianBlur(rng.normal(size=shape), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     smooth: NDArray[np.float64] = (noise - noise.mean()) / noise.std()
     return smooth

@@ -4,7 +4,7 @@ Overlaps have been resolved for good; but a store remembers what each cell's are
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,9 @@ class CellprepStore(Source):
         for image_id in self._ids:
             yield self._record(self._store[image_id])
         yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
+
+    def _thumbnails(self) -> Iterator[tuple[str, Callable[[], bytes | None]]]:
+        return ((image.id, image.thumbnail) for image in map(self._store.__getitem__, self._ids))
 
     def _record(self, image: StoredImage) -> ImageRecord | FaultyImage:
         try:

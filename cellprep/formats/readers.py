@@ -3,7 +3,12 @@
 A new format is one class in one file, and one line in `READERS`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from numpy.typing import NDArray
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
@@ -17,12 +22,30 @@ from cellprep.formats.coco.results import COCOResults, is_coco_results
 from cellprep.formats.imagej.reader import ImageJRegions
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.kaggle_csv.reader import KaggleCSV
+from cellprep.formats.label_images.arrays import LabelArrays, as_label_arrays
 from cellprep.formats.label_images.folder import LabelFolder
 from cellprep.formats.label_images.mask_folder import MaskFolder
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.ome_zarr.reader import OMEZarr, zarr_problem
+from cellprep.store import Store
 from cellprep.system.files import check_file
-from cellprep.system.places import as_place
+from cellprep.system.options import Option, documented, options_of, parted
+from cellprep.system.places import as_place, is_place
+
+RLEOrder = Annotated[
+    Order | None,
+    Option(
+        "How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. A wrong order "
+        "is noticed, but not on square images."
+    ),
+]
+CrowdsAre = Annotated[
+    Crowds | None,
+    Option(
+        "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
+        "asked for if there is nothing else, as tools such as CVAT mark every mask so."
+    ),
+]
 
 #: The readers by format; the first that recognises a path reads it.
 READERS: dict[str, type[Source]] = {
@@ -35,6 +58,24 @@ READERS: dict[str, type[Source]] = {
     "cellpose-seg": CellposeFolder,
     "label-folder": LabelFolder,
 }
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """How a source is read whose path is given."""
+
+    format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS))] = "auto"
+    rle_order: RLEOrder = None
+    crowds: CrowdsAre = None
+
+    def open(self, path: Path | str) -> Source:
+        """Open a source; raises as `open_source` does."""
+        return open_source(path, self.format, self.rle_order, self.crowds)
+
+
+#: What a source may be taken from: see `as_source`.
+SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
 
 
 def open_source(
@@ -90,7 +131,7 @@ def open_source(
 
 def open_prediction(
     path: Path | str,
-    truth: Source,
+    truth: SourceLike,
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
@@ -102,7 +143,7 @@ def open_prediction(
     path, format, rle_order, crowds
         As `open_source` takes them.
     truth
-        The true cells; for COCO results the COCO file that lists their images.
+        The true cells, or their path; for COCO results the COCO file that lists their images.
 
     Raises
     ------
@@ -113,8 +154,49 @@ def open_prediction(
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds:
             raise UsageError(f"{path} holds COCO results, which have no crowds")
-        return COCOResults(path, truth)
+        return COCOResults(path, as_source(truth, {}, "truth")[0])
     return open_source(path, format, rle_order, crowds)
+
+
+def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") -> tuple[Source, dict[str, Any]]:
+    """Return a source that is wanted, whatever was given for it, and the keywords that say nothing of it.
+
+    Parameters
+    ----------
+    source
+        The source, or its path, or the labels of images: an array, (H, W), or arrays by the images' ids.
+    keywords
+        Options by name: those of `SourceOptions` are how a path is read.
+    name
+        What the source is called, for messages.
+
+    Raises
+    ------
+    UsageError
+        If it is something else, or says itself how it is read.
+    SourceError
+        As `open_source`.
+    """
+    how, others = parted(keywords, SourceOptions)
+    if is_place(source):
+        return options_of(SourceOptions, None, how).open(source), others
+    if how:
+        raise UsageError(f"{', '.join(how)}: how a source is read is said where its path is given")
+    if isinstance(source, Source):
+        return source, others
+    if isinstance(source, Store):
+        return open_source(source.path), others
+    if labels := as_label_arrays(source):
+        return LabelArrays(labels), others
+    raise UsageError(
+        f"{name} is {source!r:.60}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
+        "{id: labels}"
+    )
+
+
+def as_prediction(predicted: Any, truth: Source) -> Source:
+    """Return predicted cells, whatever was given for them, as `as_source` does; a path may lead to COCO results."""
+    return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
 
 
 def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
-from cellprep.system.files import open_file
+from cellprep.system.files import open_file, read_file
+from cellprep.system.places import is_remote
 
 LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
 
@@ -25,13 +26,14 @@ _WORKBOOK = "xl/workbook.xml"
 _EXTRA = "tables"
 
 _AT_ONCE = 2**20  # bytes
+_MOST_HELD = 2**26  # bytes
 
 Row = tuple[int, list[str]]
 See = Callable[[bytes], object]
 
 
 class Table:
-    """A table in a file.
+    """A table in a file: held in memory after one reading, unless it is large.
 
     Parameters
     ----------
@@ -55,8 +57,12 @@ class Table:
         self.path = path
         self._is_header = is_header
         with _explained(path):
-            self._head = _head(path)
-            self.kind = "parquet" if self._head == _PARQUET else "xlsx" if _is_workbook(path, self._head) else "csv"
+            # An object store hands out the whole of it in any case.
+            is_held = is_remote(path) or path.stat().st_size <= _MOST_HELD
+            self._content = read_file(path) if is_held else None
+            with self._opened() as file:
+                self._head = _head(file)
+                self.kind = "parquet" if self._head == _PARQUET else "xlsx" if _is_workbook(file, self._head) else "csv"
 
     def rows(self, see: See | None = None) -> Iterator[Row]:
         """Yield the number and the fields of the header, row 1, and of every row that is not empty.
@@ -74,14 +80,19 @@ class Table:
             If the library is missing that reads it.
         """
         readers = {"csv": self._csv_rows, "parquet": self._parquet_rows, "xlsx": self._excel_rows}
-        with _explained(self.path), open_file(self.path) as file:
-            if see is None:
+        with _explained(self.path), self._opened() as file:
+            if see and self._content is not None:
+                see(self._content)
+            if see is None or self._content is not None:
                 yield from readers[self.kind](file)
                 return
             watched = _Watched(file, see)
             with io.BufferedReader(watched, _AT_ONCE) as stream:
                 yield from readers[self.kind](stream)
             watched.show_rest()
+
+    def _opened(self) -> IO[bytes]:
+        return open_file(self.path) if self._content is None else io.BytesIO(self._content)
 
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
         csv.field_size_limit(_LONGEST_LINE)
@@ -179,7 +190,8 @@ def is_table(path: Path) -> bool:
     name = path.name.lower()
     if name.endswith(".zip") and path.is_file():
         try:
-            return _member(path) is not None
+            with open_file(path) as file:
+                return _member(file) is not None
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
             return False
     return name.endswith(_ENDS) and path.is_file()
@@ -199,22 +211,21 @@ def _explained(path: Path) -> Iterator[None]:
         raise SourceError(f"{path} is a damaged {kind}, or none: copy it again, or save the table as CSV") from error
 
 
-def _head(path: Path) -> bytes:
-    with open_file(path) as file:
-        head = file.read(4)
+def _head(file: IO[bytes]) -> bytes:
+    head = file.read(4)
     return head if head in (_PARQUET, _ZIP) else head[:2]
 
 
-def _is_workbook(path: Path, head: bytes) -> bool:
+def _is_workbook(file: IO[bytes], head: bytes) -> bool:
     if head != _ZIP:
         return False
-    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive:
         return _WORKBOOK in archive.namelist()
 
 
-def _member(path: Path) -> str | None:
+def _member(file: IO[bytes]) -> str | None:
     """Return the name of the only file of an archive, if that is a CSV; None if there is something else."""
-    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     return names[0] if len(names) == 1 and names[0].lower().endswith((".csv", ".tsv")) else None
 
@@ -225,7 +236,7 @@ def _unpacked(path: Path, file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
         with gzip.open(file) as stream:
             yield cast("IO[bytes]", stream)
     elif head == _ZIP:
-        name = _member(path)
+        name = _member(file)
         if name is None:
             raise SourceError(f"{path} holds more than one file, or no CSV: unpack it and give the CSV")
         with zipfile.ZipFile(file) as archive, archive.open(name) as stream:

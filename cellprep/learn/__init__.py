@@ -1,6 +1,7 @@
 """Networks that learn from stores: training and prediction, with torch.
 
-Only this package imports torch, and not before it is used: the names below are loaded when they are asked for.
+Only this package imports torch, and not before it is used: names are loaded when they are first asked for, from where
+`__init__.pyi` says.
 What the command line needs to know is known without torch: the networks in `cellprep.learn.networks`, the rest in
 `cellprep.learn.settings`.
 """
@@ -9,40 +10,16 @@ import errno
 from importlib import import_module
 from typing import Any
 
+import lazy_loader
+
 from cellprep.errors import MissingExtraError
 from cellprep.system.starting import files_limit, memory_limit
 
 _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
-# Where each public name lives.
-_HOMES = {
-    "Network": "learn.networks.network",
-    "NetworkSettings": "learn.networks",
-    "build_network": "learn.networks.network",
-    "load_vgg16": "learn.networks.vgg16",
-    "direction_loss": "learn.losses",
-    "energy_loss": "learn.losses",
-    "semseg_loss": "learn.losses",
-    "Normalisation": "learn.normalisation",
-    "Weights": "learn.weights",
-    "load_weights": "learn.weights",
-    "save_weights": "learn.weights",
-    "train_loader": "learn.data.loading",
-    "validation_loader": "learn.data.loading",
-    "TrainOptions": "learn.training.options",
-    "train": "learn.training.run",
-    "train_all": "workflows.train_all",
-    "Bundle": "learn.prediction.bundle",
-    "load_bundle": "learn.prediction.bundle",
-    "Decoding": "learn.settings",
-    "with_decoding": "learn.prediction.bundle",
-    "save_bundle": "learn.prediction.bundle",
-    "predict": "learn.prediction.run",
-    "segment": "learn.prediction.single",
-}
-
-__all__ = [*_HOMES]  # noqa: PLE0604 - the keys are strings
+_load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["train_all"]
 
 
 def require_torch(purpose: str) -> None:
@@ -72,7 +49,12 @@ def require_torch(purpose: str) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_torch(f"cellprep.learn.{name}")
-    return getattr(import_module(f"cellprep.{_HOMES[name]}"), name)
+    if name in __all__:
+        require_torch(f"{__name__}.{name}")
+    if name == "train_all":  # it stands above this package, from where no stub may load anything
+        return import_module("cellprep.workflows.train_all").train_all
+    return _load(name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,7 +20,7 @@ class Machine:
     device
         The device.
     dtype
-        What convolutions compute in: float32 or bfloat16. Weights, losses and sums stay float32.
+        The dtype of convolutions: float32 or bfloat16. Weights, losses and sums stay float32.
     """
 
     device: torch.device

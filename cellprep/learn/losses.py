@@ -1,4 +1,4 @@
-"""What networks are trained to make small: weighted means over the pixels that count.
+"""The losses of networks: weighted means over the pixels that count.
 
 All are computed in float32 at least, also under autocast. Each is a mean over the pixels of the whole batch, not
 one of the images' means, nor of those of the processes that share it. Where no pixel counts, it is 0 and so is its
@@ -19,7 +19,7 @@ _LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
 # Weights of cell, wall and background: walls are some pixels of a thousand, and what parts cells.
 _CLASS_WEIGHTS = (1.0, 5.0, 1.0)
 
-# What is smaller is taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
+# Smaller values are taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
 _NOTHING = 1e-12
 
 

@@ -1,4 +1,4 @@
-"""Grey values as networks see them: the same for every image of a data set, and kept with the weights."""
+"""Intensities as networks see them: normalised in the same way for every image, which is kept with the weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _MOST_SORTED = 1 << 24  # pixels
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """How grey values are brought to the range that networks learn from.
+    """How intensities are brought to the range that networks learn from.
 
     Attributes
     ----------
     kind
         A name in `NORMALISATIONS`.
     low, high
-        Per channel. ``dataset``: the mean, and the mean plus a standard deviation, in grey values;
+        Per channel. ``dataset``: the mean, and the mean plus a standard deviation, in intensities;
         ``percentile``: the percentiles, 0 to 100, that become 0 and 1.
 
     Raises
@@ -61,7 +61,7 @@ class Normalisation:
         return len(self.low)
 
     def limits(self, image: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the grey values of an image that become 0 and 1.
+        """Return the intensities of an image that become 0 and 1.
 
         Parameters
         ----------

@@ -1,11 +1,13 @@
-"""What the command line offers of networks in use: known without torch."""
+"""Settings of networks that the command line offers: known without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from cellprep.core.decode import DEFAULT_DECODER, find_decoder
+from cellprep.core.decode import DECODERS, DEFAULT_DECODER, find_decoder
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the place that it had before
+from cellprep.system.options import Option
 
 #: The highest learning rate from which weights that are given are trained on, as in the notes of qAp.
 FINE_TUNING_RATE = 1e-4
@@ -19,6 +21,13 @@ PRECISIONS = {
     "float32": "the same results everywhere, but for rounding",
     "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
 }
+
+Device = Annotated[str, Option("Where networks run; auto takes a GPU where there is one", DEVICES)]
+Precision = Annotated[
+    str, Option("What networks compute in; auto is bfloat16 where the processor has it built in", PRECISIONS)
+]
+Decoder = Annotated[str | None, Option("Decoder; the one that the weights name unless given", DECODERS)]
+MinArea = Annotated[int | None, Option("Least area of an instance, in pixels; what the weights say unless given.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding
 from cellprep.system.files import open_file
 from cellprep.system.output import write_whole
-from cellprep.text.wording import printable
+from cellprep.text.wording import count, printable
 
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
@@ -52,7 +52,7 @@ class Weights:
     mask
         Which pixels its input mask held: ``cells-and-walls``, ``cells``, or ``none`` if it sees no mask.
     training
-        What is worth knowing about its training: anything that JSON can hold.
+        Facts about its training: anything that JSON can hold.
     version
         The version of cellprep that trained it.
     decoding
@@ -70,15 +70,19 @@ class Weights:
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
 
+    def __repr__(self) -> str:
+        its = self.settings
+        return f"<Weights of {its.name}: {its.arch}, {count(its.image_channels, 'channel')}, cellprep {self.version}>"
+
     @property
     def settings(self) -> NetworkSettings:
-        """What the network was built from."""
+        """The settings that the network was built from."""
         return self.network.settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Description:
-    """What a file says beside its tensors."""
+    """The metadata of a file, next to its tensors."""
 
     network: NetworkSettings
     normalisation: Normalisation | None
@@ -98,7 +102,7 @@ def save_weights(path: Path | str, weights: Weights) -> None:
     path
         The file, in the format safetensors; its one metadata key, ``cellprep``, holds JSON.
     weights
-        What is written, each tensor with its own dtype.
+        The weights, each tensor with its own dtype.
 
     Raises
     ------

@@ -98,5 +98,5 @@ def checked(image: StoredImage, pixels: NDArray[Any]) -> NDArray[Any]:
         If one is not.
     """
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise StoreError(f"image {printable(image.id)}: some grey values are no numbers, or infinite")
+        raise StoreError(f"image {printable(image.id)}: some intensities are NaN or infinite")
     return pixels

@@ -1,6 +1,6 @@
 """The store of targets: nothing outside this package knows how it lies on disk."""
 
-from cellprep.store.reader import SCHEMA_VERSION, Store, StoredImage, open_store
+from cellprep.store.reader import SCHEMA_VERSION, Store, StoredImage, StoreLike, as_store, open_store, store_place
 from cellprep.store.summary import Summary
 from cellprep.store.writer import ImageContent, StoreWriter, write_image
 
@@ -8,9 +8,12 @@ __all__ = [
     "SCHEMA_VERSION",
     "ImageContent",
     "Store",
+    "StoreLike",
     "StoreWriter",
     "StoredImage",
     "Summary",
+    "as_store",
     "open_store",
+    "store_place",
     "write_image",
 ]

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from bisect import bisect
 from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
@@ -14,19 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe
-from cellprep.errors import RecipeError, StoreError
+from cellprep.core.thumbnails import draw_thumbnail
+from cellprep.errors import NotInStoreError, RecipeError, StoreError, UsageError
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
 from cellprep.store.documents import chunk_shapes, is_huge, spatial_axis, windows_of
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadata, attributes_in
 from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.system.files import ask_all, read_file
-from cellprep.system.places import as_place, is_remote
+from cellprep.system.places import as_place, is_place, is_remote
+from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
+from cellprep.text.wording import count, described, did_you_mean, printable
 
 if TYPE_CHECKING:
     import zarr
 
 _SECONDS_TO_ITERATE = 1.0  # after images of an object store were counted
+_NEAR = 2500  # ids before and after a wrong one, in order, among which like ones are looked for
 
 SCHEMA_VERSION = 1
 
@@ -35,7 +40,7 @@ SIGNS = tuple(f"{array_path(name)}/zarr.json" for name in ("labels", "cells"))
 
 
 class StoredImage:
-    """One image of a store.
+    """One image of a store: its arrays by name, as ``image["energy"]``, and what the store says of it.
 
     Parameters
     ----------
@@ -70,7 +75,49 @@ class StoredImage:
             raise StoreError(f"{path} is no complete image of a cellprep store")
 
     def __repr__(self) -> str:
-        return f"<StoredImage {self.id!r}: {self.attributes.get('cells')} cells>"
+        try:
+            about = self.metadata
+        except StoreError:
+            return f"<StoredImage {self.id!r}: damaged>"
+        size, names = " x ".join(map(str, about.shape)), ", ".join(map(printable, about.arrays))
+        return f"<StoredImage {self.id!r}: {size} pixels, {count(about.cells, 'cell')}; {names}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table, and the image in small with its cells outlined."""
+        about = self.metadata
+        rows: list[Row] = [
+            ("size", f"{' x '.join(map(str, about.shape))} pixels"),
+            ("cells", f"{about.cells:,}" + (f" ({len(about.hidden):,} hidden by others)" if about.hidden else "")),
+            ("cell type", printable(about.cell_type) if about.cell_type else "none"),
+            ("arrays", ", ".join(map(printable, about.arrays))),
+            ("recipe", repr(self.recipe)),
+        ]
+        return notebook_html(f"Image {printable(self.id)}", rows, shown_in_time([(self.id, self.thumbnail)]))
+
+    def thumbnail(self) -> bytes | None:
+        """Return the image in small with its cells outlined, a PNG; None of a huge one, which would take long."""
+        if self.is_huge:
+            return None
+        return draw_thumbnail(self.read("image") if "image" in self.arrays else None, self.read("labels"))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Read an array by its name, as `read` does."""
+        return self.read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self.arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def keys(self) -> list[str]:
+        """Return `arrays`, so that ``dict(image)`` reads them all."""
+        return self.arrays
+
+    @property
+    def cell_type(self) -> str | None:
+        """The type of most of its cells; None if the source has none."""
+        return self.metadata.cell_type
 
     @cached_property
     def metadata(self) -> ImageMetadata:
@@ -114,11 +161,16 @@ class StoredImage:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that its targets were made by; StoreError if what it says of that is none."""
+        """The recipe that its targets were made by: its options. StoreError if what it says of that is none."""
         try:
             return Recipe.from_dict(self.metadata.options)
         except (RecipeError, TypeError, ValueError) as error:
             raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {error}") from error
+
+    @property
+    def recipe_hash(self) -> str:
+        """A SHA-256, in hex, of all that its arrays follow from: the recipe, its annotations and its pixels."""
+        return self.metadata.recipe
 
     @property
     def is_huge(self) -> bool:
@@ -150,14 +202,22 @@ class StoredImage:
         name
             ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
         window
-            Rows and columns, of an image or a target; all of them unless given. Of an image of more than 4096 x 4096
-            pixels only the chunks are read that they touch, of others the whole array.
+            Rows and columns, of an image or a target, such as ``np.s_[:64, :64]``; all of them unless given. Of an
+            image of more than 4096 x 4096 pixels only the chunks are read that they touch, of others the whole array.
 
         Raises
         ------
+        NotInStoreError
+            If there is no such array.
         StoreError
-            If there is no such array, or it is damaged.
+            If it is damaged.
+        UsageError
+            If the window is none.
         """
+        if window is not None and not (
+            isinstance(window, tuple) and len(window) == 2 and all(isinstance(part, slice) for part in window)
+        ):
+            raise UsageError(f"window must be two slices, of rows and columns, such as np.s_[:64, :64], not {window!r}")
         return patiently(self.path, lambda: self._read(self._place(name), name, window))
 
     def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
@@ -190,13 +250,17 @@ class StoredImage:
         return self._forms[name]
 
     def _place(self, name: str) -> Path:
-        if name not in self.arrays:
-            raise StoreError(f"{self.path} has no array {name!r}: it has {', '.join(self.arrays)}")
+        if name not in self:
+            question = did_you_mean(name, self.arrays)
+            names = f"{f'{question} It' if question else 'it'} has {', '.join(self.arrays)}"
+            is_text = isinstance(name, str)
+            problem = f"has no array {name[:200]!r}" if is_text else f"names its arrays by texts, not {described(name)}"
+            raise NotInStoreError(f"{self.path} {problem}: {names}")
         return self.path / array_path(name)
 
 
 class Store(Mapping[str, StoredImage]):
-    """A store as a mapping of image ids to images.
+    """A store as a mapping of image ids to images: ``store["0e12"]["energy"]`` is an array.
 
     The metadata of an image are read once, and again when their file is another one. In an object store, where
     nobody sees that without a request, they are read again when the store is iterated over.
@@ -231,24 +295,86 @@ class Store(Mapping[str, StoredImage]):
             raise StoreError(f"{path} has schema {found}: this version of cellprep knows schema {SCHEMA_VERSION}")
 
     def __repr__(self) -> str:
-        return f"<Store {self.path}>"
+        facts = ", ".join(f"{value} {name}" for name, value in self._counts())
+        return f"<Store {printable(str(self.path))}{': ' if facts else ''}{facts}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table, and a few of its images in small with their cells outlined."""
+        names = sorted(name for name in all_names(self.path) if not id_problem(name))
+        images = shown_in_time((name, image.thumbnail) for name in _spread(names) if (image := self._find(name)))
+        rows: list[Row] = [*self._counts()] or [("images", f"{len(names):,}, if each of its folders is one")]
+        if summary := self.metadata.summary:
+            kinds = [
+                f"{printable(kind.cell_type or 'no type')}: {count(kind.cells, 'cell')}" for kind in summary.cell_types
+            ]
+            sizes = [f"{height} x {width}: {count(images, 'image')}" for height, width, images in summary.shapes]
+            rows += [("cell types", kinds), ("sizes", sizes), ("arrays", ", ".join(map(printable, summary.arrays)))]
+        if self.metadata.recipe:
+            rows.append(("recipe", repr(self.recipe)))
+        return notebook_html(f"Store {printable(str(self.path))}", rows, images)
+
+    def _counts(self) -> Iterator[tuple[str, str]]:
+        """Yield numbers of images and cells, as they were at the end of the last run, if it left a summary."""
+        if summary := self.metadata.summary:
+            yield "images", f"{summary.images:,}"
+            yield "cells", f"{summary.cells:,}"
 
     @cached_property
     def metadata(self) -> StoreMetadata:
         """The metadata of the store, as far as they have the form that cellprep writes."""
         return StoreMetadata.of(self.attributes)
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the last run that wrote to the store: its options. Each image has its own recipe as well.
+
+        Raises
+        ------
+        StoreError
+            If the store does not say so, or what it says is none.
+        """
+        told = self.metadata.recipe
+        if told is None:
+            raise StoreError(f"{self.path} does not say by which recipe it was built: its images do")
+        try:
+            return Recipe.from_dict({name: told[name] for name in Recipe.__dataclass_fields__ if name in told})
+        except (RecipeError, TypeError, ValueError) as error:
+            raise StoreError(f"{self.path} is damaged: its `recipe` is none: {error}") from error
+
     def __getitem__(self, image_id: str) -> StoredImage:
+        """Return an image.
+
+        Raises
+        ------
+        NotInStoreError
+            If there is none of this id.
+        """
+        image = self._find(image_id)
+        if image is None:
+            raise NotInStoreError(self._missing(image_id))
+        return image
+
+    def _find(self, image_id: object) -> StoredImage | None:
+        """Return an image; None if there is none of this id."""
+        if not isinstance(image_id, str):
+            return None
         image = self._opened.get(image_id)
         if image is None or not image.is_as_read():
             self._opened.pop(image_id, None)
             if id_problem(image_id):
-                raise KeyError(image_id)
-            try:
+                return None
+            with suppress(StoreError):
                 image = self._opened[image_id] = StoredImage(self.path / image_id)
-            except StoreError:
-                raise KeyError(image_id) from None
-        return image
+        return self._opened.get(image_id)
+
+    def _missing(self, image_id: object) -> str:
+        """Return the problem of an id that no image has."""
+        if not isinstance(image_id, str):
+            return f"an image id is a text, not {described(image_id)}: list(store) has all ids, in order"
+        names = sorted(name for name in all_names(self.path) if not id_problem(name))
+        place = bisect(names, image_id)
+        question = did_you_mean(image_id, names[max(0, place - _NEAR) : place + _NEAR])
+        return f"{self.path} has no image {image_id[:200]!r}: {question or 'list(store) has all ids'}"
 
     def __contains__(self, image_id: object) -> bool:
         """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
@@ -257,10 +383,7 @@ class Store(Mapping[str, StoredImage]):
         if is_remote(self.path):
             self._open_remote([image_id])
             return image_id in self._opened
-        try:
-            return bool(self[image_id])
-        except KeyError:
-            return False
+        return self._find(image_id) is not None
 
     def __iter__(self) -> Iterator[str]:
         counted, self._counted = self._counted, None  # when the first one is asked for, which is after `__len__`
@@ -335,10 +458,48 @@ def open_store(path: Path | str) -> Store:
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
     ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
     ...     store = open_store(Path(folder, "data.zarr"))
-    ...     list(store), store["0e12"].read("uvec").shape
-    (['0e12'], (5, 6, 2))
+    ...     list(store), store["0e12"]["uvec"].shape, store["0e12"].recipe.wall_width
+    (['0e12'], (5, 6, 2), 3)
     """
     return Store(path)
+
+
+#: What a store may be taken from: see `as_store`.
+StoreLike = Store | Path | str
+
+
+def as_store(store: StoreLike) -> Store:
+    """Return a store that is wanted: the store that is given, or that at a path.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    StoreError
+        As `open_store`.
+    """
+    return store if isinstance(store, Store) else open_store(store_place(store))
+
+
+def store_place(store: StoreLike, name: str = "store") -> Path:
+    """Return where a store is, be it whole or not, whose path is given or itself; messages call it by the name.
+
+    Raises
+    ------
+    UsageError
+        If something else is given.
+    """
+    if isinstance(store, Store):
+        return store.path
+    if not is_place(store):
+        raise UsageError(f"{name} is {store!r:.60}: give the path of a store, or what open_store returns")
+    return as_place(store)
+
+
+def _spread(names: list[str]) -> list[str]:
+    """Return a few of many names, evenly spread."""
+    number = min(len(names), MOST_PICTURES)
+    return [names[place * len(names) // number] for place in range(number)]
 
 
 def is_foreign(place: Path) -> bool:

@@ -5,25 +5,23 @@ killed, say for want of memory, costs the image that it died of and no other: th
 one by one, each in a process of its own.
 """
 
-import ctypes
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import cv2
-
 from cellprep.errors import CellprepError, StoreWriteError, UsageError
 from cellprep.system.cluster import run_on_cluster
 from cellprep.system.interrupts import interrupts_kept_from_workers
+from cellprep.system.memory import keep_freed_memory
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import unexpected
 
@@ -266,28 +264,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def keep_freed_memory() -> None:
-    """Let the C library use freed arrays again, where it can be told so.
-
-    Else it hands them back after every image, and the system clears each of their pages once more: a fifth of the
-    time of a build. It is for processes that do nothing else.
-    """
-    trim_threshold, mmap_threshold = -1, -3  # as <malloc.h> of the GNU C library numbers them
-    with suppress(OSError, AttributeError, TypeError):
-        c_library = ctypes.CDLL(None)
-        c_library.mallopt(trim_threshold, 1 << 28)
-        c_library.mallopt(mmap_threshold, 1 << 25)
-
-
-def hand_back_freed_memory() -> None:
-    """Hand all freed arrays back to the system now, where the C library can be told so."""
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
     """Keep OpenCV's threads from multiplying with the worker processes."""
+    import cv2
+
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,15 +1,211 @@
-"""Options as keywords: functions take the fields of an options dataclass by name, or an instance of it."""
+"""Options: each is declared once, as the field of a dataclass, for the command line and Python alike.
+
+A function of the library ends in ``options=None, **keywords``: it takes an instance of the dataclass, or each field by
+its name. `cellprep.cli.declare` turns the same fields into the options of a command. A function with few options
+declares them as its own parameters.
+"""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
-from difflib import get_close_matches
-from typing import Any, TypeVar
+import re
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import wraps
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cellprep.errors import UsageError
+from cellprep.system.places import is_place
+from cellprep.text.wording import did_you_mean
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What users read of an option, and how it is typed: what a field's type is annotated with.
+
+    Attributes
+    ----------
+    help
+        What it is; the choices follow, unless it ends with a full stop.
+    choices
+        The values that it can have, by name.
+    flags
+        Its names on the command line, where they are others than the field's.
+    metavar
+        What stands there for its value.
+    parse
+        Reads what is typed: a text, or of a field with several values all of them.
+    typed
+        The default as it is typed, where it is parsed.
+    usual
+        The default in words, where it depends on others.
+    unset
+        A flag of the command line that makes it False, and its help.
+    """
+
+    help: str
+    choices: Collection[str] = ()
+    flags: tuple[str, ...] = ()
+    metavar: str | None = None
+    parse: Callable[[Any], Any] | None = None
+    typed: str | None = None
+    usual: str = ""
+    unset: tuple[str, str] | None = None
+
+    @property
+    def text(self) -> str:
+        """The help, with the choices unless it is a whole sentence."""
+        return f"{self.help}: {', '.join(self.choices)}." if self.choices and self.help[-1] != "." else self.help
+
+
+Jobs = Annotated[int, Option("Processes to work in; -1 for one per core.")]
+Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"))]
+Only = Annotated[
+    tuple[str, ...], Option("Only the image of this id; repeatable. All unless given.", flags=("--image",))
+]
+Scheduler = Annotated[
+    str | None,
+    Option("Dask scheduler whose workers do it, as tcp://host:8786, instead of --jobs.", metavar="ADDRESS"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An option as it is declared.
+
+    Attributes
+    ----------
+    name
+        Name of the field or parameter.
+    kind
+        Its type, without the option.
+    default
+        Its default; `dataclasses.MISSING` if it must be given.
+    option
+        The option that its type is annotated with.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def held(self) -> type | None:
+        """The dataclass of further options that the field holds, as `BuildOptions.recipe` does."""
+        return self.kind if is_dataclass(self.kind) and isinstance(self.kind, type) else None
+
+    @property
+    def types(self) -> tuple[Any, ...]:
+        """The types that a value can have, None apart."""
+        union = get_args(self.kind) if get_origin(self.kind) not in (Literal, *_SEVERAL) else (self.kind,)
+        return tuple(kind for kind in union or (self.kind,) if kind is not NoneType)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether several values are given, one by one."""
+        return self.option.typed is None and get_origin(self.types[0]) in _SEVERAL
+
+    @property
+    def choices(self) -> Collection[str]:
+        """The values that a single one can have; none if it can have others."""
+        return get_args(self.types[0]) if get_origin(self.types[0]) is Literal else self.option.choices
+
+    def taken(self, value: Any) -> Any:
+        """Return a value as the field has it: parsed if it is typed text, and in a tuple where several can be given.
+
+        Raises
+        ------
+        UsageError
+            If it is no number, path or truth value and should be one, or cannot be parsed.
+        """
+        is_right, words = _RIGHT.get(self.types, (lambda _: True, ""))
+        if not is_right(value) and not (value is None and NoneType in get_args(self.kind)):
+            raise UsageError(f"{self.name} is {value!r:.60}: give {words}")
+        several = [value] if self.is_several and isinstance(value, (str, Path)) else value
+        if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
+            return self.option.parse(several)
+        return tuple(several) if isinstance(several, list) and get_origin(self.types[0]) in _SEVERAL else several
+
+
+_SEVERAL = (tuple, Sequence, Mapping)
+_PATH = is_place, "a path"
+_RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
+    (int,): (lambda value: isinstance(value, Integral), "a whole number"),
+    (float,): (lambda value: isinstance(value, Real), "a number"),
+    (bool,): (lambda value: value in (True, False), "True or False"),
+    (Path,): _PATH,
+    (Path, str): _PATH,
+}
+
+
+def declared(kind: Any) -> dict[str, Declared]:
+    """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
+    hints = get_type_hints(kind, include_extras=True)
+    if is_dataclass(kind):
+        made = {its.name: its.default_factory for its in fields(kind)}
+        defaults = {its.name: its.default for its in fields(kind)}
+        defaults |= {name: make() for name, make in made.items() if make is not MISSING}
+    else:
+        defaults = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
+    annotated = {name: get_args(hints[name]) for name in defaults if get_origin(hints.get(name)) is Annotated}
+    return {
+        name: Declared(name, bare, defaults[name], option)
+        for name, (bare, option) in annotated.items()
+        if isinstance(option, Option)
+    }
+
+
+def unfolded(kind: Any) -> Iterator[Declared]:
+    """Yield all options that are declared, with those of the dataclasses that they hold in their places."""
+    for option in declared(kind).values():
+        yield from unfolded(option.held) if option.held else (option,)
+
+
+def documented(kind: F) -> F:
+    """Decorate a dataclass of options, or a function that declares some: docstring and signature show them.
+
+    The function refuses other keywords, as one that `takes` does.
+    """
+    lines = []
+    for name, its in declared(kind).items():
+        words = [re.sub("[,;] repeatable", ", one or several", its.option.text.replace("SOURCE", "the source"))]
+        words += [f"False: {its.option.unset[1]}"] if its.option.unset and its.default is not True else []
+        words += [f"Unless given: {its.option.usual}."] if its.option.usual else []
+        text = re.sub(r"--([a-z][a-z-]*)", lambda flag: f"``{flag[1].replace('-', '_')}``", " ".join(words))
+        lines += [name, *(f"    {line}" for line in textwrap.wrap(text, 110, break_on_hyphens=False))]
+    if isinstance(kind, type):
+        lines = ["", "Attributes", "----------", *lines]
+    head, rest, tail = re.split(
+        r"(\n\n(?:Returns|Raises|Examples)\n|\Z)", inspect.cleandoc(kind.__doc__ or ""), maxsplit=1
+    )
+    kind.__doc__ = "\n".join([head, *lines]) + rest + tail
+    function: Any = vars(kind)["__init__"] if isinstance(kind, type) else kind
+    shown = inspect.signature(function)
+    bare = [one.replace(annotation=_without_option(one.annotation)) for one in shown.parameters.values()]
+    function.__signature__ = shown.replace(parameters=bare)
+    return kind if isinstance(kind, type) else takes()(kind)
+
+
+def _without_option(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def check_choices(options: Any, but: Collection[str] = ()) -> None:
+    """Raise UsageError if an option, but for some, is none of its choices, or a text where several can be given."""
+    for its in declared(type(options)).values():
+        value = getattr(options, its.name)
+        if its.is_several and isinstance(value, str):
+            raise UsageError(f"{its.name}={value!r} is a text: give a sequence of texts")
+        is_open = its.is_several or its.name in but or not its.choices
+        if not is_open and value != its.default and value not in its.choices:
+            name = its.name.replace("_", " ")
+            raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(its.choices)}")
 
 
 def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T:
@@ -20,77 +216,100 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     Parameters
     ----------
     kind
-        Dataclass of the options, all fields of which have a default.
+        Dataclass of the options.
     given
         Options to start from.
     keywords
-        Values of fields by name.
+        Values of fields by name; a text where the command line takes one, too.
 
     Raises
     ------
     UsageError
-        If `given` is something else, or a keyword is no field.
+        If `given` is something else, or a keyword is no field, or one that must be given is not.
 
     Examples
     --------
     >>> from cellprep import Recipe
-    >>> options_of(Recipe, None, {"wall_width": 5}).wall_width
-    5
+    >>> options_of(Recipe, None, {"wall_width": 5, "bins": "paper"}).levels
+    16
     >>> options_of(Recipe, None, {"wall_widht": 5})
     Traceback (most recent call last):
     cellprep.errors.UsageError: there is no option wall_widht: did you mean wall_width?
     """
     if given is not None and not isinstance(given, kind):
-        raise UsageError(f"options are {given!r}: give {kind.__name__}(...), or each option by its name")
-    options = kind() if given is None else given
-    own = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    for name, held in _held(options).items():
-        taken = {key: value for key, value in keywords.items() if key not in own and key in _names(type(held))}
-        if taken:
-            options = replace(options, **{name: replace(held, **taken)})  # type: ignore[type-var]
-            keywords = {key: value for key, value in keywords.items() if key not in taken}
+        raise UsageError(f"options are {given!r:.60}: give {kind.__name__}(...), or each option by its name")
+    refuse_unknown(keywords, _names(kind))
+    values = {}
+    for name, its in declared(kind).items():
+        if name in keywords:
+            values[name] = its.taken(keywords[name])
+        if its.held and (inner := {key: keywords[key] for key in keywords if key in _names(its.held) and key != name}):
+            values[name] = options_of(its.held, values.get(name, getattr(given, name, None)), inner)
+        if its.default is MISSING and given is None and name not in values:
+            raise UsageError(f"{name} is not given: {its.option.text}")
+    if given is None:
+        return kind(**values)
+    return replace(given, **values) if values else given  # type: ignore[type-var]
+
+
+def taken(options: Iterable[Declared], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of some options by name as their fields have them."""
+    known = {its.name: its for its in options}
+    return {name: known[name].taken(value) for name, value in keywords.items()}
+
+
+def parted(keywords: Mapping[str, Any], kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keywords that are options of a dataclass, and the others."""
+    own = _names(kind)
+    return (
+        {name: value for name, value in keywords.items() if name in own},
+        {name: value for name, value in keywords.items() if name not in own},
+    )
+
+
+def refuse_unknown(keywords: Collection[str], known: Sequence[str]) -> None:
+    """Raise UsageError if a keyword is not known, and name the one that may be meant."""
     for key in keywords:
-        if key not in own:
-            names = _names(kind)
-            close = get_close_matches(key, names, 1)
-            advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+        if key not in known:
+            advice = did_you_mean(key, known) or f"there are {', '.join(known)}"
             raise UsageError(f"there is no option {key}: {advice}")
-    return replace(options, **keywords) if keywords else options  # type: ignore[type-var]
 
 
-def takes(kind: type) -> Callable[[F], F]:
-    """Return a decorator for a function that ends in ``options=None, **keywords``: its signature names the keywords."""
+def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
+    """Return a decorator for a function that ends in ``**keywords``: those of some dataclasses, but for some names."""
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
         kept = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        known = {one.name for one in kept}
+        own = [one.name for one in kept]
         named = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-            for name, default in _defaults(kind).items()
-            if name not in known
+            inspect.Parameter(its.name, inspect.Parameter.KEYWORD_ONLY, default=_shown(its))
+            for kind in kinds
+            for its in unfolded(kind)
+            if its.name not in (*own, *but)
         ]
-        function.__signature__ = signature.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
-        return function
+        held = [name for kind in kinds for name, its in declared(kind).items() if its.held]
+        known = [*own, *(one.name for one in named), *held]
+        options = declared(function)
+
+        @wraps(function)
+        def checked(*given: Any, **keywords: Any) -> Any:
+            refuse_unknown(keywords, known)
+            own_options = {name: value for name, value in keywords.items() if name in options}
+            return function(*given, **keywords | taken(options.values(), own_options))
+
+        checked.__signature__ = signature.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
 
     return decorate
 
 
-def _held(options: Any) -> dict[str, Any]:
-    """Return the fields of options that hold options themselves."""
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
-    return {name: value for name, value in values.items() if is_dataclass(value) and not isinstance(value, type)}
-
-
-def _defaults(kind: type) -> dict[str, Any]:
-    """Return the default of every keyword."""
-    options = kind()
-    own = {field.name: getattr(options, field.name) for field in fields(kind)}
-    held = _held(options)
-    return {name: own[name] for name in own if name not in held} | {
-        name: default for one in held.values() for name, default in _defaults(type(one)).items()
-    }
+def _shown(its: Declared) -> Any:
+    if its.option.typed is not None:
+        return its.option.typed
+    return inspect.Parameter.empty if its.default is MISSING else its.default
 
 
 def _names(kind: type) -> list[str]:
-    return list(_defaults(kind))
+    """Return the names of all keywords."""
+    return [name for its in declared(kind).values() for name in (its.name, *(_names(its.held) if its.held else ()))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import MissingExtraError, UsageError
+from cellprep.text.wording import described
 
 _SCHEMES = ("s3", "gs", "memory")
 
@@ -22,7 +23,7 @@ def as_place(place: Path | str) -> Path:
     Raises
     ------
     UsageError
-        If it is a URL of another kind.
+        If it is a URL of another kind, or neither.
     MissingExtraError
         If it is a URL and what reads it is not installed.
 
@@ -37,7 +38,10 @@ def as_place(place: Path | str) -> Path:
     """
     scheme, colon, _ = str(place).partition("://")
     if not colon:
-        return Path(place)
+        try:
+            return Path(place)
+        except TypeError:
+            raise UsageError(f"a path must be a text or a Path, not {described(place)}") from None
     if is_remote(place):
         return place  # type: ignore[return-value]
     if scheme not in _SCHEMES:
@@ -47,6 +51,11 @@ def as_place(place: Path | str) -> Path:
     except ImportError as error:
         raise MissingExtraError(f"{scheme}://", "universal-pathlib and obstore", "cloud") from error
     return open_url(str(place))
+
+
+def is_place(given: object) -> bool:
+    """Return whether something is a path, or the URL of one, as a text or as `as_place` returned it."""
+    return isinstance(given, (str, Path)) or hasattr(given, "joinpath")
 
 
 def is_remote(place: object) -> bool:

@@ -1,10 +1,12 @@
 """The base of the reports that commands return after a run over many images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellprep.errors import MissingExtraError
-from cellprep.text.wording import count, listed_problems
+from cellprep.text.notebook import Row, notebook_html
+from cellprep.text.wording import count, listed_problems, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,6 +32,35 @@ class Report:
         @property
         def rows(self) -> Sequence[dict[str, Any]]:
             """Per other image its numbers."""
+
+    def __init_subclass__(cls) -> None:
+        """Keep `__repr__`: a dataclass makes one of all its fields, unless the class itself has one."""
+        cls.__repr__ = Report.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        facts = (f"{name} {value}" for name, value in self._facts())
+        return f"<{type(self).__name__}: {'; '.join([self._outcome(), *facts])}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of its numbers, and of what failed."""
+        problems = [f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items()]
+        rows: list[Row] = [("outcome", self._outcome()), *self._facts(), *([("failed", problems)] if problems else [])]
+        return notebook_html(type(self).__name__, rows)
+
+    def _outcome(self) -> str:
+        failed = f", {len(self.failures):,} failed" if self.failures else ""
+        return f"{count(self._tried(), 'image')}{failed}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Yield names and values of the fields that hold a number or a short text."""
+        for name in getattr(self, "__dataclass_fields__", ()):
+            value = getattr(self, name)
+            if name.startswith("_") or isinstance(value, bool):
+                continue
+            if isinstance(value, int | float):
+                yield name, f"{value:,}"
+            elif isinstance(value, str | Path) and str(value):
+                yield name, printable(str(value))
 
     #: Where all failures are named, if there are too many for a list.
     _named = ""

@@ -1,8 +1,10 @@
 """Words that reports share: numbers with their nouns, and names that others chose."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _LONGEST = 1000  # characters of a line
 _NAMED = 10  # of a list, or of problems of one kind; more are counted
@@ -116,6 +118,45 @@ def printable(name: str) -> str:
     """
     name = f"{name[:_LONGEST]}... ({len(name):,} characters)" if len(name) > 2 * _LONGEST else name
     return name if name.isprintable() and name else repr(name)
+
+
+def described(value: object) -> str:
+    """Return what a value is, in a few words, for the error that refuses it.
+
+    Examples
+    --------
+    >>> described("a.tif"), described(None), described(3), described([1, 2])
+    ("the text 'a.tif'", 'None', 'the int 3', 'a list of 2')
+    >>> import numpy as np
+    >>> described(np.zeros((2, 3)))
+    'float64 of shape (2, 3)'
+    """
+    kind = type(value).__name__
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    if isinstance(value, os.PathLike):
+        return f"the path {printable(os.fspath(value))}"
+    if shape and dtype is not None:
+        return f"{dtype} of shape {tuple(shape)}"
+    if isinstance(value, int | float) or shape == ():
+        return f"the {dtype or kind} {str(value)[:40]}"
+    article = "an" if kind[0] in "AEIOUaeiou" else "a"
+    return f"{article} {kind}" + (f" of {len(value):,}" if isinstance(value, list | tuple | dict | set) else "")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the question that closes an error about a wrong name; empty text if no name is like it.
+
+    Examples
+    --------
+    >>> did_you_mean("enrgy", ["energy", "area"]), did_you_mean("x", ["energy"])
+    ('did you mean energy?', '')
+    """
+    close = get_close_matches(name, [*known], 3) if isinstance(name, str) else []
+    return f"did you mean {' or '.join(map(printable, close))}?" if close else ""
 
 
 def unexpected(error: Exception) -> str:

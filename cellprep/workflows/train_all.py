@@ -4,19 +4,18 @@ import json
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from cellprep.commands.evaluate import EvaluationOptions, evaluate
+from cellprep.commands.evaluate import evaluate
 from cellprep.errors import UsageError
 from cellprep.formats.readers import open_source
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import END_TO_END, SEMANTIC, load_bundle, save_bundle
-from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.run import predict
 from cellprep.learn.processes import joined, share
 from cellprep.learn.training.first import first_network
@@ -26,8 +25,10 @@ from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
 from cellprep.learn.weights import BUNDLE
-from cellprep.store import Store
+from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.options import taken, takes, unfolded
 from cellprep.system.output import write_whole
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
 # A network that starts from others that are trained takes one epoch for so many of theirs.
@@ -64,6 +65,15 @@ class AllReport:
     problems: list[str]
     tells: bool = True
 
+    def __repr__(self) -> str:
+        overall = self.scores.get("overall")
+        score = f"; Kaggle's mean precision {overall['kaggle_map']:.3f}" if overall else ""
+        return f"<AllReport {self.out}: {count(len(self.trained), 'network')}{score}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("AllReport", [(str(self.out), [*self.notes(), *self.problems])])
+
     def notes(self) -> list[str]:
         """Return what is to be told."""
         if not self.tells:
@@ -85,7 +95,8 @@ class AllReport:
         return self.problems
 
 
-def train_all(store: Store, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
+@takes(TrainOptions, but=("network",))
+def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
     """Train ``semseg``, ``dn``, ``wtn``, and from these ``wn``; bundle them, and score the validation images.
 
     All that is finished is left alone if it is resumed, and what was interrupted goes on.
@@ -93,7 +104,7 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
     Parameters
     ----------
     store
-        From `cellprep.open_store`, with images.
+        A store with images, or its path.
     out
         Folder of the runs; ``runs/all``, or with a number behind it, unless given. If it is resumed, the newest one.
     resume
@@ -109,8 +120,7 @@ def train_all(store: Store, out: Path | str | None = None, *, resume: bool = Fal
     """
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
-    if unknown := settings.keys() - {field.name for field in fields(TrainOptions)}:
-        raise UsageError(f"{min(unknown)} is no option of a training")
+    store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
     with joined(machine.device) as here:
         writes = here.rank == 0
@@ -182,14 +192,14 @@ def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, 
     """Predict the validation images, anew if an interrupted run left predictions; return scores, and problems."""
     predicted = out / "predictions"
     shutil.rmtree(predicted, ignore_errors=True)
-    quiet = bool(free.get("quiet"))
-    options = PredictionOptions(device=free.get("device", "auto"), quiet=quiet)
+    quiet, device = bool(free.get("quiet")), free.get("device", "auto")
     semantic = out / SEMANTIC
-    prediction = predict(None, out / END_TO_END, predicted, semseg_weights=semantic, data=store.path, options=options)
+    prediction = predict(
+        None, predicted, out / END_TO_END, semseg_weights=semantic, data=store, device=device, quiet=quiet
+    )
     if not prediction.images:
         return {}, prediction.errors()
     found = open_source(predicted)
-    only = tuple(found.image_ids)
-    report = evaluate(found, open_source(store.path), EvaluationOptions(only=only, quiet=quiet))
+    report = evaluate(found, store, only=tuple(found.image_ids), quiet=quiet)
     report.write_csv(out / "scores.csv")
     return report.scores, [*prediction.errors(), *report.errors()]

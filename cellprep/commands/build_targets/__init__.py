@@ -8,7 +8,7 @@ from typing import Any
 
 from cellprep._version import __version__
 from cellprep.commands.build_targets.image import build_image
-from cellprep.commands.build_targets.options import CHANNELS, BuildOptions
+from cellprep.commands.build_targets.options import BuildOptions
 from cellprep.commands.build_targets.pixels import PixelSource, open_pixels
 from cellprep.commands.build_targets.report import BuildReport
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
@@ -17,17 +17,22 @@ from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageErr
 from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.store import Store, StoreWriter, Summary
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
+from cellprep.store import Store, StoreWriter, Summary, store_place
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.system.executor import Failed, cores_each, run_tasks
-from cellprep.system.places import as_place, is_shared
+from cellprep.system.options import options_of, takes
+from cellprep.system.places import is_shared
 
-__all__ = ["CHANNELS", "BuildOptions", "BuildReport", "build_targets"]
+__all__ = ["BuildOptions", "BuildReport", "build_targets"]
 
 
-def build_targets(source: Source, out: Path | str, options: BuildOptions | None = None) -> BuildReport:
+@takes(SourceOptions, BuildOptions)
+def build_targets(
+    source: SourceLike, out: Path | str, options: BuildOptions | None = None, **keywords: Any
+) -> BuildReport:
     r"""Build the targets of every image of a source into a store.
 
     Images that the store has as they would be built are left alone, stale ones are replaced, and an image that
@@ -36,11 +41,15 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
+        ids.
     out
         Folder of the store, or its URL in an object store; made unless there.
     options
         What to build and how.
+    **keywords
+        Fields of `BuildOptions` and `Recipe`, such as ``wall_width=5``, and how a source is read (``format``,
+        ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -59,19 +68,19 @@ def build_targets(source: Source, out: Path | str, options: BuildOptions | None 
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import BuildOptions, Recipe, open_source
     >>> rows = ["id,annotation,width,height", "a,8 2 14 2,6,5", "b,,6,5", "c,29 3,6,5"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("\n".join(rows))
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"), BuildOptions(Recipe(wall_width=5)))
+    ...     report = build_targets(csv, Path(folder, "data.zarr"), wall_width=5, jobs=1)
     >>> report.new, report.cells, report.empty
     (2, 1, 1)
     >>> report.failures["c"]
     "train.csv row 4: run '29 3' goes past the last pixel, 30 (5 x 6)"
     """
-    options = options or BuildOptions()
-    out = as_place(out)
+    source, keywords = as_source(source, keywords)
+    options = options_of(BuildOptions, options, keywords)
+    out = store_place(out, "out")
     plan = _plan(source, out, options)
     folder = plan.pixels.folder
     if not all(map(is_shared, (out, source.path, folder.path if folder else ""))):
@@ -120,7 +129,7 @@ def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
         known -= exclusions.images
     if unknown := [image_id for image_id in options.only if image_id not in known]:
         raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is left out")
-    if source.path.is_dir() and source.path.resolve() == out.resolve():
+    if source.in_files and source.path.is_dir() and source.path.resolve() == out.resolve():
         raise UsageError(f"{out} is both the source and the store to write: choose another --out")
     return _Plan(known, exclusions, open_pixels(source, options.images, len(set(options.only) or known)))
 

@@ -16,13 +16,14 @@ from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
-from cellprep.formats.images.file import Identity, ImageFile, all_finite, fitting, how_turned
+from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
 from cellprep.store.metadata import ImageMetadata
 from cellprep.store.remote import write_anywhere
-from cellprep.system.executor import hand_back_freed_memory, one_opencv_thread
+from cellprep.system.executor import one_opencv_thread
+from cellprep.system.memory import hand_back_freed_memory
 from cellprep.text.wording import printable
 
 _ARITHMETIC = 2  # it rises when the same recipe gives other values than before
@@ -49,11 +50,14 @@ def build_image(task: ImageTask) -> ImageOutcome:
 def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None) -> ImageOutcome:
     if not (task.store_pixels or record.needs_shape):
         record = replace(record, pixels=None)
-    identity = None
+    image = None
     if isinstance(record.pixels, ImageFile):
-        file = record.pixels.held()
-        record, identity = replace(record, pixels=file), file.identify()
-    recipe_hash = _recipe_hash(task, record, identity)
+        image, file = record.pixels.hashed()
+        record = replace(record, pixels=file)
+    elif record.pixels:
+        image = record.pixels.sha256()
+    options = task.recipe.to_dict()
+    recipe_hash = _recipe_hash(task, options, record, image)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
@@ -75,7 +79,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     pixel_size = task.pixel_size or annotations.pixel_size
     attributes = {
         "recipe": recipe_hash,
-        "options": task.recipe.to_dict(),
+        "options": options,
         "pixel_size": pixel_size,
         "shape": list(annotations.runs.shape),
         "cells": len(annotations.runs),
@@ -149,13 +153,12 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, record: ImageRecord, identity: Identity | None) -> str:
+def _recipe_hash(task: ImageTask, options: dict[str, Any], record: ImageRecord, image: str | None) -> str:
     """Hash everything that the image in the store depends on."""
-    image = identity.sha256 if identity else record.pixels.sha256() if record.pixels else None
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
-        "recipe": task.recipe.to_dict(),
+        "recipe": options,
         "pixel_size": task.pixel_size,
         "annotations": record.fingerprint(),
         "image": image if task.store_pixels or image is None else f"only its size: {image}",

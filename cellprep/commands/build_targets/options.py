@@ -2,51 +2,20 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from cellprep.commands.build_targets.pixels import ImageChoice
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.system.executor import check_jobs
-
-#: What becomes of grey that is stored as RGB.
-CHANNELS = ("collapse", "keep")
+from cellprep.system.options import Jobs, Only, Option, Quiet, Scheduler, check_choices, documented
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """What to build, and how to go about it.
-
-    Attributes
-    ----------
-    recipe
-        How targets are made.
-    images
-        Folder of image files to store beside the targets; an image whose file is missing or faulty fails. False to
-        store none. Unless given, those are stored that the source has, or else those of a folder beside it, as
-        `cellprep build-targets` finds it; no image fails over these.
-    exclude
-        CSV of the annotations and images to leave out, as `cellprep check` writes it.
-    only
-        Ids of the images to build; all of the source unless given.
-    pixel_size
-        Side of a pixel in micrometres, if known.
-    jobs
-        Number of processes; -1 for one per core.
-    overwrite
-        Whether to build images again that are current.
-    prune
-        Whether to remove images that are no longer in the source.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply, as viewers do, or ignore. Unless
-        given, they are, but where their annotations have the size of the image as it is stored.
-    channels
-        Whether grey that is stored as RGB becomes one channel (collapse) or stays three (keep).
-    quiet
-        Whether to show no progress bar.
-    scheduler
-        Address of a Dask scheduler, whose workers build instead of `jobs` processes.
 
     Raises
     ------
@@ -54,28 +23,40 @@ class BuildOptions:
         If a value is none that it can have.
     """
 
-    recipe: Recipe = field(default_factory=Recipe)
-    images: ImageChoice = None
-    exclude: Path | str | None = None
-    only: tuple[str, ...] = ()
-    pixel_size: float | None = None
-    jobs: int = -1
-    overwrite: bool = False
-    prune: bool = False
-    orientation: Orientation | None = None
-    channels: Literal["collapse", "keep"] = "collapse"
-    quiet: bool = False
-    scheduler: str | None = None
+    images: Annotated[
+        ImageChoice,
+        Option(
+            "Folder or URL of image files, named by id, to store as well; unless given, a folder beside SOURCE that "
+            "has them: one of its name, images or train.",
+            metavar="FOLDER",
+            unset=("--no-images", "Store targets only, no images."),
+        ),
+    ] = None
+    exclude: Annotated[
+        Path | str | None,
+        Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
+    ] = None
+    recipe: Annotated[Recipe, Option("How targets are made; its options are taken by their names, too.")] = field(
+        default_factory=Recipe
+    )
+    only: Only = ()
+    pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres.")] = None
+    orientation: TurnedBy = None
+    channels: Annotated[
+        Literal["collapse", "keep"],
+        Option("Whether grey that is stored as RGB becomes one channel or stays three."),
+    ] = "collapse"
+    overwrite: Annotated[bool, Option("Build current images again, too.")] = False
+    prune: Annotated[bool, Option("Remove images that are no longer in SOURCE.")] = False
+    jobs: Jobs = -1
+    scheduler: Scheduler = None
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.only, str):
-            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         if isinstance(self.images, bool) and self.images:
             raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)
-        check_orientation(self.orientation)
-        if self.channels not in CHANNELS:
-            raise UsageError(f"channels {self.channels!r} is unknown: it is one of {', '.join(CHANNELS)}")
+        check_choices(self)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):

@@ -3,47 +3,31 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.image import CheckTask, check_image, load_readable
 from cellprep.commands.check.report import CheckReport
 from cellprep.commands.check.rules import RULES, choose_rules, choose_thresholds, read_thresholds
 from cellprep.commands.check.sizes import judge_sizes
-from cellprep.core.cells import find_rule
+from cellprep.core.cells import Overlap, find_rule
 from cellprep.errors import ImageFileError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, Scheduler, check_choices, documented, options_of, takes
 
 __all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "load_readable", "read_thresholds"]
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """What to check, and how strictly.
-
-    Attributes
-    ----------
-    images
-        Folder of image files to check with the annotations. Unless given, those are that the source itself has.
-    overlap
-        The rule by which overlaps will be resolved: it decides which cells are hidden.
-    rules
-        Names in `RULES` of what is flagged; all that are suspicious unless given.
-    thresholds
-        Per rule the value from which on it finds something, where it is not to be the rule's own.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where their annotations have the size of the image as it is stored.
-    scheduler
-        Address of a Dask scheduler, whose workers check instead of `jobs` processes.
 
     Raises
     ------
@@ -51,32 +35,48 @@ class CheckOptions:
         If a value is none that it can have.
     """
 
-    images: Path | str | None = None
-    overlap: str = "smaller-on-top"
-    rules: tuple[str, ...] = ()
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    jobs: int = -1
-    quiet: bool = False
-    scheduler: str | None = None
-    orientation: Orientation | None = None
+    images: Annotated[
+        Path | str | None,
+        Option(
+            "Folder or URL of image files, named by id, to check, too; those of SOURCE itself unless given.",
+            metavar="FOLDER",
+        ),
+    ] = None
+    orientation: TurnedBy = None
+    overlap: Overlap = "smaller-on-top"
+    rules: Annotated[
+        tuple[str, ...],
+        Option("Rule to flag by, repeatable; all but edge and unannotated unless given", RULES, ("--rule",), "RULE"),
+    ] = ()
+    thresholds: Annotated[
+        Mapping[str, float],
+        Option("Threshold of a rule; repeatable.", flags=("--threshold",), metavar="RULE=VALUE", parse=read_thresholds),
+    ] = field(default_factory=dict)
+    jobs: Jobs = -1
+    scheduler: Scheduler = None
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)
         choose_rules(self.rules)
         choose_thresholds(self.thresholds)
         check_jobs(self.jobs)
-        check_orientation(self.orientation)
+        check_choices(self)
 
 
-def check_source(source: Source, options: CheckOptions | None = None) -> CheckReport:
+@takes(SourceOptions, CheckOptions)
+def check_source(source: SourceLike, options: CheckOptions | None = None, **keywords: Any) -> CheckReport:
     r"""Look for flaws in annotations, and in the images that belong to them.
 
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
+        ids.
     options
         What to check, and how strictly.
+    **keywords
+        Fields of `CheckOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -93,16 +93,16 @@ def check_source(source: Source, options: CheckOptions | None = None) -> CheckRe
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import open_source
     >>> rows = ["id,annotation,width,height", "a,8 2 14 2,6,5", "a,8 2 14 2,6,5", "a,31 1,6,5"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("\n".join(rows))
-    ...     report = check_source(open_source(csv))
+    ...     report = check_source(csv)
     >>> [(finding.row, finding.rule, finding.value) for finding in report.flagged]
     [(4, 'fault', None), (3, 'duplicate', 1.0), (2, 'overlap', 1.0), (3, 'overlap', 1.0), (2, 'hidden', None), ...]
     """
-    options = options or CheckOptions()
+    source, keywords = as_source(source, keywords)
+    options = options_of(CheckOptions, options, keywords)
     thresholds = choose_thresholds(options.thresholds)
     folder = open_images(source, options.images)
     ids = source.image_ids

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,11 @@ class CheckReport(Report):
             for image in self.images
             if image.image_id not in failures
         ]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "source", printable(self.source)
+        yield "annotations", f"{self.annotations.total():,}"
+        yield "suspicious findings", f"{len(self.flagged):,}"
 
     def write_flags(self, path: Path | str) -> None:
         """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.

@@ -3,51 +3,32 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cellprep.commands.convert.image import ImageConversion, convert_image, types_of
 from cellprep.commands.convert.report import ConvertReport
 from cellprep.commands.export.writing import write_images
-from cellprep.core.cells import find_rule
+from cellprep.core.cells import Overlap, find_rule
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.content import Whole
 from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.folds import read_folds
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.writers import EXPORTERS, Exporter, find_exporter
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
 
 __all__ = ["ConvertOptions", "ConvertReport", "convert"]
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertOptions:
     """How annotations are converted.
-
-    Attributes
-    ----------
-    images
-        Folder of image files, for their sizes and names, and to be taken along where the format does that. False to
-        take none along. Unless given, those that the source has are.
-    exclude
-        CSV of the annotations and images to leave out, as ``cellprep check`` writes it.
-    overlap
-        A name in `OVERLAP_RULES`: who gets pixels that several cells claim, where a format has one cell per pixel.
-    simplify
-        By how many pixels outlines may differ from the exact ones, so that they have fewer corners.
-    folds, fold
-        CSV that ``cellprep split`` wrote, and the fold in it that is to validate on, for formats such as ``yolo``.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where their annotations have the size of the image as it is stored.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Raises
     ------
@@ -55,31 +36,46 @@ class ConvertOptions:
         If a value is none that it can have.
     """
 
-    images: Path | str | Literal[False] | None = None
-    exclude: Path | str | None = None
-    overlap: str = "smaller-on-top"
-    simplify: float = 0.0
-    folds: Path | str | None = None
-    fold: int | None = None
-    orientation: Orientation | None = None
-    jobs: int = -1
-    quiet: bool = False
+    images: Annotated[
+        Path | str | Literal[False] | None,
+        Option(
+            "Folder or URL of image files, named by id: for sizes and names, and to be taken along by formats that do "
+            "that; those that SOURCE has, too.",
+            metavar="FOLDER",
+            unset=("--no-images", "Take no images along."),
+        ),
+    ] = None
+    exclude: Annotated[
+        Path | str | None,
+        Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
+    ] = None
+    overlap: Overlap = "smaller-on-top"
+    simplify: Annotated[
+        float, Option("How far outlines may be from the exact ones, to have fewer corners.", metavar="PIXELS")
+    ] = 0.0
+    folds: Annotated[
+        Path | str | None, Option("CSV that `cellprep split` wrote, for formats that know folds; give --fold, too.")
+    ] = None
+    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    orientation: TurnedBy = None
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         if isinstance(self.images, bool) and self.images:
             raise UsageError("images=True: give a folder, False for no images, or None for those of the source")
-        check_jobs(self.jobs)
-        check_orientation(self.orientation)
         find_rule(self.overlap)
+        check_jobs(self.jobs)
+        check_choices(self)
         if not 0 <= self.simplify < float("inf"):
             raise UsageError(f"simplify {self.simplify} is no tolerance: give a number of pixels, 0 for exact outlines")
         if (self.folds is None) != (self.fold is None):
             raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
 
 
-@takes(ConvertOptions)
+@takes(SourceOptions, ConvertOptions)
 def convert(
-    source: Source, to: str, out: Path | str, options: ConvertOptions | None = None, **keywords: Any
+    source: SourceLike, to: str, out: Path | str, options: ConvertOptions | None = None, **keywords: Any
 ) -> ConvertReport:
     r"""Convert annotations or predictions to a format that other tools open.
 
@@ -90,14 +86,17 @@ def convert(
     Parameters
     ----------
     source
-        From `cellprep.open_source`, or `cellprep.open_prediction` for COCO results.
+        The annotations: their path, what `cellprep.open_source` returns, or `cellprep.open_prediction` for COCO
+        results, a store, or labels as arrays by the images' ids.
     to
         The format, a name in `EXPORTERS`.
     out
         The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
         are made. There must be nothing yet, but for an empty folder.
-    options, **keywords
-        How it is converted: `ConvertOptions`, or its fields by name.
+    options
+        How it is converted.
+    **keywords
+        Fields of `ConvertOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -118,14 +117,14 @@ def convert(
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import open_source
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv, out = Path(folder, "train.csv"), Path(folder, "train")
     ...     _ = csv.write_text("id,annotation,width,height\na,1 2 4 2,3,2\na,2 2,3,2")
-    ...     report = convert(open_source(csv), "label-tiff", out, quiet=True)
+    ...     report = convert(csv, "label-tiff", out, quiet=True)
     ...     sorted(path.name for path in out.iterdir()), report.losses
     (['a.tif'], {'overlaps': 2})
     """
+    source, keywords = as_source(source, keywords)
     options = options_of(ConvertOptions, options, keywords)
     exporter = find_exporter(to)
     _refuse_strangers(to, exporter, options)

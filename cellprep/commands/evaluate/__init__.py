@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 from cellprep.commands.evaluate.image import EvaluationTask, ImageEvaluation, evaluate_image
 from cellprep.commands.evaluate.pictures import Drawing, draw_verdicts, require_matplotlib
@@ -11,8 +12,10 @@ from cellprep.errors import ImageFileError, OutputError, UnpairedError, UsageErr
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
+from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented, options_of, takes
 from cellprep.system.places import as_place
 
 __all__ = [
@@ -26,23 +29,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
     """What to score, and how.
-
-    Attributes
-    ----------
-    images
-        Folder of image files, for sizes that neither side tells, and to draw beneath outlines.
-    only
-        The images to score; all unless given.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where their annotations have the size of the image as it is stored.
 
     Raises
     ------
@@ -50,30 +40,37 @@ class EvaluationOptions:
         If a value is none that it can have.
     """
 
-    images: Path | str | None = None
-    only: tuple[str, ...] = ()
-    jobs: int = -1
-    quiet: bool = False
-    orientation: Orientation | None = None
+    images: Annotated[
+        Path | str | None,
+        Option("Folder of image files, named by id: to draw, and for sizes that neither side tells.", metavar="FOLDER"),
+    ] = None
+    orientation: TurnedBy = None
+    only: Only = ()
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.only, str):
-            raise UsageError(f"only={self.only!r} is a text: give a sequence of ids")
         check_jobs(self.jobs)
-        check_orientation(self.orientation)
+        check_choices(self)
 
 
-def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None = None) -> EvaluationReport:
+@takes(SourceOptions, EvaluationOptions)
+def evaluate(
+    predicted: SourceLike, truth: SourceLike, options: EvaluationOptions | None = None, **keywords: Any
+) -> EvaluationReport:
     r"""Score predicted cells against true ones.
 
     Parameters
     ----------
     predicted
-        From `cellprep.open_prediction`, or any source.
+        Predicted cells, the first of both sides: a path, what `cellprep.open_prediction` or `cellprep.open_source`
+        returns, a store, or labels, (H, W) integers, or per id of an image such labels.
     truth
-        From `cellprep.open_source`. Cells that overlap are scored so, with all their pixels.
+        True cells, in any of these ways. Those that overlap are scored so, with all their pixels.
     options
         What to score, and how.
+    **keywords
+        Fields of `EvaluationOptions`, and how the truth is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -92,17 +89,19 @@ def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import open_prediction, open_source
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv, found = Path(folder, "truth.csv"), Path(folder, "found.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,21 3,6,5")
     ...     _ = found.write_text("id,annotation,width,height\na,8 2 14 1,6,5")
-    ...     truth = open_source(csv)
-    ...     report = evaluate(open_prediction(found, truth), truth)
+    ...     report = evaluate(found, csv)
     >>> report.scores["overall"]["ap"]["0.75"], report.scores["overall"]["missed"]
     (0.5, 1)
+    >>> evaluate([[0, 1], [0, 0]], [[0, 1], [2, 2]], jobs=1).scores["overall"]["missed"]
+    1
     """
-    options = options or EvaluationOptions()
+    truth, keywords = as_source(truth, keywords, "truth")
+    predicted = as_prediction(predicted, truth)
+    options = options_of(EvaluationOptions, options, keywords)
     tasks = list(_tasks(predicted, truth, options))
     outcomes = run_tasks(evaluate_image, tasks, done="scored", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
     images = [
@@ -112,20 +111,22 @@ def evaluate(predicted: Source, truth: Source, options: EvaluationOptions | None
     return EvaluationReport(predicted.description, truth.description, images)
 
 
+@takes(SourceOptions, EvaluationOptions)
 def draw_worst(
     report: EvaluationReport,
-    predicted: Source,
-    truth: Source,
+    predicted: SourceLike,
+    truth: SourceLike,
     number: int,
     out: Path | str,
     options: EvaluationOptions | None = None,
+    **keywords: Any,
 ) -> list[Path]:
     """Draw the images with the lowest scores, with the outlines of cells that were found, missed, false, merged, split.
 
     Parameters
     ----------
     report
-        From `evaluate`, with the same `predicted`, `truth` and `options`.
+        From `evaluate`, with the same `predicted`, `truth`, `options` and keywords.
     number
         How many.
     out
@@ -144,7 +145,9 @@ def draw_worst(
         If a picture cannot be drawn or written.
     """
     out = Path(out)
-    options = options or EvaluationOptions()
+    truth, keywords = as_source(truth, keywords, "truth")
+    predicted = as_prediction(predicted, truth)
+    options = options_of(EvaluationOptions, options, keywords)
     worst = report.worst(number)
     tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
     try:

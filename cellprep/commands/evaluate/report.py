@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,10 @@ class EvaluationReport(Report):
             )
         return text_table(["image", *names], rows)
 
+    def table_of_worst(self, number: int) -> list[str]:
+        """Lay out the images with the lowest scores."""
+        return self.table_of(self.worst(number))
+
     def write_csv(self, path: Path | str) -> None:
         """Write the scores of each image: a CSV with a row per image, and a column per score.
 
@@ -126,6 +130,13 @@ class EvaluationReport(Report):
                 f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
             ]
         return lines
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield from super()._facts()
+        if overall := self.scores["overall"]:
+            numbers = {"kaggle_map": overall["kaggle_map"], "ap 0.50": overall["ap"]["0.50"], "pq": overall["pq"]}
+            yield from ((name, f"{value:.3f}") for name, value in numbers.items())
+            yield from ((name, f"{overall[name]:,}") for name in ("truth", "predicted", "missed", "false"))
 
     def _aftermath(self) -> str:
         return ", and are in no score"

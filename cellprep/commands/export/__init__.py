@@ -9,14 +9,16 @@ from cellprep.commands.export.writing import write_images
 from cellprep.errors import StoreError
 from cellprep.formats.annotations.content import Whole
 from cellprep.formats.writers import EXPORTERS, find_exporter
-from cellprep.store import Store, StoredImage
+from cellprep.store import StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import check_jobs
+from cellprep.system.options import Jobs, Quiet, documented
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
 
-def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, quiet: bool = False) -> ExportReport:
+@documented
+def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1, quiet: Quiet = False) -> ExportReport:
     r"""Export the labels of a store: its cells after overlaps are resolved.
 
     What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
@@ -25,16 +27,12 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     to
         The format, a name in `EXPORTERS`.
     out
         The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
         are made. There must be nothing yet, but for an empty folder.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
 
     Returns
     -------
@@ -53,13 +51,12 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source, open_store
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5\n0e12,9 3,6,5")
-    ...     report = build_targets(open_source(csv), Path(folder, "data.zarr"))
-    ...     store = open_store(Path(folder, "data.zarr"))
-    ...     report = export_labels(store, "kaggle-csv", Path(folder, "labels.csv"))
+    ...     report = build_targets(csv, Path(folder, "data.zarr"))
+    ...     report = export_labels(Path(folder, "data.zarr"), "kaggle-csv", Path(folder, "labels.csv"))
     ...     print(Path(folder, "labels.csv").read_text())
     id,annotation,width,height,cell_type
     0e12,8 1 14 2,6,5,
@@ -68,6 +65,7 @@ def export_labels(store: Store, to: str, out: Path | str, *, jobs: int = -1, qui
     """
     exporter = find_exporter(to)
     check_jobs(jobs)
+    store = as_store(store)
     images = list(store.values())
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")

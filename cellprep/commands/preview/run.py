@@ -3,37 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 from cellprep.commands.preview.picture import draw_targets
 from cellprep.commands.preview.sheet import MOST_TILES, draw_contact_sheet
 from cellprep.commands.preview.view import Crop
 from cellprep.errors import StoreError, UsageError
-from cellprep.store import Store, StoredImage
+from cellprep.store import Store, StoredImage, StoreLike, as_store
+from cellprep.system.options import Option, Quiet, check_choices, documented, options_of, takes
 from cellprep.text.wording import count, printable
 
 _MOST_IMAGES = 12  # with all their targets in one picture
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewOptions:
-    """What to draw.
+    """What to draw."""
 
-    Attributes
-    ----------
-    images
-        Ids; unless given the first image, or for a contact sheet all of them.
-    crop
-        The part to show; all unless given.
-    contact_sheet
-        Whether to draw outlines of many images instead of all targets of a few.
-    quiet
-        Whether to show no progress.
-    """
+    images: Annotated[
+        Sequence[str],
+        Option("Id of an image to draw, repeatable; the first unless given.", flags=("--image",), metavar="ID"),
+    ] = ()
+    crop: Annotated[
+        Crop | None,
+        Option("Part to draw, in pixels; vectors are arrows there.", metavar="Y,X,H,W", parse=Crop.parse),
+    ] = None
+    contact_sheet: Annotated[bool, Option("Draw the outlines in many images: all unless --image names some.")] = False
+    quiet: Quiet = False
 
-    images: Sequence[str] = ()
-    crop: Crop | None = None
-    contact_sheet: bool = False
-    quiet: bool = False
+    def __post_init__(self) -> None:
+        check_choices(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,22 @@ class Preview:
         return []
 
 
-def preview_store(store: Store, path: Path | str, options: PreviewOptions | None = None) -> Preview:
+@takes(PreviewOptions)
+def preview_store(
+    store: StoreLike, path: Path | str, options: PreviewOptions | None = None, **keywords: Any
+) -> Preview:
     """Draw images of a store.
 
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     path
         The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
     options
         What to draw. Of more images than a contact sheet holds, it shows some, evenly spread over the ids in order.
+    **keywords
+        Fields of `PreviewOptions` by name.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def preview_store(store: Store, path: Path | str, options: PreviewOptions | None
         If the picture cannot be written.
     """
     path = Path(path)
-    options = options or PreviewOptions()
+    store, options = as_store(store), options_of(PreviewOptions, options, keywords)
     if options.contact_sheet and options.crop:
         raise UsageError("a contact sheet shows whole images: leave out --crop or --contact-sheet")
     ids = list(options.images) or list(store)

@@ -3,24 +3,25 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from cellprep.commands.check import RULES, CheckOptions, Finding, check_source
-from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, require_matplotlib
+from cellprep.commands.check import RULES, Finding, check_source
+from cellprep.commands.evaluate import draw_worst, evaluate, require_matplotlib
 from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
 from cellprep.core.targets import Recipe
-from cellprep.errors import RecipeError, StoreError
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images, with_images
-from cellprep.store.reader import read_attributes
+from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
+from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, takes
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
@@ -30,30 +31,22 @@ _MOST_CROPS = 900
 _WORST = 12
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What to show, and how to go about it.
+    """What to show, and how to go about it."""
 
-    Attributes
-    ----------
-    images
-        Folder of image files; unless given those are shown that the source itself has.
-    predicted
-        Predictions to score against the source.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where their annotations have the size of the image as it is stored.
-    """
-
-    images: Path | str | None = None
-    predicted: Source | None = None
-    jobs: int = -1
-    quiet: bool = False
-    orientation: Orientation | None = None
+    images: Annotated[
+        Path | str | None,
+        Option("Folder of image files by id, to show; those of SOURCE itself unless given.", metavar="FOLDER"),
+    ] = None
+    predicted: Annotated[
+        Source | Path | str | None,
+        Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
+    ] = None
+    orientation: TurnedBy = None
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +91,10 @@ class DatasetReport(Report):
         return ", and are named in the page"
 
 
-def report_dataset(source: Source, out: Path | str, options: ReportOptions | None = None) -> DatasetReport:
+@takes(SourceOptions, ReportOptions)
+def report_dataset(
+    source: SourceLike, out: Path | str, options: ReportOptions | None = None, **keywords: Any
+) -> DatasetReport:
     r"""Make a page that shows a data set: one HTML file, which loads nothing.
 
     Targets are computed as the source's own recipe has it, if it is a store, else by the default one. The same
@@ -107,11 +103,14 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
     Parameters
     ----------
     source
-        From `cellprep.open_source`.
+        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
+        ids.
     out
         The page to write.
     options
         What to show.
+    **keywords
+        Fields of `ReportOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
@@ -129,21 +128,22 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
 
     Examples
     --------
-    >>> from cellprep import open_source
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,8 2 14 2,6,5")
-    ...     report = report_dataset(open_source(csv), Path(folder, "report.html"))
+    ...     report = report_dataset(csv, Path(folder, "report.html"))
     >>> report.images, report.findings, report.failures
     (1, 5, {})
     """
-    options = options or ReportOptions()
+    source, keywords = as_source(source, keywords)
+    options = options_of(ReportOptions, options, keywords)
     out = Path(out)
     check_place(out)
-    if options.predicted:
+    predicted = None if options.predicted is None else as_prediction(options.predicted, source)
+    if predicted:
         require_matplotlib()
-    how = CheckOptions(images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation)
-    check = check_source(source, how)
+    shared = {name: getattr(options, name) for name in ("images", "orientation", "jobs", "quiet")}
+    check = check_source(source, **shared)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
     outcomes = run_tasks(look_at_image, tasks, done="drew", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
@@ -162,7 +162,7 @@ def report_dataset(source: Source, out: Path | str, options: ReportOptions | Non
         images=len(facts),
         faulty=[image for image in facts if image.problem],
         overview=sections.overview(facts, check),
-        scores=_scores(source, options.predicted, options) if options.predicted else None,
+        scores=_scores(source, predicted, shared) if predicted else None,
         cells=sections.cells(facts),
         targets=sections.targets(facts),
         findings=sections.findings(check, crops),
@@ -192,13 +192,8 @@ def _row(image: ImageFacts) -> dict[str, Any]:
 
 def _recipe(source: Source) -> Recipe:
     """Return a store's own recipe, else the default one."""
-    told = read_attributes(source.path).get("recipe") if source.format == "cellprep" else None
-    names = Recipe.__dataclass_fields__
-    options = {name: value for name, value in told.items() if name in names} if isinstance(told, dict) else {}
-    try:
-        return Recipe.from_dict(options)
-    except (RecipeError, TypeError) as error:
-        raise StoreError(f"{source.path} is damaged: its `recipe` is none: {error}") from error
+    store = open_store(source.path) if source.format == "cellprep" else None
+    return Recipe() if store is None or store.metadata.recipe is None else store.recipe
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
@@ -240,15 +235,12 @@ class _Scores(NamedTuple):
     worst: list[tuple[str, Picture]]
 
 
-def _scores(source: Source, predicted: Source, options: ReportOptions) -> _Scores:
+def _scores(source: Source, predicted: Source, shared: dict[str, Any]) -> _Scores:
     """Score predictions, and draw the images with the lowest scores."""
-    how = EvaluationOptions(
-        images=options.images, jobs=options.jobs, quiet=options.quiet, orientation=options.orientation
-    )
-    report = evaluate(predicted, source, how)
+    report = evaluate(predicted, source, **shared)
     scored = report.scored
     with tempfile.TemporaryDirectory() as folder:
-        worst = draw_files(draw_worst(report, predicted, source, _WORST, Path(folder), replace(how, quiet=True)))
+        worst = draw_files(draw_worst(report, predicted, source, _WORST, Path(folder), **shared | {"quiet": True}))
     overall = report.scores["overall"]
     charts = []
     if overall:

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.colours import outlined
 from cellprep.core.shapes import Cutout
+from cellprep.core.thumbnails import small_outlined
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
 from cellprep.text.wording import printable
@@ -56,6 +55,8 @@ def draw_file(path: Path) -> Picture:
     OutputError
         If it cannot be read as an image file (which no program is started for), or does not have 8 bits.
     """
+    import cv2
+
     try:
         pixels = ImageFile(path).decode()
     except ImageFileError as error:
@@ -76,14 +77,7 @@ def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:
     """Draw an image in small, with its cells outlined."""
-    height, width = labels.shape
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    # Nearest pixels by index: OpenCV resizes no 32-bit labels.
-    rows = (np.arange(size[1]) * height // size[1])[:, None]
-    columns = np.arange(size[0]) * width // size[0]
-    return compress(outlined(small / 255, labels[rows, columns]))
+    return compress(small_outlined(grey, labels, _THUMBNAIL))
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:
@@ -98,6 +92,8 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
     cutouts
         Of all annotations, by row.
     """
+    import cv2
+
     top, left, bottom, right = _window(cutouts[row], grey.shape)
     scale = _CROP / max(bottom - top, right - left)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -178,6 +177,8 @@ def _grey(
 
 def _elongation(mask: NDArray[np.uint8]) -> float:
     """Return how long a cell is for its width; each pixel counts as a square."""
+    import cv2
+
     moments = cv2.moments(mask, binaryImage=True)
     if not moments["m00"]:
         return 1.0

@@ -1,38 +1,29 @@
 """What the targets of a store can express at best: decoded again, and scored against the labels they were made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 from cellprep.commands.evaluate import EvaluationOptions, draw_worst
 from cellprep.commands.roundtrip.decoded import DecodedStore
 from cellprep.commands.roundtrip.image import ImageRoundtrip, RoundtripTask, decode_and_score
 from cellprep.commands.roundtrip.report import RoundtripReport
 from cellprep.core.decode import DECODERS, find_decoder
+from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import StoreError, UsageError
 from cellprep.formats.cellprep_store import CellprepStore
-from cellprep.store import Store
+from cellprep.store import StoreLike, as_store
 from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
 
 __all__ = ["RoundtripOptions", "RoundtripReport", "draw_worst_decoded", "roundtrip"]
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundtripOptions:
     """How to decode.
-
-    Attributes
-    ----------
-    decoders
-        Names in `cellprep.DECODERS`; all unless given.
-    walls
-        Whether the decoders are given the walls, as a semantic network may tell them.
-    jobs
-        Number of processes; -1 for one per core.
-    quiet
-        Whether to show no progress bar.
-    decoder_options
-        Values of options of the decoder by name, where there is but one.
 
     Raises
     ------
@@ -42,13 +33,22 @@ class RoundtripOptions:
         If there are options for several decoders, or `jobs` is no number of processes.
     """
 
-    decoders: Sequence[str] = ()
-    walls: bool = True
-    jobs: int = -1
-    quiet: bool = False
-    decoder_options: Mapping[str, float] = field(default_factory=dict)
+    decoders: Annotated[
+        Sequence[str], Option("Decoder to score, repeatable; all unless given", DECODERS, ("--decoder",))
+    ] = ()
+    decoder_options: DecoderOptions = field(default_factory=dict)
+    walls: Annotated[
+        bool,
+        Option(
+            "Give the decoders the walls, as a semantic network may tell them.",
+            unset=("--without-walls", "Give the decoders no walls: they take them from the energy."),
+        ),
+    ] = True
+    jobs: Jobs = -1
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.decoder_options and len(set(self.decoders)) != 1:
             raise UsageError("options of a decoder are of one alone: name it, as by --decoder walls")
         for name in self.decoders:
@@ -56,15 +56,18 @@ class RoundtripOptions:
         check_jobs(self.jobs)
 
 
-def roundtrip(store: Store, options: RoundtripOptions | None = None) -> RoundtripReport:
+@takes(RoundtripOptions)
+def roundtrip(store: StoreLike, options: RoundtripOptions | None = None, **keywords: Any) -> RoundtripReport:
     r"""Decode the targets of each image of a store, and score what comes out against its labels.
 
     Parameters
     ----------
     store
-        From `cellprep.open_store`.
+        A store, or its path.
     options
         How to decode.
+    **keywords
+        Fields of `RoundtripOptions` by name.
 
     Returns
     -------
@@ -80,16 +83,16 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from cellprep import build_targets, open_source, open_store
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 3 14 3 20 3,6,5")
-    ...     built = build_targets(open_source(csv), Path(folder, "data.zarr"))
-    ...     report = roundtrip(open_store(Path(folder, "data.zarr")))
+    ...     built = build_targets(csv, Path(folder, "data.zarr"))
+    ...     report = roundtrip(Path(folder, "data.zarr"))
     >>> report.decoders["walls"].scores["overall"]["kaggle_map"]
     1.0
     """
-    options = options or RoundtripOptions()
+    store, options = as_store(store), options_of(RoundtripOptions, options, keywords)
     chosen = tuple(dict.fromkeys(options.decoders)) or tuple(DECODERS)
     tuning = dict(options.decoder_options)
     tasks = [RoundtripTask(store.path / image_id, chosen, options.walls, tuning) for image_id in store]
@@ -104,33 +107,20 @@ def roundtrip(store: Store, options: RoundtripOptions | None = None) -> Roundtri
     return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())), tuning)
 
 
+@takes(RoundtripOptions)
 def draw_worst_decoded(
-    report: RoundtripReport, store: Store, number: int, out: Path | str, options: RoundtripOptions | None = None
+    report: RoundtripReport,
+    store: StoreLike,
+    number: int,
+    out: Path | str,
+    options: RoundtripOptions | None = None,
+    **keywords: Any,
 ) -> list[Path]:
     """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.draw_worst` does.
 
-    Parameters
-    ----------
-    report
-        From `roundtrip`, with the same `store` and `options`.
-    number
-        How many.
-    out
-        Folder for the pictures, made if need be: ``01-<id>.png`` is the worst.
-
-    Returns
-    -------
-    list of Path
-        The pictures, the worst image first.
-
-    Raises
-    ------
-    MissingExtraError
-        If Matplotlib is not installed.
-    OutputError
-        If a picture cannot be drawn or written.
+    `report` is from `roundtrip`, with the same store, options and keywords; else all is as there.
     """
-    options = options or RoundtripOptions()
+    store, options = as_store(store), options_of(RoundtripOptions, options, keywords)
     decoded = DecodedStore(store.path, report.shown, options.walls, options.decoder_options)
     truth = CellprepStore(store.path)
     drawing = EvaluationOptions(jobs=options.jobs, quiet=options.quiet)

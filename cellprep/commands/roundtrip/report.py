@@ -1,6 +1,6 @@
 """Scores of decoders, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,14 @@ class RoundtripReport(Report):
         """The scores of each image by each decoder."""
         return [{"decoder": name, **row} for name, report in self.decoders.items() for row in report.rows]
 
+    def _tried(self) -> int:
+        return self.decoders[self.shown]._tried()
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for name, report in self.decoders.items():
+            if overall := report.scores["overall"]:
+                yield f"kaggle_map by {name}", _number(overall)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: per decoder what `evaluate` has."""
         return {
@@ -87,9 +95,7 @@ class RoundtripReport(Report):
 
     def table_of_worst(self, number: int) -> list[str]:
         """Lay out the images with the lowest scores by the decoder that is shown."""
-        report = self.decoders[self.shown]
-        worst = report.worst(number)
-        return [f"lowest scores, decoded by {self.shown}:", *report.table_of(worst)] if worst else []
+        return [f"lowest scores, decoded by {self.shown}:", *self.decoders[self.shown].table_of_worst(number)]
 
     def notes(self) -> list[str]:
         """Return lines on what was noticed."""

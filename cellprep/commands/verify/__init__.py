@@ -3,35 +3,43 @@
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from cellprep.commands.verify.fault import Fault
 from cellprep.commands.verify.image import Findings, verify_image
 from cellprep.commands.verify.report import VerifyReport
 from cellprep.commands.verify.root import added_to_root, root_faults
 from cellprep.errors import StoreError, StoreWriteError, UsageError
-from cellprep.store import Store, StoreWriter, Summary
+from cellprep.store import Store, StoreLike, StoreWriter, Summary, store_place
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
 from cellprep.store.reader import read_attributes
 from cellprep.store.writer import restore_root
 from cellprep.system.executor import Failed, check_jobs, cores_each, run_tasks
-from cellprep.system.places import as_place, is_remote
+from cellprep.system.options import Jobs, Option, Quiet, documented
+from cellprep.system.places import is_remote
 
 __all__ = ["Fault", "VerifyReport", "verify_store"]
 
 
-def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quiet: bool = False) -> VerifyReport:
+@documented
+def verify_store(
+    store: StoreLike,
+    *,
+    repair: Annotated[
+        bool,
+        Option("Remove broken images, so that build-targets makes them again; the exit code stays 1."),
+    ] = False,
+    jobs: Jobs = -1,
+    quiet: Quiet = False,
+) -> VerifyReport:
     r"""Verify every image of a store: its files, its metadata, and that its arrays agree with each other.
+
+    No other run may write to the store that is repaired.
 
     Parameters
     ----------
-    path
-        The store's folder.
-    jobs
-        Number of processes; -1 for one per core.
-    repair
-        Whether to remove broken images, so that the next build makes them again. No other run may write then.
-    quiet
-        Whether to show no progress bar.
+    store
+        A store, or its path.
 
     Returns
     -------
@@ -48,18 +56,18 @@ def verify_store(path: Path | str, *, jobs: int = -1, repair: bool = False, quie
     Examples
     --------
     >>> import tempfile
-    >>> from cellprep import build_targets, open_source
+    >>> from cellprep import build_targets
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv, store = Path(folder, "train.csv"), Path(folder, "data.zarr")
     ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5")
-    ...     _ = build_targets(open_source(csv), store)
+    ...     _ = build_targets(csv, store)
     ...     _ = Path(store, "0e12/energy/c.0.0").write_bytes(b"")
     ...     report = verify_store(store)
     >>> report.images, [fault.subject for fault in report.broken["0e12"]]
     (1, ['energy'])
     """
     check_jobs(jobs)
-    path = as_place(path)
+    path = store_place(store)
     if is_remote(path):
         raise UsageError(f"verify reads stores in folders: copy {path} into one first")
     report = VerifyReport(str(path), repair)

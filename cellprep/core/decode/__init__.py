@@ -6,13 +6,14 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.decode.decoder import Decoder, Option
-from cellprep.core.decode.maps import read_maps
+from cellprep.core.decode.maps import maps_of, read_maps
 from cellprep.core.decode.numbering import number_in_raster_order
 from cellprep.core.decode.original import Original
 from cellprep.core.decode.tops import Tops
 from cellprep.core.decode.walls import Walls
 from cellprep.core.decode.watershed import Watershed
 from cellprep.errors import RecipeError
+from cellprep.text.wording import described
 
 __all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
 
@@ -30,23 +31,27 @@ DEFAULT_DECODER = "walls"
 
 
 def energy_to_labels(
-    energy: ArrayLike,
-    uvec: ArrayLike | None,
-    mask: ArrayLike,
+    energy: ArrayLike | Mapping[str, ArrayLike],
+    uvec: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     walls: ArrayLike | None = None,
     decoder: str = DEFAULT_DECODER,
     options: Mapping[str, float] | None = None,
+    **values: float,
 ) -> NDArray[Any]:
     """Decode the energy of an image into its instances.
 
     Parameters
     ----------
     energy
-        (H, W) levels. What lies outside the mask does not matter.
+        (H, W) levels; what lies outside the mask does not matter. Or the targets by name, as
+        `cellprep.compute_targets` returns them or `cellprep.open_store` reads them: ``energy``, and ``semseg`` and
+        ``uvec`` if they are there, from which mask, walls and vectors follow unless they are given.
     uvec
-        (H, W, 2) unit vectors, or None. Where they are 0, the mask may be larger than its cells.
+        (H, W, 2) unit vectors. Where they are 0, the mask may be larger than its cells.
     mask
-        (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells.
+        (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells. Unless given, these are
+        the pixels above level 0, so that walls belong to nobody.
     walls
         (H, W), any dtype: ``semseg[..., 1]`` where it is known, above 0 on walls. Unless given, walls are the pixels
         of the mask at level 0. (``background_cell`` gives walls a level, so that only given walls are sure ones.)
@@ -55,6 +60,8 @@ def energy_to_labels(
     options
         Values of the decoder's options by name, such as ``{"level": 2}`` of ``original``; those that are not named
         keep their defaults.
+    **values
+        The same, each by its name: ``level=2``.
 
     Returns
     -------
@@ -68,7 +75,7 @@ def energy_to_labels(
     RecipeError
         If there is no such decoder, or it has no such option, or the option no such value.
     UsageError
-        If the shapes do not agree.
+        If the shapes do not agree, or an argument is no map.
 
     Examples
     --------
@@ -76,8 +83,19 @@ def energy_to_labels(
     >>> energy = np.array([[1, 1, 1, 0, 1, 1, 1]] * 12)
     >>> energy_to_labels(energy, None, np.ones_like(energy))[0]
     array([1, 1, 1, 1, 2, 2, 2], dtype=uint16)
+
+    All targets at once:
+
+    >>> from cellprep import compute_targets
+    >>> labels = np.kron([[1, 1, 2], [1, 1, 2]], np.ones((9, 9), int))
+    >>> bool((energy_to_labels(compute_targets(labels)) == labels).all())
+    True
     """
-    decode = find_decoder(decoder, options)
+    if not isinstance(options, Mapping | None):
+        raise RecipeError(f"options must be values by name, such as {{'level': 2}}, not {described(options)}")
+    decode = find_decoder(decoder, {**(options or {}), **values})
+    if hasattr(energy, "keys"):
+        energy, uvec, mask, walls = maps_of(energy, uvec, mask, walls)
     return number_in_raster_order(decode(read_maps(energy, uvec, mask, walls)))
 
 
@@ -94,7 +112,7 @@ def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decod
     >>> find_decoder("original", {"level": 2})
     Original(level=2, min_size=20, min_hole=64, dilation=3)
     """
-    if name not in DECODERS:
+    if not isinstance(name, str) or name not in DECODERS:
         raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
     return DECODERS[name].tuned(name, options or {})
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,8 @@ Floats = NDArray[np.float64]
 
 def components(mask: NDArray[np.bool_], connectivity: int = 8) -> Labels:
     """Return the 8- or 4-connected pieces of a mask: (H, W) int32, in any order, 0 outside."""
+    import cv2
+
     pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S)[1]
     return pieces.astype(np.int32, copy=False)
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellprep.core.label_images import as_numbers
 from cellprep.errors import UsageError
 
 
@@ -31,30 +32,56 @@ class Maps:
     still: NDArray[np.bool_]
 
 
-def read_maps(energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike, walls: ArrayLike | None = None) -> Maps:
+def maps_of(
+    targets: Any, uvec: ArrayLike | None = None, mask: ArrayLike | None = None, walls: ArrayLike | None = None
+) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None]:
+    """Return energy, vectors, mask and walls: what is given, and else what follows from an image's targets by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no energy among the targets, or their semseg is not (H, W, C).
+    """
+    names = [str(name) for name in targets]
+    if "energy" not in names:
+        raise UsageError(f"energy is not among {', '.join(names) or 'the targets, of which there is none'}: give it")
+    if "semseg" in names and (mask is None or walls is None):
+        semseg = as_numbers(targets["semseg"], "semseg", "(H, W, 3)")
+        if semseg.ndim != 3 or semseg.shape[2] < 2:
+            raise UsageError(f"semseg has shape {semseg.shape}: it should be (H, W, 3)")
+        mask = semseg[..., 0] + semseg[..., 1] if mask is None else mask
+        walls = semseg[..., 1] if walls is None else walls
+    return targets["energy"], targets["uvec"] if uvec is None and "uvec" in names else uvec, mask, walls
+
+
+def read_maps(
+    energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike | None, walls: ArrayLike | None = None
+) -> Maps:
     """Check the maps of one image against each other.
 
     Raises
     ------
     UsageError
-        If one has not the shape that it should have.
+        If one is no array of numbers, or has not the shape that it should have.
     """
-    levels, inside = np.asarray(energy), np.asarray(mask)
+    levels = as_numbers(energy, "energy", "(H, W) levels")
     if levels.ndim != 2 or not levels.size:
         raise UsageError(f"energy has shape {levels.shape}: it should be (H, W), of at least one pixel")
-    expected = {"mask": (inside.shape, levels.shape)}
-    if uvec is not None:
-        expected["uvec"] = (np.shape(uvec), (*levels.shape, 2))
-    if walls is not None:
-        expected["walls"] = (np.shape(walls), levels.shape)
-    for name, (found, right) in expected.items():
-        if found != right:
-            raise UsageError(f"{name} has shape {found}, and energy {levels.shape}: {name} should be {right}")
+    inside = levels if mask is None else as_numbers(mask, "mask", "(H, W)")
+    vectors = None if uvec is None else as_numbers(uvec, "uvec", "(H, W, 2)")
+    edges = None if walls is None else as_numbers(walls, "walls", "(H, W)")
+    for name, array, right in (
+        ("mask", inside, levels.shape),
+        ("uvec", vectors, (*levels.shape, 2)),
+        ("walls", edges, levels.shape),
+    ):
+        if array is not None and array.shape != right:
+            raise UsageError(f"{name} has shape {array.shape}, and energy {levels.shape}: {name} should be {right}")
     inside = inside > 0
     levels = np.where(inside, np.clip(levels, 0, 255), 0).astype(np.uint8)
-    still = np.zeros(levels.shape, bool) if uvec is None else _is_zero(np.asarray(uvec))
+    still = np.zeros(levels.shape, bool) if vectors is None else _is_zero(vectors)
     nothing: NDArray[np.bool_] = inside & (levels == 0)
-    known = nothing if walls is None else (inside & (np.asarray(walls) > 0)) | (nothing & still)
+    known = nothing if edges is None else (inside & (edges > 0)) | (nothing & still)
     return Maps(levels, inside, known, still)
 
 

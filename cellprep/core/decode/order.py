@@ -5,7 +5,6 @@ natural logarithms of odds, above 0 where the contact's first seed lies below. T
 Sartorius by logistic regression, and rounded.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +49,8 @@ class _Frame:
     """The image with a margin, and where each member of a contact lies in it."""
 
     def __init__(self, contacts: Contacts, mask: NDArray[np.bool_]) -> None:
+        import cv2
+
         self.contacts = contacts
         inside = np.pad(mask, _MARGIN).view(np.uint8)
         # Images are flat from here, (H + 4) (W + 4) long: a step (dy, dx) is the one offset dy * width + dx.
@@ -78,6 +79,8 @@ class _Frame:
 
     def ends(self) -> Ints:
         """Return the members (e,) that have background within two pixels."""
+        import cv2
+
         near_background = cv2.dilate(self.background.view(np.uint8).reshape(-1, self.width), np.ones((5, 5), np.uint8))
         return np.flatnonzero(near_background.ravel()[self.centre])
 

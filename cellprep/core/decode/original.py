@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +28,8 @@ class Original(Decoder):
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode; of the mask no more is used than that the energy is 0 outside."""
+        import cv2
+
         cells = _without_small(maps.energy > self.level, self.min_size)
         cells = ~_without_small(~cells, self.min_hole)
         if cells.all():

@@ -7,7 +7,6 @@ and 1 without enough of these: the lowest bin is the smallest distance.
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from cellprep.core.targets.transforms import distance_transform
 #: Pixels of the widest rim that is given back.
 WIDEST = 3
 
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _FEWEST = 20  # pixels that tell the level of a depth
 _RISE = 2  # levels a pixel of depth, with the bins sartorius and with those that are fitted by distances
 _STEEPEST, _FLATTEST = 3, 1.2  # that are still taken for such
@@ -70,6 +69,8 @@ def _outermost(maps: Maps) -> NDArray[np.bool_]:
 
 def _beside(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return an area with the pixels that share an edge with it."""
+    import cv2
+
     return cv2.dilate(area.view(np.uint8), _CROSS) > 0
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,6 +82,8 @@ class Tops(Decoder):
 
 def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
     """Smooth heights by a Gaussian of so many pixels' standard deviation, beyond the edge as if mirrored."""
+    import cv2
+
     if not spread:
         return height
     smoothed = cv2.GaussianBlur(height, (0, 0), spread, borderType=cv2.BORDER_REFLECT)

@@ -1,7 +1,7 @@
 """Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
 
 from cellprep.core.rle.coco import has_no_pixel, parse_coco_counts, polygon_counts
-from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, with_all_labels
+from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, runs_from_masks, with_all_labels
 from cellprep.core.rle.runs import Order, Runs, touching_runs
 from cellprep.core.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.core.rle.windows import WindowedRuns, around
@@ -22,6 +22,7 @@ __all__ = [
     "polygon_counts",
     "runs_from_bands",
     "runs_from_labels",
+    "runs_from_masks",
     "touching_runs",
     "with_all_labels",
 ]

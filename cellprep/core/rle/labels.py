@@ -1,4 +1,4 @@
-"""Label images to runs: each cell of a label image as the runs of its pixels."""
+"""Label images and masks to runs: each cell as the runs of its pixels."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -71,6 +71,32 @@ def runs_from_bands(
     owners = owners[cells]
     first = np.flatnonzero(np.diff(owners, prepend=0))
     return Runs(starts[cells], lengths[cells], np.append(first, len(owners)), shape, order), owners[first]
+
+
+def runs_from_masks(masks: NDArray[np.bool_], order: Order = "row") -> Runs:
+    """Return the runs of masks, which may overlap.
+
+    Parameters
+    ----------
+    masks
+        (n, H, W) bool.
+    order
+        The order in which pixels are counted.
+
+    Examples
+    --------
+    >>> runs = runs_from_masks(np.array([[[1, 1, 0], [0, 1, 0]]], bool))
+    >>> runs.starts, runs.lengths, runs.offsets
+    (array([0, 4]), array([2, 1]), array([0, 2]))
+    """
+    count, height, width = masks.shape
+    size = height * width
+    inside = np.flatnonzero(masks if order == "row" else masks.transpose(0, 2, 1))
+    owner, position = inside // max(size, 1), inside % max(size, 1)
+    first = np.flatnonzero((np.diff(owner, prepend=-1) != 0) | (np.diff(position, prepend=-2) != 1))
+    lengths = np.diff(first, append=len(position))
+    offsets = np.searchsorted(owner[first], np.arange(count + 1))
+    return Runs(position[first], lengths, offsets, (height, width), order)
 
 
 def with_all_labels(runs: Runs, values: NDArray[np.int64], count: int) -> Runs:

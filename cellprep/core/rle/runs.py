@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.text.wording import count
+
 Order = Literal["row", "column"]
 
 RUNS_AT_ONCE = 1 << 20  # what is made of so many takes little memory
@@ -40,6 +42,11 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        masks, runs = count(len(self), "mask"), count(len(self.starts), "run")
+        return f"<Runs: {masks} in {height} x {width} pixels, {runs}, counted by {self.order}>"
 
     @property
     def owners(self) -> NDArray[np.int64]:

@@ -6,22 +6,24 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import get_args
+from operator import index
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.core.label_images import as_label_image
+from cellprep.core.label_images import as_label_image, as_numbers
 from cellprep.core.rle.faults import LONGEST_NUMBER, WHITESPACE, first_fault
-from cellprep.core.rle.labels import runs_from_labels
+from cellprep.core.rle.labels import runs_from_labels, runs_from_masks
 from cellprep.core.rle.runs import Order, Runs
-from cellprep.errors import UsageError
+from cellprep.errors import RLEError, UsageError
+from cellprep.text.wording import described
 
 _PIECE = 1 << 24  # characters
 _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 
 
-def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row") -> Runs:
+def parse_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order = "row") -> Runs:
     """Parse the Kaggle run-length texts of an image's annotations.
 
     Runs may come in any order as long as those of one annotation are disjoint. An empty text is an empty mask.
@@ -29,7 +31,7 @@ def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row"
     Parameters
     ----------
     texts
-        One text per annotation.
+        One text per annotation; a single text is that of one annotation.
     shape
         (H, W) of the image, in pixels.
     order
@@ -38,10 +40,10 @@ def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row"
     Raises
     ------
     RLEError
-        Naming the first faulty annotation and value: a number that is not whole, an odd count of numbers, a
+        Naming the first faulty annotation and value: no text, a number that is not whole, an odd count of numbers, a
         start or length below 1, a run past the end of the image, runs that overlap each other.
     UsageError
-        If `order` is neither ``"row"`` nor ``"column"``.
+        If `texts` are none, `shape` is not (H, W), or `order` is neither ``"row"`` nor ``"column"``.
 
     Examples
     --------
@@ -50,6 +52,7 @@ def parse_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row"
     (array([0, 4, 3]), array([2, 1, 1]), array([0, 2, 3]))
     """
     check_order(order)
+    texts, shape = _as_texts(texts), _as_shape(shape)
     parsed = []
     for piece in _pieces(texts):
         runs = _parse(piece, shape, order)
@@ -67,18 +70,20 @@ def format_rle(runs: Runs) -> list[str]:
     >>> format_rle(parse_rle(["5 1 1 2", ""], (2, 3)))
     ['1 2 5 1', '']
     """
+    if not isinstance(runs, Runs):
+        raise UsageError(f"runs must be Runs, as parse_rle returns them, not {described(runs)}: encode_rle takes masks")
     words = list(map(str, np.stack([runs.starts + 1, runs.lengths], axis=1).ravel().tolist()))
     ends = (2 * runs.offsets).tolist()
     return [" ".join(words[a:b]) for a, b in pairwise(ends)]
 
 
-def decode_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row") -> NDArray[np.bool_]:
+def decode_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order = "row") -> NDArray[np.bool_]:
     """Decode Kaggle run-length texts to masks.
 
     Parameters
     ----------
     texts
-        One text per annotation.
+        One text per annotation, or a single text.
     shape
         (H, W) of the image, in pixels.
     order
@@ -87,57 +92,65 @@ def decode_rle(texts: Sequence[str], shape: tuple[int, int], order: Order = "row
     Returns
     -------
     ndarray
-        (n, H, W) bool, axes (annotation, y, x).
+        (n, H, W) bool, axes (annotation, y, x); (H, W) of a single text.
 
     Raises
     ------
-    RLEError
+    RLEError, UsageError
         As `parse_rle`.
 
     Examples
     --------
-    >>> decode_rle(["1 2 5 1"], (2, 3)).astype(int)
-    array([[[1, 1, 0],
-            [0, 1, 0]]])
+    >>> decode_rle("1 2 5 1", (2, 3)).astype(int)
+    array([[1, 1, 0],
+           [0, 1, 0]])
     >>> decode_rle(["1 2 5 1"], (2, 3), order="column").astype(int)
     array([[[1, 0, 1],
             [1, 0, 0]]])
     """
-    return parse_rle(texts, shape, order).to_masks()
+    masks = parse_rle(texts, shape, order).to_masks()
+    return masks[0] if isinstance(texts, str) else masks
 
 
-def encode_rle(masks: ArrayLike, order: Order = "row") -> list[str]:
+def encode_rle(masks: ArrayLike, order: Order = "row") -> Any:  # types do not tell how many axes an array has
     """Encode masks as Kaggle run-length texts: sorted runs, as long as can be.
 
     Parameters
     ----------
     masks
-        (n, H, W), True or non-zero inside; they may overlap.
+        (n, H, W), True or non-zero inside; they may overlap. Or a single mask, (H, W), True or one number inside.
     order
         The order in which the texts are to count pixels.
 
     Returns
     -------
-    list of str
-        n texts; an empty mask gives an empty text.
+    list of str, or str
+        n texts; an empty mask gives an empty text. One text for a single mask.
+
+    Raises
+    ------
+    UsageError
+        If `masks` are none: a label image, for example, which `encode_labels` takes.
 
     Examples
     --------
+    >>> encode_rle([[1, 1, 0], [0, 1, 0]])
+    '1 2 5 1'
     >>> encode_rle([[[1, 1, 0], [0, 1, 0]]])
     ['1 2 5 1']
     """
     check_order(order)
-    stack = np.asarray(masks) != 0
-    if stack.ndim != 3:
-        raise UsageError(f"masks must have three axes (n, H, W), not the shape {stack.shape}")
-    count, height, width = stack.shape
-    size = height * width
-    inside = np.flatnonzero(stack if order == "row" else stack.transpose(0, 2, 1))
-    owner, position = inside // max(size, 1), inside % max(size, 1)
-    first = np.flatnonzero((np.diff(owner, prepend=-1) != 0) | (np.diff(position, prepend=-2) != 1))
-    lengths = np.diff(first, append=len(position))
-    offsets = np.searchsorted(owner[first], np.arange(count + 1))
-    return format_rle(Runs(position[first], lengths, offsets, (height, width), order))
+    right = "(n, H, W), or one (H, W)"
+    array = as_numbers(masks, "masks", right)
+    if array.ndim == 2:
+        if array.dtype != bool and (found := np.unique(array[array != 0])).size > 1:
+            raise UsageError(
+                f"masks hold {len(found)} numbers beside 0: one mask (H, W) holds one; encode_labels takes labels"
+            )
+        return format_rle(runs_from_masks(array[np.newaxis] != 0, order))[0]
+    if array.ndim != 3:
+        raise UsageError(f"masks must be {right}, not {described(array)}")
+    return format_rle(runs_from_masks(array != 0, order))
 
 
 def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
@@ -176,8 +189,33 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
 
 def check_order(order: str) -> None:
     """Raise UsageError unless `order` is one of the two that there are."""
-    if order not in get_args(Order):
+    if not isinstance(order, str) or order not in get_args(Order):
         raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
+
+
+def _as_texts(texts: str | Sequence[str]) -> Sequence[str]:
+    """Return texts as a sequence that can be cut; raises as `parse_rle` does."""
+    if isinstance(texts, str):
+        return [texts]
+    try:
+        listed = list(texts)
+    except TypeError:
+        raise UsageError(f"texts must be run-length texts, such as ['1 3'], not {described(texts)}") from None
+    for place, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise RLEError(place, f"it is {described(text)}: give a text, such as '1 3', or '' for an empty mask")
+    return listed
+
+
+def _as_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of an image as Python's integers; raises as `parse_rle` does."""
+    try:
+        height, width = map(index, shape)
+    except (TypeError, ValueError):
+        height = width = -1
+    if min(height, width) < 0:
+        raise UsageError(f"shape must be (height, width) in pixels, not {str(shape)[:40]}")
+    return height, width
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:

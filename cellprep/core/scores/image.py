@@ -1,11 +1,11 @@
 """The score of one image: small numbers, from which those of a whole set follow."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellprep.core.label_images import as_numbers
 from cellprep.core.rle import Runs
 from cellprep.core.scores.counts import find_merged, find_split, kaggle_precision
 from cellprep.core.scores.detections import Detections, match_detections
@@ -58,6 +58,12 @@ class ImageScore:
     blank_predicted: int
     detections: Detections | None
 
+    def __repr__(self) -> str:
+        return (
+            f"<ImageScore: {self.truth:,} true and {self.predicted:,} predicted cells, {self.matched[0]:,} matched "
+            f"at an IoU of 0.5; Kaggle's mean precision {self.kaggle_precision:.3f}>"
+        )
+
     @property
     def kaggle_precision(self) -> float:
         """The mean of Kaggle's precisions over its thresholds."""
@@ -77,17 +83,18 @@ class ImageScore:
 def score_image(
     predicted: Runs | ArrayLike,
     truth: Runs | ArrayLike,
-    ignore: NDArray[np.bool_] | None = None,
-    scores: Sequence[float] | None = None,
+    ignore: ArrayLike | None = None,
+    scores: ArrayLike | None = None,
 ) -> ImageScore:
     """Compare the predicted cells of an image with the true ones.
 
     Parameters
     ----------
     predicted, truth
-        The cells of each side: runs, which may overlap, or a label image, (H, W) integers, 0 = background.
+        The cells of each side, the predicted ones first: a label image, (H, W) integers, 0 = background; or runs, or
+        masks, (n, H, W) bool, which may overlap.
     ignore
-        (H, W) bool: pixels that count for nobody. They are taken from the cells of both sides; cells that have no
+        (H, W), not 0 on pixels that count for nobody. These are taken from the cells of both sides; cells that have no
         others are left out. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
     scores
         (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in ascending order of labels.
@@ -95,7 +102,7 @@ def score_image(
     Raises
     ------
     UsageError
-        If the sides differ in shape, the scores in number from the cells, or a label image is none.
+        If the sides differ in shape, the scores in number from the cells, or an argument is none of these.
 
     Examples
     --------
@@ -110,10 +117,11 @@ def score_image(
     >>> score.kaggle
     (0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
     """
-    ours, theirs = both_sides(predicted, truth, ignore)
-    if scores is not None and len(scores) != len(ours):
-        raise UsageError(f"there are {len(scores)} scores, but {len(ours)} predicted cells: each needs one")
-    kept, kept_truth = outside(ours, ignore), outside(theirs, ignore)
+    ours, theirs, region = both_sides(predicted, truth, ignore)
+    values = None if scores is None else np.ravel(as_numbers(scores, "scores", "(n,) numbers")).astype(float)
+    if values is not None and len(values) != len(ours):
+        raise UsageError(f"there are {len(values)} scores, but {len(ours)} predicted cells: each needs one")
+    kept, kept_truth = outside(ours, region), outside(theirs, region)
     pairs = find_pairs(kept, kept_truth)
     matches = [match_cells(pairs, threshold) for threshold in IOU_THRESHOLDS]
     return ImageScore(
@@ -128,12 +136,12 @@ def score_image(
         split=int(find_split(pairs).sum()),
         blank_truth=len(theirs) - len(kept_truth),
         blank_predicted=len(ours) - len(kept),
-        detections=_detections(ours, theirs, ignore, scores),
+        detections=_detections(ours, theirs, region, values),
     )
 
 
 def _detections(
-    predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None, scores: Sequence[float] | None
+    predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None, scores: NDArray[np.float64] | None
 ) -> Detections | None:
     """Return what COCO makes of the predicted cells, with their pixels in regions to ignore."""
     if scores is None and len(predicted):
@@ -142,5 +150,5 @@ def _detections(
     cells, true_cells = predicted.take(shown), truth.take(truth.areas > 0)
     outside = cells.areas if ignore is None else cells.outside(ignore).areas
     shares = (cells.areas - outside) / cells.areas
-    values = np.array(scores if scores is not None else [], float)[shown]
+    values = (np.zeros(0) if scores is None else scores)[shown]
     return match_detections(find_pairs(cells, true_cells), values, shares)

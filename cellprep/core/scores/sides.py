@@ -3,30 +3,37 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.core.label_images import as_label_image
-from cellprep.core.rle import Runs, runs_from_labels
+from cellprep.core.label_images import as_label_image, as_masks, as_numbers
+from cellprep.core.rle import Runs, runs_from_labels, runs_from_masks
 from cellprep.errors import UsageError
 
 
 def both_sides(
-    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None
-) -> tuple[Runs, Runs]:
-    """Return the cells of both sides, with their pixels counted in one order."""
-    theirs = _as_runs(truth)
-    ours = _as_runs(predicted).in_order(theirs.order)
+    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None
+) -> tuple[Runs, Runs, NDArray[np.bool_] | None]:
+    """Return the cells of both sides, with their pixels counted in one order, and the regions to ignore."""
+    theirs = _as_runs(truth, "truth")
+    ours = _as_runs(predicted, "predicted").in_order(theirs.order)
+    region = None if ignore is None else as_numbers(ignore, "ignore", "(H, W) booleans") != 0
     shapes = {
         "the predicted cells": ours.shape,
-        "the regions to ignore": theirs.shape if ignore is None else ignore.shape,
+        "the regions to ignore": theirs.shape if region is None else region.shape,
     }
     for what, shape in shapes.items():
         if shape not in (None, theirs.shape):
             sizes = " x ".join(map(str, shape))
             raise UsageError(f"{what} are of {sizes} pixels, the true cells of {theirs.shape[0]} x {theirs.shape[1]}")
-    return ours, theirs
+    return ours, theirs, region
 
 
-def _as_runs(cells: Runs | ArrayLike) -> Runs:
-    return cells if isinstance(cells, Runs) else runs_from_labels(as_label_image(cells))[0]
+def _as_runs(cells: Runs | ArrayLike, name: str) -> Runs:
+    if isinstance(cells, Runs):
+        return cells
+    right = "(H, W) integers, (n, H, W) booleans, or Runs"
+    array = as_numbers(cells, name, right)
+    if array.ndim == 3:
+        return runs_from_masks(as_masks(array, name))
+    return runs_from_labels(as_label_image(array, name, right))[0]
 
 
 def outside(runs: Runs, ignore: NDArray[np.bool_] | None, drop: bool = True) -> Runs:

@@ -5,15 +5,17 @@ from typing import Any
 
 from cellprep.core.scores.detections import average_precisions
 from cellprep.core.scores.image import IOU_THRESHOLDS, ImageScore
+from cellprep.errors import UsageError
+from cellprep.text.wording import described
 
 
-def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
+def summarise(scores: Sequence[ImageScore] | ImageScore) -> dict[str, Any]:
     """Return the metrics of a set of images, each under the name of those who define it.
 
     Parameters
     ----------
     scores
-        One or more, from `score_image`, in an order that does not depend on chance.
+        From `score_image`: one, or several in an order that does not depend on chance.
 
     Returns
     -------
@@ -22,6 +24,11 @@ def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
         ``coco_ap50``, ``coco_ap75``; and the numbers ``images``, ``truth``, ``predicted``, ``matched``, ``missed``,
         ``false``, ``merged``, ``split``. None stands where a metric says nothing. docs/scores.md defines each.
 
+    Raises
+    ------
+    UsageError
+        If `scores` are empty, or something else.
+
     Examples
     --------
     >>> from cellprep.core.scores import score_image
@@ -29,6 +36,11 @@ def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
     >>> found["kaggle_map"], found["ap"]["0.50"], round(found["f1"]["0.50"], 3), found["missed"]
     (0.5, 0.5, 0.667, 1)
     """
+    scores = [scores] if isinstance(scores, ImageScore) else scores
+    if not isinstance(scores, Sequence) or not all(isinstance(score, ImageScore) for score in scores) or not scores:
+        raise UsageError(
+            f"scores must be ImageScores, as score_image returns them, one or more: not {described(scores)}"
+        )
     truth, predicted = sum(score.truth for score in scores), sum(score.predicted for score in scores)
     matched = [sum(numbers) for numbers in zip(*(score.matched for score in scores), strict=True)]
     names = [f"{threshold:.2f}" for threshold in IOU_THRESHOLDS]

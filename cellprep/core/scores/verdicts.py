@@ -36,9 +36,7 @@ class CellVerdicts:
     split: NDArray[np.bool_]
 
 
-def judge_cells(
-    predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: NDArray[np.bool_] | None = None
-) -> CellVerdicts:
+def judge_cells(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None) -> CellVerdicts:
     """Return for every cell of an image what `score_image` only counts.
 
     Parameters
@@ -52,8 +50,8 @@ def judge_cells(
     >>> verdicts.false, verdicts.missed, verdicts.merged
     (array([False,  True]), array([False,  True]), array([ True, False]))
     """
-    ours, theirs = both_sides(predicted, truth, ignore)
-    kept, kept_truth = outside(ours, ignore, drop=False), outside(theirs, ignore, drop=False)
+    ours, theirs, region = both_sides(predicted, truth, ignore)
+    kept, kept_truth = outside(ours, region, drop=False), outside(theirs, region, drop=False)
     pairs = find_pairs(kept, kept_truth)
     matches = match_cells(pairs, IOU_THRESHOLDS[0])
     counts, counts_truth = kept.areas > 0, kept_truth.areas > 0

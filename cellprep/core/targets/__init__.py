@@ -1,11 +1,12 @@
 """Training targets of one image, from its cells: pure functions of arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from cellprep.core.cells import Cells
+from cellprep.core.cells import Cells, cells_from_labels
+from cellprep.core.label_images import as_label_image
 from cellprep.core.targets.area import AREA
 from cellprep.core.targets.distance import DISTANCE
 from cellprep.core.targets.energy import ENERGY, energy_levels
@@ -16,6 +17,7 @@ from cellprep.core.targets.semseg import SEMSEG
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
 from cellprep.core.targets.uvec import UVEC, unit_gradient
+from cellprep.system.options import options_of, takes
 
 __all__ = [
     "BIN_METHODS",
@@ -43,15 +45,19 @@ __all__ = [
 TARGETS: dict[str, Target] = {target.name: target for target in (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)}
 
 
-def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDArray[Any]]:
+@takes(Recipe)
+def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **options: Any) -> dict[str, NDArray[Any]]:
     """Compute all targets of one image.
 
     Parameters
     ----------
-    cells
-        From `cellprep.resolve_overlaps` or `cellprep.cells_from_labels`.
+    labels
+        (H, W) integers, 0 = background, as `cellprep.cells_from_labels` takes them; or cells, from
+        `cellprep.resolve_overlaps`.
     recipe
-        How; the default recipe unless given. Its overlap rule is taken as already applied.
+        How; the default recipe unless given. Of cells, its overlap rule is taken as already applied.
+    **options
+        The fields of `Recipe` by name, in place of the recipe's own.
 
     Returns
     -------
@@ -59,13 +65,19 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
         Per name in `TARGETS`: ``semseg`` (H, W, 3) uint8, ``distance`` (H, W) float32, ``uvec`` (H, W, 2)
         float32, ``energy`` (H, W) uint8, ``area`` (H, W) float32.
 
+    Raises
+    ------
+    UsageError
+        If `labels` are neither, or the recipe has no such option.
+    RecipeError
+        If an option has a value that it cannot have.
+
     Examples
     --------
     >>> import numpy as np
-    >>> from cellprep import cells_from_labels
     >>> labels = np.zeros((7, 7), int)
     >>> labels[1:6, 1:6] = 1
-    >>> compute_targets(cells_from_labels(labels))["energy"]
+    >>> compute_targets(labels)["energy"]
     array([[0, 0, 0, 0, 0, 0, 0],
            [0, 1, 1, 1, 1, 1, 0],
            [0, 1, 3, 3, 3, 1, 0],
@@ -73,8 +85,13 @@ def compute_targets(cells: Cells, recipe: Recipe | None = None) -> dict[str, NDA
            [0, 1, 3, 3, 3, 1, 0],
            [0, 1, 1, 1, 1, 1, 0],
            [0, 0, 0, 0, 0, 0, 0]], dtype=uint8)
+    >>> compute_targets(labels, wall_width=5, bins=(1, 2))["energy"].max()
+    np.uint8(2)
     """
-    return compute_some(cells, {}, recipe or Recipe(), TARGETS)
+    chosen = options_of(Recipe, recipe, options)
+    if not isinstance(labels, Cells):
+        labels = cells_from_labels(as_label_image(labels, right="(H, W) integers, or Cells"), chosen.overlap)
+    return compute_some(labels, {}, chosen, TARGETS)
 
 
 #: Of a distance, for each pixel along an axis, at the least: the chamfer's is 0.955, that of the others 1.
@@ -94,6 +111,14 @@ def targets_table() -> list[str]:
 def sampled_targets() -> list[str]:
     """Return the names of the targets that networks are shown in training."""
     return [name for name, target in TARGETS.items() if target.is_sampled]
+
+
+def with_needs(names: Iterable[str]) -> set[str]:
+    """Return the names of targets, and of all that these are made from."""
+    found = set(names)
+    for name in reversed(TARGETS):  # each needs only those before it
+        found |= set(TARGETS[name].needs) if name in found else set()
+    return found
 
 
 def pixels_around(name: str, recipe: Recipe) -> int:

@@ -5,14 +5,17 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
-from cellprep.core.cells import find_rule
-from cellprep.core.targets.transforms import find_distance
+from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.targets.transforms import DISTANCES, find_distance
 from cellprep.errors import RecipeError, SourceError
 from cellprep.system.files import read_file
+from cellprep.system.options import Option, documented
+from cellprep.system.places import as_place
+from cellprep.text.wording import described
 
 #: Whose the walls, vectors and bins are that the default recipe makes; stores repeat it.
 CREDIT = (
@@ -61,29 +64,16 @@ PUBLISHED_BINS = BIN_PRESETS["sartorius"].bins
 
 MOST_BINS = 255  # so that a level fits into uint8
 _WIDEST_WALL = 99
+_SHOWN_BINS = 6  # in words; of more only the first and the last
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """The choices by which targets are made from annotations.
 
-    Attributes
-    ----------
-    overlap
-        A name in `cellprep.OVERLAP_RULES`.
-    wall_width
-        Side of the square, in pixels and odd, by which a cell is dilated to wall it off from those below;
-        1 makes no walls.
-    distance
-        A name in `cellprep.DISTANCES`.
-    bins
-        Rising distances in pixels, such as ``BIN_PRESETS["paper"].bins``; the energy level of a pixel is the number of
-        bins that its distance reaches.
-    background_cell
-        Whether what is no cell is treated as one gigantic cell.
-    per_instance
-        Whether distances and vectors are those of each cell by itself: up to the nearest pixel that is not the cell's.
-        Otherwise they are those of all cells at once, up to the nearest wall or background.
+    ``bins`` are ascending distances in pixels, or a name in `cellprep.BIN_PRESETS`: the energy level of a pixel is the
+    number of bins that its distance reaches.
 
     Raises
     ------
@@ -99,12 +89,24 @@ class Recipe:
     cellprep.errors.RecipeError: wall width 4 is not an odd number from 1 to 99
     """
 
-    overlap: str = "smaller-on-top"
-    wall_width: int = 3
-    distance: str = "cv2"
-    bins: tuple[float, ...] = BIN_PRESETS["sartorius"].bins
-    background_cell: bool = False
-    per_instance: bool = False
+    overlap: Overlap = "smaller-on-top"
+    wall_width: Annotated[
+        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.")
+    ] = 3
+    distance: Annotated[str, Option("Distance transform", DISTANCES)] = "cv2"
+    bins: Annotated[
+        tuple[float, ...],
+        Option(
+            f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
+            metavar="NAME|FILE",
+            parse=lambda name: find_bins(name),  # noqa: PLW0108 - it comes later
+            typed="sartorius",
+        ),
+    ] = BIN_PRESETS["sartorius"].bins
+    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.")] = False
+    per_instance: Annotated[
+        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
+    ] = False
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)
@@ -113,11 +115,19 @@ class Recipe:
             object.__setattr__(self, "wall_width", operator.index(self.wall_width))
         except TypeError:
             raise RecipeError(f"wall width {self.wall_width!r} is not a whole number") from None
-        object.__setattr__(self, "background_cell", bool(self.background_cell))
-        object.__setattr__(self, "per_instance", bool(self.per_instance))
+        for name in ("background_cell", "per_instance"):
+            object.__setattr__(self, name, _as_flag(name, getattr(self, name)))
         if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
             raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
         object.__setattr__(self, "bins", _checked_bins(self.bins))
+
+    def __repr__(self) -> str:
+        words = {name: repr(getattr(self, name)) for name in self.__dataclass_fields__}
+        if self.preset:
+            words["bins"] = repr(self.preset)
+        elif len(self.bins) > _SHOWN_BINS:
+            words["bins"] = f"({self.bins[0]}, {self.bins[1]}, ..., {self.bins[-1]})"
+        return f"Recipe({', '.join(f'{name}={value}' for name, value in words.items())})"
 
     @property
     def levels(self) -> int:
@@ -190,7 +200,7 @@ def read_bins(path: Path | str) -> tuple[float, ...]:
     SourceError
         If the file cannot be read, or what it holds are no bins.
     """
-    path = Path(path)
+    path = as_place(path)
     try:
         content = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
@@ -206,11 +216,19 @@ def read_bins(path: Path | str) -> tuple[float, ...]:
         raise SourceError(f"bins file {path}: {error}") from None
 
 
+def _as_flag(name: str, value: object) -> bool:
+    if isinstance(value, bool | np.bool_ | int) and value in (0, 1):
+        return bool(value)
+    raise RecipeError(f"{name} must be True or False, not {described(value)}")
+
+
 def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
     """Return bins as Python's floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
-        raise RecipeError(f"bins {bins!r} are a text: give a sequence of numbers")
-    if not hasattr(bins, "__len__"):
+        if bins not in BIN_PRESETS:
+            raise RecipeError(f"bins {bins!r} are a text: give numbers, or a name of {', '.join(BIN_PRESETS)}")
+        return BIN_PRESETS[bins].bins
+    if not (hasattr(bins, "__len__") and hasattr(bins, "__iter__")):
         raise RecipeError(f"bins {bins!r} are no sequence of numbers")
     if not 1 <= len(bins) <= MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
@@ -228,7 +246,7 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
 def _to_float32(value: float) -> np.float32:
     with np.errstate(over="ignore"):
         try:
-            if isinstance(value, str | bool):
+            if isinstance(value, str | bool | complex | np.complexfloating) or np.ndim(value):
                 raise TypeError(value)
             return np.float32(value)
         except OverflowError:  # a whole number of hundreds of digits

@@ -1,6 +1,5 @@
 """Semantic segmentation with walls between cells that touch or overlap."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,8 @@ def semseg(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
     lost lies within the rim of a cell of higher rank than its owner's, which is where the maximum filter of the
     ranks exceeds the rank: one filter instead of a dilation per cell, with the same result.
     """
+    import cv2
+
     ranks = cells.ranks if cells.ranks.dtype == np.uint16 else cells.ranks.astype(np.float64)
     topmost = cv2.dilate(ranks, np.ones((recipe.wall_width, recipe.wall_width), np.uint8))
     owned = ranks > 0

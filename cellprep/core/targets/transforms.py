@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +19,8 @@ def _the_same_everywhere() -> Iterator[None]:
     It adds up chamfer steps in float32, in an order that depends on the image's width, and takes square roots to 21
     bits, and to which depends on where the array lies in memory. Processors of other makers do not have it.
     """
+    import cv2
+
     uses_ipp = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
     try:
@@ -29,11 +30,15 @@ def _the_same_everywhere() -> Iterator[None]:
 
 
 def _cv2_chamfer(mask: Mask) -> Distance:
+    import cv2
+
     with _the_same_everywhere():  # whole multiples of 1/65536 pixel
         return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3).astype(np.float32, copy=False)
 
 
 def _cv2_exact(mask: Mask) -> Distance:
+    import cv2
+
     with _the_same_everywhere():
         return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
 
@@ -64,7 +69,7 @@ DISTANCES: dict[str, Callable[[Mask], Distance]] = {
 
 def find_distance(name: str) -> Callable[[Mask], Distance]:
     """Look a distance method up by its name."""
-    if name not in DISTANCES:
+    if not isinstance(name, str) or name not in DISTANCES:
         raise RecipeError(f"distance {name!r} is unknown: it is one of {', '.join(DISTANCES)}")
     return DISTANCES[name]
 

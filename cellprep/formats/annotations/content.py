@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from cellprep.core.outlines import Polygon, simplify_polygons, trace_masks, trace_outlines
@@ -104,6 +103,8 @@ class Picture:
                 raise ImageFileError(f"cannot read {self.pixels}: {error.strerror}") from error
         fitted = self.decode()
         channels = fitted.ndim == 3 and len(fitted) in (3, 4) and fitted.dtype == np.uint8
+        import tifffile
+
         file = io.BytesIO()
         tifffile.imwrite(
             file, np.moveaxis(fitted, 0, -1) if channels else fitted, photometric="rgb" if channels else "minisblack",

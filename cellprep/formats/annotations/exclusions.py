@@ -3,13 +3,11 @@
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from cellprep.errors import SourceError
 from cellprep.formats.tables import Table
 from cellprep.store.image_ids import composed
-from cellprep.system.files import read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,12 @@ def read_exclusions(path: Path | str) -> Exclusions:
     path = Path(path)
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
-    table = Table(path, {"image", "row"}.issubset)
-    _, header = next(table.rows())
+    content = hashlib.sha256()
+    lines = Table(path, {"image", "row"}.issubset).rows(content.update)
+    _, header = next(lines)
     if not {"image", "row"} <= set(header):
         raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
-    for number, values in islice(table.rows(), 1, None):
+    for number, values in lines:
         line = dict(zip(header, values, strict=False))
         image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
         if not row:
@@ -78,7 +77,7 @@ def read_exclusions(path: Path | str) -> Exclusions:
             raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
     return Exclusions(
         path.name,
-        hashlib.sha256(read_file(path)).hexdigest(),
+        content.hexdigest(),
         {image: frozenset(found) for image, found in rows.items() if image not in images},
         frozenset(images),
     )

@@ -1,14 +1,24 @@
 """The base of all readers: a source of image records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
+from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
+from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.images.file import fitting
 from cellprep.formats.layouts.layout import Layout
+from cellprep.store.documents import is_huge
+from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
+from cellprep.text.wording import count, printable
+
+_LARGEST_FILE = 2**26  # bytes: a larger one is not drawn
 
 
 class Source(ABC):
@@ -29,6 +39,8 @@ class Source(ABC):
         File or folder name, for messages and for the store's record of where it came from.
     format
         The reader's name in `READERS`.
+    in_files
+        Whether it lies at `path`, so that images may lie beside it.
     order
         The order in which run-length texts count pixels; None if the format leaves no choice.
     sha256
@@ -44,6 +56,7 @@ class Source(ABC):
     """
 
     format: ClassVar[str]
+    in_files: ClassVar[bool] = True
     sha256: str
 
     def __init__(self, path: Path, order: Order | None = None) -> None:
@@ -54,6 +67,27 @@ class Source(ABC):
         self.unannotated: list[str] = []
         self.is_chosen = False
         self.notes: list[str] = []
+
+    def __repr__(self) -> str:
+        order = f", pixels counted by {self.order}" if self.order else ""
+        return f"<{type(self).__name__} {printable(str(self.path))}: {count(len(self.image_ids), 'image')}{order}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table, and its first images in small with their cells outlined."""
+        rows: list[Row] = [
+            ("format", self.format),
+            ("images", f"{len(self.image_ids):,}"),
+            *([("pixels counted by", self.order)] if self.order else []),
+            *([("without annotations", f"{len(self.unannotated):,}")] if self.unannotated else []),
+            *([("notes", self.notes)] if self.notes else []),
+        ]
+        return notebook_html(f"Source {printable(str(self.path))}", rows, shown_in_time(self._thumbnails()))
+
+    def _thumbnails(self) -> Iterator[tuple[str, Callable[[], bytes | None]]]:
+        """Yield the first images, each with what draws it."""
+        for record in islice(self.images(), MOST_PICTURES):
+            if isinstance(record, ImageRecord):
+                yield record.image_id, partial(_draw, record)
 
     @classmethod
     @abstractmethod
@@ -96,6 +130,22 @@ class Source(ABC):
     @abstractmethod
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
+
+
+def _draw(record: ImageRecord) -> bytes | None:
+    """Draw an image in small, a PNG; None of a huge one, which would take long."""
+    pixels = record.pixels
+    files = [getattr(place, "path", None) for place in (pixels, record)]  # of the image, and of its labels
+    if any(isinstance(file, Path) and file.stat().st_size > _LARGEST_FILE for file in files):
+        return None
+    decoded = pixels.decode() if pixels else None
+    annotations = record.load(decoded.shape[-2:] if record.needs_shape and decoded is not None else None)
+    if is_huge(annotations.runs.shape):
+        return None
+    if pixels and decoded is not None:
+        decoded = fitting(pixels, decoded, annotations.runs.shape)
+        decoded = decoded if decoded.shape[-2:] == annotations.runs.shape else None
+    return draw_thumbnail(decoded, resolve_overlaps(annotations.runs, areas=annotations.areas).labels)
 
 
 class FolderSource(Source):

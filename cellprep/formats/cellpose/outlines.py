@@ -2,7 +2,6 @@
 
 import re
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +58,8 @@ def _outline(line: bytes, place: int, shape: tuple[int, int]) -> NDArray[np.int6
 
 def _filled(corners: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """Return starts and lengths of the runs of what an outline encloses, with its rim: (2, r)."""
+    import cv2
+
     left, top = corners.min(axis=0)
     columns, rows = np.ptp(corners, axis=0) + 1
     # A column more keeps a run from going on in the next row.

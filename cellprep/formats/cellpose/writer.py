@@ -6,12 +6,10 @@ https://cellpose.readthedocs.io/en/latest/outputs.html
 import io
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.rle import runs_from_labels
-from cellprep.core.shapes import cutouts
 from cellprep.formats.annotations.content import Content
 
 
@@ -37,6 +35,10 @@ def encode(content: Content) -> dict[str, bytes]:
 
 def _outlines(masks: NDArray[Any]) -> NDArray[Any]:
     """Return what is left of masks, numbered without gaps, of the pixels at the outer rim of each cell's pieces."""
+    import cv2
+
+    from cellprep.core.shapes import cutouts
+
     outlines = np.zeros_like(masks)
     for number, cutout in enumerate(cutouts(runs_from_labels(masks)[0]), start=1):
         contours, _ = cv2.findContours(cutout.mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -1,23 +1,17 @@
 """The formats of image files: what reads each, by the end of the file's name.
 
 A new format is a function that decodes it to a `Raster`, one that reads its `Tags`, and one line in `IMAGE_FORMATS`.
+Those that need a library for it stand in modules that are loaded with their first file.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
+from functools import partial
+from importlib import import_module
+from typing import IO, Any
 
 from cellprep.formats.images.arrays import decode_npy, decode_npz
-from cellprep.formats.images.pictures import (
-    decode_bmp,
-    decode_jpeg,
-    decode_png,
-    decode_webp,
-    tags_of_picture,
-    tags_of_png,
-)
 from cellprep.formats.images.raster import Raster, Tags, as_labels, as_mask, as_picture, check_dtype
-from cellprep.formats.images.tiff import decode_tiff, tags_of_tiff
 
 __all__ = [
     "IMAGE_FORMATS",
@@ -52,18 +46,23 @@ class ImageFormat:
     tags: Callable[[IO[bytes]], Tags] = lambda _: Tags()
 
 
-_TIFF = ImageFormat("TIFF", decode_tiff, tags_of_tiff)
-_JPEG = ImageFormat("JPEG", decode_jpeg, tags_of_picture)
+def _call(module: str, function: str, stream: IO[bytes]) -> Any:
+    return getattr(import_module(f"{__name__}.{module}"), function)(stream)
+
+
+_pictures, _tiff = partial(partial, _call, "pictures"), partial(partial, _call, "tiff")
+_TIFF = ImageFormat("TIFF", _tiff("decode_tiff"), _tiff("tags_of_tiff"))
+_JPEG = ImageFormat("JPEG", _pictures("decode_jpeg"), _pictures("tags_of_picture"))
 
 #: The formats by the end of the file's name.
 IMAGE_FORMATS: dict[str, ImageFormat] = {
-    ".png": ImageFormat("PNG", decode_png, tags_of_png),
+    ".png": ImageFormat("PNG", _pictures("decode_png"), _pictures("tags_of_png")),
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": ImageFormat("WebP", decode_webp, tags_of_picture),
-    ".bmp": ImageFormat("BMP", decode_bmp),
+    ".webp": ImageFormat("WebP", _pictures("decode_webp"), _pictures("tags_of_picture")),
+    ".bmp": ImageFormat("BMP", _pictures("decode_bmp")),
     ".npy": ImageFormat("NPY", decode_npy),
     ".npz": ImageFormat("NPZ", decode_npz),
 }

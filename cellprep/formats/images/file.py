@@ -19,7 +19,6 @@ from cellprep.system.files import open_file
 from cellprep.system.places import is_remote
 
 _KINDS = {known.kind for known in IMAGE_FORMATS.values()}
-_SINGLE = {end for end, known in IMAGE_FORMATS.items() if known.kind != "TIFF"}  # their images are in one file
 _MOST_HELD = 2**24  # bytes
 
 
@@ -37,22 +36,6 @@ class Pixels(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """The identity of an image file, as far as it is known without decoding it.
-
-    Attributes
-    ----------
-    sha256
-        A hash of its content and of how it is read, in hex.
-    orientation
-        Its Orientation tag, 1 to 8; 1 is upright.
-    """
-
-    sha256: str
-    orientation: int
-
-
-@dataclass(frozen=True, slots=True)
 class ImageFile:
     """An image file.
 
@@ -65,7 +48,7 @@ class ImageFile:
     keep_channels
         Whether grey that is stored as RGB keeps its three channels.
     content
-        The file's bytes, if `held` has read them.
+        The file's bytes, if `hashed` has read them.
     """
 
     path: Path
@@ -77,20 +60,28 @@ class ImageFile:
         return str(self.path)
 
     def sha256(self) -> str:
-        """Return a hash of its content, in hex: of the file's bytes, unless such files were read otherwise before."""
-        return self.identify().sha256
-
-    def identify(self) -> Identity:
-        """Return a hash of its content, and its Orientation.
+        """Return a hash of its content, in hex: of the file's bytes, unless such files were read otherwise before.
 
         Raises
         ------
         ImageFileError
             If it cannot be read.
         """
-        with self._opened() as stream:
+        return self.hashed()[0]
+
+    def hashed(self) -> tuple[str, "ImageFile"]:
+        """Return its `sha256`, and the file with its bytes in memory, unless these are many: to be decoded from there.
+
+        A TIFF of this machine that other files in its folder may belong to is read where it is.
+        """
+        file = self._held()
+        with file._opened() as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
             tags = self._tags(stream)
+        if tags.may_have_others and file.content is not None and not is_remote(self.path):
+            file = self
+            with self._opened() as stream:
+                tags = self._tags(stream)
         reading = [f"reading {tags.reading}"] if tags.reading > 1 else []
         reading += [f"orientation {self.orientation}"] if tags.orientation > 1 and self.orientation else []
         reading += ["channels keep"] if self.keep_channels else []
@@ -100,18 +91,12 @@ class ImageFile:
                 reading.append(ImageFile(part)._sha256_of_bytes())
         if reading:
             sha256 = hashlib.sha256(" ".join([sha256, *reading]).encode()).hexdigest()
-        return Identity(sha256, tags.orientation)
+        return sha256, file
 
-    def held(self) -> "ImageFile":
-        """Return it with its bytes in memory, to hash and decode them after one reading.
-
-        It is returned as it is if its bytes are many, or if it cannot be read, which is said when it is decoded. A TIFF
-        of this machine may name other files in its folder, and is read where it is.
-        """
-        if not is_remote(self.path) and self.path.suffix.lower() not in _SINGLE:
-            return self
+    def _held(self) -> "ImageFile":
+        """Return it with its bytes in memory, or as it is if they are many or cannot be read, which decoding tells."""
         with suppress(OSError, ImageFileError):
-            if self.path.stat().st_size <= _MOST_HELD:
+            if self.content is None and self.path.stat().st_size <= _MOST_HELD:
                 with self._opened() as stream:
                     return replace(self, content=stream.read())
         return self

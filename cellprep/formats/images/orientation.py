@@ -3,15 +3,21 @@
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
 
-from cellprep.errors import UsageError
+from cellprep.system.options import Option
 
 #: What becomes of an image that its tag says to turn.
 Orientation = Literal["apply", "ignore"]
-ORIENTATIONS: tuple[Orientation, ...] = ("apply", "ignore")
+TurnedBy = Annotated[
+    Orientation | None,
+    Option(
+        "Whether images are turned as their Orientation tag (EXIF) says; unless given, their annotations' size "
+        "decides, and where it cannot they are."
+    ),
+]
 
 _TAG = 0x0112
 
@@ -25,12 +31,6 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda image: image.swapaxes(-2, -1)[..., ::-1, ::-1],
     8: lambda image: image.swapaxes(-2, -1)[..., ::-1, :],
 }
-
-
-def check_orientation(orientation: str | None) -> None:
-    """Raise UsageError unless this is one of `ORIENTATIONS`, or None."""
-    if orientation not in (None, *ORIENTATIONS):
-        raise UsageError(f"orientation {orientation!r} is unknown: it is one of {', '.join(ORIENTATIONS)}")
 
 
 def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -25,6 +25,8 @@ class Tags:
         Number of the way in which files of its kind are read; it rises when such a file gives other values than before.
     parts
         The other files that the image is in.
+    may_have_others
+        Whether the image may be in other files, too, which only the file's folder tells.
     has_grey_alpha
         Whether it is grey with alpha in a format whose reader once gave three channels of these.
     """
@@ -32,6 +34,7 @@ class Tags:
     orientation: int = 1
     reading: int = 1
     parts: tuple[Path, ...] = ()
+    may_have_others: bool = False
     has_grey_alpha: bool = False
 
 

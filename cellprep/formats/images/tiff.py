@@ -58,7 +58,8 @@ def tags_of_tiff(stream: IO[bytes]) -> Tags:
         page = tiff.pages.first
         orientation = _orientation(page)
         parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
-        return Tags(orientation, 2 if orientation != 1 or parts or _is_read_anew(page) else 1, parts)
+        reading = 2 if orientation != 1 or parts or _is_read_anew(page) else 1
+        return Tags(orientation, reading, parts, page.is_micromanager or _names_files(_ome(tiff)))
 
 
 @contextmanager
@@ -136,6 +137,10 @@ def _other_files(tiff: tifffile.TiffFile) -> list[str]:
         if element.tag.endswith("UUID") and element.text not in own and (name := element.get("FileName")):
             names.add(name)
     return sorted(names - {tiff.filename})
+
+
+def _names_files(root: ElementTree.Element | None) -> bool:
+    return root is not None and any(element.get("FileName") for element in root.iter())
 
 
 def _ome(tiff: tifffile.TiffFile) -> ElementTree.Element | None:

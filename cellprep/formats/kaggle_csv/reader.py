@@ -4,9 +4,9 @@ The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixe
 and whose sizes the images tell, unless there are Height and Width; HuBMAP's id, rle, img_height, img_width, which
 count so, too; and those of a submission to Sartorius: id, predicted. The table may be in any file that `Table` reads.
 
-A first reading counts the rows of each image and hashes the file, a second one hands each image on as soon as its last
+A first pass counts the rows of each image and hashes the file, a second one hands each image on as soon as its last
 row has been seen: only images whose rows are still to come are in memory, which is one at a time if rows of an image
-stand together.
+stand together. Large files are read for each, others once.
 """
 
 import hashlib

@@ -54,12 +54,13 @@ class MaskFilesImage(ImageRecord):
         """Read the masks."""
         check_excluded(self.excluded, range(1, len(self.files) + 1))
         rows = tuple(row for row in range(1, len(self.files) + 1) if row not in self.excluded)
-        texts, larger = [], 0
+        texts: list[str] = []
+        larger = 0
         for row in rows:
             mask = self._mask(row, shape)
             shape = mask.shape
             larger += mask.size >= _ENOUGH and 2 * np.count_nonzero(mask) > mask.size and not mask.all()
-            texts += encode_rle(mask[np.newaxis])
+            texts.append(encode_rle(mask))
         if shape is None:
             raise AnnotationError(f"{self.folder} holds no mask, and there is no image: nothing tells the size")
         if larger == len(rows) > 1:

@@ -3,8 +3,6 @@
 import io
 from typing import Any
 
-import tifffile
-
 from cellprep.formats.annotations.content import Content
 from cellprep.store.image_ids import file_uuid
 
@@ -24,6 +22,8 @@ def encode(content: Content) -> bytes:
     if size := content.pixel_size:
         metadata |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": size, "PhysicalSizeYUnit": "µm"}
         resolution = {"resolution": (1e4 / size, 1e4 / size), "resolutionunit": "CENTIMETER"}
+    import tifffile
+
     file = io.BytesIO()
     tifffile.imwrite(file, content.labels, ome=True, compression="zlib", metadata=metadata, **resolution)
     return file.getvalue()

@@ -57,6 +57,8 @@ def find_images(source: Source) -> FoundImages:
     ...     find_images(open_source(csv)).folder.path.name
     'train'
     """
+    if not source.in_files:
+        return FoundImages()
     first: ImageFolder | None = None
     others, unreadable = [], []
     names = source.file_names

@@ -1,1 +1,1 @@
-"""What networks see of a store: crops and whole images, in batches."""
+"""Training data from stores: crops and whole images, in batches."""

@@ -1,4 +1,4 @@
-"""Augmentations by name: each draws its share of what is done to a sample."""
+"""Augmentations by name: each draws its share of the changes to a sample."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ _MOST_STRETCH = 0.6  # no length changes by a larger share, so that nothing fold
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done to one sample.
+    """The changes to one sample.
 
     Attributes
     ----------
     warp
         How it is moved: all geometric augmentations in one.
     grey
-        How its grey values change, if they do.
+        How its intensities change, if they do.
     """
 
     warp: Warp
@@ -95,7 +95,7 @@ def check_augmentations(names: Collection[str]) -> None:
 
 
 def draw_plan(names: Collection[str], channels: int, rng: np.random.Generator) -> Plan:
-    """Draw what is done to a sample.
+    """Draw the changes to a sample.
 
     Parameters
     ----------

@@ -65,10 +65,7 @@ def choose_images(
         raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
     if val_ids is not None and folds is not None:
         raise UsageError("the images to validate on are given twice, by ids and by a fold: give one of both")
-    ids = list(store)
-    if damaged := damaged_images(store.path, set(ids)):
-        raise StoreError(f"{store.path} has {count(len(damaged), 'damaged image')}: {_listed(damaged)}; "
-                         "`verify --repair` removes them, to be built again")  # fmt: skip
+    ids = all_images(store)
     with_pixels = [image_id for image_id in ids if "image" in store[image_id].arrays]
     if pixels and ids and not with_pixels:
         raise UsageError(
@@ -97,6 +94,21 @@ def choose_images(
     if not train:
         raise UsageError(f"none of the {count(len(ids), 'image')} is left to train on")
     return train, sorted(chosen)
+
+
+def all_images(store: Store) -> list[str]:
+    """Return the ids of all images of a store, sorted.
+
+    Raises
+    ------
+    StoreError
+        If the store has damaged images.
+    """
+    ids = list(store)
+    if damaged := damaged_images(store.path, set(ids)):
+        raise StoreError(f"{store.path} has {count(len(damaged), 'damaged image')}: {_listed(damaged)}; "
+                         "`verify --repair` removes them, to be built again")  # fmt: skip
+    return ids
 
 
 def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:

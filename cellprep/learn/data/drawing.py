@@ -1,7 +1,7 @@
-"""Which images an epoch shows, in which order, and in which batches."""
+"""The images that an epoch shows, their order, and their batches."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,17 @@ def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generat
 
 
 class Draw(NamedTuple):
-    """One sample to make: its image, and what its random numbers derive from; of a huge one validated, which part."""
+    """One sample to make.
+
+    Attributes
+    ----------
+    image
+        Place of its image in the set.
+    epoch, place
+        The numbers that its random numbers derive from, with the seed.
+    part
+        Rows and columns of the part of a huge image that is shown whole, part by part.
+    """
 
     image: int
     epoch: int
@@ -70,55 +80,72 @@ class Draw(NamedTuple):
     part: tuple[slice, slice] | None = None
 
 
-class CropBatches:
-    """Batches of the samples of an epoch; of each, the share of one process of several."""
+class Draws(Protocol):
+    """The samples of each epoch."""
 
-    def __init__(
-        self,
-        shapes: Sequence[tuple[int, int]],
-        settings: CropSettings,
-        batch_size: int,
-        rank: int = 0,
-        processes: int = 1,
-    ) -> None:
-        self.epoch = 0
+    def __len__(self) -> int:
+        """Return the number of samples in an epoch."""
+
+    def of(self, epoch: int, place: int) -> Draw:
+        """Return a sample by its place in an epoch."""
+
+
+class CropDraws:
+    """Crops of images, drawn anew for each epoch in proportion to their area, from the seed and the epoch alone."""
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], settings: CropSettings) -> None:
         self._weights = crops_of(shapes, settings.crop)
         self._count = settings.samples_per_epoch or int(np.ceil(self._weights.sum()))
         self._seed = settings.seed
-        self._batch_size = batch_size
-        self._share = slice(rank, None, processes)
-        if (least := (self._count - 1) % batch_size + 1) < processes:
-            raise UsageError(
-                f"the last batch of an epoch has {least} samples, too few for {processes} processes: give another "
-                "--batch-size"
-            )
+        self._drawn: tuple[int, NDArray[np.intp]] | None = None
 
     def __len__(self) -> int:
-        return int(np.ceil(self._count / self._batch_size))
+        return self._count
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        images = draw_images(self._weights, self._count, np.random.default_rng([self._seed, self.epoch]))
-        draws = [Draw(int(image), self.epoch, place) for place, image in enumerate(images)]
-        for first in range(0, len(draws), self._batch_size):
-            yield draws[first : first + self._batch_size][self._share]
+    def of(self, epoch: int, place: int) -> Draw:
+        """Return a sample by its place in an epoch."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, draw_images(self._weights, self._count, np.random.default_rng([self._seed, epoch]))
+        return Draw(int(self._drawn[1][place]), epoch, place)
 
 
-class WholeBatches:
-    """Batches of one image each, or of a part of a huge one, in order, the same in every epoch.
+class WholeDraws:
+    """Whole images, or parts of huge ones, in order, the same in every epoch."""
 
-    Of several processes each has its share: one batch in so many.
-    """
-
-    def __init__(self, shapes: Sequence[tuple[int, int]], rank: int = 0, processes: int = 1) -> None:
-        self.epoch = 0
+    def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
         parts = [(image, part) for image, shape in enumerate(shapes) for part in _parts(shape)]
-        self._draws = [Draw(image, 0, place, part) for place, (image, part) in enumerate(parts)][rank::processes]
+        self._draws = [Draw(image, 0, place, part) for place, (image, part) in enumerate(parts)]
 
     def __len__(self) -> int:
         return len(self._draws)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        return ([draw] for draw in self._draws)
+    def of(self, epoch: int, place: int) -> Draw:
+        """Return a sample by its place in an epoch."""
+        return self._draws[place]
+
+
+def crop_batches(count: int, batch_size: int, rank: int = 0, processes: int = 1) -> list[list[int]]:
+    """Return the places of the samples in each batch of an epoch; of each batch, the share of one process of several.
+
+    Raises
+    ------
+    UsageError
+        If the last batch has too few samples for all processes.
+
+    Examples
+    --------
+    >>> crop_batches(7, 5)
+    [[0, 1, 2, 3, 4], [5, 6]]
+    >>> crop_batches(7, 5, rank=1, processes=2)
+    [[1, 3], [6]]
+    """
+    if (least := (count - 1) % batch_size + 1) < processes:
+        raise UsageError(
+            f"the last batch of an epoch has {least} samples, too few for {processes} processes: give another "
+            "--batch-size"
+        )
+    batches = (range(first, min(first + batch_size, count)) for first in range(0, count, batch_size))
+    return [[*batch[rank::processes]] for batch in batches]
 
 
 def _parts(shape: tuple[int, int]) -> Iterator[tuple[slice, slice] | None]:

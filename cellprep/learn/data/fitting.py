@@ -35,7 +35,11 @@ def fit_normalisation(
     StoreError
         If an image is damaged.
     """
-    images = TrainingSet(store, ids, channels)
+    return fit_to(TrainingSet(store, ids, channels, targets=()), kind)
+
+
+def fit_to(images: TrainingSet, kind: str) -> Normalisation:
+    """Fit a normalisation to the images of a set; errors are those of `fit_normalisation`."""
     if kind != "dataset":
         low, high = _PERCENTILES
         return Normalisation(kind, (low,) * images.channels, (high,) * images.channels)

@@ -1,4 +1,4 @@
-"""Changes of grey values, as other microscopes, exposures and focuses would make them."""
+"""Changes of intensities, as other microscopes, exposures and focuses would make them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ _NOISY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Grey:
-    """What is done to an image's grey values: gamma, contrast, brightness, blur and noise, in this order.
+    """Changes of an image's intensities: gamma, contrast, brightness, blur and noise, in this order.
 
     Attributes
     ----------

@@ -17,15 +17,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from cellprep.core.targets import sampled_targets
 from cellprep.errors import CellprepError, UsageError
-from cellprep.learn.data.drawing import CropBatches, Draw, WholeBatches
-from cellprep.learn.data.samples import CropSettings, SampleMaker
-from cellprep.learn.data.training_set import TrainingSet
+from cellprep.learn.data.dataset import StoreDataset
+from cellprep.learn.data.drawing import crop_batches
+from cellprep.learn.data.samples import Arrays, CropSettings
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.processes import processes
 from cellprep.store import Store
-from cellprep.system.executor import Failed, keep_freed_memory, one_opencv_thread
+from cellprep.system.executor import Failed, one_opencv_thread
 from cellprep.system.interrupts import interrupts_kept_from_workers
+from cellprep.system.memory import keep_freed_memory
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
 
@@ -35,42 +37,41 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What is wrong with a sample that could not be made."""
+    """The problem with a sample that could not be made."""
 
     problem: str
 
 
 class _Samples(Dataset[dict[str, Any] | _Failure]):
-    """Samples by draw; it notes what each worker is at, so that what a killed one was at can be told."""
+    """Samples for networks; it notes what each worker is at, so that what a killed one was at can be told."""
 
-    def __init__(self, maker: SampleMaker, whole_multiple: int | None, workers: int) -> None:
-        self._maker = maker
-        self._whole_multiple = whole_multiple
-        self._under_way = multiprocessing.RawArray("q", 2 * workers)  # per worker: process id, image
+    def __init__(self, dataset: StoreDataset, mask: str, workers: int) -> None:
+        self.dataset = dataset
+        self._mask = mask
+        self._under_way = multiprocessing.RawArray("q", 2 * workers)  # per worker: process id, sample
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any] | _Failure:
+    def __getitem__(self, index: int) -> dict[str, Any] | _Failure:
         if worker := get_worker_info():
-            self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), draw.image]
-        name = self.name(draw.image)
+            self._under_way[2 * worker.id : 2 * worker.id + 2] = [os.getpid(), index]
+        draw = self.dataset.draw(index)
         try:
-            return {**self._make(draw), "id": self._maker.images.images[draw.image].id, **_told(draw.part)}
+            arrays = self._for_networks(self.dataset.arrays(draw))
+            return {**arrays, "id": self.dataset.ids[draw.image], **_told(draw.part)}
         except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
-            return _Failure(f"image {name}: {Failed.of(error).problem}")
+            return _Failure(Failed.of(error).problem)
 
-    def _make(self, draw: Draw) -> dict[str, Any]:
-        if self._whole_multiple is not None:
-            return self._maker.whole(draw.image, self._whole_multiple, draw.part)
-        rng = np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place])
-        return self._maker.crop(draw.image, rng)
-
-    def name(self, image: int) -> str:
-        """Return an image's id, for messages."""
-        return printable(self._maker.images.images[image].id)
+    def _for_networks(self, arrays: Arrays) -> Arrays:
+        """Add the input mask, and where vectors and energy are defined."""
+        semseg = arrays["semseg"]
+        mask = (semseg == 0 if self._mask == "cells" else semseg < 2).astype(np.float32)[None]
+        everywhere = self.dataset.recipe.background_cell
+        return {**arrays, "mask": mask, "domain": np.ones_like(mask) if everywhere else mask}
 
     def under_way(self, processes: set[int]) -> list[str]:
         """Return the names of the images that some workers were at."""
         pairs = zip(self._under_way[::2], self._under_way[1::2], strict=True)
-        return sorted({self.name(image) for process, image in pairs if process in processes})
+        images = {self.dataset.draw(sample).image for process, sample in pairs if process in processes}
+        return sorted(printable(self.dataset.ids[image]) for image in images)
 
 
 class Loader:
@@ -81,17 +82,10 @@ class Loader:
     defined; ``semseg`` (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x);
     ``energy`` (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be
     ignored, where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such
-    parts also ``part``, a list of where each begins, as ``y1024 x0``.
-
-    Attributes
-    ----------
-    samples : TrainingSet
-        The images.
+    parts also ``part``, a list of where each begins, as ``y1024 x0``. The rest is as `StoreDataset` has it.
     """
 
-    def __init__(
-        self, samples: _Samples, batches: CropBatches | WholeBatches, workers: int, start_method: str | None = None
-    ) -> None:
+    def __init__(self, samples: _Samples, batches: list[list[int]], workers: int, start_method: str) -> None:
         self._samples = samples
         self._batches = batches
         with warnings.catch_warnings():
@@ -120,7 +114,7 @@ class Loader:
         CellprepError
             If an image cannot be read, or a worker was killed.
         """
-        self._batches.epoch = number
+        self._samples.dataset.set_epoch(number)
         try:
             for batch in self._begin():
                 if isinstance(batch, _Failure):
@@ -170,7 +164,7 @@ def train_loader(
     normalisation
         Of the intensities; None loads no images.
     multiple
-        What the network wants a sample's side to be a multiple of, in pixels.
+        A sample's sides must be multiples of it, in pixels.
     batch_size
         Samples in a batch; the last one may have fewer.
     workers
@@ -183,17 +177,21 @@ def train_loader(
     StoreError
         If what the store says of an image is damaged.
     """
-    if settings.crop % multiple:
-        nearest = max(1, round(settings.crop / multiple)) * multiple
-        raise UsageError(f"crop {settings.crop} is no multiple of {multiple}, as the network wants it: give {nearest}")
     if batch_size < 1:
         raise UsageError(f"{batch_size} samples are no batch: give 1 or more")
+    dataset = StoreDataset(
+        store,
+        sampled_targets(),
+        settings.crop,
+        settings.augment,
+        settings.seed,
+        ids=ids,
+        normalisation=normalisation,
+        samples_per_epoch=settings.samples_per_epoch,
+        multiple=multiple,
+    )
     here = processes()
-    maker = _maker(store, ids, settings, normalisation, workers)
-    if settings.in_memory:
-        maker.images.keep(maker.names(whole=False), _copies(store, workers))
-    batches = CropBatches([image.shape for image in maker.images.images], settings, batch_size, here.rank, here.count)
-    return Loader(_Samples(maker, None, workers), batches, workers, _start_method(store))
+    return _loader(store, dataset, settings, crop_batches(len(dataset), batch_size, here.rank, here.count), workers)
 
 
 def validation_loader(
@@ -209,24 +207,20 @@ def validation_loader(
     They are padded symmetrically, below and at the right, to a multiple of so many pixels. Huge ones come part by part,
     each with pixels around it that do not count. Parameters and errors are those of `train_loader`.
     """
-    maker = _maker(store, ids, settings, normalisation, workers)
-    if settings.in_memory:
-        maker.images.keep(maker.names(whole=True), _copies(store, workers))
+    dataset = StoreDataset(store, sampled_targets(), None, ids=ids, normalisation=normalisation, multiple=multiple)
     here = processes()
-    batches = WholeBatches([image.shape for image in maker.images.images], here.rank, here.count)
-    return Loader(_Samples(maker, multiple, workers), batches, workers, _start_method(store))
+    batches = [[sample] for sample in range(len(dataset))][here.rank :: here.count]
+    return _loader(store, dataset, settings, batches, workers)
 
 
-def _maker(
-    store: Store, ids: Sequence[str], settings: CropSettings, normalisation: Normalisation | None, workers: int
-) -> SampleMaker:
+def _loader(
+    store: Store, dataset: StoreDataset, settings: CropSettings, batches: list[list[int]], workers: int
+) -> Loader:
     if workers < 0:
         raise UsageError(f"{workers} workers are not possible: give 0 or more")
-    channels = normalisation.channels if normalisation else 0
-    images = TrainingSet(store, ids, channels)
-    if images.channels != channels:
-        raise UsageError(f"the images have {images.channels} channels, and the normalisation is for {channels}")
-    return SampleMaker(images, settings, normalisation)
+    if settings.in_memory:
+        dataset.keep_in_memory(_copies(store, workers))
+    return Loader(_Samples(dataset, settings.mask, workers), batches, workers, _start_method(store))
 
 
 def _start_method(store: Store) -> str:

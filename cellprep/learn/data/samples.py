@@ -1,14 +1,15 @@
-"""Samples: what a network sees of an image, and what it is to answer; arrays, without torch."""
+"""Samples: the pixels of a crop or a whole image, and its targets; arrays, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets import TARGETS, sampled_targets
+from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
 from cellprep.learn.data.training_set import TrainingSet
@@ -74,12 +75,10 @@ class CropSettings:
         object.__setattr__(self, "augment", tuple(self.augment))
         if self.mask not in MASKS:
             raise UsageError(f"mask {self.mask!r} is unknown: it is one of {', '.join(MASKS)}")
-        if self.crop < 1:
-            raise UsageError(f"crop {self.crop} is no side of a sample: give 1 or more pixels")
-        if self.samples_per_epoch is not None and self.samples_per_epoch < 1:
-            raise UsageError(f"{self.samples_per_epoch} samples an epoch are not possible: give 1 or more")
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed} is below 0")
+        check_whole_number("crop", self.crop, 1)
+        check_whole_number("seed", self.seed, 0)
+        if self.samples_per_epoch is not None:
+            check_whole_number("samples_per_epoch", self.samples_per_epoch, 1)
 
 
 class SampleMaker:
@@ -88,7 +87,7 @@ class SampleMaker:
     Parameters
     ----------
     images
-        The set.
+        The set, whose `TrainingSet.targets` the samples have.
     settings
         How.
     normalisation
@@ -104,9 +103,12 @@ class SampleMaker:
 
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
-        free = not whole and set(self.settings.augment) & {"rotation", "zoom", "elastic"}
-        targets = ["labels", "cells"] if free else sampled_targets()
+        targets = ["labels", "cells"] if self._warps and not whole else self.images.targets
         return [*(["image"] if self.normalisation else []), *targets, "ignore"]
+
+    @property
+    def _warps(self) -> bool:
+        return not {"rotation", "zoom", "elastic"}.isdisjoint(self.settings.augment)
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
         """Make a sample of a place of an image, both drawn, and augment it.
@@ -121,11 +123,9 @@ class SampleMaker:
         Returns
         -------
         dict of str to ndarray
-            With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised, if there is a normalisation;
-            ``mask`` (1, h, w) float32, 0 or 1: the input mask; ``domain`` (1, h, w) float32, 0 or 1: where vectors and
-            energy are defined, which is everywhere if the background is a cell, and else in the mask; ``semseg``
-            (h, w) int64, 0 cell, 1 wall, 2 background; ``uvec`` (2, h, w) float32; ``energy`` (h, w) int64; ``area``
-            (h, w) float32; ``counts`` (h, w) bool.
+            With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised, if there is a normalisation; each
+            target as `Target.sample` has it; ``labels`` (h, w) int64, if they are wanted; ``counts`` (h, w) bool; and
+            ``position`` (2,) int64: row and column of the image where the crop begins before it is moved.
 
         Raises
         ------
@@ -136,8 +136,8 @@ class SampleMaker:
         start = [_draw_start(length, size, rng) for length in self.images.images[index].shape]
         plan = draw_plan(self.settings.augment, self.images.channels, rng)
         arrays = self.images.read(index, self.names(whole=False))
-        if "labels" in arrays:
-            return self._finish(*self._warp(index, arrays, start, plan), plan)
+        if self._warps:
+            return self._finish(start, *self._warp(index, arrays, start, plan), plan)
         rows, columns = (Span(first, first + size) for first in start)
         image, targets, counts = self._cut(index, arrays, rows, columns)
         turn = plan.warp.quarter_turn
@@ -145,7 +145,7 @@ class SampleMaker:
         seen = {} if image is None else {"image": np.moveaxis(image, 0, -1)}
         moved = turned_targets({**seen, "counts": counts, **targets}, turn)
         image = np.moveaxis(moved.pop("image"), -1, 0) if seen else None
-        return self._finish(image, moved, moved.pop("counts"), plan)
+        return self._finish(start, image, moved, moved.pop("counts"), plan)
 
     def whole(self, index: int, multiple: int, part: tuple[slice, slice] | None = None) -> Arrays:
         """Make a sample of a whole image, or of a part of it, as `crop` does, but not augmented.
@@ -163,13 +163,14 @@ class SampleMaker:
         down, across = (
             span.moved(-true.start).real(len(true)) for span, true in zip((rows, columns), inner, strict=True)
         )
-        return self._finish(image, targets, counts & down[:, None] & across)
+        start = [rows.start, columns.start]
+        return self._finish(start, image, targets, counts & down[:, None] & across)
 
     def _cut(
         self, index: int, arrays: Arrays, rows: Span, columns: Span
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
         """Cut a window of the image, normalised, and of its targets, and return which pixels count as well."""
-        height, width = arrays["semseg"].shape[:2]
+        height, width = self.images.images[index].shape
         targets = {name: array for name, array in arrays.items() if name != "image"}
         windows = cut_targets(targets, rows, columns)
         counts = rows.real(height)[:, None] & columns.real(width)
@@ -189,7 +190,9 @@ class SampleMaker:
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
         view = View(self.images.images[index].shape, plan.warp, place)
         nobodys = self._nobodys_of(index, arrays["labels"])
-        targets, counts = warp_targets(arrays["labels"], arrays["cells"][:, 1], nobodys, self.images.recipe, view, size)
+        targets, counts = warp_targets(
+            self.images.targets, arrays["labels"], arrays["cells"][:, 1], nobodys, self.images.recipe, view, size
+        )
         window = view.window(Span(0, size), Span(0, size))
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
@@ -212,19 +215,32 @@ class SampleMaker:
         return self.normalisation.apply(part, limits=self._limits[index])
 
     def _finish(
-        self, image: NDArray[np.float32] | None, targets: Arrays, counts: NDArray[np.bool_], plan: Plan | None = None
+        self,
+        start: Sequence[int],
+        image: NDArray[np.float32] | None,
+        targets: Arrays,
+        counts: NDArray[np.bool_],
+        plan: Plan | None = None,
     ) -> Arrays:
         """Change intensities, and give the arrays the form that networks want."""
-        semseg = targets["semseg"]
-        mask = (semseg[..., 0] if self.settings.mask == "cells" else 1 - semseg[..., 2]).astype(np.float32)[None]
         seen = {} if image is None else {"image": plan.grey.apply(image) if plan and plan.grey else image}
-        return {
-            **seen,
-            "mask": mask,
-            "domain": np.ones_like(mask) if self.images.recipe.background_cell else mask,
-            **{name: TARGETS[name].sample(targets[name]) for name in sampled_targets()},
-            "counts": counts,
+        shown = {
+            name: TARGETS[name].sample(targets[name]) if name in TARGETS else targets[name].astype(np.int64)
+            for name in self.images.targets
         }
+        return {**seen, **shown, "counts": counts, "position": np.array(start, np.int64)}
+
+
+def check_whole_number(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number from `least`.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
 
 
 def _draw_start(length: int, size: int, rng: np.random.Generator) -> int:

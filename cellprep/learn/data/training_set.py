@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe, sampled_targets
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
-from cellprep.learn.data.memory import available_memory
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.system.files import ask_all
+from cellprep.system.memory import available_memory
 from cellprep.text.wording import printable
 
 _TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
@@ -28,6 +28,8 @@ class TrainingSet:
         The images, of which there must be one at least.
     channels
         Of the images that these belong to, if they are some of many; 0 if their pixels are not needed.
+    targets
+        Names of the targets that are needed, and ``labels``; unless given all targets that networks are shown.
 
     Raises
     ------
@@ -41,16 +43,21 @@ class TrainingSet:
     ----------
     images : list of StoredImage
         In the order of `ids`.
+    targets : list of str
+        Names of the targets.
     recipe : Recipe
         That of their targets.
     channels : int
         Of their pixels. Among images of three, one of one channel is grey that was stored so: it stands for three.
     """
 
-    def __init__(self, store: Store, ids: Sequence[str], channels: int | None = None) -> None:
+    def __init__(
+        self, store: Store, ids: Sequence[str], channels: int | None = None, targets: Sequence[str] | None = None
+    ) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
-        self.images = [_find(store, image_id, channels != 0) for image_id in ids]
+        self.targets = sampled_targets() if targets is None else [*targets]
+        self.images = [_find(store, image_id, self.targets, channels != 0) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
         self.channels = 0 if channels == 0 else _common_channels(self.images, channels)
         for image in self.images:
@@ -159,7 +166,7 @@ class TrainingSet:
             )
 
 
-def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
+def _find(store: Store, image_id: str, targets: Sequence[str], pixels: bool) -> StoredImage:
     if image_id not in store:
         raise UsageError(f"image {printable(image_id)} is not in {store.path}")
     image = store[image_id]
@@ -167,7 +174,7 @@ def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
         raise UsageError(
             f"image {printable(image_id)} of {store.path} has no pixels: build the store with `build-targets --images`"
         )
-    if missing := [name for name in ("labels", "cells", *sampled_targets()) if name not in image.arrays]:
+    if missing := [name for name in dict.fromkeys(("labels", "cells", *targets)) if name not in image.arrays]:
         raise StoreError(f"image {printable(image_id)} of {store.path} lacks {', '.join(missing)}: build it again")
     return image
 

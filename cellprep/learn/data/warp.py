@@ -42,8 +42,8 @@ class Waves:
         return np.stack([left @ (right * twice[:, axis]).T for axis in (0, 1)], axis=-1)
 
     @property
-    def reach(self) -> float:
-        """No displacement is longer, in pixels."""
+    def longest(self) -> float:
+        """A length that no displacement exceeds, in pixels."""
         return float(np.linalg.norm(self.amplitudes, axis=1).sum())
 
 
@@ -87,8 +87,8 @@ class Warp:
         rows, columns
             The window, in pixels of the sample.
         """
-        reach = 1 + (self.waves.reach if self.waves else 0)
-        ends = [(span.start - reach, span.stop + reach) for span in (rows, columns)]
+        around = 1 + (self.waves.longest if self.waves else 0)
+        ends = [(span.start - around, span.stop + around) for span in (rows, columns)]
         corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(4, 2)
         there = (corners - place.sample) @ self.matrix.T + place.image
         low, high = np.floor(there.min(axis=0)).astype(int) - _TAPS, np.ceil(there.max(axis=0)).astype(int) + _TAPS + 1

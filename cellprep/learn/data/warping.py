@@ -1,6 +1,6 @@
 """Targets of an image that is moved freely: its labels are warped, and all else computed anew from them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,14 @@ from cellprep.core.targets import (
     Beyond,
     Recipe,
     compute_some,
-    distance_targets,
     pixels_around,
-    sampled_targets,
+    with_needs,
 )
 from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
 
-_FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells reach no deeper
+_FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells are no deeper
 _MOST_HALO = 256
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -31,16 +30,24 @@ Targets = dict[str, NDArray[Any]]
 
 
 def warp_targets(
-    labels: NDArray[Any], areas: NDArray[np.int64], nobodys: int, recipe: Recipe, view: View, crop: int
+    names: Collection[str],
+    labels: NDArray[Any],
+    areas: NDArray[np.int64],
+    nobodys: int,
+    recipe: Recipe,
+    view: View,
+    crop: int,
 ) -> tuple[Targets, NDArray[np.bool_]]:
     """Compute the targets of a sample from warped labels.
 
     A distance is known if it is not longer than the way to the edge of what is computed around the crop. Where one
     is longer, more is computed, up to 256 pixels, or the highest bin if that is more. What is then still deeper
-    inside has its true level, the highest, and the vector 0.
+    inside has its true level, the highest, the vector 0, and a distance that is too short.
 
     Parameters
     ----------
+    names
+        Names of targets; ``labels`` for the warped labels themselves.
     labels
         (H, W) integers from 0 to n.
     areas
@@ -57,18 +64,20 @@ def warp_targets(
     Returns
     -------
     targets : dict of str to ndarray
-        ``semseg`` (crop, crop, 3) uint8, ``uvec`` (crop, crop, 2) float32, ``energy`` (crop, crop) uint8, and
-        ``area`` (crop, crop) float32: that of the whole cell, times the zoom squared.
+        By name, (crop, crop, ...), as the store has them. Areas are those of whole cells, times the zoom squared.
     counts : ndarray
         (crop, crop) bool: which pixels show the image and not its mirror image. Where its border is slanted, its
         last pixels do not count either: half of their gradient would be the mirror image's.
     """
     most = max(_MOST_HALO, _on_grid(recipe.bins[-1] / LEAST_STEP + 2))
+    made = with_needs(name for name in names if name in TARGETS)
     halo = _FIRST_HALO
-    while not (near := _Surroundings.of(labels, areas, nobodys, recipe, view, crop, halo)).suffice and halo < most:
+    while True:
+        near = _Surroundings.of(made, labels, areas, nobodys, recipe, view, crop, halo)
+        if near.suffice or halo >= most:
+            return near.targets(names, recipe), near.counts & ~near.cut_off
         wanted = 2 * halo if near.cut_off.any() else near.deepest / LEAST_STEP + 2
         halo = min(most, _on_grid(wanted))
-    return near.targets(recipe), near.counts & ~near.cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class _Surroundings:
     @classmethod
     def of(
         cls,
+        names: Collection[str],
         labels: NDArray[Any],
         areas: NDArray[np.int64],
         nobodys: int,
@@ -108,9 +118,10 @@ class _Surroundings:
         size: int,
         halo: int,
     ) -> "_Surroundings":
-        """Look at so many pixels around a crop."""
-        far = _far_targets()
-        margin = halo + _on_grid(max(pixels_around(name, recipe) for name in far))  # the outermost lack farther walls
+        """Look at so many pixels around a crop, as far as some targets and all that they need depend on them."""
+        far = with_needs(name for name in names if TARGETS[name].beyond is not Beyond.NOTHING)
+        # The outermost pixels lack farther walls.
+        margin = halo + _on_grid(max((pixels_around(name, recipe) for name in far), default=0))
         span = Span(-margin, size + margin)
         window = view.window(span, span)
         box = window.box()
@@ -122,11 +133,11 @@ class _Surroundings:
         cells = replace(_part(shown, box), areas=areas * scale, nobodys=nobodys * scale)
         done = compute_some(cells, {}, recipe, far)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
-        more = max(_pixels_around(name, far, recipe) for name in TARGETS)
+        more = max((_pixels_around(name, far, recipe) for name in names), default=0)
         near = [_with_neighbours(part, len(side), more) for part, side in zip(inner, box, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
-            cut_off=_cut_off(cells.labels, inner, complete=complete),
+            cut_off=_cut_off(names, cells.labels, inner, complete=complete),
             crop=[part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)],
             cells=_part(cells, near),
             done={name: cut(array, *near) for name, array in done.items()},
@@ -136,31 +147,27 @@ class _Surroundings:
     @property
     def deepest(self) -> float:
         """The longest distance."""
-        return max(float(self.done[name].max()) for name in distance_targets())
+        return max((float(self.done[name].max()) for name in self._distances()), default=0.0)
 
     @property
     def suffice(self) -> bool:
         """Whether all targets are true."""
         return self.deepest <= self.known and not self.cut_off.any()
 
-    def targets(self, recipe: Recipe) -> Targets:
-        """Return the targets of the crop that networks are shown."""
-        names = sampled_targets()
-        done = compute_some(self.cells, dict(self.done), recipe, set(names) - self.done.keys())
-        for distance in distance_targets():
+    def targets(self, names: Collection[str], recipe: Recipe) -> Targets:
+        """Return some targets of the crop."""
+        made = with_needs(name for name in names if name in TARGETS)
+        done = compute_some(self.cells, dict(self.done), recipe, made - self.done.keys())
+        for distance in self._distances():
             unknown = self.done[distance] > self.known
-            for name in names if unknown.any() else ():
+            for name in made if unknown.any() else ():
                 if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of two unknown ones
                     done[name][unknown] = 0
+        done["labels"] = self.cells.labels
         return cut_targets({name: done[name] for name in names}, *self.crop)
 
-
-def _far_targets() -> set[str]:
-    """Return the targets that depend on more than a fixed number of pixels around, and those that they need."""
-    far = {name for name, target in TARGETS.items() if target.beyond is not Beyond.NOTHING}
-    for name in reversed(TARGETS):  # each needs only those before it
-        far |= set(TARGETS[name].needs) if name in far else set()
-    return far
+    def _distances(self) -> list[str]:
+        return [name for name in self.done if TARGETS[name].beyond is Beyond.DISTANCE]
 
 
 def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
@@ -171,10 +178,12 @@ def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
     return target.around(recipe) + max((_pixels_around(need, far, recipe) for need in target.needs), default=0)
 
 
-def _cut_off(labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
+def _cut_off(
+    names: Collection[str], labels: NDArray[Any], inner: Sequence[Span], *, complete: bool
+) -> NDArray[np.bool_]:
     """Return which pixels of a crop belong to cells that go on beyond the edge of the label image around it."""
     crop = cut(labels, *inner)
-    if complete or all(target.beyond is not Beyond.CELLS for target in TARGETS.values()):
+    if complete or all(TARGETS[name].beyond is not Beyond.CELLS for name in names):
         return np.zeros(crop.shape, np.bool_)
     edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.isin(crop, np.unique(edges[edges > 0]))

@@ -31,11 +31,11 @@ class Span:
         return np.minimum(places, 2 * size - 1 - places)
 
     def mirrored(self, size: int) -> NDArray[np.bool_]:
-        """Say which of them are seen in the mirror, so that what points along the axis points the other way."""
+        """Return which of them are mirrored, so that vectors along the axis point the other way."""
         return np.arange(self.start, self.stop) % (2 * size) >= size
 
     def real(self, size: int) -> NDArray[np.bool_]:
-        """Say which of them are in the image."""
+        """Return which of them are in the image."""
         places = np.arange(self.start, self.stop)
         return (places >= 0) & (places < size)
 
@@ -69,8 +69,8 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:
     """Cut a window out of arrays (H, W, ...) by name; what is seen in the mirror is as each target has it there."""
     windows = {name: cut(array, rows, columns) for name, array in targets.items()}
-    height, width = next(iter(targets.values())).shape[:2]
-    if rows.within(height) and columns.within(width):
+    height, width = next((array.shape[:2] for array in targets.values()), (0, 0))
+    if not targets or (rows.within(height) and columns.within(width)):
         return windows
     signs = np.ones((len(rows), len(columns), 2), np.float32)
     signs[rows.mirrored(height), :, 0] = -1

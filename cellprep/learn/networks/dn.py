@@ -12,7 +12,7 @@ from cellprep.learn.networks.panels import Panel, show_values, show_vectors
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: What the mask's channel holds within the mask. The original gives it 32 beside 8-bit grey values, whose standard
+#: The value of the mask's channel within the mask. The original has 32 next to 8-bit intensities, whose standard
 #: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
 MASK_VALUE = 32 / 64
 

@@ -1,4 +1,4 @@
-"""What a network is: what it sees and answers, its layers, how it is trained, and what is measured and drawn of it."""
+"""The definition of a network: its inputs, maps and layers, its training, and its measures and pictures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class NetworkKind:
     name
         Of the network.
     about
-        What it does, in a few words.
+        Its purpose, in a few words.
     inputs
         Names of the arrays of a sample that it sees, in the order in which it takes them.
     maps
@@ -144,7 +144,7 @@ def having(option: str, last: str = "and") -> str:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """What a network is built from.
+    """The settings that a network is built from.
 
     Attributes
     ----------
@@ -199,5 +199,5 @@ class NetworkSettings:
 
     @property
     def kind(self) -> NetworkKind:
-        """What network it is."""
+        """The network."""
         return NETWORKS[self.name]

@@ -48,7 +48,7 @@ class Upsampling(nn.ConvTranspose2d):
     channels
         Number of channels that come in and go out.
     factor
-        What height and width are multiplied by: 2 or 4.
+        Factor by which height and width grow: 2 or 4.
     """
 
     def __init__(self, channels: int, factor: int) -> None:

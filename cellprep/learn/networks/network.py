@@ -17,7 +17,7 @@ class Network(nn.Module):
     Attributes
     ----------
     settings
-        What it was built from.
+        The settings that it was built from.
     multiple
         Height and width of what it is given must be multiples of this.
     """
@@ -79,7 +79,7 @@ def build_network(settings: NetworkSettings, seed: int | None = None) -> Network
     Parameters
     ----------
     settings
-        What it is built from.
+        The settings that it is built from.
     seed
         Decides the first weights, and leaves torch's own random numbers alone; these are used if None.
 

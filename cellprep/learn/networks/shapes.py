@@ -1,4 +1,4 @@
-"""What the layers of a network are: names, shapes that come out, and numbers of parameters."""
+"""The layers of a network: their names, output shapes and numbers of parameters."""
 
 from dataclasses import dataclass
 from typing import Any

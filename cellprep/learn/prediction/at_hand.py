@@ -1,4 +1,4 @@
-"""What lies in the folder that a command runs in: weights, and stores."""
+"""The weights and stores in the folder that a command runs in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class WeightsAtHand:
     Attributes
     ----------
     name
-        What stands for them behind ``--weights``.
+        The value of ``--weights`` that names them.
     networks
         Whose they are.
     epoch

@@ -10,6 +10,7 @@ from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
+from cellprep.text.wording import count, described
 
 _MODELS = Path(__file__).parents[1] / "models"
 
@@ -20,7 +21,7 @@ SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 #: two in a row; of these the first one alone tells vectors.
 SEMANTIC, END_TO_END, IN_A_ROW = SEMSEG.name, WN.name, WN.parts
 
-# What the targets that a DN and a WTN learned from must have in common.
+# The options that the targets of a DN and of a WTN must have in common.
 _SHARED = {"background_cell": "the background as a cell", "per_instance": "the distances of each instance by itself"}
 
 _NEEDED = "predict needs a wn, or a dn and a wtn, or for vectors alone a dn"
@@ -63,6 +64,11 @@ class Bundle:
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
+
+    def __repr__(self) -> str:
+        names = ", ".join(weights.settings.name for weights in self.parts)
+        decoder = f", decoded by {self.decoding.decoder}" if self.tells_instances else ""
+        return f"<Bundle of {names}: {count(self.channels, 'channel')}{decoder}>"
 
     @property
     def parts(self) -> list[Weights]:
@@ -129,7 +135,9 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
     UsageError
         If they are not those of one prediction.
     """
-    places = [weights] if isinstance(weights, (str, Path)) else weights
+    places = [weights] if isinstance(weights, (str, Path)) or not isinstance(weights, Iterable) else [*weights]
+    if not all(isinstance(place, (str, Path)) for place in places):
+        raise UsageError(f"weights must be a name, or one or several paths, not {described(weights)}")
     bundle = as_bundle(part for place in places for file in find_weights(place) for part in load_all_weights(file))
     if semseg is None:
         return bundle

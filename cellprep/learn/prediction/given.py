@@ -18,16 +18,16 @@ from cellprep.text.wording import count, printable
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a prediction begins with.
+    """The inputs of a prediction.
 
     Attributes
     ----------
     images
         The images.
     masks
-        What tells where cells are; None where the semantic network does.
+        The masks of cells; None where the semantic network predicts them.
     notes
-        What was chosen, as nobody said it.
+        The choices that were left open.
     """
 
     images: list[InputImage]

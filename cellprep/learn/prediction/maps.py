@@ -1,4 +1,4 @@
-"""What networks say of an image, in as few bytes as its decoding needs, and the decoding."""
+"""The predicted maps of an image, in as few bytes as its decoding needs, and the decoding."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class PredictedMaps:
         (H, W) uint8: levels, 0 outside the cells. None from a dn alone, which tells vectors only.
     still
         (H, W) bool: pixels of cells without a vector.
-    sureness
+    confidence
         (H, W) uint8, 255 for a probability of 1: that of a cell or wall by the semantic network; without one, that of
         the energy's level. None unless it is asked for.
     uvec
@@ -42,7 +42,7 @@ class PredictedMaps:
     walls_known: bool
     energy: NDArray[np.uint8] | None
     still: NDArray[np.bool_]
-    sureness: NDArray[np.uint8] | None = None
+    confidence: NDArray[np.uint8] | None = None
     uvec: NDArray[np.float16] | None = None
 
     @property
@@ -166,18 +166,18 @@ def _renumber(labels: NDArray[np.uint32], firsts: NDArray[np.int64]) -> NDArray[
     return look_up(number, labels)
 
 
-def mean_sureness(sureness: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
+def mean_confidence(confidence: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
     """Return the mean probability of the pixels of each instance: (n,), from 0 to 1.
 
     Examples
     --------
-    >>> mean_sureness(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
+    >>> mean_confidence(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
     array([0.5, 0.2])
     """
     area = count_pixels(labels)
     total = np.zeros(len(area))
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        total += np.bincount(labels[rows].ravel(), sureness[rows].ravel(), len(area))
+        total += np.bincount(labels[rows].ravel(), confidence[rows].ravel(), len(area))
     mean: NDArray[np.float64] = total[1:] / area[1:] / 255
     return mean

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellprep.core.label_images import as_numbers
 from cellprep.errors import CellprepError, ImageFileError, UsageError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.images.file import ImageFile
@@ -41,7 +42,7 @@ def classes_of_mask(mask: ArrayLike) -> NDArray[np.uint8]:
     UsageError
         If it is not (H, W).
     """
-    inside = np.asarray(mask)
+    inside = as_numbers(mask, "mask", "a file, or an array (H, W)")
     if inside.ndim != 2:
         raise UsageError(f"the mask has shape {inside.shape}: it should be (H, W)")
     return np.where(inside > 0, np.uint8(0), np.uint8(BACKGROUND))

@@ -1,48 +1,26 @@
 """How prediction runs and what it writes: known without torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
-from cellprep.formats.images.orientation import Orientation, check_orientation
+from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
-from cellprep.learn.settings import DEVICES, PRECISIONS, Decoding
+from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
+from cellprep.store import Store
+from cellprep.system.options import Option, Quiet, check_choices, documented
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionOptions:
     """How prediction runs.
-
-    Attributes
-    ----------
-    device
-        One of `DEVICES`.
-    precision
-        A name in `PRECISIONS`.
-    tta
-        Whether each network sees each image in its eight flips and quarter turns, and their mean counts.
-    tile_size
-        Longest side, in pixels, of an image that a network sees at once, with its padding. Larger images are seen in
-        overlapping tiles, which takes less memory and gives the same.
-    batch_size
-        Number of tiles that a network sees at once.
-    decoder
-        A name in `cellprep.DECODERS`; the one that the weights name unless given.
-    min_area
-        Pixels that an instance has at least, smaller ones being left out; as the weights have it unless given.
-    decoder_options
-        Values of the decoder's options by name; those that are not named are as the weights have them for this decoder,
-        or else the decoder's own.
-    quiet
-        Whether to show no progress.
-    orientation
-        Whether image files are turned as their Orientation tag (EXIF) says: apply or ignore. Unless given, they are,
-        but where masks that are given have the size of the image as it is stored.
 
     Raises
     ------
@@ -56,26 +34,26 @@ class PredictionOptions:
     cellprep.errors.UsageError: precision 'float16' is unknown: it is one of auto, float32, bfloat16
     """
 
-    device: str = "auto"
-    precision: str = "float32"
-    tta: bool = False
-    tile_size: int = 1024
-    batch_size: int = 1
-    decoder: str | None = None
-    min_area: int | None = None
-    quiet: bool = False
-    decoder_options: Mapping[str, float] = field(default_factory=dict)
-    orientation: Orientation | None = None
+    orientation: TurnedBy = None
+    decoder: Decoder = None
+    decoder_options: DecoderOptions = field(default_factory=dict)
+    min_area: MinArea = None
+    tta: Annotated[bool, Option("Look at each image in its eight flips and turns, and take the mean.")] = False
+    device: Device = "auto"
+    precision: Precision = "float32"
+    tile_size: Annotated[
+        int,
+        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles."),
+    ] = 1024
+    batch_size: Annotated[int, Option("Number of tiles that a network sees at once.")] = 1
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        check_orientation(self.orientation)
-        for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
-            if value not in known:
-                raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(known)}")
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
+        check_choices(self)
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
@@ -85,21 +63,41 @@ class PredictionOptions:
         return usual.changed(self.decoder, self.min_area, self.decoder_options)
 
 
+SemsegWeights = Annotated[Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.")]
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskOptions:
+    """What tells where cells are, one of these, unless weights are a bundle that holds a semseg.
+
+    A store tells the masks of cells, but not their walls, which would tell the instances. Where it is the store of the
+    images, too, a semantic network goes before it.
+    """
+
+    semseg_weights: SemsegWeights = None
+    masks: Annotated[
+        Path | str | None,
+        Option(
+            "Label or mask images, named by id, or other annotations, which tell where cells are.", metavar="SOURCE"
+        ),
+    ] = None
+    data: Annotated[
+        Store | Path | str | None,
+        Option(
+            "Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
+            metavar="STORE",
+        ),
+    ] = None
+
+
 _DEFAULT_TO = ("label-tiff",)
 
 
-@dataclass(frozen=True, slots=True)
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """What prediction writes.
-
-    Attributes
-    ----------
-    to
-        Names in `EXPORTERS`, each once.
-    maps
-        Where to write the maps that instances were decoded from; nowhere unless given.
-    overlay
-        Whether to draw the outlines of instances on each image.
 
     Raises
     ------
@@ -107,9 +105,11 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: tuple[str, ...] = _DEFAULT_TO
-    maps: Path | str | None = None
-    overlay: bool = False
+    to: Annotated[tuple[str, ...], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
+        _DEFAULT_TO
+    )
+    maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
+    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.")] = False
 
     @property
     def needs_scores(self) -> bool:
@@ -117,6 +117,7 @@ class OutputOptions:
         return any("scores" in format_of_predictions(name).holds for name in self.to)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         unknown = [name for name in self.to if name not in EXPORTERS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"

@@ -9,7 +9,7 @@ from cellprep.core.cells import ROWS_AT_ONCE
 
 # Those of Okabe and Ito that stand out from grey, which the colour-blind can tell apart.
 _COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
-_LIMITS = (0.5, 99.5)  # percentiles of grey values that become black and white
+_LIMITS = (0.5, 99.5)  # percentiles of intensities that become black and white
 
 
 def draw_overlay(image: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.uint8]:

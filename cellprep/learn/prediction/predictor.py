@@ -16,7 +16,7 @@ from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.learn.prediction.options import PredictionOptions
-from cellprep.learn.prediction.reach import find_reach
+from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
@@ -32,7 +32,7 @@ class _Stage:
     Attributes
     ----------
     multiple
-        What the sides of an image must be multiples of.
+        The sides of an image must be multiples of it.
     margin
         How far they see, in pixels.
     """
@@ -43,7 +43,7 @@ class _Stage:
     @classmethod
     def of(cls, *parts: Weights) -> "_Stage":
         multiple = lcm(*(part.network.multiple for part in parts))
-        return cls(multiple, sum(round_up(find_reach(part.settings), multiple) for part in parts))
+        return cls(multiple, sum(round_up(find_receptive_field(part.settings), multiple) for part in parts))
 
     @property
     def least(self) -> int:
@@ -97,7 +97,7 @@ class Predictor:
         classes: NDArray[np.uint8] | None = None,
         *,
         keep_uvec: bool = False,
-        keep_sureness: bool = False,
+        keep_confidence: bool = False,
     ) -> PredictedMaps:
         """Predict the maps of an image.
 
@@ -108,7 +108,7 @@ class Predictor:
         classes
             (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
             unless given.
-        keep_uvec, keep_sureness
+        keep_uvec, keep_confidence
             Whether the vectors, and how sure the networks are, are kept.
 
         Raises
@@ -119,13 +119,13 @@ class Predictor:
         image = _as_colours(image) if self.bundle.channels == 3 else image
         self._check(image, classes)
         shape = image.shape[1:]
-        sureness = np.empty(shape, np.uint8) if keep_sureness else None
+        confidence = np.empty(shape, np.uint8) if keep_confidence else None
         uvec = np.empty((*shape, 2), np.float16) if keep_uvec else None
         walls_known = classes is None
         if classes is None:
-            classes = self._find_classes(image, sureness)
-        energy, still = self._find_energy(image, classes, None if walls_known else sureness, uvec)
-        return PredictedMaps(classes, walls_known, energy, still, sureness, uvec)
+            classes = self._find_classes(image, confidence)
+        energy, still = self._find_energy(image, classes, None if walls_known else confidence, uvec)
+        return PredictedMaps(classes, walls_known, energy, still, confidence, uvec)
 
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
@@ -138,7 +138,7 @@ class Predictor:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
 
-    def _find_classes(self, image: Any, sureness: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def _find_classes(self, image: Any, confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         weights, stage = self.bundle.semseg, self._semantic
         assert weights is not None
         assert stage is not None
@@ -152,15 +152,15 @@ class Predictor:
 
         for tile, (found, sure) in self._by_tiles(stage, shape, lambda window: [normalise(see(image, window))], answer):
             classes[tile.core] = found
-            if sureness is not None:
-                sureness[tile.core] = sure
+            if confidence is not None:
+                confidence[tile.core] = sure
         return classes
 
     def _find_energy(
         self,
         image: Any,
         classes: NDArray[np.uint8],
-        sureness: NDArray[np.uint8] | None,
+        confidence: NDArray[np.uint8] | None,
         uvec: NDArray[np.float16] | None,
     ) -> tuple[NDArray[np.uint8] | None, NDArray[np.bool_]]:
         weights = self.bundle.vectors
@@ -187,8 +187,8 @@ class Predictor:
                 still[tile.core] = zero & inside
             if energy is not None:
                 energy[tile.core] = levels[0] * inside
-                if sureness is not None:
-                    sureness[tile.core] = levels[1]
+                if confidence is not None:
+                    confidence[tile.core] = levels[1]
             if uvec is not None:
                 uvec[tile.core] = np.moveaxis(vectors, 0, 2)
         return energy, still

@@ -1,4 +1,4 @@
-"""What a prediction did, in numbers, names and words."""
+"""The report of a prediction: numbers, names and notes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from cellprep.text.wording import count, indented, printable, turning_notes
 
 @dataclass
 class PredictionReport(Report):
-    """What became of every image.
+    """The result of every image.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class PredictionReport(Report):
     total
         Number of images to predict.
     chosen
-        What was chosen, as nobody said it: a line each.
+        The choices that were left open: a line each.
     images, cells
         Numbers of images that were predicted, and of instances in them.
     left_out
@@ -29,7 +29,7 @@ class PredictionReport(Report):
     empty, unmasked
         How many of these images have no instance, and no pixel that is said to be of a cell.
     vectors
-        What is to be said of vectors without instances; empty where there are instances.
+        A note on vectors without instances; empty where there are instances.
     failures
         Per image that was not predicted what is wrong with it.
     turned
@@ -65,7 +65,7 @@ class PredictionReport(Report):
         self.unmasked += not has_mask
 
     def notes(self) -> list[str]:
-        """Say what was done; of what was chosen alone if all failed."""
+        """Return what was done; if all images failed, only the choices."""
         if not self.images:
             return self.chosen
         before = [*self.chosen, *turning_notes(self.turned.items())]
@@ -97,7 +97,7 @@ class PredictionReport(Report):
         )
 
     def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
+        """Return what failed; nothing if all is well."""
         if not self.failures:
             return []
         nothing = "" if self.images else f"; {self.out} was not written"

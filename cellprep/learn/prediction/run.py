@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,32 +13,40 @@ from cellprep.learn.appearance import Appearance, measure_appearance, sample_pix
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_sureness
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
-from cellprep.learn.prediction.options import OutputOptions, PredictionOptions, refuse_instances
+from cellprep.learn.prediction.options import (
+    DEFAULT_WEIGHTS,
+    MaskOptions,
+    OutputOptions,
+    PredictionOptions,
+    refuse_instances,
+)
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
+from cellprep.store import Store, store_place
+from cellprep.system.options import options_of, parted, takes
 from cellprep.system.output import free_name
+from cellprep.system.places import is_place
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import unexpected
 
 _OUT = Path("predictions")
 
 
+@takes(MaskOptions, OutputOptions, PredictionOptions)
 def predict(
-    images: Path | str | Iterable[Path | str] | None,
-    weights: Bundle | Path | str | Iterable[Path | str],
+    images: Store | Path | str | Iterable[Path | str] | None = None,
     out: Path | str | None = None,
+    weights: Bundle | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
     *,
-    semseg_weights: Path | str | None = None,
-    masks: Path | str | None = None,
-    data: Path | str | None = None,
     outputs: OutputOptions | None = None,
     options: PredictionOptions | None = None,
+    **keywords: Any,
 ) -> PredictionReport:
     """Predict the instances of images, and write them; of a ``dn`` alone its vectors.
 
@@ -50,27 +59,24 @@ def predict(
         Files, folders, globs, or stores, several or a single one. None means the images of the store `data`, or of
         ``data.zarr`` in this folder: those that `weights` were validated on if they are folders of trainings, else all
         of them.
-    weights
-        From `load_bundle`, or the files that it takes.
     out
         Folder to write, which must not exist, or be empty; unless given ``predictions``, or with a number behind it
         that is free.
-    semseg_weights
-        File with the semantic network that tells where cells are; unless `weights` are a bundle that holds one.
-    masks
-        Label or mask images, or other annotations, which tell where cells are, by the images' ids.
-    data
-        Store whose true ``semseg`` tells where cells are, but not their walls, which would tell the instances. Where it
-        is the store of the images, too, a semantic network goes before it.
+    weights
+        From `load_bundle`, or the files that it takes; those for fluorescent nuclei that come with the package unless
+        given.
     outputs
-        What is written.
+        The outputs, and how they are made.
     options
         How it is predicted.
+    **keywords
+        What tells where cells are (``semseg_weights``, ``masks`` or ``data``, a store), and fields of `OutputOptions`
+        and `PredictionOptions` by name, such as ``to="coco"`` or ``tta=True``.
 
     Returns
     -------
     PredictionReport
-        What became of every image. Failures of images are in it, not raised.
+        The result of every image. Failures of images are in it, not raised.
 
     Raises
     ------
@@ -81,14 +87,22 @@ def predict(
     OutputError
         If `out` exists, or the disk takes no more.
     """
-    outputs, options = outputs or OutputOptions(), options or PredictionOptions()
-    if sum(place is not None for place in (semseg_weights, masks, data if images is not None else None)) > 1:
+    of_masks, others = parted(keywords, MaskOptions)
+    told = options_of(MaskOptions, None, of_masks)
+    of_outputs, others = parted(others, OutputOptions)
+    outputs = options_of(OutputOptions, outputs, of_outputs)
+    options = options_of(PredictionOptions, options, others)
+    if out is not None and not is_place(out):
+        raise UsageError(f"out is {out!r:.60}: give the folder to write, and weights after it")
+    data = None if told.data is None else store_place(told.data)
+    if sum(place is not None for place in (told.semseg_weights, told.masks, data if images is not None else None)) > 1:
         raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
-    images = [images] if isinstance(images, (str, Path)) else images
-    bundle, runs = _load(weights, semseg_weights)
+    images = [images] if isinstance(images, str | Path) else images
+    images = [images.path] if isinstance(images, Store) else images
+    bundle, runs = _load(weights, told.semseg_weights)
     if not bundle.tells_instances:
         refuse_instances(outputs, options)
-    given = find_given(bundle, images, runs, masks, data)
+    given = find_given(bundle, images, runs, told.masks, data)
     out = free_name(_OUT) if out is None else Path(out)
     predictor = Predictor(bundle, options)
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), given.notes)
@@ -159,7 +173,7 @@ def _predict(
         pixels,
         classes,
         keep_uvec=wanted.maps is not None or not instances,
-        keep_sureness=wanted.needs_scores and instances,
+        keep_confidence=wanted.needs_scores and instances,
     )
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
@@ -168,7 +182,7 @@ def _predict(
     sampled = sample_pixels(pixels) if predictor.bundle.appearance else None
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
-    scores = None if maps.sureness is None else mean_sureness(maps.sureness, labels)
+    scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
     encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
     return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)

@@ -1,39 +1,50 @@
-"""Predicting the instances of one image, without files."""
+"""Predicting the instances of one image: an array or a file."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.errors import UsageError
-from cellprep.learn.prediction.bundle import Bundle, load_bundle
+from cellprep.core.label_images import as_numbers
+from cellprep.errors import ImageFileError, UsageError
+from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.raster import place_channels
+from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
 from cellprep.learn.prediction.maps import find_instances
 from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
+from cellprep.learn.weights import Weights
+from cellprep.system.options import options_of, takes
+from cellprep.system.places import as_place
+from cellprep.text.wording import described
 
 
+@takes(PredictionOptions)
 def segment(
-    image: ArrayLike,
-    weights: Bundle | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
-    mask: ArrayLike | None = None,
+    image: ArrayLike | Path | str,
+    weights: Bundle | Weights | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
+    mask: ArrayLike | Path | str | None = None,
     options: PredictionOptions | None = None,
+    **keywords: Any,
 ) -> NDArray[Any]:
     """Predict the instances of an image.
 
     Parameters
     ----------
     image
-        (H, W), or (C, H, W) for several channels, of any real dtype.
+        A file; or an array, (H, W), or with up to four channels before or after, of any real dtype.
     weights
         From `load_bundle`, or the file or files that it takes; those for fluorescent nuclei that come with the package
         unless given. Who has many images loads once.
     mask
-        (H, W), above 0 where there are cells; the semantic network tells unless given.
+        A file or an array, (H, W), above 0 where there are cells; the semantic network tells unless given.
     options
-        How it is predicted.
+        How it is predicted; no progress is shown unless they say so.
+    **keywords
+        The fields of `PredictionOptions` by name, such as ``tta=True``, in place of those of the options.
 
     Returns
     -------
@@ -46,21 +57,25 @@ def segment(
     ------
     WeightsError
         If a file of weights cannot be read.
+    ImageFileError
+        If a file of the image or mask cannot be read.
     UsageError
         If image, mask and weights do not fit each other, there is neither a mask nor a semantic network, or the weights
         are of a ``dn`` alone, which tells vectors and no instances.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network
     >>> network = build_network(NetworkSettings("wn", base_channels=1), seed=0)
     >>> weights = Bundle(Weights(network, Normalisation("dataset", low=(100,), high=(150,))))
     >>> image = np.zeros((20, 30), np.uint8)
-    >>> segment(image, weights, mask=image).max()
+    >>> segment(image, weights, mask=image, min_area=50).max()
     np.uint16(0)
     """
-    pixels = np.asarray(image)
-    pixels = pixels[None] if pixels.ndim == 2 else pixels
+    options = options_of(PredictionOptions, options, keywords if options is not None else {"quiet": True, **keywords})
+    if isinstance(weights, Weights):
+        weights = as_bundle([weights])
     if not isinstance(weights, Bundle):
         weights = load_bundle(weights)
     if not weights.tells_instances:
@@ -69,6 +84,24 @@ def segment(
         )
     if mask is None and weights.semseg is None:
         raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
-    predictor = Predictor(weights, options or PredictionOptions(quiet=True))
+    pixels = _pixels(image, weights.channels, options)
+    predictor = Predictor(weights, options)
+    if isinstance(mask, str | Path):
+        mask = ImageFile(as_place(mask), options.orientation).decode_labels()
     maps = predictor.predict(pixels, None if mask is None else classes_of_mask(mask))
     return find_instances(maps, predictor.decoding)[0]
+
+
+def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOptions) -> NDArray[Any]:
+    """Return an image as (C, H, W): an array as it is if it has so many channels in front."""
+    if isinstance(image, str | Path):
+        pixels = ImageFile(as_place(image), options.orientation).decode()
+    else:
+        right = "a file, or an array (H, W), or with up to four channels before or after"
+        pixels = as_numbers(image, "image", right)
+        if pixels.ndim not in (2, 3):
+            raise UsageError(f"image must be {right}, not {described(pixels)}")
+        if pixels.ndim == 3 and len(pixels) != channels:
+            with suppress(ImageFileError):  # the weights are for other channels, which the predictor says
+                pixels = place_channels(pixels)
+    return pixels[None] if pixels.ndim == 2 else pixels

@@ -55,7 +55,7 @@ def cut_tiles(shape: tuple[int, int], multiple: int, margin: int, size: int) -> 
     shape
         (H, W) of the image.
     multiple
-        What the sides of windows are multiples of.
+        The sides of windows are multiples of it.
     margin
         How far a network sees, in pixels; a multiple of `multiple`.
     size

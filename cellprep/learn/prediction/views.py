@@ -1,4 +1,4 @@
-"""What networks say of a batch, be it looked at once or in all its flips and quarter turns."""
+"""The answer of networks to a batch, seen once or in all its flips and rotations by quarters."""
 
 from collections.abc import Callable, Sequence
 
@@ -44,7 +44,7 @@ def vectors_and_levels(
         Images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W) and logits (N, levels, H, W), or None
         for these.
     image, mask
-        What it is given.
+        Its inputs.
     turns
         As `class_probabilities`.
 

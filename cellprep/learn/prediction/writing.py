@@ -59,7 +59,7 @@ class PredictionWriter:
     aside, maps_aside
         Where it is written.
     options
-        What is written.
+        The names of the outputs.
     vectors
         Whether it is vectors, without instances.
     """

@@ -38,7 +38,7 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
     rows
         One per epoch.
     title
-        What was trained.
+        The network, and the number of images.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What to type after a training: commands that fit the runs that are there."""
+"""The commands to type after a training, which fit the runs that are there."""
 
 import shlex
 from pathlib import Path
@@ -24,7 +24,7 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
     options
         How it was trained.
     store
-        What it learned from.
+        The store that it learned from.
     """
     network = options.network
     data = ["--data", str(store)] if str(store) != "data.zarr" else []

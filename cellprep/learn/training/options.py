@@ -1,14 +1,16 @@
 """How a network is trained: what the command line offers, known without torch."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
 from cellprep.learn.data.samples import MASKS
-from cellprep.learn.networks.kind import NetworkKind, find_kind, having
-from cellprep.learn.settings import DEVICES, FINE_TUNING_RATE, PRECISIONS
+from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
+from cellprep.learn.normalisation import NORMALISATIONS
+from cellprep.learn.settings import FINE_TUNING_RATE, Device, Precision
+from cellprep.system.options import Option, Quiet, check_choices, documented
 
 #: What stands for all networks, one after the other.
 ALL = "all"
@@ -22,65 +24,23 @@ OF_SOME = ("mask", "background_cell", "encoder")
 #: What a run may change when it goes on, because its result does not depend on it.
 MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
 
+_DESCRIBED = {
+    **{name: kind.about for name, kind in NETWORKS.items()},
+    ALL: "all of these in turn, then a bundle of them, and its scores on the validation images",
+}
+_ARCHITECTURES = {name: arch for kind in NETWORKS.values() for name, arch in kind.architectures.items()}
+_MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for kind in NETWORKS.values() if kind.parts]
 
-@dataclass(frozen=True, slots=True)
+
+def _usual(name: str) -> str:
+    """Describe the default of an option that depends on the network's architecture."""
+    return ", ".join(f"{getattr(usual, name):g} for {arch}" for arch, usual in _ARCHITECTURES.items())
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
     """How a network is trained.
-
-    Attributes
-    ----------
-    network
-        A name in `cellprep.learn.networks.NETWORKS`.
-    out
-        Folder of the run; new, unless it is resumed. Unless given ``runs/NETWORK``, with a free number behind it if
-        that is taken; and the newest run of the network there if it is resumed.
-    epochs
-        Number of passes over the training images.
-    batch_size
-        Crops per step.
-    crop
-        Side of a crop, in pixels, 32 or more: batch normalisation needs more than one value per channel at the
-        lowest resolution.
-    base_channels, arch
-        As `cellprep.learn.NetworkSettings` has them; those of `init`, or else those that the network is trained with
-        by default, unless given.
-    mask
-        Input mask of DN and WN: ``cells-and-walls``, ``cells``, or ``none`` with `background_cell`.
-    background_cell
-        Train on the whole image, the background being a cell of its own; the store must be built so.
-    augment
-        Names of augmentations.
-    normalisation
-        A name in `cellprep.learn.normalisation.NORMALISATIONS`.
-    init
-        Weights to start from: for ``wn`` those of a ``dn`` and a ``wtn``, or of a ``wn``.
-    encoder
-        File of VGG-16's weights, as torchvision lays them out, for the encoder of DN and WN.
-    optimiser, schedule
-        A name each in `OPTIMISERS` and `SCHEDULES`.
-    max_lr
-        The highest learning rate; unless given that of the architecture, or 1e-4 with `init`.
-    weight_decay
-        Decay of weights; 0.01 for ``adamw`` and 0 for ``adam`` unless given. ``adam`` adds it to the gradients.
-    patience
-        Epochs without a lower validation loss after which training stops; 0 = never.
-    val_ids, val_fraction, folds, fold
-        The validation images: a file of their ids; a share of the images; or a fold of a file that
-        ``cellprep split`` wrote.
-    seed
-        Of everything random: first weights, choice of images, crops, augmentation, dropout.
-    device, precision
-        One each of `DEVICES` and `PRECISIONS`.
-    workers
-        Processes that load crops; -1 chooses by the device.
-    in_memory
-        Keep the whole set in memory.
-    resume
-        Go on with the run in `out`.
-    tensorboard
-        Write what TensorBoard shows as well.
-    quiet
-        Show no progress.
 
     Raises
     ------
@@ -94,44 +54,83 @@ class TrainOptions:
     ('unet', 32, 0.003)
     """
 
-    network: str
-    out: Path | None = None
-    epochs: int = 50
-    batch_size: int = 8
-    crop: int = 256
-    base_channels: int | None = None
-    arch: str = ""
-    mask: str = "cells-and-walls"
-    background_cell: bool = False
-    augment: tuple[str, ...] = tuple(AUGMENTATIONS)
-    normalisation: str = "dataset"
-    init: tuple[Path, ...] = ()
-    encoder: Path | None = None
-    optimiser: str = "adamw"
-    schedule: str = "one-cycle"
-    max_lr: float | None = None
-    weight_decay: float | None = None
-    patience: int = 0
-    val_ids: Path | None = None
-    val_fraction: float = 0.1
-    folds: Path | None = None
-    fold: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
-    workers: int = -1
-    in_memory: bool = False
-    resume: bool = False
-    tensorboard: bool = False
-    quiet: bool = False
+    network: Annotated[
+        str,
+        Option(
+            "; ".join(f"`{name}`: {what}" for name, what in _DESCRIBED.items()) + ".", _DESCRIBED, metavar="NETWORK"
+        ),
+    ] = field(kw_only=False)
+    out: Annotated[
+        Path | None,
+        Option(
+            "Folder of the run, for weights, figures and pictures; it must be new.",
+            usual="runs/NETWORK, or with a number behind it",
+        ),
+    ] = None
+    epochs: Annotated[int, Option("Number of passes over the training images.")] = 50
+    batch_size: Annotated[int, Option("Crops per step.")] = 8
+    crop: Annotated[int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.")] = 256
+    base_channels: Annotated[
+        int | None,
+        Option("Channels of the first layers, which scale all others.", usual=_usual("base_channels")),
+    ] = None
+    arch: Annotated[str, Option("Architecture of the network; unet unless given", _ARCHITECTURES)] = ""
+    mask: Annotated[
+        str,
+        Option(
+            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell", MASKS
+        ),
+    ] = "cells-and-walls"
+    background_cell: Annotated[
+        bool,
+        Option(
+            f"Train {having('background_cell', 'or')} on the whole image, the background being a cell; "
+            "the store must be built so."
+        ),
+    ] = False
+    augment: Annotated[
+        tuple[str, ...],
+        Option(
+            "Augmentation, repeatable; all unless given, `none` for none",
+            AUGMENTATIONS,
+            parse=lambda names: tuple(name for name in names if name != "none"),
+        ),
+    ] = tuple(AUGMENTATIONS)
+    normalisation: Annotated[str, Option("How intensities are normalised", NORMALISATIONS)] = "dataset"
+    init: Annotated[tuple[Path, ...], Option(f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")] = ()
+    encoder: Annotated[
+        Path | None,
+        Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
+    ] = None
+    optimiser: Annotated[str, Option("Optimiser", OPTIMISERS)] = "adamw"
+    schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES)] = "one-cycle"
+    max_lr: Annotated[
+        float | None,
+        Option("Highest learning rate.", usual=f"{_usual('max_lr')}, {FINE_TUNING_RATE:g} with --init"),
+    ] = None
+    weight_decay: Annotated[float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam")] = None
+    patience: Annotated[int, Option("Epochs without a lower validation loss after which to stop; 0 = never.")] = 0
+    val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.")] = None
+    val_fraction: Annotated[float, Option("Share of the images to validate on.")] = 0.1
+    folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.")] = None
+    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    seed: Annotated[int, Option("Random seed.")] = 0
+    device: Device = "auto"
+    precision: Precision = "auto"
+    workers: Annotated[int, Option("Processes that load crops; -1 chooses by the device.")] = -1
+    in_memory: Annotated[bool, Option("Keep the whole set in memory.")] = False
+    resume: Annotated[bool, Option("Go on with the run in --out, or the newest run, with that run's options.")] = False
+    tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.")] = False
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        object.__setattr__(self, "init", tuple(map(Path, self.init)))
-        if isinstance(self.init, (str, Path)):
-            object.__setattr__(self, "init", (Path(self.init),))
-        self._check_names()
+        init = (self.init,) if isinstance(self.init, (str, Path)) else self.init
+        object.__setattr__(self, "init", tuple(map(Path, init)))
+        if self.arch not in ("", *self.kind.architectures):
+            raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
+        check_choices(self, but=("network", "arch"))
         self._fill_in()
         assert self.max_lr is not None
         assert self.weight_decay is not None
@@ -146,7 +145,7 @@ class TrainOptions:
                 "give a rate above 0 and below 10, and a decay from 0 to below 1"
             )
         masked = having("mask")
-        usual = {field.name: field.default for field in fields(self)}
+        usual = {its.name: its.default for its in fields(self)}
         if any(getattr(self, name) != usual[name] for name in {*OF_SOME} - {*self.kind.options}):
             raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
         if self.mask == "none" and not self.background_cell:
@@ -172,20 +171,6 @@ class TrainOptions:
         for name, value in defaults.items():
             if getattr(self, name) in (None, ""):
                 object.__setattr__(self, name, value)
-
-    def _check_names(self) -> None:
-        known = {
-            "arch": ("", *self.kind.architectures),
-            "mask": tuple(MASKS),
-            "optimiser": OPTIMISERS,
-            "schedule": SCHEDULES,
-            "device": DEVICES,
-            "precision": tuple(PRECISIONS),
-        }
-        for option, names in known.items():
-            if getattr(self, option) not in names:
-                valid = ", ".join(filter(None, names))
-                raise UsageError(f"{option} {getattr(self, option)!r} is unknown: it is one of {valid}")
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""

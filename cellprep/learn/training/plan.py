@@ -1,4 +1,4 @@
-"""What a training is to be, found out before it starts: everything that can be wrong is said here."""
+"""The plan of a training, made before it starts: everything that can be wrong is reported here."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from cellprep.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training is to be.
+    """The plan of a training.
 
     Attributes
     ----------

@@ -1,14 +1,16 @@
 """Training a network on a store."""
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from cellprep.learn.data.loading import train_loader, validation_loader
+from cellprep.learn.data.loading import Loader, train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
 from cellprep.learn.networks.network import Network
 from cellprep.learn.processes import Processes, gather, joined, share
@@ -23,8 +25,10 @@ from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
-from cellprep.store import Store
+from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
+from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
 _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
@@ -32,7 +36,7 @@ _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What came of a training.
+    """The result of a training.
 
     Attributes
     ----------
@@ -63,6 +67,14 @@ class TrainReport:
     next_steps: tuple[str, ...] = ()
     without_pixels: int = 0
     tells: bool = True
+
+    def __repr__(self) -> str:
+        images = f"{count(self.train_images, 'image')}, validated on {count(self.val_images, 'other')}"
+        return f"<TrainReport {self.out}: {count(len(self.rows), 'epoch')} on {images}; best: {_in_words(self.best)}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("TrainReport", [(str(self.out), self.notes())])
 
     @property
     def best(self) -> Row:
@@ -96,7 +108,8 @@ class TrainReport:
         return []
 
 
-def train(store: Store, options: TrainOptions) -> TrainReport:
+@takes(TrainOptions)
+def train(store: StoreLike, options: TrainOptions | str | None = None, **keywords: Any) -> TrainReport:
     """Train a network, and leave its weights, figures and pictures in a folder.
 
     The same options on the same data give the same weights on the same machine with the same number of threads,
@@ -106,14 +119,16 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     Parameters
     ----------
     store
-        From `cellprep.open_store`; of its images those with pixels are used, but ``wtn`` needs none.
+        A store, or its path; of its images those with pixels are used, but ``wtn`` needs none.
     options
-        How.
+        The network, such as ``"dn"``, or how it is trained.
+    **keywords
+        Fields of `TrainOptions` by name.
 
     Returns
     -------
     TrainReport
-        What came of it.
+        Its result.
 
     Raises
     ------
@@ -126,6 +141,9 @@ def train(store: Store, options: TrainOptions) -> TrainReport:
     OutputError
         If something cannot be written; what was written before is whole.
     """
+    given = options if isinstance(options, TrainOptions) else None
+    named = {} if given or options is None else {"network": options}
+    store, options = as_store(store), options_of(TrainOptions, given, {**named, **keywords})
     machine = choose_machine(options.device, options.precision)
     with joined(machine.device) as here:
         return _train(store, options, machine, here)
@@ -157,42 +175,58 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         if state:
             trainer.restore(state)
             rows = state["rows"]
-        total, done = options.epochs * len(batches), len(rows) * len(batches)
-        if writes and not options.quiet:
-            tqdm.write(_begin_in_words(folder, network, plan), file=sys.stderr)
-            left = 0 if _ends(rows, options) else options.epochs - len(rows)
-            if options.resume:
-                tqdm.write(f"it goes on after epoch {len(rows)}" if left else "it is finished already", file=sys.stderr)
-            if left and here.count == 1:  # a step of several processes needs all of them
-                for line in expect_duration(network, options, machine, len(batches), left):
-                    tqdm.write(line, file=sys.stderr)
-        places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
-        shown_places = set(places.round().astype(int).tolist())
-        with progress_bar(total, "step", quiet=options.quiet or not writes, initial=done, smoothing=0.05) as bar:
-            while not _ends(rows, options):
-                epoch = len(rows) + 1
-                row = trainer.train(epoch, batches.epoch(epoch), bar)
-                measured, shown = trainer.validate(whole.epoch(0), shown_places)
-                rows.append(row | measured)
+        tells = writes and not options.quiet
+        for line in _beginning(folder, plan, options, trainer, len(batches), rows) if tells else ():
+            tqdm.write(line, file=sys.stderr)
+        with closing(_epochs(trainer, batches, whole, options, rows, quiet=not tells)) as epochs:
+            for shown in epochs:
                 if not writes:
                     continue
                 _keep(folder, trainer, plan, options, rows, shown)
                 if board:
                     board.write(rows)
-                if not options.quiet:
-                    tqdm.write(_in_words(rows[-1]) + ("  (best)" if rows[-1] is _best(rows) else ""), file=sys.stderr)
-    where = str(machine) if here.count == 1 else f"{machine}, {here.count} processes"
+                if tells:
+                    best = "  (best)" if rows[-1] is _best(rows) else ""
+                    tqdm.write(_in_words(rows[-1]) + best, file=sys.stderr)
     return TrainReport(
         out,
         rows,
         len(plan.train_ids),
         len(plan.val_ids),
-        where,
+        str(machine) if here.count == 1 else f"{machine}, {here.count} processes",
         has_matplotlib(),
         next_steps(out, options, store.path),
         plan.without_pixels,
         writes,
     )
+
+
+def _epochs(
+    trainer: Trainer, batches: Loader, whole: Loader, options: TrainOptions, rows: list[Row], *, quiet: bool
+) -> Generator[list[Shown], None, None]:
+    """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
+    places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
+    shown_places = set(places.round().astype(int).tolist())
+    total, done = options.epochs * len(batches), len(rows) * len(batches)
+    with progress_bar(total, "step", quiet=quiet, initial=done, smoothing=0.05) as bar:
+        while not _ends(rows, options):
+            epoch = len(rows) + 1
+            row = trainer.train(epoch, batches.epoch(epoch), bar)
+            measured, shown = trainer.validate(whole.epoch(0), shown_places)
+            rows.append(row | measured)
+            yield shown
+
+
+def _beginning(
+    folder: RunFolder, plan: Plan, options: TrainOptions, trainer: Trainer, steps: int, rows: list[Row]
+) -> Iterator[str]:
+    """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
+    yield _begin_in_words(folder, trainer.network, plan)
+    left = 0 if _ends(rows, options) else options.epochs - len(rows)
+    if options.resume:
+        yield f"it goes on after epoch {len(rows)}" if left else "it is finished already"
+    if left and trainer.processes.count == 1:  # a step of several processes needs all of them
+        yield from expect_duration(trainer.network, options, trainer.machine, steps, left)
 
 
 def _begin_in_words(folder: RunFolder, network: Network, plan: Plan) -> str:

@@ -83,7 +83,7 @@ def options_of(run: Path, network: str, changes: Mapping[str, Any]) -> TrainOpti
     run
         Its folder.
     network
-        What it should train.
+        The network that it should train.
     changes
         Options that count instead of those of before.
 

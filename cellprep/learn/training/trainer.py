@@ -43,7 +43,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What was measured on a validation image, or on a part of a huge one."""
+    """The measures of a validation image, or of a part of a huge one."""
 
     place: int
     image: str
@@ -80,8 +80,8 @@ class Trainer:
     def train(self, epoch: int, batches: Iterable[Batch], bar: "tqdm[Any]") -> Row:
         """Go through the batches of an epoch, and return its loss, learning rate and seconds.
 
-        What is random in the network follows from the seed and the epoch alone, so that a run that was
-        interrupted goes on as if it had not been.
+        All randomness in the network follows from the seed and the epoch alone, so that an interrupted run
+        goes on as if it had not been interrupted.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How far networks see: computed from the networks themselves."""
+"""Receptive fields of networks, computed from the networks themselves."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,16 +15,16 @@ _FARTHEST = 1 << 14
 
 
 @lru_cache
-def find_reach(settings: NetworkSettings) -> int:
-    """Find how far a network's answer depends on what it is given, in pixels; a multiple of its `multiple`.
+def find_receptive_field(settings: NetworkSettings) -> int:
+    """Return the radius of a network's receptive field, in pixels; a multiple of its `multiple`.
 
-    Of images that are cut at multiples, an answer depends on nothing beyond this. It is found by trial: in a network
-    of the same layers whose weights are all positive nothing cancels, so that a single lit square of `multiple` pixels
-    in the dark lights all that depends on it. Numbers of channels do not matter, and are 1.
+    Of images that are cut at multiples, an answer depends on nothing beyond it. It is found by trial: in a network of
+    the same layers whose weights are all positive nothing cancels, so that a single lit square of `multiple` pixels in
+    the dark lights all that depends on it. Numbers of channels do not matter, and are 1.
 
     Examples
     --------
-    >>> find_reach(NetworkSettings("wtn", arch="published"))
+    >>> find_receptive_field(NetworkSettings("wtn", arch="published"))
     24
     """
     network = build_network(
@@ -33,9 +33,9 @@ def find_reach(settings: NetworkSettings) -> int:
     _make_positive(network)
     length = 16 * network.multiple
     while length < _FARTHEST:
-        reach = _lit_beyond(network, length)
-        if reach is not None:
-            return round_up(reach, network.multiple)
+        radius = _lit_beyond(network, length)
+        if radius is not None:
+            return round_up(radius, network.multiple)
         length *= 2
     raise AssertionError(f"{settings} sees farther than {_FARTHEST} pixels")
 
@@ -56,7 +56,7 @@ def _lit_beyond(network: Network, length: int) -> int | None:
     """Return how many pixels around a lit square are lit, of strips along both axes; None if that is all of them."""
     multiple = network.multiple
     middle = length // 2 // multiple * multiple
-    reach = 0
+    radius = 0
     for axis in (2, 3):
         shape = [1, 1, multiple, multiple]
         shape[axis] = length
@@ -67,8 +67,8 @@ def _lit_beyond(network: Network, length: int) -> int | None:
         first, last = int(places.min()), int(places.max())
         if first == 0 or last == length - 1:
             return None
-        reach = max(reach, middle - first, last - (middle + multiple - 1))
-    return reach
+        radius = max(radius, middle - first, last - (middle + multiple - 1))
+    return radius
 
 
 def _answers(network: Network, given: Tensor) -> Iterable[Tensor]:

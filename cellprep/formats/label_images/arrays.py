@@ -1,0 +1,134 @@
+"""Label images in memory, as an annotation source: arrays of labels, and of the images that they are of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import UsageError
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, digest
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.label_images.file import annotations_of_labels
+from cellprep.store.image_ids import id_problem
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPixels:
+    """An image in memory.
+
+    Attributes
+    ----------
+    array
+        (H, W), or (C, H, W) for several channels.
+    """
+
+    array: NDArray[Any]
+
+    def __str__(self) -> str:
+        return "the image"
+
+    def sha256(self) -> str:
+        """Return the hash of its values, in hex."""
+        return hash_of_pixels(self.array)
+
+    def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+        """Return it."""
+        return self.array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayLabels(ImageRecord):
+    """A label image in memory.
+
+    Attributes
+    ----------
+    labels
+        (H, W) integers, 0 = background.
+    """
+
+    labels: NDArray[Any]
+
+    def content(self) -> list[Any]:
+        """Return the hash of its values."""
+        return [hash_of_pixels(self.labels)]
+
+    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Take each label as an annotation."""
+        place = f"the label image {self.image_id!r}" if self.image_id else "the label image"
+        return annotations_of_labels(self.labels, place).without(self.excluded)
+
+
+class LabelArrays(Source):
+    """Arrays of labels.
+
+    Parameters
+    ----------
+    labels
+        One array, (H, W) integers, 0 = background, whose id is an empty text; or arrays by id.
+    images
+        Likewise the images: (H, W) or (C, H, W).
+
+    Raises
+    ------
+    UsageError
+        If there are images of ids without labels.
+    """
+
+    format = "arrays"
+    in_files = False
+
+    def __init__(self, labels: Any, images: Any = None) -> None:
+        super().__init__(Path("labels in memory"))
+        self._labels = _by_id(labels)
+        self._images = {} if images is None else _by_id(images)
+        if strangers := [image_id for image_id in self._images if image_id not in self._labels]:
+            raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it")
+        self.sha256 = digest({image_id: hash_of_pixels(array) for image_id, array in self._labels.items()})
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return that no path is a source of this format."""
+        return False
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, in their order."""
+        return list(self._labels)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images."""
+        return bool(self._images)
+
+    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield each image."""
+        for image_id, labels in self._labels.items():
+            if image_id and (problem := id_problem(image_id)):
+                yield FaultyImage(image_id, problem)
+                continue
+            pixels = ArrayPixels(self._images[image_id]) if image_id in self._images else None
+            yield ArrayLabels(image_id=image_id, source=self.name, labels=labels, pixels=pixels)
+
+
+def _by_id(arrays: Any) -> dict[str, NDArray[Any]]:
+    by_id = arrays if isinstance(arrays, Mapping) else {"": arrays}
+    return {str(image_id): np.asarray(array) for image_id, array in by_id.items()}
+
+
+def as_label_arrays(given: Any) -> dict[str, NDArray[Any]]:
+    """Return labels by their images' ids, if that is what is given, else nothing; a single array is that of ``image``.
+
+    Examples
+    --------
+    >>> as_label_arrays([[0, 1]]), as_label_arrays({"a": [[0, 1]]}), as_label_arrays("a")
+    ({'image': array([[0, 1]])}, {'a': array([[0, 1]])}, {})
+    """
+    try:
+        arrays = _by_id(given if isinstance(given, Mapping) else {"image": given})
+    except ValueError:  # of lists of several lengths
+        return {}
+    return arrays if all(array.ndim == 2 and array.dtype.kind in "uibf" for array in arrays.values()) else {}

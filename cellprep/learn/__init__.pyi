@@ -1,0 +1,29 @@
+import cellprep.workflows.train_all
+
+from .data.dataset import StoreDataset as StoreDataset
+from .data.loading import train_loader as train_loader
+from .data.loading import validation_loader as validation_loader
+from .losses import direction_loss as direction_loss
+from .losses import energy_loss as energy_loss
+from .losses import semseg_loss as semseg_loss
+from .networks import NetworkSettings as NetworkSettings
+from .networks.network import Network as Network
+from .networks.network import build_network as build_network
+from .networks.vgg16 import load_vgg16 as load_vgg16
+from .normalisation import Normalisation as Normalisation
+from .prediction.bundle import Bundle as Bundle
+from .prediction.bundle import load_bundle as load_bundle
+from .prediction.bundle import save_bundle as save_bundle
+from .prediction.bundle import with_decoding as with_decoding
+from .prediction.run import predict as predict
+from .prediction.single import segment as segment
+from .settings import Decoding as Decoding
+from .training.options import TrainOptions as TrainOptions
+from .training.run import train as train
+from .weights import Weights as Weights
+from .weights import load_weights as load_weights
+from .weights import save_weights as save_weights
+
+train_all = cellprep.workflows.train_all.train_all
+
+def require_torch(purpose: str) -> None: ...

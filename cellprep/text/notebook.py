@@ -1,0 +1,101 @@
+"""What notebooks show of an object: a small table, and a few pictures."""
+
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+
+from cellprep.text.wording import printable
+
+#: No more pictures are shown.
+MOST_PICTURES = 8
+
+_SECONDS = 2.0  # after which no more pictures are begun
+_LONGEST = 24  # characters of a name below a picture
+_ROWS = 10  # lines in a cell of the table
+
+#: A name and its value: a text, or several, one a line.
+Row = tuple[str, str | Sequence[str]]
+
+_TEMPLATE = """\
+<div>
+<p><b>{{ title }}</b></p>
+<table style="text-align: left">
+{% for name, lines in rows %}
+<tr style="vertical-align: top; text-align: left">
+<th style="white-space: nowrap; padding-right: 1em">{{ name }}</th><td>
+{%- for line in lines %}{{ line }}{% if not loop.last %}<br>{% endif %}{% endfor %}</td></tr>
+{% endfor %}
+</table>
+{% for name, content in pictures %}
+<figure style="display: inline-block; margin: 4px; text-align: center">
+<img src="data:image/png;base64,{{ content }}" alt="{{ name }}: cells outlined">
+<figcaption style="font-size: small">{{ name }}</figcaption>
+</figure>
+{% endfor %}
+</div>
+"""
+
+
+def notebook_html(title: str, rows: Iterable[Row], pictures: Iterable[tuple[str, bytes]] = ()) -> str:
+    """Return a part of a page, in which no text becomes markup.
+
+    Parameters
+    ----------
+    title
+        Its title.
+    rows
+        The table.
+    pictures
+        Names and contents of PNG files.
+
+    Examples
+    --------
+    >>> "</th><td>a &lt; b<br>c</td>" in notebook_html("x", [("name", ["a < b", "c"])])
+    True
+    """
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_TEMPLATE).render(
+        title=title,
+        rows=[(name, _lines(value)) for name, value in rows],
+        pictures=[(_shortened(name), b64encode(content).decode()) for name, content in pictures],
+    )
+
+
+def shown_in_time(images: Iterable[tuple[str, Callable[[], bytes | None]]]) -> list[tuple[str, bytes]]:
+    """Return names and pictures of the first few images, as many as can be drawn in two seconds.
+
+    Parameters
+    ----------
+    images
+        Each with its name, and what draws it: None, or an error, leaves it out.
+
+    Examples
+    --------
+    >>> shown_in_time([("a", lambda: b"PNG"), ("b", lambda: None), ("c", lambda: 1 / 0)])
+    [('a', b'PNG')]
+    """
+    end = time.monotonic() + _SECONDS
+    pictures = []
+    for name, draw in images:
+        try:
+            picture = draw()
+        except Exception:  # noqa: BLE001 - an image that cannot be shown is no reason to show nothing
+            picture = None
+        if picture:
+            pictures.append((name, picture))
+        if len(pictures) == MOST_PICTURES or time.monotonic() > end:
+            break
+    return pictures
+
+
+def _lines(value: str | Sequence[str]) -> list[str]:
+    lines = [value] if isinstance(value, str) else [*value]
+    more = [f"and {len(lines) - _ROWS:,} more"] if len(lines) > _ROWS else []
+    return [*lines[:_ROWS], *more]
+
+
+def _shortened(name: str) -> str:
+    name = printable(name)
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}"
