@@ -74,6 +74,7 @@ def main(sides: list[str]) -> None:
                 ("build-targets", csv, "--images", folder, "--out", store),
                 ("verify", store),
                 ("evaluate", store, csv),
+                ("measure", store, "--out", folder / "cells.csv"),
                 ("preview", store, "--out", folder / "preview.png"),
                 ("report", csv, "--images", folder, "--out", folder / "report.html"),
             )

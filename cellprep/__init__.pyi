@@ -22,6 +22,10 @@ from .commands.fit_bins import FittedBins as FittedBins
 from .commands.fit_bins import fit_bins as fit_bins
 from .commands.info import StoreInfo as StoreInfo
 from .commands.info import describe_store as describe_store
+from .commands.measure import MeasureOptions as MeasureOptions
+from .commands.measure import MeasureReport as MeasureReport
+from .commands.measure import measure as measure
+from .commands.measure import measure_to_file as measure_to_file
 from .commands.napari import napari_layers as napari_layers
 from .commands.preview import Crop as Crop
 from .commands.preview import PreviewOptions as PreviewOptions
@@ -40,6 +44,7 @@ from .core.cells import cells_from_labels as cells_from_labels
 from .core.cells import resolve_overlaps as resolve_overlaps
 from .core.decode import DECODERS as DECODERS
 from .core.decode import energy_to_labels as energy_to_labels
+from .core.measures import PROPERTIES as PROPERTIES
 from .core.rle import Runs as Runs
 from .core.rle import decode_rle as decode_rle
 from .core.rle import encode_labels as encode_labels
@@ -63,6 +68,7 @@ from .errors import CellprepError as CellprepError
 from .formats.readers import READERS as READERS
 from .formats.readers import open_prediction as open_prediction
 from .formats.readers import open_source as open_source
+from .learn.training.journal import read_metrics as read_metrics
 from .store import Store as Store
 from .store import StoredImage as StoredImage
 from .store import open_store as open_store

@@ -107,3 +107,118 @@ def mean_gap(first, second):
     """From the pixels of the shorter of two lists to the nearest of the other."""
     short, long = (second, first) if len(first) > len(second) else (first, second)
     return np.mean([min(np.hypot(y - v, x - u) for v, u in long) for y, x in short])
+
+
+class Shape:
+    """The evidence of shape, contact by contact and pixel by pixel; nothing is beyond the image."""
+
+    def __init__(self, contacts, mask):
+        self.seeds, self.mask, self.contacts = contacts.seeds, mask, contacts
+        members = zip(contacts.contact, contacts.y[contacts.pixel], contacts.x[contacts.pixel], strict=True)
+        self.pixels = [[] for _ in contacts.a]
+        for k, y, x in members:
+            self.pixels[k].append((int(y), int(x)))
+        self.pairs = list(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True))
+
+    def at(self, array, y, x):
+        return array[y, x] if 0 <= y < array.shape[0] and 0 <= x < array.shape[1] else 0
+
+    def around(self, y, x, radius):
+        steps = range(-radius, radius + 1)
+        return [(y + dy, x + dx) for dy in steps for dx in steps if dy or dx]
+
+    def first_more(self, pair, places):
+        found = [self.at(self.seeds, *place) for place in places]
+        return found.count(pair[0]) - found.count(pair[1])
+
+    def corners(self, cells):
+        def is_concave(y, x):
+            return not self.at(self.mask, y, x) and sum(self.at(self.mask, *at) for at in self.around(y, x, 1)) >= cells
+
+        return [
+            -sum(
+                self.first_more(pair, self.around(*corner, 1))
+                for pixel in pixels
+                for corner in self.around(*pixel, 1)
+                if is_concave(*corner)
+            )
+            for pair, pixels in zip(self.pairs, self.pixels, strict=True)
+        ]
+
+    def ends(self, pixels):
+        return [at for at in pixels if not all(self.at(self.mask, *near) for near in [at, *self.around(*at, 2)])]
+
+    def share_at_ends(self):
+        shares = []
+        for pair, pixels in zip(self.pairs, self.pixels, strict=True):
+            more = [self.first_more(pair, self.around(*end, 2)) for end in self.ends(pixels)]
+            shares.append(sum(more) / 24 / len(more) if more else 0)
+        return shares
+
+    def enclosures(self):
+        area, found = self.contacts.area, []
+        for k, (a, b) in enumerate(self.pairs):
+            closed = not self.ends(self.pixels[k]) and self.contacts.own[k] == self.contacts.length[k]
+            found.append(np.sign(area[a] - area[b]) if closed else 0)
+        return found
+
+    def leaning(self):
+        found = dict.fromkeys(self.pairs, 0)
+        for y, x in zip(self.contacts.y, self.contacts.x, strict=True):
+            touching = set(beside(self.seeds, y, x))
+            near = {int(self.at(self.seeds, *at)) for at in self.around(y, x, 2)} - {0} - touching
+            pair = tuple(sorted(touching | near))
+            if len(touching) == len(near) == 1 and pair in found:
+                found[pair] += -1 if pair[0] in touching else 1
+        return list(found.values())
+
+    def bulge(self):
+        found = []
+        for pair, pixels in zip(self.pairs, self.pixels, strict=True):
+            places = np.array(pixels, float)
+            towards = np.zeros(2)
+            for y, x in pixels:
+                for near in self.around(y, x, 1):
+                    towards += self.first_more(pair, [near]) * (np.array(near) - (y, x))
+            y, x = (places - places.mean(axis=0)).T
+            angle = np.arctan2(2 * np.sum(x * y), np.sum(x * x) - np.sum(y * y)) / 2
+            normal = np.array([np.cos(angle), -np.sin(angle)])
+            side = towards @ normal  # if it is 0 but for rounding, either side is right
+            normal *= np.nan if abs(side) < 1e-9 else np.sign(side)
+            along = (y * np.sin(angle) + x * np.cos(angle)) ** 2
+            bend = np.mean((normal[0] * y + normal[1] * x) * (along - along.mean()))
+            found.append(np.clip(-10 * bend / (along.mean() + 0.5) / len(pixels), -3, 3))
+        return found
+
+
+def candidates(contacts, below, smallest, largest, farthest, denied):
+    """Pairs of pieces beside the same third one: the smaller, the larger, and the third."""
+    lower = []
+    for k, (a, b) in enumerate(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True)):
+        row = contacts.y[contacts.pixel[contacts.contact == k]].mean()
+        lower += [(a, b, below[k], row), (b, a, -below[k], row)]
+    walled = {frozenset(pair) for *pair, own in zip(contacts.a, contacts.b, contacts.own, strict=True) if own}
+    found = set()
+    for one, top, evidence, row in lower:
+        for other, its_top, its_evidence, its_row in lower:
+            small, large = contacts.area[one], contacts.area[other]
+            able = min(evidence, its_evidence) > denied and min(small, large) >= smallest
+            near = top == its_top and one != other and abs(row - its_row) <= farthest
+            worth = small <= large and small < largest * contacts.area[top]
+            if able and near and worth and frozenset((one, other)) not in walled:
+                found.add((one, other, top))
+    return found
+
+
+def odds(contacts, small, large, top, small_below, large_below, cuts):
+    """The log odds of a pair, for cuts that are lists of pixels."""
+
+    def surprise(below, ratio):
+        expected = 0.01 + 0.98 / (1 + ratio**-5.0)
+        return -np.log(expected + (1 - expected) * np.exp(-np.clip(below, -30, 30)))
+
+    area = contacts.area
+    smaller = np.clip(np.log(area[top] / area[small]), 0, 2)
+    value = 0.5 * surprise(small_below, area[small] / area[top]) + 0.9 * surprise(large_below, area[large] / area[top])
+    shorter = min(len(cut) for cut in cuts)
+    return value - 1.67 + 1.7 * smaller + 0.8 * np.log(shorter) - 2 * np.log(1 + mean_gap(*cuts))

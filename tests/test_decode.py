@@ -13,8 +13,8 @@ from scipy.ndimage import label
 
 from cellprep import DECODERS, Recipe, compute_targets, energy_to_labels, open_source, resolve_overlaps
 from cellprep.core.cells import cells_from_labels
-from cellprep.core.decode import find_decoder, joins, parse_options, walls
-from cellprep.core.decode.contacts import find_contacts
+from cellprep.core.decode import find_decoder, joins, order, parse_options, walls
+from cellprep.core.decode.contacts import find_contacts, pair_places
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.joins import join_pieces
 from cellprep.core.decode.maps import read_maps
@@ -166,6 +166,68 @@ def test_contacts_are_those_of_looking_at_each_pixel(seeds, seed):
             assert any(len(reference.beside(seeds, y, x)) > 3 for y, x in members[pair])
         else:
             assert (contacts.length[k], contacts.own[k]) == (len(found), own[pair])
+
+
+def contacts_of(seeds, seed):
+    """Contacts of seeds, some of which become walls, and a mask that holds both but for some walls."""
+    rng = np.random.default_rng(seed)
+    wall = (seeds == 0) & (rng.random(seeds.shape) < 0.8) | (rng.random(seeds.shape) < 0.2)
+    seeds = np.where(wall, 0, seeds).astype(np.int32)
+    return find_contacts(seeds, wall), (seeds > 0) | wall
+
+
+@given(seed_images, st.integers(0, 2**32 - 1))
+def test_evidence_of_shape_is_that_of_looking_at_each_pixel(seeds, seed):
+    contacts, mask = contacts_of(seeds, seed)
+    slow, frame = reference.Shape(contacts, mask), order._Frame(contacts, mask)
+    ends = frame.ends()
+    notch, blunt = frame.corners(5), frame.corners(4)
+    np.testing.assert_array_equal(notch, slow.corners(5))
+    np.testing.assert_array_equal(blunt, slow.corners(4))
+    shares, enclosures = frame.share_at_ends(ends), frame.enclosures(ends)
+    np.testing.assert_allclose(shares, slow.share_at_ends(), atol=1e-12)
+    np.testing.assert_array_equal(enclosures, slow.enclosures())
+    leaning, bulge = order._leaning(contacts), order._bulge(contacts)
+    np.testing.assert_array_equal(leaning, slow.leaning())
+    expected = np.array(slow.bulge())
+    np.testing.assert_allclose(bulge[~np.isnan(expected)], expected[~np.isnan(expected)], atol=1e-9)
+    whole = 0.36 * notch + 0.78 * np.sign(blunt) + 4.7 * shares + 6 * enclosures + 2 * leaning + 3.5 * bulge
+    np.testing.assert_allclose(order_by_shape(contacts, mask), whole, atol=1e-9)
+
+
+@given(seed_images, st.integers(0, 2**32 - 1))
+def test_joins_are_weighed_as_one_by_one(seeds, seed):
+    """With limits as small as the images."""
+    contacts, mask = contacts_of(seeds, seed)
+    below = np.random.default_rng(seed).normal(0, 4, len(contacts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "_SMALLEST", 4)
+        patch.setattr(joins, "_FARTHEST", 3)
+        found = joins._find_candidates(contacts, below)
+        odds = joins._odds(contacts, found)
+    triples = list(zip(found.small.tolist(), found.large.tolist(), found.top.tolist(), strict=True))
+    expected = reference.candidates(contacts, below, 4, 1.5, 3, -3)
+    equal = {(b, a, top) for a, b, top in expected if contacts.area[a] == contacts.area[b]}
+    assert len({*triples}) == len(triples)
+    assert {*triples} | equal == expected | equal
+    pixels = reference.Shape(contacts, mask).pixels
+    for k, triple in enumerate(triples):
+        cuts = [pixels[found.small_cut[k]], pixels[found.large_cut[k]]]
+        slow = reference.odds(contacts, *triple, found.small_below[k], found.large_below[k], cuts)
+        assert odds[k] == pytest.approx(slow) or (odds[k] == -np.inf and slow <= -0.5)
+
+
+@given(seed_images, st.integers(0, 2**32 - 1))
+def test_contacts_are_looked_up_by_their_seeds(seeds, seed):
+    contacts, _ = contacts_of(seeds, seed)
+    places = {pair: k for k, pair in enumerate(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True))}
+    first, second = np.indices((5, 5)).reshape(2, -1)
+    first, second = first[first < len(contacts.area)], second[first < len(contacts.area)]
+    first, second = first[second < len(contacts.area)], second[second < len(contacts.area)]
+    found, known = pair_places(contacts, first, second)
+    expected = [places.get((min(pair), max(pair))) for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    assert known.tolist() == [place is not None for place in expected]
+    assert found[known].tolist() == [place for place in expected if place is not None]
 
 
 @given(seed_images, st.integers(0, 2**32 - 1))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import torch
@@ -15,7 +16,17 @@ import zarr
 from conftest import tree
 from PIL import Image
 
-from cellprep import EXPORTERS, Recipe, build_targets, cells_from_labels, compute_targets, open_source, open_store
+from cellprep import (
+    EXPORTERS,
+    MeasureOptions,
+    Recipe,
+    build_targets,
+    cells_from_labels,
+    compute_targets,
+    measure_to_file,
+    open_source,
+    open_store,
+)
 from cellprep.commands.export import export_labels
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn import (
@@ -30,6 +41,7 @@ from cellprep.learn import (
     load_vgg16,
     load_weights,
     predict,
+    predict_and_measure,
     save_bundle,
     save_weights,
     segment,
@@ -295,6 +307,31 @@ def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, 
     save_turned(folder / "images" / "a.png", picture, 6, 1)
     assert run(folder, oracles, masks=folder / "masks").images == 1
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a.tif"), labels)
+
+
+@pytest.mark.parametrize("images", ["images", "data.zarr"])
+def test_cells_are_measured_in_the_same_go(folder, all_knowing, labels, picture, images):
+    tables = [folder / "one.csv", folder / "two.csv"]
+    report = predict_and_measure([folder / images], all_knowing, tables[0], folder / "out", options=QUIET)
+    assert report.notes()[-1].startswith(f"{tables[0]}: 2 images, 10 cells, ")
+    assert not report.errors()
+    measure_to_file(open_source(folder / "out"), tables[1], MeasureOptions(folder / "images", jobs=1, quiet=True))
+    assert tables[0].read_text() == tables[1].read_text()
+    expected = [picture[labels == number].mean() for number in range(1, 6)]
+    assert pd.read_csv(tables[0])["intensity_mean"].tolist() == pytest.approx(expected * 2)
+
+
+def test_measures_need_cells(folder, all_knowing):
+    outputs = OutputOptions(("coco",))
+    with pytest.raises(UsageError, match="let label-tiff be among what is written"):
+        predict_and_measure([folder / "images"], all_knowing, folder / "t.csv", folder / "o", outputs=outputs)
+    vectors = Bundle(weights("dn"))
+    options = {"masks": folder / "masks", "options": QUIET}
+    report = predict_and_measure([folder / "images"], vectors, folder / "t.csv", folder / "o", **options)
+    assert report.errors() == [
+        "error: no cells were measured: a dn alone tells vectors; give the weights of a wtn, too"
+    ]
+    assert not (folder / "t.csv").exists()
 
 
 def test_masks_may_be_any_annotations(folder, labels, oracles):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_train import write_discs
 
-from cellprep import BuildOptions, build_targets, open_source, open_store
+from cellprep import BuildOptions, build_targets, open_source, open_store, read_metrics
 from cellprep.errors import UsageError
 from cellprep.learn import load_bundle
 from cellprep.learn.networks import NETWORKS
@@ -122,6 +122,7 @@ def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monk
 def test_a_registered_network_is_one_of_all_and_predicts_its_maps(discs, tmp_path, monkeypatch, registered):
     monkeypatch.setattr("cellprep.learn.training.run.has_matplotlib", lambda: False)
     report = train_all(discs, tmp_path / "all", **OPTIONS | {"epochs": 1, "quiet": True})
+    assert sorted(report.to_dataframe()["network"]) == read_metrics(tmp_path / "all")["network"].tolist()
     assert any("semseg, dn, wtn, wn, edges, trained on 3 images" in note for note in report.notes())
     edges = load_weights(tmp_path / "all" / "edges")
     assert find_receptive_field(edges.settings) == 2

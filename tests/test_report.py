@@ -9,7 +9,7 @@ import tifffile
 from conftest import HEADER
 from test_train import write_discs
 
-from cellprep import BuildOptions, Recipe, build_targets, check_source, evaluate, open_prediction, open_source
+from cellprep import BuildOptions, Recipe, build_targets, check_source, evaluate, measure, open_prediction, open_source
 from cellprep.commands.check import Finding
 from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
 from cellprep.commands.report import dataset as dataset_module
@@ -251,3 +251,13 @@ def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
         assert huge.score is None
         assert huge.thumbnail.width <= 20
         assert huge == replace(whole, score=None, thumbnail=huge.thumbnail)
+
+
+def test_shapes_are_those_that_measure_gives(write_csv):
+    """A bar, an L and an annotation without pixels that can be seen."""
+    source = open_source(write_csv("a,1 6 21 6,20,9", "a,66 1 86 1 106 3,20,9", header="id,annotation,width,height"))
+    (record,) = source.images()
+    facts = look_at_image(ImageTask(record, Recipe(), (), thumbnail=False))
+    expected = measure(source, properties=["eccentricity", "solidity"], jobs=1, quiet=True)
+    assert facts.eccentricities == tuple(expected["eccentricity"])
+    assert facts.solidities == tuple(expected["solidity"]) == (1.0, 5 / 6)

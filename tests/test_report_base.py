@@ -1,7 +1,5 @@
 """What all reports have in common: failures, words on them, and a table with a row per image."""
 
-import sys
-
 import pytest
 
 from cellprep import (
@@ -22,7 +20,6 @@ from cellprep import (
     verify_store,
 )
 from cellprep.commands.report import ReportOptions, report_dataset
-from cellprep.errors import MissingExtraError
 
 BLOCKS = "63 8 123 8 183 8 243 8"
 
@@ -94,10 +91,3 @@ def check_table(report, columns, done, failed):
     assert frame["problem"].isna().tolist() == [True] * len(done) + [False] * len(failed)
     assert dict(zip(failed, frame["problem"].tolist()[len(done) :], strict=True)) == dict(report.failures)
     assert any(" 1 of " in line or "1 could not be" in line for line in report.errors())
-
-
-def test_without_pandas(source, monkeypatch):
-    report = check_source(source, CheckOptions(jobs=1, quiet=True))
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingExtraError, match=r"needs pandas: pip install 'cellprep\[tables\]'"):
-        report.to_dataframe()

@@ -7,6 +7,7 @@ import pkgutil
 import typing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import tree
 
@@ -58,6 +59,10 @@ def once(inputs, out, kind):
     yield cellprep.verify_store(kind(inputs / "s.zarr"), jobs=1, quiet=True).sound
     yield cellprep.fit_bins(opened, kind(out / "bins.json"), levels=4, jobs=1, quiet=True).to_json()
     yield cellprep.export_labels(opened, "coco", kind(out / "coco.json"), jobs=1, quiet=True).errors()
+    yield cellprep.measure(kind(inputs / "s.zarr"), kind(inputs / "train"), jobs=1, quiet=True).to_csv()
+    measured = cellprep.MeasureOptions(**options)
+    yield cellprep.measure_to_file(source, kind(out / "cells.csv"), measured).errors()
+    yield source.to_dataframe(kind(inputs / "train"), jobs=1).to_csv()
     how = cellprep.EvaluationOptions(**options)
     scores = cellprep.evaluate(source, source, how)
     yield scores.write_csv(kind(out / "scores.csv"))
@@ -117,7 +122,7 @@ def test_every_path_may_be_text():
         f"{name}: {parameter} is {hint}"
         for name, function in functions()
         if not set(name.split(".")) & MADE
-        for parameter, hint in typing.get_type_hints(function).items()
+        for parameter, hint in typing.get_type_hints(function, localns={"DataFrame": pd.DataFrame}).items()
         if parameter != "return" and Path in (hint, *typing.get_args(hint)) and str not in typing.get_args(hint)
     ]
     assert not paths_alone

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skimage.draw import disk
 from stores import discs as draw_discs
 from stores import noise, write_store
 
-from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store
+from cellprep import BuildOptions, Recipe, build_targets, open_source, open_store, read_metrics
 from cellprep.errors import CellprepError, MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks import NETWORKS, NetworkSettings
@@ -99,6 +100,7 @@ def test_a_run_leaves_all_that_it_should(discs, options, network):
     assert weights.training["figures"]["epoch"] == report.best["epoch"]
     assert (weights.normalisation is None) == (network == "wtn")
     rows = list(csv.DictReader((report.out / "metrics.csv").read_text().splitlines()))
+    pd.testing.assert_frame_equal(report.to_dataframe(), read_metrics(report.out), rtol=1e-5)
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
 

@@ -34,6 +34,10 @@ COMMANDS = {
     ),
     "predict": ("prediction", "Predict the cells of images, by networks that were trained."),
     "bundle": ("prediction", "Put weights that belong together into one file, which `predict --weights` takes alone."),
+    "measure": (
+        "measure",
+        "Measure cells: a table with a row for each, of sizes, shapes, neighbours and intensities.",
+    ),
     "evaluate": (
         "scores",
         "Score predicted cells against true ones: Kaggle's, StarDist's and COCO's metrics, and counts of errors.",

@@ -66,6 +66,12 @@ def predict_command(
     ] = None,
     masks: MaskOptions,
     outputs: OutputOptions,
+    measure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the cells' measures to write, too, as `cellprep measure` does: .csv, .tsv or .parquet."
+        ),
+    ] = None,
     options: PredictionOptions,
 ) -> None:
     """Predict the cells of images, by networks that were trained.
@@ -78,11 +84,16 @@ def predict_command(
     """
     require_torch("cellprep predict")
     from cellprep.learn import predict
+    from cellprep.workflows.predict_and_measure import predict_and_measure
 
     if masks.semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     given = weights or [DEFAULT_WEIGHTS]
-    tell(predict(images or None, out, given, outputs=outputs, options=options, **asdict(masks)), options.quiet)
+    how: dict[str, Any] = {"outputs": outputs, "options": options, **asdict(masks)}
+    if measure:
+        tell(predict_and_measure(images or None, measure, out, given, **how), options.quiet)
+    else:
+        tell(predict(images or None, out, given, **how), options.quiet)
 
 
 @command("bundle", cls=_ListsWeights)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,8 +16,12 @@ from cellprep.store.metadata import ImageMetadata
 from cellprep.store.reader import read_attributes
 from cellprep.system.options import Quiet, documented
 from cellprep.system.progress import progress_bar
+from cellprep.text.frames import make_frame
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count, printable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _OF_SOURCE = ("source_images", "source_images_stored")
 
@@ -81,6 +85,11 @@ class StoreInfo:
             "damaged": self.damaged,
             "under_way": self.under_way,
         }
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per cell type: ``cell_type``, and the numbers of its ``images`` and ``cells``."""
+        kinds = {"cell_type": "string", "images": "Int64", "cells": "Int64"}
+        return make_frame([{name: [found[name]] for name in kinds} for found in self.facts["cell_types"]], kinds)
 
     def lines(self) -> list[str]:
         """Return a table of the facts, aligned."""

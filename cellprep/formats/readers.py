@@ -6,7 +6,7 @@ A new format is one class in one file, and one line in `READERS`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from numpy.typing import NDArray
 
@@ -31,6 +31,10 @@ from cellprep.store import Store
 from cellprep.system.files import check_file
 from cellprep.system.options import Option, documented, options_of, parted
 from cellprep.system.places import as_place, is_place
+from cellprep.text.frames import is_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 RLEOrder = Annotated[
     Order | None,
@@ -79,7 +83,7 @@ SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
 
 
 def open_source(
-    path: Path | str,
+    path: "Path | str | DataFrame",
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
@@ -89,7 +93,8 @@ def open_source(
     Parameters
     ----------
     path
-        A file or folder, or its URL in an object store.
+        A file or folder, or its URL in an object store; or a data frame with the columns of Kaggle's CSV, whose rows
+        are counted from 0, as ``iloc`` does.
     format
         A name in `READERS`, or ``"auto"`` to recognise it.
     rle_order
@@ -106,9 +111,11 @@ def open_source(
         If there is no such format or order, if the format has no order or no crowds to choose about, or if a file
         has only crowds and `crowds` is not given.
     """
-    path = as_place(path)
     if rle_order is not None:
         check_order(rle_order)
+    if is_frame(path):
+        return _open_frame(path, format, rle_order, crowds)
+    path = as_place(path)
     try:
         check_file(path)
     except OSError as error:
@@ -178,7 +185,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
         As `open_source`.
     """
     how, others = parted(keywords, SourceOptions)
-    if is_place(source):
+    if is_place(source) or is_frame(source):
         return options_of(SourceOptions, None, how).open(source), others
     if how:
         raise UsageError(f"{', '.join(how)}: how a source is read is said where its path is given")
@@ -197,6 +204,12 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
 def as_prediction(predicted: Any, truth: Source) -> Source:
     """Return predicted cells, whatever was given for them, as `as_source` does; a path may lead to COCO results."""
     return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
+
+
+def _open_frame(frame: "DataFrame", format: str, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
+    if format not in ("auto", KaggleCSV.format) or crowds:
+        raise UsageError(f"a data frame is read as {KaggleCSV.format}: leave out other formats, and crowds")
+    return KaggleCSV(frame, order)
 
 
 def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:

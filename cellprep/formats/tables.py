@@ -9,11 +9,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
 from cellprep.system.files import open_file, read_file
 from cellprep.system.places import is_remote
+from cellprep.text.frames import is_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
 
@@ -26,6 +30,7 @@ _WORKBOOK = "xl/workbook.xml"
 _EXTRA = "tables"
 
 _AT_ONCE = 2**20  # bytes
+_ROWS_AT_ONCE = 1024
 _MOST_HELD = 2**26  # bytes
 
 Row = tuple[int, list[str]]
@@ -128,7 +133,7 @@ class Table:
         table = parquet.ParquetFile(file)
         yield 1, list(table.schema_arrow.names)
         number = 1
-        for batch in table.iter_batches(batch_size=1024):
+        for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 number += 1
                 yield number, list(map(_text, values))
@@ -151,6 +156,49 @@ class Table:
                             yield number, list(map(_text, values))
                 if not sheets:
                     yield 1, []
+
+
+class FrameTable:
+    """The rows of a data frame, as `Table` gives those of a file: counted from 0, as ``iloc`` does.
+
+    Parameters
+    ----------
+    frame
+        The data frame; its index means nothing.
+
+    Examples
+    --------
+    >>> from pandas import DataFrame
+    >>> list(FrameTable(DataFrame({"image": ["a", None], "row": [17.0, None]})).rows())
+    [(-1, ['image', 'row']), (0, ['a', '17']), (1, ['', ''])]
+    """
+
+    kind = "frame"
+
+    def __init__(self, frame: "DataFrame") -> None:
+        self.path = Path("data frame")
+        self._frame = frame
+
+    def rows(self, see: See | None = None) -> Iterator[Row]:
+        """Yield the header, and every row with its number; `see` is shown all of them as text."""
+        for number, values in self._rows():
+            if see is not None:
+                see("\0".join([*values, ""]).encode(errors="surrogatepass"))
+            yield number, values
+
+    def _rows(self) -> Iterator[Row]:
+        yield -1, list(map(str, self._frame.columns))
+        number = 0
+        for begin in range(0, len(self._frame), _ROWS_AT_ONCE):
+            part = self._frame.iloc[begin : begin + _ROWS_AT_ONCE].astype(object)
+            for values in part.where(part.notna(), None).itertuples(index=False, name=None):
+                yield number, list(map(_text, values))
+                number += 1
+
+
+def open_table(what: "Path | str | DataFrame", is_header: Callable[[list[str]], bool]) -> Table | FrameTable:
+    """Open a table in a file, or a data frame; parameters and errors are those of `Table`."""
+    return FrameTable(what) if is_frame(what) else Table(Path(what), is_header)
 
 
 class _Watched(io.RawIOBase):

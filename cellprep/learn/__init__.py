@@ -19,7 +19,8 @@ _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 _load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["train_all"]
+__all__ += ["predict_and_measure", "train_all"]
+_ABOVE = __all__[-2:]  # these stand above this package, from where no stub may load anything
 
 
 def require_torch(purpose: str) -> None:
@@ -51,8 +52,8 @@ def require_torch(purpose: str) -> None:
 def __getattr__(name: str) -> Any:
     if name in __all__:
         require_torch(f"{__name__}.{name}")
-    if name == "train_all":  # it stands above this package, from where no stub may load anything
-        return import_module("cellprep.workflows.train_all").train_all
+    if name in _ABOVE:
+        return getattr(import_module(f"cellprep.workflows.{name}"), name)
     return _load(name)
 
 

@@ -1,3 +1,4 @@
+import cellprep.workflows.predict_and_measure
 import cellprep.workflows.train_all
 
 from .data.dataset import StoreDataset as StoreDataset
@@ -24,6 +25,7 @@ from .weights import Weights as Weights
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights
 
+predict_and_measure = cellprep.workflows.predict_and_measure.predict_and_measure
 train_all = cellprep.workflows.train_all.train_all
 
 def require_torch(purpose: str) -> None: ...

@@ -24,16 +24,28 @@ from cellprep.store.metadata import ImageAttributes, ImageMetadata, StoreMetadat
 from cellprep.store.replacing import all_names, identity, patiently
 from cellprep.system.files import ask_all, read_file
 from cellprep.system.places import as_place, is_place, is_remote
+from cellprep.text.frames import make_frame
 from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
 from cellprep.text.wording import count, described, did_you_mean, printable
 
 if TYPE_CHECKING:
     import zarr
+    from pandas import DataFrame
 
 _SECONDS_TO_ITERATE = 1.0  # after images of an object store were counted
 _NEAR = 2500  # ids before and after a wrong one, in order, among which like ones are looked for
 
 SCHEMA_VERSION = 1
+
+_CELL_COLUMNS = {
+    "image": "string",
+    "label": "Int64",
+    "row": "Int64",
+    "cell_type": "string",
+    "area": "Int64",
+    "hidden": "boolean",
+    "problem": "string",
+}
 
 SIGNS = tuple(f"{array_path(name)}/zarr.json" for name in ("labels", "cells"))
 """By these files one knows what is left of an image that has lost its own metadata."""
@@ -424,11 +436,44 @@ class Store(Mapping[str, StoredImage]):
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per cell: what the store knows of it, without reading its labels.
+
+        `cellprep.measure` measures cells.
+
+        Returns
+        -------
+        DataFrame
+            ``image``, ``label``, ``row`` in the source, ``cell_type``, ``area`` in pixels before overlaps, and
+            whether it is ``hidden``: covered by others, without a pixel of its own. Images that cannot be read come
+            last, with their ``problem``.
+        """
+        parts, failed = [], []
+        for image_id in self:
+            try:
+                parts.append(_cell_rows(self[image_id]))
+            except (StoreError, KeyError) as error:
+                failed.append({"image": [image_id], "problem": [str(error)]})
+        return make_frame([*parts, *failed], _CELL_COLUMNS)
+
     def zarr(self) -> "zarr.Group":
         """Open the store with zarr-python, read-only."""
         import zarr
 
         return zarr.open_group(self.path, mode="r")
+
+
+def _cell_rows(image: StoredImage) -> dict[str, list[Any]]:
+    table, told = image.read("cells"), image.metadata
+    names, hidden = [*told.categories, None], set(told.hidden)  # index -1 is the last
+    return {
+        "image": [image.id] * len(table),
+        "label": list(range(1, len(table) + 1)),
+        "row": table[:, 0].tolist(),
+        "cell_type": [names[index] for index in table[:, 2]],
+        "area": table[:, 1].tolist(),
+        "hidden": [label in hidden for label in range(1, len(table) + 1)],
+    }
 
 
 def open_store(path: Path | str) -> Store:

@@ -146,12 +146,13 @@ _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
 
 def declared(kind: Any) -> dict[str, Declared]:
     """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
-    hints = get_type_hints(kind, include_extras=True)
     if is_dataclass(kind):
+        hints = get_type_hints(kind, include_extras=True)
         made = {its.name: its.default_factory for its in fields(kind)}
         defaults = {its.name: its.default for its in fields(kind)}
         defaults |= {name: make() for name, make in made.items() if make is not MISSING}
     else:
+        hints = kind.__annotations__  # names in texts, which may not be loaded, are no options
         defaults = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
     annotated = {name: get_args(hints[name]) for name in defaults if get_origin(hints.get(name)) is Annotated}
     return {

@@ -1,8 +1,8 @@
 """Files that a command leaves behind: whole or not at all."""
 
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cellprep.errors import OutputError, UsageError
@@ -10,12 +10,11 @@ from cellprep.system.flushing import flush_file, flush_names
 from cellprep.system.places import is_remote
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    r"""Write a file aside and rename it, so that `path` is the old file or the new one, never half of it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write beside `path`, which takes its place at the end: the old one or all of the new.
 
     That holds of a power loss, too: its content is on the disk before it has its name.
-
-    A text is written in UTF-8. What is no text, as in the names of some files, becomes an escape such as ``\udcff``.
 
     Raises
     ------
@@ -26,7 +25,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     check_place(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+        yield aside
         flush_file(aside)
         aside.replace(path)
         flush_names(path.parent)
@@ -35,6 +34,20 @@ def write_whole(path: Path, content: str | bytes) -> None:
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    r"""Write a file as `whole_file` does.
+
+    A text is written in UTF-8. What is no text, as in the names of some files, becomes an escape such as ``\udcff``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what was there is then still there.
+    """
+    with whole_file(path) as aside:
+        aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellprep.errors import MissingExtraError
+from cellprep.text.frames import encodable
 from cellprep.text.notebook import Row, notebook_html
 from cellprep.text.wording import count, listed_problems, printable
 
@@ -85,18 +85,13 @@ class Report:
         return [f"error: {failed}{self._aftermath()}:", *listed_problems(self.failures.items(), self._named)]
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per image: its numbers, and what is wrong with those that failed, which come last.
-
-        Raises
-        ------
-        MissingExtraError
-            If pandas is not installed.
-        """
-        try:
-            from pandas import DataFrame
-        except ImportError as error:
-            raise MissingExtraError("a table of the images", "pandas", "tables") from error
+        """Return a table with a row per image: its numbers; those that failed come last, with what is wrong."""
+        from pandas import DataFrame
 
         failed = [{"image": image_id, "problem": problem} for image_id, problem in self.failures.items()]
         columns = dict.fromkeys(["image", *(name for row in self.rows for name in row), "problem"])
-        return DataFrame([*self.rows, *failed], columns=list(columns)).convert_dtypes()
+        rows = [
+            {name: encodable(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in (*self.rows, *failed)
+        ]
+        return DataFrame(rows, columns=list(columns)).convert_dtypes()

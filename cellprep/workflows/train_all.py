@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -30,6 +30,9 @@ from cellprep.system.options import taken, takes, unfolded
 from cellprep.system.output import write_whole
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # A network that starts from others that are trained takes one epoch for so many of theirs.
 _FEWER = 5
@@ -73,6 +76,13 @@ class AllReport:
     def _repr_html_(self) -> str:
         """Return what a notebook shows of it: a table of what is told."""
         return notebook_html("AllReport", [(str(self.out), [*self.notes(), *self.problems])])
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+        from pandas import concat
+
+        tables = {run.out.name: run.to_dataframe() for run in self.trained}
+        return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
     def notes(self) -> list[str]:
         """Return what is to be told."""

@@ -6,14 +6,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
 from cellprep.system.output import write_whole
 from cellprep.system.report import Report
+from cellprep.text.frames import make_frame
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable, turning_notes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_COLUMNS = {
+    "image": "string",
+    "row": "Int64",
+    "cell_type": "string",
+    "rule": "string",
+    "value": "Float64",
+    "threshold": "Float64",
+    "partner": "Int64",
+    "note": "string",
+}
 
 _NAMED = 10  # images of a rule that the table's words name
 
@@ -99,6 +114,28 @@ class CheckReport(Report):
             threshold = self.thresholds.get(found.rule, "")
             writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
         write_whole(Path(path), text.getvalue())
+
+    def findings_dataframe(self) -> "DataFrame":
+        """Return a table with a row per finding that is flagged, as `write_flags` writes them.
+
+        Returns
+        -------
+        DataFrame
+            ``image``, ``row``, ``cell_type``, ``rule``, ``value``, ``threshold``, ``partner`` (the row that it was
+            compared to) and ``note``.
+        """
+        flagged = self.flagged
+        columns: dict[str, list[Any]] = {
+            "image": [found.image_id for found in flagged],
+            "row": [found.row for found in flagged],
+            "cell_type": [found.cell_type or None for found in flagged],
+            "rule": [found.rule for found in flagged],
+            "value": [found.value for found in flagged],
+            "threshold": [self.thresholds.get(found.rule) for found in flagged],
+            "partner": [found.partner for found in flagged],
+            "note": [found.note or None for found in flagged],
+        }
+        return make_frame([columns], _COLUMNS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it."""

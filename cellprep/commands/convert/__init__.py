@@ -169,7 +169,7 @@ def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | 
 def _tasks(
     records: Sequence[ImageRecord | FaultyImage], exporter: Exporter, source: Source, options: ConvertOptions
 ) -> Iterator[ImageConversion]:
-    fold_of = read_folds(options.folds) if options.folds is not None else {}
+    fold_of = read_folds(options.folds)[0] if options.folds is not None else {}
     if unknown := [name for name in source.image_ids if fold_of and name not in fold_of]:
         raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
     if fold_of and options.fold not in fold_of.values():

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cellprep.commands.evaluate.image import EvaluationTask, ImageEvaluation, evaluate_image
+from cellprep.commands.evaluate.matches import table_of_matches
 from cellprep.commands.evaluate.pictures import Drawing, draw_verdicts, require_matplotlib
 from cellprep.commands.evaluate.report import EvaluationReport
 from cellprep.errors import ImageFileError, OutputError, UnpairedError, UsageError
@@ -17,6 +19,9 @@ from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, a
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented, options_of, takes
 from cellprep.system.places import as_place
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = [
     "EvaluationOptions",
@@ -108,7 +113,12 @@ def evaluate(
         ImageEvaluation(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
         for task, found in in_order(outcomes, tasks)
     ]
-    return EvaluationReport(predicted.description, truth.description, images)
+    again = partial(_table_of_matches, predicted, truth, options)
+    return EvaluationReport(predicted.description, truth.description, images, again)
+
+
+def _table_of_matches(predicted: Source, truth: Source, options: EvaluationOptions) -> "DataFrame":
+    return table_of_matches(list(_tasks(predicted, truth, options)), options.jobs)
 
 
 @takes(SourceOptions, EvaluationOptions)

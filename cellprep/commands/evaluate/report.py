@@ -2,19 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_type
+from cellprep.errors import UsageError
 from cellprep.system.output import write_whole
 from cellprep.system.report import Report
 from cellprep.text.score_table import score_table
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, printable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # what says nothing of a single image
 
@@ -29,6 +33,8 @@ class EvaluationReport(Report):
         What was compared, in words.
     images
         What became of each image, in the truth's order.
+    compare
+        Compares both sides once more, cell by cell, if they are still at hand.
     """
 
     _named = "; --json names all"
@@ -36,6 +42,7 @@ class EvaluationReport(Report):
     predicted: str
     truth: str
     images: Sequence[ImageEvaluation]
+    compare: "Callable[[], DataFrame] | None" = field(default=None, repr=False, compare=False)
 
     @property
     def scored(self) -> list[tuple[ImageEvaluation, ImageScore]]:
@@ -78,6 +85,25 @@ class EvaluationReport(Report):
             ],
             "failures": self.failures,
         }
+
+    def matches_dataframe(self) -> "DataFrame":
+        """Compare both sides once more, and return a table with a row per matched pair, and per cell that has no match.
+
+        Returns
+        -------
+        DataFrame
+            ``image``, ``cell_type`` of the true cell, ``true`` and ``predicted`` (the rows of the cells in their
+            sources), ``iou`` and ``verdict``, as `cellprep.core.scores.matches.Match` has them. Images that fail come
+            last, with their ``problem``.
+
+        Raises
+        ------
+        UsageError
+            If the report is not of `cellprep.evaluate`.
+        """
+        if self.compare is None:
+            raise UsageError("only a report of cellprep.evaluate tells cells one by one")
+        return self.compare()
 
     def table(self) -> list[str]:
         """Lay out the scores overall and by cell type."""

@@ -68,9 +68,12 @@ def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, l
     values
         By kind.
     logarithmic
-        Whether bins have equal ratios instead of equal widths; values of 0 or less are then left out.
+        Whether bins have equal ratios instead of equal widths; values of 0 or less are then left out, as NaN always is.
     """
-    kinds = {name: np.array([v for v in found if v > 0 or not logarithmic], float) for name, found in values.items()}
+    kinds = {
+        name: np.array([v for v in found if math.isfinite(v) and (v > 0 or not logarithmic)], float)
+        for name, found in values.items()
+    }
     kinds = {name: found for name, found in kinds.items() if len(found)}
     if not kinds:
         return Chart(title, axis)

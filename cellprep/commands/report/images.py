@@ -1,5 +1,6 @@
 """The facts and pictures of one image in a report, as a worker measures and draws them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from cellprep.commands.check import load_readable
 from cellprep.commands.report.crops import draw_crops, sparse_step, to_grey
 from cellprep.commands.report.drawing import Picture, draw_thumbnail
 from cellprep.core.decode import energy_to_labels
+from cellprep.core.measures import Cell
 from cellprep.core.overlaps import find_overlaps
 from cellprep.core.scores import ImageScore, score_image
 from cellprep.core.shapes import cutouts
@@ -61,8 +63,9 @@ class ImageFacts:
         Why it could not be looked at; the rest is then empty.
     shape
         Height and width.
-    cell_types, areas, elongations
-        Of each cell: its category, area in pixels, and the ratio of the axes of the ellipse with its moments.
+    cell_types, areas, elongations, eccentricities, solidities
+        Of each cell: its category, area in pixels, the ratio of the axes of the ellipse with its moments, and what
+        `cellprep.measure` calls so; NaN of a cell without pixels.
     covered_once, covered_often
         Pixels that one annotation claims, and several.
     classes
@@ -84,6 +87,8 @@ class ImageFacts:
     cell_types: tuple[str, ...] = ()
     areas: tuple[int, ...] = ()
     elongations: tuple[float, ...] = ()
+    eccentricities: tuple[float, ...] = ()
+    solidities: tuple[float, ...] = ()
     covered_once: int = 0
     covered_often: int = 0
     classes: tuple[int, ...] = (0, 0, 0)
@@ -102,6 +107,14 @@ class _Looks(NamedTuple):
     thumbnail: Picture | None
 
 
+class _Shape(NamedTuple):
+    """The shape of a cell, as `ImageFacts` has it."""
+
+    elongation: float
+    eccentricity: float
+    solidity: float
+
+
 def look_at_image(task: ImageTask) -> ImageFacts | Failed:
     """Measure and draw one image."""
     record = task.record
@@ -116,13 +129,16 @@ def look_at_image(task: ImageTask) -> ImageFacts | Failed:
         pixels = None
     looks = _look_at_targets(annotations, pixels, task.recipe, thumbnail=task.thumbnail)
     overlaps = find_overlaps(runs)
+    shapes = [_shape(cutout.mask) for cutout in cutouts(runs)]
     return ImageFacts(
         image_id=record.image_id,
         cell_type=annotations.cell_type,
         shape=runs.shape,
         cell_types=annotations.cell_types,
         areas=tuple(runs.areas.tolist()),
-        elongations=tuple(_elongation(cutout.mask) for cutout in cutouts(runs)),
+        elongations=tuple(shape.elongation for shape in shapes),
+        eccentricities=tuple(shape.eccentricity for shape in shapes),
+        solidities=tuple(shape.solidity for shape in shapes),
         covered_once=overlaps.covered_once,
         covered_often=overlaps.covered_often,
         classes=looks.classes,
@@ -175,13 +191,19 @@ def _grey(
     return to_grey(None if pixels is None else pixels[..., ::step, ::step], annotations.runs)
 
 
+def _shape(mask: NDArray[np.uint8]) -> _Shape:
+    inside = mask[1:-1, 1:-1] > 0  # without the cutout's margin
+    if not inside.any():
+        return _Shape(1.0, math.nan, math.nan)
+    cell = Cell(inside, (0, 0, *inside.shape))
+    return _Shape(_elongation(mask), cell.eccentricity, cell.area / cell.convex_area)
+
+
 def _elongation(mask: NDArray[np.uint8]) -> float:
     """Return how long a cell is for its width; each pixel counts as a square."""
     import cv2
 
     moments = cv2.moments(mask, binaryImage=True)
-    if not moments["m00"]:
-        return 1.0
     y, x, both = (moments[name] / moments["m00"] for name in ("mu02", "mu20", "mu11"))
     y, x = y + 1 / 12, x + 1 / 12
     middle, apart = (y + x) / 2, np.hypot((y - x) / 2, both)

@@ -63,10 +63,15 @@ def cells(facts: Sequence[ImageFacts]) -> list[Chart]:
     for image in facts:
         if not image.problem:
             numbers[image.cell_type].append(len(image.areas))
-    areas, elongations = ({name: _of_type(facts, name, of) for name in types} for of in ("areas", "elongations"))
+    areas, elongations, eccentricities, solidities = (
+        {name: _of_type(facts, name, of) for name in types}
+        for of in ("areas", "elongations", "eccentricities", "solidities")
+    )
     return [
         histogram("Areas", "area in pixels, logarithmic", areas, logarithmic=True),
         histogram("Elongation", "length over width, logarithmic", elongations, logarithmic=True),
+        histogram("Eccentricity", "0 of a circle, towards 1 of a line", eccentricities),
+        histogram("Solidity", "share of the convex hull that the cell fills", solidities),
         histogram("Cells in an image", "cells", numbers),
     ]
 

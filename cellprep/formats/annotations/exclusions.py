@@ -1,13 +1,17 @@
-"""Annotations and images to leave out, as a CSV with the columns image and row tells: the flags of `cellprep check`."""
+"""Annotations and images to leave out, as a table with the columns image and row: the flags of `cellprep check`."""
 
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellprep.errors import SourceError
-from cellprep.formats.tables import Table
+from cellprep.formats.tables import open_table
 from cellprep.store.image_ids import composed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Exclusions:
     Attributes
     ----------
     name, sha256
-        The file that says so, and the hash of its bytes, in hex.
+        What says so, and the hash of its content, in hex.
     rows
         Per image the rows of its annotations that are left out.
     images
@@ -35,13 +39,14 @@ class Exclusions:
         return self.images.union(self.rows)
 
 
-def read_exclusions(path: Path | str) -> Exclusions:
+def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     r"""Read which annotations to leave out.
 
     Parameters
     ----------
     path
-        A CSV with the columns ``image`` and ``row``; others mean nothing. A line without a row leaves out the image.
+        A CSV, Parquet file or data frame with the columns ``image`` and ``row``; others mean nothing. A line without a
+        row leaves out the image.
 
     Raises
     ------
@@ -58,11 +63,12 @@ def read_exclusions(path: Path | str) -> Exclusions:
     >>> {image: sorted(rows) for image, rows in found.rows.items()}, found.images
     ({'a': [17, 20]}, frozenset({'b'}))
     """
-    path = Path(path)
     rows: dict[str, set[int]] = defaultdict(set)
     images = set()
     content = hashlib.sha256()
-    lines = Table(path, {"image", "row"}.issubset).rows(content.update)
+    table = open_table(path, {"image", "row"}.issubset)
+    path = table.path
+    lines = table.rows(content.update)
     _, header = next(lines)
     if not {"image", "row"} <= set(header):
         raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")

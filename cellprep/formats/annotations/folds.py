@@ -1,30 +1,37 @@
 """Folds, as a CSV with the columns image and fold has them: what `cellprep split` writes."""
 
-import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellprep.errors import SourceError
+from cellprep.formats.tables import open_table
 from cellprep.system.files import read_file
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-def read_folds(path: Path | str) -> dict[str, int]:
-    """Read the fold of each image, from 0.
+
+def read_folds(folds: "Path | str | DataFrame") -> tuple[dict[str, int], Path]:
+    """Return the fold of each image, from 0, and the name of what says so.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, lacks a column, or has a fold that is no number.
+        If it cannot be read, lacks a column, or has a fold that is no number.
     """
-    path = Path(path)
-    reader = csv.DictReader(read_text(path).splitlines())
-    if missing := [name for name in ("image", "fold") if name not in (reader.fieldnames or ())]:
-        raise SourceError(f"{path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
+    table = open_table(folds, {"image", "fold"}.issubset)
+    rows = table.rows()
+    _, header = next(rows)
+    if missing := [name for name in ("image", "fold") if name not in header]:
+        raise SourceError(f"{table.path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
     fold_of = {}
-    for number, row in enumerate(reader, start=2):
-        if not (row["fold"] or "").isdecimal():
-            raise SourceError(f"{path} row {number}: fold {row['fold']!r} is no number from 0")
-        fold_of[row["image"]] = int(row["fold"])
-    return fold_of
+    for number, values in rows:
+        row = dict(zip(header, values, strict=False))
+        fold = row.get("fold", "")
+        if not fold.isdecimal():
+            raise SourceError(f"{table.path} row {number}: fold {fold!r} is no number from 0")
+        fold_of[row.get("image", "")] = int(fold)
+    return fold_of, table.path
 
 
 def read_text(path: Path) -> str:

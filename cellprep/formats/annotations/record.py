@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,11 @@ class ImageRecord(ABC):
         Rows of the annotations to leave out.
     orientation
         Whether Orientation tags of its files are applied, where nothing tells.
+    rows_are_labels
+        Whether the rows of its annotations are the numbers of a label image.
     """
+
+    rows_are_labels: ClassVar[bool] = False
 
     image_id: str
     source: str

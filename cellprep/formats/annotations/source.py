@@ -2,21 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
-from cellprep.errors import UsageError
+from cellprep.errors import ImageFileError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.table import COLUMNS, annotation_rows
 from cellprep.formats.images.file import fitting
+from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.layouts.layout import Layout
 from cellprep.store.documents import is_huge
+from cellprep.system.executor import Failed, in_order, run_tasks
+from cellprep.system.places import as_place
+from cellprep.text.frames import make_frame
 from cellprep.text.notebook import MOST_PICTURES, Row, notebook_html, shown_in_time
 from cellprep.text.wording import count, printable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _LARGEST_FILE = 2**26  # bytes: a larger one is not drawn
 
@@ -130,6 +139,61 @@ class Source(ABC):
     @abstractmethod
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
+
+    def to_dataframe(self, images: Path | str | None = None, *, jobs: int = -1, quiet: bool = True) -> "DataFrame":
+        r"""Return a table with a row per annotation.
+
+        Parameters
+        ----------
+        images
+            Folder of image files, for sources that tell no sizes.
+        jobs
+            Number of processes; -1 for one per core.
+        quiet
+            Whether to show no progress bar.
+
+        Returns
+        -------
+        DataFrame
+            ``image``, ``row``, ``cell_type``, ``area`` and bounding box in pixels, ``at_edge``, ``score``, ``height``
+            and ``width`` of the image. Images that cannot be read come last, with their ``problem``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from cellprep import open_source
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     csv = Path(folder, "train.csv")
+        ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,21 3,6,5\nb,99 1,6,5")
+        ...     table = open_source(csv).to_dataframe(jobs=1)
+        >>> table[["image", "row", "area", "bbox-0", "at_edge"]]
+          image   row  area  bbox-0  at_edge
+        0     a     2     4       1    False
+        1     a     3     3       3    False
+        2     b  <NA>  <NA>    <NA>     <NA>
+        >>> table["problem"][2]
+        "train.csv row 4: run '99 1' goes past the last pixel, 30 (5 x 6)"
+        """
+        folder = None if images is None else ImageFolder(as_place(images))
+        tasks = [_with_file(record, folder) for record in self.images()]
+        outcomes = run_tasks(annotation_rows, tasks, done="read", jobs=jobs, total=len(tasks), quiet=quiet)
+        parts, failed = [], []
+        for task, found in in_order(outcomes, tasks):
+            if isinstance(found, Failed):
+                failed.append({"image": [task.image_id], "problem": [found.problem]})
+            else:
+                parts.append(found)
+        return make_frame([*parts, *failed], COLUMNS)
+
+
+def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:
+    """Return a record with its image file, where that is needed to tell its size."""
+    if folder is None or isinstance(record, FaultyImage) or not record.needs_shape:
+        return record
+    try:
+        return replace(record, pixels=folder.find(record.image_id, record.file_name))
+    except ImageFileError as error:
+        return FaultyImage(record.image_id, str(error))
 
 
 def _draw(record: ImageRecord) -> bytes | None:

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from sys import intern
 from textwrap import shorten
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, SourceError, UsageError
@@ -26,8 +26,12 @@ from cellprep.formats.annotations.foreign import kind_of
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord, most_common
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.kaggle_csv.image import CSVImage
-from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table
+from cellprep.formats.tables import LONGEST_EXCEL_TEXT, Table, is_table, open_table
 from cellprep.store.image_ids import composed, id_problem
+from cellprep.text.frames import is_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
@@ -57,12 +61,12 @@ class _Row(NamedTuple):
 
 
 class KaggleCSV(Source):
-    """Annotations in a CSV file.
+    """Annotations in a CSV file or another table.
 
     Parameters
     ----------
     path
-        The file.
+        The file, or a data frame with its columns.
     order
         The order in which its masks count pixels; along the rows unless given, but down the columns if the column
         is called EncodedPixels or rle.
@@ -77,11 +81,12 @@ class KaggleCSV(Source):
 
     format = "kaggle-csv"
 
-    def __init__(self, path: Path, order: Order | None = None) -> None:
-        if not path.is_file():
+    def __init__(self, path: "Path | DataFrame", order: Order | None = None) -> None:
+        if not is_frame(path) and not path.is_file():
             raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
-        super().__init__(path)
-        self._table = Table(path, _has_needed)
+        self._table = open_table(path, _has_needed)
+        super().__init__(self._table.path, order)
+        self._header = f"{self.path}{' row 1' * (self._table.kind != 'frame')}"
         digest = hashlib.sha256()
         rows = self._table.rows(digest.update)
         self._columns = [name.strip() for name in next(rows)[1]]
@@ -92,7 +97,7 @@ class KaggleCSV(Source):
         self.needs_images = "width" not in self._places
         self._rows_of = Counter(map(self._id_of, rows))
         if not self._rows_of:
-            raise SourceError(f"{path} holds no annotations: there is no row below the header")
+            raise SourceError(f"{self.path} holds no annotations: there is no row below the header")
         self.sha256 = digest.hexdigest()
 
     @classmethod
@@ -224,7 +229,7 @@ class KaggleCSV(Source):
                 raise SourceError(f"{self.path} is no CSV: {kind}")
             known = shorten(", ".join(map(repr, self._columns)), 200, placeholder=" ...") or "none"
             raise SourceError(
-                f"{self.path} row 1: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
+                f"{self._header}: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
                 f"{', '.join(_NEEDED)} (or {', '.join(_OTHER_NAMES)}), and may have {', '.join(_OPTIONAL)}; "
                 f"found: {known}"
             )
@@ -237,7 +242,7 @@ class KaggleCSV(Source):
         if len(names) > 1:
             several = " and ".join(dict.fromkeys(names))
             problem = f"columns {several} both hold it" if len(set(names)) > 1 else f"column {several} is there twice"
-            raise SourceError(f"{self.path} row 1: {holds}: {problem}: rename or delete one")
+            raise SourceError(f"{self._header}: {holds}: {problem}: rename or delete one")
         return self._columns.index(names[0]) if names else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class ArrayLabels(ImageRecord):
     labels
         (H, W) integers, 0 = background.
     """
+
+    rows_are_labels: ClassVar[bool] = True
 
     labels: NDArray[Any]
 

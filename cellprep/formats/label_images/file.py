@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class LabelFileImage(ImageRecord):
     may_be_picture
         Whether it is taken for a label image even if its values are those of a picture.
     """
+
+    rows_are_labels: ClassVar[bool] = True
 
     path: Path
     may_be_picture: bool = False

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, SourceError
@@ -36,6 +36,8 @@ class OMEZarrLabels(ImageRecord):
     labels
         The label image.
     """
+
+    rows_are_labels: ClassVar[bool] = True
 
     labels: OMEZarrPixels
 

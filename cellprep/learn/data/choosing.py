@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from cellprep.store import Store
 from cellprep.store.entries import damaged_images
 from cellprep.text.wording import count, printable
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _NAMED = 20  # names in a line; more are counted
 
 
@@ -19,7 +23,7 @@ def choose_images(
     *,
     val_ids: Path | None = None,
     val_fraction: float = 0.2,
-    folds: Path | None = None,
+    folds: "Path | DataFrame | None" = None,
     fold: int | None = None,
     seed: int = 0,
     pixels: bool = True,
@@ -38,7 +42,8 @@ def choose_images(
     val_fraction
         Share of the images to validate on, where no file names them: drawn at random, each type of cells its share.
     folds
-        CSV that ``cellprep split`` wrote. Images that are in no fold are in neither list.
+        CSV that ``cellprep split`` wrote, or another table or a data frame with its columns image and fold. Images
+        that are in no fold are in neither list.
     fold
         The fold to validate on.
     seed
@@ -73,7 +78,7 @@ def choose_images(
             "of the networks, only wtn learns without"
         )
     if folds is not None and fold is not None:
-        fold_of = read_folds(folds)
+        fold_of, folds = read_folds(folds)
         _refuse_unknown(fold_of, ids, folds)
         chosen = {image_id for image_id, place in fold_of.items() if place == fold}
         if not chosen:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from cellprep.formats.images.file import Pixels
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.system.report import Report
 from cellprep.text.wording import count, indented, printable, turning_notes
@@ -34,6 +35,8 @@ class PredictionReport(Report):
         Per image that was not predicted what is wrong with it.
     turned
         Per image what became of its file's Orientation tag: applied or ignored; empty text if it turns nothing.
+    pixels
+        Per image that was predicted where it is.
     unlike
         The images that look unlike those that the networks learned from.
     rows
@@ -52,6 +55,7 @@ class PredictionReport(Report):
     vectors: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     turned: dict[str, str] = field(default_factory=dict)
+    pixels: dict[str, Pixels] = field(default_factory=dict, repr=False)
     unlike: UnlikeImages = field(default_factory=UnlikeImages)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 

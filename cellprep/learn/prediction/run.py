@@ -122,6 +122,8 @@ def predict(
                 writer.write(predicted.encoded)
                 report.add(image.id, predicted.cells, predicted.left_out, predicted.has_mask)
                 report.turned[image.id] = predicted.turned
+                if image.pixels:
+                    report.pixels[image.id] = image.pixels
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
             bar.update()

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
+from cellprep.learn.training.journal import METRICS
 from cellprep.learn.training.runs import SETTINGS
 from cellprep.learn.weights import BEST
 from cellprep.system.output import remove_leftovers, write_whole
@@ -43,7 +44,7 @@ class RunFolder:
         self.path = path
         self.best = path / BEST
         self.last = path / "last.safetensors"
-        self.metrics = path / "metrics.csv"
+        self.metrics = path / METRICS
         self.curves = path / "curves.png"
         self.pictures = path / "validation"
         self.tensorboard = path / "tensorboard"

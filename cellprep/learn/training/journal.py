@@ -2,13 +2,20 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cellprep.errors import MissingExtraError, OutputError
+from cellprep.errors import MissingExtraError, OutputError, UsageError, WeightsError
 from cellprep.system.output import write_whole
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 Row = dict[str, float]
+
+#: The file in the folder of a run that has its figures.
+METRICS = "metrics.csv"
 
 _WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are no measure
 
@@ -26,6 +33,50 @@ def write_metrics(path: Path, rows: list[Row]) -> None:
     table.writeheader()
     table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_whole(path, text.getvalue())
+
+
+def metrics_dataframe(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
+    """Return a table with a row per epoch, ``epoch`` first, and a column per figure."""
+    from pandas import DataFrame
+
+    frame = DataFrame(list(rows))
+    return frame.astype({"epoch": int}) if len(frame) else frame
+
+
+def read_metrics(run: Path | str) -> "DataFrame":
+    """Read the figures of a training, finished or not; torch is not needed.
+
+    Parameters
+    ----------
+    run
+        Its folder, or that of ``train all``.
+
+    Returns
+    -------
+    DataFrame
+        A row per epoch: ``epoch``, ``rate``, ``seconds``, ``train_loss``, ``val_loss`` and the network's measures. Of
+        ``train all`` the rows of all networks, with their names in ``network`` in front.
+
+    Raises
+    ------
+    UsageError
+        If the folder has no figures of a training.
+    WeightsError
+        If these are damaged.
+    """
+    from pandas import concat, read_csv
+
+    run = Path(run)
+    if (run / METRICS).is_file():
+        try:
+            return read_csv(run / METRICS, dtype=float).astype({"epoch": int})
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(f"{run / METRICS} is damaged: train again, or resume the training") from error
+    parts = [path.parent for path in sorted(run.glob(f"*/{METRICS}"))]
+    if not parts:
+        raise UsageError(f"{run} has no {METRICS}: give the folder of a training that has ended an epoch")
+    tables = {part.name: read_metrics(part) for part in parts}
+    return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
 
 def draw_curves(path: Path, rows: list[Row], title: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +17,7 @@ from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
-from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, write_metrics
+from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, metrics_dataframe, write_metrics
 from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
@@ -30,6 +30,9 @@ from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _SHOWN = 4  # validation images, or parts of huge ones, that are drawn
 
@@ -80,6 +83,10 @@ class TrainReport:
     def best(self) -> Row:
         """The figures of the epoch with the lowest validation loss."""
         return _best(self.rows)
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per epoch: what ``metrics.csv`` in the run's folder has, with all digits."""
+        return metrics_dataframe(self.rows)
 
     def notes(self) -> list[str]:
         """Return what is to be told."""

@@ -1,0 +1,33 @@
+"""The command that measures cells."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellprep.cli.declare import command
+from cellprep.cli.options import SourcePath
+from cellprep.cli.words import tell
+from cellprep.commands.measure import MeasureOptions, measure_to_file
+from cellprep.formats.readers import SourceOptions
+from cellprep.system.output import refuse_to_overwrite
+
+
+@command("measure")
+def measure_command(
+    source: SourcePath,
+    *,
+    out: Annotated[Path, typer.Option(help="Table to write: .csv, .tsv or .parquet.")] = Path("cells.csv"),
+    reading: SourceOptions,
+    options: MeasureOptions,
+) -> None:
+    """Measure cells: a table with a row for each, of sizes, shapes, neighbours and intensities.
+
+    Names and values are those of scikit-image's regionprops_table. Where the size of a pixel is known, lengths and
+    areas are in micrometres as well, in columns that end in _um and _um2.
+
+    Example: `cellprep measure data.zarr --out cells.csv`
+    """
+    refuse_to_overwrite(out, source)
+    known = reading.open(source)
+    tell(measure_to_file(known, out, options), options.quiet, known.description, *known.notes)

@@ -1,0 +1,191 @@
+"""Measures of cells, as a table with a row for each: of a store, predictions, any labels or annotations."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellprep.commands.measure.image import MeasureTask, measure_image
+from cellprep.commands.measure.options import MeasureOptions
+from cellprep.commands.measure.pieces import Pieces
+from cellprep.commands.measure.report import MeasureReport
+from cellprep.errors import AnnotationError, OutputError, UsageError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.label_images.arrays import ArrayPixels
+from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
+from cellprep.formats.table_writer import check_table, write_table
+from cellprep.system.executor import Failed, run_tasks
+from cellprep.system.options import options_of, takes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["MeasureOptions", "MeasureReport", "measure", "measure_to_file"]
+
+
+@takes(SourceOptions, MeasureOptions)
+def measure(
+    what: "SourceLike | DataFrame",
+    images: Path | str | Any = None,
+    options: MeasureOptions | None = None,
+    **keywords: Any,
+) -> "DataFrame":
+    """Measure cells: sizes, shapes, neighbours, and intensities where there are images.
+
+    Parameters
+    ----------
+    what
+        A store, predictions, label images or annotations by their path or opened; an array of labels, (H, W) integers,
+        or a mapping of ids to such arrays; or a data frame of annotations.
+    images
+        Folder of image files; or arrays, (H, W) or (C, H, W), by id; or one such array for one array of labels.
+    options
+        What to measure, and how; or each by its name.
+
+    Returns
+    -------
+    DataFrame
+        A row for each cell that has pixels: ``image``, ``label``, ``row``, ``cell_type`` if one is known, and the
+        columns of each property, in pixels and, where the size of a pixel is known, in micrometres. Images that
+        fail are left out with a warning; ``attrs["failures"]`` says of each what is wrong.
+
+    Raises
+    ------
+    AnnotationError
+        If no image can be measured.
+    CellprepError
+        If `what` or the images cannot be opened.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array([[1, 1, 0, 2], [1, 1, 0, 2]])
+    >>> measure(labels, properties=["area", "nearest_distance"], pixel_size=0.5)[["label", "area", "area_um2"]]
+       label  area  area_um2
+    0      1   4.0       1.0
+    1      2   2.0       0.5
+    """
+    from pandas import concat
+
+    source, keywords = as_source(what, keywords, "what")
+    options = options_of(MeasureOptions, options, keywords if images is None else {"images": images, **keywords})
+    report = MeasureReport()
+    with Pieces(options.chosen) as pieces:
+        _measure_all(source, options, pieces, report)
+        if report.failures and not report.images:
+            name, problem = next(iter(report.failures.items()))
+            raise AnnotationError(f"{name}: {problem}" if name else problem)
+        table = concat(pieces.frames(), ignore_index=True)
+    if report.failures:
+        warnings.warn("\n".join(report.errors()), stacklevel=3)
+        table.attrs["failures"] = report.failures
+    return table
+
+
+@takes(SourceOptions, MeasureOptions)
+def measure_to_file(
+    source: "SourceLike | DataFrame", out: Path | str, options: MeasureOptions | None = None, **keywords: Any
+) -> MeasureReport:
+    r"""Measure cells, and write the table: memory does not grow with the number of images.
+
+    Parameters
+    ----------
+    source
+        As `measure` takes it.
+    out
+        The table to write: ``.csv``, ``.tsv`` or ``.parquet``. What is there is replaced when the table is whole.
+    options
+        What to measure, and how; or each by its name.
+
+    Returns
+    -------
+    MeasureReport
+        What became of every image. Failures of images are in it, not raised; if all fail, nothing is written.
+
+    Raises
+    ------
+    UsageError
+        If the name of `out` is that of no table, or an image that is asked for is not in the source.
+    OutputError
+        If `out` cannot be written.
+    MissingExtraError
+        If `out` is a Parquet file, and pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv, out = Path(folder, "train.csv"), Path(folder, "cells.csv")
+    ...     _ = csv.write_text("id,annotation,width,height\n0e12,8 2 14 2,6,5\n0e12,9 3,6,5")
+    ...     report = measure_to_file(csv, out, properties=["area"])
+    ...     print(out.read_text())
+    image,label,row,area
+    0e12,1,2,3.0
+    0e12,2,3,3.0
+    <BLANKLINE>
+    """
+    source, keywords = as_source(source, keywords)
+    options, out = options_of(MeasureOptions, options, keywords), Path(out)
+    check_table(out)
+    report = MeasureReport(str(out))
+    try:
+        with Pieces(options.chosen, out.resolve().parent) as pieces:
+            _measure_all(source, options, pieces, report)
+            if report.images:
+                report.columns = list(pieces.columns())
+                write_table(out, pieces.frames())
+    except OSError as error:  # the disk takes no more
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    return report
+
+
+def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report: MeasureReport) -> None:
+    ids = source.image_ids
+    if unknown := sorted(set(options.only).difference(ids)):
+        raise UsageError(f"image {unknown[0]!r} is not in {source.name}")
+    total = len(set(options.only)) or len(ids)
+    jobs = 1 if total == 1 else options.jobs
+    outcomes = run_tasks(
+        measure_image, _tasks(source, options), done="measured", jobs=jobs, total=total, quiet=options.quiet
+    )
+    with closing(outcomes):
+        for task, found in outcomes:
+            report.add(task.record.image_id, found)
+            if not isinstance(found, Failed):
+                pieces.add(task.number, found)
+    place = {image_id: k for k, image_id in enumerate(ids)}
+    report.rows.sort(key=lambda row: place[row["image"]])
+    report.failures = dict(sorted(report.failures.items(), key=lambda item: place[item[0]]))
+
+
+def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
+    wanted = set(options.only)
+    for number, record in enumerate(_with_pixels(source, options)):
+        if not wanted or record.image_id in wanted:
+            yield MeasureTask(number, record, options.chosen, options.overlap, options.pixel_size, options.needs_images)
+
+
+def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
+    """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
+    images = options.images
+    if images is None or isinstance(images, (str, Path)):
+        return with_images(source, open_images(source, images), options.orientation)
+    by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
+    pixels = {
+        str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
+        for image_id, image in by_id.items()
+    }
+    if strangers := sorted(pixels.keys() - set(source.image_ids)):
+        raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
+    return (
+        record
+        if isinstance(record, FaultyImage) or record.image_id not in pixels
+        else replace(record, pixels=pixels[record.image_id])
+        for record in with_images(source, None, options.orientation)
+    )

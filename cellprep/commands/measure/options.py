@@ -1,0 +1,76 @@
+"""What to measure, and how."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.measures import DEFAULT_PROPERTIES, PROPERTIES
+from cellprep.errors import UsageError
+from cellprep.formats.images.orientation import TurnedBy
+from cellprep.system.executor import check_jobs
+from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureOptions:
+    """What to measure, and how.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+
+    Examples
+    --------
+    >>> MeasureOptions(properties=("size",))
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: property 'size' is unknown: it is one of area, area_bbox, ...
+    """
+
+    images: Annotated[
+        Path | str | Any,
+        Option(
+            "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
+            metavar="FOLDER",
+        ),
+    ] = None
+    properties: Annotated[
+        tuple[str, ...],
+        Option(
+            f"Property to measure, repeatable: {', '.join(PROPERTIES)}. Unless given "
+            f"{', '.join(name for name in DEFAULT_PROPERTIES if not PROPERTIES[name].of_pixels)} and, with images, all "
+            "intensities.",
+            PROPERTIES,
+            ("--property",),
+            "NAME",
+        ),
+    ] = ()
+    pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.")] = (
+        None
+    )
+    orientation: TurnedBy = None
+    overlap: Overlap = "smaller-on-top"
+    only: Only = ()
+    jobs: Jobs = -1
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if unknown := [name for name in self.properties if name not in PROPERTIES]:
+            raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
+        if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
+            raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+        find_rule(self.overlap)
+        check_jobs(self.jobs)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The properties that are measured."""
+        return tuple(dict.fromkeys(self.properties or DEFAULT_PROPERTIES))
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether intensities are asked for by name."""
+        return any(PROPERTIES[name].of_pixels for name in self.properties)

@@ -1,0 +1,87 @@
+"""The measures of many images: kept in a file until all are there, so that memory does not grow with their number."""
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cellprep.commands.measure.image import Measured
+from cellprep.core.measures import PROPERTIES
+from cellprep.core.measures.by_window import Columns
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_ROWS_AT_ONCE = 20_000  # of a table
+_OF_EVERY_CELL: dict[str, Any] = {"image": object, "label": np.int64, "row": np.int64, "cell_type": object}
+
+
+class Pieces:
+    """The columns of images, which come in any order and leave in that of their numbers.
+
+    Which columns the table has is known at the end: images may have different channels, and no pixel size.
+
+    Parameters
+    ----------
+    properties
+        Names in `PROPERTIES`, in the order of their columns.
+    folder
+        Where the file is, which nobody sees; the system's folder for temporary files unless given.
+    """
+
+    def __init__(self, properties: Sequence[str], folder: Path | None = None) -> None:
+        self._properties = properties
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `__exit__` closes it
+        self._places: dict[int, int] = {}
+        self._channels: set[int] = set()
+        self._seen: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, number: int, measured: Measured) -> None:
+        """Keep the columns of an image."""
+        self._places[number] = self._file.tell()
+        self._channels.add(measured.channels)
+        self._seen.update(measured.columns)
+        pickle.dump(measured.columns, self._file, pickle.HIGHEST_PROTOCOL)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the table's columns with the types of their values, in order."""
+        found = dict(_OF_EVERY_CELL)
+        for name in self._properties:
+            for in_micrometres in (False, True):
+                for channels in sorted(self._channels) or [0]:
+                    columns = PROPERTIES[name].columns(name, channels, in_micrometres=in_micrometres)
+                    found |= dict.fromkeys(columns, float if in_micrometres else PROPERTIES[name].kind)
+        return {name: kind for name, kind in found.items() if name in self._seen or not self._seen}
+
+    def frames(self) -> Iterator["DataFrame"]:
+        """Yield the table, some of its rows at a time: at least one frame, be it without rows."""
+        from pandas import DataFrame, concat
+
+        columns = self.columns()
+        texts = {name: "string" for name, kind in columns.items() if kind is object}
+        waiting = [DataFrame({name: np.empty(0, kind) for name, kind in columns.items()})]
+        rows = 0
+        for number in sorted(self._places):
+            self._file.seek(self._places[number])
+            frame = DataFrame(self._load())
+            rows += len(frame)
+            if len(frame):
+                waiting = [*(one for one in waiting if len(one)), frame.reindex(columns=list(columns))]
+            if rows >= _ROWS_AT_ONCE:
+                yield concat(waiting, ignore_index=True).astype(texts)
+                waiting, rows = [], 0
+        if waiting:
+            yield concat(waiting, ignore_index=True).astype(texts)
+
+    def _load(self) -> Columns:
+        columns: Columns = pickle.load(self._file)  # which nobody else can have written
+        return columns

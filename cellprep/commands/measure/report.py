@@ -1,0 +1,57 @@
+"""What was measured, in numbers, names and words."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cellprep.commands.measure.image import Measured
+from cellprep.system.executor import Failed
+from cellprep.system.report import Report
+from cellprep.text.wording import count
+
+
+@dataclass
+class MeasureReport(Report):
+    """What became of every image.
+
+    Attributes
+    ----------
+    out
+        The table that was written; empty if none was.
+    columns
+        The names of its columns.
+    images, cells
+        Numbers of images that were measured, and of cells in them.
+    failures
+        Per image that could not be measured what is wrong with it.
+    rows
+        Per other image its number of cells, and of channels of its image; 0 if it has none.
+    """
+
+    out: str = ""
+    columns: list[str] = field(default_factory=list)
+    images: int = 0
+    cells: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def add(self, image_id: str, found: Measured | Failed) -> None:
+        """Count one image."""
+        if isinstance(found, Failed):
+            self.failures[image_id] = found.problem
+            return
+        cells = len(found.columns["label"])
+        self.images += 1
+        self.cells += cells
+        self.rows.append({"image": image_id, "cells": cells, "channels": found.channels})
+
+    def notes(self) -> list[str]:
+        """Say what was measured."""
+        if not self.images:
+            return []
+        without = sum(row["channels"] == 0 for row in self.rows)
+        pixels = f"; {count(without, 'image')} without pixels, and so without intensities" if without else ""
+        cells = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}, {count(len(self.columns), 'column')}"
+        return [f"{self.out}: {cells}{pixels}"]
+
+    def _aftermath(self) -> str:
+        return ", and are not in the table" if self.images else f"; {self.out} was not written"
