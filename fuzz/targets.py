@@ -1,5 +1,6 @@
 """What is fed: good inputs, written by the project itself, and what is done with the damaged ones."""
 
+import base64
 import io
 import json
 import random
@@ -71,11 +72,14 @@ def _csv(_: Path) -> list[bytes]:
     ]
 
 
-def _read_source(name: str) -> Callable[[bytes, Path], object]:
+def _read_source(name: str, format: str = "auto") -> Callable[[bytes, Path], object]:  # noqa: A002
     def feed(content: bytes, folder: Path) -> object:
         path = folder / name
         path.write_bytes(content)
-        return [record.load((16, 25)) for record in open_source(path).images() if not isinstance(record, FaultyImage)]
+        with suppress(CellprepError):
+            open_source(path)  # which recognises what it is
+        records = [found for found in open_source(path, format).images() if not isinstance(found, FaultyImage)]
+        return [(record.faults((16, 25)), record.load((16, 25))) for record in records]
 
     return feed
 
@@ -102,6 +106,106 @@ def _converted(to: str) -> Callable[[Path], list[bytes]]:
 def _regions(folder: Path) -> list[bytes]:
     _converted("imagej-roi")(folder)
     return [region for file in sorted((folder / "made").iterdir()) for region in read_regions(file)]
+
+
+def _geojson(_: Path) -> list[bytes]:
+    ring = [[1, 1], [9, 1], [9, 9.5], [1, 9], [1, 1]]
+    hole = [[2, 2], [2, 3], [3, 3], [2, 2]]
+    kinds = {"Polygon": [ring, hole], "MultiPolygon": [[ring], [hole]]}
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": kind, "coordinates": coordinates},
+            "properties": {"objectType": "annotation", "name": str(k), "classification": {"name": "round"}},
+        }
+        for k, (kind, coordinates) in enumerate(kinds.items(), start=1)
+    ]
+    return [json.dumps(made).encode() for made in ({"type": "FeatureCollection", "features": features}, features)]
+
+
+def _labelme(_: Path) -> list[bytes]:
+    mask = io.BytesIO()
+    Image.fromarray(_masks()[0]).save(mask, "PNG")
+    shapes = [
+        {"shape_type": "polygon", "points": [[1, 1], [9, 1], [9, 9.5]], "label": "round", "group_id": 1},
+        {"shape_type": "rectangle", "points": [[1, 1], [9, 9]], "label": "round", "group_id": 1},
+        {"shape_type": "circle", "points": [[5, 5], [9, 5]], "label": "long", "group_id": None},
+        {"shape_type": "mask", "points": [[0, 0], [24, 15]], "mask": base64.b64encode(mask.getvalue()).decode()},
+    ]
+    document = {"version": "5.4.1", "shapes": shapes, "imagePath": "a.png", "imageHeight": 16, "imageWidth": 25}
+    return [json.dumps(document).encode()]
+
+
+def _yolo(_: Path) -> list[bytes]:
+    return [b"0 0.1 0.1 0.5 0.1 0.5 0.6\n1 0 0 1 0 1 1 0 1\n"]
+
+
+def _cvat(_: Path) -> list[bytes]:
+    shapes = (
+        '<polygon label="a" points="1.00,1.00;9.00,1.00;9.00,9.50" z_order="0" group_id="1"/>'
+        '<box label="a" xtl="1" ytl="1" xbr="5" ybr="5" rotation="30" z_order="1" group_id="1"/>'
+        '<mask label="b" rle="1, 3, 2" left="3" top="4" width="3" height="2"/><ellipse cx="5" cy="5" rx="2" ry="3"/>'
+    )
+    image = f'<image id="0" name="a.png" width="25" height="16">{shapes}</image>'
+    return [f'<?xml version="1.0"?><annotations><version>1.1</version>{image}</annotations>'.encode()]
+
+
+def _label_studio(_: Path) -> list[bytes]:
+    size = {"original_width": 25, "original_height": 16, "image_rotation": 0}
+    values = {
+        "polygon": {"points": [[4, 4], [40, 4], [40, 60]]},
+        "rectangle": {"x": 4, "y": 4, "width": 40, "height": 50, "rotation": 20},
+        "ellipse": {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "rotation": 20},
+        "brush": {"format": "rle", "rle": [0, 0, 6, 64, 57, 27, 255, 1, 143, 255, 224, 149, 224, 0]},
+    }
+    results = [
+        {**size, "type": f"{kind}labels", "id": str(k), "value": {**value, f"{kind}labels": ["round"]}}
+        for k, (kind, value) in enumerate(values.items())
+    ]
+    made = []
+    for found in (results, results[3:]):
+        annotation = {"id": 1, "result": found, "was_cancelled": False, "ground_truth": False}
+        made.append(json.dumps([{"id": 1, "data": {"image": "/data/a.png"}, "annotations": [annotation]}]).encode())
+    return made
+
+
+def _via(_: Path) -> list[bytes]:
+    shapes = [
+        {"name": "polygon", "all_points_x": [1, 9, 9], "all_points_y": [1, 1, 9]},
+        {"name": "rect", "x": 1, "y": 1, "width": 5, "height": 5},
+        {"name": "circle", "cx": 5, "cy": 5, "r": 3},
+        {"name": "ellipse", "cx": 5, "cy": 5, "rx": 3, "ry": 2, "theta": 0.5},
+    ]
+    regions = [{"shape_attributes": shape, "region_attributes": {"type": "round"}} for shape in shapes]
+    images = {"a.png9": {"filename": "a.png", "size": 9, "regions": regions}}
+    attributes = {"region": {"type": {"type": "dropdown", "options": {}}}}
+    return [
+        json.dumps({"_via_img_metadata": images, "_via_attributes": attributes}).encode(),
+        json.dumps(images).encode(),
+    ]
+
+
+def _via_csv(_: Path) -> list[bytes]:
+    head = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    shape = '"{""name"":""rect"",""x"":1,""y"":1,""width"":5,""height"":5}"'
+    return [f'{head}\na.png,9,"{{}}",1,0,{shape},"{{""type"":""round""}}"\n'.encode()]
+
+
+#: Of the readers of drawings: good files, and how such a file is called.
+_DRAWINGS: dict[str, tuple[Callable[[Path], list[bytes]], str]] = {
+    "geojson": (_geojson, "fed.geojson"),
+    "labelme": (_labelme, "fed.json"),
+    "yolo": (_yolo, "fed.txt"),
+    "cvat": (_cvat, "fed.xml"),
+    "label-studio": (_label_studio, "fed.json"),
+    "via": (_via, "fed.json"),
+    "via-csv": (_via_csv, "fed.csv"),
+}
+
+
+def _mutate_document(content: bytes, rng: random.Random) -> bytes:
+    """Damage a document: its values if it is JSON, else its bytes."""
+    return mutate_json(b"\0" + content, rng)[1:]
 
 
 def _store(folder: Path) -> Path:
@@ -246,6 +350,10 @@ TARGETS: dict[str, Target] = {
     "regions": Target(_regions, _read_source("fed.roi")),
     "archive of regions": Target(_converted("imagej-roi"), _read_source("fed.zip")),
     "cellpose": Target(_converted("cellpose-seg"), _read_source("fed_seg.npy")),
+    **{
+        name: Target(seeds, _read_source(file, name.removesuffix("-csv")), _mutate_document)
+        for name, (seeds, file) in _DRAWINGS.items()
+    },
     "submission": Target(_submission, _read_prediction),
     "labels": Target(_label_files, _read_labels),
     "ome-zarr": Target(_ome_zarr, damaged_file("ome.zarr", _read_folder)),

@@ -381,8 +381,8 @@ FAULTY_FILES = {
         b"id,annotation",
         "is no COCO JSON: this looks like a table: if it is a CSV of annotations, end its name in .csv",
     ),
+    "SA-1B": (b'{"image": {}, "annotations": []}', "is no COCO JSON: this is an SA-1B file"),
     "list": (b"[]", "is no COCO JSON: it is a list; COCO JSON is an object with the lists images, annotations and"),
-    "GeoJSON": (b'{"type": "FeatureCollection"}', "is no COCO JSON: this is GeoJSON: write label images instead"),
     "no annotations": (b'{"images": []}', "is no COCO JSON: found: 'images'; COCO JSON is an object with the lists"),
     "no images": (b'{"images": [], "annotations": []}', "holds no annotations: its list of images is empty"),
     "cut off": (

@@ -112,8 +112,7 @@ def test_what_a_format_can_hold_comes_back(coco_file, tmp_path, to):
         np.testing.assert_array_equal(cells.runs.paint(np.array([1, 2, 3])), resolved())
     types = ["round", "long, thin", "cell"] if "types" in holds else ["cell"] * 3
     assert [name or "cell" for name in cells.cell_types] == types
-    if to != "geojson":  # whose scores are QuPath's measurements, which nobody reads
-        assert cells.scores == ((0.5, 0.75, 1.0) if "scores" in holds else None)
+    assert cells.scores == ((0.5, 0.75, 1.0) if "scores" in holds else None)
     assert (cells.ignore is not None) == ("ignore" in holds)
 
 

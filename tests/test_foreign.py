@@ -13,18 +13,14 @@ RECORD = {"segmentation": {"size": [4, 5], "counts": "42>"}, "bbox": [0, 0, 1, 1
 
 # The content of files, by their names, and what is said.
 FILES = {
-    "labelme.json": ({"version": "5", "shapes": [], "imagePath": "a.png"}, "this is a LabelMe file: paint its cells"),
-    "geo.json": (
+    "geo.txt": (
         {"type": "FeatureCollection", "features": []},
-        "this is GeoJSON: write label images instead, in QuPath",
+        "this is of the format geojson: end its name in .json, and give it so, or by --format geojson",
     ),
-    "features.json": ([{"type": "Feature", "geometry": {}}], "this is GeoJSON"),
-    "qupath.geojson": ({"type": "FeatureCollection", "features": []}, "this is GeoJSON"),
-    "via.json": ({"a.png123": {"filename": "a.png", "regions": []}}, "this is a file of VIA"),
-    "project.json": ({"_via_settings": {}, "_via_img_metadata": {}}, "this is a project of VIA"),
-    "tasks.json": (
-        [{"id": 1, "data": {}, "annotations": []}],
-        "this is a Label Studio export: in Label Studio, export the",
+    "via3.json": ({"project": {}, "config": {}, "view": {}}, "this is a project of VIA 3: annotate images in VIA 2"),
+    "min.json": (
+        [{"image": "a.png", "annotation_id": 1, "annotator": 1}],
+        "this is a Label Studio export of the kind JSON-MIN: export it as JSON",
     ),
     "sam.json": ([{**RECORD, "predicted_iou": 0.9}], "this is SAM's everything-mode JSON, masks without their image"),
     "sa1b.json": (
@@ -35,12 +31,11 @@ FILES = {
     "hovernet.json": ({"mag": 40, "nuc": {}}, "this is HoVer-Net's JSON of nuclei"),
     "info.json": ({"images": [], "info": {}}, "found: 'images', 'info'; COCO JSON is an object with the lists images,"),
     "other.json": ({"a": 1}, "found: 'a'; COCO JSON is an object with the lists images, annotations and categories"),
-    "cvat.xml": ("<?xml?>\n<annotations><version>1.1</version></annotations>", "this is CVAT XML: in CVAT, export"),
-    "cvat.json": ("<annotations>\n<image id='0'/></annotations>", "this is CVAT XML"),
+    "cvat.json": ("<annotations>\n<image id='0'/></annotations>", "this is CVAT XML: end its name in .xml"),
     "voc.xml": ("<annotation>\n<filename>a</filename></annotation>", "this is a Pascal VOC file, boxes without masks"),
     "aperio.xml": ('<Annotations MicronsPerPixel="0.25">', "this is Aperio ImageScope's XML"),
     "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label, boxes without masks"),
-    "outlines.txt": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label, outlines"),
+    "outlines.dat": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label: end its name in .txt, and give the folder"),
     "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is no CSV: this is a YOLO label"),
     "rims.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: call it <id>_cp_outlines.txt"),
     "table.dat": (
@@ -82,9 +77,12 @@ def test_one_file_of_pixels_is_named(tmp_path):
 
 # The file of a folder, and what is said of the folder.
 FOLDERS = {
-    "a.json": ('{"shapes": [], "imagePath": "a.png"}', "in it is a.json: this is a LabelMe file: paint its cells"),
-    "labels/a.txt": ("0 0.5 0.5 0.1 0.2\n", "in it is a.txt: this is a YOLO label, boxes without masks"),
-    "a.geojson": ('{"type": "FeatureCollection"}', "in it is a.geojson: this is GeoJSON"),
+    "labels/a.txt": (
+        "0 0.5 0.5 0.1 0.2\n",
+        "this is a YOLO label, boxes without masks, or a folder of these: export the",
+    ),
+    "task.xml": ("<annotations><version>1.1", "it holds task.xml: if this has the annotations, give the file itself"),
+    "via.json": ('{"a": {"filename": "a", "regions": []}}', "it holds via.json: if this has the annotations, give the"),
     "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),
     "train.csv": ("id", "it holds train.csv: if this has the annotations, give the file itself"),
     "a.jpg": ("", "a.jpg and the like, a format that changes numbers: label images are "),

@@ -23,6 +23,7 @@ from cellprep import (
     resolve_overlaps,
 )
 from cellprep.errors import SourceError
+from cellprep.formats.drawings.source import DrawnFiles, DrawnSet
 from cellprep.formats.images import LABEL_FORMATS
 
 MASK = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], np.uint8)
@@ -84,11 +85,69 @@ def label_folder(folder):
     return folder / "labels"
 
 
+RING = [[1, 0], [3, 0], [3, 2], [2, 2], [2, 1], [1, 1]]  # the outline of the mask
+
+
+def picture(folder):
+    folder.mkdir()
+    Image.fromarray(MASK).save(folder / "a.png")
+
+
+def geojson(folder):
+    picture(folder / "cells")
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [[*RING, RING[0]]]}}
+    (folder / "cells/a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return folder / "cells"
+
+
+def labelme(folder):
+    shapes = [{"points": RING, "shape_type": "polygon"}]
+    document = {"shapes": shapes, "imagePath": "a.png", "imageHeight": 3, "imageWidth": 4}
+    (folder / "a.json").write_text(json.dumps(document))
+    return folder / "a.json"
+
+
+def yolo(folder):
+    (folder / "cells/labels").mkdir(parents=True)
+    picture(folder / "cells/images")
+    (folder / "cells/labels/a.txt").write_text("0 " + " ".join(f"{x / 4} {y / 3}" for x, y in RING))
+    return folder / "cells"
+
+
+def cvat(folder):
+    points = ";".join(f"{x},{y}" for x, y in RING)
+    image = f'<image id="0" name="a.png" width="4" height="3"><polygon points="{points}"/></image>'
+    (folder / "a.xml").write_text(f"<annotations><version>1.1</version>{image}</annotations>")
+    return folder / "a.xml"
+
+
+def label_studio(folder):
+    points = [[100 * x / 4, 100 * y / 3] for x, y in RING]
+    region = {"type": "polygonlabels", "value": {"points": points}, "original_width": 4, "original_height": 3}
+    task = {"id": 1, "data": {"image": "/data/upload/1/0a1b2c3d-a.png"}, "annotations": [{"id": 1, "result": [region]}]}
+    (folder / "a.json").write_text(json.dumps([task]))
+    return folder / "a.json"
+
+
+def via(folder):
+    picture(folder / "images")
+    shape = {"name": "polygon", "all_points_x": [x for x, _ in RING], "all_points_y": [y for _, y in RING]}
+    image = {"filename": "a.png", "size": 1, "regions": [{"shape_attributes": shape, "region_attributes": {}}]}
+    (folder / "a.json").write_text(json.dumps({"a.png1": image}))
+    return folder / "a.json"
+
+
 SOURCES = {
     "kaggle-csv": kaggle_csv,
     "coco": coco_json,
     "cellprep": cellprep_store,
     "ome-zarr": ome_zarr,
+    "geojson": geojson,
+    "labelme": labelme,
+    "yolo": yolo,
+    "cvat": cvat,
+    "label-studio": label_studio,
+    "via": via,
     "mask-folder": mask_folder,
     "imagej-roi": imagej_roi,
     "cellpose-seg": cellpose_seg,
@@ -100,12 +159,12 @@ SOURCES = {
 def test_every_format_is_recognised_and_gives_the_same_record(tmp_path, name):
     path = SOURCES[name](tmp_path)
     for source in (open_source(path), open_source(path, name)):
-        assert (source.format, source.image_ids, source.needs_images) == (name, ["a"], False)
+        assert (source.format, source.image_ids, source.needs_images) == (name, ["a"], name == "via")
         assert len(source.sha256) == 64
         (image,) = source.images()
         found = image.load(MASK.shape if image.needs_shape else None)
         np.testing.assert_array_equal(found.runs.to_masks(), [MASK])
-        assert (found.cell_types, found.cell_type) == (("",), "")
+        assert (found.cell_types, found.cell_type) == ((("0",), "0") if name == "yolo" else (("",), ""))
         assert image.fingerprint() == next(iter(open_source(path).images())).fingerprint()
     report = build_targets(source, tmp_path / "out.zarr", BuildOptions(jobs=1, quiet=True))
     assert (report.new, report.failures) == (1, {})
@@ -142,7 +201,10 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     if name == other:
         return
     path = SOURCES[name](tmp_path)
-    assert not (READERS[other].recognises(path) and list(READERS).index(other) < list(READERS).index(name))
+    is_asked = issubclass(READERS[other], (DrawnFiles, DrawnSet)) or list(READERS).index(other) < list(READERS).index(
+        name
+    )
+    assert not (is_asked and READERS[other].recognises(path))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from threading import Barrier
 import pytest
 from conftest import tree
 from stores import discs, noise, write_store
+from test_formats import MASK, SOURCES
 from test_layouts import LAYOUTS, lay, read
 from test_train import write_discs
 
@@ -276,6 +277,16 @@ def test_layouts_in_memory_are_read_as_in_folders(tmp_path, files, expected):
     url = f"memory://{tmp_path.name}"
     send(lay(tmp_path, files), url)
     assert read(as_place(url)) == expected
+
+
+@pytest.mark.parametrize("name", ["geojson", "labelme", "yolo", "cvat", "via"])
+def test_drawings_in_memory(tmp_path, name):
+    url, path = f"memory://{tmp_path.name}", SOURCES[name](tmp_path)
+    send(tmp_path, url)
+    source = open_source(f"{url}/{path.relative_to(tmp_path).as_posix()}")
+    (image,) = source.images()
+    assert image.load(MASK.shape if image.needs_shape else None).runs.to_masks().tolist() == [(MASK > 0).tolist()]
+    assert (source.format, len(image.fingerprint())) == (name, 64)
 
 
 def test_folders_in_a_bucket_are_searched_as_here(s3, tmp_path):

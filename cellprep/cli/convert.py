@@ -9,7 +9,7 @@ from cellprep.cli.declare import command
 from cellprep.cli.options import SourcePath
 from cellprep.cli.words import tell
 from cellprep.commands.convert import ConvertOptions, convert
-from cellprep.formats.readers import SourceOptions, open_prediction, open_source
+from cellprep.formats.readers import SourceOptions, open_prediction
 from cellprep.formats.writers import EXPORTERS
 from cellprep.system.places import as_place
 
@@ -45,5 +45,7 @@ def convert_command(
     if truth is None:
         annotations = reading.open(source)
     else:
-        annotations = open_prediction(source, open_source(truth), reading.format, reading.rle_order, reading.crowds)
+        annotations = open_prediction(
+            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components
+        )
     tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

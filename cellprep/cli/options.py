@@ -16,8 +16,9 @@ SourcePath = Annotated[
     typer.Argument(
         parser=as_place,
         metavar="SOURCE",
-        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, or a store; "
-        "it may be a URL, such as s3://bucket/train.csv.",
+        help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, a store, or "
+        "what QuPath (GeoJSON), LabelMe, YOLO, CVAT, Label Studio and VIA write; it may be a URL, such as "
+        "s3://bucket/train.csv.",
     ),
 ]
 StorePath = Annotated[

@@ -6,27 +6,35 @@ A new format is one class in one file, and one line in `READERS`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from numpy.typing import NDArray
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
+from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.cellpose.reader import CellposeFolder
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.formats.coco.results import COCOResults, is_coco_results
+from cellprep.formats.cvat.reader import CVAT
+from cellprep.formats.drawings.source import DrawnFiles
+from cellprep.formats.geojson.reader import GeoJSON
 from cellprep.formats.imagej.reader import ImageJRegions
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.kaggle_csv.reader import KaggleCSV
 from cellprep.formats.label_images.arrays import LabelArrays, as_label_arrays
 from cellprep.formats.label_images.folder import LabelFolder
 from cellprep.formats.label_images.mask_folder import MaskFolder
+from cellprep.formats.label_studio.reader import LabelStudio
+from cellprep.formats.labelme.reader import LabelMe
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.ome_zarr.reader import OMEZarr, zarr_problem
+from cellprep.formats.via.reader import VIA
+from cellprep.formats.yolo.reader import YOLO
 from cellprep.store import Store
 from cellprep.system.files import check_file
 from cellprep.system.options import Option, documented, options_of, parted
@@ -51,12 +59,27 @@ CrowdsAre = Annotated[
     ),
 ]
 
+ComponentsAre = Annotated[
+    int | None,
+    Option(
+        "Take each connected piece of a label image or a mask as a cell, where it holds classes or all cells in one: 4 "
+        "or 8 neighbours are connected. Each number is a cell unless given.",
+        metavar="4|8",
+    ),
+]
+
 #: The readers by format; the first that recognises a path reads it.
 READERS: dict[str, type[Source]] = {
     "kaggle-csv": KaggleCSV,
     "coco": COCOJSON,
     "cellprep": CellprepStore,
     "ome-zarr": OMEZarr,
+    "geojson": GeoJSON,
+    "labelme": LabelMe,
+    "yolo": YOLO,
+    "cvat": CVAT,
+    "label-studio": LabelStudio,
+    "via": VIA,
     "mask-folder": MaskFolder,
     "imagej-roi": ImageJRegions,
     "cellpose-seg": CellposeFolder,
@@ -72,10 +95,11 @@ class SourceOptions:
     format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS))] = "auto"
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
+    components: ComponentsAre = None
 
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
-        return open_source(path, self.format, self.rle_order, self.crowds)
+        return open_source(path, self.format, self.rle_order, self.crowds, self.components)
 
 
 #: What a source may be taken from: see `as_source`.
@@ -87,6 +111,7 @@ def open_source(
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
+    components: int | None = None,
 ) -> Source:
     """Open an annotation source.
 
@@ -102,18 +127,26 @@ def open_source(
     crowds
         What COCO's crowds are: regions to ``"ignore"``, or ``"cells"``. Regions to ignore unless given; but a file
         of nothing else is refused then, because several tools mark every mask as a crowd.
+    components
+        4 or 8: each connected piece of one value in a label image or a mask is a cell, and the value its type, where
+        so many neighbours of a pixel count as connected. It is for masks of classes, or of all cells; each value is a
+        cell unless it is given.
 
     Raises
     ------
     SourceError
         If there is nothing to read at `path`, or it is not of the format.
     UsageError
-        If there is no such format or order, if the format has no order or no crowds to choose about, or if a file
-        has only crowds and `crowds` is not given.
+        If there is no such format or order, if the format has no order, crowds or pieces to choose about, or if a
+        file has only crowds and `crowds` is not given.
     """
+    if components not in (None, *get_args(Components)):
+        raise UsageError(f"components={components} is unknown: it is one of 4, 8")
     if rle_order is not None:
         check_order(rle_order)
     if is_frame(path):
+        if components:
+            raise UsageError("a data frame has cells that are told apart: it has no components")
         return _open_frame(path, format, rle_order, crowds)
     path = as_place(path)
     try:
@@ -124,8 +157,7 @@ def open_source(
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
-        reader = _recognise(layout) if format == "auto" else READERS[format]
-        source = _open(reader, layout, rle_order, crowds)
+        source = _open_as(format, layout, rle_order, crowds)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -133,6 +165,9 @@ def open_source(
         raise UsageError(f"{path} is of the format {source.format}, whose masks leave no order to choose")
     if crowds and source.format != COCOJSON.format:
         raise UsageError(f"{path} is of the format {source.format}, which has no crowds")
+    if components and not isinstance(source, (LabelFolder, MaskFolder)):
+        raise UsageError(f"{path} is of the format {source.format}, whose cells are told apart: it has no --components")
+    source.components = cast("Components | None", components)
     return source
 
 
@@ -142,12 +177,13 @@ def open_prediction(
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
+    components: int | None = None,
 ) -> Source:
     """Open predicted cells: any annotation source, or a file of COCO results.
 
     Parameters
     ----------
-    path, format, rle_order, crowds
+    path, format, rle_order, crowds, components
         As `open_source` takes them.
     truth
         The true cells, or their path; for COCO results the COCO file that lists their images.
@@ -159,10 +195,10 @@ def open_prediction(
     """
     path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
-        if crowds:
-            raise UsageError(f"{path} holds COCO results, which have no crowds")
+        if crowds or components:
+            raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
         return COCOResults(path, as_source(truth, {}, "truth")[0])
-    return open_source(path, format, rle_order, crowds)
+    return open_source(path, format, rle_order, crowds, components)
 
 
 def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") -> tuple[Source, dict[str, Any]]:
@@ -206,6 +242,17 @@ def as_prediction(predicted: Any, truth: Source) -> Source:
     return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
 
 
+def _open_as(format: str, layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
+    reader = _recognise(layout) if format == "auto" else READERS[format]
+    try:
+        return _open(reader, layout, order, crowds)
+    except SourceError:
+        # Every CSV is taken for Kaggle's by its name, so that it is read once; only one that is not is looked at again.
+        if format == "auto" and reader is KaggleCSV and VIA.recognises(layout.path):
+            return _open(VIA, layout, order, crowds)
+        raise
+
+
 def _open_frame(frame: "DataFrame", format: str, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
     if format not in ("auto", KaggleCSV.format) or crowds:
         raise UsageError(f"a data frame is read as {KaggleCSV.format}: leave out other formats, and crowds")
@@ -222,7 +269,8 @@ def _recognise(layout: Layout) -> type[Source]:
     path = layout.path
     is_folder = path.is_dir()
     for reader in READERS.values():
-        if reader.fits(layout) if is_folder and issubclass(reader, FolderSource) else reader.recognises(path):
+        if _is_of(reader, layout):
+            _refuse_several(layout, reader)
             return reader
     known = ", ".join(READERS)
     if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):
@@ -234,6 +282,24 @@ def _recognise(layout: Layout) -> type[Source]:
     if found := ends_of(path):
         raise SourceError(f"{path} is of no known kind: {found} (formats that can be read: {known})")
     raise SourceError(f"{path} is of no known kind: give one of these, and name its --format: {known}")
+
+
+def _is_of(reader: type[Source], layout: Layout) -> bool:
+    """Return whether a reader takes what is there, by a layout that is scanned once."""
+    if issubclass(reader, FolderSource) and layout.path.is_dir():
+        return reader.fits(layout)
+    return reader.recognises(layout.path)
+
+
+def _refuse_several(layout: Layout, reader: type[Source]) -> None:
+    """Refuse a folder of files of several formats, of which nothing says which counts."""
+    if not (layout.path.is_dir() and issubclass(reader, DrawnFiles)):
+        return
+    own = [name for name, other in READERS.items() if issubclass(other, DrawnFiles) and other.fits(layout)]
+    if len(own) > 1:
+        raise SourceError(
+            f"{layout.path} holds files of several formats: name the one that counts, --format {', '.join(own)}"
+        )
 
 
 def _picture_problem(layout: Layout) -> str:

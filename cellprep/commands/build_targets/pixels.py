@@ -169,9 +169,7 @@ def open_pixels(source: Source, images: ImageChoice, total: int) -> PixelSource:
     """
     if images is False:
         if source.needs_images:
-            raise UsageError(
-                f"{source.name} has no columns width and height: its image files tell, leave --no-images out"
-            )
+            raise UsageError(f"{source.name} {source.no_sizes}: its image files tell, leave --no-images out")
         return PixelSource(None, True, PixelReport(declined=True, total=total))
     if images is not None or source.has_pixels:
         return PixelSource(open_images(source, images), True, PixelReport(stored=True, total=total))

@@ -69,7 +69,15 @@ class WindowedRuns:
         return _cut(self.runs.of_annotations(which), lines, places, shape), which
 
     def extent(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Return the window that holds a window, and all of each annotation whose box reaches into it."""
+        """Return the window that holds a window, and all of each annotation whose box reaches into it.
+
+        Examples
+        --------
+        >>> from cellprep import parse_rle
+        >>> windowed = WindowedRuns.of(parse_rle(["1 2 6 1", "20 1"], (5, 4), "column"))
+        >>> windowed.extent(slice(1, 3), slice(0, 1))
+        (slice(0, 3, None), slice(0, 2, None))
+        """
         by_row = self.runs.order == "row"
         lines, places = (rows, columns) if by_row else (columns, rows)
         lines, places = around((lines, places), self.boxes[:, self._near(lines, places)])

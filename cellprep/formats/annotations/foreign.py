@@ -3,11 +3,12 @@
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from cellprep.formats.annotations.json_kinds import format_of_json, shallow
 from cellprep.formats.images import IMAGE_FORMATS
 from cellprep.system.files import open_file, read_file
 from cellprep.text.wording import printable
@@ -22,9 +23,7 @@ _TO_LABELS = "paint its cells into label images, one number per cell, and give t
 
 # Keys that all stand in the object of a format, its name, and the step that helps.
 _OBJECTS: list[tuple[set[str], str, str]] = [
-    ({"shapes", "imagePath"}, "a LabelMe file", f"{_TO_LABELS}, or join all of them to one COCO JSON"),
-    ({"shapes", "imageHeight"}, "a LabelMe file", f"{_TO_LABELS}, or join all of them to one COCO JSON"),
-    ({"_via_img_metadata"}, "a project of VIA (VGG Image Annotator)", f"in VIA, {_AS_COCO}"),
+    ({"project", "config", "view"}, "a project of VIA 3", "annotate images in VIA 2, whose regions are read"),
     (
         {"image", "annotations"},
         "an SA-1B file, SAM's masks of one image",
@@ -46,26 +45,13 @@ _ENTRIES: list[tuple[set[str], str, str]] = [
         "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH, and "
         "`cellprep convert` with that as --truth",
     ),
-    ({"data", "annotations"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
-    ({"data", "completions"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
-    ({"annotation_id", "annotator"}, "a Label Studio export", f"in Label Studio, {_AS_COCO}"),
+    ({"data", "completions"}, "an export of a Label Studio before version 1.0", "export it as JSON from a later one"),
+    ({"annotation_id", "annotator"}, "a Label Studio export of the kind JSON-MIN", "export it as JSON"),
 ]
-
-_GEOJSON = (
-    "GeoJSON",
-    "write label images instead, in QuPath with a script that uses LabeledImageServer, and give their folder",
-)
-_GEOJSON_TYPES = {
-    b'"FeatureCollection"',
-    b'"Feature"',
-    b'"Polygon"',
-    b'"MultiPolygon"',
-    b'"GeometryCollection"',
-}
 
 # Words that only the XML of one format begins with.
 _XML: list[tuple[str, str, str]] = [
-    (r"<annotations>.*(<version>|<meta>|<image |<track )", "CVAT XML", f"in CVAT, {_AS_COCO}"),
+    (r"<annotations>.*(<version>|<meta>|<image |<track )", "CVAT XML", "end its name in .xml"),
     (r"<annotation\b.*<(object|size|filename)>", "a Pascal VOC file, boxes without masks", _TO_LABELS),
     (r"<ASAP_Annotations", "an ASAP file", _TO_LABELS),
     (r"<Annotations\b", "Aperio ImageScope's XML", _TO_LABELS),
@@ -115,21 +101,16 @@ def json_kind(content: bytes) -> str:
 
     Examples
     --------
-    >>> json_kind(b'{"type": "FeatureCollection", "features": []}').partition(":")[0]
-    'this is GeoJSON'
+    >>> json_kind(b'{"type": "FeatureCollection", "features": []}')
+    'this is of the format geojson: end its name in .json, and give it so, or by --format geojson'
     """
-    top = _shallow(content)
+    if name := format_of_json(content):
+        return _said(f"of the format {name}", f"end its name in .json, and give it so, or by --format {name}")
+    top = shallow(content)
     if isinstance(top, list):
-        first = _shallow(bytes(top[0])) if top else None
+        first = shallow(bytes(top[0])) if top else None
         return _kind_of_object(first, _ENTRIES) if isinstance(first, dict) else ""
-    if not isinstance(top, dict):
-        return ""
-    if kind := _kind_of_object(top, _OBJECTS):
-        return kind
-    first = _shallow(bytes(next(iter(top.values()), b"")))
-    if isinstance(first, dict) and {"filename", "regions"} <= first.keys():
-        return _said("a file of VIA (VGG Image Annotator)", f"in VIA, {_AS_COCO}")
-    return ""
+    return _kind_of_object(top, _OBJECTS) if isinstance(top, dict) else ""
 
 
 def _said(name: str, step: str) -> str:
@@ -137,20 +118,10 @@ def _said(name: str, step: str) -> str:
 
 
 def _kind_of_object(found: dict[str, msgspec.Raw], known: list[tuple[set[str], str, str]]) -> str:
-    if bytes(found.get("type", b"")).strip() in _GEOJSON_TYPES:
-        return _said(*_GEOJSON)
     for keys, name, step in known:
         if keys <= found.keys():
             return _said(name, step)
     return ""
-
-
-def _shallow(content: bytes) -> dict[str, msgspec.Raw] | list[msgspec.Raw] | None:
-    """Parse the outermost object or list of a document, and nothing in it."""
-    try:
-        return msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _kind_of_file(path: Path) -> str:
@@ -198,9 +169,8 @@ def _kind_of_text(path: Path, text: str) -> str:
 
 def _kind_of_lines(lines: list[str]) -> str:
     words = [line.split() for line in lines]
-    if words and all(_is_yolo(line) for line in words):
-        what = "boxes without masks" if all(len(line) < 7 for line in words) else "outlines"
-        return _said(f"a YOLO label, {what}", f"{_TO_LABELS}, or convert the data set to COCO JSON")
+    if words and all(map(is_yolo, words)):
+        return _said("a YOLO label", "end its name in .txt, and give the folder of all")
     if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
         return _said(
             "Cellpose's outlines",
@@ -211,9 +181,15 @@ def _kind_of_lines(lines: list[str]) -> str:
     return ""
 
 
-def _is_yolo(words: list[str]) -> bool:
-    """Return whether a line is a class and then numbers between 0 and 1: a box, or points of an outline."""
-    if len(words) < 5 or not words[0].isdecimal():
+def is_yolo(words: Sequence[str]) -> bool:
+    """Return whether the words of a line are a class and then numbers between 0 and 1: a box, or an outline.
+
+    Examples
+    --------
+    >>> is_yolo("0 .5 .5 .1 .2".split()), is_yolo("1 2 3 4 5".split())
+    (True, False)
+    """
+    if len(words) < 5 or not re.fullmatch("[0-9]{1,9}", words[0]):
         return False
     try:
         return all(0 <= float(word) <= 1 for word in words[1:])
@@ -226,15 +202,24 @@ def _kind_of_folder(path: Path) -> str:
     if not files:
         return "there is no file in it"
     for file in files[:_MOST_FILES]:
-        if file.suffix.lower() in (".csv", ".tsv", ".json", ".parquet", ".xlsx") and not (
-            file.suffix.lower() == ".json" and json_kind(read_file(file))
-        ):
+        if _may_be_whole(file):
             return f"it holds {printable(file.name)}: if this has the annotations, give the file itself"
         if file.suffix.lower() in (".json", ".geojson", ".xml", ".txt", ".roi", ".mat", ".h5", ".zip") and (
             kind := _kind_of_file(file)
         ):
             return f"in it is {printable(file.name)}: {kind}"
     return ""
+
+
+def _may_be_whole(file: Path) -> bool:
+    """Return whether a file may have the annotations of several images, so that it is to be given itself."""
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        content = read_file(file)
+        return not json_kind(content) or format_of_json(content) in ("via", "label-studio")
+    if suffix == ".xml":
+        return "CVAT XML" in _kind_of_file(file)
+    return suffix in (".csv", ".tsv", ".parquet", ".xlsx")
 
 
 def _files_in(path: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
 from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
+
+#: How many neighbours a pixel is connected to, where connected pieces are cells.
+Components = Literal[4, 8]
 
 _LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
 _LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours

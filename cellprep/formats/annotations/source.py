@@ -12,7 +12,7 @@ from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import ImageFileError, UsageError
-from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.annotations.table import COLUMNS, annotation_rows
 from cellprep.formats.images.file import fitting
 from cellprep.formats.images.folder import ImageFolder
@@ -60,11 +60,15 @@ class Source(ABC):
         Names of the source's own images that have no annotations.
     is_chosen
         Whether somebody has said that it is of this format, instead of leaving it to be recognised.
+    components
+        By which neighbours pixels are connected, if connected pieces are cells, for formats that leave the choice.
     notes
         What is to be known of how the source was read, a line each.
     """
 
     format: ClassVar[str]
+    #: What is said of a source of this format whose images' sizes only the image files tell.
+    no_sizes: ClassVar[str] = "has no columns width and height"
     in_files: ClassVar[bool] = True
     sha256: str
 
@@ -75,6 +79,7 @@ class Source(ABC):
         self.needs_images = False
         self.unannotated: list[str] = []
         self.is_chosen = False
+        self.components: Components | None = None
         self.notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -122,7 +127,8 @@ class Source(ABC):
     def description(self) -> str:
         """A line that says what the source was taken for."""
         order = f", pixels counted by {self.order}" if self.order else ""
-        return f"{self.name}: {self.format}{order}, images: {len(self.image_ids):,}"
+        pieces = f", connected pieces ({self.components} neighbours) as cells" if self.components else ""
+        return f"{self.name}: {self.format}{order}{pieces}, images: {len(self.image_ids):,}"
 
     def values(self, column: str) -> dict[str, str]:
         """Return what a column says of each image: one that annotations are not made of, such as its plate.

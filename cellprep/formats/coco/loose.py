@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cellprep.errors import SourceError
+from cellprep.formats.annotations.documents import decode_json
 from cellprep.formats.coco.document import (
     AnnotationEntry,
     CategoryEntry,
@@ -15,7 +16,6 @@ from cellprep.formats.coco.document import (
     EntryId,
     ImageEntry,
     Result,
-    decode_json,
     no_coco,
 )
 

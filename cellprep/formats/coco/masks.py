@@ -7,6 +7,7 @@ import msgspec
 
 from cellprep.core.rle import has_no_pixel, polygon_counts
 from cellprep.errors import RLEError
+from cellprep.formats.drawings.shapes import outside
 
 
 class _Counts(msgspec.Struct):
@@ -71,7 +72,7 @@ def _rasterised(polygons: _Polygons, shape: tuple[int, int]) -> bytes:
             0, "its polygon is between 0 and 1: COCO has pixels, so multiply x by the image's width and y by its height"
         )
     counts = polygon_counts(polygons, shape)
-    if has_no_pixel(counts) and (where := _outside(polygons, shape)):
+    if has_no_pixel(counts) and (where := _where_outside(polygons, shape)):
         size = f"{shape[1]} x {shape[0]} (width x height)"
         raise RLEError(0, f"its polygon, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)")
     return counts
@@ -83,13 +84,10 @@ def _is_normalised(polygons: _Polygons) -> bool:
     return min(numbers) >= 0 and max(numbers) <= 1 and any(number not in (0, 1) for number in numbers)
 
 
-def _outside(polygons: _Polygons, shape: tuple[int, int]) -> str:
-    """Return where polygons are if that is beyond their image; else empty text: they are only too thin."""
+def _where_outside(polygons: _Polygons, shape: tuple[int, int]) -> str:
     xs = list(chain.from_iterable(part[0::2] for part in polygons))
     ys = list(chain.from_iterable(part[1::2] for part in polygons))
-    if max(xs) > 0 and max(ys) > 0 and min(xs) < shape[1] and min(ys) < shape[0]:
-        return ""
-    return f"x {min(xs):g} to {max(xs):g}, y {min(ys):g} to {max(ys):g}"
+    return outside(min(xs), min(ys), max(xs), max(ys), shape)
 
 
 def _as_meant(content: Any) -> _Polygons | _Counts | None:

@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from cellprep.core.rle import Order, Runs, parse_coco_counts
 from cellprep.errors import AnnotationError, RLEError, SourceError, UsageError
+from cellprep.formats.annotations.documents import read
+from cellprep.formats.annotations.json_kinds import json_format
 from cellprep.formats.annotations.record import (
     Annotations,
     FaultyImage,
@@ -20,7 +22,7 @@ from cellprep.formats.annotations.record import (
 )
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.coco.crowds import Crowds, crowd_notes
-from cellprep.formats.coco.document import AnnotationEntry, Document, EntryId, ImageEntry, read
+from cellprep.formats.coco.document import AnnotationEntry, Document, EntryId, ImageEntry
 from cellprep.formats.coco.loose import parse_document
 from cellprep.formats.coco.masks import mask_counts
 from cellprep.formats.coco.names import names_of
@@ -204,7 +206,7 @@ class COCOJSON(Source):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Return whether a path looks like a COCO file."""
-        return path.is_file() and path.suffix.lower() == ".json"
+        return path.is_file() and path.suffix.lower() == ".json" and not json_format(path)
 
     @property
     def image_ids(self) -> list[str]:

@@ -5,8 +5,9 @@ import hashlib
 from pathlib import Path
 
 from cellprep.errors import SourceError
+from cellprep.formats.annotations.documents import read
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.coco.document import AnnotationEntry, Document, read
+from cellprep.formats.coco.document import AnnotationEntry, Document
 from cellprep.formats.coco.loose import parse_results
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.system.files import open_file
@@ -48,9 +49,9 @@ class COCOResults(COCOJSON):
 
 def is_coco_results(path: Path) -> bool:
     """Return whether a file looks like COCO results: a list, where a COCO file is an object."""
-    if not COCOJSON.recognises(path):
-        return False
     try:
+        if not COCOJSON.recognises(path):
+            return False
         with open_file(path) as file:
             return file.read(100).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     except OSError as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cellprep.core.label_images import looks_like_picture, whole_numbers
 from cellprep.core.rle import runs_from_labels
 from cellprep.errors import AnnotationError
-from cellprep.formats.annotations.record import Annotations, ImageRecord
+from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
@@ -26,16 +26,19 @@ class LabelFileImage(ImageRecord):
         The file.
     may_be_picture
         Whether it is taken for a label image even if its values are those of a picture.
+    components
+        By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
     """
 
     rows_are_labels: ClassVar[bool] = True
 
     path: Path
     may_be_picture: bool = False
+    components: Components | None = None
 
     def content(self) -> list[Any]:
-        """Return the file's hash."""
-        return [ImageFile(self.path, self.orientation).sha256()]
+        """Return the file's hash, and whether pieces are cells."""
+        return [ImageFile(self.path, self.orientation).sha256(), *filter(None, [self.components])]
 
     def known_types(self) -> frozenset[str]:
         """Return that no annotation has a type."""
@@ -45,6 +48,8 @@ class LabelFileImage(ImageRecord):
         """Read the labels."""
         file = ImageFile(self.path, self.orientation)
         labels = file.decode_labels(beside=self.picture_tag)
+        if self.components:
+            return annotations_of_pieces(labels, self.components, str(self.path)).without(self.excluded)
         if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels) and not _is_our_own(file):
             raise AnnotationError(
                 f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
@@ -74,6 +79,37 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     AnnotationError
         If they are no label image.
     """
+    runs, values = runs_from_labels(_checked(labels, place))
+    return Annotations(runs, tuple(values.tolist()), ("",) * len(runs), "")
+
+
+def annotations_of_pieces(labels: NDArray[Any], components: Components, place: str) -> Annotations:
+    """Take each connected piece of pixels of one value as one annotation, whose type is this value.
+
+    Rows count the pieces from 1, in the order of their first pixels along the rows. Parameters and errors are those of
+    `annotations_of_labels`; `components` is the number of neighbours that a pixel is connected to.
+
+    Examples
+    --------
+    >>> found = annotations_of_pieces(np.array([[1, 0, 2], [0, 1, 0]]), 4, "a.png")
+    >>> found.rows, found.cell_types
+    ((1, 2, 3), ('1', '2', '1'))
+    >>> len(annotations_of_pieces(np.array([[1, 0, 2], [0, 1, 0]]), 8, "a.png").rows)
+    2
+    """
+    from skimage.measure import label
+
+    labels = _checked(labels, place)
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)  # small ones, whatever the labels are
+    pieces = label(numbers, background=0 if labels.min() == 0 else -1, connectivity=1 if components == 4 else 2)
+    runs, values = runs_from_labels(pieces)
+    firsts = labels.ravel()[runs.starts[runs.offsets[:-1]]]
+    cell_types = tuple(map(str, firsts.tolist()))
+    return Annotations(runs, tuple(values.tolist()), cell_types, most_common(cell_types))
+
+
+def _checked(labels: NDArray[Any], place: str) -> NDArray[Any]:
+    """Return labels as integers; raises AnnotationError if they are none."""
     if labels.ndim != 2 or not labels.size:
         raise AnnotationError(
             f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
@@ -85,5 +121,4 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
-    runs, values = runs_from_labels(labels)
-    return Annotations(runs, tuple(values.tolist()), ("",) * len(runs), "")
+    return labels

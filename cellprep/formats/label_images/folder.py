@@ -90,6 +90,7 @@ class LabelFolder(FolderSource):
                     path=pair.masks[0],
                     pixels=pixels,
                     may_be_picture=self.is_chosen,
+                    components=self.components,
                 )
 
     def _problem(self, pair: Pair) -> str:

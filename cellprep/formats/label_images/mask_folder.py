@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cellprep.core.rle import Order, encode_rle, parse_rle
+from cellprep.core.rle import Order, Runs, encode_rle, parse_rle
 from cellprep.errors import AnnotationError, CellprepError, ImageFileError, SourceError
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_excluded
+from cellprep.formats.annotations.record import Annotations, Components, FaultyImage, ImageRecord, check_excluded
 from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.images import IMAGE_FORMATS
 from cellprep.formats.images.file import ImageFile
+from cellprep.formats.label_images.file import annotations_of_pieces
 from cellprep.formats.layouts.groups import Group, images_among
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
@@ -32,19 +33,26 @@ class MaskFilesImage(ImageRecord):
         The image's folder of masks.
     files
         (n,) their names, sorted; each one's row is its place, from 1.
+    components
+        By which neighbours pixels are connected, if each connected piece of a mask is a cell; None if each mask is.
+        Rows count pieces then, file by file, from 1.
     """
 
     folder: Path
     files: tuple[str, ...]
+    components: Components | None = None
 
     @property
     def needs_shape(self) -> bool:
         """Whether there is no mask to tell the image's size."""
+        if self.components:
+            return not self.files
         return self.excluded.issuperset(range(1, len(self.files) + 1))
 
     def content(self) -> list[Any]:
-        """Return the files' names and hashes."""
-        return [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
+        """Return the files' names and hashes, and whether pieces are cells."""
+        files = [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
+        return [*files, *filter(None, [self.components])]
 
     def known_types(self) -> frozenset[str]:
         """Return that no annotation has a type."""
@@ -52,6 +60,8 @@ class MaskFilesImage(ImageRecord):
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
+        if self.components and self.files:
+            return self._pieces(self.components, shape).without(self.excluded)
         check_excluded(self.excluded, range(1, len(self.files) + 1))
         rows = tuple(row for row in range(1, len(self.files) + 1) if row not in self.excluded)
         texts: list[str] = []
@@ -71,7 +81,9 @@ class MaskFilesImage(ImageRecord):
         return Annotations(parse_rle(texts, shape), rows, ("",) * len(rows), "")
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
-        """Read the files one by one."""
+        """Read the files one by one; where rows count pieces, nothing is told apart."""
+        if self.components:
+            return {}
         found = {}
         for row in range(1, len(self.files) + 1):
             try:
@@ -79,6 +91,16 @@ class MaskFilesImage(ImageRecord):
             except CellprepError as error:
                 found[row] = str(error)
         return found
+
+    def _pieces(self, components: Components, shape: tuple[int, int] | None) -> Annotations:
+        found = []
+        for row in range(1, len(self.files) + 1):
+            mask = self._mask(row, shape)
+            shape = mask.shape
+            place = str(self.folder / self.files[row - 1])
+            found.append(annotations_of_pieces(mask.astype(np.uint8), components, place).runs)
+        runs = Runs.joined(found)
+        return Annotations(runs, tuple(range(1, len(runs) + 1)), ("",) * len(runs), "")
 
     def _mask(self, row: int, shape: tuple[int, int] | None) -> Any:
         """Return one mask, (H, W) bool: what is not black."""
@@ -156,6 +178,7 @@ class MaskFolder(FolderSource):
             source=self.name,
             folder=folder,
             files=tuple(file.name for file in self._masks[image_id]),
+            components=self.components,
             pixels=_image(group, image_id) if group.image_folders else None,
         )
 

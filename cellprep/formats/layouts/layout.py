@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cellprep.errors import CellprepError, SourceError
-from cellprep.formats.images import LABEL_FORMATS
+from cellprep.formats.images import LABEL_FORMATS, is_image_name
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.layouts.groups import (
     Group,
@@ -125,6 +125,34 @@ class Layout:
             return False
         return any(group.parts for group in groups)
 
+    def files(self, ends: tuple[str, ...]) -> list[Path]:
+        """Return the files whose names end so, in the order of folders and names."""
+        everything = [file for group in self.groups for file in _others_in(group)]
+        return [file for file in everything if file.name.lower().endswith(ends)]
+
+    def drawn_pairs(self, files: Iterable[Path], ends: tuple[str, ...]) -> list[tuple[Group, Pair]]:
+        """Return all pairs of images and files of annotations, which are called as their images but for their ends.
+
+        Parameters
+        ----------
+        files
+            The files of annotations, as `files` returns them; they stand where masks do in a pair.
+        ends
+            How they may end.
+        """
+        wanted, pairs = set(files), []
+        for group in self.groups:
+            own = [file for file in _others_in(group) if file in wanted]
+            images = images_among([*group.images, *group.others])
+            by_name: dict[Path, list[Path]] = defaultdict(list)
+            for file in own:
+                by_name[file.with_name(f"{annotated_stem(file.name, ends)}.x")].append(file)
+            found = pair_up(by_name, images)
+            for pair in found:
+                pair.masks = [file for name in pair.masks for file in by_name[name]]
+            pairs += [(group, pair) for pair in found]
+        return _joined(pairs)
+
     def pairs(self) -> list[tuple[Group, Pair]]:
         """Return all pairs of masks and images, also those without a partner."""
         return _joined([(group, pair) for group in self.chosen for pair in self._pairs_of(group)])
@@ -237,6 +265,24 @@ def listed(names: list[str]) -> str:
     """Return the first names in a line, and the number of the others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def annotated_stem(name: str, ends: tuple[str, ...]) -> str:
+    """Return the name of an image, without its end, from that of its file of annotations.
+
+    Examples
+    --------
+    >>> [annotated_stem(name, (".geojson", ".geojson.gz")) for name in ("a.geojson.gz", "b.ome.tif.geojson")]
+    ['a', 'b.ome']
+    """
+    cut = max((len(end) for end in ends if name.lower().endswith(end)), default=len(Path(name).suffix))
+    stem = name[: len(name) - cut] or name
+    return Path(stem).stem if is_image_name(stem) else stem
+
+
+def _others_in(group: Group) -> list[Path]:
+    """Return the files of a group that are neither images nor masks by name, or may be more than these."""
+    return [*group.strangers, *group.unreadable, *group.images]
 
 
 def _note(what: str, names: list[str]) -> list[str]:

@@ -114,7 +114,7 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
     if path is not None:
         return ImageFolder(as_place(path))
     if source.needs_images:
-        raise UsageError(f"{source.name} has no columns width and height: give the images, whose files tell (--images)")
+        raise UsageError(f"{source.name} {source.no_sizes}: give the images, whose files tell (--images)")
     return None
 
 

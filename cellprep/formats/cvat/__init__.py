@@ -1,0 +1,1 @@
+"""CVAT: an XML file of several images."""

@@ -1,0 +1,1 @@
+"""Shapes that people draw with annotation tools: what the readers of these tools' files have in common."""

@@ -1,0 +1,1 @@
+"""Label Studio: a file of JSON of several tasks."""
