@@ -8,6 +8,9 @@ from .commands.check import RULES as RULES
 from .commands.check import CheckOptions as CheckOptions
 from .commands.check import CheckReport as CheckReport
 from .commands.check import check_source as check_source
+from .commands.convert import ConvertOptions as ConvertOptions
+from .commands.convert import ConvertReport as ConvertReport
+from .commands.convert import convert as convert
 from .commands.evaluate import EvaluationOptions as EvaluationOptions
 from .commands.evaluate import EvaluationReport as EvaluationReport
 from .commands.evaluate import draw_worst as draw_worst

@@ -16,6 +16,7 @@ from PIL import Image
 from cellprep import (
     BuildOptions,
     build_targets,
+    convert,
     encode_rle,
     export_labels,
     open_prediction,
@@ -29,6 +30,7 @@ from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError
 from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.record import FaultyImage
+from cellprep.formats.imagej.regions import read_regions
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.label_images.file import LabelFileImage
 from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
@@ -90,6 +92,20 @@ def _coco(folder: Path) -> list[bytes]:
     for annotation in polygons["annotations"]:
         annotation["segmentation"] = [[1, 1, 9, 1, 9, 9.5, 1, 9]]
     return [json.dumps(document).encode(), json.dumps(polygons).encode()]
+
+
+def _converted(to: str) -> Callable[[Path], list[bytes]]:
+    def make(folder: Path) -> list[bytes]:
+        (folder / "seed.csv").write_bytes(_csv(folder)[0])
+        convert(open_source(folder / "seed.csv"), to, folder / "made", jobs=1, quiet=True)
+        return [file.read_bytes() for file in sorted((folder / "made").iterdir())]
+
+    return make
+
+
+def _regions(folder: Path) -> list[bytes]:
+    _converted("imagej-roi")(folder)
+    return [region for file in sorted((folder / "made").iterdir()) for region in read_regions(file)]
 
 
 def _geojson(_: Path) -> list[bytes]:
@@ -331,6 +347,9 @@ TARGETS: dict[str, Target] = {
     ),
     "csv": Target(_csv, _read_source("fed.csv")),
     "coco": Target(_coco, _read_source("fed.json")),
+    "regions": Target(_regions, _read_source("fed.roi")),
+    "archive of regions": Target(_converted("imagej-roi"), _read_source("fed.zip")),
+    "cellpose": Target(_converted("cellpose-seg"), _read_source("fed_seg.npy")),
     **{
         name: Target(seeds, _read_source(file, name.removesuffix("-csv")), _mutate_document)
         for name, (seeds, file) in _DRAWINGS.items()

@@ -16,7 +16,8 @@ from PIL import Image
 
 import cellprep
 from benchmarks import house
-from cellprep import READERS, __version__, learn, open_store
+from cellprep import EXPORTERS, READERS, __version__, learn, open_store
+from cellprep.formats.writers import FEATURES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -129,6 +130,15 @@ def test_the_documents_list_every_format():
     assert re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE) == list(READERS)
     table = (ROOT / "docs" / "store.md").read_text(encoding="utf-8").split("| format |")[1].split("\n\n")[0]
     assert set(re.findall(r"`([\w-]+)`", re.sub(r"\|[^|]*\|$", "", table, flags=re.MULTILINE))) == set(READERS)
+
+
+def test_the_documents_say_of_every_format_what_it_cannot_hold():
+    section = (ROOT / "docs" / "convert.md").read_text(encoding="utf-8").split("\n## Formats")[1]
+    rows = re.findall(r"^\| `([\w-]+)` \|[^|]*\|[^|]*\| ?([\w, ]*) ?\| ?(\w*) ?\|$", section, re.MULTILINE)
+    assert [(name, lost.strip(), along == "yes") for name, lost, along in rows] == [
+        (name, ", ".join(feature for feature in FEATURES if feature not in known.holds), known.takes_pictures)
+        for name, known in EXPORTERS.items()
+    ]
 
 
 def test_make_knows_the_commands_of_the_readme():

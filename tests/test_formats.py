@@ -8,6 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 from pycocotools import mask as coco
+from roifile import ImagejRoi
 from test_coco import compressed_counts, plain_counts
 
 from cellprep import (
@@ -61,6 +62,21 @@ def mask_folder(folder):
     (folder / "train/a/masks").mkdir(parents=True)
     Image.fromarray(255 * MASK).save(folder / "train/a/masks/1.png")
     return folder / "train"
+
+
+def imagej_roi(folder):
+    (folder / "cells").mkdir()
+    Image.fromarray(MASK).save(folder / "cells/a.png")
+    corners = [(1, 0), (3, 0), (3, 2), (2, 2), (2, 1), (1, 1)]
+    ImagejRoi.frompoints(np.array(corners)).tofile(folder / "cells/a_rois.zip")
+    return folder / "cells"
+
+
+def cellpose_seg(folder):
+    (folder / "cells").mkdir()
+    Image.fromarray(MASK).save(folder / "cells/a.png")
+    np.save(folder / "cells/a_seg.npy", {"masks": MASK.astype(np.uint16), "filename": "a.png"})
+    return folder / "cells"
 
 
 def label_folder(folder):
@@ -133,6 +149,8 @@ SOURCES = {
     "label-studio": label_studio,
     "via": via,
     "mask-folder": mask_folder,
+    "imagej-roi": imagej_roi,
+    "cellpose-seg": cellpose_seg,
     "label-folder": label_folder,
 }
 

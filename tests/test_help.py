@@ -70,6 +70,8 @@ CHOICES = {
     ("build-targets", "rle_order"): ["row", "column"],
     ("check", "rules"): RULES,
     ("export", "to"): EXPORTERS,
+    ("convert", "to"): EXPORTERS,
+    ("predict", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
     ("train", "network"): [*NETWORKS, ALL],
 }
@@ -106,11 +108,11 @@ def test_bash_takes_the_completion():
     script = subprocess.run(
         [SCRIPT], env={**os.environ, "_CELLPREP_COMPLETE": "source_bash"}, capture_output=True, text=True, check=True
     ).stdout
-    steps = f"{script}\nCOMP_WORDS=(cellprep export --to g); COMP_CWORD=3; _cellprep_completion {SCRIPT}"
+    steps = f"{script}\nCOMP_WORDS=(cellprep export --to k); COMP_CWORD=3; _cellprep_completion {SCRIPT}"
     result = subprocess.run(
         ["bash", "-c", f"{steps}; echo ${{COMPREPLY[@]}}"], capture_output=True, text=True, check=True
     )
-    assert result.stdout == "geojson\n"
+    assert result.stdout == "kaggle-csv\n"
 
 
 def test_the_help_comes_at_once():

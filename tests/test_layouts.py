@@ -223,7 +223,6 @@ def test_what_is_wrong_with_an_image_is_said(tmp_path, files, image_id, problem)
 
 
 REFUSED = {
-    "Cellpose's pickle alone": ({"a.tif": "P", "a_seg.npy": "pickle"}, "no masks but Cellpose's a_seg.npy, pickled"),
     "images alone": ({"images/a.png": "P"}, "holds 1 image file, such as images/a.png, and no masks"),
     "pictures of subfolders": ({"x/a.png": "P", "y/b.png": "P"}, "holds 2 image files, such as x/a.png, and no masks"),
     "masks that change numbers": ({"images/a.png": "P", "masks/a.jpg": "P"}, r"holds no label image .* masks/a\.jpg"),

@@ -24,6 +24,8 @@ from cellprep import (
     open_store,
 )
 from cellprep.errors import ImageFileError, RecipeError, UsageError, WeightsError
+from cellprep.formats.annotations.content import Listed
+from cellprep.formats.images.file import ImageFile
 from cellprep.learn import Bundle, Normalisation, Weights, build_network, load_bundle, load_weights, save_bundle
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
@@ -33,6 +35,7 @@ from cellprep.learn.prediction.bundle import as_bundle, with_decoding
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.maps import PredictedMaps, _decode_blocks, decode_maps, find_instances, mean_confidence
 from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.learn.prediction.predictor import Predictor, _normaliser
 from cellprep.learn.prediction.receptive_field import find_receptive_field
@@ -451,3 +454,12 @@ def test_a_machine_that_is_not_there_is_refused(monkeypatch):
         choose_machine("cuda", "float32")
     assert choose_machine("cpu", "bfloat16").dtype == torch.bfloat16
     assert choose_machine("auto", "float32").dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("image_id", "path", "name"), [("a", "x/a.tif", "a.tif"), ("x_a", "x/a.tif", "x_a.tif"), ("a", None, "")], ids=str
+)
+def test_predictions_are_listed_by_the_names_of_their_files(image_id, path, name):
+    """By which readers of COCO find the ids again; images of a store have no file."""
+    pixels = ImageFile(Path(path)) if path else None
+    assert Prediction(image_id, np.zeros((3, 4), np.uint16), None, pixels).listed == Listed(image_id, (3, 4), name)

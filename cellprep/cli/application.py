@@ -24,6 +24,10 @@ from cellprep.system.starting import described, end_of_start, leave, was_interru
 COMMANDS = {
     "build-targets": ("build", "Build training targets from annotations: one store, an image at a time, in parallel."),
     "demo": ("build", "Generate small data sets, build the targets of one, and draw a picture of them."),
+    "convert": (
+        "convert",
+        "Convert annotations or predictions from any format that is read to any that other tools open.",
+    ),
     "train": (
         "learning",
         "Train a network on a store: `semseg`, then `dn` and `wtn`, then `wn` from both; or `all` of them.",

@@ -108,7 +108,7 @@ def export_command(
     ],
     out: Annotated[
         Path,
-        typer.Option(help="File to write, or folder for a file per image (label-tiff, geojson); it must not exist."),
+        typer.Option(help="File to write (kaggle-csv, coco, coco-polygons) or folder (all others); it must not exist."),
     ],
     given: Annotated[dict[str, Any], export_labels],
 ) -> None:

@@ -1,12 +1,13 @@
 """Outlines of cells along the edges of their pixels, as exact polygons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_label_image
+from cellprep.core.rle import Runs
 
 Polygon = list[NDArray[np.int64]]
 
@@ -62,6 +63,87 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
             latest = piece
         polygon.append(ring)
     return dict(sorted(outlines.items()))
+
+
+def trace_masks(runs: Runs) -> Iterator[list[Polygon]]:
+    """Yield the polygons of each mask, as `trace_outlines` returns them; masks may overlap, none is empty.
+
+    Examples
+    --------
+    >>> from cellprep import parse_rle
+    >>> [[[first]], [[second]]] = trace_masks(parse_rle(["1 2", "2 2"], (1, 3)))
+    >>> first[:, 0].tolist(), second[:, 0].tolist()
+    ([0, 2, 2, 0, 0], [1, 3, 3, 1, 1])
+    """
+    from cellprep.core.shapes import cutouts
+
+    for cutout in cutouts(runs):
+        corner = np.array(cutout.origin[::-1])
+        yield [[ring + corner for ring in polygon] for polygon in trace_outlines(cutout.mask)[1]]
+
+
+def simplify_polygons(polygons: list[Polygon], tolerance: float) -> list[Polygon]:
+    """Return polygons of fewer corners, none of whose sides is farther from those left out than `tolerance` pixels.
+
+    The corners that stay are those of Ramer, Douglas and Peucker's algorithm. A ring that it would leave without an
+    area stays exact.
+
+    Examples
+    --------
+    >>> stairs = np.array([[0, 0], [2, 0], [2, 1], [3, 1], [3, 2], [4, 2], [4, 4], [0, 4], [0, 0]])
+    >>> [[ring]] = simplify_polygons([[stairs]], 0.8)
+    >>> ring.tolist()
+    [[0, 0], [2, 0], [4, 2], [4, 4], [0, 4], [0, 0]]
+    """
+    if not tolerance:
+        return polygons
+    return [[_simplified(ring, tolerance) for ring in polygon] for polygon in polygons]
+
+
+def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
+    import cv2
+
+    corners = cv2.approxPolyDP(ring[:-1].astype(np.int32)[:, None], tolerance, closed=True)[:, 0].astype(np.int64)
+    return np.concatenate([corners, corners[:1]]) if len(corners) > 2 else ring
+
+
+def join_rings(rings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return one ring that encloses what several do, for formats whose outlines have no holes and no parts.
+
+    Each ring is joined to those before it by a line of no width, there and back, between the two corners that are
+    nearest. The line encloses nothing, so the area is the same under every rule of filling.
+
+    Parameters
+    ----------
+    rings
+        Closed rings, (k, 2) corners (x, y), exteriors and holes of opposite turns.
+
+    Returns
+    -------
+    ndarray
+        (m, 2) corners, the last one not equal to the first.
+
+    Examples
+    --------
+    >>> join_rings([np.array([[0, 0], [1, 0], [0, 1], [0, 0]]), np.array([[3, 0], [4, 0], [3, 1], [3, 0]])]).tolist()
+    [[0, 0], [1, 0], [3, 0], [4, 0], [3, 1], [3, 0], [1, 0], [0, 1]]
+    """
+    joined = rings[0][:-1]
+    for ring in rings[1:]:
+        corners = ring[:-1]
+        here, there = _nearest(joined, corners)
+        detour = np.concatenate([corners[there:], corners[: there + 1]])
+        joined = np.concatenate([joined[: here + 1], detour, joined[here:]])
+    return joined
+
+
+def _nearest(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the places of the two corners, one of each, that are nearest to each other."""
+    from scipy.spatial import KDTree
+
+    distances, places = KDTree(second).query(first)
+    here = int(distances.argmin())
+    return here, int(places[here])
 
 
 @dataclass(frozen=True, slots=True)

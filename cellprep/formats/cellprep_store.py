@@ -61,6 +61,13 @@ class StoredLabels(ImageRecord):
         """Return what the labels were made of."""
         return [self.image.latest().metadata.recipe]
 
+    def known_types(self) -> frozenset[str]:
+        """Return the types that its metadata list."""
+        told = self.image.latest().metadata
+        return frozenset(told.categories) | (
+            frozenset({""}) if sum(told.cells_of_category) < told.cells else frozenset()
+        )
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels and the table of cells."""
         image = self.image.latest()

@@ -125,6 +125,18 @@ def is_by_product(stem: str) -> bool:
     return _without(stem, _BY_PRODUCTS) is not None
 
 
+def outlined_image(name: str) -> str:
+    """Return the name of the image whose outlines Cellpose wrote into a text; empty text if a file is none.
+
+    Examples
+    --------
+    >>> outlined_image("a_cp_outlines.txt"), outlined_image("a_outlines.TXT"), outlined_image("outlines.txt")
+    ('a', 'a', '')
+    """
+    found = re.fullmatch(r"(.+?)(_cp)?_outlines\.txt", name, re.IGNORECASE)
+    return found[1] if found else ""
+
+
 def _without(stem: str, ends: tuple[str, ...], starts: tuple[str, ...] = ()) -> str | None:
     plain = stem.lower().replace("-", "_")
     if end := next((end for end in ends if plain.endswith(end) and len(plain) > len(end)), None):

@@ -15,6 +15,7 @@ from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
 from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
+from cellprep.formats.cellpose.reader import CellposeFolder
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.coco.crowds import Crowds
 from cellprep.formats.coco.reader import COCOJSON
@@ -22,6 +23,7 @@ from cellprep.formats.coco.results import COCOResults, is_coco_results
 from cellprep.formats.cvat.reader import CVAT
 from cellprep.formats.drawings.source import DrawnFiles
 from cellprep.formats.geojson.reader import GeoJSON
+from cellprep.formats.imagej.reader import ImageJRegions
 from cellprep.formats.images import LABEL_FORMATS
 from cellprep.formats.kaggle_csv.reader import KaggleCSV
 from cellprep.formats.label_images.arrays import LabelArrays, as_label_arrays
@@ -79,6 +81,8 @@ READERS: dict[str, type[Source]] = {
     "label-studio": LabelStudio,
     "via": VIA,
     "mask-folder": MaskFolder,
+    "imagej-roi": ImageJRegions,
+    "cellpose-seg": CellposeFolder,
     "label-folder": LabelFolder,
 }
 

@@ -240,7 +240,7 @@ def is_table(path: Path) -> bool:
         try:
             with open_file(path) as file:
                 return _member(file) is not None
-        except (OSError, zipfile.BadZipFile):
+        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
             return False
     return name.endswith(_ENDS) and path.is_file()
 

@@ -50,15 +50,21 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
         The array, in any memory layout.
     """
     begin_array(folder, name, array.shape, array.dtype.name)
-    if not array.size:
-        return 0
     size = 0
+    for path, content in encode_array(folder, name, array):
+        if path.name != "zarr.json":
+            make_folders(path, folder)
+            size += path.write_bytes(content)
+    return size
+
+
+def encode_array(folder: Path, name: str, array: NDArray[Any]) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files that `write_array` would write, and their bytes, one after the other."""
+    yield folder / "zarr.json", array_document(name, array.shape, array.dtype.name)
     file, chunk = chunk_shapes(name, array.shape)
     for path, region in file_regions(folder, name, array.shape):
-        make_folders(path, folder)
         part = array[region]
-        size += path.write_bytes(encode_shard(part, file, chunk) if chunk else encode_chunk(part))
-    return size
+        yield path, encode_shard(part, file, chunk) if chunk else encode_chunk(part)
 
 
 def make_folders(path: Path, below: Path) -> None:

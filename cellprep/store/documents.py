@@ -230,7 +230,28 @@ def image_documents(
     return {
         ".": (guarded_document if guarded else group_document)(groups),
         "labels": _labels_document(),
-        "labels/instances": _instances_document(pixel_size, of_image=dimensions is not None),
+        "labels/instances": _cached_instances_document(pixel_size, dimensions is not None),
+    }
+
+
+def ome_documents(
+    image_id: str, dimensions: int | None, pixel_size: float | None, properties: list[dict[str, Any]]
+) -> dict[str, bytes]:
+    """Return the ``zarr.json`` of each group of an OME-Zarr image that belongs to no store; as `image_documents`.
+
+    Parameters
+    ----------
+    image_id, dimensions, pixel_size
+        As `image_documents` takes them.
+    properties
+        What is known of labels, as OME-Zarr's ``image-label`` has it.
+    """
+    multiscales = [] if dimensions is None else [_multiscale(image_id, "image", dimensions, pixel_size)]
+    ome = {"version": "0.5", **({"multiscales": multiscales} if multiscales else {})}
+    return {
+        ".": group_document({"ome": ome}),
+        "labels": _labels_document(),
+        "labels/instances": _instances_document(pixel_size, bool(multiscales), properties),
     }
 
 
@@ -239,12 +260,18 @@ def _labels_document() -> bytes:
     return group_document({"ome": {"version": "0.5", "labels": ["instances"]}})
 
 
-@lru_cache(typed=True)  # 1 and 1.0 are written differently
-def _instances_document(pixel_size: float | None, *, of_image: bool) -> bytes:
+def _instances_document(
+    pixel_size: float | None, of_image: bool, properties: list[dict[str, Any]] | None = None
+) -> bytes:
     """Return the ``zarr.json`` of ``labels/instances``, which names its image if there is one."""
     source = {"source": {"image": "../../"}} if of_image else {}
+    about = {"properties": properties, **source} if properties else source
     multiscale = _multiscale("instances", "0", 2, pixel_size)
-    return group_document({"ome": {"version": "0.5", "multiscales": [multiscale], "image-label": source}})
+    return group_document({"ome": {"version": "0.5", "multiscales": [multiscale], "image-label": about}})
+
+
+#: The same, without properties; 1 and 1.0 are written differently.
+_cached_instances_document = lru_cache(typed=True)(_instances_document)
 
 
 def _multiscale(name: str, path: str, dimensions: int, pixel_size: float | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Files that a command leaves behind: whole or not at all."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,6 +48,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with whole_file(path) as aside:
         aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by their paths in a folder, which is made."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

@@ -1,19 +1,17 @@
 """A store's labels out, in the formats that other tools read."""
 
-from collections import deque
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from cellprep.commands.export.image import ImageExport, ImageOutcome, export_image
+from cellprep.commands.export.image import ImageExport, export_image
 from cellprep.commands.export.report import ExportReport
-from cellprep.errors import OutputError, StoreError, UsageError
-from cellprep.formats.writers import EXPORTERS, FilePerImage, OneFile
+from cellprep.commands.export.writing import write_images
+from cellprep.errors import StoreError
+from cellprep.formats.annotations.content import Whole
+from cellprep.formats.writers import EXPORTERS, find_exporter
 from cellprep.store import StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
-from cellprep.system.aside import publish, written_aside
-from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
+from cellprep.system.executor import check_jobs
 from cellprep.system.options import Jobs, Quiet, documented
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
@@ -33,8 +31,8 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     to
         The format, a name in `EXPORTERS`.
     out
-        The file to write (``kaggle-csv``, ``coco``) or the folder (``label-tiff``, ``geojson``); the folders above
-        it are made. There must be nothing yet, but for an empty folder.
+        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
+        are made. There must be nothing yet, but for an empty folder.
 
     Returns
     -------
@@ -65,49 +63,23 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     0e12,9 3,6,5,
     <BLANKLINE>
     """
-    if to not in EXPORTERS:
-        raise UsageError(f"export format {to!r} is unknown: it is one of {', '.join(EXPORTERS)}")
+    exporter = find_exporter(to)
     check_jobs(jobs)
     store = as_store(store)
-    out, exporter = Path(out), EXPORTERS[to]
     images = list(store.values())
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")
     damaged = damaged_images(store.path, {image.id for image in images})
     report = ExportReport(str(out), to, total=len(images) + len(damaged), failures=damaged)
-    with written_aside(out) as aside:
-        tasks = list(_tasks(images, exporter, aside))
-        with closing(
-            run_tasks(export_image, tasks, done="exported", jobs=jobs, total=len(tasks), quiet=quiet)
-        ) as outcomes:
-            parts = _counted(in_order(outcomes, tasks), report)
-            if isinstance(exporter, OneFile):
-                with aside.open("w", encoding="utf-8", newline="") as file:
-                    file.writelines(exporter.join(images, parts))
-            else:
-                aside.mkdir()
-                deque(parts, maxlen=0)  # the workers write
-        if report.images:
-            publish(aside, out)
+    types = _types(images) if exporter.needs_types else ()
+    tasks = [ImageExport(exporter=exporter, image=image, types=types) for image in images]
+    write_images(export_image, tasks, Whole(types), report, done="exported", jobs=jobs, quiet=quiet)
     return report
 
 
-def _tasks(images: list[StoredImage], exporter: OneFile | FilePerImage, aside: Path) -> Iterator[ImageExport]:
-    for image in images:
-        path = aside / f"{image.id}{exporter.suffix}" if isinstance(exporter, FilePerImage) else None
-        yield ImageExport(image, exporter, path)
-
-
-def _counted(
-    outcomes: Iterator[tuple[ImageExport, ImageOutcome | Failed]], report: ExportReport
-) -> Iterator[tuple[StoredImage, Any]]:
-    """Count each image, and yield those that could be exported with their parts."""
-    for task, outcome in outcomes:
-        report.add(task.image.id, outcome)
-        if not isinstance(outcome, Failed):
-            yield task.image, outcome.part
-            continue
-        if task.path:
-            task.path.unlink(missing_ok=True)  # a worker that was killed may have written it in part
-        if outcome.unwritable:
-            raise OutputError(f"cannot write {report.out}: {outcome.problem}")
+def _types(images: Sequence[StoredImage]) -> tuple[str, ...]:
+    """Return the types of all cells, sorted; empty text stands for cells without one."""
+    names = {name for image in images for name in image.metadata.categories}
+    if any(sum(image.metadata.cells_of_category) < image.metadata.cells for image in images):
+        names.add("")
+    return tuple(sorted(names))

@@ -42,7 +42,8 @@ _ENTRIES: list[tuple[set[str], str, str]] = [
     (
         {"image_id", "segmentation"},
         "a list of COCO results",
-        "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH",
+        "`cellprep evaluate` takes it as PREDICTED, with the COCO JSON that lists the images as TRUTH, and "
+        "`cellprep convert` with that as --truth",
     ),
     ({"data", "completions"}, "an export of a Label Studio before version 1.0", "export it as JSON from a later one"),
     ({"annotation_id", "annotator"}, "a Label Studio export of the kind JSON-MIN", "export it as JSON"),
@@ -67,7 +68,7 @@ _MAGIC: list[tuple[bytes, str, str]] = [
     (b"\xd0\xcf\x11\xe0", "a table of old Excel (.xls)", "save it as CSV"),
     (b"\x89HDF", "an HDF5 file", _TO_LABELS),
     (b"MATLAB 5.0", "a MATLAB file", f"{_TO_LABELS}, such as its `inst_map`"),
-    (b"Iout", "an ImageJ ROI", f"in Fiji, {_TO_LABELS}"),
+    (b"Iout", "an ImageJ ROI", "end its name in .roi"),
     (b"\x80\x04", "a pickle of Python, which may run code", _TO_LABELS),
     (b"\x1f\x8b", "a file compressed by gzip", "unpack it and give what is inside, or name a table .csv.gz"),
     (b"BZh", "a file compressed by bzip2", "unpack it and give what is inside"),
@@ -145,10 +146,10 @@ def _kind_of_archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return "this is a damaged ZIP archive: copy it again"
     if any(name.endswith(".roi") for name in names):
-        return _said("a set of ImageJ ROIs", f"in Fiji, {_TO_LABELS}")
+        return _said("a ZIP archive with ImageJ ROIs and others", "keep nothing in it but .roi")
     few = ", ".join(map(repr, names[:3])) + (" ..." if len(names) > 3 else "")
     return f"this is a ZIP archive with {few}: unpack it and give what is inside"
 
@@ -171,7 +172,10 @@ def _kind_of_lines(lines: list[str]) -> str:
     if words and all(map(is_yolo, words)):
         return _said("a YOLO label", "end its name in .txt, and give the folder of all")
     if lines and all(re.fullmatch(r"\d+(,\d+){5,}", line) for line in lines):
-        return _said("Cellpose's outlines", "give the folder of its label images, `<name>_cp_masks.*`")
+        return _said(
+            "Cellpose's outlines",
+            "call it <id>_cp_outlines.txt, and put <id>.* beside it",
+        )
     if lines and re.search(r"[,;\t]", lines[0]):
         return LOOKS_LIKE_A_TABLE
     return ""

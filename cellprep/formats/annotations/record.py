@@ -159,6 +159,10 @@ class ImageRecord(ABC):
             Naming the place and the value at fault.
         """
 
+    def known_types(self) -> frozenset[str] | None:
+        """Return the types of its annotations, empty text for those without; None if only `load` tells."""
+        return None
+
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
         """Return for each row what is wrong with its mask, where it can be told apart from the others."""
         return {}

@@ -69,6 +69,10 @@ class COCOImage(ImageRecord):
         crowds = [[row, mask] for row, mask in zip(self.crowds, masks[len(self.masks) :], strict=True)]
         return [self.shape, masks[: len(self.masks)], self.rows, self.cell_types, crowds]
 
+    def known_types(self) -> frozenset[str]:
+        """Return the types of its annotations."""
+        return frozenset(self.cell_types)
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Rasterise the polygons and parse the counts."""
         check_excluded(self.excluded, (*self.rows, *self.crowds))

@@ -1,53 +1,54 @@
-"""COCO's JSON of instances, with masks as compressed run lengths: exact, with holes and parts.
+"""COCO's JSON of instances, with masks as compressed run lengths, or as polygons: both exact, with holes and parts.
 
 https://cocodataset.org/#format-data
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cellprep._version import __version__
+from cellprep.core.outlines import join_rings
 from cellprep.core.rle import Runs, runs_from_labels
-from cellprep.formats.annotations.content import Content
-from cellprep.store import StoredImage
+from cellprep.formats.annotations.content import Content, Listed, Whole
 
 #: The category of cells without a type.
 UNTYPED = "cell"
-# The store does not know what image files were called. With an extension, ids that hold a dot survive readers
-# that cut one off.
+# Where nobody knows what an image's file is called. With an extension, ids that hold a dot survive readers that cut
+# one off.
 _SUFFIX = ".png"
-
-
-class Listed(Protocol):
-    """An image as the file lists it."""
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Its height and width."""
 
 
 def encode(content: Content) -> list[dict[str, Any]]:
     """Return the annotations of one image, without ids; `category_id` is a name as yet, None for all categories."""
-    names: list[str | None] = [name or UNTYPED for name in content.cell_types]
-    annotations = _annotations(content.labels, names)
+    masks = content.masks("column")
+    names: list[str | None] = [name or UNTYPED for name in masks.cell_types]
+    annotations = _annotations(masks.runs, names)
+    if masks.scores is not None:
+        scores = np.round(np.array(masks.scores, np.float64), 4).tolist()
+        annotations = [{**one, "score": score} for one, score in zip(annotations, scores, strict=True)]
     if content.ignore is not None:
-        annotations += _annotations((content.ignore > 0).astype(np.uint8), [None])
+        annotations += _annotations(runs_from_labels((content.ignore > 0).astype(np.uint8), "column")[0], [None])
     return annotations
 
 
-def _annotations(labels: NDArray[Any], names: list[str | None]) -> list[dict[str, Any]]:
+def encode_polygons(content: Content) -> list[dict[str, Any]]:
+    """Return what `encode` does, but with a polygon per piece of a cell; crowds keep run lengths, as COCO has them.
+
+    A hole is joined to the outline by a line of no width, of which pycocotools makes the same pixels.
+    """
+    annotations = encode(content)
+    for annotation, outline in zip(annotations, content.outlines(), strict=False):  # crowds are the last
+        annotation["segmentation"] = [join_rings(polygon).ravel().tolist() for polygon in outline.polygons]
+    return annotations
+
+
+def _annotations(runs: Runs, names: list[str | None]) -> list[dict[str, Any]]:
     from pycocotools import mask
 
-    height, width = labels.shape
-    runs, _ = runs_from_labels(labels, "column")
+    height, width = runs.shape
     if not len(runs):
         return []  # pycocotools cannot tell an empty list from a polygon
     rles = mask.frPyObjects([{"size": [height, width], "counts": counts} for counts in _counts(runs)], height, width)
@@ -76,34 +77,20 @@ def _counts(runs: Runs) -> list[list[int]]:
     return [[*count, zeros] if zeros else count for count, zeros in zip(counts, rest.tolist(), strict=True)]
 
 
-def join(images: Sequence[StoredImage], parts: Iterator[tuple[StoredImage, list[dict[str, Any]]]]) -> Iterator[str]:
-    """Yield the text of the file."""
-    return document(_category_names(images), parts, "labels exported")
-
-
-def document(
-    categories: Iterable[str], parts: Iterable[tuple[Listed, list[dict[str, Any]]]], what: str
-) -> Iterator[str]:
-    """Yield the text of a file.
+def join(whole: Whole, parts: Iterable[tuple[Listed, list[dict[str, Any]]]]) -> Iterator[str]:
+    """Yield the text of the file.
 
     A region to ignore is a crowd of every category, because evaluations look at one category at a time.
-
-    Parameters
-    ----------
-    categories
-        The names of all categories.
-    parts
-        Each image, with its annotations as `encode` returns them.
-    what
-        What the file holds, for its description.
     """
-    category_ids = {name: number for number, name in enumerate(categories, start=1)}
+    names = sorted({name or UNTYPED for name in whole.types or ("",)})
+    category_ids = {name: number for number, name in enumerate(names, start=1)}
     listed: list[dict[str, Any]] = []
     number = 0
     yield '{"annotations": ['
     for image, annotations in parts:
         height, width = image.shape
-        listed.append({"id": len(listed) + 1, "file_name": image.id + _SUFFIX, "width": width, "height": height})
+        file_name = image.file_name or image.id + _SUFFIX
+        listed.append({"id": len(listed) + 1, "file_name": file_name, "width": width, "height": height})
         for annotation in annotations:
             name = annotation["category_id"]
             for category_id in category_ids.values() if name is None else [category_ids[name]]:
@@ -113,14 +100,6 @@ def document(
     rest = {
         "images": listed,
         "categories": [{"id": k, "name": name, "supercategory": UNTYPED} for name, k in category_ids.items()],
-        "info": {"description": f"{what} by cellprep {__version__}"},
+        "info": {"description": f"{whole.what} by cellprep {__version__}"},
     }
     yield f"\n],\n{json.dumps(rest)[1:]}\n"
-
-
-def _category_names(images: Sequence[StoredImage]) -> list[str]:
-    """Return the types of all cells; cells without one, and a store without any, have the type ``cell``."""
-    names = {name for image in images for name in image.metadata.categories}
-    if not names or any(sum(image.metadata.cells_of_category) < image.metadata.cells for image in images):
-        names.add(UNTYPED)
-    return sorted(names)

@@ -7,37 +7,50 @@ import json
 import uuid
 from typing import Any
 
-from cellprep.core.outlines import Polygon, trace_outlines
-from cellprep.formats.annotations.content import Content
+from cellprep.formats.annotations.content import Content, Outline
 
 
 def encode(content: Content) -> bytes:
-    """Return a collection of one feature per cell with pixels.
+    """Return a collection of one feature per cell with pixels, named by its label.
 
-    Cells are annotations, because QuPath's detections cannot be edited. Their name is their label.
+    Cells are annotations, which can be edited in QuPath.
     """
-    types = dict(zip(content.visible, content.cell_types, strict=True))
-    features = [
-        _feature(content.image_id, label, types[label], polygons)
-        for label, polygons in trace_outlines(content.labels).items()
-    ]
+    return _collection(content, "annotation")
+
+
+def encode_detections(content: Content) -> bytes:
+    """Return what `encode` does, with cells as detections: QuPath handles many more of them, and they have an area."""
+    return _collection(content, "detection")
+
+
+def _collection(content: Content, objects: str) -> bytes:
+    features = [_feature(content, outline, objects) for outline in content.outlines()]
     lines = ",\n".join(json.dumps(feature, separators=(",", ":")) for feature in features)
     return f'{{"type":"FeatureCollection","features":[\n{lines}\n]}}\n'.encode()
 
 
-def _feature(image_id: str, label: int, cell_type: str, polygons: list[Polygon]) -> dict[str, Any]:
-    coordinates = [[ring.tolist() for ring in polygon] for polygon in polygons]
+def _feature(content: Content, outline: Outline, objects: str) -> dict[str, Any]:
+    coordinates = [[ring.tolist() for ring in polygon] for polygon in outline.polygons]
     single = len(coordinates) == 1
+    measurements = {} if outline.score is None else {"Score": round(outline.score, 4)}
+    if objects == "detection":
+        measurements |= _area(outline, content.pixel_size)
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cellprep:{image_id}/{label}")),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cellprep:{content.image_id}/{outline.number}")),
         "geometry": {
             "type": "Polygon" if single else "MultiPolygon",
             "coordinates": coordinates[0] if single else coordinates,
         },
         "properties": {
-            "objectType": "annotation",
-            "name": str(label),
-            **({"classification": {"name": cell_type}} if cell_type else {}),
+            "objectType": objects,
+            "name": str(outline.number),
+            **({"classification": {"name": outline.cell_type}} if outline.cell_type else {}),
+            **({"measurements": measurements} if measurements else {}),
         },
     }
+
+
+def _area(outline: Outline, pixel_size: float | None) -> dict[str, float]:
+    """Return the area under the name that QuPath itself measures it by."""
+    return {"Area px^2": outline.area} if pixel_size is None else {"Area µm^2": outline.area * pixel_size**2}

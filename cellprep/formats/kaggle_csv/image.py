@@ -42,6 +42,10 @@ class CSVImage(ImageRecord):
         """Return all fields."""
         return [self.shape, self.order, self.masks, self.rows, self.cell_types, self.cell_type]
 
+    def known_types(self) -> frozenset[str]:
+        """Return the types of its annotations; a row without a mask is none."""
+        return frozenset(name for name, mask in zip(self.cell_types, self.masks, strict=True) if mask.strip())
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the masks."""
         check_excluded(self.excluded, self.rows)

@@ -1,12 +1,11 @@
-"""Kaggle's CSV, with the columns that `cellprep.open_source` takes."""
+"""Kaggle's CSV, with the columns that `cellprep.open_source` takes, and what its competitions take as a submission."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from cellprep.core.rle import encode_labels
-from cellprep.formats.annotations.content import Content
-from cellprep.store import StoredImage
+from cellprep.core.rle import format_rle
+from cellprep.formats.annotations.content import Content, Listed, Whole
 
 _COLUMNS = ("id", "annotation", "width", "height", "cell_type")
 
@@ -16,18 +15,32 @@ def encode(content: Content) -> str:
 
     Masks count pixels along the rows, from 1, as in the Sartorius competition.
     """
-    height, width = content.labels.shape
-    texts = encode_labels(content.labels)
-    cells = [(texts[label - 1], name) for label, name in zip(content.visible, content.cell_types, strict=True)]
-    rows = io.StringIO()
-    csv.writer(rows).writerows(
-        (content.image_id, text, width, height, name) for text, name in cells or [("", content.image_type)]
-    )
-    return rows.getvalue()
+    height, width = content.shape
+    masks = content.masks()
+    cells = list(zip(format_rle(masks.runs), masks.cell_types, strict=True))
+    return _rows((content.image_id, text, width, height, name) for text, name in cells or [("", content.image_type)])
 
 
-def join(images: Sequence[StoredImage], parts: Iterator[tuple[StoredImage, str]]) -> Iterator[str]:
+def join(whole: Whole, parts: Iterator[tuple[Listed, str]]) -> Iterator[str]:
     """Yield the text of the file."""
     yield ",".join(_COLUMNS) + "\r\n"
     for _, rows in parts:
         yield rows
+
+
+def encode_submission(content: Content) -> str:
+    """Return the rows of one image as Kaggle's Sartorius competition takes them: a row ``id,predicted`` per cell."""
+    return _rows((content.image_id, text) for text in format_rle(content.masks().runs) or [""])
+
+
+def join_submission(whole: Whole, parts: Iterator[tuple[Listed, str]]) -> Iterator[str]:
+    """Yield the text of ``submission.csv``."""
+    yield "id,predicted\r\n"
+    for _, rows in parts:
+        yield rows
+
+
+def _rows(rows: Iterable[tuple[object, ...]]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()

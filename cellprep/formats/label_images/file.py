@@ -40,6 +40,10 @@ class LabelFileImage(ImageRecord):
         """Return the file's hash, and whether pieces are cells."""
         return [ImageFile(self.path, self.orientation).sha256(), *filter(None, [self.components])]
 
+    def known_types(self) -> frozenset[str]:
+        """Return that no annotation has a type."""
+        return frozenset({""})
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         file = ImageFile(self.path, self.orientation)

@@ -54,6 +54,10 @@ class MaskFilesImage(ImageRecord):
         files = [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
         return [*files, *filter(None, [self.components])]
 
+    def known_types(self) -> frozenset[str]:
+        """Return that no annotation has a type."""
+        return frozenset({""})
+
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         if self.components and self.files:

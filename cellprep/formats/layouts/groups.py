@@ -13,6 +13,7 @@ from cellprep.formats.names import (
     is_image_folder,
     is_mask_folder,
     is_output,
+    outlined_image,
     tracked_sequence,
     without_image_end,
     without_mask_end,
@@ -51,6 +52,8 @@ class Group:
         Files in folders of masks that no label image can be in.
     pickles
         Cellpose's ``_seg.npy``, which may run code when they are read.
+    outlines
+        Cellpose's ``_cp_outlines.txt``.
     """
 
     parts: Parts
@@ -62,6 +65,7 @@ class Group:
     strangers: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
     pickles: list[Path] = field(default_factory=list)
+    outlines: list[Path] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -204,8 +208,9 @@ def scan(folder: Path, deepest: int | None = None) -> Scan:
 
 def _add(group: Group, folder: Folder, role: str) -> None:
     files = [folder.path / name for name in folder.files]
-    pickles = {file for file in files if _is_pickled(file)}
+    pickles = {file for file in files if is_pickled(file)}
     group.pickles += sorted(pickles)
+    group.outlines += [file for file in files if outlined_image(file.name)]
     files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
     if role == "masks":
         masks = labels_among(files)
@@ -243,7 +248,7 @@ def is_tracked_truth(parts: Parts) -> bool:
     return len(parts) > 1 and parts[-1].upper() == "SEG" and bool(tracked_sequence(parts[-2])[0])
 
 
-def _is_pickled(file: Path) -> bool:
+def is_pickled(file: Path) -> bool:
     """Return whether a file is Cellpose's, and no plain array of this name."""
     if not file.name.lower().endswith("_seg.npy"):
         return False

@@ -229,8 +229,8 @@ class Layout:
         """Return why there are no label images, and what helps; empty text if there are some, or nothing is known."""
         if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
             return (
-                f"{self.path} holds no masks but Cellpose's {listed([file.name for file in pickles])}, pickled Python, "
-                f"which runs code when it is read: {SAVE_MASKS}"
+                f"{self.path} holds no label images but Cellpose's {listed([file.name for file in pickles])}, which "
+                "--format cellpose-seg reads"
             )
         if self.has_labels:
             return ""

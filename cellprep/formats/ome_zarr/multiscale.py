@@ -131,6 +131,23 @@ def label_names(image: Path) -> list[str]:
     return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
 
 
+def label_properties(labels: Path) -> tuple[dict[int, str], dict[int, float]]:
+    """Return the types (``class``) and scores (``score``) of labels that a label image's properties tell."""
+    about = ome_attributes(labels).get("image-label")
+    listed = about.get("properties") if isinstance(about, dict) else None
+    types: dict[int, str] = {}
+    scores: dict[int, float] = {}
+    for entry in listed if isinstance(listed, list) else []:
+        label = entry.get("label-value") if isinstance(entry, dict) else None
+        if type(label) is int:
+            kind, score = entry.get("class"), entry.get("score")
+            if isinstance(kind, str) and kind:
+                types[label] = kind
+            if type(score) in (int, float):
+                scores[label] = float(score)
+    return types, scores
+
+
 def ome_attributes(folder: Path) -> dict[str, Any]:
     """Return OME's attributes of a group; nothing if it has none, or is none."""
     for name, keys in (("zarr.json", ("attributes", "ome")), (".zattrs", ())):

@@ -8,12 +8,19 @@ from typing import Any, ClassVar
 
 from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, SourceError
-from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, digest
+from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, digest, most_common
 from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.label_images.file import annotations_of_labels
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import is_store
-from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels, describe_zarr, label_names, ome_attributes, paths_in
+from cellprep.formats.ome_zarr.multiscale import (
+    OMEZarrPixels,
+    describe_zarr,
+    label_names,
+    label_properties,
+    ome_attributes,
+    paths_in,
+)
 from cellprep.store.image_ids import id_problem
 from cellprep.system.places import entries_in
 
@@ -35,13 +42,28 @@ class OMEZarrLabels(ImageRecord):
     labels: OMEZarrPixels
 
     def content(self) -> list[Any]:
-        """Return the labels' hash and the scale."""
-        return [self.labels.sha256(), self._pixel_size()]
+        """Return the labels' hash and the scale, and the types of labels if there are any."""
+        types, _ = label_properties(self.labels.path)
+        return [self.labels.sha256(), self._pixel_size(), *([sorted(types.items())] if types else [])]
+
+    def known_types(self) -> frozenset[str] | None:
+        """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
+        return None if label_properties(self.labels.path)[0] else frozenset({""})
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         found = annotations_of_labels(self.labels.decode(), str(self.labels))
-        return replace(found, pixel_size=self._pixel_size()).without(self.excluded)
+        types, scores = label_properties(self.labels.path)
+        cell_types = tuple(types.get(row, "") for row in found.rows)
+        return replace(
+            found,
+            cell_types=cell_types,
+            cell_type=most_common(cell_types),
+            pixel_size=self._pixel_size(),
+            scores=tuple(scores[row] for row in found.rows)
+            if found.rows and scores.keys() >= set(found.rows)
+            else None,
+        ).without(self.excluded)
 
     def _pixel_size(self) -> float | None:
         image = self.pixels.pixel_size() if isinstance(self.pixels, OMEZarrPixels) else None

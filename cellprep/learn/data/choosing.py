@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellprep.errors import SourceError, StoreError, UsageError
-from cellprep.formats.tables import open_table
+from cellprep.formats.annotations.folds import read_folds, read_text
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
-from cellprep.system.files import read_file
 from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def choose_images(
             "of the networks, only wtn learns without"
         )
     if folds is not None and fold is not None:
-        fold_of, folds = _read_folds(folds)
+        fold_of, folds = read_folds(folds)
         _refuse_unknown(fold_of, ids, folds)
         chosen = {image_id for image_id, place in fold_of.items() if place == fold}
         if not chosen:
@@ -132,33 +131,7 @@ def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    return [line.strip() for line in _read(path).splitlines() if line.strip()]
-
-
-def _read_folds(folds: "Path | DataFrame") -> tuple[dict[str, int], Path]:
-    """Return the fold of each image, and the name of what says so."""
-    table = open_table(folds, {"image", "fold"}.issubset)
-    rows = table.rows()
-    _, header = next(rows)
-    if missing := [name for name in ("image", "fold") if name not in header]:
-        raise SourceError(f"{table.path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
-    fold_of = {}
-    for number, values in rows:
-        row = dict(zip(header, values, strict=False))
-        fold = row.get("fold", "")
-        if not fold.isdecimal():
-            raise SourceError(f"{table.path} row {number}: fold {fold!r} is no number from 0")
-        fold_of[row.get("image", "")] = int(fold)
-    return fold_of, table.path
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_file(path).decode("utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is no text in UTF-8: {error.reason}") from error
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _refuse_unknown(chosen: Iterable[str], ids: list[str], path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
-from cellprep.learn.prediction.outputs import OUTPUTS
+from cellprep.formats.writers import EXPORTERS
+from cellprep.learn.prediction.outputs import format_of_predictions
 from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, check_choices, documented
@@ -90,7 +91,7 @@ class MaskOptions:
     ] = None
 
 
-_DEFAULT_TO = (next(iter(OUTPUTS)),)
+_DEFAULT_TO = ("label-tiff",)
 
 
 @documented
@@ -104,7 +105,7 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: Annotated[tuple[str, ...], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", OUTPUTS)] = (
+    to: Annotated[tuple[str, ...], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
         _DEFAULT_TO
     )
     maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
@@ -113,14 +114,14 @@ class OutputOptions:
     @property
     def needs_scores(self) -> bool:
         """Whether a format writes how sure the networks are."""
-        return any(OUTPUTS[name].needs_scores for name in self.to)
+        return any("scores" in format_of_predictions(name).holds for name in self.to)
 
     def __post_init__(self) -> None:
         check_choices(self)
-        unknown = [name for name in self.to if name not in OUTPUTS]
+        unknown = [name for name in self.to if name not in EXPORTERS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
-            raise UsageError(f"{wrong}: give one or several of {', '.join(OUTPUTS)}, each once")
+            raise UsageError(f"{wrong}: give one or several of {', '.join(EXPORTERS)}, each once")
 
 
 def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:

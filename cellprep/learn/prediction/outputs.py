@@ -1,18 +1,22 @@
-"""The output formats of prediction: one class each, whose results `cellprep evaluate` reads."""
+"""Predictions in the formats of `cellprep.formats.writers`: all formats of a run in one folder."""
 
-import csv
-from collections.abc import Iterable
+import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.rle import encode_labels
-from cellprep.formats.annotations.content import Content
-from cellprep.formats.coco import writer as coco
-from cellprep.formats.label_images import writer as label_tiff
+from cellprep.formats.annotations.content import Content, Listed, Picture, Whole
+from cellprep.formats.images.file import ImageFile, Pixels
+from cellprep.formats.writers import EXPORTERS, Exporter, OneFile
+from cellprep.store.image_ids import composed
+from cellprep.system.output import write_files
+
+_WHOLE = Whole(what="predicted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,129 +31,103 @@ class Prediction:
         (H, W) uint16 or uint32: 0 = background, then 1 to n.
     scores
         (n,) how sure the networks are of each, from 0 to 1; None unless a format needs it.
+    pixels
+        The image itself.
     """
 
     id: str
     labels: NDArray[Any]
     scores: NDArray[np.float64] | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(H, W), in pixels."""
-        height, width = self.labels.shape
-        return height, width
+    pixels: Pixels | None = None
 
     @property
     def content(self) -> Content:
-        """The image as the writers of exports take it."""
+        """What the writers take."""
         count = int(self.labels.max())
-        return Content(self.id, self.labels, [*range(1, count + 1)], [""] * count, "", None, None, ())
+        place = str(self.pixels.path.absolute()) if isinstance(self.pixels, ImageFile) else ""
+        return Content(
+            self.id,
+            self.labels,
+            [*range(1, count + 1)],
+            [""] * count,
+            "",
+            None,
+            None,
+            (),
+            scores=None if self.scores is None else self.scores.tolist(),
+            picture=Picture(place),
+        )
+
+    @property
+    def listed(self) -> Listed:
+        """The image, as files list it."""
+        path = self.pixels.path if isinstance(self.pixels, ImageFile) else None
+        has_own_name = path is not None and composed(path.stem) == self.id
+        name = path.name if path and has_own_name else f"{self.id}{path.suffix}" if path else ""
+        height, width = self.labels.shape
+        return Listed(self.id, (height, width), name)
 
 
-class Output(Protocol):
-    """Writes predictions into a folder.
+class Output:
+    """Writes predictions in a format into a folder.
 
-    Attributes
+    Parameters
     ----------
-    needs_scores
-        Whether it writes how sure the networks are.
+    name
+        The format, a name in `EXPORTERS`.
+    folder
+        The folder.
     """
 
-    needs_scores: bool
+    def __init__(self, name: str, folder: Path) -> None:
+        self._format = format_of_predictions(name)
+        self._folder = folder
+        self._listed: list[Listed] = []
+        self._parts: IO[str] | None = None
 
-    def __init__(self, folder: Path) -> None: ...
-
-    def encode(self, prediction: Prediction) -> Any:
+    def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
         """Return an image's part of the output; nothing is written as yet."""
+        return prediction.listed, self._format.encode(prediction.content)
 
-    def add(self, image_id: str, part: Any) -> None:
+    def add(self, encoded: tuple[Listed, Any]) -> None:
         """Take the part of an image."""
+        listed, part = encoded
+        if isinstance(self._format, OneFile):  # its file may have to begin with what is known at the end
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._parts = self._parts or tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder)  # noqa: SIM115
+            self._parts.write(json.dumps([listed.id, listed.shape, listed.file_name, part]) + "\n")
+            return
+        write_files(self._folder, part)
+        self._listed.append(listed)
 
     def finish(self) -> None:
         """Write what is left to write when all images have been taken."""
+        if not isinstance(self._format, OneFile):
+            write_files(self._folder, self._format.finish(_WHOLE, self._listed))
+        elif self._parts:
+            with (self._folder / self._format.name).open("w", encoding="utf-8", newline="") as file:
+                file.writelines(self._format.join(_WHOLE, _read_again(self._parts)))
+            self._parts.close()
 
 
-class LabelTIFFs:
-    """A label image for each image: ``<id>.tif``."""
+def outputs_in(folder: Path, names: tuple[str, ...]) -> list[Output]:
+    """Return what writes some formats into a folder.
 
-    needs_scores = False
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def encode(self, prediction: Prediction) -> bytes:
-        """Return the bytes of a file."""
-        return label_tiff.encode(prediction.content)
-
-    def add(self, image_id: str, part: bytes) -> None:
-        """Write a file."""
-        (self._folder / f"{image_id}.tif").write_bytes(part)
-
-    def finish(self) -> None:
-        """All is written."""
+    The files of formats side by side must not be taken for each other's: but for label images, each format of files per
+    image has a folder of its own then.
+    """
+    alone = [name for name in names if name == "label-tiff" or isinstance(EXPORTERS[name], OneFile) or len(names) == 1]
+    return [Output(name, folder if name in alone else folder / name) for name in names]
 
 
-class Submission:
-    """The submission to Kaggle's Sartorius competition: ``submission.csv``, a row ``id,predicted`` per instance."""
-
-    needs_scores = False
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "submission.csv"
-        self._write([("id", "predicted")])
-
-    def encode(self, prediction: Prediction) -> list[str]:
-        """Return the masks; a single empty one if there are no instances."""
-        return encode_labels(prediction.labels) or [""]
-
-    def add(self, image_id: str, part: list[str]) -> None:
-        """Write an image's rows."""
-        self._write((image_id, text) for text in part)
-
-    def finish(self) -> None:
-        """All is written."""
-
-    def _write(self, rows: Iterable[tuple[str, str]]) -> None:
-        with self._path.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
+def format_of_predictions(name: str) -> Exporter:
+    """Return the form of a format in which predictions are written."""
+    known = EXPORTERS[name]
+    return (known.of_predictions or known) if isinstance(known, OneFile) else known
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    id: str
-    shape: tuple[int, int]
-
-
-class COCODocument:
-    """COCO's JSON of instances, whose annotations have scores: ``coco.json``."""
-
-    needs_scores = True
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "coco.json"
-        self._parts: list[tuple[_Listed, list[dict[str, Any]]]] = []
-
-    def encode(self, prediction: Prediction) -> tuple[tuple[int, int], list[dict[str, Any]]]:
-        """Return the image's shape and annotations."""
-        annotations = coco.encode(prediction.content)
-        assert prediction.scores is not None
-        scores = prediction.scores.round(4).tolist()
-        return prediction.shape, [{**one, "score": score} for one, score in zip(annotations, scores, strict=True)]
-
-    def add(self, image_id: str, part: tuple[tuple[int, int], list[dict[str, Any]]]) -> None:
-        """Keep them."""
-        shape, annotations = part
-        self._parts.append((_Listed(image_id, shape), annotations))
-
-    def finish(self) -> None:
-        """Write the file."""
-        with self._path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(coco.document([coco.UNTYPED], self._parts, "predicted"))
-
-
-#: The formats by name, the default one first.
-OUTPUTS: dict[str, type[Output]] = {
-    "label-tiff": LabelTIFFs,
-    "kaggle-csv": Submission,
-    "coco": COCODocument,
-}
+def _read_again(file: IO[str]) -> Iterator[tuple[Listed, Any]]:
+    file.seek(0)
+    for line in file:
+        image_id, shape, file_name, part = json.loads(line)
+        yield Listed(image_id, tuple(shape), file_name), part

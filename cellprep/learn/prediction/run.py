@@ -185,7 +185,7 @@ def _predict(
     del pixels  # which may take as much memory as its maps
     labels, left_out = find_instances(maps, predictor.decoding)
     scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
-    encoded = writer.encode(Prediction(image.id, labels, scores), maps, shown)
+    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
     return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)
 

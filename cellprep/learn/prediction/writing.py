@@ -15,7 +15,7 @@ from cellprep.errors import UsageError
 from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
-from cellprep.learn.prediction.outputs import OUTPUTS, Prediction
+from cellprep.learn.prediction.outputs import Prediction, outputs_in
 from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.store.plain import write_group
 from cellprep.system.aside import publish, written_aside
@@ -75,7 +75,7 @@ class PredictionWriter:
         self._pictures.mkdir(parents=True)
         if maps_aside:
             write_group(maps_aside, {}, {_MAPS: {"version": __version__}})
-        self._outputs = [] if vectors else [OUTPUTS[name](aside) for name in options.to]
+        self._outputs = [] if vectors else outputs_in(aside, options.to)
 
     def encode(self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None) -> Encoded:
         """Encode the instances of an image; nothing is written as yet. An overlay needs the (C, H, W) image itself."""
@@ -91,7 +91,7 @@ class PredictionWriter:
     def write(self, encoded: Encoded) -> None:
         """Write an image."""
         for output, part in zip(self._outputs, encoded.parts, strict=True):
-            output.add(encoded.id, part)
+            output.add(part)
         if encoded.picture:
             (self._pictures / f"{encoded.id}.png").write_bytes(encoded.picture)
         if encoded.maps and self._maps_aside:

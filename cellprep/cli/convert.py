@@ -1,0 +1,51 @@
+"""The command that converts annotations and predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellprep.cli.declare import command
+from cellprep.cli.options import SourcePath
+from cellprep.cli.words import tell
+from cellprep.commands.convert import ConvertOptions, convert
+from cellprep.formats.readers import SourceOptions, open_prediction
+from cellprep.formats.writers import EXPORTERS
+from cellprep.system.places import as_place
+
+
+@command("convert")
+def convert_command(
+    source: SourcePath,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(help=f"Format to write: {', '.join(EXPORTERS)}.", autocompletion=lambda: list(EXPORTERS)),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="File to write (kaggle-csv, coco, coco-polygons) or folder (all others); it must not exist."),
+    ],
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            parser=as_place, metavar="COCO", help="COCO JSON that lists the images, if SOURCE is COCO results."
+        ),
+    ] = None,
+    reading: SourceOptions,
+    options: ConvertOptions,
+) -> None:
+    """Convert annotations or predictions from any format that is read to any that other tools open.
+
+    Cells that overlap stay as they are where the format can hold that. What it cannot hold is counted. An image that
+    fails stops no other. What is written comes into its place when it is whole.
+
+    Example: `cellprep convert train.csv --to geojson --out outlines`
+    """
+    if truth is None:
+        annotations = reading.open(source)
+    else:
+        annotations = open_prediction(
+            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components
+        )
+    tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

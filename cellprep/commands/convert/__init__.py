@@ -1,0 +1,203 @@
+"""Annotations and predictions from any format that is read to any that is written."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cellprep.commands.convert.image import ImageConversion, convert_image, types_of
+from cellprep.commands.convert.report import ConvertReport
+from cellprep.commands.export.writing import write_images
+from cellprep.core.cells import Overlap, find_rule
+from cellprep.errors import SourceError, UsageError
+from cellprep.formats.annotations.content import Whole
+from cellprep.formats.annotations.exclusions import read_exclusions
+from cellprep.formats.annotations.folds import read_folds
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.layouts.pairing import open_images, with_images
+from cellprep.formats.readers import SourceLike, SourceOptions, as_source
+from cellprep.formats.writers import EXPORTERS, Exporter, find_exporter
+from cellprep.system.executor import Failed, check_jobs, run_tasks
+from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
+
+__all__ = ["ConvertOptions", "ConvertReport", "convert"]
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertOptions:
+    """How annotations are converted.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    images: Annotated[
+        Path | str | Literal[False] | None,
+        Option(
+            "Folder or URL of image files, named by id: for sizes and names, and to be taken along by formats that do "
+            "that; those that SOURCE has, too.",
+            metavar="FOLDER",
+            unset=("--no-images", "Take no images along."),
+        ),
+    ] = None
+    exclude: Annotated[
+        Path | str | None,
+        Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
+    ] = None
+    overlap: Overlap = "smaller-on-top"
+    simplify: Annotated[
+        float, Option("How far outlines may be from the exact ones, to have fewer corners.", metavar="PIXELS")
+    ] = 0.0
+    folds: Annotated[
+        Path | str | None, Option("CSV that `cellprep split` wrote, for formats that know folds; give --fold, too.")
+    ] = None
+    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    orientation: TurnedBy = None
+    jobs: Jobs = -1
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.images, bool) and self.images:
+            raise UsageError("images=True: give a folder, False for no images, or None for those of the source")
+        find_rule(self.overlap)
+        check_jobs(self.jobs)
+        check_choices(self)
+        if not 0 <= self.simplify < float("inf"):
+            raise UsageError(f"simplify {self.simplify} is no tolerance: give a number of pixels, 0 for exact outlines")
+        if (self.folds is None) != (self.fold is None):
+            raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
+
+
+@takes(SourceOptions, ConvertOptions)
+def convert(
+    source: SourceLike, to: str, out: Path | str, options: ConvertOptions | None = None, **keywords: Any
+) -> ConvertReport:
+    r"""Convert annotations or predictions to a format that other tools open.
+
+    Cells that overlap keep all their pixels where the format can hold that. What it cannot hold is counted in the
+    report. What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
+    if all fail, nothing is written.
+
+    Parameters
+    ----------
+    source
+        The annotations: their path, what `cellprep.open_source` returns, or `cellprep.open_prediction` for COCO
+        results, a store, or labels as arrays by the images' ids.
+    to
+        The format, a name in `EXPORTERS`.
+    out
+        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
+        are made. There must be nothing yet, but for an empty folder.
+    options
+        How it is converted.
+    **keywords
+        Fields of `ConvertOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
+
+    Returns
+    -------
+    ConvertReport
+        What became of every image. Failures of images are in it, not raised.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or an option does not fit it; or if only images tell the sizes, and none are given.
+    SourceError
+        If the source holds no images.
+    ImageFileError
+        If the folder of images cannot be read.
+    OutputError
+        If `out` exists, or the disk takes no more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     csv, out = Path(folder, "train.csv"), Path(folder, "train")
+    ...     _ = csv.write_text("id,annotation,width,height\na,1 2 4 2,3,2\na,2 2,3,2")
+    ...     report = convert(csv, "label-tiff", out, quiet=True)
+    ...     sorted(path.name for path in out.iterdir()), report.losses
+    (['a.tif'], {'overlaps': 2})
+    """
+    source, keywords = as_source(source, keywords)
+    options = options_of(ConvertOptions, options, keywords)
+    exporter = find_exporter(to)
+    _refuse_strangers(to, exporter, options)
+    records = list(_records(source, options))
+    if not records:
+        raise SourceError(f"{source.name} holds no images: there is nothing to convert")
+    tasks = list(_tasks(records, exporter, source, options))
+    types = _types(tasks, options) if exporter.needs_types else ()
+    what = "predicted" if any(task.has_scores for task in tasks) else "labels converted"
+    report = ConvertReport(str(out), to, exporter, options.overlap, total=len(tasks))
+    tasks = [task.knowing(types) for task in tasks]
+    write_images(
+        convert_image, tasks, Whole(types, what), report, done="converted", jobs=options.jobs, quiet=options.quiet
+    )
+    return report
+
+
+def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> None:
+    """Refuse options that mean nothing to a format."""
+    if options.simplify and not exporter.is_outlines:
+        able = [name for name, known in EXPORTERS.items() if known.is_outlines]
+        raise UsageError(f"{to} has no outlines that could be simplified: leave it out, or choose of {', '.join(able)}")
+    if options.folds is not None and not exporter.knows_folds:
+        able = [name for name, known in EXPORTERS.items() if known.knows_folds]
+        raise UsageError(f"{to} knows no folds: leave them out, or choose of {', '.join(able)}")
+
+
+def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | FaultyImage]:
+    """Yield the images with their files, without what is to be left out."""
+    exclusions = read_exclusions(options.exclude) if options.exclude is not None else None
+    if exclusions and (strangers := sorted(exclusions.named.difference(source.image_ids))):
+        raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
+    folder = open_images(source, options.images or None)
+    for record in with_images(source, folder, options.orientation):
+        if exclusions is None:
+            yield record
+        elif record.image_id not in exclusions.images:
+            rows = exclusions.rows.get(record.image_id, frozenset())
+            yield record if isinstance(record, FaultyImage) else record.without(rows)
+
+
+def _tasks(
+    records: Sequence[ImageRecord | FaultyImage], exporter: Exporter, source: Source, options: ConvertOptions
+) -> Iterator[ImageConversion]:
+    fold_of = read_folds(options.folds)[0] if options.folds is not None else {}
+    if unknown := [name for name in source.image_ids if fold_of and name not in fold_of]:
+        raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
+    if fold_of and options.fold not in fold_of.values():
+        known = ", ".join(map(str, sorted(set(fold_of.values()))))
+        raise UsageError(f"{options.folds} has no fold {options.fold}: it has {known}")
+    for record in records:
+        yield ImageConversion(
+            exporter=exporter,
+            record=record,
+            overlap=options.overlap,
+            simplify=options.simplify,
+            fold="val" if fold_of and fold_of[record.image_id] == options.fold else "train",
+            takes_picture=exporter.takes_pictures and options.images is not False,
+        )
+
+
+def _types(tasks: Sequence[ImageConversion], options: ConvertOptions) -> tuple[str, ...]:
+    """Return the types of all cells, sorted; images that cannot be read are named when they are converted."""
+    found: set[str] = set()
+    unknown = []
+    for task in tasks:
+        known = task.known_types()
+        if known is None:
+            unknown.append(task)
+        else:
+            found |= known
+    for _, types in run_tasks(
+        types_of, unknown, done="read", jobs=options.jobs, total=len(unknown), quiet=options.quiet
+    ):
+        found |= set() if isinstance(types, Failed) else types
+    return tuple(sorted(found))

@@ -1,0 +1,164 @@
+"""Writing the contents of many images in a format: what `export` and `convert` share."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from cellprep.errors import OutputError, StoreWriteError
+from cellprep.formats.annotations.content import Content, Listed, Whole
+from cellprep.formats.writers import Exporter, OneFile
+from cellprep.system.aside import publish, written_aside
+from cellprep.system.executor import Failed, in_order, run_tasks
+from cellprep.system.output import write_files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingTask:
+    """One image to write: small enough to send to another process.
+
+    Attributes
+    ----------
+    exporter
+        The format.
+    types
+        The types of all images' cells, if the format needs them.
+    scratch
+        Folder for its files, from which they are moved into place when all are there.
+    """
+
+    exporter: Exporter
+    types: tuple[str, ...] = ()
+    scratch: Path = Path()
+
+    @property
+    def image_id(self) -> str:
+        """The image's name."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was written of an image.
+
+    Attributes
+    ----------
+    listed
+        The image, as files list it.
+    part
+        Its part of a format of one file; else nothing.
+    files
+        The paths of its files in their folder.
+    """
+
+    listed: Listed
+    part: Any = None
+    files: tuple[str, ...] = ()
+
+
+class WritingReport(Protocol):
+    """A report that counts images."""
+
+    out: str
+    images: int
+
+    def add(self, image_id: str, outcome: Any) -> None:
+        """Count one image."""
+
+
+Task = TypeVar("Task", bound=WritingTask)
+
+
+def write_content(task: WritingTask, content: Content, file_name: str = "") -> dict[str, Any]:
+    """Write one image, and return the fields of `Written`.
+
+    Raises
+    ------
+    StoreWriteError
+        If the disk takes no more.
+    """
+    listed = Listed(content.image_id, content.shape, file_name, content.fold)
+    part = task.exporter.encode(content)
+    if isinstance(task.exporter, OneFile):
+        return {"listed": listed, "part": part}
+    try:
+        write_files(task.scratch, part)
+    except OSError as error:
+        raise StoreWriteError(task.scratch, error.strerror or str(error)) from error
+    return {"listed": listed, "files": tuple(part)}
+
+
+def write_images(
+    work: Callable[[Task], Written | Failed],
+    tasks: Sequence[Task],
+    whole: Whole,
+    report: WritingReport,
+    *,
+    done: str,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Write images aside, and move all into place when it is whole; nothing is written if all images fail.
+
+    Parameters
+    ----------
+    work
+        Writes one image by `write_content`, in a worker.
+    tasks
+        The images in their order, all in the same format; at least one.
+    whole
+        What is known of all of them.
+    report
+        Counts every image; its `out` is the place to write.
+    done
+        What is done with an image, in the past tense.
+    jobs, quiet
+        As `run_tasks` takes them.
+
+    Raises
+    ------
+    OutputError
+        If something is in that place, or the disk takes no more.
+    """
+    exporter, out = tasks[0].exporter, Path(report.out)
+    with written_aside(out) as aside:
+        tasks = [replace(task, scratch=aside / f".{number}") for number, task in enumerate(tasks)]
+        outcomes = run_tasks(work, tasks, done=done, jobs=jobs, total=len(tasks), quiet=quiet)
+        with closing(outcomes):
+            written = _counted(in_order(outcomes, tasks), report, aside)
+            if isinstance(exporter, OneFile):
+                with aside.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(exporter.join(whole, ((image.listed, image.part) for image in written)))
+            else:
+                aside.mkdir()
+                listed = [image.listed for image in written]
+                if listed:
+                    write_files(aside, exporter.finish(whole, listed))
+        if report.images:
+            publish(aside, out)
+
+
+def _counted(
+    outcomes: Iterator[tuple[Task, Written | Failed]], report: WritingReport, aside: Path
+) -> Iterator[Written]:
+    """Count each image, put its files into place, and yield those that could be written."""
+    for task, outcome in outcomes:
+        found = outcome if isinstance(outcome, Failed) else _placed(outcome, task.scratch, aside)
+        shutil.rmtree(task.scratch, ignore_errors=True)  # a worker that was killed may have written some of its files
+        report.add(task.image_id, found)
+        if not isinstance(found, Failed):
+            yield found
+        elif found.unwritable:
+            raise OutputError(f"cannot write {report.out}: {found.problem}")
+
+
+def _placed(written: Written, scratch: Path, aside: Path) -> Written | Failed:
+    """Move the files of an image into place; it fails if one of them has the name of another image's."""
+    if taken := [name for name in written.files if (aside / name).exists()]:
+        return Failed(f"its file {taken[0]!r} would have the name of another image's: rename one of the images")
+    for name in written.files:
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / name).rename(aside / name)
+    return written
