@@ -16,6 +16,7 @@ from cellprep.commands.measure.report import MeasureReport
 from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.planes import with_planes
 from cellprep.formats.label_images.arrays import ArrayPixels
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
@@ -175,7 +176,7 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
     images = options.images
     if images is None or isinstance(images, (str, Path)):
-        return with_images(source, open_images(source, images), options.orientation)
+        return with_images(source, open_images(source, images), options.orientation, options.planes)
     by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
     pixels = {
         str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
@@ -186,6 +187,6 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     return (
         record
         if isinstance(record, FaultyImage) or record.image_id not in pixels
-        else replace(record, pixels=pixels[record.image_id])
+        else replace(record, pixels=with_planes(pixels[record.image_id], options.planes))
         for record in with_images(source, None, options.orientation)
     )

@@ -1,7 +1,9 @@
 """OME-Zarr's multiscale images, of version 0.4 (Zarr format 2) and 0.5 (format 3): what they are and their pixels."""
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +14,12 @@ from numpy.typing import NDArray
 from cellprep.errors import ImageFileError, TooLargeError
 from cellprep.formats.images import check_dtype
 from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.images.stacks import Stack, read_planes
 from cellprep.formats.ome_zarr.array import read_zarr
 from cellprep.system.files import read_file
 
+_AXES = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
 
 
@@ -46,16 +51,20 @@ class OMEZarrPixels:
     ----------
     path
         The folder of its group.
+    planes
+        What is read of it if it is a stack; None of labels, of which nothing can be chosen.
     """
 
     path: Path
+    planes: StackOptions | None = None
 
     def __str__(self) -> str:
         return str(self.path)
 
     def sha256(self) -> str:
-        """Return the hash of its pixels, in hex."""
-        return hash_of_pixels(self.decode())
+        """Return the hash of its pixels, in hex, and of the choice of planes, if there is one."""
+        sha256 = hash_of_pixels(self.decode())
+        return hashlib.sha256(f"{sha256} {self.planes.words()}".encode()).hexdigest() if self.planes else sha256
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Read it: (H, W), or (C, H, W) for several channels; its axes leave no choice that `shape` would make.
@@ -63,7 +72,7 @@ class OMEZarrPixels:
         Raises
         ------
         ImageFileError
-            If it is a stack, or damaged.
+            If it is a stack of which no plane is chosen, or damaged.
         """
         multiscale = self._multiscale()
         names = [axis.name for axis in multiscale.axes]
@@ -77,20 +86,57 @@ class OMEZarrPixels:
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
         if len(names) != pixels.ndim:
             raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+        if self.planes and self.planes.chooses:
+            return self._chosen(names, pixels)
         single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
         kept = [name for place, name in enumerate(names) if place not in single]
         if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
-            sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
-            raise ImageFileError(
-                f"{self.path} is a stack ({sizes}): images have y, x, and at most c before or after them"
-            )
+            raise ImageFileError(self._problem(names, pixels.shape))
+        self._check_dtype(pixels)
+        pixels = pixels.squeeze(single)
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
+
+    def _chosen(self, names: list[str], pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return what is chosen of a stack."""
+        assert self.planes is not None
+        self._check_dtype(pixels)
+        order = sorted(range(len(names)), key=lambda place: names[place] in ("y", "x"))  # y and x last
+        stack = self._stack([names[place] for place in order], tuple(pixels.shape[place] for place in order))
+        if stack.axes[-2:] != "YX":
+            raise ImageFileError(self._problem(names, pixels.shape))
+        moved = pixels.transpose(order)
+
+        def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
+            return np.stack([moved[tuple(at.get(axis, 0) for axis in stack.axes[:-2])] for at in places])
+
+        try:
+            return np.ascontiguousarray(read_planes(stack, self.planes, read))
+        except ImageFileError as error:
+            raise ImageFileError(f"{self.path}: {error}") from None
+
+    def _stack(self, names: list[str], shape: tuple[int, ...]) -> Stack:
+        """Return what its axes are; the names of channels are those of ``omero``, if each has one."""
+        omero = ome_attributes(self.path).get("omero")
+        channels = omero.get("channels") if isinstance(omero, dict) else None
+        labels = [one.get("label") if isinstance(one, dict) else None for one in channels or ()]
+        axes = "".join(_AXES.get(name, "_") for name in names)
+        stack = Stack(axes, shape)
+        is_named = len(labels) == stack.size("C") and all(isinstance(label, str) and label for label in labels)
+        return replace(stack, names=tuple(map(str, labels))) if is_named else stack
+
+    def _problem(self, names: list[str], shape: tuple[int, ...]) -> str:
+        sizes = " x ".join(f"{name} {size}" for name, size in zip(names, shape, strict=True))
+        stack, rule = self._stack(names, shape), "images have y, x, and at most c before or after them"
+        if self.planes is None or (missing := stack.advice(self.planes)) is None:
+            return f"{self.path} is a stack ({sizes}): {rule}"
+        return f"{self.path} is a stack ({sizes}): {missing}"
+
+    def _check_dtype(self, pixels: NDArray[Any]) -> None:
         try:
             check_dtype(pixels.dtype)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
-        pixels = pixels.squeeze(single)
-        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
 
     def _array(self, path: str) -> Path:
         parts = path.split("/")

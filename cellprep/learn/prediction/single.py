@@ -95,7 +95,7 @@ def segment(
 def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOptions) -> NDArray[Any]:
     """Return an image as (C, H, W): an array as it is if it has so many channels in front."""
     if isinstance(image, str | Path):
-        pixels = ImageFile(as_place(image), options.orientation).decode()
+        pixels = ImageFile(as_place(image), options.orientation, planes=options.planes).decode()
     else:
         right = "a file, or an array (H, W), or with up to four channels before or after"
         pixels = as_numbers(image, "image", right)
