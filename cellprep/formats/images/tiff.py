@@ -235,8 +235,8 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
         return everything[0][numbers]
 
     values = read_planes(stack, options, read)
-    channel = options.channel if stack.size("S") > 1 else ()
-    return replace(_raster(page, _samples_first(values, stack.axes)), to_choose=replace(options, channel=channel, z=None, time=None))
+    left = replace(options, channel=options.channel if stack.size("S") > 1 else (), z=None, time=None)
+    return replace(_raster(page, _samples_first(values, stack.axes)), to_choose=left)
 
 
 def _samples_first(values: NDArray[Any], axes: str) -> NDArray[Any]:
