@@ -13,6 +13,8 @@ from cellprep.errors import ImageFileError, UsageError
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
+from cellprep.learn import Bundle, Normalisation, Weights, build_network, predict, segment
+from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.prediction.inputs import find_images
 
 RNG = np.random.default_rng(0)
@@ -186,3 +188,33 @@ def test_images_to_predict_are_read_as_chosen(tmp_path):
     for place in ("a.ome.tif", "b.zarr"):
         (image,) = find_images([tmp_path / place]).images
         np.testing.assert_array_equal(image.read_as(None, options).load(), STACK[0, :, 1].max(axis=0)[None])
+
+
+def test_predictions_are_of_what_is_chosen(tmp_path):
+    settings = NetworkSettings("wn", base_channels=1, levels=5)
+    bundle = Bundle(Weights(build_network(settings, seed=0), Normalisation("percentile", (1,), (99.8,))))
+    plane = STACK[0, :, 1].max(axis=0)
+    for name in ("images", "plain", "colours", "masks"):
+        (tmp_path / name).mkdir()
+    write_imagej(tmp_path / "images" / "a.tif")
+    tifffile.imwrite(tmp_path / "plain" / "a.tif", plane)
+    Image.fromarray(RGB[0]).save(tmp_path / "colours" / "a.png")
+    tifffile.imwrite(tmp_path / "masks" / "a.tif", np.ones((5, 6), np.uint8))
+
+    def run(images, out, **options):
+        maps = tmp_path / f"{out}.zarr"
+        how = {"masks": tmp_path / "masks", "maps": maps, "device": "cpu", "quiet": True, **options}
+        return predict(tmp_path / images, tmp_path / out, bundle, **how), maps
+
+    report, maps = run("images", "chosen", channel="GFP", z="max", time=0)
+    _, plain = run("plain", "whole")
+    np.testing.assert_array_equal(zarr.open(maps)["a/energy"][:], zarr.open(plain)["a/energy"][:])
+    assert "images: channel GFP; z max; time 0" in report.notes()
+    assert zarr.open(maps).attrs["cellprep-maps"]["planes"] == {"channel": ["GFP"], "z": "max", "time": 0}
+    assert "planes" not in zarr.open(plain).attrs["cellprep-maps"]
+    assert "and the weights are for 1; of files, --grey makes one channel" in run("colours", "none")[0].errors()[1]
+    assert not run("colours", "grey", grey=True)[0].errors()
+    np.testing.assert_array_equal(
+        segment(tmp_path / "images" / "a.tif", bundle, np.ones((5, 6)), channel=1, z="max", time=0),
+        segment(plane, bundle, np.ones((5, 6))),
+    )
