@@ -171,7 +171,8 @@ class Stack:
         ImageFileError
             If these are not there, or the choice leaves a stack.
         """
-        if any(axis not in "TCZYXS" and size > 1 for axis, size in zip(self.axes, self.shape, strict=True)):
+        is_unknown = any(axis not in "TCZYXS" and size > 1 for axis, size in zip(self.axes, self.shape, strict=True))
+        if is_unknown or any(self.axes.count(axis) > 1 for axis in "TCZYXS"):
             raise ImageFileError(self.problem(options))
         if self.size("C") > 1 and self.size("S") > 1:
             raise ImageFileError(

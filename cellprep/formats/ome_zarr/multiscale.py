@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +17,10 @@ from cellprep.formats.images import check_dtype
 from cellprep.formats.images.file import hash_of_pixels
 from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.images.stacks import Stack, read_planes
-from cellprep.formats.ome_zarr.array import read_zarr
+from cellprep.formats.ome_zarr.array import open_zarr, read_zarr
 from cellprep.system.files import read_file
+from cellprep.system.memory import check_memory
+from cellprep.text.wording import count
 
 _AXES = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
@@ -76,50 +79,65 @@ class OMEZarrPixels:
         """
         multiscale = self._multiscale()
         names = [axis.name for axis in multiscale.axes]
+        with self._damage_named():
+            folder = self._array(multiscale.datasets[0].path)
+            is_chosen = self.planes is not None and self.planes.chooses
+            pixels = open_zarr(folder) if is_chosen else read_zarr(folder)
+        if len(names) != pixels.ndim:
+            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+        self._check_dtype(pixels)
+        if is_chosen:
+            return self._chosen(names, pixels)
+        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
+        kept = [name for place, name in enumerate(names) if place not in single]
+        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
+            raise ImageFileError(self._problem(names, pixels.shape))
+        pixels = pixels.squeeze(single)
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """Let each problem of an array that is read begin with the image's place."""
         try:
-            pixels = read_zarr(self._array(multiscale.datasets[0].path))
+            yield
         except TooLargeError as error:
             raise TooLargeError(f"{self.path}: {error}") from None
         except MemoryError:
             raise
         except Exception as error:  # the codecs have no error of their own
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
-        if len(names) != pixels.ndim:
-            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
-        if self.planes and self.planes.chooses:
-            return self._chosen(names, pixels)
-        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
-        kept = [name for place, name in enumerate(names) if place not in single]
-        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
-            raise ImageFileError(self._problem(names, pixels.shape))
-        self._check_dtype(pixels)
-        pixels = pixels.squeeze(single)
-        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
 
-    def _chosen(self, names: list[str], pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return what is chosen of a stack."""
+    def _chosen(self, names: list[str], array: Any) -> NDArray[Any]:
+        """Read what is chosen of a stack, a zarr.Array: no more than the planes of one channel at once."""
         assert self.planes is not None
-        self._check_dtype(pixels)
-        order = sorted(range(len(names)), key=lambda place: names[place] in ("y", "x"))  # y and x last
-        stack = self._stack([names[place] for place in order], tuple(pixels.shape[place] for place in order))
-        if stack.axes[-2:] != "YX":
-            raise ImageFileError(self._problem(names, pixels.shape))
-        moved = pixels.transpose(order)
+        stack = self._stack(names, array.shape)
+        sides = [axis for axis in stack.axes if axis in "YX"]
 
         def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
-            return np.stack([moved[tuple(at.get(axis, 0) for axis in stack.axes[:-2])] for at in places])
+            height, width = stack.size("Y"), stack.size("X")
+            with self._damage_named():
+                needed = len(places) * height * width * array.dtype.itemsize
+                check_memory(needed, f"{count(len(places), 'plane')} of {height} x {width}")
+                planes = np.stack([
+                    np.asarray(array[tuple(slice(None) if axis in "YX" else at.get(axis, 0) for axis in stack.axes)])
+                    for at in places
+                ])  # fmt: skip
+            return planes.astype(np.uint8) if planes.dtype == bool else planes
 
+        if sides != ["Y", "X"]:
+            raise ImageFileError(self._problem(names, array.shape))
         try:
             return np.ascontiguousarray(read_planes(stack, self.planes, read))
         except ImageFileError as error:
-            raise ImageFileError(f"{self.path}: {error}") from None
+            raise error if str(self.path) in str(error) else ImageFileError(f"{self.path}: {error}") from None
 
     def _stack(self, names: list[str], shape: tuple[int, ...]) -> Stack:
         """Return what its axes are; the names of channels are those of ``omero``, if each has one."""
         omero = ome_attributes(self.path).get("omero")
         channels = omero.get("channels") if isinstance(omero, dict) else None
-        labels = [one.get("label") if isinstance(one, dict) else None for one in channels or ()]
+        listed = channels if isinstance(channels, list) else []
+        labels = [one.get("label") if isinstance(one, dict) else None for one in listed]
         axes = "".join(_AXES.get(name, "_") for name in names)
         stack = Stack(axes, shape)
         is_named = len(labels) == stack.size("C") and all(isinstance(label, str) and label for label in labels)
@@ -127,10 +145,9 @@ class OMEZarrPixels:
 
     def _problem(self, names: list[str], shape: tuple[int, ...]) -> str:
         sizes = " x ".join(f"{name} {size}" for name, size in zip(names, shape, strict=True))
-        stack, rule = self._stack(names, shape), "images have y, x, and at most c before or after them"
-        if self.planes is None or (missing := stack.advice(self.planes)) is None:
-            return f"{self.path} is a stack ({sizes}): {rule}"
-        return f"{self.path} is a stack ({sizes}): {missing}"
+        advice = None if self.planes is None else self._stack(names, shape).advice(self.planes)
+        rule = "images have y, x, and at most c before or after them"
+        return f"{self.path} is a stack ({sizes}): {advice or rule}"
 
     def _check_dtype(self, pixels: NDArray[Any]) -> None:
         try:
