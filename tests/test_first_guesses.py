@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ LABELS = np.kron([[1, 2], [3, 0]], np.ones((3, 3), int))
 KNOWN = {
     **{name: getattr(cellprep, name) for name in cellprep.__all__},
     "Path": Path,
+    "pd": pd,
     "np": np,
     "TrainOptions": TrainOptions,
     "labels": LABELS,
@@ -65,6 +67,7 @@ WORKING = {
     "roundtrip(store, decoders=['original'], decoder_options='level=2', walls=False, jobs=1).failures": {},
     'split_source("train.csv", folds=2, groups="plate", jobs=1).folds': [0, 1],
     'preview_store("data.zarr", "p.png", images="a", crop="0,0,3,3").drawn': ["a"],
+    'preview_store("data.zarr", "p.png", PreviewOptions(images="b", crop=(0, 0, 3, 3))).drawn': ["b"],
     'preview_store(Path("data.zarr"), Path("q.png"), contact_sheet=True, quiet=True).of': 2,
     'fit_bins("data.zarr", "bins.json", levels=2, jobs=1).levels': 2,
     'len(build_targets("train.csv", "fitted.zarr", bins="bins.json", jobs=1).rows)': 2,
@@ -83,23 +86,32 @@ def test_what_a_new_user_types_works(guess, text, expected):
 WRONG = {
     'build_targets("train.csv", "s.zarr", wall_widht=5)': "there is no option wall_widht: did you mean wall_width?",
     'build_targets("train.csv", "s.zarr", rle_ordr="row")': "there is no option rle_ordr: did you mean rle_order?",
-    'build_targets("train.csv", "s.zarr", Recipe())': "options are Recipe(.*: give BuildOptions(...), or each option",
+    'build_targets("train.csv", "s.zarr", Recipe())': "options are a Recipe: give BuildOptions(...), or each option",
     'build_targets("train.csv", "s.zarr", channels="drop")': "channels 'drop' is unknown: it is one of collapse, keep",
-    "check_source(5)": "source is 5: give a path, what open_source returns, or labels",
+    "check_source(5)": "source is the int 5: give a path, what open_source returns, or labels",
     'check_source(open_source("train.csv"), rle_order="row")': "rle_order: how a source is read is said where its path",
     'evaluate("data.zarr", None)': "truth is None: give a path",
-    'evaluate(np.ones(3), "data.zarr")': "predicted is array([1., 1., 1.]): give a path",
-    "roundtrip(3)": "store is 3: give the path of a store, or what open_store returns",
+    'evaluate(np.ones(3), "data.zarr")': "predicted is float64 of shape (3,): give a path",
+    "roundtrip(3)": "store is the int 3: give the path of a store, or what open_store returns",
     'preview_store("data.zarr", "p.png", image="a")': "there is no option image: did you mean images?",
     "split_source('train.csv', fold=3)": "there is no option fold: did you mean folds?",
     "check_source('train.csv', orientation='up')": "orientation 'up' is unknown: it is one of apply, ignore",
     "verify_store('data.zarr', job=2)": "there is no option job: did you mean jobs?",
-    "fit_bins('data.zarr', levels='3')": "levels is '3': give a whole number",
-    "check_source('train.csv', jobs='2')": "jobs is '2': give a whole number",
-    "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is 'no': give True or False",
-    "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is 3: give a path",
+    "fit_bins('data.zarr', levels='3')": "levels is the text '3': give a whole number",
+    "check_source('train.csv', jobs='2')": "jobs is the text '2': give a whole number",
+    "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is the text 'no': give True or False",
+    "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is the int 3: give a path or a data frame",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
-    "PreviewOptions(images='ab')": "images='ab' is a text: give a sequence of texts",
+    "SplitOptions(folds='2')": "folds is the text '2': give a whole number",
+    "SplitOptions(groups=None)": "groups is None: give one text, or several in a list",
+    "CheckOptions(rules=5)": "rules is the int 5: give one text, or several in a list",
+    "CheckOptions(thresholds=5)": "thresholds is the int 5: give values by their names",
+    "CheckOptions(thresholds={'duplicate': 'a'})": "threshold 'a' of the rule duplicate is no number above 0",
+    "BuildOptions(recipe={'wall_width': 3})": "recipe is a dict of 1: give Recipe(...)",
+    "PreviewOptions(crop=5)": "crop 5 is no part of an image: give y,x,h,w",
+    "check_source([labels])": "source is a list of 1: give a path",
+    "check_source('train.csv', CheckOptions)": "options are the class CheckOptions: give CheckOptions(...)",
+    "TrainOptions('dn', max_lr='x')": "max_lr is the text 'x': give a number",
     "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
 }
 
@@ -123,7 +135,6 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
         "train('data.zarr', 'dn', epoch=3)": "there is no option epoch: did you mean epochs?",
         "train_all('data.zarr', epoch=3)": "there is no option epoch: did you mean epochs?",
         "predict('train', 'out', wieghts='nuclei')": "there is no option wieghts: did you mean weights?",
-        "predict('train', 7)": "out is 7: give the folder to write",
     }.items():
         with pytest.raises(CellprepError, match=re.escape(message)):
             guess(text)

@@ -115,7 +115,7 @@ SHAPE = (4, 5)
         (lambda: compute_targets(LABELS, wall_widht=5), "there is no option wall_widht: did you mean wall_width?"),
         (
             lambda: compute_targets(LABELS, background_cell="no"),
-            "background_cell is 'no': give True or False",
+            "background_cell is the text 'no': give True or False",
         ),
         (
             lambda: compute_targets(LABELS, overlap=["background"]),

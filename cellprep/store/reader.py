@@ -537,7 +537,7 @@ def store_place(store: StoreLike, name: str = "store") -> Path:
     if isinstance(store, Store):
         return store.path
     if not is_place(store):
-        raise UsageError(f"{name} is {store!r:.60}: give the path of a store, or what open_store returns")
+        raise UsageError(f"{name} is {described(store)}: give the path of a store, or what open_store returns")
     return as_place(store)
 
 

@@ -19,7 +19,7 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.layouts.pairing import open_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import Jobs, Option, Quiet, Scheduler, check_choices, documented, options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, Scheduler, documented, options_of, take_values, takes
 
 __all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "load_readable", "read_thresholds"]
 
@@ -57,11 +57,11 @@ class CheckOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self)
         find_rule(self.overlap)
         choose_rules(self.rules)
         choose_thresholds(self.thresholds)
         check_jobs(self.jobs)
-        check_choices(self)
 
 
 @takes(SourceOptions, CheckOptions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 from cellprep.errors import UsageError
 
@@ -68,8 +69,8 @@ def choose_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
     for name, value in chosen.items():
         if name not in thresholds:
             raise UsageError(f"rule {name!r} has no threshold; these have one: {', '.join(thresholds)}")
-        if not 0 < value < float("inf"):
-            raise UsageError(f"threshold {value} of the rule {name} is no number above 0")
+        if not (isinstance(value, Real) and 0 < value < float("inf")):
+            raise UsageError(f"threshold {value!r} of the rule {name} is no number above 0")
     return {**thresholds, **chosen}
 
 

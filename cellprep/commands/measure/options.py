@@ -1,15 +1,18 @@
 """What to measure, and how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+
+from numpy.typing import NDArray
 
 from cellprep.core.cells import Overlap, find_rule
 from cellprep.core.measures import DEFAULT_PROPERTIES, PROPERTIES
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.system.executor import check_jobs
-from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented
+from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_values
 
 
 @documented
@@ -30,7 +33,7 @@ class MeasureOptions:
     """
 
     images: Annotated[
-        Path | str | Any,
+        Path | str | NDArray[Any] | Mapping[str, Any] | None,
         Option(
             "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
             metavar="FOLDER",
@@ -57,7 +60,7 @@ class MeasureOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
             raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):

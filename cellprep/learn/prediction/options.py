@@ -10,7 +10,7 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.learn.prediction.outputs import OUTPUTS
 from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
 from cellprep.store import Store
-from cellprep.system.options import Option, Quiet, check_choices, documented
+from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
@@ -48,11 +48,11 @@ class PredictionOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self)
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
-        check_choices(self)
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
@@ -116,7 +116,7 @@ class OutputOptions:
         return any(OUTPUTS[name].needs_scores for name in self.to)
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
         unknown = [name for name in self.to if name not in OUTPUTS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
