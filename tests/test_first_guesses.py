@@ -68,6 +68,7 @@ WORKING = {
     'split_source("train.csv", folds=2, groups="plate", jobs=1).folds': [0, 1],
     'preview_store("data.zarr", "p.png", images="a", crop="0,0,3,3").drawn': ["a"],
     'preview_store("data.zarr", "p.png", PreviewOptions(images="b", crop=(0, 0, 3, 3))).drawn': ["b"],
+    'build_targets("train.csv", "less.zarr", exclude=pd.DataFrame({"image": ["a"], "row": [None]}), jobs=1).new': 1,
     'preview_store(Path("data.zarr"), Path("q.png"), contact_sheet=True, quiet=True).of': 2,
     'fit_bins("data.zarr", "bins.json", levels=2, jobs=1).levels': 2,
     'len(build_targets("train.csv", "fitted.zarr", bins="bins.json", jobs=1).rows)': 2,
