@@ -15,6 +15,7 @@ from cellprep.store.entries import damaged_images
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.options import Jobs, Quiet, documented
+from cellprep.system.places import local_path
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
@@ -69,7 +70,7 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
         raise UsageError(f"export format {to!r} is unknown: it is one of {', '.join(EXPORTERS)}")
     check_jobs(jobs)
     store = as_store(store)
-    out, exporter = Path(out), EXPORTERS[to]
+    out, exporter = local_path(out), EXPORTERS[to]
     images = list(store.values())
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")

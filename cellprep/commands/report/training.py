@@ -15,6 +15,7 @@ from cellprep.commands.report.page import Table, page
 from cellprep.errors import CellprepError
 from cellprep.system.files import read_file
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
 _ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
@@ -79,7 +80,7 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     OutputError
         If the page cannot be written.
     """
-    run, out = Path(run), Path(out)
+    run, out = Path(run), local_path(out)
     check_place(out)
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
