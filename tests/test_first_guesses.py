@@ -143,6 +143,9 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
         "train('data.zarr', 'dn', epoch=3)": "there is no option epoch: did you mean epochs?",
         "train_all('data.zarr', epoch=3)": "there is no option epoch: did you mean epochs?",
         "predict('train', 'out', wieghts='nuclei')": "there is no option wieghts: did you mean weights?",
+        "predict('train', 7)": "out is the int 7: give a path",
+        "predict(labels, 'out')": "images is int64 of shape (6, 6): give paths, or a store; cellprep.learn",
+        "predict('train', 'out', 3)": "weights must be a name, or one or several paths, not the int 3",
     }.items():
         with pytest.raises(CellprepError, match=re.escape(message)):
             guess(text)
