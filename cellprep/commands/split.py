@@ -39,16 +39,16 @@ class SplitOptions:
 
     folds: Annotated[int, Option("Number of folds, at least 2.")] = 5
     groups: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option("Column of SOURCE whose equal values stay together; repeatable.", flags=("--group",), metavar="COLUMN"),
     ] = ()
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, for a SOURCE that does not tell their sizes.", metavar="FOLDER"),
+        Option("Folder of image files, where SOURCE does not tell their sizes.", metavar="FOLDER"),
     ] = None
     seed: Annotated[int, Option("Seed of the folds, from 0.")] = 0
     orientation: TurnedBy = None
-    keep_annotated_twice: Annotated[bool, Option("Keep images of which most covered pixels are so twice.")] = False
+    keep_annotated_twice: Annotated[bool, Option("Keep images most of whose cell pixels are annotated twice.")] = False
     jobs: Jobs = -1
     quiet: Quiet = False
 
@@ -234,7 +234,7 @@ def split_source(
     split = Split(
         images=images,
         folds=_folds_of(images, groups, options),
-        grouped_by=options.groups,
+        grouped_by=tuple(options.groups),
         groups=len(set(groups)),
         ungrouped=ungrouped,
         annotated_twice=twice,

@@ -6,7 +6,7 @@ A new format is one class in one file, and one line in `READERS`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -46,7 +46,7 @@ CrowdsAre = Annotated[
     Crowds | None,
     Option(
         "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
-        "asked for if there is nothing else, as tools such as CVAT mark every mask so."
+        "you must choose if there is nothing else, as tools such as CVAT mark every mask so."
     ),
 ]
 
@@ -75,8 +75,11 @@ class SourceOptions:
         return open_source(path, self.format, self.rle_order, self.crowds)
 
 
-#: What a source may be taken from: see `as_source`.
-SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
+#: What a source may be taken from, or a data frame, for which pandas is not loaded: see `as_source`.
+if TYPE_CHECKING:
+    SourceLike: TypeAlias = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any] | DataFrame
+else:
+    SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
 
 
 def open_source(

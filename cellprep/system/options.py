@@ -64,14 +64,12 @@ class Option:
         return f"{self.help}: {', '.join(self.choices)}." if self.choices and self.help[-1] != "." else self.help
 
 
-Jobs = Annotated[int, Option("Processes to work in; -1 for one per core.")]
+Jobs = Annotated[int, Option("Number of processes; -1 for one per core.")]
 Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"))]
-Only = Annotated[
-    tuple[str, ...], Option("Only the image of this id; repeatable. All unless given.", flags=("--image",))
-]
+Only = Annotated[Sequence[str], Option("Id of an image to take, repeatable; all unless given.", flags=("--image",))]
 Scheduler = Annotated[
     str | None,
-    Option("Dask scheduler whose workers do it, as tcp://host:8786, instead of --jobs.", metavar="ADDRESS"),
+    Option("Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.", metavar="ADDRESS"),
 ]
 
 

@@ -1,6 +1,6 @@
 """Checking the quality of annotations, before anything is built from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ class CheckOptions:
     orientation: TurnedBy = None
     overlap: Overlap = "smaller-on-top"
     rules: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option("Rule to flag by, repeatable; all but edge and unannotated unless given", RULES, ("--rule",), "RULE"),
     ] = ()
     thresholds: Annotated[

@@ -1,6 +1,6 @@
 """The rules by which an annotation or an image is suspicious: a name and, where it measures, a threshold each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -97,7 +97,7 @@ def read_thresholds(texts: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def choose_rules(names: tuple[str, ...]) -> frozenset[str]:
+def choose_rules(names: Sequence[str]) -> frozenset[str]:
     """Return the rules whose findings are flagged: those named, or all that are suspicious.
 
     Raises

@@ -34,7 +34,7 @@ __all__ = ["MeasureOptions", "MeasureReport", "measure", "measure_to_file"]
 
 @takes(SourceOptions, MeasureOptions)
 def measure(
-    what: "SourceLike | DataFrame",
+    what: SourceLike,
     images: Path | str | Any = None,
     options: MeasureOptions | None = None,
     **keywords: Any,
@@ -93,7 +93,7 @@ def measure(
 
 @takes(SourceOptions, MeasureOptions)
 def measure_to_file(
-    source: "SourceLike | DataFrame", out: Path | str, options: MeasureOptions | None = None, **keywords: Any
+    source: SourceLike, out: Path | str, options: MeasureOptions | None = None, **keywords: Any
 ) -> MeasureReport:
     r"""Measure cells, and write the table: memory does not grow with the number of images.
 

@@ -1,6 +1,6 @@
 """What to measure, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ class MeasureOptions:
         ),
     ] = None
     properties: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option(
             f"Property to measure, repeatable: {', '.join(PROPERTIES)}. Unless given "
             f"{', '.join(name for name in DEFAULT_PROPERTIES if not PROPERTIES[name].of_pixels)} and, with images, all "

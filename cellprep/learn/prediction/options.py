@@ -1,5 +1,6 @@
 """How prediction runs and what it writes: known without torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -104,7 +105,7 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: Annotated[tuple[str, ...], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", OUTPUTS)] = (
+    to: Annotated[Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", OUTPUTS)] = (
         _DEFAULT_TO
     )
     maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None

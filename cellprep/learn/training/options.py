@@ -118,7 +118,7 @@ class TrainOptions:
     device: Device = "auto"
     precision: Precision = "auto"
     workers: Annotated[int, Option("Processes that load crops; -1 chooses by the device.")] = -1
-    in_memory: Annotated[bool, Option("Keep the whole set in memory.")] = False
+    in_memory: Annotated[bool, Option("Keep all training images in memory.")] = False
     resume: Annotated[bool, Option("Go on with the run in --out, or the newest run, with that run's options.")] = False
     tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.")] = False
     quiet: Quiet = False
