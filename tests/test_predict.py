@@ -201,7 +201,11 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
 @pytest.mark.parametrize(
     ("image", "mask", "problem"),
     [
-        (np.zeros((2, 20, 30), np.uint8), None, "has 2 channels, and the weights are for 1"),
+        (
+            np.zeros((2, 20, 30), np.uint8),
+            None,
+            "and the weights are for 1: take some of them, or their",
+        ),
         (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
         (np.full((20, 30), np.nan), None, "no finite numbers"),
