@@ -69,7 +69,7 @@ def predict_command(
     measure: Annotated[
         Path | None,
         typer.Option(
-            help="Table to write with the predicted cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet."
+            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet."
         ),
     ] = None,
     options: PredictionOptions,

@@ -150,6 +150,7 @@ _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
     (bool,): (lambda value: not hasattr(value, "__len__") and value in (0, 1), "True or False"),
     (Path,): _PATH,
     (Path, str): _PATH,
+    (Path, str, Literal[False]): (lambda value: value is False or is_place(value), "a path, or False for none"),
     (Path, str, Any): (lambda value: is_place(value) or is_frame(value), "a path or a data frame"),
 }
 

@@ -60,7 +60,7 @@ def is_place(given: object) -> bool:
 
 
 def local_path(given: Any, name: str = "out") -> Path:
-    """Return where something is to be written that only this machine's disks take; messages call it by the name.
+    """Return where a file or folder of this machine is; messages call it by the name.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def local_path(given: Any, name: str = "out") -> Path:
         raise UsageError(f"{name} is {described(given)}: give a path{advice}")
     scheme, slash, _ = str(given).partition(":/")
     if slash and scheme in _SCHEMES:
-        raise UsageError(f"{name} is {given}: give a path of this machine; of all outputs, only stores can be at a URL")
+        raise UsageError(f"{name} is {given}: give a path of this machine")
     return Path(given)
 
 

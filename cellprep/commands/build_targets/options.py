@@ -54,8 +54,6 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         take_values(self)
-        if isinstance(self.images, bool) and self.images:
-            raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
         check_jobs(self.jobs)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))

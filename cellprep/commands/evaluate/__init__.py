@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, a
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.options import Jobs, Only, Option, Quiet, documented, options_of, take_values, takes
 from cellprep.system.places import as_place, local_path
+from cellprep.text.wording import described
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -155,6 +157,8 @@ def draw_worst(
         If a picture cannot be drawn or written.
     """
     out = local_path(out)
+    if not isinstance(number, Integral) or number < 1:
+        raise UsageError(f"number is {described(number)}: give how many images to draw, 1 or more")
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)

@@ -12,7 +12,7 @@ import msgspec
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import draw_files
 from cellprep.commands.report.page import Table, page
-from cellprep.errors import CellprepError
+from cellprep.errors import CellprepError, UsageError
 from cellprep.system.files import read_file
 from cellprep.system.output import check_place, write_whole
 from cellprep.system.places import local_path
@@ -80,8 +80,10 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     OutputError
         If the page cannot be written.
     """
-    run, out = Path(run), local_path(out)
+    run, out = local_path(run, "run"), local_path(out)
     check_place(out)
+    if not is_training(run):
+        raise UsageError(f"{run} is no folder of a training: it holds no run.json")
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
         rows = _rows(run / "metrics.csv")
