@@ -17,7 +17,6 @@ from conftest import tree
 from PIL import Image
 
 from cellprep import (
-    MeasureOptions,
     Recipe,
     build_targets,
     cells_from_labels,
@@ -254,7 +253,7 @@ def folder(tmp_path, picture, labels):
 
 
 def run(folder, bundle, out="out", images="images", to=("label-tiff",), **options):
-    outputs = OutputOptions(to=to, **{name: options.pop(name, None) for name in ("maps", "overlay")})
+    outputs = OutputOptions(to=to, **{name: options.pop(name) for name in ("maps", "overlay") if name in options})
     return predict([folder / images], folder / out, bundle, outputs=outputs, options=QUIET, **options)
 
 
@@ -316,22 +315,22 @@ def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, 
 @pytest.mark.parametrize("images", ["images", "data.zarr"])
 def test_cells_are_measured_in_the_same_go(folder, all_knowing, labels, picture, images):
     tables = [folder / "one.csv", folder / "two.csv"]
-    report = predict_and_measure([folder / images], all_knowing, tables[0], folder / "out", options=QUIET)
+    report = predict_and_measure([folder / images], tables[0], folder / "out", all_knowing, options=QUIET)
     assert report.notes()[-1].startswith(f"{tables[0]}: 2 images, 10 cells, ")
     assert not report.errors()
-    measure_to_file(open_source(folder / "out"), tables[1], MeasureOptions(folder / "images", jobs=1, quiet=True))
+    measure_to_file(open_source(folder / "out"), tables[1], images=folder / "images", jobs=1, quiet=True)
     assert tables[0].read_text() == tables[1].read_text()
     expected = [picture[labels == number].mean() for number in range(1, 6)]
     assert pd.read_csv(tables[0])["intensity_mean"].tolist() == pytest.approx(expected * 2)
 
 
 def test_measures_need_cells(folder, all_knowing):
-    outputs = OutputOptions(("coco",))
+    outputs = OutputOptions(to="coco")
     with pytest.raises(UsageError, match="let label-tiff be among what is written"):
-        predict_and_measure([folder / "images"], all_knowing, folder / "t.csv", folder / "o", outputs=outputs)
+        predict_and_measure([folder / "images"], folder / "t.csv", folder / "o", all_knowing, outputs=outputs)
     vectors = Bundle(weights("dn"))
     options = {"masks": folder / "masks", "options": QUIET}
-    report = predict_and_measure([folder / "images"], vectors, folder / "t.csv", folder / "o", **options)
+    report = predict_and_measure([folder / "images"], folder / "t.csv", folder / "o", vectors, **options)
     assert report.errors() == [
         "error: no cells were measured: a dn alone tells vectors; give the weights of a wtn, too"
     ]
