@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -40,7 +40,7 @@ class Option:
     metavar
         What stands there for its value.
     parse
-        Reads what is typed: a text, or of a field with several values all of them.
+        Reads what has not the field's type, such as a typed text; of a field with several values, all of them.
     typed
         The default as it is typed, where it is parsed.
     usual
@@ -155,6 +155,7 @@ _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
 }
 
 
+@cache
 def declared(kind: Any) -> dict[str, Declared]:
     """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
     if is_dataclass(kind):

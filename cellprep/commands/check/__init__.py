@@ -10,7 +10,7 @@ from cellprep.commands.check.image import CheckTask, check_image, load_readable
 from cellprep.commands.check.report import CheckReport
 from cellprep.commands.check.rules import RULES, choose_rules, choose_thresholds, read_thresholds
 from cellprep.commands.check.sizes import judge_sizes
-from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.cells import Overlap
 from cellprep.errors import ImageFileError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.annotations.source import Source
@@ -58,7 +58,6 @@ class CheckOptions:
 
     def __post_init__(self) -> None:
         take_values(self)
-        find_rule(self.overlap)
         choose_rules(self.rules)
         choose_thresholds(self.thresholds)
         check_jobs(self.jobs)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from numpy.typing import NDArray
 
-from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.cells import Overlap
 from cellprep.core.measures import DEFAULT_PROPERTIES, PROPERTIES
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
@@ -65,7 +65,6 @@ class MeasureOptions:
             raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
-        find_rule(self.overlap)
         check_jobs(self.jobs)
 
     @property
