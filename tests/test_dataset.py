@@ -169,7 +169,7 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(tmp_path, workers):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"store": 5}, "store=5 is none: give the path of a store"),
+        ({"store": 5}, "store is the int 5: give the path of a store"),
         ({"targets": "semseg"}, "targets='semseg' is no sequence: give a list of names"),
         ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: it is one of labels, semseg, distance, uvec"),
         ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),

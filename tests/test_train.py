@@ -563,7 +563,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     [
         ({"init": (Path("dn"),)}, "--init gives first weights to one network"),
         ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
-        ({"epochs": "3"}, "epochs is '3': give a whole number"),
+        ({"epochs": "3"}, "epochs is the text '3': give a whole number"),
         ({"background_cell": True}, "the background is no cell"),
         ({"encoder": Path("vgg16.pth")}, "vgg16.pth"),
     ],

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from cellprep.commands.measure.image import MeasureTask, measure_image
 from cellprep.commands.measure.options import MeasureOptions
 from cellprep.commands.measure.pieces import Pieces
 from cellprep.commands.measure.report import MeasureReport
+from cellprep.core.label_images import as_numbers
 from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
@@ -22,6 +23,8 @@ from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.table_writer import check_table, write_table
 from cellprep.system.executor import Failed, run_tasks
 from cellprep.system.options import options_of, takes
+from cellprep.system.places import local_path
+from cellprep.text.wording import described
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,7 +34,7 @@ __all__ = ["MeasureOptions", "MeasureReport", "measure", "measure_to_file"]
 
 @takes(SourceOptions, MeasureOptions)
 def measure(
-    what: "SourceLike | DataFrame",
+    what: SourceLike,
     images: Path | str | Any = None,
     options: MeasureOptions | None = None,
     **keywords: Any,
@@ -90,7 +93,7 @@ def measure(
 
 @takes(SourceOptions, MeasureOptions)
 def measure_to_file(
-    source: "SourceLike | DataFrame", out: Path | str, options: MeasureOptions | None = None, **keywords: Any
+    source: SourceLike, out: Path | str, options: MeasureOptions | None = None, **keywords: Any
 ) -> MeasureReport:
     r"""Measure cells, and write the table: memory does not grow with the number of images.
 
@@ -131,7 +134,7 @@ def measure_to_file(
     <BLANKLINE>
     """
     source, keywords = as_source(source, keywords)
-    options, out = options_of(MeasureOptions, options, keywords), Path(out)
+    options, out = options_of(MeasureOptions, options, keywords), local_path(out)
     check_table(out)
     report = MeasureReport(str(out))
     try:
@@ -177,8 +180,8 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     if images is None or isinstance(images, (str, Path)):
         return with_images(source, open_images(source, images), options.orientation)
     by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
-    pixels = {
-        str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
+    pixels: dict[str, Any] = {
+        str(image_id): image if hasattr(image, "decode") else ArrayPixels(_as_image(image))
         for image_id, image in by_id.items()
     }
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
@@ -189,3 +192,11 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
         else replace(record, pixels=pixels[record.image_id])
         for record in with_images(source, None, options.orientation)
     )
+
+
+def _as_image(given: Any) -> NDArray[Any]:
+    right = "(H, W) or (C, H, W), a folder of files, or arrays by id"
+    image = as_numbers(given, "images", right)
+    if image.ndim not in (2, 3):
+        raise UsageError(f"images must be {right}, not {described(image)}")
+    return image
