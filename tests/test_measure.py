@@ -263,6 +263,10 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
         ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
+        ({"images": {"a": PIXELS.astype(str)}}, r"image a is <U\d+ of shape \(60, 80\): give numbers, \(H, W\) or"),
+        ({"images": PIXELS * 1j}, r"image a is complex128 of shape \(60, 80\): give numbers"),
+        ({"images": 5}, "image a is the int 5: give numbers"),
+        ({"images": [[1], [1, 2]]}, "image a is a list of 2: give numbers"),
         ({"propertys": ["area"]}, "there is no option propertys: did you mean properties"),
     ],
 )
@@ -276,6 +280,14 @@ def test_labels_that_are_none_are_refused():
         measure(LABELS + 0.5)
     with pytest.raises(AnnotationError, match="a: there is no image to measure intensities in"):
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)
+    with pytest.raises(AnnotationError, match="of 60 x 80 x 3 pixels: its cells say 60 x 80, and channels come first"):
+        measure(LABELS, np.stack([PIXELS] * 3, axis=-1), quiet=True)
+    with pytest.raises(AnnotationError, match="the image id is empty"):
+        measure({"": LABELS}, quiet=True)
+    with pytest.raises(UsageError, match="two images have the id '5', as a text"):
+        measure({5: LABELS, "5": LABELS})
+    with pytest.raises(UsageError, match=r"images is uint8 of shape \(60, 80\), and labels in memory has 2 images"):
+        measure({"a": LABELS, "b": LABELS}, PIXELS)
 
 
 def test_tables_that_cannot_be_written_are_refused(cli, folder, monkeypatch):

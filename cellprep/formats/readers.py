@@ -30,6 +30,7 @@ from cellprep.system.files import check_file
 from cellprep.system.options import Option, documented, options_of, parted
 from cellprep.system.places import as_place, is_place
 from cellprep.text.frames import is_frame
+from cellprep.text.wording import described
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -192,7 +193,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
     if labels := as_label_arrays(source):
         return LabelArrays(labels), others
     raise UsageError(
-        f"{name} is {source!r:.60}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
+        f"{name} is {described(source)}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
         "{id: labels}"
     )
 

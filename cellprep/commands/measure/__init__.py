@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from cellprep.commands.measure.report import MeasureReport
 from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.label_images.arrays import ArrayPixels
+from cellprep.formats.images.file import Pixels
+from cellprep.formats.label_images.arrays import ArrayPixels, by_id
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.table_writer import check_table, write_table
 from cellprep.system.executor import Failed, run_tasks
 from cellprep.system.options import options_of, takes
+from cellprep.system.places import is_place
+from cellprep.text.wording import count, described, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -174,13 +177,16 @@ def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
 def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
     """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
     images = options.images
-    if images is None or isinstance(images, (str, Path)):
+    if images is None or is_place(images):
         return with_images(source, open_images(source, images), options.orientation)
-    by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
-    pixels = {
-        str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
-        for image_id, image in by_id.items()
-    }
+    if not isinstance(images, Mapping):
+        if len(source.image_ids) != 1:
+            raise UsageError(
+                f"images is {described(images)}, and {source.name} has {count(len(source.image_ids), 'image')}: "
+                "give a folder, or {id: image}"
+            )
+        images = {source.image_ids[0]: images}
+    pixels = {image_id: _in_memory(image_id, image) for image_id, image in by_id(images).items()}
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
         raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
     return (
@@ -189,3 +195,14 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
         else replace(record, pixels=pixels[record.image_id])
         for record in with_images(source, None, options.orientation)
     )
+
+
+def _in_memory(image_id: str, image: Any) -> Pixels:
+    """Return what decodes an image as it is, and an array as pixels."""
+    if hasattr(image, "decode"):
+        return cast("Pixels", image)
+    with suppress(ValueError):  # of lists of several lengths
+        array = np.asarray(image)
+        if array.ndim in (2, 3) and array.dtype.kind in "uibf":
+            return ArrayPixels(array)
+    raise UsageError(f"image {printable(image_id)} is {described(image)}: give numbers, (H, W) or (C, H, W)")
