@@ -30,7 +30,6 @@ from cellprep.core.measures import DEFAULT_PROPERTIES
 from cellprep.core.measures.by_window import Readable, measure_cells
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError, MissingExtraError, UsageError
-from cellprep.formats.table_writer import write_table
 from cellprep.store import documents
 
 OURS = ("touching_cells", "nearest_distance", "intensity_sum")
