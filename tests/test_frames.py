@@ -198,8 +198,10 @@ def test_data_frames_that_are_none_of_annotations(tmp_path):
         open_source(frame())
     with pytest.raises(UsageError, match="a data frame is read as kaggle-csv"):
         open_source(frame(*ROWS), "coco")
-    with pytest.raises(SourceError, match="data frame line 0: row 'x' is no whole number"):
+    with pytest.raises(SourceError, match="data frame row 0: 'x' is no whole number"):
         read_exclusions(pd.DataFrame({"image": ["a"], "row": ["x"]}))
+    with pytest.raises(SourceError, match="data frame: it needs the columns image and row"):
+        read_exclusions(pd.DataFrame({"id": ["a"], "row": [1]}))
 
 
 @pytest.mark.parametrize("name", ["folds.csv", "folds.tsv", "folds.parquet"])
