@@ -10,6 +10,7 @@ from cellprep.errors import SourceError, StoreError, UsageError
 from cellprep.formats.tables import open_table
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
+from cellprep.store.image_ids import composed
 from cellprep.system.files import read_file
 from cellprep.text.wording import count, printable
 
@@ -132,7 +133,7 @@ def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    return [line.strip() for line in _read(path).splitlines() if line.strip()]
+    return [composed(line.strip()) for line in _read(path).splitlines() if line.strip()]
 
 
 def _read_folds(folds: "Path | DataFrame") -> tuple[dict[str, int], Path]:
@@ -142,13 +143,18 @@ def _read_folds(folds: "Path | DataFrame") -> tuple[dict[str, int], Path]:
     _, header = next(rows)
     if missing := [name for name in ("image", "fold") if name not in header]:
         raise SourceError(f"{table.path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
-    fold_of = {}
+    fold_of: dict[str, int] = {}
     for number, values in rows:
         row = dict(zip(header, values, strict=False))
-        fold = row.get("fold", "")
+        image, fold = composed(row.get("image", "")), row.get("fold", "").strip().removesuffix(".0")
         if not fold.isdecimal():
             raise SourceError(f"{table.path} row {number}: fold {fold!r} is no number from 0")
-        fold_of[row.get("image", "")] = int(fold)
+        if fold_of.setdefault(image, int(fold)) != int(fold):
+            raise SourceError(
+                f"{table.path} row {number}: image {printable(image)} is in fold {fold}, and above in {fold_of[image]}"
+            )
+    if not fold_of:
+        raise SourceError(f"{table.path} has no row below its header: give a file that `cellprep split` wrote")
     return fold_of, table.path
 
 
