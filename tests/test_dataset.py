@@ -1,6 +1,7 @@
 """Stores as data sets of torch: what samples are, and that they are the same however they are loaded."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -164,6 +165,13 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(tmp_path, workers):
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
     with pytest.raises(SampleError, match=r"^image torn: .* is damaged: its checksum differs$"):
         samples(dataset, num_workers=workers)
+
+
+def test_a_store_that_is_removed_is_one_line(tmp_path):
+    dataset = StoreDataset(write_store(tmp_path / "data.zarr", {"a": (discs((40, 40), 3), noise((40, 40)))}), crop=32)
+    shutil.rmtree(tmp_path / "data.zarr")
+    with pytest.raises(SampleError, match=r"^image a: \S*a is no longer there: leave a store alone while it is read$"):
+        samples(dataset)
 
 
 @pytest.mark.parametrize(
