@@ -233,7 +233,7 @@ def mixed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cells.csv", "cells.tsv", "cells.parquet"])
-def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name):
+def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monkeypatch, name):
     labels, images = mixed
     read = {".csv": pd.read_csv, ".tsv": lambda path: pd.read_csv(path, sep="\t"), ".parquet": pd.read_parquet}
     for jobs in (1, 2):
@@ -248,6 +248,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
     assert table["image"].tolist() == ["a"] * len(NUMBERS) + ["b"] * len(NUMBERS)
     assert table["label"].tolist() == NUMBERS * 2
     assert table["intensity_mean"].notna().tolist() == [True] * len(NUMBERS) + [False] * len(NUMBERS)
+    monkeypatch.setattr("cellprep.commands.measure.pieces._ROWS_AT_ONCE", len(NUMBERS))  # an image at a time
     with pytest.warns(UserWarning, match="1 of 4 images failed"):
         again = measure(labels, images, quiet=True, jobs=1)
     assert list(again.attrs["failures"]) == ["c"]

@@ -2,7 +2,7 @@
 
 import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,24 +64,34 @@ class Pieces:
 
     def frames(self) -> Iterator["DataFrame"]:
         """Yield the table, some of its rows at a time: at least one frame, be it without rows."""
-        from pandas import DataFrame, concat
-
-        columns = self.columns()
-        texts = {name: "string" for name, kind in columns.items() if kind is object}
-        waiting = [DataFrame({name: np.empty(0, kind) for name, kind in columns.items()})]
-        rows = 0
+        kinds = self.columns()
+        waiting: list[Columns] = []
+        rows, is_begun = 0, False
         for number in sorted(self._places):
             self._file.seek(self._places[number])
-            frame = DataFrame(self._load())
-            rows += len(frame)
-            if len(frame):
-                waiting = [*(one for one in waiting if len(one)), frame.reindex(columns=list(columns))]
+            columns = self._load()
+            if not len(columns["label"]):
+                continue
+            waiting.append(columns)
+            rows += len(columns["label"])
             if rows >= _ROWS_AT_ONCE:
-                yield concat(waiting, ignore_index=True).astype(texts)
-                waiting, rows = [], 0
-        if waiting:
-            yield concat(waiting, ignore_index=True).astype(texts)
+                yield _frame(waiting, kinds)
+                waiting, rows, is_begun = [], 0, True
+        if waiting or not is_begun:
+            yield _frame(waiting, kinds)
 
     def _load(self) -> Columns:
         columns: Columns = pickle.load(self._file)  # which nobody else can have written
         return columns
+
+
+def _frame(parts: Sequence[Columns], kinds: Mapping[str, Any]) -> "DataFrame":
+    """Return the rows of some images; a column that an image lacks has no values there."""
+    from pandas import DataFrame
+
+    columns = {}
+    for name, kind in kinds.items():
+        missing = None if kind is object else np.nan
+        values = (part[name] if name in part else np.full(len(part["label"]), missing, kind) for part in parts)
+        columns[name] = np.concatenate([np.empty(0, kind), *values])
+    return DataFrame(columns).astype({name: "string" for name, kind in kinds.items() if kind is object})
