@@ -85,7 +85,7 @@ WRONG = {
     'build_targets("train.csv", "s.zarr", rle_ordr="row")': "there is no option rle_ordr: did you mean rle_order?",
     'build_targets("train.csv", "s.zarr", Recipe())': "options are Recipe(.*: give BuildOptions(...), or each option",
     'build_targets("train.csv", "s.zarr", channels="drop")': "channels 'drop' is unknown: it is one of collapse, keep",
-    "check_source(5)": "source is 5: give a path, what open_source returns, or labels",
+    "check_source(5)": "source is the int 5: give a path, what open_source returns, or labels",
     'check_source(open_source("train.csv"), rle_order="row")': "rle_order: how a source is read is said where its path",
     'evaluate("data.zarr", None)': "truth is None: give a path",
     'evaluate(np.ones(3), "data.zarr")': "predicted is array([1., 1., 1.]): give a path",

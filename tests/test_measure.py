@@ -282,6 +282,8 @@ def test_labels_that_are_none_are_refused():
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)
     with pytest.raises(AnnotationError, match="of 60 x 80 x 3 pixels: its cells say 60 x 80, and channels come first"):
         measure(LABELS, np.stack([PIXELS] * 3, axis=-1), quiet=True)
+    with pytest.raises(UsageError, match=r"what is int64 of shape \(2, 60, 80\): give a path, what open_source returns"):
+        measure(np.stack([LABELS] * 2).astype(np.int64))
     with pytest.raises(AnnotationError, match="the image id is empty"):
         measure({"": LABELS}, quiet=True)
     with pytest.raises(UsageError, match="two images have the id '5', as a text"):
