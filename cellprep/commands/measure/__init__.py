@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -17,14 +17,15 @@ from cellprep.core.label_images import as_numbers
 from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.label_images.arrays import ArrayPixels
+from cellprep.formats.images.file import Pixels
+from cellprep.formats.label_images.arrays import ArrayPixels, by_id
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.table_writer import check_table, write_table
 from cellprep.system.executor import Failed, run_tasks
 from cellprep.system.options import options_of, takes
-from cellprep.system.places import local_path
-from cellprep.text.wording import described
+from cellprep.system.places import is_place, local_path
+from cellprep.text.wording import count, described, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -177,13 +178,16 @@ def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
 def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
     """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
     images = options.images
-    if images is None or isinstance(images, (str, Path)):
-        return with_images(source, open_images(source, images), options.orientation)
-    by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
-    pixels: dict[str, Any] = {
-        str(image_id): image if hasattr(image, "decode") else ArrayPixels(_as_image(image))
-        for image_id, image in by_id.items()
-    }
+    if images is None or is_place(images):
+        return with_images(source, open_images(source, cast("Path | str | None", images)), options.orientation)
+    if not isinstance(images, Mapping):
+        if len(source.image_ids) != 1:
+            raise UsageError(
+                f"images is {described(images)}, and {source.name} has {count(len(source.image_ids), 'image')}: "
+                "give a folder, or {id: image}"
+            )
+        images = {source.image_ids[0]: images}
+    pixels = {image_id: _in_memory(image_id, image) for image_id, image in by_id(images).items()}
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
         raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
     return (
@@ -194,9 +198,12 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     )
 
 
-def _as_image(given: Any) -> NDArray[Any]:
-    right = "(H, W) or (C, H, W), a folder of files, or arrays by id"
-    image = as_numbers(given, "images", right)
+def _in_memory(image_id: str, given: Any) -> Pixels:
+    """Return what decodes an image as it is, and an array as pixels."""
+    if hasattr(given, "decode"):
+        return cast("Pixels", given)
+    name, right = f"image {printable(image_id)}", "numbers, (H, W) or (C, H, W), or a folder of files"
+    image = as_numbers(given, name, right)
     if image.ndim not in (2, 3):
-        raise UsageError(f"images must be {right}, not {described(image)}")
-    return image
+        raise UsageError(f"{name} must be {right}, not {described(image)}")
+    return ArrayPixels(image)

@@ -231,7 +231,8 @@ class StoreDataset(Dataset[Sample]):
         try:
             return self._make(draw)
         except Exception as error:
-            raise SampleError(f"image {printable(self.ids[draw.image])}: {Failed.of(error).problem}") from error
+            name = f"image {printable(self.ids[draw.image])}: "
+            raise SampleError(name + Failed.of(error).problem.removeprefix(name)) from error
 
     def _make(self, draw: Draw) -> Arrays:
         if self._is_remote and self._process != os.getpid():
