@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from numpy.typing import NDArray
-
 from cellprep.commands.measure.image import MeasureTask, measure_image
 from cellprep.commands.measure.options import MeasureOptions
 from cellprep.commands.measure.pieces import Pieces

@@ -52,7 +52,8 @@ class Pieces:
         self._channels.add(measured.channels)
         self._seen.update(names)
         for values in measured.columns.values():
-            np.save(self._file, values.astype(str) if values.dtype == object else values, allow_pickle=False)
+            is_text = values.dtype == object
+            np.save(self._file, np.array([text or "" for text in values]) if is_text else values, allow_pickle=False)
 
     def columns(self) -> dict[str, Any]:
         """Return the table's columns with the types of their values, in order."""
@@ -84,7 +85,10 @@ class Pieces:
     def _load(self, place: int, names: Sequence[str]) -> Columns:
         self._file.seek(place)
         columns = {name: np.load(self._file, allow_pickle=False) for name in names}
-        return {name: values.astype(object) if values.dtype.kind == "U" else values for name, values in columns.items()}
+        for name, kind in _OF_EVERY_CELL.items():
+            if kind is object and name in columns:
+                columns[name] = np.array([text or None for text in columns[name].tolist()], object)
+        return columns
 
 
 def _frame(parts: Sequence[Columns], kinds: Mapping[str, Any]) -> "DataFrame":
