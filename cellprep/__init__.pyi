@@ -30,6 +30,11 @@ from .commands.napari import napari_layers as napari_layers
 from .commands.preview import Crop as Crop
 from .commands.preview import PreviewOptions as PreviewOptions
 from .commands.preview import preview_store as preview_store
+from .commands.report import DatasetReport as DatasetReport
+from .commands.report import ReportOptions as ReportOptions
+from .commands.report import TrainingReport as TrainingReport
+from .commands.report import report_dataset as report_dataset
+from .commands.report import report_training as report_training
 from .commands.roundtrip import RoundtripOptions as RoundtripOptions
 from .commands.roundtrip import RoundtripReport as RoundtripReport
 from .commands.roundtrip import roundtrip as roundtrip

@@ -339,7 +339,7 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"only": "ab"}, "only='ab' is a text: give a sequence of texts"),
+        ({"only": 5}, "only is the int 5: give one text, or several in a list"),
         ({"jobs": 0}, "jobs 0 is no number of processes"),
         ({"jobs": -2}, "jobs -2 is no number"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),

@@ -260,7 +260,7 @@ def test_strict_makes_findings_an_error(cli, write_csv):
         (["--threshold", "hidden=1"], "rule 'hidden' has no threshold; these have one: duplicate, inside"),
         (["--threshold", "holes=0"], "threshold 0.0 of the rule holes is no number above 0"),
         (["--threshold", "holes=nan"], "threshold nan of the rule holes is no number above 0"),
-        (["--overlap", "x"], "overlap rule 'x' is unknown"),
+        (["--overlap", "x"], "overlap 'x' is unknown"),
         (["--out", "train.csv"], "--out train.csv is the file that is read: choose another"),
     ],
 )

@@ -109,6 +109,12 @@ def test_takes_a_fold_that_split_wrote(write_csv, tmp_path):
         ({"folds": "image,fold\nno,0\n", "fold": 0}, SourceError, "names 1 image that the store lacks: no"),
         ({"folds": "image,fold\ni01,x\n", "fold": 0}, SourceError, "row 2: fold 'x' is no number"),
         ({"folds": "id\ni01\n", "fold": 0}, SourceError, "has no column image, fold"),
+        ({"folds": "image,fold\n", "fold": 0}, SourceError, "has no row below its header"),
+        (
+            {"folds": "image,fold\ni01,0\ni01,1\n", "fold": 0},
+            SourceError,
+            "row 3: image i01 is in fold 1, and above",
+        ),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
@@ -118,6 +124,13 @@ def test_says_what_is_wrong_with_a_choice(store, tmp_path, options, error, probl
         options = {**options, name: path if options[name] is None else write(path, options[name])}
     with pytest.raises(error, match=problem):
         choose_images(store, **options)
+
+
+def test_ids_and_folds_may_have_been_through_other_programs(tmp_path):
+    store = store_of(tmp_path / "data.zarr", ["\u00fc", "v"], [None, None])
+    folds = write(tmp_path / "folds.csv", "image,fold\nu\u0308,0.0\nv,1.0\n")
+    assert choose_images(store, folds=folds, fold=0) == (["v"], ["\u00fc"])
+    assert choose_images(store, val_ids=write(tmp_path / "val.txt", "u\u0308\n")) == (["v"], ["\u00fc"])
 
 
 def test_one_image_is_too_few(tmp_path):

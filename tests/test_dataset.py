@@ -1,6 +1,7 @@
 """Stores as data sets of torch: what samples are, and that they are the same however they are loaded."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -166,10 +167,24 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(tmp_path, workers):
         samples(dataset, num_workers=workers)
 
 
+def test_an_image_is_named_once(tmp_path):
+    store = write_store(tmp_path / "data.zarr", {"a": (discs((40, 40), 3), np.full((40, 40), np.nan, np.float32))})
+    dataset = StoreDataset(store, crop=32, normalisation="percentile")
+    with pytest.raises(SampleError, match=r"^image a: some intensities are NaN or infinite$"):
+        dataset[0]
+
+
+def test_a_store_that_is_removed_is_one_line(tmp_path):
+    dataset = StoreDataset(write_store(tmp_path / "data.zarr", {"a": (discs((40, 40), 3), noise((40, 40)))}), crop=32)
+    shutil.rmtree(tmp_path / "data.zarr")
+    with pytest.raises(SampleError, match=r"^image a: \S*a is no longer there: leave a store alone while it is read$"):
+        samples(dataset)
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"store": 5}, "store=5 is none: give the path of a store"),
+        ({"store": 5}, "store is the int 5: give the path of a store"),
         ({"targets": "semseg"}, "targets='semseg' is no sequence: give a list of names"),
         ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: it is one of labels, semseg, distance, uvec"),
         ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),

@@ -56,11 +56,12 @@ def test_rows_may_have_been_through_a_table_of_floats(flags):
 
 
 FAULTY_FLAGS = {
-    "no column": (b"image,rows\na,1\n", r"flags\.csv line 1: it needs the columns image and row, as cellprep check"),
-    "empty": (b"", "line 1: it needs the columns image and row"),
-    "word": (b"image,row\n\na,1\na,first\n", "line 4: row 'first' is no whole number"),
-    "half": (b"image,row\na,1.5\n", "line 2: row '1.5' is no whole number"),
-    "endless": (b"image,row\na," + b"1" * 5000 + b"\n", "line 2: row '1111.*' is no whole number"),
+    "no column": (b"image,rows\na,1\n", r"flags\.csv: it needs the columns image and row, as cellprep check"),
+    "empty": (b"", "flags.csv: it needs the columns image and row"),
+    "word": (b"image,row\n\na,1\na,first\n", "row 4: 'first' is no whole number"),
+    "nobody": (b"image,row\na,1\n,2\n", r"flags\.csv row 3: it names no image"),
+    "half": (b"image,row\na,1.5\n", "row 2: '1.5' is no whole number"),
+    "endless": (b"image,row\na," + b"1" * 5000 + b"\n", "row 2: '1111.*' is no whole number"),
     "not text": (b"image,row\n\xff,1\n", r"flags\.csv after row 1: the text is not UTF-8"),
     "open quote": (b'image,row\n"a,1\n', r'flags\.csv after row 1: a quote \("\) is opened'),
 }

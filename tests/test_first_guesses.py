@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ LABELS = np.kron([[1, 2], [3, 0]], np.ones((3, 3), int))
 KNOWN = {
     **{name: getattr(cellprep, name) for name in cellprep.__all__},
     "Path": Path,
+    "pd": pd,
     "np": np,
     "TrainOptions": TrainOptions,
     "labels": LABELS,
@@ -65,6 +67,8 @@ WORKING = {
     "roundtrip(store, decoders=['original'], decoder_options='level=2', walls=False, jobs=1).failures": {},
     'split_source("train.csv", folds=2, groups="plate", jobs=1).folds': [0, 1],
     'preview_store("data.zarr", "p.png", images="a", crop="0,0,3,3").drawn': ["a"],
+    'preview_store("data.zarr", "p.png", PreviewOptions(images="b", crop=(0, 0, 3, 3))).drawn': ["b"],
+    'build_targets("train.csv", "less.zarr", exclude=pd.DataFrame({"image": ["a"], "row": [None]}), jobs=1).new': 1,
     'preview_store(Path("data.zarr"), Path("q.png"), contact_sheet=True, quiet=True).of': 2,
     'fit_bins("data.zarr", "bins.json", levels=2, jobs=1).levels': 2,
     'len(build_targets("train.csv", "fitted.zarr", bins="bins.json", jobs=1).rows)': 2,
@@ -83,23 +87,47 @@ def test_what_a_new_user_types_works(guess, text, expected):
 WRONG = {
     'build_targets("train.csv", "s.zarr", wall_widht=5)': "there is no option wall_widht: did you mean wall_width?",
     'build_targets("train.csv", "s.zarr", rle_ordr="row")': "there is no option rle_ordr: did you mean rle_order?",
-    'build_targets("train.csv", "s.zarr", Recipe())': "options are Recipe(.*: give BuildOptions(...), or each option",
+    'build_targets("train.csv", "s.zarr", Recipe())': "options are a Recipe: give BuildOptions(...), or each option",
     'build_targets("train.csv", "s.zarr", channels="drop")': "channels 'drop' is unknown: it is one of collapse, keep",
-    "check_source(5)": "source is 5: give a path, what open_source returns, or labels",
+    "check_source(5)": "source is the int 5: give a path, what open_source returns, or labels",
     'check_source(open_source("train.csv"), rle_order="row")': "rle_order: how a source is read is said where its path",
     'evaluate("data.zarr", None)': "truth is None: give a path",
-    'evaluate(np.ones(3), "data.zarr")': "predicted is array([1., 1., 1.]): give a path",
-    "roundtrip(3)": "store is 3: give the path of a store, or what open_store returns",
+    'evaluate(np.ones(3), "data.zarr")': "predicted is float64 of shape (3,): give a path",
+    "roundtrip(3)": "store is the int 3: give the path of a store, or what open_store returns",
     'preview_store("data.zarr", "p.png", image="a")': "there is no option image: did you mean images?",
     "split_source('train.csv', fold=3)": "there is no option fold: did you mean folds?",
     "check_source('train.csv', orientation='up')": "orientation 'up' is unknown: it is one of apply, ignore",
     "verify_store('data.zarr', job=2)": "there is no option job: did you mean jobs?",
-    "fit_bins('data.zarr', levels='3')": "levels is '3': give a whole number",
-    "check_source('train.csv', jobs='2')": "jobs is '2': give a whole number",
-    "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is 'no': give True or False",
-    "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is 3: give a path",
+    "fit_bins('data.zarr', levels='3')": "levels is the text '3': give a whole number",
+    "check_source('train.csv', jobs='2')": "jobs is the text '2': give a whole number",
+    "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is the text 'no': give True or False",
+    "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is the int 3: give a path or a data frame",
+    "split_source('train.csv', SplitOptions(folds=2))": "out is a SplitOptions: give a path, and options by their",
+    "preview_store('data.zarr', PreviewOptions())": "path is a PreviewOptions: give a path, and options by their names",
+    "export_labels('data.zarr', 'coco', 5)": "out is the int 5: give a path",
+    "export_labels('data.zarr', 'label-tiff', 's3://b/x')": "out is s3://b/x: give a path of this machine",
+    "measure_to_file('train.csv', 3)": "out is the int 3: give a path",
+    "measure(labels, MeasureOptions())": "images must be (H, W) or (C, H, W), a folder of files, or arrays by id, not",
+    "measure(labels, np.ones(3))": "or arrays by id, not float64 of shape (3,)",
+    "draw_worst(evaluate(labels, labels), labels, labels, -1, 'worst')": "number is the int -1: give how many images",
+    "evaluate(labels, labels).write_csv(5)": "path is the int 5: give a path",
+    "report_training('nowhere', 'r.html')": "nowhere is no folder of a training: it holds no run.json",
+    "report_training(5, 'r.html')": "run is the int 5: give a path",
+    "read_metrics(5)": "run is the int 5: give a path",
+    "napari_layers('a')": "image is the text 'a': give one of a store, as open_store(...)[image_id]",
+    "build_targets('train.csv', 's.zarr', images={'a': labels})": "images is a dict of 1: give a path, or False",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
-    "PreviewOptions(images='ab')": "images='ab' is a text: give a sequence of texts",
+    "SplitOptions(folds='2')": "folds is the text '2': give a whole number",
+    "SplitOptions(groups=None)": "groups is None: give one text, or several in a list",
+    "CheckOptions(rules=5)": "rules is the int 5: give one text, or several in a list",
+    "CheckOptions(thresholds=5)": "thresholds is the int 5: give values by their names",
+    "CheckOptions(thresholds={'duplicate': 'a'})": "threshold 'a' of the rule duplicate is no number above 0",
+    "BuildOptions(recipe={'wall_width': 3})": "recipe is a dict of 1: give Recipe(...)",
+    "PreviewOptions(crop=5)": "crop 5 is no part of an image: give y,x,h,w",
+    "check_source([labels])": "source is a list of 1: give a path",
+    "check_source('train.csv', CheckOptions)": "options are the class CheckOptions: give CheckOptions(...)",
+    "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: it is one of flips, rotation",
+    "TrainOptions('dn', max_lr='x')": "max_lr is the text 'x': give a number",
     "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
 }
 
@@ -123,7 +151,9 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
         "train('data.zarr', 'dn', epoch=3)": "there is no option epoch: did you mean epochs?",
         "train_all('data.zarr', epoch=3)": "there is no option epoch: did you mean epochs?",
         "predict('train', 'out', wieghts='nuclei')": "there is no option wieghts: did you mean weights?",
-        "predict('train', 7)": "out is 7: give the folder to write",
+        "predict('train', 7)": "out is the int 7: give a path",
+        "predict(labels, 'out')": "images is int64 of shape (6, 6): give paths, or a store; cellprep.learn",
+        "predict('train', 'out', 3)": "weights must be a name, or one or several paths, not the int 3",
     }.items():
         with pytest.raises(CellprepError, match=re.escape(message)):
             guess(text)
@@ -131,7 +161,8 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
 
 def test_help_of_options_shows_what_is_declared():
     text = cellprep.BuildOptions.__doc__
-    assert "jobs\n    Processes to work in; -1 for one per core.\n" in text
+    assert "jobs\n    Number of processes; -1 for one per core.\n" in text
     assert "instead of ``jobs``" in text
     assert "no longer in the source" in text
+    assert "files, where the source does not tell" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
     assert text.index("quiet\n") < text.index("Raises\n")

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -115,7 +116,7 @@ SHAPE = (4, 5)
         (lambda: compute_targets(LABELS, wall_widht=5), "there is no option wall_widht: did you mean wall_width?"),
         (
             lambda: compute_targets(LABELS, background_cell="no"),
-            "background_cell is 'no': give True or False",
+            "background_cell is the text 'no': give True or False",
         ),
         (
             lambda: compute_targets(LABELS, overlap=["background"]),
@@ -258,6 +259,11 @@ def test_huge_and_damaged_images_are_told_and_not_drawn(store, monkeypatch):
     assert Found(image._repr_html_()).sizes == []
     del damaged.attributes["arrays"]
     assert repr(damaged) == "<StoredImage 'z': damaged>"
+    assert "</th><td>" + str(store.path) in damaged._repr_html_()
+    assert "is damaged" in damaged._repr_html_()
+    opened = open_store(store.path)
+    opened.attributes["recipe"]["wall_width"] = 4
+    assert "its `recipe` is none: wall width 4" in unescape(opened._repr_html_())
 
 
 class Outcome(Report):

@@ -185,7 +185,7 @@ def test_images_may_be_declined(tmp_path, write_csv, cli):
         2,
         "error: --images and --no-images contradict each other: give one of them\n",
     )
-    with pytest.raises(UsageError, match="images=True: give a folder"):
+    with pytest.raises(UsageError, match="images is the bool True: give a path, or False for none"):
         BuildOptions(images=True)
 
 

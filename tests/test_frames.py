@@ -1,5 +1,8 @@
 """Tables as pandas has them: of sources, stores, findings, matches and trainings."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,8 +201,10 @@ def test_data_frames_that_are_none_of_annotations(tmp_path):
         open_source(frame())
     with pytest.raises(UsageError, match="a data frame is read as kaggle-csv"):
         open_source(frame(*ROWS), "coco")
-    with pytest.raises(SourceError, match="data frame line 0: row 'x' is no whole number"):
+    with pytest.raises(SourceError, match="data frame row 0: 'x' is no whole number"):
         read_exclusions(pd.DataFrame({"image": ["a"], "row": ["x"]}))
+    with pytest.raises(SourceError, match="data frame: it needs the columns image and row"):
+        read_exclusions(pd.DataFrame({"id": ["a"], "row": [1]}))
 
 
 @pytest.mark.parametrize("name", ["folds.csv", "folds.tsv", "folds.parquet"])
@@ -207,6 +212,28 @@ def test_folds_may_be_in_any_table(tmp_path, name):
     store = write_store(tmp_path / "s.zarr", {image: (np.eye(3, dtype=int), None) for image in "ab"})
     write_table(tmp_path / name, [pd.DataFrame({"image": ["a", "b"], "fold": [0, 1]})])
     assert choose_images(store, folds=tmp_path / name, fold=1, pixels=False) == (["a"], ["b"])
+
+
+def test_columns_are_those_that_the_documentation_names(source, tmp_path):
+    text = (Path(__file__).parent.parent / "docs" / "tables.md").read_text(encoding="utf-8")
+    lines = text.partition("## Tables out")[2].partition("\n\n`problem`")[0].splitlines()
+    cells = [line.split("|") for line in lines if "...)" in line or "(...)" in line]
+    told = {
+        call: re.findall(r"`([\w-]+)`", columns.replace("to `bbox-3`", "`bbox-1` `bbox-2` `bbox-3`"))
+        for _, call, _, columns, _ in cells
+    }
+    build_targets(source, tmp_path / "s.zarr", BuildOptions(**QUIET))
+    tables = {
+        "open_source(": source.to_dataframe(jobs=1),
+        "open_store(": open_store(tmp_path / "s.zarr").to_dataframe(),
+        "check_source(": check_source(source, CheckOptions(**QUIET)).findings_dataframe(),
+        "evaluate(": evaluate(source, source, EvaluationOptions(**QUIET)).matches_dataframe(),
+        "split_source(": split_source(source, options=SplitOptions(folds=2, **QUIET)).to_dataframe(),
+        "describe_store(": describe_store(tmp_path / "s.zarr").to_dataframe(),
+    }
+    for call, table in tables.items():
+        (columns,) = (names for where, names in told.items() if call in where)
+        assert [*table] == columns
 
 
 def test_figures_of_trainings(tmp_path):

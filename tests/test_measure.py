@@ -233,7 +233,7 @@ def mixed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cells.csv", "cells.tsv", "cells.parquet"])
-def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name):
+def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monkeypatch, name):
     labels, images = mixed
     read = {".csv": pd.read_csv, ".tsv": lambda path: pd.read_csv(path, sep="\t"), ".parquet": pd.read_parquet}
     for jobs in (1, 2):
@@ -248,6 +248,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
     assert table["image"].tolist() == ["a"] * len(NUMBERS) + ["b"] * len(NUMBERS)
     assert table["label"].tolist() == NUMBERS * 2
     assert table["intensity_mean"].notna().tolist() == [True] * len(NUMBERS) + [False] * len(NUMBERS)
+    monkeypatch.setattr("cellprep.commands.measure.pieces._ROWS_AT_ONCE", len(NUMBERS))  # an image at a time
     with pytest.warns(UserWarning, match="1 of 4 images failed"):
         again = measure(labels, images, quiet=True, jobs=1)
     assert list(again.attrs["failures"]) == ["c"]
@@ -262,6 +263,13 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, name
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
         ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
+        (
+            {"images": {"a": PIXELS.astype(str)}},
+            r"image a must be numbers, \(H, W\) or \(C, H, W\), .*, not <U\d+ of shape \(60, 80\)",
+        ),
+        ({"images": PIXELS * 1j}, r"image a must be numbers, .*, not complex128 of shape \(60, 80\)"),
+        ({"images": 5}, "image a must be numbers, .*, not the int64 5"),
+        ({"images": [[1], [1, 2]]}, "image a must be numbers, .*, not a list of 2"),
         ({"propertys": ["area"]}, "there is no option propertys: did you mean properties"),
     ],
 )
@@ -275,6 +283,18 @@ def test_labels_that_are_none_are_refused():
         measure(LABELS + 0.5)
     with pytest.raises(AnnotationError, match="a: there is no image to measure intensities in"):
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)
+    with pytest.raises(AnnotationError, match="of 60 x 80 x 3 pixels: its cells say 60 x 80, and channels come first"):
+        measure(LABELS, np.stack([PIXELS] * 3, axis=-1), quiet=True)
+    with pytest.raises(
+        UsageError, match=r"what is int64 of shape \(2, 60, 80\): give a path, what open_source returns"
+    ):
+        measure(np.stack([LABELS] * 2).astype(np.int64))
+    with pytest.raises(AnnotationError, match="the image id is empty"):
+        measure({"": LABELS}, quiet=True)
+    with pytest.raises(UsageError, match="two images have the id '5', as a text"):
+        measure({5: LABELS, "5": LABELS})
+    with pytest.raises(UsageError, match=r"images is uint8 of shape \(60, 80\), and labels in memory has 2 images"):
+        measure({"a": LABELS, "b": LABELS}, PIXELS)
 
 
 def test_tables_that_cannot_be_written_are_refused(cli, folder, monkeypatch):

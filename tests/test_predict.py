@@ -200,7 +200,11 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
 @pytest.mark.parametrize(
     ("image", "mask", "problem"),
     [
-        (np.zeros((2, 20, 30), np.uint8), None, "has 2 channels, and the weights are for 1"),
+        (
+            np.zeros((2, 20, 30), np.uint8),
+            None,
+            "and the weights are for 1: take some of them, or their",
+        ),
         (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
         (np.full((20, 30), np.nan), None, "no finite numbers"),
@@ -249,7 +253,7 @@ def folder(tmp_path, picture, labels):
 
 
 def run(folder, bundle, out="out", images="images", to=("label-tiff",), **options):
-    outputs = OutputOptions(to=to, **{name: options.pop(name, None) for name in ("maps", "overlay")})
+    outputs = OutputOptions(to=to, **{name: options.pop(name) for name in ("maps", "overlay") if name in options})
     return predict([folder / images], folder / out, bundle, outputs=outputs, options=QUIET, **options)
 
 
@@ -321,7 +325,7 @@ def test_cells_are_measured_in_the_same_go(folder, all_knowing, labels, picture,
 
 
 def test_measures_need_cells(folder, all_knowing):
-    outputs = OutputOptions(to=("coco",))
+    outputs = OutputOptions(to="coco")
     with pytest.raises(UsageError, match="let label-tiff be among what is written"):
         predict_and_measure([folder / "images"], folder / "t.csv", folder / "o", all_knowing, outputs=outputs)
     vectors = Bundle(weights("dn"))

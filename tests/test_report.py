@@ -220,6 +220,13 @@ def test_histograms_count_everything():
     assert not histogram("t", "x", {"a": [0.0]}, logarithmic=True).shapes
 
 
+@pytest.mark.parametrize("values", [[210.0, 390.0], [1.0, 1.9], [7.0], [3.0, 4e5]])
+def test_logarithmic_axes_have_ticks_wherever_they_begin(values):
+    places = [float(x) for x, _ in histogram("t", "x", {"": values}, logarithmic=True).ticks_x]
+    assert len(places) > 1
+    assert places == sorted(places)
+
+
 def test_charts_tell_their_values():
     assert tips(bars("t", "x", [0.25, 0.75], ["a", "b"])) == ["a: 25.00 %", "b: 75.00 %"]
     chart = lines("t", "epoch", [1, 2], {"loss": [0.5, float("nan")]})

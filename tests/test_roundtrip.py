@@ -152,7 +152,7 @@ def test_real_targets_come_back(sartorius, tmp_path):
     source = open_source(sartorius)
     ids = tuple(image.image_id for image in source.images())[:: 1 if THOROUGH else 5]  # of each cell type
     build_targets(source, tmp_path / "data.zarr", BuildOptions(only=ids, quiet=True))
-    options = RoundtripOptions((DEFAULT_DECODER,), quiet=True)
+    options = RoundtripOptions(decoders=DEFAULT_DECODER, quiet=True)
     scores = roundtrip(open_store(tmp_path / "data.zarr"), options).decoders[DEFAULT_DECODER].scores
     assert scores["overall"]["kaggle_map"] > (0.978 if THOROUGH else 0.9815)
     assert scores["by_cell_type"]["astro"]["kaggle_map"] > (0.945 if THOROUGH else 0.946)

@@ -51,7 +51,7 @@ def finish(csv, out, *options):
 
 def go_on(csv, out, wall_width=3):
     """Build all that is not there, in this process and undisturbed."""
-    options = BuildOptions(Recipe(wall_width=wall_width), jobs=1, quiet=True)
+    options = BuildOptions(recipe=Recipe(wall_width=wall_width), jobs=1, quiet=True)
     report = build_targets(open_source(csv), out, options)
     assert not report.errors()
     return report
@@ -182,7 +182,7 @@ def test_ctrl_c_when_all_is_done_changes_nothing(csv, tmp_path):
 def test_ctrl_c_while_libraries_load_is_one_line(tmp_path):
     (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise RuntimeError\n")
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    args = [sys.executable, "-m", "cellprep", "--help"]
+    args = [sys.executable, "-m", "cellprep", "info", "a.zarr"]
     result = subprocess.run(args, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
     assert result.stderr == "interrupted: what is written is whole; run the same command again\n"
     assert result.returncode == 130

@@ -212,7 +212,9 @@ def test_predictions_are_of_what_is_chosen(tmp_path):
     assert "images: channel GFP; z max; time 0" in report.notes()
     assert zarr.open(maps).attrs["cellprep-maps"]["planes"] == {"channel": ["GFP"], "z": "max", "time": 0}
     assert "planes" not in zarr.open(plain).attrs["cellprep-maps"]
-    assert "and the weights are for 1; of files, --grey makes one channel" in run("colours", "none")[0].errors()[1]
+    assert (
+        "; of files --channel takes some, and --grey makes one channel of RGB" in run("colours", "none")[0].errors()[1]
+    )
     assert not run("colours", "grey", grey=True)[0].errors()
     np.testing.assert_array_equal(
         segment(tmp_path / "images" / "a.tif", bundle, np.ones((5, 6)), channel=1, z="max", time=0),

@@ -66,7 +66,7 @@ COMMANDS = {
     ),
     "roundtrip": (
         "stores",
-        "Decode the targets of a store again, and score them against its labels: what is lost before any network.",
+        "Decode the targets of a store, and score the cells against its labels: what is lost before any network.",
     ),
     "export": ("stores", "Export the labels of a store, in a format that other tools read."),
 }

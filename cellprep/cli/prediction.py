@@ -40,7 +40,7 @@ class _ListsWeights(TyperCommand):
 
 
 _WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn"
-_UNNAMED = "Without a name, tells which are at hand."
+_UNNAMED = "Without a name, lists those at hand."
 
 
 @command("predict", cls=_ListsWeights)
@@ -69,14 +69,14 @@ def predict_command(
     measure: Annotated[
         Path | None,
         typer.Option(
-            help="Table of the cells' measures to write, too, as `cellprep measure` does: .csv, .tsv or .parquet."
+            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet."
         ),
     ] = None,
     options: PredictionOptions,
 ) -> None:
     """Predict the cells of images, by networks that were trained.
 
-    Without `--weights`, those for fluorescent nuclei count, which come with the package. Of your own weights,
+    Without `--weights`, those for fluorescent nuclei are taken, which come with the package. Of your own weights,
     `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. A dn alone gives
     vectors instead of cells. An image that fails stops no other. `cellprep evaluate` reads what is written.
 

@@ -83,7 +83,7 @@ def roundtrip_command(
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
 ) -> None:
-    """Decode the targets of a store again, and score them against its labels: what is lost before any network.
+    """Decode the targets of a store, and score the cells against its labels: what is lost before any network.
 
     The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder.
 

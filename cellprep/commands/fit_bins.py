@@ -15,6 +15,7 @@ from cellprep.store.entries import damaged_images
 from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, printable
@@ -172,7 +173,7 @@ def fit_bins(
     check_jobs(jobs)
     store = as_store(store)
     if out is not None:
-        out = Path(out)
+        out = local_path(out)
         check_place(out)
     ids = list(store)
     fitted = FittedBins(store.path.resolve().name, method, levels, failures=damaged_images(store.path, set(ids)))

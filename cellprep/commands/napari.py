@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 from cellprep.store import StoredImage
+from cellprep.text.wording import described
 
 #: Data, what napari is told of them, and the kind of layer: what ``napari.layers.Layer.create`` takes.
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
@@ -58,6 +59,8 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
         for layer in cellprep.napari_layers(cellprep.open_store("data.zarr")["round-1"]):
             viewer.add_layer(napari.layers.Layer.create(*layer))
     """
+    if not isinstance(image, StoredImage):
+        raise UsageError(f"image is {described(image)}: give one of a store, as open_store(...)[image_id]")
     if every < 1:
         raise UsageError(f"every {every} is no step: give 1 or more")
     size = image.metadata.pixel_size

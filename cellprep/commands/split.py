@@ -19,8 +19,9 @@ from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, take_values, takes
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, count, printable
@@ -39,24 +40,24 @@ class SplitOptions:
 
     folds: Annotated[int, Option("Number of folds, at least 2.")] = 5
     groups: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option("Column of SOURCE whose equal values stay together; repeatable.", flags=("--group",), metavar="COLUMN"),
     ] = ()
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, for a SOURCE that does not tell their sizes.", metavar="FOLDER"),
+        Option("Folder of image files, where SOURCE does not tell their sizes.", metavar="FOLDER"),
     ] = None
     seed: Annotated[int, Option("Seed of the folds, from 0.")] = 0
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
-    keep_annotated_twice: Annotated[bool, Option("Keep images of which most covered pixels are so twice.")] = False
+    keep_annotated_twice: Annotated[bool, Option("Keep images most of whose cell pixels are annotated twice.")] = False
     jobs: Jobs = -1
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self)
         check_folds(self.folds)
         check_jobs(self.jobs)
-        check_choices(self)
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} is below 0")
 
@@ -220,6 +221,7 @@ def split_source(
     b,1,,0
     c,0,,1
     """
+    path = None if out is None else local_path(out)
     source, keywords = as_source(source, keywords)
     options = options_of(SplitOptions, options, keywords)
     columns = [source.values(column) for column in options.groups]
@@ -234,15 +236,15 @@ def split_source(
     split = Split(
         images=images,
         folds=_folds_of(images, groups, options),
-        grouped_by=options.groups,
+        grouped_by=tuple(options.groups),
         groups=len(set(groups)),
         ungrouped=ungrouped,
         annotated_twice=twice,
         kept_annotated_twice=options.keep_annotated_twice,
         failures={image.image_id: image.problem for image in measured if image.problem},
     )
-    if out is not None:
-        write_whole(Path(out), split.to_csv())
+    if path is not None:
+        write_whole(path, split.to_csv())
     return split
 
 

@@ -6,7 +6,7 @@ A new format is one class in one file, and one line in `READERS`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_args
 
 from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ from cellprep.system.files import check_file
 from cellprep.system.options import Option, documented, options_of, parted
 from cellprep.system.places import as_place, is_place
 from cellprep.text.frames import is_frame
+from cellprep.text.wording import described
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,7 +56,7 @@ CrowdsAre = Annotated[
     Crowds | None,
     Option(
         "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
-        "asked for if there is nothing else, as tools such as CVAT mark every mask so."
+        "you must choose if there is nothing else, as tools such as CVAT mark every mask so."
     ),
 ]
 
@@ -102,8 +103,11 @@ class SourceOptions:
         return open_source(path, self.format, self.rle_order, self.crowds, self.components)
 
 
-#: What a source may be taken from: see `as_source`.
-SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
+#: What a source may be taken from, or a data frame, for which pandas is not loaded: see `as_source`.
+if TYPE_CHECKING:
+    SourceLike: TypeAlias = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any] | DataFrame
+else:
+    SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
 
 
 def open_source(
@@ -232,7 +236,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
     if labels := as_label_arrays(source):
         return LabelArrays(labels), others
     raise UsageError(
-        f"{name} is {source!r:.60}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
+        f"{name} is {described(source)}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
         "{id: labels}"
     )
 

@@ -16,10 +16,14 @@ from .prediction.bundle import Bundle as Bundle
 from .prediction.bundle import load_bundle as load_bundle
 from .prediction.bundle import save_bundle as save_bundle
 from .prediction.bundle import with_decoding as with_decoding
+from .prediction.options import OutputOptions as OutputOptions
+from .prediction.options import PredictionOptions as PredictionOptions
+from .prediction.report import PredictionReport as PredictionReport
 from .prediction.run import predict as predict
 from .prediction.single import segment as segment
 from .settings import Decoding as Decoding
 from .training.options import TrainOptions as TrainOptions
+from .training.run import TrainReport as TrainReport
 from .training.run import train as train
 from .weights import Weights as Weights
 from .weights import load_weights as load_weights

@@ -22,6 +22,7 @@ from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.settings import Decoding
 from cellprep.system.files import open_file
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
 #: The name of the best weights in the folder of a training.
@@ -111,7 +112,7 @@ def save_weights(path: Path | str, weights: Weights) -> None:
     OutputError
         If the file cannot be written.
     """
-    _write(Path(path), _tensors(weights), _describe(weights))
+    _write(local_path(path, "path"), _tensors(weights), _describe(weights))
 
 
 def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool = False) -> None:
@@ -206,7 +207,7 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     WeightsError
         As `load_weights`.
     """
-    path = Path(path)
+    path = local_path(path, "path")
     path = path / BEST if path.is_dir() else path
     try:
         with open_file(path), safetensors.safe_open(path, framework="pt") as file:

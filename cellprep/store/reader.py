@@ -96,15 +96,19 @@ class StoredImage:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows of it: a table, and the image in small with its cells outlined."""
-        about = self.metadata
+        title = f"Image {printable(self.id)}"
+        try:
+            about, recipe = self.metadata, self.recipe
+        except StoreError as error:
+            return notebook_html(title, [("damaged", str(error))])
         rows: list[Row] = [
             ("size", f"{' x '.join(map(str, about.shape))} pixels"),
             ("cells", f"{about.cells:,}" + (f" ({len(about.hidden):,} hidden by others)" if about.hidden else "")),
             ("cell type", printable(about.cell_type) if about.cell_type else "none"),
             ("arrays", ", ".join(map(printable, about.arrays))),
-            ("recipe", repr(self.recipe)),
+            ("recipe", repr(recipe)),
         ]
-        return notebook_html(f"Image {printable(self.id)}", rows, shown_in_time([(self.id, self.thumbnail)]))
+        return notebook_html(title, rows, shown_in_time([(self.id, self.thumbnail)]))
 
     def thumbnail(self) -> bytes | None:
         """Return the image in small with its cells outlined, a PNG; None of a huge one, which would take long."""
@@ -322,7 +326,10 @@ class Store(Mapping[str, StoredImage]):
             sizes = [f"{height} x {width}: {count(images, 'image')}" for height, width, images in summary.shapes]
             rows += [("cell types", kinds), ("sizes", sizes), ("arrays", ", ".join(map(printable, summary.arrays)))]
         if self.metadata.recipe:
-            rows.append(("recipe", repr(self.recipe)))
+            try:
+                rows.append(("recipe", repr(self.recipe)))
+            except StoreError as error:
+                rows.append(("damaged", str(error)))
         return notebook_html(f"Store {printable(str(self.path))}", rows, images)
 
     def _counts(self) -> Iterator[tuple[str, str]]:
@@ -537,7 +544,7 @@ def store_place(store: StoreLike, name: str = "store") -> Path:
     if isinstance(store, Store):
         return store.path
     if not is_place(store):
-        raise UsageError(f"{name} is {store!r:.60}: give the path of a store, or what open_store returns")
+        raise UsageError(f"{name} is {described(store)}: give the path of a store, or what open_store returns")
     return as_place(store)
 
 

@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from cellprep.errors import UsageError
 from cellprep.system.places import is_place
-from cellprep.text.wording import did_you_mean
+from cellprep.text.frames import is_frame
+from cellprep.text.wording import described, did_you_mean
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +40,7 @@ class Option:
     metavar
         What stands there for its value.
     parse
-        Reads what is typed: a text, or of a field with several values all of them.
+        Reads what has not the field's type, such as a typed text; of a field with several values, all of them.
     typed
         The default as it is typed, where it is parsed.
     usual
@@ -63,14 +64,12 @@ class Option:
         return f"{self.help}: {', '.join(self.choices)}." if self.choices and self.help[-1] != "." else self.help
 
 
-Jobs = Annotated[int, Option("Processes to work in; -1 for one per core.")]
+Jobs = Annotated[int, Option("Number of processes; -1 for one per core.")]
 Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"))]
-Only = Annotated[
-    tuple[str, ...], Option("Only the image of this id; repeatable. All unless given.", flags=("--image",))
-]
+Only = Annotated[Sequence[str], Option("Id of an image to take, repeatable; all unless given.", flags=("--image",))]
 Scheduler = Annotated[
     str | None,
-    Option("Dask scheduler whose workers do it, as tcp://host:8786, instead of --jobs.", metavar="ADDRESS"),
+    Option("Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.", metavar="ADDRESS"),
 ]
 
 
@@ -122,15 +121,27 @@ class Declared:
         Raises
         ------
         UsageError
-            If it is no number, path or truth value and should be one, or cannot be parsed.
+            If it is of another kind than the field, or cannot be parsed.
         """
+        if value is None and NoneType in get_args(self.kind):
+            return None
+        kind = get_origin(self.types[0]) or self.types[0]
+        if self.is_several and not (kind is Mapping and isinstance(value, Mapping)):
+            if isinstance(value, Integral) and int in get_args(get_args(self.types[0])[0]):
+                value = (value,)
+            if not isinstance(value, Iterable):
+                words = "values by their names" if kind is Mapping else "one text, or several in a list"
+                raise UsageError(f"{self.name} is {described(value)}: give {words}")
+            several = (value,) if is_place(value) else tuple(value)
+            return self.option.parse(several) if self.option.parse else several
+        if self.option.parse and not isinstance(value, kind):
+            return self.option.parse(value)
         is_right, words = _RIGHT.get(self.types, (lambda _: True, ""))
-        if not is_right(value) and not (value is None and NoneType in get_args(self.kind)):
-            raise UsageError(f"{self.name} is {value!r:.60}: give {words}")
-        several = [value] if self.is_several and isinstance(value, (str, Path)) else value
-        if self.option.parse and isinstance(several, (list, tuple) if self.is_several else str):
-            return self.option.parse(several)
-        return tuple(several) if isinstance(several, list) and get_origin(self.types[0]) in _SEVERAL else several
+        if self.held:
+            is_right, words = (lambda it: isinstance(it, kind)), f"{kind.__name__}(...)"
+        if not is_right(value):
+            raise UsageError(f"{self.name} is {described(value)}: give {words}")
+        return value
 
 
 _SEVERAL = (tuple, Sequence, Mapping)
@@ -138,14 +149,21 @@ _PATH = is_place, "a path"
 _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
     (int,): (lambda value: isinstance(value, Integral), "a whole number"),
     (float,): (lambda value: isinstance(value, Real), "a number"),
-    (bool,): (lambda value: value in (True, False), "True or False"),
+    (bool,): (lambda value: not hasattr(value, "__len__") and value in (0, 1), "True or False"),
     (Path,): _PATH,
     (Path, str): _PATH,
+    (Path, str, Literal[False]): (lambda value: value is False or is_place(value), "a path, or False for none"),
+    (Path, str, Any): (lambda value: is_place(value) or is_frame(value), "a path or a data frame"),
 }
 
 
 def declared(kind: Any) -> dict[str, Declared]:
     """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
+    return _declared(kind)
+
+
+@cache
+def _declared(kind: Any) -> dict[str, Declared]:
     if is_dataclass(kind):
         hints = get_type_hints(kind, include_extras=True)
         made = {its.name: its.default_factory for its in fields(kind)}
@@ -197,14 +215,19 @@ def _without_option(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def check_choices(options: Any, but: Collection[str] = ()) -> None:
-    """Raise UsageError if an option, but for some, is none of its choices, or a text where several can be given."""
+def take_values(options: Any, but: Collection[str] = ()) -> None:
+    """Bring the values of options, which may be given as they are typed, to their kinds: for ``__post_init__``.
+
+    Raises
+    ------
+    UsageError
+        If a value is of another kind, or, but for some options, is none of its choices.
+    """
     for its in declared(type(options)).values():
-        value = getattr(options, its.name)
-        if its.is_several and isinstance(value, str):
-            raise UsageError(f"{its.name}={value!r} is a text: give a sequence of texts")
+        value = its.taken(getattr(options, its.name))
+        object.__setattr__(options, its.name, value)
         is_open = its.is_several or its.name in but or not its.choices
-        if not is_open and value != its.default and value not in its.choices:
+        if not is_open and value != its.default and value not in [*its.choices]:
             name = its.name.replace("_", " ")
             raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(its.choices)}")
 
@@ -238,7 +261,7 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     cellprep.errors.UsageError: there is no option wall_widht: did you mean wall_width?
     """
     if given is not None and not isinstance(given, kind):
-        raise UsageError(f"options are {given!r:.60}: give {kind.__name__}(...), or each option by its name")
+        raise UsageError(f"options are {described(given)}: give {kind.__name__}(...), or each option by its name")
     refuse_unknown(keywords, _names(kind))
     values = {}
     for name, its in declared(kind).items():

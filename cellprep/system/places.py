@@ -2,6 +2,7 @@
 
 import glob
 import os
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ def as_place(place: Path | str) -> Path:
 def is_place(given: object) -> bool:
     """Return whether something is a path, or the URL of one, as a text or as `as_place` returned it."""
     return isinstance(given, (str, Path)) or hasattr(given, "joinpath")
+
+
+def local_path(given: Any, name: str = "out") -> Path:
+    """Return where a file or folder of this machine is; messages call it by the name.
+
+    Raises
+    ------
+    UsageError
+        If it is a URL, or no path.
+
+    Examples
+    --------
+    >>> local_path(5)
+    Traceback (most recent call last):
+    cellprep.errors.UsageError: out is the int 5: give a path
+    """
+    if not is_place(given):
+        advice = ", and options by their names, or as options=..." if is_dataclass(given) else ""
+        raise UsageError(f"{name} is {described(given)}: give a path{advice}")
+    scheme, slash, _ = str(given).partition(":/")
+    if slash and scheme in _SCHEMES:
+        raise UsageError(f"{name} is {given}: give a path of this machine")
+    return Path(given)
 
 
 def is_remote(place: object) -> bool:

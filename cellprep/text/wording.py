@@ -135,6 +135,8 @@ def described(value: object) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if value is None:
         return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if isinstance(value, str):
         return f"the text {value[:40]!r}"
     if isinstance(value, os.PathLike):

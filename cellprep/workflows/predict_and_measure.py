@@ -14,6 +14,7 @@ from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, OutputOptions, Pr
 from cellprep.learn.prediction.report import PredictionReport
 from cellprep.learn.prediction.run import predict
 from cellprep.store import Store
+from cellprep.system.places import local_path
 
 _FORMAT = "label-tiff"
 
@@ -77,7 +78,7 @@ def predict_and_measure(
     outputs, options = outputs or OutputOptions(), options or PredictionOptions()
     if _FORMAT not in outputs.to:
         raise UsageError(f"cells are measured in label images: let {_FORMAT} be among what is written (--to)")
-    table = Path(table)
+    table = local_path(table, "table")
     check_table(table)
     report = predict(images, out, weights, outputs=outputs, options=options, **places)
     if not report.images or report.vectors:

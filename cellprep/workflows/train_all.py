@@ -28,6 +28,7 @@ from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
 
@@ -134,7 +135,7 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
     with joined(machine.device) as here:
         writes = here.rank == 0
-        chosen = Path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
+        chosen = local_path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
         assert chosen is not None
         free = {name: value for name, value in settings.items() if name in MAY_CHANGE}
         recorded = _take_up(chosen, settings) if resume else _begin(store, chosen, settings, writes)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cellprep.commands.build_targets.pixels import ImageChoice
 from cellprep.core.targets import Recipe
@@ -10,7 +10,7 @@ from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.system.executor import check_jobs
-from cellprep.system.options import Jobs, Only, Option, Quiet, Scheduler, check_choices, documented
+from cellprep.system.options import Jobs, Only, Option, Quiet, Scheduler, documented, take_values
 
 
 @documented
@@ -34,7 +34,7 @@ class BuildOptions:
         ),
     ] = None
     exclude: Annotated[
-        Path | str | None,
+        Path | str | Any | None,  # or a data frame
         Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
     ] = None
     recipe: Annotated[Recipe, Option("How targets are made; its options are taken by their names, too.")] = field(
@@ -55,10 +55,8 @@ class BuildOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.images, bool) and self.images:
-            raise UsageError("images=True: give a folder, False for no images, or None for those that are found")
+        take_values(self)
         check_jobs(self.jobs)
-        check_choices(self)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):

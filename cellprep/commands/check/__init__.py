@@ -1,6 +1,6 @@
 """Checking the quality of annotations, before anything is built from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from cellprep.commands.check.image import CheckTask, check_image, load_readable
 from cellprep.commands.check.report import CheckReport
 from cellprep.commands.check.rules import RULES, choose_rules, choose_thresholds, read_thresholds
 from cellprep.commands.check.sizes import judge_sizes
-from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.cells import Overlap
 from cellprep.errors import ImageFileError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.annotations.source import Source
@@ -20,7 +20,7 @@ from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import Jobs, Option, Quiet, Scheduler, check_choices, documented, options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, Scheduler, documented, options_of, take_values, takes
 
 __all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "load_readable", "read_thresholds"]
 
@@ -47,7 +47,7 @@ class CheckOptions:
     planes: Stacks = field(default_factory=StackOptions)
     overlap: Overlap = "smaller-on-top"
     rules: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option("Rule to flag by, repeatable; all but edge and unannotated unless given", RULES, ("--rule",), "RULE"),
     ] = ()
     thresholds: Annotated[
@@ -59,11 +59,10 @@ class CheckOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        find_rule(self.overlap)
+        take_values(self)
         choose_rules(self.rules)
         choose_thresholds(self.thresholds)
         check_jobs(self.jobs)
-        check_choices(self)
 
 
 @takes(SourceOptions, CheckOptions)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.frames import make_frame
 from cellprep.text.tables import text_table
@@ -113,7 +114,7 @@ class CheckReport(Report):
             value = "" if found.value is None else f"{found.value:.4g}"
             threshold = self.thresholds.get(found.rule, "")
             writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
-        write_whole(Path(path), text.getvalue())
+        write_whole(local_path(path, "path"), text.getvalue())
 
     def findings_dataframe(self) -> "DataFrame":
         """Return a table with a row per finding that is flagged, as `write_flags` writes them.

@@ -1,7 +1,8 @@
 """The rules by which an annotation or an image is suspicious: a name and, where it measures, a threshold each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from cellprep.errors import UsageError
 
@@ -68,8 +69,8 @@ def choose_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
     for name, value in chosen.items():
         if name not in thresholds:
             raise UsageError(f"rule {name!r} has no threshold; these have one: {', '.join(thresholds)}")
-        if not 0 < value < float("inf"):
-            raise UsageError(f"threshold {value} of the rule {name} is no number above 0")
+        if not (isinstance(value, Real) and 0 < value < float("inf")):
+            raise UsageError(f"threshold {value!r} of the rule {name} is no number above 0")
     return {**thresholds, **chosen}
 
 
@@ -96,7 +97,7 @@ def read_thresholds(texts: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def choose_rules(names: tuple[str, ...]) -> frozenset[str]:
+def choose_rules(names: Sequence[str]) -> frozenset[str]:
     """Return the rules whose findings are flagged: those named, or all that are suspicious.
 
     Raises

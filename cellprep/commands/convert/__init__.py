@@ -21,7 +21,7 @@ from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.writers import EXPORTERS, Exporter, find_exporter
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, take_values, takes
 
 __all__ = ["ConvertOptions", "ConvertReport", "convert"]
 
@@ -64,11 +64,9 @@ class ConvertOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.images, bool) and self.images:
-            raise UsageError("images=True: give a folder, False for no images, or None for those of the source")
+        take_values(self)
         find_rule(self.overlap)
         check_jobs(self.jobs)
-        check_choices(self)
         if not 0 <= self.simplify < float("inf"):
             raise UsageError(f"simplify {self.simplify} is no tolerance: give a number of pixels, 0 for exact outlines")
         if (self.folds is None) != (self.fold is None):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,9 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
-from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented, options_of, takes
-from cellprep.system.places import as_place
+from cellprep.system.options import Jobs, Only, Option, Quiet, documented, options_of, take_values, takes
+from cellprep.system.places import as_place, local_path
+from cellprep.text.wording import described
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,8 +59,8 @@ class EvaluationOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self)
         check_jobs(self.jobs)
-        check_choices(self)
 
 
 @takes(SourceOptions, EvaluationOptions)
@@ -156,7 +158,9 @@ def draw_worst(
     OutputError
         If a picture cannot be drawn or written.
     """
-    out = Path(out)
+    out = local_path(out)
+    if not isinstance(number, Integral) or number < 1:
+        raise UsageError(f"number is {described(number)}: give how many images to draw, 1 or more")
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
@@ -194,7 +198,7 @@ def refuse_pictures(out: Path | str) -> None:
         If Matplotlib is not installed.
     """
     require_matplotlib()
-    out = Path(out)
+    out = local_path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"the pictures' folder {out} is not empty: choose a new one (--pictures)")
 

@@ -12,6 +12,7 @@ from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_type
 from cellprep.errors import UsageError
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.score_table import score_table
 from cellprep.text.tables import text_table
@@ -140,7 +141,7 @@ class EvaluationReport(Report):
         writer.writerow(["image", "cell_type", *_row(_NOTHING)])
         for row in self.rows:
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row.values()])
-        write_whole(Path(path), text.getvalue())
+        write_whole(local_path(path, "path"), text.getvalue())
 
     def notes(self) -> list[str]:
         """Return lines on what was noticed."""

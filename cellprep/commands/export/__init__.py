@@ -13,6 +13,7 @@ from cellprep.store import StoredImage, StoreLike, as_store
 from cellprep.store.entries import damaged_images
 from cellprep.system.executor import check_jobs
 from cellprep.system.options import Jobs, Quiet, documented
+from cellprep.system.places import local_path
 
 __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 
@@ -66,6 +67,7 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     exporter = find_exporter(to)
     check_jobs(jobs)
     store = as_store(store)
+    out = local_path(out)
     images = list(store.values())
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")

@@ -5,24 +5,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast
 
 from cellprep.commands.measure.image import MeasureTask, measure_image
 from cellprep.commands.measure.options import MeasureOptions
 from cellprep.commands.measure.pieces import Pieces
 from cellprep.commands.measure.report import MeasureReport
+from cellprep.core.label_images import as_numbers
 from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.file import Pixels
 from cellprep.formats.images.planes import with_planes
-from cellprep.formats.label_images.arrays import ArrayPixels
+from cellprep.formats.label_images.arrays import ArrayPixels, by_id
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.table_writer import check_table, write_table
 from cellprep.system.executor import Failed, run_tasks
 from cellprep.system.options import options_of, takes
+from cellprep.system.places import is_place, local_path
+from cellprep.text.wording import count, described, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,7 +34,7 @@ __all__ = ["MeasureOptions", "MeasureReport", "measure", "measure_to_file"]
 
 @takes(SourceOptions, MeasureOptions)
 def measure(
-    what: "SourceLike | DataFrame",
+    what: SourceLike,
     images: Path | str | Any = None,
     options: MeasureOptions | None = None,
     **keywords: Any,
@@ -91,7 +93,7 @@ def measure(
 
 @takes(SourceOptions, MeasureOptions)
 def measure_to_file(
-    source: "SourceLike | DataFrame", out: Path | str, options: MeasureOptions | None = None, **keywords: Any
+    source: SourceLike, out: Path | str, options: MeasureOptions | None = None, **keywords: Any
 ) -> MeasureReport:
     r"""Measure cells, and write the table: memory does not grow with the number of images.
 
@@ -132,7 +134,7 @@ def measure_to_file(
     <BLANKLINE>
     """
     source, keywords = as_source(source, keywords)
-    options, out = options_of(MeasureOptions, options, keywords), Path(out)
+    options, out = options_of(MeasureOptions, options, keywords), local_path(out)
     check_table(out)
     report = MeasureReport(str(out))
     try:
@@ -175,13 +177,17 @@ def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
 def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
     """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
     images = options.images
-    if images is None or isinstance(images, (str, Path)):
-        return with_images(source, open_images(source, images), options.orientation, options.planes)
-    by_id = images if isinstance(images, Mapping) else dict.fromkeys(source.image_ids[:1], images)
-    pixels = {
-        str(image_id): image if hasattr(image, "decode") else ArrayPixels(np.asarray(image))
-        for image_id, image in by_id.items()
-    }
+    if images is None or is_place(images):
+        folder = open_images(source, cast("Path | str | None", images))
+        return with_images(source, folder, options.orientation, options.planes)
+    if not isinstance(images, Mapping):
+        if len(source.image_ids) != 1:
+            raise UsageError(
+                f"images is {described(images)}, and {source.name} has {count(len(source.image_ids), 'image')}: "
+                "give a folder, or {id: image}"
+            )
+        images = {source.image_ids[0]: images}
+    pixels = {image_id: _in_memory(image_id, image) for image_id, image in by_id(images).items()}
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
         raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
     return (
@@ -190,3 +196,14 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
         else replace(record, pixels=with_planes(pixels[record.image_id], options.planes))
         for record in with_images(source, None, options.orientation)
     )
+
+
+def _in_memory(image_id: str, given: Any) -> Pixels:
+    """Return what decodes an image as it is, and an array as pixels."""
+    if hasattr(given, "decode"):
+        return cast("Pixels", given)
+    name, right = f"image {printable(image_id)}", "numbers, (H, W) or (C, H, W), or a folder of files"
+    image = as_numbers(given, name, right)
+    if image.ndim not in (2, 3):
+        raise UsageError(f"{name} must be {right}, not {described(image)}")
+    return ArrayPixels(image)

@@ -186,7 +186,8 @@ def _pixels(record: ImageRecord, decoded: NDArray[Any] | None, known: _Known) ->
 def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> None:
     if len(shape) not in (2, 3) or shape[-2:] != known.shape:
         found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
-        raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}")
+        hint = ", and channels come first" if len(shape) == 3 and shape[:2] == known.shape else ""
+        raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}{hint}")
 
 
 def _pixel_size(record: ImageRecord) -> float | None:

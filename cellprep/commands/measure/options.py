@@ -1,16 +1,19 @@
 """What to measure, and how."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from cellprep.core.cells import Overlap, find_rule
+from numpy.typing import NDArray
+
+from cellprep.core.cells import Overlap
 from cellprep.core.measures import DEFAULT_PROPERTIES, PROPERTIES
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.system.executor import check_jobs
-from cellprep.system.options import Jobs, Only, Option, Quiet, check_choices, documented
+from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_values
 
 
 @documented
@@ -31,14 +34,14 @@ class MeasureOptions:
     """
 
     images: Annotated[
-        Path | str | Any,
+        Path | str | NDArray[Any] | Mapping[str, Any] | None,
         Option(
             "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
             metavar="FOLDER",
         ),
     ] = None
     properties: Annotated[
-        tuple[str, ...],
+        Sequence[str],
         Option(
             f"Property to measure, repeatable: {', '.join(PROPERTIES)}. Unless given "
             f"{', '.join(name for name in DEFAULT_PROPERTIES if not PROPERTIES[name].of_pixels)} and, with images, all "
@@ -59,12 +62,11 @@ class MeasureOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
             raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
-        find_rule(self.overlap)
         check_jobs(self.jobs)
 
     @property

@@ -1,8 +1,7 @@
 """The measures of many images: kept in a file until all are there, so that memory does not grow with their number."""
 
-import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,7 +34,8 @@ class Pieces:
     def __init__(self, properties: Sequence[str], folder: Path | None = None) -> None:
         self._properties = properties
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `__exit__` closes it
-        self._places: dict[int, int] = {}
+        self._places: dict[int, tuple[int, tuple[str, ...]]] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}  # each once, as most images have the same columns
         self._channels: set[int] = set()
         self._seen: set[str] = set()
 
@@ -47,10 +47,13 @@ class Pieces:
 
     def add(self, number: int, measured: Measured) -> None:
         """Keep the columns of an image."""
-        self._places[number] = self._file.tell()
+        names = tuple(measured.columns)
+        self._places[number] = self._file.tell(), self._names.setdefault(names, names)
         self._channels.add(measured.channels)
-        self._seen.update(measured.columns)
-        pickle.dump(measured.columns, self._file, pickle.HIGHEST_PROTOCOL)
+        self._seen.update(names)
+        for values in measured.columns.values():
+            is_text = values.dtype == object
+            np.save(self._file, np.array([text or "" for text in values]) if is_text else values, allow_pickle=False)
 
     def columns(self) -> dict[str, Any]:
         """Return the table's columns with the types of their values, in order."""
@@ -64,24 +67,37 @@ class Pieces:
 
     def frames(self) -> Iterator["DataFrame"]:
         """Yield the table, some of its rows at a time: at least one frame, be it without rows."""
-        from pandas import DataFrame, concat
-
-        columns = self.columns()
-        texts = {name: "string" for name, kind in columns.items() if kind is object}
-        waiting = [DataFrame({name: np.empty(0, kind) for name, kind in columns.items()})]
-        rows = 0
+        kinds = self.columns()
+        waiting: list[Columns] = []
+        rows, is_begun = 0, False
         for number in sorted(self._places):
-            self._file.seek(self._places[number])
-            frame = DataFrame(self._load())
-            rows += len(frame)
-            if len(frame):
-                waiting = [*(one for one in waiting if len(one)), frame.reindex(columns=list(columns))]
+            columns = self._load(*self._places[number])
+            if not len(columns["label"]):
+                continue
+            waiting.append(columns)
+            rows += len(columns["label"])
             if rows >= _ROWS_AT_ONCE:
-                yield concat(waiting, ignore_index=True).astype(texts)
-                waiting, rows = [], 0
-        if waiting:
-            yield concat(waiting, ignore_index=True).astype(texts)
+                yield _frame(waiting, kinds)
+                waiting, rows, is_begun = [], 0, True
+        if waiting or not is_begun:
+            yield _frame(waiting, kinds)
 
-    def _load(self) -> Columns:
-        columns: Columns = pickle.load(self._file)  # which nobody else can have written
+    def _load(self, place: int, names: Sequence[str]) -> Columns:
+        self._file.seek(place)
+        columns = {name: np.load(self._file, allow_pickle=False) for name in names}
+        for name, kind in _OF_EVERY_CELL.items():
+            if kind is object and name in columns:
+                columns[name] = np.array([text or None for text in columns[name].tolist()], object)
         return columns
+
+
+def _frame(parts: Sequence[Columns], kinds: Mapping[str, Any]) -> "DataFrame":
+    """Return the rows of some images; a column that an image lacks has no values there."""
+    from pandas import DataFrame
+
+    columns = {}
+    for name, kind in kinds.items():
+        missing = None if kind is object else np.nan
+        values = (part[name] if name in part else np.full(len(part["label"]), missing, kind) for part in parts)
+        columns[name] = np.concatenate([np.empty(0, kind), *values])
+    return DataFrame(columns).astype({name: "string" for name, kind in kinds.items() if kind is object})

@@ -10,7 +10,8 @@ from cellprep.commands.preview.sheet import MOST_TILES, draw_contact_sheet
 from cellprep.commands.preview.view import Crop
 from cellprep.errors import StoreError, UsageError
 from cellprep.store import Store, StoredImage, StoreLike, as_store
-from cellprep.system.options import Option, Quiet, check_choices, documented, options_of, takes
+from cellprep.system.options import Option, Quiet, documented, options_of, take_values, takes
+from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
 _MOST_IMAGES = 12  # with all their targets in one picture
@@ -33,7 +34,7 @@ class PreviewOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def preview_store(
     OutputError
         If the picture cannot be written.
     """
-    path = Path(path)
+    path = local_path(path, "path")
     store, options = as_store(store), options_of(PreviewOptions, options, keywords)
     if options.contact_sheet and options.crop:
         raise UsageError("a contact sheet shows whole images: leave out --crop or --contact-sheet")

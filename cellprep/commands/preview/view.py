@@ -1,5 +1,6 @@
 """The view of an image in a picture: all of it or a part, every pixel or each so-many-th."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -33,8 +34,8 @@ class Crop:
     width: int
 
     @classmethod
-    def parse(cls, text: str) -> "Crop":
-        """Read ``y,x,h,w``.
+    def parse(cls, given: str | Sequence[int]) -> "Crop":
+        """Read ``y,x,h,w``, or take four numbers.
 
         Raises
         ------
@@ -47,11 +48,11 @@ class Crop:
         Crop(top=100, left=200, height=64, width=96)
         """
         try:
-            top, left, height, width = map(int, text.split(","))
-        except ValueError:
-            raise UsageError(f"crop {text!r} is no part of an image: give y,x,h,w, as 100,200,64,96") from None
+            top, left, height, width = map(int, given.split(",") if isinstance(given, str) else given)
+        except (TypeError, ValueError):
+            raise UsageError(f"crop {given!r:.60} is no part of an image: give y,x,h,w, as 100,200,64,96") from None
         if min(top, left) < 0 or min(height, width) < 1:
-            raise UsageError(f"crop {text!r} is no part of an image: y and x begin at 0, h and w are at least 1")
+            raise UsageError(f"crop {given!r} is no part of an image: y and x begin at 0, h and w are at least 1")
         return cls(top, left, height, width)
 
 

@@ -142,7 +142,8 @@ class _Scale:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         factors = (1,) if len(powers) > 4 else (1, 2, 5)
         found = [factor * 10.0**power for power in powers for factor in factors]
-        return [value for value in found if self.low <= value <= self.high]
+        inside = [value for value in found if self.low <= value <= self.high]
+        return inside if len(inside) > 1 else _round_numbers(self.low, self.high)
 
 
 def _round_numbers(low: float, high: float) -> list[float]:

@@ -24,6 +24,7 @@ from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, takes
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
 
@@ -139,7 +140,7 @@ def report_dataset(
     """
     source, keywords = as_source(source, keywords)
     options = options_of(ReportOptions, options, keywords)
-    out = Path(out)
+    out = local_path(out)
     check_place(out)
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
     if predicted:

@@ -196,15 +196,5 @@ def _shape(mask: NDArray[np.uint8]) -> _Shape:
     if not inside.any():
         return _Shape(1.0, math.nan, math.nan)
     cell = Cell(inside, (0, 0, *inside.shape))
-    return _Shape(_elongation(mask), cell.eccentricity, cell.area / cell.convex_area)
-
-
-def _elongation(mask: NDArray[np.uint8]) -> float:
-    """Return how long a cell is for its width; each pixel counts as a square."""
-    import cv2
-
-    moments = cv2.moments(mask, binaryImage=True)
-    y, x, both = (moments[name] / moments["m00"] for name in ("mu02", "mu20", "mu11"))
-    y, x = y + 1 / 12, x + 1 / 12
-    middle, apart = (y + x) / 2, np.hypot((y - x) / 2, both)
-    return float(np.sqrt((middle + apart) / (middle - apart)))
+    high, low = (along + 1 / 12 for along in cell.inertia_eigenvalues)  # each pixel counts as a square
+    return _Shape(math.sqrt(high / low), cell.eccentricity, cell.area / cell.convex_area)

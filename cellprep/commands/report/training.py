@@ -12,9 +12,10 @@ import msgspec
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import draw_files
 from cellprep.commands.report.page import Table, page
-from cellprep.errors import CellprepError
+from cellprep.errors import CellprepError, UsageError
 from cellprep.system.files import read_file
 from cellprep.system.output import check_place, write_whole
+from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
 _ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
@@ -79,8 +80,10 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     OutputError
         If the page cannot be written.
     """
-    run, out = Path(run), Path(out)
+    run, out = local_path(run, "run"), local_path(out)
     check_place(out)
+    if not is_training(run):
+        raise UsageError(f"{run} is no folder of a training: it holds no run.json")
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
         rows = _rows(run / "metrics.csv")

@@ -15,7 +15,7 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.store import StoreLike, as_store
 from cellprep.system.executor import Failed, check_jobs, run_tasks
-from cellprep.system.options import Jobs, Option, Quiet, check_choices, documented, options_of, takes
+from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, take_values, takes
 
 __all__ = ["RoundtripOptions", "RoundtripReport", "draw_worst_decoded", "roundtrip"]
 
@@ -48,7 +48,7 @@ class RoundtripOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
         if self.decoder_options and len(set(self.decoders)) != 1:
             raise UsageError("options of a decoder are of one alone: name it, as by --decoder walls")
         for name in self.decoders:

@@ -1,12 +1,12 @@
 """Energy back into instances: pure functions of arrays, by name."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.decode.decoder import Decoder, Option
-from cellprep.core.decode.maps import maps_of, read_maps
+from cellprep.core.decode.maps import Named, maps_of, read_maps
 from cellprep.core.decode.numbering import number_in_raster_order
 from cellprep.core.decode.original import Original
 from cellprep.core.decode.tops import Tops
@@ -31,7 +31,7 @@ DEFAULT_DECODER = "walls"
 
 
 def energy_to_labels(
-    energy: ArrayLike | Mapping[str, ArrayLike],
+    energy: ArrayLike | Named,
     uvec: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     walls: ArrayLike | None = None,
@@ -95,7 +95,7 @@ def energy_to_labels(
         raise RecipeError(f"options must be values by name, such as {{'level': 2}}, not {described(options)}")
     decode = find_decoder(decoder, {**(options or {}), **values})
     if hasattr(energy, "keys"):
-        energy, uvec, mask, walls = maps_of(energy, uvec, mask, walls)
+        energy, uvec, mask, walls = maps_of(cast("Named", energy), uvec, mask, walls)
     return number_in_raster_order(decode(read_maps(energy, uvec, mask, walls)))
 
 

@@ -1,13 +1,24 @@
 """The maps of one image that are decoded, brought to one form."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_numbers
 from cellprep.errors import UsageError
+
+
+class Named(Protocol):
+    """Arrays by name, as a dict or `cellprep.StoredImage` has them."""
+
+    def keys(self) -> Iterable[str]:
+        """Return their names."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Maps:
 
 
 def maps_of(
-    targets: Any, uvec: ArrayLike | None = None, mask: ArrayLike | None = None, walls: ArrayLike | None = None
+    targets: Named, uvec: ArrayLike | None = None, mask: ArrayLike | None = None, walls: ArrayLike | None = None
 ) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None]:
     """Return energy, vectors, mask and walls: what is given, and else what follows from an image's targets by name.
 
@@ -42,7 +53,7 @@ def maps_of(
     UsageError
         If there is no energy among the targets, or their semseg is not (H, W, C).
     """
-    names = [str(name) for name in targets]
+    names = [str(name) for name in targets.keys()]  # noqa: SIM118 - it may be no dict
     if "energy" not in names:
         raise UsageError(f"energy is not among {', '.join(names) or 'the targets, of which there is none'}: give it")
     if "semseg" in names and (mask is None or walls is None):

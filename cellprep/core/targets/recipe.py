@@ -99,7 +99,7 @@ class Recipe:
         Option(
             f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
             metavar="NAME|FILE",
-            parse=lambda name: find_bins(name),  # noqa: PLW0108 - it comes later
+            parse=lambda given: find_bins(given) if isinstance(given, str) else given,
             typed="sartorius",
         ),
     ] = BIN_PRESETS["sartorius"].bins

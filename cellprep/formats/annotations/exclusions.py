@@ -51,7 +51,7 @@ def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     Raises
     ------
     SourceError
-        If the file cannot be read, lacks a column, or has a row that is no whole number.
+        If the file cannot be read, lacks a column, names no image, or has a row that is no whole number.
 
     Examples
     --------
@@ -71,16 +71,18 @@ def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     lines = table.rows(content.update)
     _, header = next(lines)
     if not {"image", "row"} <= set(header):
-        raise SourceError(f"{path} line 1: it needs the columns image and row, as cellprep check writes them")
+        raise SourceError(f"{path}: it needs the columns image and row, as cellprep check writes them")
     for number, values in lines:
         line = dict(zip(header, values, strict=False))
         image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
+        if not image:
+            raise SourceError(f"{path} row {number}: it names no image")
         if not row:
             images.add(image)
         elif row.removeprefix("-").isdecimal() and len(row) < 20:
             rows[image].add(int(row))
         else:
-            raise SourceError(f"{path} line {number}: row {row!r} is no whole number")
+            raise SourceError(f"{path} row {number}: {row!r} is no whole number, as the row of an annotation is")
     return Exclusions(
         path.name,
         content.hexdigest(),

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from cellprep.errors import SourceError
 from cellprep.formats.tables import open_table
+from cellprep.store.image_ids import composed
 from cellprep.system.files import read_file
+from cellprep.text.wording import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,20 +19,25 @@ def read_folds(folds: "Path | str | DataFrame") -> tuple[dict[str, int], Path]:
     Raises
     ------
     SourceError
-        If it cannot be read, lacks a column, or has a fold that is no number.
+        If it cannot be read, lacks a column, has a fold that is no number, or an image in two folds.
     """
     table = open_table(folds, {"image", "fold"}.issubset)
     rows = table.rows()
     _, header = next(rows)
     if missing := [name for name in ("image", "fold") if name not in header]:
         raise SourceError(f"{table.path} has no column {', '.join(missing)}: give a file that `cellprep split` wrote")
-    fold_of = {}
+    fold_of: dict[str, int] = {}
     for number, values in rows:
         row = dict(zip(header, values, strict=False))
-        fold = row.get("fold", "")
+        image, fold = composed(row.get("image", "")), row.get("fold", "").strip().removesuffix(".0")
         if not fold.isdecimal():
             raise SourceError(f"{table.path} row {number}: fold {fold!r} is no number from 0")
-        fold_of[row.get("image", "")] = int(fold)
+        if fold_of.setdefault(image, int(fold)) != int(fold):
+            raise SourceError(
+                f"{table.path} row {number}: image {printable(image)} is in fold {fold}, and above in {fold_of[image]}"
+            )
+    if not fold_of:
+        raise SourceError(f"{table.path} has no row below its header: give a file that `cellprep split` wrote")
     return fold_of, table.path
 
 

@@ -1,11 +1,13 @@
 """The choice of what is read of images with several channels, z planes or times: known without what reads them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Annotated, Any, TypeVar
 
 from cellprep.errors import UsageError
-from cellprep.system.options import Option, documented
+from cellprep.system.options import Option, documented, take_values
 from cellprep.text.wording import printable
 
 T = TypeVar("T")
@@ -14,8 +16,16 @@ T = TypeVar("T")
 PROJECTIONS = ("max", "mean", "focus")
 
 
-def _parse_z(typed: str) -> int | str:
-    return int(typed) if typed.isdecimal() else typed
+def _parse_z(typed: Any) -> Any:
+    return int(typed) if isinstance(typed, str) and typed.isdecimal() else typed
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+
+
+def _as_json(value: Any) -> Any:
+    return int(value) if isinstance(value, Integral) else value
 
 
 @documented
@@ -38,7 +48,7 @@ class StackOptions:
     """
 
     channel: Annotated[
-        tuple[str | int, ...],
+        Sequence[str | int],
         Option(
             "Channel of the images to read, repeatable, in this order: its name in the file's metadata, or its number, "
             "which counts from 0. All unless given.",
@@ -62,16 +72,16 @@ class StackOptions:
     ] = False
 
     def __post_init__(self) -> None:
-        given = (self.channel,) if isinstance(self.channel, (str, int)) else tuple(self.channel)
-        object.__setattr__(self, "channel", given)
-        for one in given:
-            if isinstance(one, bool) or not (isinstance(one, str) or (isinstance(one, int) and one >= 0)):
-                raise UsageError(f"channel is {one!r}: give the name of a channel, or its number, from 0")
-        is_number = isinstance(self.z, int) and not isinstance(self.z, bool) and self.z >= 0
-        if not (self.z is None or is_number or self.z in PROJECTIONS):
-            raise UsageError(f"z is {self.z!r}: give the number of a plane, from 0, or one of {', '.join(PROJECTIONS)}")
-        if self.time is not None and (isinstance(self.time, bool) or self.time < 0):
-            raise UsageError(f"time is {self.time!r}: give the number of a time, from 0")
+        take_values(self)
+        for one in self.channel:
+            if not (isinstance(one, str) or _is_number(one)):
+                raise UsageError(f"channel is {one!r:.60}: give the name of a channel, or its number, from 0")
+        if not (self.z is None or self.z in PROJECTIONS or _is_number(self.z)):
+            raise UsageError(
+                f"z is {self.z!r:.60}: give the number of a plane, from 0, or one of {', '.join(PROJECTIONS)}"
+            )
+        if not (self.time is None or _is_number(self.time)):
+            raise UsageError(f"time is {self.time!r:.60}: give the number of a time, from 0")
 
     def __str__(self) -> str:
         told = self.to_dict()
@@ -88,8 +98,9 @@ class StackOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that were given, as JSON has them."""
-        given = {"channel": list(self.channel) or None, "z": self.z, "time": self.time, "grey": self.grey or None}
-        return {name: value for name, value in given.items() if value is not None}
+        given = {"channel": [*map(_as_json, self.channel)] or None, "z": self.z, "time": self.time}
+        told = {name: _as_json(value) for name, value in given.items() if value is not None}
+        return {**told, "grey": True} if self.grey else told
 
     def words(self) -> str:
         """Return the options that were given, as a text that tells every two choices apart."""

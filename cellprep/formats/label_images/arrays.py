@@ -1,4 +1,4 @@
-"""Label images in memory, as an annotation source: arrays of labels, and of the images that they are of."""
+"""Label images in memory, as an annotation source."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,25 +70,15 @@ class LabelArrays(Source):
     Parameters
     ----------
     labels
-        One array, (H, W) integers, 0 = background, whose id is an empty text; or arrays by id.
-    images
-        Likewise the images: (H, W) or (C, H, W).
-
-    Raises
-    ------
-    UsageError
-        If there are images of ids without labels.
+        By id: (H, W) integers, 0 = background.
     """
 
     format = "arrays"
     in_files = False
 
-    def __init__(self, labels: Any, images: Any = None) -> None:
+    def __init__(self, labels: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(Path("labels in memory"))
-        self._labels = _by_id(labels)
-        self._images = {} if images is None else _by_id(images)
-        if strangers := [image_id for image_id in self._images if image_id not in self._labels]:
-            raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it")
+        self._labels = labels
         self.sha256 = digest({image_id: hash_of_pixels(array) for image_id, array in self._labels.items()})
 
     @classmethod
@@ -101,24 +91,28 @@ class LabelArrays(Source):
         """The ids of all images, in their order."""
         return list(self._labels)
 
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images."""
-        return bool(self._images)
-
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, labels in self._labels.items():
-            if image_id and (problem := id_problem(image_id)):
+            if problem := id_problem(image_id):
                 yield FaultyImage(image_id, problem)
-                continue
-            pixels = ArrayPixels(self._images[image_id]) if image_id in self._images else None
-            yield ArrayLabels(image_id=image_id, source=self.name, labels=labels, pixels=pixels)
+            else:
+                yield ArrayLabels(image_id=image_id, source=self.name, labels=labels)
 
 
-def _by_id(arrays: Any) -> dict[str, NDArray[Any]]:
-    by_id = arrays if isinstance(arrays, Mapping) else {"": arrays}
-    return {str(image_id): np.asarray(array) for image_id, array in by_id.items()}
+def by_id(arrays: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return arrays by their ids, as texts.
+
+    Raises
+    ------
+    UsageError
+        If two ids are the same text.
+    """
+    texts = {str(image_id): array for image_id, array in arrays.items()}
+    if len(texts) < len(arrays):
+        twice = next(text for text in texts if sum(str(image_id) == text for image_id in arrays) > 1)
+        raise UsageError(f"two images have the id {twice!r}, as a text: give each its own")
+    return texts
 
 
 def as_label_arrays(given: Any) -> dict[str, NDArray[Any]]:
@@ -130,7 +124,8 @@ def as_label_arrays(given: Any) -> dict[str, NDArray[Any]]:
     ({'image': array([[0, 1]])}, {'a': array([[0, 1]])}, {})
     """
     try:
-        arrays = _by_id(given if isinstance(given, Mapping) else {"image": given})
+        given = by_id(given if isinstance(given, Mapping) else {"image": given})
+        arrays = {image_id: np.asarray(array) for image_id, array in given.items()}
     except ValueError:  # of lists of several lengths
         return {}
     return arrays if all(array.ndim == 2 and array.dtype.kind in "uibf" for array in arrays.values()) else {}

@@ -10,6 +10,7 @@ from cellprep.errors import SourceError, StoreError, UsageError
 from cellprep.formats.annotations.folds import read_folds, read_text
 from cellprep.store import Store
 from cellprep.store.entries import damaged_images
+from cellprep.store.image_ids import composed
 from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return [composed(line.strip()) for line in read_text(path).splitlines() if line.strip()]
 
 
 def _refuse_unknown(chosen: Iterable[str], ids: list[str], path: Path) -> None:

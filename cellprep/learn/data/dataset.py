@@ -20,7 +20,7 @@ from cellprep.learn.data.fitting import fit_to
 from cellprep.learn.data.samples import Arrays, CropSettings, SampleMaker, check_whole_number
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import NORMALISATIONS, Normalisation
-from cellprep.store import Store, open_store
+from cellprep.store import Store, as_store
 from cellprep.system.executor import Failed
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
@@ -129,7 +129,7 @@ class StoreDataset(Dataset[Sample]):
         _check_multiple(multiple, crop)
         if transform is not None and not callable(transform):
             raise UsageError(f"transform={transform!r} cannot be called: give a function that takes a sample")
-        opened = _opened(store)
+        opened = as_store(store)
         chosen = all_images(opened) if ids is None else _names("ids", ids)
         images = TrainingSet(opened, chosen, _channels(normalisation), _checked_targets(targets))
         if isinstance(normalisation, str):
@@ -231,7 +231,8 @@ class StoreDataset(Dataset[Sample]):
         try:
             return self._make(draw)
         except Exception as error:
-            raise SampleError(f"image {printable(self.ids[draw.image])}: {Failed.of(error).problem}") from error
+            name = f"image {printable(self.ids[draw.image])}: "
+            raise SampleError(name + Failed.of(error).problem.removeprefix(name)) from error
 
     def _make(self, draw: Draw) -> Arrays:
         if self._is_remote and self._process != os.getpid():
@@ -242,14 +243,6 @@ class StoreDataset(Dataset[Sample]):
         if self._is_whole:
             return self._maker.whole(draw.image, self._multiple, draw.part)
         return self._maker.crop(draw.image, np.random.default_rng([self._maker.settings.seed, draw.epoch, draw.place]))
-
-
-def _opened(store: Store | Path | str) -> Store:
-    if isinstance(store, Store):
-        return store
-    if isinstance(store, str | Path) or hasattr(store, "fs"):  # a place in an object store is no `Path`
-        return open_store(store)
-    raise UsageError(f"store={store!r} is none: give the path of a store, or what open_store returned")
 
 
 def _settings(

@@ -78,7 +78,7 @@ class TrainingSet:
         StoreError
             If one is damaged.
         TrainingError
-            If the image was built anew from something else since this set was made.
+            If the image was removed, or built anew from something else, since this set was made.
         """
         image = self.images[index]
         replaced = TrainingError(
@@ -90,6 +90,8 @@ class TrainingSet:
         except StoreError:
             if image.is_as_opened():
                 raise
+            if not image.path.exists():
+                raise TrainingError(f"{image.path} is no longer there: leave a store alone while it is read") from None
             raise replaced from None
         if all((index, name) in self._kept for name in read) or image.is_as_opened():
             return read

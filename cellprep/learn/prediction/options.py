@@ -1,5 +1,6 @@
 """How prediction runs and what it writes: known without torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
 from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
 from cellprep.store import Store
-from cellprep.system.options import Option, Quiet, check_choices, documented
+from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
@@ -51,11 +52,11 @@ class PredictionOptions:
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self)
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
-        check_choices(self)
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
@@ -107,7 +108,7 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: Annotated[tuple[str, ...], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
+    to: Annotated[Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
         _DEFAULT_TO
     )
     maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
@@ -119,7 +120,7 @@ class OutputOptions:
         return any("scores" in format_of_predictions(name).holds for name in self.to)
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        take_values(self)
         unknown = [name for name in self.to if name not in EXPORTERS]
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"

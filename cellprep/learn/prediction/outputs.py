@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -110,7 +110,7 @@ class Output:
             self._parts.close()
 
 
-def outputs_in(folder: Path, names: tuple[str, ...]) -> list[Output]:
+def outputs_in(folder: Path, names: Sequence[str]) -> list[Output]:
     """Return what writes some formats into a folder.
 
     The files of formats side by side must not be taken for each other's: but for label images, each format of files per

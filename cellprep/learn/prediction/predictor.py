@@ -129,10 +129,13 @@ class Predictor:
 
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
-            has = f"has {count(len(image), 'channel')}" if image.ndim == 3 and image.size else f"is {image.shape}"
-            advice = "; of files, --grey makes one channel of RGB, and --channel chooses one"
-            advice = advice if self.bundle.channels == 1 and image.ndim == 3 and len(image) > 1 else ""
-            raise UsageError(f"the image {has}, and the weights are for {self.bundle.channels}{advice}")
+            fits = f"and the weights are for {self.bundle.channels}"
+            if image.ndim != 3 or not image.size:
+                raise UsageError(f"the image is {image.shape}, {fits}")
+            advice = "take some of them, or their mean, or weights for as many"
+            if len(image) > self.bundle.channels:
+                advice += "; of files --channel takes some, and --grey makes one channel of RGB"
+            raise UsageError(f"the image has {count(len(image), 'channel')}, {fits}: {advice}")
         is_array = isinstance(image, np.ndarray)  # what is no array looks for such values where it is read
         if image.dtype.kind not in "uif" or (is_array and image.dtype.kind == "f" and not np.isfinite(image).all()):
             raise UsageError("the image holds values that are no finite numbers")

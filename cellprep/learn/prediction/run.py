@@ -31,9 +31,9 @@ from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.store import Store, store_place
 from cellprep.system.options import options_of, parted, takes
 from cellprep.system.output import free_name
-from cellprep.system.places import is_place
+from cellprep.system.places import is_place, local_path
 from cellprep.system.progress import progress_bar
-from cellprep.text.wording import unexpected
+from cellprep.text.wording import described, unexpected
 
 _OUT = Path("predictions")
 
@@ -92,18 +92,16 @@ def predict(
     of_outputs, others = parted(others, OutputOptions)
     outputs = options_of(OutputOptions, outputs, of_outputs)
     options = options_of(PredictionOptions, options, others)
-    if out is not None and not is_place(out):
-        raise UsageError(f"out is {out!r:.60}: give the folder to write, and weights after it")
+    folder = None if out is None else local_path(out)
     data = None if told.data is None else store_place(told.data)
     if sum(place is not None for place in (told.semseg_weights, told.masks, data if images is not None else None)) > 1:
         raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
-    images = [images] if isinstance(images, str | Path) else images
-    images = [images.path] if isinstance(images, Store) else images
+    places = None if images is None else _places(images)
     bundle, runs = _load(weights, told.semseg_weights)
     if not bundle.tells_instances:
         refuse_instances(outputs, options)
-    given = find_given(bundle, images, runs, told.masks, data)
-    out = free_name(_OUT) if out is None else Path(out)
+    given = find_given(bundle, places, runs, told.masks, data)
+    out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
@@ -138,8 +136,10 @@ def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | st
     """Load weights, and return which of them are folders of trainings."""
     if isinstance(weights, Bundle):
         return weights, []
-    places = [weights] if isinstance(weights, (str, Path)) else [*weights]
-    return load_bundle(places, semseg), find_runs(places if semseg is None else [*places, semseg])
+    given = weights if isinstance(weights, (str, Path)) or not isinstance(weights, Iterable) else [*weights]
+    bundle = load_bundle(given, semseg)  # which refuses what is neither
+    places = [given] if isinstance(given, (str, Path)) else given
+    return bundle, find_runs(places if semseg is None else [*places, semseg])
 
 
 def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
@@ -190,6 +190,15 @@ def _predict(
     encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
     return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)
+
+
+def _places(images: Any) -> list[Path | str]:
+    """Return where images are, one place or several, as a list."""
+    places = [images] if is_place(images) or not isinstance(images, Iterable) else images
+    places = [images.path] if isinstance(images, Store) else list(places)
+    if not all(map(is_place, places)):
+        raise UsageError(f"images is {described(images)}: give paths, or a store; cellprep.learn.segment takes arrays")
+    return places
 
 
 def _problem(error: Exception) -> str:

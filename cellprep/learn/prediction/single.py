@@ -37,8 +37,8 @@ def segment(
     image
         A file; or an array, (H, W), or with up to four channels before or after, of any real dtype.
     weights
-        From `load_bundle`, or the file or files that it takes; those for fluorescent nuclei that come with the package
-        unless given. Who has many images loads once.
+        From `load_bundle`, which spares loading them for each of many images, or the file or files that it takes; those
+        for fluorescent nuclei that come with the package unless given.
     mask
         A file or an array, (H, W), above 0 where there are cells; the semantic network tells unless given.
     options
@@ -49,9 +49,9 @@ def segment(
     Returns
     -------
     ndarray
-        Instances of fewer pixels than the options or the weights say, 20 unless they do, are left out.
         (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
-        read from the top first meet them.
+        read from the top first meet them. Instances of fewer pixels than the options or the weights say, 20 unless
+        they do, are left out.
 
     Raises
     ------

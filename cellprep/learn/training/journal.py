@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellprep.errors import MissingExtraError, OutputError, UsageError, WeightsError
 from cellprep.system.output import write_whole
+from cellprep.system.places import local_path
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,7 +67,7 @@ def read_metrics(run: Path | str) -> "DataFrame":
     """
     from pandas import concat, read_csv
 
-    run = Path(run)
+    run = local_path(run, "run")
     if (run / METRICS).is_file():
         try:
             return read_csv(run / METRICS, dtype=float).astype({"epoch": int})

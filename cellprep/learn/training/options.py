@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cellprep.errors import UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
 from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.settings import FINE_TUNING_RATE, Device, Precision
-from cellprep.system.options import Option, Quiet, check_choices, documented
+from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: What stands for all networks, one after the other.
 ALL = "all"
@@ -118,19 +118,19 @@ class TrainOptions:
     device: Device = "auto"
     precision: Precision = "auto"
     workers: Annotated[int, Option("Processes that load crops; -1 chooses by the device.")] = -1
-    in_memory: Annotated[bool, Option("Keep the whole set in memory.")] = False
+    in_memory: Annotated[bool, Option("Keep all training images in memory.")] = False
     resume: Annotated[bool, Option("Go on with the run in --out, or the newest run, with that run's options.")] = False
     tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.")] = False
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
+        take_values(self, but=("network", "arch"))
+        check_augmentations(self.augment)
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        init = (self.init,) if isinstance(self.init, (str, Path)) else self.init
-        object.__setattr__(self, "init", tuple(map(Path, init)))
+        object.__setattr__(self, "init", tuple(map(Path, self.init)))
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
-        check_choices(self, but=("network", "arch"))
         self._fill_in()
         assert self.max_lr is not None
         assert self.weight_decay is not None
