@@ -59,6 +59,13 @@ def sharpest(planes):
     return planes[np.argmax([ndimage.laplace(plane.astype(float), mode="mirror").var() for plane in planes])]
 
 
+def sharpest_of_colours():
+    return np.argmax([
+        sum(ndimage.laplace(sample.astype(float), mode="mirror").var() for sample in np.moveaxis(plane, 2, 0))
+        for plane in RGB
+    ])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -131,11 +138,23 @@ def test_an_option_says_what_pages_are(tmp_path):
         file.decode_labels()  # of which nothing can be chosen
 
 
-def test_colours_of_a_stack_stay(tmp_path):
-    tifffile.imwrite(tmp_path / "a.ome.tif", RGB, photometric="rgb", metadata={"axes": "ZYXS"})
+def test_planes_of_one_page_are_read(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, truncate=True, photometric="minisblack", metadata={"axes": "TZCYX"})
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert len(tiff.pages) == 1
+    found = ImageFile(tmp_path / "a.tif", planes=StackOptions(channel=(1, 0), z=2, time=1)).decode()
+    np.testing.assert_array_equal(found, STACK[1, 2, ::-1])
+
+
+@pytest.mark.parametrize("axes", ["ZYXS", "ZSYX"])
+def test_colours_of_a_stack_stay(tmp_path, axes):
+    stored = RGB if axes == "ZYXS" else np.moveaxis(RGB, 3, 1)
+    how = {"ZYXS": "contig", "ZSYX": "separate"}[axes]
+    tifffile.imwrite(tmp_path / "a.ome.tif", stored, photometric="rgb", planarconfig=how, metadata={"axes": axes})
     for options, expected in [
         ({"z": 1}, np.moveaxis(RGB[1], 2, 0)),
         ({"z": "max"}, np.moveaxis(RGB.max(axis=0), 2, 0)),
+        ({"z": "focus"}, np.moveaxis(RGB[sharpest_of_colours()], 2, 0)),
         ({"z": 2, "channel": "green"}, RGB[2, ..., 1]),
     ]:
         found = ImageFile(tmp_path / "a.ome.tif", planes=StackOptions(**options)).decode()

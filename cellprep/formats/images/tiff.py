@@ -212,11 +212,11 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
     """Read what is chosen of a stack: no more than the planes of one channel at once, where each is a page."""
     series, page = tiff.series[0], tiff.pages.first
     if page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED) and isinstance(options.z, str):
-        raise ImageFileError("its colours are a palette, or 0 is white: what is max or mean of these, nothing tells")
+        raise ImageFileError(f"its values are no intensities, of which --z {options.z} could be taken: give a number")
     leading = [place for place, axis in enumerate(stack.axes) if axis not in "YXS"]
-    if leading != list(range(len(leading))):
+    if leading != [*range(len(leading))]:
         raise ImageFileError(stack.problem(options))
-    form, lengths = stack.shape[len(leading) :], stack.shape[: len(leading)]
+    lengths, form, axes = stack.shape[: len(leading)], stack.shape[len(leading) :], stack.axes[len(leading) :]
     by_page = len(series.pages) == math.prod(lengths)
     everything: list[NDArray[Any]] = []
 
@@ -225,22 +225,24 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
             int(np.ravel_multi_index([at.get(stack.axes[place], 0) for place in leading], lengths)) for at in places
         ]
         planes = len(numbers) if by_page else math.prod(lengths)
-        check_memory(math.prod(form) * planes * series.dtype.itemsize, f"{planes} planes of {form[0]} x {form[1]}")
+        needed = planes * math.prod(form) * series.dtype.itemsize
+        check_memory(needed, f"{planes:,} planes of {' x '.join(map(str, form))} values")
         for number in numbers if by_page else range(len(series.pages)):
             _check_segments(tiff, series.pages[number], len(series.pages))
         if by_page:
-            return tiff.asarray(key=numbers, series=0).reshape(len(numbers), *form)
-        if not everything:
-            everything.append(series.asarray().reshape(math.prod(lengths), *form))
-        return everything[0][numbers]
+            found = tiff.asarray(key=numbers, series=0).reshape(len(numbers), *form)
+        else:
+            everything[:] = everything or [series.asarray().reshape(math.prod(lengths), *form)]
+            found = everything[0][numbers]
+        if "S" not in axes:
+            return found
+        found = np.moveaxis(found, 1 + axes.index("S"), -1)
+        return found if stack.size("S") > 1 else found[..., 0]
 
     values = read_planes(stack, options, read)
-    left = replace(options, channel=options.channel if stack.size("S") > 1 else (), z=None, time=None)
-    return replace(_raster(page, _samples_first(values, stack.axes)), to_choose=left)
-
-
-def _samples_first(values: NDArray[Any], axes: str) -> NDArray[Any]:
-    return np.moveaxis(values, 2, 0) if axes.endswith("YXS") and values.shape[2] > 1 else values
+    has_samples = stack.size("S") > 1
+    left = replace(options, channel=options.channel if has_samples else (), z=None, time=None)
+    return replace(_raster(page, np.moveaxis(values, 2, 0) if has_samples else values), to_choose=left)
 
 
 def _check_colours(page: tifffile.TiffPage) -> None:
