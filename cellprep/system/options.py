@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import cache, wraps
+from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -155,7 +155,6 @@ _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
 }
 
 
-@cache
 def declared(kind: Any) -> dict[str, Declared]:
     """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
     if is_dataclass(kind):
