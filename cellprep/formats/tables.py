@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from cellprep.errors import CellprepError, MissingExtraError, SourceError
 from cellprep.system.files import open_file, read_file
-from cellprep.system.places import is_remote
+from cellprep.system.places import as_place, is_remote
 from cellprep.text.frames import is_frame
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class FrameTable:
 
 def open_table(what: "Path | str | DataFrame", is_header: Callable[[list[str]], bool]) -> Table | FrameTable:
     """Open a table in a file, or a data frame; parameters and errors are those of `Table`."""
-    return FrameTable(what) if is_frame(what) else Table(Path(what), is_header)
+    return FrameTable(what) if is_frame(what) else Table(as_place(what), is_header)
 
 
 class _Watched(io.RawIOBase):
