@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import cellprep
-from cellprep import CellprepError
+from cellprep import BIN_PRESETS, CellprepError, Recipe
 from cellprep.commands.report import report_dataset
 from cellprep.learn.training.options import TrainOptions
 
@@ -50,12 +50,12 @@ WORKING = {
     '"by column" in check_source("train.csv", rle_order="column", jobs=1).source': True,
     "len(check_source(store, jobs=1).images)": 2,
     "len(check_source({'a': labels, 'b': labels}, jobs=1).images)": 2,
-    'build_targets("train.csv", "wide.zarr", wall_width=5, jobs=1).new': 2,
-    'open_store("wide.zarr")["a"].recipe.wall_width': 5,
-    'build_targets("train.csv", "paper.zarr", bins="paper", only="a", images=False, jobs=1).new': 1,
-    'open_store("paper.zarr")["a"].recipe.preset': "paper",
-    'build_targets("train.csv", "more.zarr", BuildOptions(jobs=1), recipe=Recipe(wall_width=5), bins="paper").new': 2,
-    'open_store("more.zarr")["a"].recipe.wall_width, open_store("more.zarr")["a"].recipe.preset': (5, "paper"),
+    'build_targets("train.csv", "wide.zarr", wall_width=5, jobs=1).new, '
+    'open_store("wide.zarr")["a"].recipe.wall_width': (2, 5),
+    'build_targets("train.csv", "paper.zarr", bins="paper", only="a", images=False, jobs=1).new, '
+    'open_store("paper.zarr")["a"].recipe.preset': (1, "paper"),
+    'build_targets("train.csv", "more.zarr", BuildOptions(jobs=1), recipe=Recipe(wall_width=5), bins="paper").new, '
+    'open_store("more.zarr")["a"].recipe': (2, Recipe(wall_width=5, bins=BIN_PRESETS["paper"].bins)),
     'build_targets({"x": labels}, "arrays.zarr", jobs=1).new, open_store("arrays.zarr")["x"].metadata.cells': (1, 3),
     'build_targets("data.zarr", "again.zarr", jobs=1).new': 2,
     'evaluate("data.zarr", "train.csv", jobs=1).failures': {},
@@ -70,8 +70,8 @@ WORKING = {
     'preview_store("data.zarr", "p.png", PreviewOptions(images="b", crop=(0, 0, 3, 3))).drawn': ["b"],
     'build_targets("train.csv", "less.zarr", exclude=pd.DataFrame({"image": ["a"], "row": [None]}), jobs=1).new': 1,
     'preview_store(Path("data.zarr"), Path("q.png"), contact_sheet=True, quiet=True).of': 2,
-    'fit_bins("data.zarr", "bins.json", levels=2, jobs=1).levels': 2,
-    'len(build_targets("train.csv", "fitted.zarr", bins="bins.json", jobs=1).rows)': 2,
+    'fit_bins("data.zarr", "bins.json", levels=2, jobs=1).levels, '
+    'len(build_targets("train.csv", "fitted.zarr", bins="bins.json", jobs=1).rows)': (2, 2),
     'export_labels("data.zarr", "coco", "x.json", jobs=1).images': 2,
     'verify_store("data.zarr", jobs=1).images, verify_store(store, jobs=1).images': (2, 2),
     'describe_store("data.zarr").facts["cells"], describe_store(store).facts["cells"]': (3, 3),

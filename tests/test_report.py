@@ -177,15 +177,15 @@ def test_a_training(tmp_path, cli):
     with pytest.raises(CellprepError, match="has no epoch as yet"):
         report_training(run, tmp_path / "r.html")
     (run / "metrics.csv").write_text(
-        "epoch,rate,seconds,train_loss,val_loss,val_angle\n1,.1,2,3,2,50\n2,.2,2,2,1,nan\n"
+        "epoch,rate,seconds,train_loss,val_loss,val_angle\n1,.1,2,3,nan,50\n2,.2,2,2,1,nan\n3,.2,2,2,2,8\n"
     )
     from PIL import Image
 
     Image.new("RGB", (2000, 500), "red").save(run / "validation" / "a.png")
     assert cli("report", run, "--out", tmp_path / "r.html").exit_code == 0
     shown = Page(tmp_path / "r.html")
-    assert shown.row("val loss") == ["2", "1", "1"]
-    assert shown.row("val angle") == ["50", "nan", "nan"]
+    assert shown.row("val loss") == ["nan", "1", "2"]
+    assert shown.row("val angle") == ["50", "nan", "8"]
     assert [image["width"] for image in shown.of("img")] == ["1600"]
     (run / "metrics.csv").write_text("epoch\nx\n")
     result = cli("report", run, "--out", tmp_path / "r.html")

@@ -257,9 +257,8 @@ def test_mistakes_are_one_line(write_csv, tmp_path, monkeypatch, cli, args, code
     assert tree(tmp_path) == before
 
 
-def test_a_text_is_no_sequence_of_columns():
-    with pytest.raises(UsageError, match="groups='plate' is a text"):
-        SplitOptions(groups="plate")
+def test_a_text_is_one_column():
+    assert SplitOptions(groups="plate").groups == ("plate",)
 
 
 def test_a_file_is_replaced_whole_and_links_stay(tmp_path):

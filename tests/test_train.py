@@ -508,6 +508,7 @@ def test_the_command_trains(discs, cli, tmp_path):
 
 def test_without_torch_the_command_says_how_to_install_it(cli, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(vars(sys.modules["cellprep.learn"]), "load_weights", raising=False)  # there once it was loaded
     result = cli("train", "dn", "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert result.stderr == "error: cellprep train needs torch: pip install 'cellprep[train]'\n"

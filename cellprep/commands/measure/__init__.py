@@ -186,8 +186,13 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
                 f"images is {described(images)}, and {source.name} has {count(len(source.image_ids), 'image')}: "
                 "give a folder, or {id: image}"
             )
-        images = {source.image_ids[0]: images}
-    pixels = {image_id: _in_memory(image_id, image) for image_id, image in by_id(images).items()}
+        right = "(H, W) or (C, H, W), a folder of files, or arrays by id"
+        pixels = {source.image_ids[0]: _in_memory(images, "images", right)}
+    else:
+        pixels = {
+            image_id: _in_memory(image, f"image {printable(image_id)}", "numbers, (H, W) or (C, H, W)")
+            for image_id, image in by_id(images).items()
+        }
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
         raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
     return (
@@ -198,11 +203,10 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     )
 
 
-def _in_memory(image_id: str, given: Any) -> Pixels:
+def _in_memory(given: Any, name: str, right: str) -> Pixels:
     """Return what decodes an image as it is, and an array as pixels."""
     if hasattr(given, "decode"):
         return cast("Pixels", given)
-    name, right = f"image {printable(image_id)}", "numbers, (H, W) or (C, H, W), or a folder of files"
     image = as_numbers(given, name, right)
     if image.ndim not in (2, 3):
         raise UsageError(f"{name} must be {right}, not {described(image)}")

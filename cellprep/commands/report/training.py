@@ -127,7 +127,8 @@ def _rows(metrics: Path) -> list[dict[str, float]]:
 
 
 def _measures(rows: list[dict[str, float]]) -> Table:
-    shown = (rows[0], min(rows, key=lambda row: row["val_loss"]), rows[-1])
+    best = min(rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
+    shown = (rows[0], best, rows[-1])
     measures = [[name.replace("_", " "), *(f"{row[name]:.4g}" for row in shown)] for name in rows[0]]
     return Table("First, best and last epoch", ["", "first", "best", "last"], measures)
 
