@@ -97,6 +97,8 @@ def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOpt
     if isinstance(image, str | Path):
         pixels = ImageFile(as_place(image), options.orientation, planes=options.planes).decode()
     else:
+        if options.planes:
+            raise UsageError("image is an array: channel, z, time and grey choose what is read of a file; index it")
         right = "a file, or an array (H, W), or with up to four channels before or after"
         pixels = as_numbers(image, "image", right)
         if pixels.ndim not in (2, 3):
