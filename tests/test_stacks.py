@@ -138,6 +138,16 @@ def test_an_option_says_what_pages_are(tmp_path):
         file.decode_labels()  # of which nothing can be chosen
 
 
+def test_one_plane_may_have_a_name(tmp_path):
+    metadata = {"axes": "YX", "Channel": {"Name": "DAPI"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", STACK[0, 0, 0], photometric="minisblack", metadata=metadata)
+    for options in ({"channel": "DAPI"}, {"channel": np.int64(0), "z": "max", "time": 0}):
+        found = ImageFile(tmp_path / "a.ome.tif", planes=StackOptions(**options)).decode()
+        np.testing.assert_array_equal(found, STACK[0, 0, 0])
+    with pytest.raises(ImageFileError, match="it has no channel 'GFP': it has 0 DAPI"):
+        ImageFile(tmp_path / "a.ome.tif", planes=StackOptions(channel="GFP")).decode()
+
+
 def test_planes_of_one_page_are_read(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK, truncate=True, photometric="minisblack", metadata={"axes": "TZCYX"})
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:

@@ -24,7 +24,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
-def _as_json(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Return one of NumPy's integers as Python's own, which JSON has."""
     return int(value) if isinstance(value, Integral) else value
 
 
@@ -82,6 +83,9 @@ class StackOptions:
             )
         if not (self.time is None or _is_number(self.time)):
             raise UsageError(f"time is {self.time!r:.60}: give the number of a time, from 0")
+        object.__setattr__(self, "channel", tuple(map(_plain, self.channel)))
+        object.__setattr__(self, "z", _plain(self.z))
+        object.__setattr__(self, "time", _plain(self.time))
 
     def __str__(self) -> str:
         told = self.to_dict()
@@ -98,9 +102,13 @@ class StackOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that were given, as JSON has them."""
-        given = {"channel": [*map(_as_json, self.channel)] or None, "z": self.z, "time": self.time}
-        told = {name: _as_json(value) for name, value in given.items() if value is not None}
-        return {**told, "grey": True} if self.grey else told
+        given = {
+            "channel": [*self.channel] or None,
+            "z": self.z,
+            "time": self.time,
+            "grey": True if self.grey else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
     def words(self) -> str:
         """Return the options that were given, as a text that tells every two choices apart."""

@@ -48,7 +48,8 @@ def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raste
         series = tiff.series[0]
         stack = Stack(series.axes, series.shape, _channel_names(tiff, series))
         stack = stack.told(options) if options else stack
-        is_chosen = options is not None and options.chooses and bool(set(stack.axes) & set("TCZ"))
+        is_named = bool(set(stack.axes) & set("TCZ") or (stack.names and stack.size("S") == 1))
+        is_chosen = options is not None and options.chooses and is_named
         if not is_chosen:
             _check_axes(series, stack, options)
         _check_colours(page)
@@ -211,7 +212,11 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
 def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Raster:
     """Read what is chosen of a stack: no more than the planes of one channel at once, where each is a page."""
     series, page = tiff.series[0], tiff.pages.first
-    if page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED) and isinstance(options.z, str):
+    if (
+        page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED)
+        and isinstance(options.z, str)
+        and stack.size("Z") > 1
+    ):
         raise ImageFileError(f"its values are no intensities, of which --z {options.z} could be taken: give a number")
     leading = [place for place, axis in enumerate(stack.axes) if axis not in "YXS"]
     if leading != [*range(len(leading))]:
@@ -221,9 +226,9 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
     everything: list[NDArray[Any]] = []
 
     def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
-        numbers = [
-            int(np.ravel_multi_index([at.get(stack.axes[place], 0) for place in leading], lengths)) for at in places
-        ]
+        numbers = [0] * len(places)
+        for axis, length in zip(stack.axes, lengths, strict=False):
+            numbers = [number * length + at.get(axis, 0) for number, at in zip(numbers, places, strict=True)]
         planes = len(numbers) if by_page else math.prod(lengths)
         needed = planes * math.prod(form) * series.dtype.itemsize
         check_memory(needed, f"{planes:,} planes of {' x '.join(map(str, form))} values")
