@@ -210,7 +210,7 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
 
 
 def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Raster:
-    """Read what is chosen of a stack: no more than the planes of one channel at once, where each is a page."""
+    """Read what is chosen of a stack: of one file whose planes are pages no more than one channel at once."""
     series, page = tiff.series[0], tiff.pages.first
     if (
         page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED)
@@ -222,7 +222,8 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
     if leading != [*range(len(leading))]:
         raise ImageFileError(stack.problem(options))
     lengths, form, axes = stack.shape[: len(leading)], stack.shape[len(leading) :], stack.axes[len(leading) :]
-    by_page = len(series.pages) == math.prod(lengths)
+    is_alone = all(one is None or one.parent.filehandle is tiff.filehandle for one in series.pages)
+    by_page = is_alone and len(series.pages) == math.prod(lengths)  # tifffile has closed the other files of an image
     everything: list[NDArray[Any]] = []
 
     def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
