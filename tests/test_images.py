@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.folder import ImageFolder
+from cellprep.formats.images.planes import StackOptions
 from fuzz import tiffs
 
 RNG = np.random.default_rng(0)
@@ -309,6 +310,7 @@ def test_parts_of_an_ome_tiff_belong_together(tmp_path):
         tifffile.imwrite(tmp_path / names[k], GREY + k, description=xml, metadata=None)
     file = ImageFile(tmp_path / names[0])
     np.testing.assert_array_equal(file.decode(), [GREY, GREY + 1])
+    np.testing.assert_array_equal(replace(file, planes=StackOptions(channel=1)).decode(), GREY + 1)
     before = file.sha256()
     tifffile.imwrite(tmp_path / names[1], GREY)
     assert file.sha256() != before

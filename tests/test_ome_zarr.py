@@ -321,7 +321,7 @@ def test_a_damaged_image_fails_alone(tmp_path, part, spoil, message):
 @pytest.mark.parametrize(
     ("pixels", "axes", "message"),
     [
-        (np.zeros((2, 4, 5), np.uint8), "zyx", "is a stack (z 2 x y 4 x x 5): images have y, x, and at most c before"),
+        (np.zeros((2, 4, 5), np.uint8), "zyx", "is a stack (z 2 x y 4 x x 5): it has 2 z planes: give --z"),
         (np.zeros((4, 3, 5), np.uint8), "ycx", "is a stack (y 4 x c 3 x x 5)"),
         (np.zeros((4, 5), complex), "yx", ": it holds complex128 values"),
     ],

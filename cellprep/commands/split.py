@@ -15,6 +15,7 @@ from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
@@ -48,6 +49,7 @@ class SplitOptions:
     ] = None
     seed: Annotated[int, Option("Seed of the folds, from 0.")] = 0
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     keep_annotated_twice: Annotated[bool, Option("Keep images most of whose cell pixels are annotated twice.")] = False
     jobs: Jobs = -1
     quiet: Quiet = False
@@ -261,7 +263,9 @@ def _refuse_too_few(groups: int, measured: Sequence[ImageFacts], options: SplitO
 def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
     """Measure every image, in the source's order."""
     found = {}
-    images = with_images(source, open_images(source, options.images), options.orientation, for_sizes=True)
+    images = with_images(
+        source, open_images(source, options.images), options.orientation, options.planes, for_sizes=True
+    )
     for task, facts in run_tasks(
         _measure, images, done="read", jobs=options.jobs, total=len(source.image_ids), quiet=options.quiet
     ):

@@ -213,7 +213,9 @@ def _as_chosen(
 ) -> ImageRecord | FaultyImage:
     if isinstance(record, FaultyImage):
         return record
-    return record.without(left_out).read_as(options.orientation, keep_channels=options.channels == "keep")
+    return record.without(left_out).read_as(
+        options.orientation, keep_channels=options.channels == "keep", planes=options.planes
+    )
 
 
 def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     }
     if turned and pixels is not None:
         attributes["orientation"] = turned
+    if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
+        attributes["planes"] = planes.to_dict()
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)

@@ -8,6 +8,7 @@ from cellprep.commands.build_targets.pixels import ImageChoice
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.system.executor import check_jobs
 from cellprep.system.options import Jobs, Only, Option, Quiet, Scheduler, documented, take_values
 
@@ -42,6 +43,7 @@ class BuildOptions:
     only: Only = ()
     pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres.")] = None
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     channels: Annotated[
         Literal["collapse", "keep"],
         Option("Whether grey that is stored as RGB becomes one channel or stays three."),

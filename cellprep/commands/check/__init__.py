@@ -16,6 +16,7 @@ from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.system.executor import Failed, check_jobs, run_tasks
@@ -43,6 +44,7 @@ class CheckOptions:
         ),
     ] = None
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     overlap: Overlap = "smaller-on-top"
     rules: Annotated[
         Sequence[str],
@@ -138,7 +140,7 @@ def _tasks(
                 found = replace(record, pixels=folder.find(record.image_id, record.file_name)) if folder else record
             except ImageFileError as error:
                 found, problem = record, str(error)
-            record = found.read_as(options.orientation, keep_channels=False)  # noqa: PLW2901
+            record = found.read_as(options.orientation, planes=options.planes)  # noqa: PLW2901
         yield CheckTask(record, problem, options.overlap, thresholds)
 
 

@@ -1,7 +1,7 @@
 """Annotations and predictions from any format that is read to any that is written."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from cellprep.formats.annotations.folds import read_folds
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.formats.writers import EXPORTERS, Exporter, find_exporter
@@ -58,6 +59,7 @@ class ConvertOptions:
     ] = None
     fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1
     quiet: Quiet = False
 
@@ -156,7 +158,7 @@ def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | 
     if exclusions and (strangers := sorted(exclusions.named.difference(source.image_ids))):
         raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
     folder = open_images(source, options.images or None)
-    for record in with_images(source, folder, options.orientation):
+    for record in with_images(source, folder, options.orientation, options.planes):
         if exclusions is None:
             yield record
         elif record.image_id not in exclusions.images:

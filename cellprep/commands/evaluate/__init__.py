@@ -1,7 +1,7 @@
 """Scoring predicted cells against true ones, image by image."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -16,6 +16,7 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
 from cellprep.system.executor import Failed, check_jobs, in_order, run_tasks
 from cellprep.system.options import Jobs, Only, Option, Quiet, documented, options_of, take_values, takes
@@ -52,6 +53,7 @@ class EvaluationOptions:
         Option("Folder of image files, named by id: to draw, and for sizes that neither side tells.", metavar="FOLDER"),
     ] = None
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     only: Only = ()
     jobs: Jobs = -1
     quiet: Quiet = False
@@ -214,7 +216,7 @@ def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iter
         )
     folder = None if options.images is None else ImageFolder(as_place(options.images))
     return (
-        EvaluationTask(_read_as(ours[name], options), _read_as(_with_file(record, folder), options))
+        EvaluationTask(_read_as(ours[name], options), _read_as(_with_file(record, folder), options, options.planes))
         for name, record in theirs.items()
     )
 
@@ -223,8 +225,10 @@ def _chosen(records: Iterable[ImageRecord | FaultyImage], wanted: set[str]) -> I
     return (record for record in records if not wanted or record.image_id in wanted)
 
 
-def _read_as(record: ImageRecord | FaultyImage, options: EvaluationOptions) -> ImageRecord | FaultyImage:
-    return record if isinstance(record, FaultyImage) else record.read_as(options.orientation, keep_channels=False)
+def _read_as(
+    record: ImageRecord | FaultyImage, options: EvaluationOptions, planes: StackOptions | None = None
+) -> ImageRecord | FaultyImage:
+    return record if isinstance(record, FaultyImage) else record.read_as(options.orientation, planes=planes)
 
 
 def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:

@@ -16,6 +16,7 @@ from cellprep.errors import AnnotationError, OutputError, UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.file import Pixels
+from cellprep.formats.images.planes import with_planes
 from cellprep.formats.label_images.arrays import ArrayPixels, by_id
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
@@ -177,7 +178,8 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
     images = options.images
     if images is None or is_place(images):
-        return with_images(source, open_images(source, cast("Path | str | None", images)), options.orientation)
+        folder = open_images(source, cast("Path | str | None", images))
+        return with_images(source, folder, options.orientation, options.planes)
     if not isinstance(images, Mapping):
         if len(source.image_ids) != 1:
             raise UsageError(
@@ -196,7 +198,7 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
     return (
         record
         if isinstance(record, FaultyImage) or record.image_id not in pixels
-        else replace(record, pixels=pixels[record.image_id])
+        else replace(record, pixels=with_planes(pixels[record.image_id], options.planes))
         for record in with_images(source, None, options.orientation)
     )
 

@@ -1,7 +1,7 @@
 """What to measure, and how."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from cellprep.core.cells import Overlap
 from cellprep.core.measures import DEFAULT_PROPERTIES, PROPERTIES
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.system.executor import check_jobs
 from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_values
 
@@ -54,6 +55,7 @@ class MeasureOptions:
         None
     )
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     overlap: Overlap = "smaller-on-top"
     only: Only = ()
     jobs: Jobs = -1

@@ -17,6 +17,7 @@ from cellprep.commands.report.page import Table, choices, page
 from cellprep.core.targets import Recipe
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
 from cellprep.store import open_store
@@ -46,6 +47,7 @@ class ReportOptions:
         Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
     ] = None
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1
     quiet: Quiet = False
 
@@ -143,7 +145,7 @@ def report_dataset(
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
     if predicted:
         require_matplotlib()
-    shared = {name: getattr(options, name) for name in ("images", "orientation", "jobs", "quiet")}
+    shared = {name: getattr(options, name) for name in ("images", "orientation", "planes", "jobs", "quiet")}
     check = check_source(source, **shared)
     drawn = _chosen(check.flagged)
     tasks = list(_tasks(source, options, drawn))
@@ -218,7 +220,7 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
     recipe = _recipe(source)
-    records = list(with_images(source, open_images(source, options.images), options.orientation))
+    records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
     tiles = min(len(records), _MOST_THUMBNAILS)
     shown = {number * len(records) // tiles for number in range(tiles)}
     for number, record in enumerate(records):

@@ -119,8 +119,8 @@ class Picture:
         return decoded if self.shape is None else fitting(self.pixels, decoded, self.shape)
 
     def _is_as_stored(self) -> bool:
-        """Return whether every program shows the file as the annotations have it: no tag says to turn it."""
-        return isinstance(self.pixels, ImageFile) and self.pixels.tag() == 1
+        """Return whether every program shows the file as the annotations have it: it is not turned, and not a part."""
+        return isinstance(self.pixels, ImageFile) and not self.pixels.planes and self.pixels.tag() == 1
 
 
 @dataclass(frozen=True)

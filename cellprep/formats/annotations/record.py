@@ -15,6 +15,7 @@ from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
 
@@ -175,9 +176,17 @@ class ImageRecord(ABC):
         """Leave out the annotations of some more rows."""
         return replace(self, excluded=self.excluded.union(rows))
 
-    def read_as(self, orientation: Orientation | None, *, keep_channels: bool) -> Self:
-        """Choose how image files are read, as `cellprep.formats.images.folder.ImageFile` has it."""
-        pixels = self.pixels
+    def read_as(
+        self, orientation: Orientation | None, *, keep_channels: bool = False, planes: StackOptions | None = None
+    ) -> Self:
+        """Choose how image files are read, as `cellprep.formats.images.file.ImageFile` has it.
+
+        Raises
+        ------
+        UsageError
+            If planes are chosen, and its image is in no file.
+        """
+        pixels = with_planes(self.pixels, planes)
         if isinstance(pixels, ImageFile):
             pixels = replace(pixels, orientation=orientation, keep_channels=keep_channels)
         return replace(self, pixels=pixels, orientation=orientation)

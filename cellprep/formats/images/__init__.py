@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import IO, Any
 
 from cellprep.formats.images.arrays import decode_npy, decode_npz
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.images.raster import Raster, Tags, as_labels, as_mask, as_picture, check_dtype
 
 __all__ = [
@@ -39,19 +40,22 @@ class ImageFormat:
         Reads a file, which is open at its start.
     tags
         Reads what the file says of its image, without the image.
+    decode_planes
+        Reads the planes chosen of a file that may be a stack; None for formats that hold none.
     """
 
     kind: str
     decode: Callable[[IO[bytes]], Raster]
     tags: Callable[[IO[bytes]], Tags] = lambda _: Tags()
+    decode_planes: Callable[[IO[bytes], StackOptions], Raster] | None = None
 
 
-def _call(module: str, function: str, stream: IO[bytes]) -> Any:
-    return getattr(import_module(f"{__name__}.{module}"), function)(stream)
+def _call(module: str, function: str, stream: IO[bytes], *options: Any) -> Any:
+    return getattr(import_module(f"{__name__}.{module}"), function)(stream, *options)
 
 
 _pictures, _tiff = partial(partial, _call, "pictures"), partial(partial, _call, "tiff")
-_TIFF = ImageFormat("TIFF", _tiff("decode_tiff"), _tiff("tags_of_tiff"))
+_TIFF = ImageFormat("TIFF", _tiff("decode_tiff"), _tiff("tags_of_tiff"), _tiff("decode_tiff"))
 _JPEG = ImageFormat("JPEG", _pictures("decode_jpeg"), _pictures("tags_of_picture"))
 
 #: The formats by the end of the file's name.

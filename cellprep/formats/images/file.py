@@ -15,6 +15,8 @@ from cellprep.errors import ImageFileError
 from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, Raster, Tags, as_labels, as_mask, as_picture
 from cellprep.formats.images.kinds import HEAD, kind_of, unreadable_problem
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.images.stacks import chosen_of_picture
 from cellprep.system.files import open_file
 from cellprep.system.places import is_remote
 
@@ -47,6 +49,8 @@ class ImageFile:
         Whether its Orientation tag is applied, as viewers do; unless given, the annotations' size decides where it can.
     keep_channels
         Whether grey that is stored as RGB keeps its three channels.
+    planes
+        What is read of it if it is a stack, and whether RGB becomes one channel.
     content
         The file's bytes, if `hashed` has read them.
     """
@@ -54,6 +58,7 @@ class ImageFile:
     path: Path
     orientation: Orientation | None = None
     keep_channels: bool = False
+    planes: StackOptions = field(default_factory=StackOptions)
     content: bytes | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -86,6 +91,7 @@ class ImageFile:
         reading += [f"orientation {self.orientation}"] if tags.orientation > 1 and self.orientation else []
         reading += ["channels keep"] if self.keep_channels else []
         reading += ["grey of one channel"] if self.keep_channels and tags.has_grey_alpha else []
+        reading += [self.planes.words()] if self.planes else []
         for part in tags.parts:
             with suppress(OSError, ImageFileError):  # decoding tells what is missing
                 reading.append(ImageFile(part)._sha256_of_bytes())
@@ -124,14 +130,17 @@ class ImageFile:
         Raises
         ------
         ImageFileError
-            If the file cannot be read, is damaged, or holds a stack.
+            If the file cannot be read, is damaged, or holds a stack of which no plane is chosen.
         """
         with self._problems_named():
-            raster = self._raster()
+            raster = self._raster(self.planes)
             upright = self.orientation != "ignore"
             if shape and self.orientation is None and raster.orientation >= 5:
                 upright = shape != raster.values.shape[-2:] or shape[0] == shape[1]
             pixels = as_picture(raster, upright=upright, keep_channels=self.keep_channels)
+            planes = self.planes if raster.to_choose is None else raster.to_choose
+            if planes:
+                pixels = chosen_of_picture(pixels, planes, is_rgb=raster.is_rgb or raster.palette is not None)
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
     def decode_labels(self, beside: Callable[[], int] = lambda: 1) -> NDArray[Any]:
@@ -184,7 +193,7 @@ class ImageFile:
             )
         return self.orientation != "ignore"
 
-    def _raster(self) -> Raster:
+    def _raster(self, planes: StackOptions | None = None) -> Raster:
         with self._opened() as stream:
             head = stream.read(HEAD)
             stream.seek(0)
@@ -198,6 +207,8 @@ class ImageFile:
             if kind != format.kind:
                 raise ImageFileError(_other_kind(kind, format.kind))
             try:
+                if planes is not None and format.decode_planes:
+                    return format.decode_planes(stream, planes)
                 return format.decode(stream)
             except (ImageFileError, MemoryError):
                 raise

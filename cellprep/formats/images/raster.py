@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.orientation import turned
+from cellprep.formats.images.planes import StackOptions
 
 _MOST_UNNAMED = 4  # as many channels may be without a name; more are rather planes of a stack
 
@@ -60,6 +61,8 @@ class Raster:
         Whether who wrote it meant the numbers as they are, whatever the tags say of white and black.
     orientation
         Its Orientation tag.
+    to_choose
+        What is still to be chosen of it, where a part was as it was read.
     """
 
     values: NDArray[Any]
@@ -70,6 +73,7 @@ class Raster:
     bits: int = 0
     is_plain_array: bool = False
     orientation: int = 1
+    to_choose: StackOptions | None = None
 
 
 def check_dtype(dtype: np.dtype[Any] | None) -> None:

@@ -3,8 +3,9 @@
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
@@ -17,7 +18,9 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.codestreams import JPEG2000S, JPEGS, check_codestream, has_codestream
 from cellprep.formats.images.orientation import as_orientation
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.images.raster import Raster, Tags, check_dtype, place_channels
+from cellprep.formats.images.stacks import Stack, read_planes
 from cellprep.system.memory import check_memory
 
 _MOST_PAGES = 10_000
@@ -27,13 +30,14 @@ _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _LARGE_SEGMENT = 2**24  # pixels of a strip or tile, which may be as large whatever the image's size
 
 
-def decode_tiff(stream: IO[bytes]) -> Raster:
-    """Decode the one image of a file.
+def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raster:
+    """Decode the one image of a file, or what is chosen of a stack; None of labels, of which nothing can be chosen.
 
     Raises
     ------
     ImageFileError
-        If it holds a stack, colours that are none of grey, RGB and a palette, or lacks a part.
+        If it holds a stack of which not one plane is chosen, colours that are none of grey, RGB and a palette, or lacks
+        a part.
     """
     _check_pages(stream)
     with _opened(stream) as tiff:
@@ -42,9 +46,16 @@ def decode_tiff(stream: IO[bytes]) -> Raster:
         if len(tiff.series) != 1:
             raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
         series = tiff.series[0]
-        _check_axes(series)
+        stack = Stack(series.axes, series.shape, _channel_names(tiff, series))
+        stack = stack.told(options) if options else stack
+        is_named = bool(set(stack.axes) & set("TCZ") or (stack.names and stack.size("S") == 1))
+        is_chosen = options is not None and options.chooses and is_named
+        if not is_chosen:
+            _check_axes(series, stack, options)
         _check_colours(page)
         check_dtype(series.dtype)
+        if options is not None and is_chosen:
+            return _chosen(tiff, stack, options)
         sizes = " x ".join(map(str, series.shape))
         check_memory(series.nbytes, f"an image of {sizes} values")
         for one in series.pages:
@@ -170,15 +181,74 @@ def _check_parts(tiff: tifffile.TiffFile) -> None:
                 raise ImageFileError(f"it is damaged, or a stack: its OME-XML says {key} {value}")
 
 
-def _check_axes(series: tifffile.TiffPageSeries) -> None:
+def _check_axes(series: tifffile.TiffPageSeries, stack: Stack, options: StackOptions | None) -> None:
     """Refuse stacks before they are read, where the axes have names."""
     named = [axis for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
     unnamed = [axis for axis in named if axis == "Q"]
     if unnamed and len(named) == 3:
-        place_channels(np.broadcast_to(np.uint8(0), series.shape))
+        try:
+            place_channels(np.broadcast_to(np.uint8(0), series.shape))
+        except ImageFileError as error:
+            advice = "" if options is None else ", or say what its pages are by --z, --channel or --time"
+            raise ImageFileError(f"{error}{advice}") from None
     elif "".join(named) not in ("YX", "YXS", "SYX", "CYX", "YXC"):
-        sizes = " x ".join(f"{axis} {size}" for axis, size in zip(series.axes, series.shape, strict=True))
-        raise ImageFileError(f"it is a stack ({sizes}): images have y, x, and at most one axis of channels")
+        raise ImageFileError(stack.problem(options))
+
+
+def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> tuple[str, ...]:
+    """Return the names of the channels, of OME-XML or ImageJ's labels; none unless each has one."""
+    number = series.shape[series.axes.index("C")] if "C" in series.axes else 1
+    names: list[str] = []
+    if (root := _ome(tiff)) is not None:
+        pixels = [element for element in root.iter() if element.tag.endswith("Pixels")][:1]
+        names = [element.get("Name") or "" for one in pixels for element in one if element.tag.endswith("Channel")]
+    elif tiff.is_imagej and isinstance(labels := (tiff.imagej_metadata or {}).get("Labels"), list):
+        names = labels[:number]  # of the planes, of which channels come first
+        if any(label != names[place % number] for place, label in enumerate(labels)):
+            names = []
+    return tuple(names) if len(names) == number and all(names) else ()
+
+
+def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Raster:
+    """Read what is chosen of a stack: of one file whose planes are pages no more than one channel at once."""
+    series, page = tiff.series[0], tiff.pages.first
+    if (
+        page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED)
+        and isinstance(options.z, str)
+        and stack.size("Z") > 1
+    ):
+        raise ImageFileError(f"its values are no intensities, of which --z {options.z} could be taken: give a number")
+    leading = [place for place, axis in enumerate(stack.axes) if axis not in "YXS"]
+    if leading != [*range(len(leading))]:
+        raise ImageFileError(stack.problem(options))
+    lengths, form, axes = stack.shape[: len(leading)], stack.shape[len(leading) :], stack.axes[len(leading) :]
+    is_alone = all(one is None or one.parent.filehandle is tiff.filehandle for one in series.pages)
+    by_page = is_alone and len(series.pages) == math.prod(lengths)  # tifffile has closed the other files of an image
+    everything: list[NDArray[Any]] = []
+
+    def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
+        numbers = [0] * len(places)
+        for axis, length in zip(stack.axes, lengths, strict=False):
+            numbers = [number * length + at.get(axis, 0) for number, at in zip(numbers, places, strict=True)]
+        planes = len(numbers) if by_page else math.prod(lengths)
+        needed = planes * math.prod(form) * series.dtype.itemsize
+        check_memory(needed, f"{planes:,} planes of {' x '.join(map(str, form))} values")
+        for number in numbers if by_page else range(len(series.pages)):
+            _check_segments(tiff, series.pages[number], len(series.pages))
+        if by_page:
+            found = tiff.asarray(key=numbers, series=0).reshape(len(numbers), *form)
+        else:
+            everything[:] = everything or [series.asarray().reshape(math.prod(lengths), *form)]
+            found = everything[0][numbers]
+        if "S" not in axes:
+            return found
+        found = np.moveaxis(found, 1 + axes.index("S"), -1)
+        return found if stack.size("S") > 1 else found[..., 0]
+
+    values = read_planes(stack, options, read)
+    has_samples = stack.size("S") > 1
+    left = replace(options, channel=options.channel if has_samples else (), z=None, time=None)
+    return replace(_raster(page, np.moveaxis(values, 2, 0) if has_samples else values), to_choose=left)
 
 
 def _check_colours(page: tifffile.TiffPage) -> None:

@@ -11,6 +11,7 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.layouts.groups import is_tracked_truth
 from cellprep.formats.names import is_image_folder, tracked_sequence
 from cellprep.system.places import as_place, entries_in
@@ -119,16 +120,29 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
 
 
 def with_images(
-    source: Source, folder: ImageFolder | None, orientation: Orientation | None = None, *, for_sizes: bool = False
+    source: Source,
+    folder: ImageFolder | None,
+    orientation: Orientation | None = None,
+    planes: StackOptions | None = None,
+    *,
+    for_sizes: bool = False,
 ) -> Iterator[ImageRecord | FaultyImage]:
-    """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one."""
-    for found in source.images():
-        image = found if isinstance(found, FaultyImage) else found.read_as(orientation, keep_channels=False)
-        if folder is None or isinstance(image, FaultyImage) or (for_sizes and not image.needs_shape):
+    """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one.
+
+    Raises
+    ------
+    UsageError
+        If planes are chosen, and an image is in no file.
+    """
+    for image in source.images():
+        if isinstance(image, FaultyImage):
             yield image
+            continue
+        if folder is None or (for_sizes and not image.needs_shape):
+            yield image.read_as(orientation, planes=planes)
             continue
         try:
             pixels = folder.find(image.image_id, image.file_name)
-            yield replace(image, pixels=replace(pixels, orientation=orientation))
+            yield replace(image, pixels=pixels).read_as(orientation, planes=planes)
         except ImageFileError as error:
             yield FaultyImage(image.image_id, str(error))

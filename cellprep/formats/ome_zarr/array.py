@@ -36,19 +36,33 @@ Shape = tuple[int, ...]
 
 
 def read_zarr(folder: Path) -> NDArray[Any]:
-    """Read a whole array.
+    """Read a whole array: errors are those of `open_zarr`, and TooLargeError if there is not the memory for it."""
+    array = open_zarr(folder, whole=True)
+    pixels: NDArray[Any] = np.asarray(array[...])
+    return pixels
+
+
+def open_zarr(folder: Path, *, whole: bool = False) -> Any:
+    """Open an array, to read parts of it.
 
     Parameters
     ----------
     folder
         The array's folder.
+    whole
+        Whether there must be the memory for all of it.
+
+    Returns
+    -------
+    zarr.Array
+        The array, whose codecs are known to do arithmetic and nothing else.
 
     Raises
     ------
     ImageFileError
         If it is damaged, names codecs or values that are not read, or claims more chunks than are there.
     TooLargeError
-        If there is not the memory for it.
+        If there is not the memory for one of its chunks, or all of it.
     """
     import zarr
 
@@ -60,15 +74,13 @@ def read_zarr(folder: Path) -> NDArray[Any]:
         raise ImageFileError(f"its array has no metadata that are understood: {error!r}") from error
     if problem:
         raise ImageFileError(problem)
+    if whole:
+        check_memory(math.prod(shape) * dtype.itemsize, f"its array, of {' x '.join(map(str, shape))} values,")
     _check_sizes(folder, shape, dtype, chunks)
     from cellprep.formats.ome_zarr.codecs import bounded
 
     stored: Any = zarr.open_array(folder, mode="r", zarr_format=version)
-    array: Any = zarr.Array(
-        zarr.AsyncArray(metadata=bounded(stored.metadata, dtype.itemsize), store_path=stored.store_path)
-    )
-    pixels: NDArray[Any] = np.asarray(array[...])
-    return pixels
+    return zarr.Array(zarr.AsyncArray(metadata=bounded(stored.metadata, dtype.itemsize), store_path=stored.store_path))
 
 
 def _metadata(folder: Path) -> tuple[Any, Any]:
@@ -134,7 +146,6 @@ def _name(codec: Any) -> str:
 
 def _check_sizes(folder: Path, shape: Shape, dtype: np.dtype[Any], chunks: list[Shape]) -> None:
     of_chunk = max(math.prod(chunk) for chunk in chunks) * dtype.itemsize
-    check_memory(math.prod(shape) * dtype.itemsize, f"its array, of {' x '.join(map(str, shape))} values,")
     check_memory(of_chunk, f"its array, in chunks of {' x '.join(map(str, chunks[0]))} values,")
     number, smallest = (
         math.prod(-(-size // side) for size, side in zip(shape, chunk, strict=True))

@@ -1,7 +1,10 @@
 """OME-Zarr's multiscale images, of version 0.4 (Zarr format 2) and 0.5 (format 3): what they are and their pixels."""
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +15,14 @@ from numpy.typing import NDArray
 from cellprep.errors import ImageFileError, TooLargeError
 from cellprep.formats.images import check_dtype
 from cellprep.formats.images.file import hash_of_pixels
-from cellprep.formats.ome_zarr.array import read_zarr
+from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.images.stacks import Stack, read_planes
+from cellprep.formats.ome_zarr.array import open_zarr, read_zarr
 from cellprep.system.files import read_file
+from cellprep.system.memory import check_memory
+from cellprep.text.wording import count
 
+_AXES = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
 
 
@@ -46,16 +54,20 @@ class OMEZarrPixels:
     ----------
     path
         The folder of its group.
+    planes
+        What is read of it if it is a stack; None of labels, of which nothing can be chosen.
     """
 
     path: Path
+    planes: StackOptions | None = None
 
     def __str__(self) -> str:
         return str(self.path)
 
     def sha256(self) -> str:
-        """Return the hash of its pixels, in hex."""
-        return hash_of_pixels(self.decode())
+        """Return the hash of its pixels, in hex, and of the choice of planes, if there is one."""
+        sha256 = hash_of_pixels(self.decode())
+        return hashlib.sha256(f"{sha256} {self.planes.words()}".encode()).hexdigest() if self.planes else sha256
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Read it: (H, W), or (C, H, W) for several channels; its axes leave no choice that `shape` would make.
@@ -63,34 +75,85 @@ class OMEZarrPixels:
         Raises
         ------
         ImageFileError
-            If it is a stack, or damaged.
+            If it is a stack of which no plane is chosen, or damaged.
         """
         multiscale = self._multiscale()
         names = [axis.name for axis in multiscale.axes]
+        with self._damage_named():
+            folder = self._array(multiscale.datasets[0].path)
+            is_chosen = self.planes is not None and self.planes.chooses
+            pixels = open_zarr(folder) if is_chosen else read_zarr(folder)
+        if len(names) != pixels.ndim:
+            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+        self._check_dtype(pixels)
+        if is_chosen:
+            return self._chosen(names, pixels)
+        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
+        kept = [name for place, name in enumerate(names) if place not in single]
+        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
+            raise ImageFileError(self._problem(names, pixels.shape))
+        pixels = pixels.squeeze(single)
+        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """Let each problem of an array that is read begin with the image's place."""
         try:
-            pixels = read_zarr(self._array(multiscale.datasets[0].path))
+            yield
         except TooLargeError as error:
             raise TooLargeError(f"{self.path}: {error}") from None
         except MemoryError:
             raise
         except Exception as error:  # the codecs have no error of their own
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
-        if len(names) != pixels.ndim:
-            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
-        single = tuple(place for place, name in enumerate(names) if name not in ("y", "x") and pixels.shape[place] == 1)
-        kept = [name for place, name in enumerate(names) if place not in single]
-        if kept not in (["y", "x"], ["c", "y", "x"], ["y", "x", "c"]):
-            sizes = " x ".join(f"{name} {size}" for name, size in zip(names, pixels.shape, strict=True))
-            raise ImageFileError(
-                f"{self.path} is a stack ({sizes}): images have y, x, and at most c before or after them"
-            )
+
+    def _chosen(self, names: list[str], array: Any) -> NDArray[Any]:
+        """Read what is chosen of a stack, a zarr.Array: no more than the planes of one channel at once."""
+        assert self.planes is not None
+        stack = self._stack(names, array.shape)
+        sides = [axis for axis in stack.axes if axis in "YX"]
+
+        def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
+            height, width = stack.size("Y"), stack.size("X")
+            with self._damage_named():
+                needed = len(places) * height * width * array.dtype.itemsize
+                check_memory(needed, f"{count(len(places), 'plane')} of {height} x {width}")
+                planes = np.stack([
+                    np.asarray(array[tuple(slice(None) if axis in "YX" else at.get(axis, 0) for axis in stack.axes)])
+                    for at in places
+                ])  # fmt: skip
+            return planes.astype(np.uint8) if planes.dtype == bool else planes
+
+        if sides != ["Y", "X"]:
+            raise ImageFileError(self._problem(names, array.shape))
+        try:
+            return np.ascontiguousarray(read_planes(stack, self.planes, read))
+        except ImageFileError as error:
+            raise error if str(self.path) in str(error) else ImageFileError(f"{self.path}: {error}") from None
+
+    def _stack(self, names: list[str], shape: tuple[int, ...]) -> Stack:
+        """Return what its axes are; the names of channels are those of ``omero``, if each has one."""
+        omero = ome_attributes(self.path).get("omero")
+        channels = omero.get("channels") if isinstance(omero, dict) else None
+        listed = channels if isinstance(channels, list) else []
+        labels = [one.get("label") if isinstance(one, dict) else None for one in listed]
+        axes = "".join(_AXES.get(name, "_") for name in names)
+        stack = Stack(axes, shape)
+        is_named = len(labels) == stack.size("C") and all(isinstance(label, str) and label for label in labels)
+        return replace(stack, names=tuple(map(str, labels))) if is_named else stack
+
+    def _problem(self, names: list[str], shape: tuple[int, ...]) -> str:
+        sizes = " x ".join(f"{name} {size}" for name, size in zip(names, shape, strict=True))
+        advice = None if self.planes is None else self._stack(names, shape).advice(self.planes)
+        rule = "images have y, x, and at most c before or after them"
+        return f"{self.path} is a stack ({sizes}): {advice or rule}"
+
+    def _check_dtype(self, pixels: NDArray[Any]) -> None:
         try:
             check_dtype(pixels.dtype)
         except ImageFileError as error:
             raise ImageFileError(f"{self.path}: {error}") from None
-        pixels = pixels.squeeze(single)
-        pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if kept[-1] == "c" else pixels
 
     def _array(self, path: str) -> Path:
         parts = path.split("/")

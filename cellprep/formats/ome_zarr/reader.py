@@ -10,6 +10,7 @@ from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, SourceError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, digest, most_common
 from cellprep.formats.annotations.source import FolderSource
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.label_images.file import annotations_of_labels
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import is_store
@@ -136,7 +137,7 @@ class OMEZarr(FolderSource):
             image_id=image_id,
             source=self.name,
             labels=OMEZarrPixels(labels),
-            pixels=OMEZarrPixels(image) if "multiscales" in ome_attributes(image) else None,
+            pixels=OMEZarrPixels(image, StackOptions()) if "multiscales" in ome_attributes(image) else None,
         )
 
 

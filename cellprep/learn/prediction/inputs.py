@@ -13,6 +13,7 @@ from cellprep.formats.cellprep_store import CellprepStore, StoredPixels
 from cellprep.formats.images import IMAGE_FORMATS
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.formats.layouts.groups import Group, images_among, marked_among, pair_up
 from cellprep.formats.layouts.layout import Layout, listed
 from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder
@@ -42,11 +43,18 @@ class InputImage:
     pixels: Pixels | None
     problem: str = ""
 
-    def read_as(self, orientation: Orientation | None) -> "InputImage":
-        """Choose whether its Orientation tag, if it is a file, is applied."""
-        if not isinstance(self.pixels, ImageFile):
-            return self
-        return replace(self, pixels=replace(self.pixels, orientation=orientation))
+    def read_as(self, orientation: Orientation | None, planes: StackOptions | None = None) -> "InputImage":
+        """Choose how it is read, if it is a file: whether its Orientation tag is applied, and of a stack which planes.
+
+        Raises
+        ------
+        UsageError
+            If planes are chosen, and it is in a store.
+        """
+        pixels = with_planes(self.pixels, planes)
+        if isinstance(pixels, ImageFile):
+            pixels = replace(pixels, orientation=orientation)
+        return replace(self, pixels=pixels)
 
     def load(self) -> Any:
         """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.
@@ -214,7 +222,7 @@ def _left_out(masks: list[Path]) -> list[str]:
 
 def _of_ome_zarr(found: dict[str, list[Path]]) -> list[InputImage]:
     return [
-        InputImage(image_id, OMEZarrPixels(path))
+        InputImage(image_id, OMEZarrPixels(path, StackOptions()))
         if "multiscales" in ome_attributes(path)
         else InputImage(image_id, None, f"{path} has label images and no image")
         for image_id, paths in found.items()

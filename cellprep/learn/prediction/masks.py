@@ -70,7 +70,7 @@ class MaskFiles:
         if isinstance(record, FaultyImage):
             raise ImageFileError(record.problem)
         orientation = image.pixels.orientation if isinstance(image.pixels, ImageFile) else None
-        read = replace(record, pixels=image.pixels).read_as(orientation, keep_channels=False)
+        read = replace(record, pixels=image.pixels).read_as(orientation)
         return classes_of_mask(read.load(shape if read.needs_shape else None).runs.coverage())
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.formats.images.orientation import TurnedBy
+from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
 from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
@@ -36,6 +37,7 @@ class PredictionOptions:
     """
 
     orientation: TurnedBy = None
+    planes: Stacks = field(default_factory=StackOptions)
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None

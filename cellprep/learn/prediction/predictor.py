@@ -133,6 +133,8 @@ class Predictor:
             if image.ndim != 3 or not image.size:
                 raise UsageError(f"the image is {image.shape}, {fits}")
             advice = "take some of them, or their mean, or weights for as many"
+            if len(image) > self.bundle.channels:
+                advice += "; of files --channel takes some, and --grey makes one channel of RGB"
             raise UsageError(f"the image has {count(len(image), 'channel')}, {fits}: {advice}")
         is_array = isinstance(image, np.ndarray)  # what is no array looks for such values where it is read
         if image.dtype.kind not in "uif" or (is_array and image.dtype.kind == "f" and not np.isfinite(image).all()):

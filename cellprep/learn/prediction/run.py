@@ -103,17 +103,19 @@ def predict(
     given = find_given(bundle, places, runs, told.masks, data)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    report = PredictionReport(str(out), str(predictor.machine), len(given.images), given.notes)
+    notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
+    report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
-        prediction_writer(out, outputs, vectors=not bundle.tells_instances) as writer,
+        prediction_writer(out, outputs, vectors=not bundle.tells_instances, planes=options.planes) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
         for image in given.images:
             try:
-                predicted = _predict(image.read_as(options.orientation), predictor, given.masks, writer)
+                image = image.read_as(options.orientation, options.planes)  # noqa: PLW2901
+                predicted = _predict(image, predictor, given.masks, writer)
             except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
                 report.failures[image.id] = _problem(error)
             else:

@@ -95,8 +95,10 @@ def segment(
 def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOptions) -> NDArray[Any]:
     """Return an image as (C, H, W): an array as it is if it has so many channels in front."""
     if isinstance(image, str | Path):
-        pixels = ImageFile(as_place(image), options.orientation).decode()
+        pixels = ImageFile(as_place(image), options.orientation, planes=options.planes).decode()
     else:
+        if options.planes:
+            raise UsageError("image is an array: channel, z, time and grey choose what is read of a file; index it")
         right = "a file, or an array (H, W), or with up to four channels before or after"
         pixels = as_numbers(image, "image", right)
         if pixels.ndim not in (2, 3):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cellprep._version import __version__
 from cellprep.errors import UsageError
+from cellprep.formats.images.planes import StackOptions
 from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
@@ -62,10 +63,19 @@ class PredictionWriter:
         The names of the outputs.
     vectors
         Whether it is vectors, without instances.
+    planes
+        What was read of the images, which is recorded with the maps.
     """
 
     def __init__(
-        self, out: Path, aside: Path, maps_aside: Path | None, options: OutputOptions, *, vectors: bool = False
+        self,
+        out: Path,
+        aside: Path,
+        maps_aside: Path | None,
+        options: OutputOptions,
+        *,
+        vectors: bool = False,
+        planes: StackOptions | None = None,
     ) -> None:
         self.options = options
         self._out = out
@@ -74,7 +84,9 @@ class PredictionWriter:
         self._pictures = aside / _OVERLAYS if options.overlay else aside
         self._pictures.mkdir(parents=True)
         if maps_aside:
-            write_group(maps_aside, {}, {_MAPS: {"version": __version__}})
+            write_group(
+                maps_aside, {}, {_MAPS: {"version": __version__, **({"planes": planes.to_dict()} if planes else {})}}
+            )
         self._outputs = [] if vectors else outputs_in(aside, options.to)
 
     def encode(self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None) -> Encoded:
@@ -107,7 +119,9 @@ class PredictionWriter:
 
 
 @contextmanager
-def prediction_writer(out: Path, options: OutputOptions, *, vectors: bool = False) -> Iterator[PredictionWriter]:
+def prediction_writer(
+    out: Path, options: OutputOptions, *, vectors: bool = False, planes: StackOptions | None = None
+) -> Iterator[PredictionWriter]:
     """Give a writer; what it has written is removed at the end unless it was published.
 
     Of vectors without instances maps are written in any case, within `out` unless the options name a place.
@@ -127,7 +141,7 @@ def prediction_writer(out: Path, options: OutputOptions, *, vectors: bool = Fals
         aside = stack.enter_context(written_aside(out))
         inside = aside / MAPS_OF_VECTORS if vectors else None
         maps_aside = stack.enter_context(written_aside(maps)) if maps else inside
-        yield PredictionWriter(out, aside, maps_aside, options, vectors=vectors)
+        yield PredictionWriter(out, aside, maps_aside, options, vectors=vectors, planes=planes)
 
 
 def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
