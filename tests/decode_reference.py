@@ -109,6 +109,13 @@ def mean_gap(first, second):
     return np.mean([min(np.hypot(y - v, x - u) for v, u in long) for y, x in short])
 
 
+def least_gap(first, second):
+    """Between the circles around the centres of two lists of pixels."""
+    (y, x), (v, u) = np.mean(first, axis=0), np.mean(second, axis=0)
+    radii = max(np.hypot(a - y, b - x) for a, b in first), max(np.hypot(a - v, b - u) for a, b in second)
+    return np.hypot(y - v, x - u) - sum(radii)
+
+
 class Shape:
     """The evidence of shape, contact by contact and pixel by pixel; nothing is beyond the image."""
 

@@ -274,6 +274,8 @@ def test_gaps_are_those_of_all_pairs_of_pixels(seeds):
     if len(first):
         expected = [reference.mean_gap(pixels[i], pixels[j]) for i, j in zip(first, second, strict=True)]
         np.testing.assert_allclose(joins._mean_gap(contacts, first, second), expected)
+        least = [reference.least_gap(pixels[i], pixels[j]) for i, j in zip(first, second, strict=True)]
+        np.testing.assert_allclose(joins._least_gap(contacts, first, second), least, atol=1e-9)
 
 
 # What each step is for, drawn by hand
