@@ -168,17 +168,18 @@ def test_contacts_are_those_of_looking_at_each_pixel(seeds, seed):
             assert (contacts.length[k], contacts.own[k]) == (len(found), own[pair])
 
 
-def contacts_of(seeds, seed):
-    """Contacts of seeds, some of which become walls, and a mask that holds both but for some walls."""
+def contacts_of(shape, seed):
+    """Contacts of random seeds with walls and background between them, and the mask."""
     rng = np.random.default_rng(seed)
+    seeds = np.kron(rng.integers(0, 5, shape), np.ones(rng.integers(1, 4, 2), int))
     wall = (seeds == 0) & (rng.random(seeds.shape) < 0.8) | (rng.random(seeds.shape) < 0.2)
     seeds = np.where(wall, 0, seeds).astype(np.int32)
     return find_contacts(seeds, wall), (seeds > 0) | wall
 
 
-@given(seed_images, st.integers(0, 2**32 - 1))
-def test_evidence_of_shape_is_that_of_looking_at_each_pixel(seeds, seed):
-    contacts, mask = contacts_of(seeds, seed)
+@given(st.tuples(st.integers(1, 7), st.integers(1, 7)), st.integers(0, 2**32 - 1))
+def test_evidence_of_shape_is_that_of_looking_at_each_pixel(shape, seed):
+    contacts, mask = contacts_of(shape, seed)
     slow, frame = reference.Shape(contacts, mask), order._Frame(contacts, mask)
     ends = frame.ends()
     notch, blunt = frame.corners(5), frame.corners(4)
@@ -195,10 +196,10 @@ def test_evidence_of_shape_is_that_of_looking_at_each_pixel(seeds, seed):
     np.testing.assert_allclose(order_by_shape(contacts, mask), whole, atol=1e-9)
 
 
-@given(seed_images, st.integers(0, 2**32 - 1))
-def test_joins_are_weighed_as_one_by_one(seeds, seed):
+@given(st.tuples(st.integers(1, 7), st.integers(1, 7)), st.integers(0, 2**32 - 1))
+def test_joins_are_weighed_as_one_by_one(shape, seed):
     """With limits as small as the images."""
-    contacts, mask = contacts_of(seeds, seed)
+    contacts, mask = contacts_of(shape, seed)
     below = np.random.default_rng(seed).normal(0, 4, len(contacts))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joins, "_SMALLEST", 4)
@@ -217,9 +218,9 @@ def test_joins_are_weighed_as_one_by_one(seeds, seed):
         assert odds[k] == pytest.approx(slow) or (odds[k] == -np.inf and slow <= -0.5)
 
 
-@given(seed_images, st.integers(0, 2**32 - 1))
-def test_contacts_are_looked_up_by_their_seeds(seeds, seed):
-    contacts, _ = contacts_of(seeds, seed)
+@given(st.tuples(st.integers(1, 7), st.integers(1, 7)), st.integers(0, 2**32 - 1))
+def test_contacts_are_looked_up_by_their_seeds(shape, seed):
+    contacts, _ = contacts_of(shape, seed)
     places = {pair: k for k, pair in enumerate(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True))}
     first, second = np.indices((5, 5)).reshape(2, -1)
     first, second = first[first < len(contacts.area)], second[first < len(contacts.area)]
