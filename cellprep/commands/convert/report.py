@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from cellprep.commands.convert.image import ImageConverted
+from cellprep.commands.export.report import WrittenReport
 from cellprep.formats.writers import FEATURES, Exporter
 from cellprep.system.executor import Failed
-from cellprep.system.report import Report
-from cellprep.text.wording import capped, count, printable
+from cellprep.text.wording import count
 
 # What a format cannot hold, and what became of it.
 _LOST = {
@@ -26,7 +26,7 @@ _JOINED = {
 
 
 @dataclass
-class ConvertReport(Report):
+class ConvertReport(WrittenReport):
     """The outcome for every image of a source.
 
     Attributes
@@ -100,11 +100,7 @@ class ConvertReport(Report):
 
     def notes(self) -> list[str]:
         """Return lines on what was done and noticed, the summary last."""
-        lines = []
-        if self.hidden:
-            lines.append(f"{count(sum(map(len, self.hidden.values())), 'cell')} without pixels, left out:")
-            rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
-            lines += capped(rows_of, "image")
+        lines = self._hidden_notes()
         for told, words in ((self.losses, _LOST), (self.joined, _JOINED)):
             for name in (name for name in words if name in told):
                 number = count(told[name], "cell")
@@ -117,12 +113,4 @@ class ConvertReport(Report):
                 f"simplified outlines agree with the exact cells by an IoU of {self.mean_iou:.4f} on average, "
                 f"{self.min_iou:.4f} at least"
             )
-        if self.images:
-            lines.append(f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}")
-        return lines
-
-    def _tried(self) -> int:
-        return self.total
-
-    def _aftermath(self) -> str:
-        return "" if self.images else f"; {self.out} was not written"
+        return [*lines, *self._summary()]

@@ -9,8 +9,37 @@ from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable
 
 
+class WrittenReport(Report):
+    """What reports of written files share; they have the fields that this names."""
+
+    out: str
+    format: str
+    total: int
+    images: int
+    cells: int
+    hidden: dict[str, tuple[int, ...]]
+
+    def _hidden_notes(self) -> list[str]:
+        if not self.hidden:
+            return []
+        rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
+        hidden = count(sum(map(len, self.hidden.values())), "cell")
+        return [f"{hidden} without pixels, left out:", *capped(rows_of, "image")]
+
+    def _summary(self) -> list[str]:
+        if not self.images:
+            return []
+        return [f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}"]
+
+    def _tried(self) -> int:
+        return self.total
+
+    def _aftermath(self) -> str:
+        return "" if self.images else f"; {self.out} was not written"
+
+
 @dataclass
-class ExportReport(Report):
+class ExportReport(WrittenReport):
     """The outcome for every image of a store.
 
     Attributes
@@ -59,22 +88,9 @@ class ExportReport(Report):
 
     def notes(self) -> list[str]:
         """Return lines on what was done and noticed, the summary last."""
-        lines = []
-        if self.hidden:
-            hidden = count(sum(map(len, self.hidden.values())), "cell")
-            lines.append(f"{hidden} without pixels, left out:")
-            rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
-            lines += capped(rows_of, "image")
+        lines = self._hidden_notes()
         if self.ignore_left_out:
             images = count(len(self.ignore_left_out), "image")
             lines.append(f"{images} with regions to ignore, which {self.format} cannot express:")
             lines += capped(map(printable, self.ignore_left_out), "image")
-        if self.images:
-            lines.append(f"{self.out}: {count(self.images, 'image')}, {count(self.cells, 'cell')}, as {self.format}")
-        return lines
-
-    def _tried(self) -> int:
-        return self.total
-
-    def _aftermath(self) -> str:
-        return "" if self.images else f"; {self.out} was not written"
+        return [*lines, *self._summary()]
