@@ -1,6 +1,7 @@
 """Writing the contents of many images in a format: what `export` and `convert` share."""
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from cellprep.system.output import write_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WritingTask:
+class WritingTask(ABC):
     """One image to write: small enough to send to another process.
 
     Attributes
@@ -34,9 +35,9 @@ class WritingTask:
     scratch: Path = Path()
 
     @property
+    @abstractmethod
     def image_id(self) -> str:
         """The image's name."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
