@@ -11,9 +11,9 @@ import msgspec
 from cellprep.errors import StoreError
 from cellprep.store import StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
+from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
-from cellprep.store.reader import read_attributes
 from cellprep.system.options import Quiet, documented
 from cellprep.system.progress import progress_bar
 from cellprep.text.frames import make_frame

@@ -19,8 +19,8 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.store import Store, StoreWriter, Summary, store_place
+from cellprep.store.image import read_attributes
 from cellprep.store.metadata import ImageMetadata
-from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.system.executor import Failed, cores_each, run_tasks
 from cellprep.system.options import options_of, takes
