@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe
+from cellprep.core.targets.by_window import CellsOfLabels, TargetsByWindow
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import NotInStoreError, RecipeError, StoreError, UsageError
 from cellprep.store.arrays import array_form, array_path, checked_form, read_array
@@ -78,6 +79,7 @@ class StoredImage:
             ("cells", f"{about.cells:,}" + (f" ({len(about.hidden):,} hidden by others)" if about.hidden else "")),
             ("cell type", printable(about.cell_type) if about.cell_type else "none"),
             ("arrays", ", ".join(map(printable, about.arrays))),
+            *([("computed on reading", ", ".join(self.computed))] if self.computed else []),
             ("recipe", repr(recipe)),
         ]
         return notebook_html(title, rows, shown_in_time([(self.id, self.thumbnail)]))
@@ -93,14 +95,14 @@ class StoredImage:
         return self.read(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self.arrays
+        return isinstance(name, str) and name in self.keys()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.arrays)
+        return iter(self.keys())
 
     def keys(self) -> list[str]:
-        """Return `arrays`, so that ``dict(image)`` reads them all."""
-        return self.arrays
+        """Return `arrays` and `computed`, so that ``dict(image)`` reads them all."""
+        return [*self.arrays, *self.computed]
 
     @property
     def cell_type(self) -> str | None:
@@ -179,8 +181,20 @@ class StoredImage:
 
     @property
     def arrays(self) -> list[str]:
-        """Names of the image's arrays: what `read` takes."""
+        """Names of the image's arrays: what `read` takes, with those `computed`."""
         return self.metadata.arrays
+
+    @property
+    def computed(self) -> list[str]:
+        """Names of the targets that no array holds, because `read` computes them from the labels."""
+        return self.metadata.computed or []
+
+    @cached_property
+    def _cells(self) -> CellsOfLabels:
+        return CellsOfLabels(partial(self.read, "labels"), self.shape, self.recipe.overlap, self.read("cells")[:, 1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_cells"}
 
     def read(self, name: str, window: tuple[slice, slice] | None = None) -> NDArray[Any]:
         """Read an array, or a window of it.
@@ -206,7 +220,13 @@ class StoredImage:
             isinstance(window, tuple) and len(window) == 2 and all(isinstance(part, slice) for part in window)
         ):
             raise UsageError(f"window must be two slices, of rows and columns, such as np.s_[:64, :64], not {window!r}")
+        if name in self.computed:
+            return self._compute(name, window)
         return patiently(self.path, lambda: self._read(self._place(name), name, window))
+
+    def _compute(self, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
+        part = _limited(window or (slice(None), slice(None)), self.shape)
+        return TargetsByWindow(self._cells, self.recipe, [name]).at(*part)[name]
 
     def _read(self, place: Path, name: str, window: tuple[slice, slice] | None) -> NDArray[Any]:
         height, width = self.metadata.shape
@@ -218,9 +238,7 @@ class StoredImage:
         shape, _ = array_form(place, name)
         down = spatial_axis(name, shape)
         region = [slice(0, size) for size in shape]
-        for axis, part in enumerate(window, start=down):
-            start, stop, _ = part.indices(shape[axis])
-            region[axis] = slice(start, max(start, stop))
+        region[down : down + 2] = _limited(window, shape[down : down + 2])
         return read_array(place, name, tuple(region))
 
     def _check_claim(self, name: str, shape: tuple[int, ...]) -> None:
@@ -233,18 +251,27 @@ class StoredImage:
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return shape and dtype of an array, without reading it; raises as `read` does."""
+        if name in self.computed:
+            target = self.recipe.made[name]
+            return target.shape(*self.shape, self.recipe), np.dtype(target.dtype)
         if name not in self._forms:  # of a huge image, each look goes through all files
             self._forms[name] = patiently(self.path, lambda: checked_form(self._place(name), name))
         return self._forms[name]
 
     def _place(self, name: str) -> Path:
         if name not in self:
-            question = did_you_mean(name, self.arrays)
-            names = f"{f'{question} It' if question else 'it'} has {', '.join(self.arrays)}"
+            question = did_you_mean(name, self.keys())
+            names = f"{f'{question} It' if question else 'it'} has {', '.join(self.keys())}"
             is_text = isinstance(name, str)
             problem = f"has no array {name[:200]!r}" if is_text else f"names its arrays by texts, not {described(name)}"
             raise NotInStoreError(f"{self.path} {problem}: {names}")
         return self.path / array_path(name)
+
+
+def _limited(window: tuple[slice, slice], shape: tuple[int, ...]) -> list[slice]:
+    """Return slices with both ends, within an array of so many rows and columns."""
+    ends = [part.indices(size)[:2] for part, size in zip(window, shape, strict=True)]
+    return [slice(start, max(start, stop)) for start, stop in ends]
 
 
 def _file_of(image: Path) -> tuple[int, ...] | None:
