@@ -21,7 +21,7 @@ from cellprep.core.scores import (
     summarise,
     summarise_by_type,
 )
-from cellprep.core.scores.matching import assign
+from cellprep.core.scores.matching import assign, match_cells
 from cellprep.errors import UsageError
 
 
@@ -306,6 +306,24 @@ def test_the_heaviest_pairs_are_chosen(rows, columns, seed):
     chosen = assign(predicted, truth, table[truth, predicted])
     assert len(set(truth[chosen])) == len(set(predicted[chosen])) == chosen.sum()
     assert table[truth, predicted][chosen].sum() == pytest.approx(table[linear_sum_assignment(-table)].sum())
+
+
+@given(two_sides(), st.sampled_from([0.05, 0.2, 0.5]))
+def test_of_the_most_matches_those_with_the_largest_sum_of_ious_are_chosen(sides, threshold):
+    truth, predicted, _ = sides
+    pairs = find_pairs(runs_of(predicted), runs_of(truth))
+    sets = [(0, 0.0, frozenset(), frozenset())]
+    for a, b, iou in zip(pairs.predicted, pairs.truth, pairs.ious, strict=True):
+        if iou >= threshold:
+            sets += [
+                (count + 1, total + iou, ours | {a}, theirs | {b})
+                for count, total, ours, theirs in sets
+                if a not in ours and b not in theirs
+            ]
+    chosen = match_cells(pairs, threshold)
+    most, total = max(one[:2] for one in sets)
+    assert len(chosen) == len(set(pairs.predicted[chosen])) == len(set(pairs.truth[chosen])) == most
+    assert pairs.ious[chosen].sum() == pytest.approx(total)
 
 
 def test_scores_by_type_and_of_nothing():
