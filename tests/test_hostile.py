@@ -110,7 +110,7 @@ def test_a_chunk_that_holds_more_than_its_array(store):
 def test_a_chunk_that_cannot_be_unpacked(store):
     place = store.path / "a" / "energy" / "c.0.0"
     data = bytearray(place.read_bytes()[:-4])
-    data[6:] = b"\xff" * (len(data) - 6)  # behind what says how much it holds
+    data[9:] = b"\xff" * (len(data) - 9)  # behind what says how much it holds
     place.write_bytes(bytes(data) + checksum(bytes(data)))
     with pytest.raises(StoreError, match="does not hold an array of shape"):
         store["a"].read("energy")
