@@ -31,7 +31,7 @@ class BinPreset:
     Attributes
     ----------
     bins
-        Rising distances in pixels.
+        Ascending distances in pixels.
     about
         Whose they are, and what they are made for.
     """
@@ -282,7 +282,7 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
         if not (np.isfinite(single) and single > 0):
             raise RecipeError(f"bin {str(value)[:40]} is not a distance above 0")
         if single <= before:
-            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must rise")
+            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must ascend")
         before = single
     return tuple(map(float, bins))
 

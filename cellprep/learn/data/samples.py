@@ -243,7 +243,7 @@ def check_whole_number(name: str, value: object, least: int) -> None:
     UsageError
         If it is none.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < 2**63:
         raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
 
 
