@@ -20,8 +20,7 @@ from cellprep import (
     parse_rle,
     resolve_overlaps,
 )
-from cellprep.core.cells import cells_from_labels, restore_cells
-from cellprep.core.cells import WholeImage
+from cellprep.core.cells import WholeImage, cells_from_labels, restore_cells
 from cellprep.core.targets import sampled_targets
 from cellprep.errors import StoreError, UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
