@@ -103,11 +103,6 @@ def distance_targets(names: Iterable[str]) -> list[str]:
     return [name for name in names if TARGETS[name].beyond is Beyond.DISTANCE]
 
 
-def targets_table() -> list[str]:
-    """Return the rows of a table, in Markdown, of what each target holds; the documentation of the store has it."""
-    return [f"| `{name}` | {target.about} |" for name, target in TARGETS.items()]
-
-
 def sampled_targets(recipe: Recipe | None = None) -> list[str]:
     """Return the names of a recipe's targets that networks are shown in training: by default those of this package."""
     return [name for name, target in (recipe or Recipe()).made.items() if target.is_sampled]
