@@ -24,6 +24,8 @@ class Option:
         The range of its values.
     whole, odd
         Whether these are whole numbers, and odd ones.
+    tried
+        The values that tuning tries.
     """
 
     help: str
@@ -31,6 +33,7 @@ class Option:
     most: float
     whole: bool
     odd: bool
+    tried: tuple[float, ...] = ()
 
     @property
     def right(self) -> str:
@@ -47,9 +50,17 @@ class Option:
         return bool(fits) and not (self.odd and number % 2 == 0)
 
 
-def option(default: float, help: str, least: float, most: float = inf, *, odd: bool = False) -> Any:  # noqa: A002
+def option(
+    default: float,
+    help: str,  # noqa: A002
+    least: float,
+    most: float = inf,
+    *,
+    odd: bool = False,
+    tried: tuple[float, ...] = (),
+) -> Any:
     """Declare an option as a field of a `Decoder`; whole numbers have a whole default."""
-    return field(default=default, metadata={"option": Option(help, least, most, isinstance(default, int), odd)})
+    return field(default=default, metadata={"option": Option(help, least, most, isinstance(default, int), odd, tried)})
 
 
 @dataclass(frozen=True, slots=True)
