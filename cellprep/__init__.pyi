@@ -66,6 +66,7 @@ from .core.scores import summarise_by_class as summarise_by_class
 from .core.targets import BIN_METHODS as BIN_METHODS
 from .core.targets import BIN_PRESETS as BIN_PRESETS
 from .core.targets import DISTANCES as DISTANCES
+from .core.targets import FAMILIES as FAMILIES
 from .core.targets import PUBLISHED_BINS as PUBLISHED_BINS
 from .core.targets import TARGETS as TARGETS
 from .core.targets import BinPreset as BinPreset
