@@ -86,7 +86,7 @@ def _typed(choice: object) -> str:
     return str(choice).lower() if isinstance(choice, bool) else str(choice)
 
 
-def option(
+def option(  # noqa: PLR0913 - each is given by name
     default: Any,
     help: str,  # noqa: A002
     least: float = -inf,

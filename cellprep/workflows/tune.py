@@ -391,5 +391,5 @@ def _tell(score: ImageScore) -> dict[str, Any]:
 
 def _told(values: Mapping[str, Any]) -> ImageScore:
     """Return the score that `_tell` gave this of."""
-    parts = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    parts: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return ImageScore(**parts, detections=None)
