@@ -21,6 +21,8 @@ from cellprep import (
     open_store,
     preview_store,
     roundtrip,
+    score_image,
+    summarise,
     verify_store,
 )
 from cellprep.commands.preview import PreviewOptions
@@ -28,7 +30,7 @@ from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.core.targets import FAMILIES, Family
 from cellprep.core.targets.target import Beyond, Values, Vectors
 from cellprep.core.tuning import option
-from cellprep.errors import RecipeError, StoreError
+from cellprep.errors import RecipeError, StoreError, UsageError
 from cellprep.learn.data.augmentation import Plan
 from cellprep.learn.data.warp import Warp
 from cellprep.store import documents
@@ -189,6 +191,10 @@ class Example(Family):
 
     far: int = option(3, "How far pixels are joined", 1, 9)
 
+    def decode(self, arrays):
+        assert arrays["joined"].shape[2] == self.far
+        return cv2.connectedComponents((arrays["depth"] > 0).astype(np.uint8))[1]
+
 
 @pytest.fixture
 def registered(monkeypatch):
@@ -331,6 +337,37 @@ def test_families_are_given_in_several_ways_and_kept_in_one(registered, given):
 def test_families_that_are_none_are_refused(registered, given, problem):
     with pytest.raises(RecipeError, match=re.escape(problem)):
         Recipe(targets=given)
+
+
+def test_a_round_trip_compares_families_on_any_source(discs, tmp_path, registered, cli):
+    build(discs, tmp_path / "s.zarr", "dwt")
+    report = roundtrip(discs, targets=["dwt", "example", "example:far=2"], jobs=1, quiet=True)
+    assert list(report.decoders) == ["dwt", "example", "example:far=2"]
+    of_all = roundtrip(tmp_path / "s.zarr", targets="all", jobs=1, quiet=True)
+    assert list(of_all.decoders) == ["dwt", "example"]
+    decoders = roundtrip(tmp_path / "s.zarr", decoders=["walls"], jobs=1, quiet=True).decoders
+    assert report.decoders["dwt"].scores == of_all.decoders["dwt"].scores == decoders["walls"].scores
+    scores = [
+        score_image(cv2.connectedComponents((image["labels"] > 0).astype(np.uint8))[1], image["labels"])
+        for image in open_store(tmp_path / "s.zarr").values()
+    ]
+    assert report.decoders["example:far=2"].scores["overall"] == summarise(scores)
+    assert {row["targets"] for row in report.rows} == set(report.decoders)
+    shown = cli("roundtrip", discs, "--targets", "dwt,example", "--targets", "example:far=2", "--jobs", 1)
+    assert shown.exit_code == 0 and shown.stdout.splitlines() == report.table()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"targets": "silent"}, "targets silent have no decoder: give some of dwt, example"),
+        ({"targets": "dwt", "decoders": ["walls"]}, "has a decoder of its own: leave out --decoder"),
+    ],
+)
+def test_a_round_trip_refuses_what_cannot_be_compared(discs, registered, monkeypatch, options, problem):
+    monkeypatch.setitem(FAMILIES, "silent", type("Silent", (Family,), {"name": "silent", "targets": ()}))
+    with pytest.raises((RecipeError, UsageError), match=re.escape(problem)):
+        roundtrip(discs, **options)
 
 
 def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs, tmp_path, registered):

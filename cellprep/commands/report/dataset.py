@@ -14,13 +14,12 @@ from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
-from cellprep.core.targets import Recipe
 from cellprep.formats.annotations.source import Source
+from cellprep.formats.cellprep_store import recipe_of
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
-from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, takes
 from cellprep.system.output import check_place, write_whole
@@ -193,12 +192,6 @@ def _row(image: ImageFacts) -> dict[str, Any]:
     }
 
 
-def _recipe(source: Source) -> Recipe:
-    """Return a store's own recipe, else the default one."""
-    store = open_store(source.path) if source.format == "cellprep" else None
-    return Recipe() if store is None or store.metadata.recipe is None else store.recipe
-
-
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
     """Choose the annotations to draw: of each rule as many of those that are worst as the page has room for."""
     by_rule: dict[str, list[Finding]] = {}
@@ -219,7 +212,7 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
 
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
-    recipe = _recipe(source)
+    recipe = recipe_of(source)
     records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
     tiles = min(len(records), _MOST_THUMBNAILS)
     shown = {number * len(records) // tiles for number in range(tiles)}

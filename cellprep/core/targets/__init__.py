@@ -9,7 +9,7 @@ from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
-from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of
+from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of, read_families
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
 from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
@@ -38,6 +38,7 @@ __all__ = [
     "energy_levels",
     "find_bins",
     "read_bins",
+    "read_families",
     "unit_gradient",
 ]
 
