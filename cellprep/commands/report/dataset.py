@@ -14,6 +14,7 @@ from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
+from cellprep.commands.roundtrip.families import ALL, DecodingFamilies, decoding_families
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.cellprep_store import recipe_of
 from cellprep.formats.images.orientation import TurnedBy
@@ -30,6 +31,7 @@ from cellprep.text.wording import count, printable
 _MOST_THUMBNAILS = 600
 _MOST_CROPS = 900
 _WORST = 12
+_MOST_DECODED = 12  # images whose targets of several methods are decoded again
 
 
 @documented
@@ -45,6 +47,7 @@ class ReportOptions:
         Source | Path | str | None,
         Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
     ] = None
+    targets: DecodingFamilies = field(default_factory=lambda: decoding_families(ALL))
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1
@@ -167,6 +170,7 @@ def report_dataset(
         scores=_scores(source, predicted, shared) if predicted else None,
         cells=sections.cells(facts),
         targets=sections.targets(facts),
+        methods=sections.methods(facts),
         findings=sections.findings(check, crops),
         rules={name: RULES[name].says for name in RULES if name in rules},
         rule_choices={name: f"{name} ({rules[name]:,})" for name in RULES if name in rules},
@@ -214,11 +218,17 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
     recipe = recipe_of(source)
     records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
-    tiles = min(len(records), _MOST_THUMBNAILS)
-    shown = {number * len(records) // tiles for number in range(tiles)}
+    shown = _spread(len(records), _MOST_THUMBNAILS)
+    decoded = _spread(len(records), _MOST_DECODED)
     for number, record in enumerate(records):
         rows = tuple(drawn.get(record.image_id, {}).items())
-        yield ImageTask(record, recipe, rows, number in shown)
+        yield ImageTask(record, recipe, rows, number in shown, options.targets if number in decoded else ())
+
+
+def _spread(number: int, most: int) -> set[int]:
+    """Return the places of at most so many of some things in a row, evenly spread."""
+    chosen = min(number, most)
+    return {place * number // chosen for place in range(chosen)}
 
 
 class _Scores(NamedTuple):
