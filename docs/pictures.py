@@ -152,6 +152,9 @@ DRAWN = {
 }
 
 
+COMPUTED = "; computed on reading"
+
+
 def families_page() -> str:
     """Return what the documentation says of the families, in Markdown."""
     return "\n\n".join(["\n".join(_family_lines(family)) for family in FAMILIES.values()]) + "\n"
@@ -159,13 +162,13 @@ def families_page() -> str:
 
 def _family_lines(kind: type[Family]) -> Iterator[str]:
     recipe = Recipe(targets=kind.name)
-    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, kind.credit, "")
+    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, f"{kind.credit[0].upper()}{kind.credit[1:]}.", "")
     yield from (f"![The targets of {kind.title}](targets-{kind.name}.webp)", "")
     yield from ("| array | shape | dtype | holds |", "|---|---|---|---|")
     for target in recipe.made.values():
         shape = ", ".join(["H", "W", *map(str, target.shape(1, 1, recipe)[2:])])
-        computed = "" if target.is_stored else "; computed on reading"
-        yield f"| `{target.name}` | ({shape}) | {target.dtype} | {target.about}{computed} |"
+        about = target.about if target.is_stored else f"{target.about.removesuffix(COMPUTED)}{COMPUTED}"
+        yield f"| `{target.name}` | ({shape}) | {target.dtype} | {about} |"
     if kind.options():
         yield from ("", "| option | default | values | |", "|---|---|---|---|")
     for name, its in kind.options().items():
