@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -10,7 +11,6 @@ from cellprep import score_image
 from cellprep.core.decode.stardist import star_to_labels
 from cellprep.core.targets import stardist
 from cellprep.core.targets.stardist import star_distances, star_probability
-import tifffile
 
 F = np.float32
 

@@ -63,8 +63,8 @@ def star_to_labels(
     polygons = _polygons(centres, rays[tuple(centres.T)])
     labels = np.zeros((height, width), np.int32)
     kept = _without_overlapping(polygons, most_overlap)
-    for number, corners in reversed(list(enumerate(polygons[kept], start=1))):
-        labels[polygon(*corners, labels.shape)] = number
+    for number, (y, x) in reversed(list(enumerate(polygons[kept], start=1))):
+        labels[polygon(y, x, labels.shape)] = number
     return labels
 
 
@@ -72,7 +72,8 @@ def _polygons(centres: NDArray[np.intp], rays: NDArray[Any]) -> Polygons:
     """Return the corners of polygons, (m, 2, n): components (y, x)."""
     angles = np.linspace(0, 2 * np.pi, rays.shape[1], endpoint=False)
     offsets = (rays[:, None] * np.array([np.sin(angles), np.cos(angles)])).astype(np.float32)
-    return (offsets + centres[..., None].astype(np.float32)).astype(np.float64)
+    corners: Polygons = (offsets + centres[..., None].astype(np.float32)).astype(np.float64)
+    return corners
 
 
 def _without_overlapping(polygons: Polygons, most: float) -> list[int]:
@@ -95,6 +96,6 @@ def _without_overlapping(polygons: Polygons, most: float) -> list[int]:
             for other, (x, y) in zip(near.tolist(), (low[near] - first).tolist(), strict=True):
                 height, width = sizes[other]
                 drawn = cv2.fillPoly(np.zeros((height, width), np.uint8), [in_boxes[other]], 1)
-                shared = cv2.countNonZero(drawn & around[y : y + height, x : x + width])
+                shared = cv2.countNonZero(cv2.bitwise_and(drawn, around[y : y + height, x : x + width]))
                 left[other] = shared <= most * min(area, cv2.countNonZero(drawn))
     return kept

@@ -10,8 +10,6 @@ from cellprep.core.targets.distance import boxes_with_rim
 #: Pixels of the smallest piece that HoVer-Net makes maps of.
 LEAST_PIXELS = 30
 
-_LEFT, _TOP, _WIDTH, _HEIGHT, _AREA = range(5)  # OpenCV's columns
-
 
 def hover_maps(labels: NDArray[Any], least: int = LEAST_PIXELS) -> NDArray[np.float32]:
     """Return the offsets from the centre of each cell, as HoVer-Net's ``gen_instance_hv_map`` does.
@@ -50,19 +48,19 @@ def hover_maps(labels: NDArray[Any], least: int = LEAST_PIXELS) -> NDArray[np.fl
         own = labels[rows, columns] == number
         count, pieces, boxes, centres = cv2.connectedComponentsWithStats(own.view(np.uint8), connectivity=4)
         in_box = maps[rows, columns]
-        for piece, box, (x, y) in zip(range(1, count), boxes[1:].tolist(), centres[1:].tolist(), strict=True):
-            if box[_AREA] >= least:
-                left, top, right, bottom = *box[:2], box[_LEFT] + box[_WIDTH], box[_TOP] + box[_HEIGHT]
-                here = pieces[top:bottom, left:right] == piece
-                part = in_box[top:bottom, left:right]
-                np.copyto(part[..., 0], _scaled_offsets(left, right, x), where=here)
-                np.copyto(part[..., 1], _scaled_offsets(top, bottom, y)[:, None], where=here)
+        found = zip(range(1, count), boxes[1:].tolist(), centres[1:].tolist(), strict=True)
+        for piece, (left, top, width, height, pixels), (x, y) in found:
+            if pixels >= least:
+                box = slice(top, top + height), slice(left, left + width)
+                part, here = in_box[box], pieces[box] == piece
+                np.copyto(part[..., 0], _scaled_offsets(left, width, x), where=here)
+                np.copyto(part[..., 1], _scaled_offsets(top, height, y)[:, None], where=here)
     return maps
 
 
-def _scaled_offsets(first: int, end: int, mean: float) -> NDArray[np.float32]:
+def _scaled_offsets(first: int, count: int, mean: float) -> NDArray[np.float32]:
     """Return the offsets of lines from the one before the centre, scaled to -1 up to 1."""
-    offsets = np.arange(first + 1, end + 1, dtype=np.float32) - np.float32(int(mean + 0.5))
+    offsets = np.arange(first + 1, first + 1 + count, dtype=np.float32) - np.float32(int(mean + 0.5))
     negative = offsets < 0
     offsets[negative] /= -offsets[0]
     offsets[~negative] /= offsets[-1]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets.distance import boxes_with_rim
 
-
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -25,8 +24,8 @@ _Move = tuple[int, tuple[int, int, int], tuple[bytes, bytes] | None]
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 _CACHED = 1 << 20  # bytes: what is computed step by step stays in the processor's cache
-# The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which 21
-# bits are right.
+# The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which
+# 21 bits are right.
 _SQUARES_ARE_KNOWN = 512
 _CHECKED = 8  # steps after which it is asked whether any ray goes on
 
@@ -157,8 +156,8 @@ class _Neighbours:
 
     def _shift(self, down: int, right: int, bits: int) -> Bits:
         plane = self.shifted((down, right, 0))
-        result = plane >> bits
-        result[:-1] |= plane[1:] << (8 - bits)
+        result: Bits = plane >> np.uint8(bits)
+        result[:-1] |= plane[1:] << np.uint8(8 - bits)
         return result
 
     def _same(self, down: int, right: int) -> NDArray[np.bool_]:
