@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from conftest import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cellprep import score_image
+from cellprep import Recipe, compute_targets, score_image
 from cellprep.core.decode.stardist import star_to_labels
 from cellprep.core.targets import stardist
+from cellprep.core.targets.by_window import CellsOfLabels, TargetsByWindow
 from cellprep.core.targets.stardist import star_distances, star_probability
 
 F = np.float32
@@ -75,6 +77,23 @@ def test_the_probability_is_the_distance_to_the_nearest_other_pixel(known, label
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stardist, "_SQUARES_ARE_KNOWN", known)
         np.testing.assert_array_equal(star_probability(labels), measured(labels))
+
+
+@settings(max_examples=examples(40))
+@given(drawn_cells(), st.data())
+def test_targets_of_a_window_are_those_of_the_whole_image(labels, data):
+    before = data.draw(st.tuples(st.integers(0, 5), st.integers(0, 5)))  # where it begins, rays are rounded by
+    labels = np.pad(np.kron(labels, np.ones((3, 3), np.uint16)), [(rows, 0) for rows in before])
+    recipe = Recipe(targets="stardist:rays=12,hover:least=4")
+    ends = [sorted(data.draw(st.sets(st.integers(0, size), min_size=2, max_size=2))) for size in labels.shape]
+    window = tuple(slice(*end) for end in ends)
+    cells = CellsOfLabels(
+        labels.__getitem__, labels.shape, recipe.overlap, np.bincount(labels.ravel(), minlength=4)[1:]
+    )
+    whole = compute_targets(labels, recipe)
+    for name, part in TargetsByWindow(cells, recipe, recipe.made).at(*window).items():
+        if name != "labels":
+            np.testing.assert_array_equal(part, whole[name][window], err_msg=name)
 
 
 def test_real_cells_have_the_rays_and_distances_of_loops(test_data):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets.hover import LEAST_PIXELS, hover_maps
 
-PACKAGE = "hover_net"
+PACKAGE = None
 _RIM = 2  # pixels around the box of a cell
 
 

@@ -1,11 +1,18 @@
 """The maps of HoVer-Net: how far each pixel is from the centre of its cell, along the row and along the column."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.cells import Cells
 from cellprep.core.targets.distance import boxes_with_rim
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
+from cellprep.core.tuning import option
 
 #: Pixels of the smallest piece that HoVer-Net makes maps of.
 LEAST_PIXELS = 30
@@ -65,3 +72,58 @@ def _scaled_offsets(first: int, count: int, mean: float) -> NDArray[np.float32]:
     offsets[negative] /= -offsets[0]
     offsets[~negative] /= offsets[-1]
     return offsets
+
+
+def mask(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
+    """Return the pixels of cells, (H, W) uint8: 1 or 0."""
+    return (cells.labels > 0).astype(np.uint8)
+
+
+def maps(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
+    """Return the maps of the cells, (H, W, 2) float32."""
+    return hover_maps(cells.labels, recipe.of(HoVerNet).least)
+
+
+MASK = Values(
+    name="hover_mask",
+    compute=mask,
+    dtype="uint8",
+    about="1 in cells, 0 on the background",
+    title="HoVer-Net's mask",
+    rule="pixels of cells",
+)
+
+MAPS = Values(
+    name="hover_maps",
+    compute=maps,
+    dtype="float32",
+    channels=lambda _: ("horizontal", "vertical"),
+    about="offset from the cell's centre along the row and along the column, from -1 to 1 in each cell; "
+    "0 on the background",
+    title="HoVer-Net's maps",
+    rule="offsets from the centre",
+    beyond=Beyond.CELLS,
+    is_recomputed=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HoVerNet(Family):
+    """Offsets from the centre of each cell."""
+
+    name = "hover"
+    title = "HoVer-Net"
+    about = (
+        "Which pixels belong to cells, and how far each is from its cell's centre, horizontally and vertically: "
+        "what HoVer-Net learns to tell cells apart."
+    )
+    credit = "maps are after HoVer-Net by Graham, Vu et al., https://github.com/vqdang/hover_net"
+    targets = (MASK, MAPS)
+
+    least: int = option(LEAST_PIXELS, "pixels of a piece of a cell; smaller ones have no maps", 0)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the cells between which the maps fall steeply."""
+        from cellprep.core.decode.hover import hover_to_labels
+
+        return hover_to_labels(arrays["hover_mask"], arrays["hover_maps"])

@@ -6,14 +6,20 @@ an AND of these bits and those of the pixels that belong to the same cell as the
 the ray has come. The number of steps at which its bit was 1 is how far a ray came.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.cells import Cells
 from cellprep.core.targets.distance import boxes_with_rim
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
+from cellprep.core.tuning import option
 
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -303,3 +309,68 @@ def _bytes(planes: list[Bits]) -> Bits:
         numbers <<= np.uint64(1)  # of 8 numbers, a byte each, none of which has more than 8 bits
         numbers |= np.unpackbits(plane, bitorder="little").view(np.uint64)
     return numbers.view(np.uint8)
+
+
+def rays(cells: Cells, done: Done, recipe: Recipe) -> Floats:
+    """Return the rays of the cells, (H, W, n) float32."""
+    return star_distances(cells.labels, recipe.of(StarDist).rays, cells.origin)
+
+
+def probability(cells: Cells, done: Done, recipe: Recipe) -> Floats:
+    """Return the probability of the cells, (H, W) float32."""
+    return star_probability(cells.labels)
+
+
+def angles(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the rays: their angles in degrees, from along the row towards the next rows."""
+    count = recipe.of(StarDist).rays
+    return tuple(f"{360 * ray / count:g}" for ray in range(count))
+
+
+RAYS = Values(
+    name="stardist_rays",
+    compute=rays,
+    dtype="float32",
+    channels=angles,
+    about="distance to the cell's border along each ray, in pixels, from the ray along the row towards the next rows; "
+    "0 on the background; computed on reading",
+    title="StarDist's rays",
+    rule="rays to the border",
+    beyond=Beyond.CELLS,
+    is_stored=False,
+    is_recomputed=True,
+)
+
+PROBABILITY = Values(
+    name="stardist_probability",
+    compute=probability,
+    dtype="float32",
+    about="exact distance to the nearest pixel that is not of the cell, divided by the cell's largest; "
+    "0 on the background",
+    title="StarDist's probability",
+    rule="distances in each cell",
+    around=lambda _: 1,
+    beyond=Beyond.CELLS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StarDist(Family):
+    """Star-convex polygons."""
+
+    name = "stardist"
+    title = "StarDist"
+    about = (
+        "How far it is from each pixel to its cell's border along rays, and how far inside the cell it is: "
+        "what the networks of StarDist learn."
+    )
+    credit = "rays and probability are after StarDist by Schmidt, Weigert et al., https://github.com/stardist/stardist"
+    targets = (RAYS, PROBABILITY)
+
+    rays: int = option(32, "how many rays each pixel has", 3, 1024)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the polygons that are probable and do not overlap better ones."""
+        from cellprep.core.decode.stardist import star_to_labels
+
+        return star_to_labels(arrays["stardist_probability"], arrays["stardist_rays"])
