@@ -12,7 +12,9 @@ from cellprep.core.targets.energy import energy_levels
 from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
+from cellprep.core.targets.hover import HoVerNet
 from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
+from cellprep.core.targets.stardist import StarDist
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
 from cellprep.core.targets.uvec import unit_gradient
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 # In the order in which their targets are computed and stored.
-FAMILIES.update({family.name: family for family in (DeepWatershed,)})
+FAMILIES.update({family.name: family for family in (DeepWatershed, StarDist, HoVerNet)})
 
 
 @takes(Recipe)
