@@ -1,0 +1,102 @@
+"""Distances within each object, to its centre and to its boundary: what torch-em's distance networks learn.
+
+The rule is that of torch-em's `PerObjectDistanceTransform`, by which micro-SAM's decoder learns, too. It begins with the
+distance from the *inner boundary*, which lies in the object: pixels there are at distance 0.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.targets.boundary import inner
+from cellprep.core.targets.distance import distance_of_each
+from cellprep.core.targets.objects import Objects
+
+Floats = NDArray[np.float32]
+
+_EPSILON = 1e-7  # of torch-em: what is divided by is never 0
+_OUTSIDE = 1.0
+
+
+def object_distances(
+    labels: NDArray[Any], *, directed: bool = False, pieces: bool = True, smallest: int = 0
+) -> Floats:
+    """Return the distances of each pixel to the centre and the boundary of its object, relative to the farthest one.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background.
+    directed
+        Whether the steps to the centre are there, too: torch-em's ``directed_distances``.
+    pieces
+        Whether each 8-connected piece of a cell is an object: torch-em's ``apply_label``.
+    smallest
+        Pixels of an object at least, smaller ones are background: torch-em's ``min_size``.
+
+    Returns
+    -------
+    ndarray
+        (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, steps (y, x) to
+        the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but foreground
+        are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is outside of the
+        object, the first one in the order of rows that is farthest from the boundary.
+
+    Examples
+    --------
+    >>> object_distances(np.array([[0, 3, 3, 3, 3, 3, 0]]), directed=True)[0].round(2).T + 0
+    array([[0. , 1. , 1. , 1. , 1. , 1. , 0. ],
+           [1. , 1. , 0.5, 0. , 0.5, 1. , 1. ],
+           [1. , 0. , 0. , 0. , 0. , 0. , 1. ],
+           [1. , 1. , 0.5, 0. , -0.5, -1. , 1. ],
+           [1. , 1. , 0.5, 0. , 0.5, 1. , 1. ]], dtype=float32)
+    """
+    objects = Objects.of(labels, pieces=pieces, smallest=smallest)
+    result = np.full((labels.size, 5 if directed else 3), _OUTSIDE, np.float32)
+    result[:, 0] = 0
+    if len(objects):
+        deep = _from_boundary(labels).ravel()[objects.pixels]
+        deepest = np.maximum.reduceat(deep, objects.first)
+        centres = _centres(objects, deep, deepest).astype(np.float32)
+        y, x = (
+            objects.spread(centres[:, axis]) - places.astype(np.float32)
+            for axis, places in enumerate((objects.rows, objects.columns))
+        )
+        to_centre = [np.sqrt(y * y + x * x), *((y, x) if directed else ())]
+        channels = [_relative(values, objects) for values in (*to_centre, objects.spread(deepest) - deep)]
+        result[objects.pixels] = np.stack([np.ones_like(deep), *channels], axis=1)
+    return result.reshape(*labels.shape, -1)
+
+
+def _from_boundary(labels: NDArray[Any]) -> Floats:
+    """Return the distance of each pixel to the inner boundary of its cell, in pixels: (H, W).
+
+    That of a neighbour is never nearer: on the way there, the first pixel that is not inside of a cell is of its own
+    boundary. One cell that fills the image has none: there, as in SciPy, the pixel above the first one stands for it.
+    """
+    interior = (labels > 0) & ~inner(labels)
+    if interior.all():
+        y, x = np.ogrid[1 : len(labels) + 1, : labels.shape[1]]
+        return np.sqrt((y * y + x * x).astype(np.float32))
+    return distance_of_each(labels * interior, "cv2-exact")
+
+
+def _centres(objects: Objects, deep: Floats, deepest: Floats) -> NDArray[np.int64]:
+    """Return the centre (y, x) of each object: (n, 2)."""
+    centres = np.rint(objects.centres).astype(np.int64)
+    of_pixels = objects.spread(centres[:, 0] * objects.width + centres[:, 1])
+    within = np.logical_or.reduceat(objects.pixels == of_pixels, objects.first)
+    for number in np.flatnonzero(~within):
+        own = slice(objects.first[number], objects.first[number] + objects.sizes[number])
+        rows, columns = objects.rows[own], objects.columns[own]
+        place = deep[own].argmax()
+        # Of an object that is all boundary, torch-em takes the corner of its bounding box, which may be no pixel of it.
+        centres[number] = (rows[place], columns[place]) if deepest[number] else (rows[0], columns.min())
+    return centres
+
+
+def _relative(values: Floats, objects: Objects) -> Floats:
+    """Return values of pixels divided by the farthest from 0 in their object."""
+    farthest = np.maximum.reduceat(np.abs(values), objects.first)
+    return values / objects.spread(farthest + np.float32(_EPSILON))
