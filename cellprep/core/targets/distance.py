@@ -43,14 +43,14 @@ def distance_of_each(instances: NDArray[Any], method: str, *, background: bool =
     """
     method = _THE_SAME_SOONER.get(method, method)
     result = np.zeros(instances.shape, np.float32)
-    for number, box in _boxes(instances, background):
+    for number, box in boxes_with_rim(instances, background):
         own = instances[box] == number
         np.copyto(result[box], distance_transform(own.view(np.uint8), method), where=own)
     return result
 
 
-def _boxes(instances: NDArray[Any], background: bool) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """Yield the number and the bounding box, with a rim, of each instance that has pixels."""
+def boxes_with_rim(instances: NDArray[Any], background: bool = False) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Yield the number and the bounding box, with a rim of a pixel in the image, of each instance that has pixels."""
     from scipy.ndimage import find_objects
 
     height, width = instances.shape

@@ -45,12 +45,12 @@ def object_distances(
 
     Examples
     --------
-    >>> object_distances(np.array([[0, 3, 3, 3, 3, 3, 0]]), directed=True)[0].round(2).T + 0
-    array([[0. , 1. , 1. , 1. , 1. , 1. , 0. ],
-           [1. , 1. , 0.5, 0. , 0.5, 1. , 1. ],
-           [1. , 0. , 0. , 0. , 0. , 0. , 1. ],
-           [1. , 1. , 0.5, 0. , -0.5, -1. , 1. ],
-           [1. , 1. , 0.5, 0. , 0.5, 1. , 1. ]], dtype=float32)
+    >>> object_distances(np.array([[0, 3, 3, 3, 3, 3, 0]]), directed=True)[0].T.round(2) + 0
+    array([[ 0. ,  1. ,  1. ,  1. ,  1. ,  1. ,  0. ],
+           [ 1. ,  1. ,  0.5,  0. ,  0.5,  1. ,  1. ],
+           [ 1. ,  0. ,  0. ,  0. ,  0. ,  0. ,  1. ],
+           [ 1. ,  1. ,  0.5,  0. , -0.5, -1. ,  1. ],
+           [ 1. ,  1. ,  0.5,  0. ,  0.5,  1. ,  1. ]], dtype=float32)
     """
     objects = Objects.of(labels, pieces=pieces, smallest=smallest)
     result = np.full((labels.size, 5 if directed else 3), _OUTSIDE, np.float32)
@@ -59,13 +59,12 @@ def object_distances(
         deep = _from_boundary(labels).ravel()[objects.pixels]
         deepest = np.maximum.reduceat(deep, objects.first)
         centres = _centres(objects, deep, deepest).astype(np.float32)
-        y, x = (
-            objects.spread(centres[:, axis]) - places.astype(np.float32)
-            for axis, places in enumerate((objects.rows, objects.columns))
-        )
-        to_centre = [np.sqrt(y * y + x * x), *((y, x) if directed else ())]
-        channels = [_relative(values, objects) for values in (*to_centre, objects.spread(deepest) - deep)]
-        result[objects.pixels] = np.stack([np.ones_like(deep), *channels], axis=1)
+        y = objects.spread(centres[:, 0]) - objects.rows.astype(np.float32)
+        x = objects.spread(centres[:, 1]) - objects.columns.astype(np.float32)
+        steps = (y, x) if directed else ()
+        result[objects.pixels, 0] = 1
+        for channel, values in enumerate((np.sqrt(y * y + x * x), *steps, objects.spread(deepest) - deep), start=1):
+            result[:, channel][objects.pixels] = _relative(values, objects)
     return result.reshape(*labels.shape, -1)
 
 

@@ -104,7 +104,7 @@ class Objects:
 
 def _pieces(starts: Ints, ends: Ints, owners: NDArray[Any], width: int) -> NDArray[np.int32]:
     """Return the number of the 8-connected piece that each run belongs to, from 1: runs in one row, in order."""
-    from scipy.sparse import coo_array
+    from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
     # Of each run, those in the next row that begin before it ends, or right behind, and end behind its begin.
@@ -114,7 +114,7 @@ def _pieces(starts: Ints, ends: Ints, owners: NDArray[Any], width: int) -> NDArr
     below = np.arange(len(above)) - np.repeat(np.cumsum(counts) - counts, counts) + first[above]
     rows = starts // width
     joined = (owners[above] == owners[below]) & (rows[below] == rows[above] + 1)
-    above, below = above[joined], below[joined]
-    graph = coo_array((np.ones(len(above), np.bool_), (above, below)), (len(starts), len(starts)))
+    pointers = np.searchsorted(above[joined], np.arange(len(starts) + 1))
+    graph = csr_array((np.ones(joined.sum()), below[joined], pointers), (len(starts), len(starts)))
     numbers: NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return numbers + np.int32(1)
