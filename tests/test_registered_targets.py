@@ -75,11 +75,13 @@ def _divergence(cells, done, recipe):
 
 
 def _shares(cells, done, recipe):
-    """Of a cell's size in that of the image's largest, at the four pixels beside each: whole cells matter."""
+    """Of a cell's size in the largest one's, at the four pixels beside each: whole cells matter. And a place."""
     sizes = np.bincount(cells.labels.ravel(), minlength=len(cells.areas) + 1) / cells.image.sizes.max(initial=1)
     sizes[0] = 0
     around = np.pad(sizes.astype(np.float16)[cells.labels], 1)
-    return np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]], axis=-1)
+    beside = [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+    rows = np.arange(len(cells.labels)) + cells.origin[0]
+    return np.stack([*beside, np.broadcast_to(rows[:, None] % 7, cells.labels.shape).astype(np.float16)], axis=-1)
 
 
 def _joined(cells, done, recipe):
@@ -128,7 +130,7 @@ NEW = (
         name="shares",
         compute=_shares,
         dtype="float16",
-        channels=4,
+        channels=5,
         about="shares",
         title="shares",
         rule="shares",
