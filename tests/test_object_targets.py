@@ -15,14 +15,14 @@ from cellprep.core.decode.centres import centres_to_labels, object_distances_to_
 from cellprep.core.decode.mutex import affinities_to_labels
 from cellprep.core.targets.affinities import OFFSETS, affinities
 from cellprep.core.targets.boundary import BOUNDARIES, BOUNDARY, INSIDE, boundary_classes
-from cellprep.core.targets.centres import centre_heat, centre_offsets
-from cellprep.core.targets.instance_distance import instance_distance
+from cellprep.core.targets.instance_distance import instance_distance, relative_distance
 from cellprep.core.targets.object_distance import object_distances
+from cellprep.core.targets.panoptic_deeplab import centre_heat, centre_offsets
 
 
 @st.composite
 def label_images(draw):
-    """Cells in pieces, with holes, of one pixel, that touch, at the edge, that fill the image; or none; numbers missing."""
+    """Cells in pieces, with holes, of one pixel, that touch or fill the image; or none; numbers are missing."""
     stack = draw(masks())
     labels = reference.labels(stack, stack.shape[1:])
     return (draw(st.sampled_from([1, 3, 7000])) * labels).astype(draw(st.sampled_from([np.uint16, np.int64])))
@@ -41,7 +41,9 @@ switches = st.fixed_dictionaries({name: st.booleans() for name in ("foreground",
 
 
 @settings(max_examples=examples(60))
-@given(label_images(), st.lists(st.tuples(steps, steps), min_size=1, max_size=4), switches, st.sampled_from([None, 0, 3]))
+@given(
+    label_images(), st.lists(st.tuples(steps, steps), min_size=1, max_size=4), switches, st.sampled_from([None, 0, 3])
+)
 def test_affinities_are_those_of_torch_em(labels, offsets, chosen, ignored):
     found = affinities(labels, offsets, **chosen, ignored=ignored)
     expected = slow.affinities(labels, offsets, **chosen, ignored=ignored)
@@ -67,7 +69,7 @@ def test_borders_are_what_erosion_of_each_cell_takes(labels, thickness):
 @settings(max_examples=examples(60))
 @given(label_images())
 def test_distances_are_to_the_nearest_other_label(labels):
-    plain, relative, signed = (instance_distance(labels, kind) for kind in ("pixels", "relative", "signed"))
+    plain, signed = instance_distance(labels), instance_distance(labels, signed=True)
     if len(set(labels.flat)) == 1:
         diagonal = np.float32(np.hypot(*labels.shape))
         assert (signed == (diagonal if labels.any() else -diagonal)).all()
@@ -79,6 +81,7 @@ def test_distances_are_to_the_nearest_other_label(labels):
     np.testing.assert_array_equal(plain, np.where(inside, expected, 0))
     np.testing.assert_array_equal(signed, np.where(inside, expected, -expected))
     deepest = {label: expected[labels == label].max() for label in set(labels.flat)}
+    relative = relative_distance(labels, signed)
     np.testing.assert_array_equal(relative, plain / np.vectorize(deepest.get)(labels).astype(np.float32))
 
 

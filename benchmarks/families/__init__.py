@@ -1,4 +1,4 @@
-"""Families of targets beside the packages that they are from: are they equal, and what do they cost?
+"""Families of targets beside the packages that they are from: whether they are equal, and what they cost.
 
 Each other file here is one comparison. It offers ``PACKAGE``, the distribution to compare with, or None where a rule is
 restated because no package has it; ``peer(labels)`` and ``ours(labels)``, arrays by the same names; and may offer
@@ -7,7 +7,6 @@ restated because no package has it; ``peer(labels)`` and ``ours(labels)``, array
 
 import importlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -133,7 +132,7 @@ def save_results(path: Path, results: dict[str, Any]) -> None:
     """Keep results for later runs, which may be in environments with other packages."""
     aside = path.with_suffix(".part")
     aside.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -189,7 +188,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         ratios = [_median(results[name]["sets"], source, "ratio") for name in names]
         ends = [max(_median(results[name]["sets"], source, side) for side in ("ours", "theirs")) for name in names]
         for row, ratio, end in zip(rows, ratios, ends, strict=True):
-            if ratio == ratio:
+            if np.isfinite(ratio):
                 axes.annotate(f"{ratio:.1f} x", (end, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set(xscale="log", title=source, xlabel="ms of processor time an image")
         axes.margins(x=0.25)

@@ -11,7 +11,7 @@ PACKAGE = "edt"
 
 def ours(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Return the targets of a label image as this package makes them."""
-    return {"plain": instance_distance(labels), "signed": instance_distance(labels, "signed")}
+    return {"plain": instance_distance(labels), "signed": instance_distance(labels, signed=True)}
 
 
 def peer(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets.centres import SIGMA, centre_heat, centre_offsets
+from cellprep.core.targets.panoptic_deeplab import SIGMA, centre_heat, centre_offsets
 
 PACKAGE = None
 

@@ -73,8 +73,8 @@ def object_distances_to_labels(
     Returns
     -------
     ndarray
-        (H, W) int32: 0 outside the foreground; cells in any numbers. Seeds are 8-connected, and grow by watershed in the
-        order of the distance to the boundary.
+        (H, W) int32: 0 outside the foreground; cells in any numbers. Seeds are 8-connected, and grow by watershed
+        over the distance to the boundary.
 
     Examples
     --------

@@ -4,11 +4,18 @@ The inner, outer and thick ones are those of scikit-image's `find_boundaries`; `
 nnU-Net learns instances (acvl_utils' `convert_instanceseg_to_semantic`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cellprep.core.cells import Cells
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Done, Values
+from cellprep.core.tuning import option
 
 Mask = NDArray[np.bool_]
 
@@ -99,3 +106,45 @@ def _either(
         found[here] |= parted
         found[there] |= parted
     return found
+
+
+def _classes(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
+    its = recipe.of(Boundaries)
+    return boundary_classes(cells.labels, its.mode, its.thickness)
+
+
+BOUNDARY_CLASSES = Values(
+    name="boundary",
+    compute=_classes,
+    dtype="uint8",
+    about="0 background, 1 inside of a cell, 2 boundary",
+    title="boundary: background, inside, boundary",
+    rule="boundaries",
+    around=lambda recipe: max(1, recipe.of(Boundaries).thickness),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries(Family):
+    """Background, inside and boundary."""
+
+    name = "boundary"
+    title = "Boundaries"
+    about = (
+        "Background, inside and boundary of cells as three classes: what U-Nets, torch-em's boundary networks and "
+        "nnU-Net learn instances by."
+    )
+    credit = (
+        "boundaries are after scikit-image's find_boundaries; border-core is after acvl_utils by Isensee et al., "
+        "https://github.com/MIC-DKFZ/acvl_utils"
+    )
+    targets = (BOUNDARY_CLASSES,)
+
+    mode: str = option("inner", "which pixels are boundary", choices=tuple(BOUNDARIES))
+    thickness: int = option(2, "pixels of the boundary, of border-core", 1, 20)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the insides grown into their boundaries: (H, W) int32, 0 = background."""
+        from cellprep.core.decode.boundaries import boundary_to_labels
+
+        return boundary_to_labels(arrays["boundary"], self.mode)

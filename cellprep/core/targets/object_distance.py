@@ -1,17 +1,24 @@
 """Distances within each object, to its centre and to its boundary: what torch-em's distance networks learn.
 
-The rule is that of torch-em's `PerObjectDistanceTransform`, by which micro-SAM's decoder learns, too. It begins with the
-distance from the *inner boundary*, which lies in the object: pixels there are at distance 0.
+The rule is that of torch-em's `PerObjectDistanceTransform`, by which micro-SAM's decoder learns, too. Distances begin
+at the *inner boundary*, which lies in the object: pixels there are at distance 0.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.cells import Cells
 from cellprep.core.targets.boundary import inner
 from cellprep.core.targets.distance import distance_of_each
+from cellprep.core.targets.family import Family
 from cellprep.core.targets.objects import Objects
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
+from cellprep.core.tuning import option
 
 Floats = NDArray[np.float32]
 
@@ -20,7 +27,12 @@ _OUTSIDE = 1.0
 
 
 def object_distances(
-    labels: NDArray[Any], *, directed: bool = False, pieces: bool = True, smallest: int = 0
+    labels: NDArray[Any],
+    origin: tuple[int, int] = (0, 0),
+    *,
+    directed: bool = False,
+    pieces: bool = True,
+    smallest: int = 0,
 ) -> Floats:
     """Return the distances of each pixel to the centre and the boundary of its object, relative to the farthest one.
 
@@ -28,6 +40,9 @@ def object_distances(
     ----------
     labels
         (H, W) integers, 0 = background.
+    origin
+        Row and column of the first pixel in the image that `labels` are a part of: means that lie halfway between two
+        pixels are rounded to even ones.
     directed
         Whether the steps to the centre are there, too: torch-em's ``directed_distances``.
     pieces
@@ -38,8 +53,8 @@ def object_distances(
     Returns
     -------
     ndarray
-        (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, steps (y, x) to
-        the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but foreground
+        (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, steps (y, x)
+        to the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but foreground
         are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is outside of the
         object, the first one in the order of rows that is farthest from the boundary.
 
@@ -52,7 +67,7 @@ def object_distances(
            [ 1. ,  1. ,  0.5,  0. , -0.5, -1. ,  1. ],
            [ 1. ,  1. ,  0.5,  0. ,  0.5,  1. ,  1. ]], dtype=float32)
     """
-    objects = Objects.of(labels, pieces=pieces, smallest=smallest)
+    objects = Objects.of(labels, origin, pieces=pieces, smallest=smallest)
     result = np.full((labels.size, 5 if directed else 3), _OUTSIDE, np.float32)
     result[:, 0] = 0
     if len(objects):
@@ -84,8 +99,7 @@ def _from_boundary(labels: NDArray[Any]) -> Floats:
 def _centres(objects: Objects, deep: Floats, deepest: Floats) -> NDArray[np.int64]:
     """Return the centre (y, x) of each object: (n, 2)."""
     centres = np.rint(objects.centres).astype(np.int64)
-    of_pixels = objects.spread(centres[:, 0] * objects.width + centres[:, 1])
-    within = np.logical_or.reduceat(objects.pixels == of_pixels, objects.first)
+    within = np.logical_or.reduceat(objects.pixels == objects.spread(objects.places(centres)), objects.first)
     for number in np.flatnonzero(~within):
         own = slice(objects.first[number], objects.first[number] + objects.sizes[number])
         rows, columns = objects.rows[own], objects.columns[own]
@@ -99,3 +113,55 @@ def _relative(values: Floats, objects: Objects) -> Floats:
     """Return values of pixels divided by the farthest from 0 in their object."""
     farthest = np.maximum.reduceat(np.abs(values), objects.first)
     return values / objects.spread(farthest + np.float32(_EPSILON))
+
+
+def _distances(cells: Cells, done: Done, recipe: Recipe) -> Floats:
+    its = recipe.of(ObjectDistance)
+    return object_distances(cells.labels, cells.origin, directed=its.directed, pieces=its.pieces, smallest=its.smallest)
+
+
+def _channels(recipe: Recipe) -> tuple[str, ...]:
+    steps = ("y", "x") if recipe.of(ObjectDistance).directed else ()
+    return ("foreground", "centre", *steps, "boundary")
+
+
+OBJECT_DISTANCE = Values(
+    name="object_distance",
+    compute=_distances,
+    dtype="float32",
+    channels=_channels,
+    about="channels foreground, 0 or 1; distance to the centre of the object, relative to the farthest pixel's; with "
+    "`directed`, steps y and x to the centre, from -1 to 1; 1 on the object's boundary, down to 0 where it is farthest "
+    "away. All but foreground are 1 outside",
+    title="distance in objects",
+    rule="distances in objects",
+    around=lambda _: 1,
+    beyond=Beyond.CELLS,
+    tolerance=1e-3,
+    is_recomputed=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDistance(Family):
+    """Relative distances to the centre and the boundary of each object."""
+
+    name = "object-distance"
+    title = "Distances in objects"
+    about = (
+        "Foreground, and how far each pixel is from the centre and from the boundary of its object, relative to the "
+        "farthest one: what torch-em's and micro-SAM's decoders learn."
+    )
+    credit = "distances are after torch-em's PerObjectDistanceTransform by Pape et al., https://github.com/constantinpape/torch-em"
+    targets = (OBJECT_DISTANCE,)
+
+    directed: bool = option(False, "whether steps to the centre are there, too")
+    pieces: bool = option(True, "whether each piece of a cell is an object")
+    smallest: int = option(0, "pixels of an object at least; smaller ones are background", 0)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return what grows from where both distances are short: (H, W) int32, 0 = background."""
+        from cellprep.core.decode.centres import object_distances_to_labels
+
+        foreground, centre, *_, boundary = np.moveaxis(arrays["object_distance"], -1, 0)
+        return object_distances_to_labels(centre, boundary, foreground > 0.5)

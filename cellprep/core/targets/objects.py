@@ -22,20 +22,28 @@ class Objects:
         (n,) int64: where those of each object begin; each has one at least.
     width
         Pixels of a row of the image.
+    origin
+        Row and column of the first pixel in a larger image that this one is a part of: rows, columns and centres are
+        those in there.
     """
 
     pixels: Ints
     first: Ints
     width: int
+    origin: tuple[int, int] = (0, 0)
 
     @classmethod
-    def of(cls, labels: NDArray[Any], *, pieces: bool = False, smallest: int = 1) -> "Objects":
+    def of(
+        cls, labels: NDArray[Any], origin: tuple[int, int] = (0, 0), *, pieces: bool = False, smallest: int = 1
+    ) -> "Objects":
         """Return the objects of a label image.
 
         Parameters
         ----------
         labels
             (H, W) integers, 0 = background.
+        origin
+            As the attribute.
         pieces
             Whether each 8-connected piece of a cell is one by itself.
         smallest
@@ -67,7 +75,7 @@ class Objects:
         sizes = sizes[sizes > 0]
         before = np.cumsum(lengths) - lengths
         pixels = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-        return cls(pixels, np.cumsum(sizes) - sizes, width)
+        return cls(pixels, np.cumsum(sizes) - sizes, width, origin)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -80,18 +88,23 @@ class Objects:
     @cached_property
     def rows(self) -> Ints:
         """The row of each pixel: (m,) int64."""
-        return self.pixels // self.width
+        return self.pixels // self.width + self.origin[0]
 
     @cached_property
     def columns(self) -> Ints:
         """The column of each pixel: (m,) int64."""
-        return self.pixels - self.rows * self.width
+        return self.pixels % self.width + self.origin[1]
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
         """The mean (y, x) of the pixels of each: (n, 2)."""
         sums = [np.add.reduceat(places, self.first) for places in (self.rows, self.columns)]
         return np.stack(sums, axis=1) / self.sizes[:, None]
+
+    def places(self, points: Ints) -> Ints:
+        """Return the places in the flat image of pixels (k, 2), row and column."""
+        y, x = np.moveaxis(points, -1, 0)
+        return (y - self.origin[0]) * self.width + x - self.origin[1]
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the value of its object for each pixel: of (n, ...), (m, ...)."""
