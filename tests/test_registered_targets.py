@@ -19,6 +19,7 @@ from cellprep import (
     open_source,
     open_store,
     preview_store,
+    roundtrip,
     verify_store,
 )
 from cellprep.commands.preview import PreviewOptions
@@ -339,6 +340,9 @@ def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs
     image = next(iter(store.values()))
     assert image.arrays == ["image", "labels", "cells", *(target.name for target in STORED)]
     preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
+    assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
+    problems = roundtrip(store, jobs=1, quiet=True).failures.values()
+    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
     assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
     with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
         TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])
