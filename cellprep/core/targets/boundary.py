@@ -67,7 +67,8 @@ def inner(labels: NDArray[Any], thickness: int = 1) -> Mask:
 def _outer(labels: NDArray[Any], thickness: int = 1) -> Mask:
     """Return the thick boundary in the background, and where one of eight neighbours is of another cell."""
     of_another = _either(labels, _STRAIGHT + _DIAGONAL, lambda one, other: (one != other) & (one > 0) & (other > 0))
-    return _thick(labels) & ((labels == 0) | of_another)
+    outer: Mask = _thick(labels) & ((labels == 0) | of_another)
+    return outer
 
 
 def _border(labels: NDArray[Any], thickness: int) -> Mask:
@@ -80,7 +81,8 @@ def _border(labels: NDArray[Any], thickness: int) -> Mask:
     y, x = np.ogrid[-thickness : thickness + 1, -thickness : thickness + 1]
     disc = (y * y + x * x <= thickness * thickness).astype(np.uint8)
     exact = labels if labels.dtype in (np.uint8, np.uint16) else labels.astype(np.float64)  # what OpenCV takes
-    return (cv2.erode(exact, disc) != cv2.dilate(exact, disc)) & (labels > 0)
+    border: Mask = (cv2.erode(exact, disc) != cv2.dilate(exact, disc)) & (labels > 0)
+    return border
 
 
 #: The rules by name: rim of each cell; one pixel around it, and both sides where two touch; both of these; a rim of

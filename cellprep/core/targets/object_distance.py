@@ -54,9 +54,9 @@ def object_distances(
     -------
     ndarray
         (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, steps (y, x)
-        to the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but foreground
-        are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is outside of the
-        object, the first one in the order of rows that is farthest from the boundary.
+        to the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but
+        foreground are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is
+        outside of the object, the first one in the order of rows that is farthest from the boundary.
 
     Examples
     --------
@@ -92,7 +92,8 @@ def _from_boundary(labels: NDArray[Any]) -> Floats:
     interior = (labels > 0) & ~inner(labels)
     if interior.all():
         y, x = np.ogrid[1 : len(labels) + 1, : labels.shape[1]]
-        return np.sqrt((y * y + x * x).astype(np.float32))
+        from_above: Floats = np.sqrt((y * y + x * x).astype(np.float32))
+        return from_above
     return distance_of_each(labels * interior, "cv2-exact")
 
 
@@ -112,7 +113,8 @@ def _centres(objects: Objects, deep: Floats, deepest: Floats) -> NDArray[np.int6
 def _relative(values: Floats, objects: Objects) -> Floats:
     """Return values of pixels divided by the farthest from 0 in their object."""
     farthest = np.maximum.reduceat(np.abs(values), objects.first)
-    return values / objects.spread(farthest + np.float32(_EPSILON))
+    relative: Floats = values / objects.spread(farthest + np.float32(_EPSILON))
+    return relative
 
 
 def _distances(cells: Cells, done: Done, recipe: Recipe) -> Floats:

@@ -103,8 +103,8 @@ class Objects:
 
     def places(self, points: Ints) -> Ints:
         """Return the places in the flat image of pixels (k, 2), row and column."""
-        y, x = np.moveaxis(points, -1, 0)
-        return (y - self.origin[0]) * self.width + x - self.origin[1]
+        inside: Ints = points - np.array(self.origin)
+        return inside[:, 0] * self.width + inside[:, 1]
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the value of its object for each pixel: of (n, ...), (m, ...)."""
