@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TILE = 4  # pixels
-_TILES_AT_ONCE = 2**13  # their heat, and all that it is added up from, stays in the processor's cache
+_TILES_AT_ONCE = 2**12  # their heat, and all that it is added up from, stays in the processor's cache
 
 Places = NDArray[np.intp]
 
