@@ -84,15 +84,27 @@ def _slopes(cells: CellRuns, steps: int) -> Slopes:
     if not len(cells.first):
         return np.empty(0), np.empty(0)
     centres = _centres(cells)
-    sides = cells.pixels + np.array([[cells.stride], [-cells.stride], [1], [-1]])
-    heat = spread(cells, centres, steps, in_order=False)[sides]
-    y, x = heat[0] - heat[1], heat[2] - heat[3]
-    open_ = np.maximum(np.abs(y), np.abs(x)) < steps * _ROUNDING * heat.max(axis=0)
-    if open_.any():
-        wanted = np.isin(cells.labels, np.unique(cells.image[sides[:, open_]]))
-        again = spread(cells.only(wanted), centres[wanted], steps, in_order=True)[sides[:, open_]]
-        y[open_], x[open_] = again[0] - again[1], again[2] - again[3]
+    (y, x), warmest = _differences(spread(cells, centres, steps, in_order=False), cells.pixels, cells.stride)
+    unclear = np.flatnonzero(np.maximum(np.abs(y), np.abs(x)) < steps * _ROUNDING * warmest)
+    if len(unclear):
+        pixels = cells.pixels[unclear]
+        sides = np.stack([pixels + cells.stride, pixels - cells.stride, pixels + 1, pixels - 1])
+        wanted = np.isin(cells.labels, np.unique(cells.image[sides]))
+        heat = spread(cells.only(wanted), centres[wanted], steps, in_order=True)
+        (y[unclear], x[unclear]), _ = _differences(heat, pixels, cells.stride)
     return y, x
+
+
+def _differences(heat: NDArray[np.float64], pixels: Places, stride: int) -> tuple[Slopes, NDArray[np.float64]]:
+    """Return how much warmer it is on one side of pixels than on the other, along y and x, and the largest heat."""
+    below, above = heat[pixels + stride], heat[pixels - stride]
+    warmest = np.maximum(below, above)
+    below -= above
+    right, left = heat[pixels + 1], heat[pixels - 1]
+    np.maximum(warmest, right, out=warmest)
+    np.maximum(warmest, left, out=warmest)
+    right -= left
+    return (below, right), warmest
 
 
 def _corners(cells: CellRuns) -> tuple[Places, Places, Places, Places]:
