@@ -65,7 +65,8 @@ def follow(vectors: Flows, inside: Mask, steps: int) -> Places:
     around = np.zeros((2, inside.shape[0] + 2, inside.shape[1] + 2), np.float32)
     # Places go from -1 to 1, and flows with them.
     np.multiply(np.moveaxis(vectors, -1, 0), (2 / last)[:, None, None], out=around[:, 1:-1, 1:-1], where=inside)
-    start = np.stack(np.nonzero(inside)).astype(np.float32) / last[:, None] * 2 - 1
+    pixels: Flows = np.stack(np.nonzero(inside)).astype(np.float32)
+    start: Flows = np.subtract(pixels / last[:, None] * 2, 1, dtype=np.float32)
     parts = [
         _moved(start[:, first : first + _AT_ONCE], around, size, steps) for first in range(0, start.shape[1], _AT_ONCE)
     ]
@@ -123,7 +124,7 @@ def _joined(warm: NDArray[np.uint8]) -> Mask:
     found = np.zeros_like(warm)
     found[_REACH, _REACH] = 1
     for _ in range(_REACH):
-        found = cv2.dilate(found, np.ones((3, 3), np.uint8)) & warm
+        found = cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False) & warm
     return found > 0
 
 

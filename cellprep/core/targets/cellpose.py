@@ -23,8 +23,8 @@ def flows(labels: NDArray[Any], steps: int | None = None) -> NDArray[np.float32]
 
     In each step every cell gets heat of 1 at its centre, and then each of its pixels the sum over itself and those of
     its eight neighbours that are of the cell, divided by 9. After all steps, the flow of a pixel is the difference of
-    the heat on both of its sides, along y and x, scaled to unit length. That of a neighbour in another cell counts, too;
-    on the background and beyond the image there is none.
+    the heat on both of its sides, along y and x, scaled to unit length. That of a neighbour in another cell counts,
+    too; on the background and beyond the image there is none.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ def ranges(first: Places, length: Places) -> Places:
     array([ 3,  4,  9, 10, 11])
     """
     before = np.cumsum(length) - length
-    return np.arange(int(length.sum())) + np.repeat(first - before, length)
+    numbers: Places = np.arange(int(length.sum())) + np.repeat(first - before, length)
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _batches(ends: Places) -> Iterator[tuple[int, int]]:
     """Yield where batches of whole cells start and end, given the end of each cell's tiles."""
     start = 0
     while start < ends[-1]:
-        last = int(np.searchsorted(ends, start + _TILES_AT_ONCE, side="right"))
-        end = int(ends[max(last - 1, np.searchsorted(ends, start, side="right"))])
+        first, beyond = np.searchsorted(ends, [start, start + _TILES_AT_ONCE], side="right").tolist()
+        end = int(ends[max(first, beyond - 1)])
         yield start, end
         start = end
