@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.io import imread
 from skimage.segmentation import expand_labels
+from test_by_window import annotations, assert_the_same
 
+from cellprep import Recipe
 from cellprep.core.decode.flows import follow, labels_of_flows, meeting
 from cellprep.core.targets import heat
-from cellprep.core.targets.cellpose import flow_steps, flows
+from cellprep.core.targets.flows import flow_steps, flows
 
 # A square whose middle is warmest, a cell without its centre, a line, a ring, one pixel, and a cell in two pieces.
 DRAWN = np.array(
@@ -101,6 +103,12 @@ def test_flows_of_a_part_need_the_steps_of_the_image():
     part = labels[:14, :30]
     assert np.array_equal(flows(part, flow_steps(labels)), flows(labels)[:14, :30])
     assert not np.array_equal(flows(part), flows(labels)[:14, :30])
+
+
+@settings(max_examples=examples(40))
+@given(runs=annotations(), side=st.sampled_from([3, 8, 17]))
+def test_windows_equal_the_whole_image(runs, side):
+    assert_the_same(runs, Recipe(targets="cellpose"), side, halo=1)
 
 
 def test_flows_of_real_cells(test_data):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets.cellpose import flows
+from cellprep.core.targets.flows import flows
 
 PACKAGE = "cellpose"
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels
 from cellprep.core.decode.numbering import number_in_raster_order
-from cellprep.core.targets.cellpose import flows
+from cellprep.core.targets.flows import flows
 
 _AT_ONCE = 2**13  # pixels, of which all that a step needs stays in the processor's cache
 _RIM = 20  # pixels around the image: what ends near its edge meets there as it does elsewhere

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
+from cellprep.core.targets.cellpose import Cellpose
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
 from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 # In the order in which their targets are computed and stored.
-FAMILIES.update({family.name: family for family in (DeepWatershed,)})
+FAMILIES.update({family.name: family for family in (DeepWatershed, Cellpose)})
 
 
 @takes(Recipe)
