@@ -19,6 +19,7 @@ from cellprep import (
     open_source,
     open_store,
     preview_store,
+    roundtrip,
     verify_store,
 )
 from cellprep.commands.preview import PreviewOptions
@@ -75,11 +76,13 @@ def _divergence(cells, done, recipe):
 
 
 def _shares(cells, done, recipe):
-    """Of a cell's size in that of the image's largest, at the four pixels beside each: whole cells matter."""
+    """Of a cell's size in the largest one's, at the four pixels beside each: whole cells matter. And a place."""
     sizes = np.bincount(cells.labels.ravel(), minlength=len(cells.areas) + 1) / cells.image.sizes.max(initial=1)
     sizes[0] = 0
     around = np.pad(sizes.astype(np.float16)[cells.labels], 1)
-    return np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]], axis=-1)
+    beside = [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+    rows = np.arange(len(cells.labels)) + cells.origin[0]
+    return np.stack([*beside, np.broadcast_to(rows[:, None] % 7, cells.labels.shape).astype(np.float16)], axis=-1)
 
 
 def _joined(cells, done, recipe):
@@ -128,7 +131,7 @@ NEW = (
         name="shares",
         compute=_shares,
         dtype="float16",
-        channels=4,
+        channels=5,
         about="shares",
         title="shares",
         rule="shares",
@@ -337,6 +340,9 @@ def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs
     image = next(iter(store.values()))
     assert image.arrays == ["image", "labels", "cells", *(target.name for target in STORED)]
     preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
+    assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
+    problems = roundtrip(store, jobs=1, quiet=True).failures.values()
+    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
     assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
     with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
         TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])

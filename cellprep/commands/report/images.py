@@ -154,7 +154,7 @@ def _look_at_targets(
 ) -> _Looks:
     """Measure the targets of an image, and draw it if its thumbnail is wanted."""
     shape = annotations.runs.shape
-    targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe)
+    targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe, Recipe().made)
     step = sparse_step(shape)
     seen = np.zeros([-(-size // step) for size in shape], np.int64)
     classes, levels = np.zeros(3, np.int64), np.zeros(recipe.levels, np.int64)

@@ -91,7 +91,7 @@ class CellsOfRuns:
         runs, which = self._windowed.cut(*window)
         cells = resolve_overlaps(runs, self.rule, self.areas[which])
         labels = np.append(0, which + 1).astype(np.uint16 if len(self.runs) <= np.iinfo(np.uint16).max else np.uint32)
-        return replace(cells, whole=self._whole), labels
+        return replace(cells, whole=self._whole, origin=_origin(window)), labels
 
     def extent(self, window: Window) -> Window:
         """Return a window that holds all annotations that may have a pixel in a window."""
@@ -144,7 +144,8 @@ class CellsOfLabels:
 
     def at(self, window: Window) -> tuple[Cells, None]:
         """Return the cells of a window."""
-        return replace(restore_cells(self.read(window), self.areas, self.rule), whole=self._whole), None
+        cells = restore_cells(self.read(window), self.areas, self.rule)
+        return replace(cells, whole=self._whole, origin=_origin(window)), None
 
     def extent(self, window: Window) -> Window:
         """Return a window that holds all cells that have a pixel in a window."""
@@ -290,6 +291,11 @@ class TargetsByWindow:
             ways.append(np.minimum(before, after))
         shortest: NDArray[np.float64] = np.minimum(ways[0][:, np.newaxis], ways[1])
         return LEAST_STEP * shortest
+
+
+def _origin(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.start, columns.start
 
 
 def _shape(window: Window) -> tuple[int, int]:
