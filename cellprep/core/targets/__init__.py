@@ -9,6 +9,7 @@ from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
 from cellprep.core.targets.affinities import Affinities
 from cellprep.core.targets.boundary import Boundaries
+from cellprep.core.targets.cellpose import Cellpose
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
 from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of
@@ -54,6 +55,7 @@ FAMILIES.update(
         family.name: family
         for family in (
             DeepWatershed,
+            Cellpose,
             StarDist,
             HoVerNet,
             Affinities,
