@@ -7,12 +7,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
+from cellprep.core.targets.affinities import Affinities
+from cellprep.core.targets.boundary import Boundaries
+from cellprep.core.targets.cellpose import Cellpose
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
 from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of, read_families
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
+from cellprep.core.targets.hover import HoVerNet
+from cellprep.core.targets.instance_distance import InstanceDistance
+from cellprep.core.targets.object_distance import ObjectDistance
+from cellprep.core.targets.panoptic_deeplab import PanopticDeepLab
 from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
+from cellprep.core.targets.stardist import StarDist
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
 from cellprep.core.targets.uvec import unit_gradient
@@ -43,7 +51,22 @@ __all__ = [
 ]
 
 # In the order in which their targets are computed and stored.
-FAMILIES.update({family.name: family for family in (DeepWatershed,)})
+FAMILIES.update(
+    {
+        family.name: family
+        for family in (
+            DeepWatershed,
+            Cellpose,
+            StarDist,
+            HoVerNet,
+            Affinities,
+            Boundaries,
+            InstanceDistance,
+            ObjectDistance,
+            PanopticDeepLab,
+        )
+    }
+)
 
 
 @takes(Recipe)
