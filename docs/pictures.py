@@ -152,9 +152,6 @@ DRAWN = {
 }
 
 
-COMPUTED = "; computed on reading"
-
-
 def families_page() -> str:
     """Return what the documentation says of the families, in Markdown."""
     return "\n\n".join(["\n".join(_family_lines(family)) for family in FAMILIES.values()]) + "\n"
@@ -167,8 +164,8 @@ def _family_lines(kind: type[Family]) -> Iterator[str]:
     yield from ("| array | shape | dtype | holds |", "|---|---|---|---|")
     for target in recipe.made.values():
         shape = ", ".join(["H", "W", *map(str, target.shape(1, 1, recipe)[2:])])
-        about = target.about if target.is_stored else f"{target.about.removesuffix(COMPUTED)}{COMPUTED}"
-        yield f"| `{target.name}` | ({shape}) | {target.dtype} | {about} |"
+        computed = "" if target.is_stored else "; computed on reading"
+        yield f"| `{target.name}` | ({shape}) | {target.dtype} | {target.about}{computed} |"
     if kind.options():
         yield from ("", "| option | default | values | |", "|---|---|---|---|")
     for name, its in kind.options().items():
