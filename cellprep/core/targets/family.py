@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from cellprep.core.tuning import Tuned
 from cellprep.errors import RecipeError
 from cellprep.text.wording import described, did_you_mean
-
-if TYPE_CHECKING:
-    from cellprep.core.targets.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +73,6 @@ class Family(Tuned):
 #: The families by name, in the order in which their targets are computed and stored. A new one is one file and its
 #: line in `cellprep.core.targets`.
 FAMILIES: dict[str, type[Family]] = {}
-
-
-class _Targets(Mapping[str, "Target"]):
-    """The targets of all families, by name."""
-
-    def __getitem__(self, name: str) -> "Target":
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __reversed__(self) -> Iterator[str]:
-        return reversed(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    @staticmethod
-    def _all() -> "dict[str, Target]":
-        return {target.name: target for family in FAMILIES.values() for target in family.targets}
-
-
-#: The targets of all families by name, in the order in which they are computed and stored.
-TARGETS = _Targets()
 
 
 def find_families(given: Any) -> tuple[Family, ...]:
