@@ -40,7 +40,7 @@ class Family(Tuned):
     title: ClassVar[str]
     about: ClassVar[str]
     credit: ClassVar[str]
-    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module imports this one
+    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module knows recipes, and these families
 
     tuned_kind = "target"
 
@@ -106,12 +106,6 @@ def find_families(given: Any) -> tuple[Family, ...]:
     if not found:
         raise RecipeError(f"no targets are given: name some of {', '.join(FAMILIES)}")
     return tuple(found[name] for name in FAMILIES if name in found)
-
-
-def families_of(names: Iterable[str]) -> list[str]:
-    """Return the names of the families that some targets belong to."""
-    wanted = set(names)
-    return [name for name, family in FAMILIES.items() if wanted & {target.name for target in family.targets}]
 
 
 def read_families(given: Any) -> Iterator[Family]:

@@ -156,7 +156,7 @@ class Recipe:
 
     @property
     def made(self) -> dict[str, Any]:
-        """The targets that it makes by name, in their order: of `cellprep.core.targets.Target`."""
+        """The targets that it makes by name, in their order."""
         return {target.name: target for family in self.targets for target in family.targets}
 
     @property

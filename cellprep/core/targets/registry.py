@@ -1,6 +1,6 @@
-"""The targets of all families, by name."""
+"""The targets of all families by name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cellprep.core.targets.family import FAMILIES
 from cellprep.core.targets.target import Target
@@ -28,3 +28,9 @@ class _Targets(Mapping[str, Target]):
 
 #: The targets of all families by name, in the order in which they are computed and stored.
 TARGETS = _Targets()
+
+
+def families_of(names: Iterable[str]) -> list[str]:
+    """Return the names of the families that some targets belong to."""
+    wanted = set(names)
+    return [name for name, family in FAMILIES.items() if wanted & {target.name for target in family.targets}]
