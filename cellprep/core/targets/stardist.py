@@ -258,7 +258,7 @@ def _sine_and_cosine(angles: Floats) -> Floats:
 
 def _grouped(before: NDArray[np.int64], after: NDArray[np.int64]) -> list[tuple[tuple[int, int], bytes]]:
     """Return each pair of values that lines have before and after, two of each at most, and which lines have it."""
-    pairs = product(*({int(values.min()), int(values.max())} for values in (before, after)))
+    pairs = product({int(before.min()), int(before.max())}, {int(after.min()), int(after.max())})
     groups = [(pair, (before == pair[0]) & (after == pair[1])) for pair in pairs]
     return [(pair, lines.tobytes()) for pair, lines in groups if lines.any()]
 
