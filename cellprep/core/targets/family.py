@@ -126,7 +126,7 @@ def find_families(given: Any) -> tuple[Family, ...]:
     cellprep.errors.RecipeError: there are no targets 'dtw': did you mean dwt?
     """
     found: dict[str, Family] = {}
-    for family in _each(given):
+    for family in read_families(given):
         if family.name in found:
             raise RecipeError(f"targets {family.name} are given twice: give them once")
         found[family.name] = family
@@ -141,7 +141,8 @@ def families_of(names: Iterable[str]) -> list[str]:
     return [name for name, family in FAMILIES.items() if wanted & {target.name for target in family.targets}]
 
 
-def _each(given: Any) -> Iterator[Family]:
+def read_families(given: Any) -> Iterator[Family]:
+    """Yield families with their options as they are given; parameters and errors are those of `find_families`."""
     if isinstance(given, Mapping):
         for name, options in given.items():
             if not isinstance(options, Mapping):
@@ -150,8 +151,11 @@ def _each(given: Any) -> Iterator[Family]:
         return
     if not isinstance(given, Iterable):
         raise RecipeError(f"targets are {described(given)}: give names, such as {', '.join(FAMILIES)}")
-    for one in given.split(",") if isinstance(given, str) else given:
-        yield one if isinstance(one, Family) else _parsed(one)
+    for one in [given] if isinstance(given, str) else given:
+        if isinstance(one, Family):
+            yield one
+        else:
+            yield from map(_parsed, one.split(",") if isinstance(one, str) else [one])
 
 
 def _parsed(text: Any) -> Family:
