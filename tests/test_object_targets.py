@@ -118,7 +118,7 @@ def test_a_centre_outside_of_its_object_moves(labels, centre):
         ("boundary", 0.97),
         ("boundary:mode=thick", 0.95),
         ("instance-distance:signed=true", 0.95),
-        ("object-distance:directed=true", 0.85),
+        ("object-distance:directed=true", 0.8),
         ("panoptic-deeplab", 1),
     ],
 )
@@ -155,7 +155,7 @@ def test_the_mutex_watershed_takes_edges_by_their_strength(labels, seed):
     rng = np.random.default_rng(seed)
     noise = rng.permutation(np.linspace(0.001, 0.3, labels.size * 4)).reshape(*labels.shape, 4)
     apart = 0.7 * affinities(labels, offsets, foreground=False) + noise
-    found = affinities_to_labels(apart, offsets, labels > 0, sure=1)
+    found = affinities_to_labels(apart, offsets, labels > 0, sure=1, smallest=1)
     expected = mutex_watershed(apart, [*offsets, (1, 1), (1, -1)], labels > 0)
     pairs = set(zip(found.flat, expected.flat, strict=True))
     assert len(pairs) == len(set(found.flat)) == len(set(expected.flat))

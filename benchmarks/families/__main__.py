@@ -24,6 +24,7 @@ def main() -> None:
     data = os.environ.get("CELLPREP_TEST_DATA")
     parser.add_argument("--data", type=Path, default=data, help="folder of real images; else CELLPREP_TEST_DATA")
     parser.add_argument("--limit", type=int, help="images of each set at most; else all")
+    parser.add_argument("--repeats", type=int, default=3, help="of each image, of which the fastest counts; default 3")
     parser.add_argument("--results", type=Path, default=HERE / "results.json", help="where results are kept")
     parser.add_argument("--chart", type=Path, default=CHART, help="picture to draw")
     options = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
         if options.data is None:
             parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
         before = noise()
-        sets = compare(module, real_images(options.data, options.limit))
+        sets = compare(module, real_images(options.data, options.limit), options.repeats)
         results[name] = {"package": module.PACKAGE, "version": version, "noise": str(before), "sets": sets}
         save_results(options.results, results)
         sys.stderr.write(f"{name} is measured\n")
