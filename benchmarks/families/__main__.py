@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data, help="folder of real images; else CELLPREP_TEST_DATA")
     parser.add_argument("--limit", type=int, help="images of each set at most; else all")
     parser.add_argument("--repeats", type=int, default=3, help="of each image, of which the fastest counts; default 3")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json", help="where results are kept")
+    parser.add_argument(
+        "--results", type=Path, default=HERE / "results.json", help="where results are kept, with tables beside them"
+    )
     parser.add_argument("--chart", type=Path, default=CHART, help="picture to draw")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
@@ -48,7 +50,11 @@ def main() -> None:
         save_results(options.results, results)
         sys.stderr.write(f"{name} is measured\n")
     results = {name: results[name] for name in sorted(results)}
-    sys.stdout.write(tables(results))
+    text = tables(results)
+    sys.stdout.write(text)
+    options.results.with_suffix(".md").write_text(
+        f"# Families of targets beside their packages\n{text}", encoding="utf-8"
+    )
     draw(results, options.chart)
 
 
