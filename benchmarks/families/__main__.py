@@ -32,6 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    if options.data is None:
+        parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
     warnings.simplefilter("ignore")  # of the other packages
     cv2.setNumThreads(1)
     keep_freed_memory()  # as the command does
@@ -42,8 +44,6 @@ def main() -> None:
         except ImportError as error:
             sys.stderr.write(f"{name} is left out: {error}\n")
             continue
-        if options.data is None:
-            parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
         before = noise()
         sets = compare(module, real_images(options.data, options.limit), options.repeats)
         results[name] = {"package": module.PACKAGE, "version": version, "noise": str(before), "sets": sets}
