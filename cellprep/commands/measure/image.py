@@ -15,7 +15,7 @@ from cellprep.errors import AnnotationError, ImageFileError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
-from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
@@ -192,9 +192,7 @@ def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> N
 
 def _pixel_size(record: ImageRecord) -> float | None:
     """Return what the image says of its pixels, where its labels say nothing."""
-    if isinstance(record.pixels, StoredPixels):
-        return record.pixels.image.metadata.pixel_size
-    return record.pixels.pixel_size() if isinstance(record.pixels, OMEZarrPixels) else None
+    return None if record.pixels is None else side_of(record.pixels.sides())
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

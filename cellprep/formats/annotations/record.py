@@ -125,9 +125,12 @@ class ImageRecord(ABC):
         Whether Orientation tags of its files are applied, where nothing tells.
     rows_are_labels
         Whether the rows of its annotations are the numbers of a label image.
+    knows_pixel_size
+        Whether its annotations tell the size of a pixel, also where only its image does.
     """
 
     rows_are_labels: ClassVar[bool] = False
+    knows_pixel_size: ClassVar[bool] = False
 
     image_id: str
     source: str

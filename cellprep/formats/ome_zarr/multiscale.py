@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cellprep.errors import ImageFileError, TooLargeError
 from cellprep.formats.images import check_dtype
 from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.images.stacks import Stack, read_planes
 from cellprep.formats.ome_zarr.array import open_zarr, read_zarr
@@ -163,20 +164,19 @@ class OMEZarrPixels:
             raise ImageFileError(f"{path!r} is not in it")
         return self.path / path
 
-    def pixel_size(self) -> float | None:
-        """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres; None if there is no unit of length."""
         multiscale = self._multiscale()
         scale = np.ones(len(multiscale.axes))
         for step in (*multiscale.datasets[0].transformations, *multiscale.transformations):
             if step.scale is not None and len(step.scale) == len(scale):
                 scale *= step.scale
         sizes = {
-            float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
+            axis.name: float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
             for axis, step in zip(multiscale.axes, scale, strict=True)
-            if axis.name in ("y", "x")
         }
-        size = sizes.pop() if len(sizes) == 1 else 0.0
-        return size if 0 < size < float("inf") else None
+        y, x = sizes.get("y", 0.0), sizes.get("x", 0.0)
+        return (y, x) if min(y, x) > 0 and max(y, x) < float("inf") else None
 
     def _multiscale(self) -> _Multiscale:
         try:

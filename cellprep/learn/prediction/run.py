@@ -100,7 +100,8 @@ def predict(
     bundle, runs = _load(weights, told.semseg_weights)
     if not bundle.tells_instances:
         refuse_instances(outputs, options)
-    given = find_given(bundle, places, runs, told.masks, data)
+    is_one_scene = options.planes.scene is not None
+    given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
