@@ -48,7 +48,7 @@ class StoredPixels:
     def sides(self) -> Sides | None:
         """Return the sides of a pixel, (y, x) in micrometres; None if they are unknown."""
         size = self.image.latest().metadata.pixel_size
-        return size and (float(size), float(size))
+        return (float(size), float(size)) if size else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cellprep.commands.build_targets.pixels import PixelReport
-from cellprep.commands.build_targets.sizes import SizeReport
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.core.rle import Order
+from cellprep.formats.images.sizes import SizeReport
 from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable, turning_notes
 

@@ -1,7 +1,7 @@
 """The formats of image files: what reads each, by the end of the file's name.
 
 A new format is a function that decodes it to a `Raster`, one that reads its `Tags`, and one line in `IMAGE_FORMATS`.
-One of microscopes, whose files may hold several images, is a function that opens it and gives its scenes, and that line.
+One of microscopes, whose files may hold several images, is a function that opens it and gives its scenes and that line.
 Those that need a library for it stand in modules that are loaded with their first file.
 """
 

@@ -85,9 +85,14 @@ def _read(document: Any, scene: int | None, stack: Stack, at: Mapping[str, int])
     plane = {axis: at.get(axis, 0) for axis in "CZT"}
     where = {axis: number for axis, number in plane.items() if stack.size(axis) > 1}
     where |= {} if scene is None else {"S": scene}
-    found: list[int] = []
     if where:
-        document.enumerate_subblocks_subset(lambda number, _: bool(found.append(number)), plane=where)
+        found: list[int] = []
+
+        def stop_at(number: int, _: Any) -> bool:
+            found.append(number)
+            return False
+
+        document.enumerate_subblocks_subset(stop_at, plane=where)
         if not found:
             place = ", ".join(f"{axis} {number}" for axis, number in where.items())
             raise ImageFileError(f"it has no pixels at {place}")

@@ -69,7 +69,8 @@ def _read(file: Any, size: int, position: int, at: Mapping[str, int]) -> NDArray
     _check_frame(file, place, size)
     form = (sizes.get("C", 1), sizes["Y"], sizes["X"], sizes.get("S", 1))
     frame: NDArray[Any] = np.asarray(file.read_frame(place)).reshape(form)
-    return frame[at["C"]].copy()  # the file's own memory ends with it
+    plane: NDArray[Any] = frame[at["C"]].copy()  # the file's own memory ends with it
+    return plane
 
 
 def _check_frame(file: Any, place: int, size: int) -> None:

@@ -149,5 +149,7 @@ def with_planes(pixels: T, options: StackOptions | None) -> T:
             f"{pixels} is no image file: --scene, --channel, --z, --time and --grey choose what is read of files; "
             "leave them out"
         )
-    own = pixels.planes.scene if pixels.planes else None
-    return replace(pixels, planes=options if own is None else replace(options, scene=own))  # type: ignore[type-var]
+    known: Any = pixels
+    own = known.planes.scene if known.planes else None
+    chosen: T = replace(known, planes=options if own is None else replace(options, scene=own))
+    return chosen

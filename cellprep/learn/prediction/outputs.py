@@ -33,12 +33,15 @@ class Prediction:
         (n,) how sure the networks are of each, from 0 to 1; None unless a format needs it.
     pixels
         The image itself.
+    pixel_size
+        Side of a pixel in micrometres, if known.
     """
 
     id: str
     labels: NDArray[Any]
     scores: NDArray[np.float64] | None
     pixels: Pixels | None = None
+    pixel_size: float | None = None
 
     @property
     def content(self) -> Content:
@@ -52,7 +55,7 @@ class Prediction:
             [""] * count,
             "",
             None,
-            None,
+            self.pixel_size,
             (),
             scores=None if self.scores is None else self.scores.tolist(),
             picture=Picture(place),

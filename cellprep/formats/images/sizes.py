@@ -1,4 +1,4 @@
-"""What a build says of the sizes of pixels: those that images have, and those that their files tell otherwise."""
+"""What is said of the sizes of pixels: those that images have, and those that their files tell otherwise."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ class SizeReport:
     ----------
     given
         The size that was given for all images, in micrometres, if one was.
+    advice
+        What is said of pixels that are no squares unless a size was given.
     told
         Per image whose file tells them the sides of a pixel.
     sizes
@@ -23,6 +25,7 @@ class SizeReport:
     """
 
     given: float | None = None
+    advice: str = ", so their size is unknown; --pixel-size gives one"
     told: dict[str, Sides] = field(default_factory=dict)
     sizes: Counter[float | None] = field(default_factory=Counter)
 
@@ -45,12 +48,14 @@ class SizeReport:
         ]
         lines = []
         if oblong:
-            advice = "" if self.given else ", so their size is unknown; --pixel-size gives one"
-            lines = [f"{count(len(oblong), 'image')} whose pixels are no squares{advice}:", *capped(oblong, "image")]
-        sides = Counter(side for told in self.told.values() if (side := side_of(told)))
+            lines = [
+                f"{count(len(oblong), 'image')} whose pixels are no squares{'' if self.given else self.advice}:",
+                *capped(oblong, "image"),
+            ]
+        sides: Counter[float | None] = Counter(side for told in self.told.values() if (side := side_of(told)))
         if self.given is None:
             return [*lines, f"pixel size: {_listed(self.sizes)}"] if sides else lines
-        others = Counter({side: images for side, images in sides.items() if differ(side, self.given)})
+        others = Counter({side: images for side, images in sides.items() if side and differ(side, self.given)})
         if others:
             lines.append(f"warning: --pixel-size {self.given:g} counts, but image files tell {_listed(others)}")
         return lines
