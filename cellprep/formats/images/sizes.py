@@ -55,7 +55,9 @@ class SizeReport:
         sides: Counter[float | None] = Counter(side for told in self.told.values() if (side := side_of(told)))
         if self.given is None:
             return [*lines, f"pixel size: {_listed(self.sizes)}"] if sides else lines
-        others = Counter({side: images for side, images in sides.items() if side and differ(side, self.given)})
+        others: Counter[float | None] = Counter(
+            {side: images for side, images in sides.items() if side and differ(side, self.given)}
+        )
         if others:
             lines.append(f"warning: --pixel-size {self.given:g} counts, but image files tell {_listed(others)}")
         return lines

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,7 +90,10 @@ class Output:
 
     def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
         """Return an image's part of the output; nothing is written as yet."""
-        return prediction.listed, self._format.encode(prediction.content)
+        content = prediction.content
+        if self._format.needs_pictures and prediction.pixels:
+            content = replace(content, picture=Picture(pixels=prediction.pixels, shape=content.shape))
+        return prediction.listed, self._format.encode(content)
 
     def add(self, encoded: tuple[Listed, Any]) -> None:
         """Take the part of an image."""
