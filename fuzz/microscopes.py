@@ -117,13 +117,18 @@ def write_lif(path: Path, images: Mapping[str, NDArray[Any]], side: float | None
 
 
 def write_czi(
-    path: Path, scenes: Sequence[NDArray[Any]], channels: Sequence[str], side: float | None = None, tile: int = 1000
+    path: Path,
+    scenes: Sequence[NDArray[Any]],
+    channels: Sequence[str],
+    side: float | None = None,
+    tile: int = 1000,
+    compression: str = "uncompressed:",
 ) -> None:
     """Write scenes (T, Z, C, Y, X) side by side, in tiles of so many columns; colours are (T, Z, 1, Y, X, 3)."""
     from pylibCZIrw.czi import create_czi
 
     path.unlink(missing_ok=True)
-    with create_czi(str(path)) as document:
+    with create_czi(str(path), compression_options=compression) as document:
         for number, scene in enumerate(scenes):
             for time, depth, channel in np.ndindex(*scene.shape[:3]):
                 plane = scene[time, depth, channel]

@@ -302,6 +302,7 @@ _MICROSCOPES: dict[str, tuple[Callable[[Path], None], str]] = {
     "nd2": (lambda path: write_nd2(path, _STACK, ["a", "b"], ["one", "two"], 0.5), "fed.nd2"),
     "lif": (lambda path: write_lif(path, {"one": _STACK[0], "two": _STACK[1]}, 0.5), "fed.lif"),
     "czi": (lambda path: write_czi(path, _STACK, ["a", "b"], 0.5), "fed.czi"),
+    "czi in zstd": (lambda path: write_czi(path, _STACK, ["a", "b"], compression="zstd1:ExplicitLevel=2"), "fed.czi"),
 }
 
 

@@ -21,6 +21,7 @@ pytest.importorskip("pylibCZIrw")
 RNG = np.random.default_rng(0)
 SCENES = RNG.integers(0, 2**16, (2, 2, 3, 2, 5, 6), dtype=np.uint16)  # scene, T, Z, C, Y, X
 CHANNELS = ["DAPI", "GFP"]
+PLANE = StackOptions(channel=0, z=1, time=1)
 
 
 def write_nd2s(path):
@@ -124,6 +125,23 @@ def test_scenes_without_a_name_of_their_own_are_numbered(tmp_path):
     write_nd2(tmp_path / "b.nd2", SCENES[:1], CHANNELS, ["A"])
     assert images_of_scenes(ImageFile(tmp_path / "b.nd2")) == {}
     assert [image.id for image in find_images([tmp_path / "b.nd2"]).images] == ["b"]
+
+
+@pytest.mark.parametrize("compression", ["zstd0:ExplicitLevel=2", "zstd1:ExplicitLevel=2"])
+def test_reads_compressed_czi(tmp_path, compression):
+    write_czi(tmp_path / "a.czi", SCENES[:1], CHANNELS, tile=4, compression=compression)
+    np.testing.assert_array_equal(ImageFile(tmp_path / "a.czi", planes=PLANE).decode(), SCENES[0, 1, 1, 0])
+
+
+def test_claims_of_czi_that_end_the_process_are_refused(tmp_path):
+    """Its library believes how many dimensions a block has."""
+    write_czi(tmp_path / "a.czi", SCENES[:1], CHANNELS)
+    content = bytearray((tmp_path / "a.czi").read_bytes())
+    block = content.find(b"ZISRAWSUBBLOCK")
+    content[block + 48 + 28 : block + 48 + 32] = b"\xff\xff\xff\xf0"
+    (tmp_path / "a.czi").write_bytes(content)
+    with pytest.raises(ImageFileError, match=r"a\.czi: it is damaged: an entry of a block is not understood"):
+        ImageFile(tmp_path / "a.czi", planes=PLANE).decode()
 
 
 def test_colours_of_czi_are_red_green_blue(tmp_path):

@@ -13,18 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
+from cellprep.formats.images.czi_segments import check_segments
 from cellprep.formats.images.pixel_size import Sides, sides_in_micrometres
 from cellprep.formats.images.scenes import Scene, load_library, problems_of
 from cellprep.formats.images.stacks import Stack
 
 # Of a kind of pixels: the type of a value, and how many there are. Colours are stored as blue, green, red.
 _KINDS = {"Gray8": ("u1", 1), "Gray16": ("u2", 1), "Gray32Float": ("f4", 1), "Bgr24": ("u1", 3), "Bgr48": ("u2", 3)}
+_MOST = 100_000  # planes along an axis: a few bytes may claim any number, each of which the library looks for
 
 
 @contextmanager
 def open_czi(stream: IO[bytes]) -> Iterator[list[Scene]]:
     """Give the scenes of a file, each with its name if all have some."""
     library = load_library("pylibCZIrw.czi", "Zeiss CZI")
+    check_segments(stream)
     with _in_a_file(stream) as path, problems_of("pylibCZIrw"), library.open_czi(str(path)) as document:
         yield list(_scenes(document))
 
@@ -44,6 +47,8 @@ def _in_a_file(stream: IO[bytes]) -> Iterator[Path]:
 def _scenes(document: Any) -> Iterator[Scene]:
     box = document.total_bounding_box_no_pyramid
     others = {axis: size for axis, (_, size) in box.items() if axis not in "XYSM" and size > 1}
+    if max(others.values(), default=0) > _MOST:
+        raise ImageFileError(f"it is damaged: it claims {max(others.values()):,} planes in a row")
     kinds = set(document.pixel_types.values())
     if len(kinds) != 1 or not kinds <= _KINDS.keys():
         raise ImageFileError(

@@ -1,6 +1,5 @@
 """Nikon's ND2, by the library nd2; each position is a scene."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -21,14 +20,9 @@ _POSITIONS = "P"  # as nd2 names the axis
 def open_nd2(stream: IO[bytes]) -> Iterator[list[Scene]]:
     """Give the positions of a file, each with its name if all have some."""
     nd2 = load_library("nd2", "Nikon ND2")
-    with problems_of("nd2"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metadata that nobody asks for
-        with nd2.ND2File(stream) as file:
-            yield list(_scenes(file, _size(stream)))
-
-
-def _size(stream: IO[bytes]) -> int:
-    return stream.seek(0, 2)
+    size = stream.seek(0, 2)
+    with problems_of("nd2"), nd2.ND2File(stream) as file:
+        yield list(_scenes(file, size))
 
 
 def _scenes(file: Any, size: int) -> Iterator[Scene]:

@@ -1,5 +1,7 @@
 """Files of microscopes: one image or several scenes, each a stack of which planes are read."""
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -105,11 +107,17 @@ def tags_of_scenes(opener: Opener, stream: IO[bytes]) -> Tags:
 
 @contextmanager
 def problems_of(library: str) -> Iterator[None]:
-    """Let what a library finds in a damaged file be one line."""
+    """Let what a library finds in a damaged file be one line, and nothing in its log."""
+    log = logging.getLogger(library)
+    before, log.disabled = log.disabled, True
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except (ImageFileError, MemoryError):
         raise
     except Exception as error:  # libraries have errors of all kinds
         told = " ".join(str(error).split())[:200]
         raise ImageFileError(f"it is damaged, or of a kind that {library} does not read: {told}") from error
+    finally:
+        log.disabled = before
