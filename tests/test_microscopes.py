@@ -4,11 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from cellprep import build_targets, open_store
+from cellprep import build_targets, convert, open_store
 from cellprep.errors import ImageFileError
-from cellprep.formats.images.file import ImageFile, images_of_scenes
+from cellprep.formats.images.file import ImageFile, hash_of_pixels, images_of_scenes
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.planes import StackOptions
 from cellprep.learn.prediction.inputs import find_images
@@ -63,7 +64,11 @@ def kind(request, tmp_path):
 def test_reads_what_is_chosen(kind, options, expected):
     file = ImageFile(kind[0], planes=StackOptions(**options))
     np.testing.assert_array_equal(file.decode(), expected)
-    np.testing.assert_array_equal(file.hashed()[1].decode(), expected)  # from memory
+    sha256, again = file.hashed()
+    np.testing.assert_array_equal(again.decode(), expected)
+    assert sha256 == hash_of_pixels(expected)  # a part of a file that may hold a thousand images
+    in_memory = ImageFile(file.path, planes=file.planes, content=file.path.read_bytes())
+    np.testing.assert_array_equal(in_memory.decode(), expected)
     assert file.sides() == pytest.approx((0.325, 0.325))
     assert file.decode().dtype == np.uint16
 
@@ -109,9 +114,10 @@ def test_targets_are_built_of_scenes(tmp_path, write_csv):
     (tmp_path / "images").mkdir()
     write_lifs(tmp_path / "images" / "a.lif")
     csv = write_csv("a_well A1,8 2 14 2,6,5,round", "a_A_2,1 3,6,5,round")
-    report = build_targets(
-        csv, tmp_path / "s.zarr", images=tmp_path / "images", channel=1, z=0, time=1, jobs=1, quiet=True
-    )
+    how = {"images": tmp_path / "images", "channel": 1, "z": 0, "time": 1, "jobs": 1, "quiet": True}
+    convert(csv, "imagej-roi", tmp_path / "rois", **how)  # which takes pictures along that other tools can read
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "rois" / "a_A_2.tif"), SCENES[1, 1, 0, 1])
+    report = build_targets(csv, tmp_path / "s.zarr", **how)
     assert (report.failures, report.sizes.sizes) == ({}, {0.325: 2})
     for name, scene in (("a_well A1", 0), ("a_A_2", 1)):
         image = open_store(tmp_path / "s.zarr")[name]

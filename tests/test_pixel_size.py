@@ -166,6 +166,8 @@ def test_sizes_are_exported_converted_and_measured(folder):
     table = measure(folder / "train.csv", properties=["area"], **options).set_index("image")
     assert table.loc["a", "area_um2"] == table.loc["a", "area"] * 0.25
     assert np.isnan(table.loc["e", "area_um2"])
+    again = measure(folder / "labels", properties=["area"], jobs=1, quiet=True).set_index("image")
+    assert again.loc["a", "area_um2"] == table.loc["a", "area_um2"]  # label images may tell it, too
 
 
 # --- prediction

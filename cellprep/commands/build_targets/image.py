@@ -58,7 +58,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     elif record.pixels:
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
-    sides = None if record.pixels is None else record.pixels.sides()
+    sides = record.sides()
     told = None if record.knows_pixel_size else side_of(sides)
     recipe_hash = _recipe_hash(task, options, record, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash):

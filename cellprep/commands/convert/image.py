@@ -147,7 +147,7 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
         cell_types=[name for name, kept in zip(annotations.cell_types, owned, strict=True) if kept],
         image_type=annotations.cell_type,
         ignore=annotations.ignore if annotations.ignore is not None and annotations.ignore.any() else None,
-        pixel_size=annotations.pixel_size or (side_of(record.pixels.sides()) if record.pixels else None),
+        pixel_size=annotations.pixel_size or side_of(record.sides()),
         hidden_rows=(),
         scores=None if annotations.scores is None else np.array(annotations.scores)[owned].tolist(),
         annotated=_masks(annotations) if has_overlaps else None,

@@ -118,7 +118,7 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
-    side = task.pixel_size or known.pixel_size or _pixel_size(record)
+    side = task.pixel_size or known.pixel_size or side_of(record.sides())
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)
@@ -188,11 +188,6 @@ def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> N
         found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
         hint = ", and channels come first" if len(shape) == 3 and shape[:2] == known.shape else ""
         raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}{hint}")
-
-
-def _pixel_size(record: ImageRecord) -> float | None:
-    """Return what the image says of its pixels, where its labels say nothing."""
-    return None if record.pixels is None else side_of(record.pixels.sides())
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

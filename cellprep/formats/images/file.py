@@ -86,8 +86,11 @@ class ImageFile:
     def hashed(self) -> tuple[str, "ImageFile"]:
         """Return its `sha256`, and the file with its bytes in memory, unless these are many: to be decoded from there.
 
-        A TIFF of this machine that other files in its folder may belong to is read where it is.
+        A TIFF of this machine that other files in its folder may belong to is read where it is. A file of a microscope
+        may hold a thousand images: of it the pixels that are read are hashed.
         """
+        if self.is_of_microscope:
+            return hash_of_pixels(self.decode()), replace(self, known=self._known_tags())
         file = self._held()
         with file._opened() as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -115,6 +118,12 @@ class ImageFile:
                 with self._opened() as stream:
                     return replace(self, content=stream.read())
         return self
+
+    @property
+    def is_of_microscope(self) -> bool:
+        """Whether it is of a format that few programs read, by its name."""
+        known = IMAGE_FORMATS.get(self.path.suffix.lower())
+        return known is not None and known.is_of_microscope
 
     def tag(self) -> int:
         """Return its Orientation tag, 1 to 8; 1 is upright."""
@@ -280,9 +289,7 @@ class ImageFile:
 
 def may_have_scenes(path: Path) -> bool:
     """Return whether a file may hold several scenes, by its name: one of a microscope, or OME-TIFF."""
-    name = path.name.lower()
-    known = IMAGE_FORMATS.get(path.suffix.lower())
-    return name.endswith((".ome.tif", ".ome.tiff")) or (known is not None and known.is_of_microscope)
+    return path.name.lower().endswith((".ome.tif", ".ome.tiff")) or ImageFile(path).is_of_microscope
 
 
 def name_before_scene(path: Path) -> str:
