@@ -118,7 +118,7 @@ def test_targets_are_built_of_scenes(tmp_path, write_csv):
     convert(csv, "imagej-roi", tmp_path / "rois", **how)  # which takes pictures along that other tools can read
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "rois" / "a_A_2.tif"), SCENES[1, 1, 0, 1])
     report = build_targets(csv, tmp_path / "s.zarr", **how)
-    assert (report.failures, report.sizes.sizes) == ({}, {0.325: 2})
+    assert (report.failures, report.unannotated, report.sizes.sizes) == ({}, [], {0.325: 2})
     for name, scene in (("a_well A1", 0), ("a_A_2", 1)):
         image = open_store(tmp_path / "s.zarr")[name]
         np.testing.assert_array_equal(image.read("image"), SCENES[scene, 1, 0, 1])

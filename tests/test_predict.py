@@ -410,7 +410,7 @@ def test_images_are_seen_at_the_scale_of_the_weights(tmp_path, all_knowing, labe
     with tifffile.TiffFile(tmp_path / "out" / "a.tif") as tiff:
         assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
     assert len(json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"]) == 5
-    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    record = json.loads((tmp_path / "out" / "cellprep-prediction.json").read_text())
     assert record["pixel_size_of_weights"] == 1
     assert record["images"] == {"a": {"scale": [0.5, 0.5], "shape": [66, 100], "seen": [33, 50]}}
     maps = zarr.open_group(tmp_path / "maps" / "a", mode="r")
@@ -451,7 +451,7 @@ def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
         "note: 1 image of unknown pixel size seen as stored; the weights learned from pixels of 1 µm, --pixel-size "
         "tells those of the images"
     )
-    assert not (tmp_path / "out2" / "prediction.json").exists()
+    assert not (tmp_path / "out2" / "cellprep-prediction.json").exists()
 
 
 def test_predictions_as_ome_zarr_are_images_with_their_labels(tmp_path, all_knowing, labels, picture):

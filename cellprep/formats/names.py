@@ -22,7 +22,7 @@ _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground trut
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
 #: The file in which predictions tell how images were read.
-RECORD = "prediction.json"
+RECORD = "cellprep-prediction.json"
 
 _FOREIGN = re.compile(
     rf"{re.escape(RECORD)}|"

@@ -288,8 +288,9 @@ class ImageFile:
 
 
 def may_have_scenes(path: Path) -> bool:
-    """Return whether a file may hold several scenes, by its name: one of a microscope, or OME-TIFF."""
-    return path.name.lower().endswith((".ome.tif", ".ome.tiff")) or ImageFile(path).is_of_microscope
+    """Return whether a file may hold several scenes, by its name: one of a microscope, or OME-TIFF on this machine."""
+    is_ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    return ImageFile(path).is_of_microscope or (is_ome and not is_remote(path))
 
 
 def name_before_scene(path: Path) -> str:

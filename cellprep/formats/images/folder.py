@@ -1,7 +1,7 @@
 """Image files: found by the image's id."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import chain
@@ -117,12 +117,22 @@ class ImageFolder:
 
     def _files_of_scene(self, name: str) -> list[Path]:
         """Return the files that have the scene of an id, which begins with the file's own name."""
-        if not self.by_id:
-            return []
-        for file in chain(*self._files.values(), *self._deeper.values()):
-            if file not in self._scenes and may_have_scenes(file) and name.startswith(f"{name_before_scene(file)}_"):
-                self._scenes[file] = images_of_scenes(ImageFile(file))
-        return [file for file, scenes in self._scenes.items() if name in scenes]
+        return [file for file in self._may_have_scenes if name in self._scenes_among(file, [name])]
+
+    @cached_property
+    def _may_have_scenes(self) -> dict[Path, str]:
+        """The files that may have scenes, and what the ids of these begin with."""
+        files = chain(*self._files.values(), *self._deeper.values()) if self.by_id else ()
+        return {file: f"{name_before_scene(file)}_" for file in files if may_have_scenes(file)}
+
+    def _scenes_among(self, file: Path, names: Iterable[str]) -> dict[str, ImageFile]:
+        """Return the scenes of a file by their ids, if one of the names may be that of one."""
+        start = self._may_have_scenes.get(file)
+        if start is None or not any(name.startswith(start) for name in names):
+            return {}
+        if file not in self._scenes:
+            self._scenes[file] = images_of_scenes(ImageFile(file))
+        return self._scenes[file]
 
     @cached_property
     def _in_zarr(self) -> dict[str, list[Path]]:
@@ -186,7 +196,7 @@ class ImageFolder:
         others = []
         for stem, files in self._files.items():
             for file in files:
-                scenes = self._scenes.get(file, {})
+                scenes = self._scenes_among(file, names)
                 if scenes.keys() & names:
                     others += [f"{file.name}: {scene.planes}" for name, scene in scenes.items() if name not in names]
                 elif not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem):
