@@ -5,6 +5,7 @@ import struct
 from dataclasses import replace
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -381,6 +382,26 @@ def test_refuses_stacks(tmp_path, axes):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 6, 8), np.uint8), metadata={"axes": axes}, imagej=True)
     with pytest.raises(ImageFileError, match=rf"a\.tif: it is a stack \({axes[0]} 5 x Y 6 x X 8\)"):
         decode(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3), (6, 8, 4)], ids=["grey", "RGB", "alpha"])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("name", ["a.jp2", "a.j2k"])
+def test_reads_jpeg_2000(tmp_path, name, dtype, shape):
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
+    kind = "jp2" if name == "a.jp2" else "j2k"
+    content = imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True, codecformat=kind)
+    (tmp_path / name).write_bytes(content)
+    expected = pixels if pixels.ndim == 2 else np.moveaxis(pixels[..., :3], 2, 0)
+    np.testing.assert_array_equal(decode(tmp_path / name), expected)
+    assert decode(tmp_path / name).dtype == dtype
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ImageFileError, match=rf"{name}: it is damaged: it is cut off"):
+        decode(tmp_path / name)
+    (tmp_path / "a.nd2").write_bytes(content)
+    if kind == "jp2":
+        with pytest.raises(ImageFileError, match="it is an ND2 of the first kind, which is JPEG 2000"):
+            decode(tmp_path / "a.nd2")
 
 
 def test_refuses_pages_of_different_sizes(tmp_path):
