@@ -12,7 +12,7 @@ from cellprep.core.targets.boundary import Boundaries
 from cellprep.core.targets.cellpose import Cellpose
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
-from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of, read_families
+from cellprep.core.targets.family import FAMILIES, Family, read_families
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
 from cellprep.core.targets.hover import HoVerNet
@@ -20,6 +20,7 @@ from cellprep.core.targets.instance_distance import InstanceDistance
 from cellprep.core.targets.object_distance import ObjectDistance
 from cellprep.core.targets.panoptic_deeplab import PanopticDeepLab
 from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
+from cellprep.core.targets.registry import TARGETS, families_of
 from cellprep.core.targets.stardist import StarDist
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
