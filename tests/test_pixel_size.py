@@ -15,6 +15,7 @@ from cellprep.formats.images.pixel_size import side_of
 from cellprep.formats.images.planes import StackOptions
 from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, load_weights, save_weights
 from cellprep.learn.pixel_size import learned_size
+from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.scaling import Scale
 
@@ -96,6 +97,25 @@ def test_scenes_of_an_ome_tiff_have_their_own(tmp_path):
         file = ImageFile(tmp_path / "a.ome.tif", planes=StackOptions(scene=scene))
         assert side_of(file.sides()) == size
         np.testing.assert_array_equal(file.decode(), GREY)
+
+
+def test_each_file_of_several_has_its_own_image(tmp_path):
+    """As Micro-Manager writes positions: each file tells of all of them."""
+    images = "".join(
+        f'<Image ID="Image:{k}" Name="P{k}"><Pixels ID="Pixels:{k}" DimensionOrder="XYCZT" Type="uint8" SizeX="6" '
+        f'SizeY="5" SizeC="1" SizeT="1" SizeZ="1" PhysicalSizeX="0.{k + 1}" PhysicalSizeY="0.{k + 1}">'
+        f'<TiffData IFD="0" PlaneCount="1"><UUID FileName="{k}.ome.tif">urn:uuid:{k}</UUID></TiffData></Pixels></Image>'
+        for k in range(2)
+    )
+    for k in range(2):
+        space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+        xml = f'<OME xmlns="{space}" UUID="urn:uuid:{k}">{images}</OME>'
+        tifffile.imwrite(tmp_path / f"{k}.ome.tif", GREY + k, description=xml, metadata=None)
+    found = find_images([tmp_path]).images
+    assert [image.id for image in found] == ["0.ome", "1.ome"]
+    for k, image in enumerate(found):
+        np.testing.assert_array_equal(image.load()[0], GREY + k)
+        assert image.pixels.sides() == (0.1 * (k + 1),) * 2
 
 
 # --- stores and what is written from them

@@ -67,10 +67,18 @@ def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raste
 
 def _place_of_series(tiff: tifffile.TiffFile, options: StackOptions | None) -> int:
     """Return the place of the image chosen among those of a file."""
-    number, chosen = len(tiff.series), None if options is None else options.scene
-    if number > 1 and options is None:
-        raise ImageFileError(f"it holds {number} images of different kinds: one is expected")
-    return place_of_scene([series.name for series in tiff.series] if number > 1 else [""], chosen)
+    own, chosen = _own_series(tiff), None if options is None else options.scene
+    if len(own) > 1 and options is None:
+        raise ImageFileError(f"it holds {len(own)} images of different kinds: one is expected")
+    names = [tiff.series[place].name for place in own] if len(own) > 1 else [""]
+    return own[place_of_scene(names, chosen)]
+
+
+def _own_series(tiff: tifffile.TiffFile) -> list[int]:
+    """Return the places of the images that begin in this very file, where OME-XML tells of others' files, too."""
+    series = tiff.series
+    own = [place for place, one in enumerate(series) if one.keyframe.parent.filehandle is tiff.filehandle]
+    return own or [*range(len(series))]
 
 
 def tags_of_tiff(stream: IO[bytes]) -> Tags:
@@ -80,26 +88,29 @@ def tags_of_tiff(stream: IO[bytes]) -> Tags:
         orientation = _orientation(page)
         parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
         reading = 2 if orientation != 1 or parts or _is_read_anew(page) else 1
-        root = _ome(tiff)
-        images = [] if root is None else [element for element in root if element.tag.endswith("}Image")]
-        return Tags(
-            orientation,
-            reading,
-            parts,
-            page.is_micromanager or _names_files(root),
-            scenes=tuple(series.name for series in tiff.series) if len(images) > 1 else (),
-            sides=tuple(_sides(tiff, root)),
-        )
+        tags = Tags(orientation, reading, parts, page.is_micromanager or _names_files(_ome(tiff)))
+        with suppress(Exception):  # what is damaged of these leaves the others as they are
+            scenes, sides = _scenes_and_sides(tiff)
+            tags = replace(tags, scenes=scenes, sides=sides)
+        return tags
 
 
-def _sides(tiff: tifffile.TiffFile, root: ElementTree.Element | None) -> list[Sides | None]:
-    """Return the sides of a pixel that OME-XML or ImageJ tells; a resolution alone is one of print."""
-    if root is not None:
-        return sides_of_ome_images(root)
-    if not tiff.is_imagej:
-        return []
-    tags = tiff.pages.first.tags
-    return [sides_of_imagej(tiff.imagej_metadata or {}, [tags.valueof(283), tags.valueof(282)])]
+def _scenes_and_sides(tiff: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[Sides | None, ...]]:
+    """Return the names of images, if there are several, and the sides of a pixel that OME-XML or ImageJ tells of each.
+
+    A resolution alone is one of print.
+    """
+    root = _ome(tiff)
+    if root is None:
+        tags = tiff.pages.first.tags
+        resolution = [tags.valueof(283), tags.valueof(282)]
+        return (), (sides_of_imagej(tiff.imagej_metadata or {}, resolution),) if tiff.is_imagej else ()
+    sides = sides_of_ome_images(root)
+    if len(sides) < 2:
+        return (), tuple(sides)
+    own = _own_series(tiff)
+    names = tuple(tiff.series[place].name for place in own) if len(own) > 1 else ()
+    return names, tuple(sides[place] for place in own)
 
 
 @contextmanager
