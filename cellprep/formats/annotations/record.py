@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.partial import Ignored, Partial
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.images.planes import StackOptions, with_planes
@@ -54,6 +56,8 @@ class Annotations:
         Side of a pixel in micrometres, if the source tells.
     scores
         (n,) how sure a network is of each, if the source tells of all.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     runs: Runs
@@ -65,6 +69,7 @@ class Annotations:
     ignore: NDArray[np.bool_] | None = None
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
+    ignored: Ignored | None = None
 
     def __post_init__(self) -> None:
         check_shape(self.runs.shape)
@@ -92,16 +97,19 @@ class Annotations:
         if not rows:
             return self
         check_excluded(rows, self.rows)
-        kept = np.array([row not in rows for row in self.rows], bool)
-        cell_types = tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep)
+        return self.take(np.array([row not in rows for row in self.rows], bool))
+
+    def take(self, kept: NDArray[np.bool_]) -> "Annotations":
+        """Return only some of the annotations: `kept` is (n,) bool."""
+        cell_types = tuple(compress(self.cell_types, kept))
         return replace(
             self,
             runs=self.runs.take(kept),
-            rows=tuple(row for row in self.rows if row not in rows),
+            rows=tuple(compress(self.rows, kept)),
             cell_types=cell_types,
             cell_type=most_common(cell_types) or self.cell_type,
             areas=None if self.areas is None else self.areas[kept],
-            scores=None if self.scores is None else tuple(np.array(self.scores)[kept].tolist()),
+            scores=None if self.scores is None else tuple(compress(self.scores, kept)),
         )
 
 
@@ -123,6 +131,8 @@ class ImageRecord(ABC):
         Rows of the annotations to leave out.
     orientation
         Whether Orientation tags of its files are applied, where nothing tells.
+    partial
+        What of it is annotated.
     rows_are_labels
         Whether the rows of its annotations are the numbers of a label image.
     """
@@ -135,6 +145,7 @@ class ImageRecord(ABC):
     file_name: str = ""
     excluded: frozenset[int] = frozenset()
     orientation: Orientation | None = None
+    partial: Partial = Partial()
 
     @property
     def needs_shape(self) -> bool:
@@ -145,9 +156,8 @@ class ImageRecord(ABC):
     def content(self) -> list[Any]:
         """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""
 
-    @abstractmethod
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Return the annotations, without those that are excluded.
+        """Return the annotations, without those that are excluded or to be ignored.
 
         Parameters
         ----------
@@ -158,6 +168,20 @@ class ImageRecord(ABC):
         ------
         CellprepError
             Naming the place and the value at fault.
+        """
+        found = self.read(shape)
+        if not self.partial:
+            return found
+        try:
+            return self.partial.applied(found)
+        except AnnotationError as error:
+            raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+
+    @abstractmethod
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Return the annotations as `load` does, with those that are regions to ignore among them.
+
+        Numbers of a label image that are to be ignored are in `Annotations.ignore` already.
         """
 
     def known_types(self) -> frozenset[str] | None:
@@ -170,7 +194,7 @@ class ImageRecord(ABC):
 
     def fingerprint(self) -> str:
         """Return a SHA-256, in hex, of everything that targets may depend on."""
-        return digest([*self.content(), sorted(self.excluded)])
+        return digest([*self.content(), sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
 
     def without(self, rows: Iterable[int]) -> Self:
         """Leave out the annotations of some more rows."""

@@ -47,7 +47,7 @@ class CellposeImage(ImageRecord):
         """Return that no cell has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         try:
             found = read_seg(read_bytes(self.path))
@@ -60,9 +60,9 @@ class CellposeImage(ImageRecord):
         if masks.ndim == 3:
             planes, height, width = masks.shape
             raise AnnotationError(f"{self.path} holds a stack of {planes} planes, {height} x {width}: one is expected")
-        if masks.size and masks.min() == -1:  # as Cellpose wrote its background once
+        if masks.size and masks.min() == -1 and -1 not in self.partial.ignore_labels:  # its background once
             masks = masks.astype(np.int64) + 1
-        return annotations_of_labels(masks, str(self.path)).without(self.excluded)
+        return annotations_of_labels(masks, str(self.path), self.partial.ignore_labels).without(self.excluded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class OutlinedImage(ImageRecord):
         """Return that no cell has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Fill the outlines."""
         if shape is None:
             raise AnnotationError(
@@ -131,6 +131,7 @@ class CellposeFolder(FolderSource):
     """
 
     format = "cellpose-seg"
+    has_numbers = True
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
@@ -169,7 +170,7 @@ class CellposeFolder(FolderSource):
         """Whether there are images beside the files."""
         return any(beside.images for beside in self._images.values())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, beside in self._images.items():
             if problem := id_problem(image_id) or _problem(beside):

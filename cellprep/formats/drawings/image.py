@@ -80,7 +80,7 @@ class DrawnImage(ImageRecord):
             f"{self.place} tells no size of its image, and there is no image file: give the images (--images)"
         )
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the document and rasterise its shapes."""
         size, drawings = self._drawings(shape)
         check_excluded(self.excluded, [drawing.row for drawing in drawings])

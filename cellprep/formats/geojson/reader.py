@@ -41,7 +41,7 @@ class GeoJSONImage(DrawnImage):
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
         """Parse a collection, a list of features, a feature or a geometry."""
         features = _features(_unpacked(document, self.place), self.place)
-        kinds = Counter(_kind(feature) for feature in features)
+        kinds = Counter(_kind(feature) for feature in features if _cell_type(feature) not in self.partial.classes)
         if kinds["annotation"] and kinds["detection"] + kinds["cell"]:
             raise AnnotationError(
                 f"{self.place} holds {count(kinds['annotation'], 'annotation')} and "

@@ -58,7 +58,7 @@ class RegionsImage(ImageRecord):
         """Return the hash of each region's bytes."""
         return [hashlib.sha256(content).hexdigest() for content in self._contents()]
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Fill the regions."""
         size = self._shape(shape)
         contents = self._contents()
@@ -189,7 +189,7 @@ class ImageJRegions(FolderSource):
         """Whether there are images beside the files."""
         return any(beside.images for beside in self._images.values())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, beside in self._images.items():
             archives = [file for file in beside.files if file.suffix.lower() == ".zip"]

@@ -114,7 +114,7 @@ class KaggleCSV(Source):
         """The ids of all images, in the order of their first rows."""
         return list(self._rows_of)
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image when its last row has been read."""
         pending: dict[str, list[_Row]] = {}
         yielded = 0
