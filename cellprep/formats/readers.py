@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
-from cellprep.formats.annotations.partial import Partial
+from cellprep.formats.annotations.partial import ALL_ANNOTATED, Partial
 from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.cellpose.reader import CellposeFolder
@@ -98,9 +98,9 @@ class SourceOptions:
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
     components: ComponentsAre = None
-    partial: Annotated[Partial, Option("What of the images is annotated; its options are taken by their names, too.")] = (
-        field(default_factory=Partial)
-    )
+    partial: Annotated[
+        Partial, Option("What of the images is annotated; its options are taken by their names, too.")
+    ] = field(default_factory=Partial)
 
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
@@ -214,7 +214,7 @@ def open_prediction(
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds or components:
             raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
-        return _taking(COCOResults(path, as_source(truth, {}, "truth")[0]), partial or Partial())
+        return _taking(COCOResults(path, as_source(truth, {}, "truth")[0]), partial or ALL_ANNOTATED)
     return open_source(path, format, rle_order, crowds, components, partial)
 
 
@@ -301,9 +301,7 @@ def _open_frame(frame: "DataFrame", format: str, order: Order | None, crowds: Cr
     return KaggleCSV(frame, order)
 
 
-def _open(
-    reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None, partial: Partial
-) -> Source:
+def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None, partial: Partial) -> Source:
     if reader is COCOJSON:
         return COCOJSON(layout.path, crowds=crowds)
     if issubclass(reader, DrawnSet):

@@ -15,6 +15,7 @@ from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
@@ -93,6 +94,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         attributes["orientation"] = turned
     if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
         attributes["planes"] = planes.to_dict()
+    if annotations.ignored is not None:
+        attributes["ignored"] = annotations.ignored._asdict()
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
@@ -101,6 +104,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         turned=attributes.get("orientation", ""),
         has_nan=pixels is not None and not all_finite(pixels),
         touching=_touching(annotations.runs),
+        ignored=annotations.ignored,
         metadata=ImageMetadata.of(written),
     )
 
@@ -124,10 +128,12 @@ def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
     told = stored.metadata
-    turned = told.orientation or ""
-    if not told.hidden:
-        return ImageOutcome(image_id, Status.CURRENT, cells=told.cells, turned=turned)
-    return replace(_outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells")), turned=turned)
+    found = ImageOutcome(image_id, Status.CURRENT, cells=told.cells)
+    if told.hidden:
+        found = _outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells"))
+    known = told.ignored or {}
+    ignored = Ignored(*(known.get(name, 0) for name in Ignored._fields)) if known else None
+    return replace(found, turned=told.orientation or "", ignored=ignored)
 
 
 def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:

@@ -134,7 +134,7 @@ def convert(
     tasks = list(_tasks(records, exporter, source, options))
     types = _types(tasks, options) if exporter.needs_types else ()
     what = "predicted" if any(task.has_scores for task in tasks) else "labels converted"
-    report = ConvertReport(str(out), to, exporter, options.overlap, total=len(tasks))
+    report = ConvertReport(str(out), to, exporter, total=len(tasks), overlap=options.overlap)
     tasks = [task.knowing(types) for task in tasks]
     write_images(
         convert_image, tasks, Whole(types, what), report, done="converted", jobs=options.jobs, quiet=options.quiet

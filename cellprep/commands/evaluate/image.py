@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cellprep.core.scores import ImageScore, score_image
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 
 
@@ -44,6 +45,8 @@ class ImageEvaluation:
         The rule by which overlaps of the true cells had been resolved before, if they had.
     predicted_ignore
         Whether the prediction has regions to ignore, which mean nothing.
+    ignored
+        How much of the truth is ignored, if something was to be.
     """
 
     image_id: str
@@ -52,6 +55,7 @@ class ImageEvaluation:
     problem: str = ""
     overlap: str | None = None
     predicted_ignore: bool = False
+    ignored: Ignored | None = None
 
 
 def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
@@ -63,6 +67,7 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
         score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
         overlap=truth.overlap,
         predicted_ignore=predicted.ignore is not None,
+        ignored=truth.ignored,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_type
 from cellprep.errors import UsageError
+from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.system.report import Report
@@ -147,8 +148,12 @@ class EvaluationReport(Report):
         """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        lines += ignored_notes(total(image.ignored for image in self.images))
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
-            lines += ["cells without pixels that count, left out on their side:", *capped(blank, "image")]
+            lines += [
+                "cells that do not count, in regions to ignore or without pixels, left out on their side:",
+                *capped(blank, "image"),
+            ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
         without = [image.image_id for image, score in self.scored if score.detections is None]

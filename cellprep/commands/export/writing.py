@@ -4,12 +4,13 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cellprep.errors import OutputError, StoreWriteError
 from cellprep.formats.annotations.content import Content, Listed, Whole
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.writers import Exporter, OneFile
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import Failed, in_order, run_tasks
@@ -52,11 +53,27 @@ class Written:
         Its part of a format of one file; else nothing.
     files
         The paths of its files in their folder.
+    cells
+        Number of its cells that were written.
+    hidden
+        Source rows of those that were not, as they have no pixels.
+    losses
+        Numbers of cells of which the format cannot hold something, by its name in `FEATURES`; of regions to ignore,
+        how many images have some.
+    joined
+        Numbers of cells whose outlines were joined by lines of no width, by what made that needful.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     listed: Listed
     part: Any = None
     files: tuple[str, ...] = ()
+    cells: int = 0
+    hidden: tuple[int, ...] = ()
+    losses: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    ignored: Ignored | None = None
 
 
 class WritingReport(Protocol):

@@ -71,6 +71,13 @@ class Runs:
         offsets = np.concatenate(([0], np.cumsum(counts[kept])))
         return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
 
+    def emptied(self, which: NDArray[np.bool_]) -> "Runs":
+        """Return the same annotations, of which some have no pixels: `which` is (n,) bool."""
+        counts = np.diff(self.offsets)
+        kept = np.repeat(~which, counts)
+        offsets = np.concatenate(([0], np.cumsum(np.where(which, 0, counts))))
+        return Runs(self.starts[kept], self.lengths[kept], offsets, self.shape, self.order)
+
     @classmethod
     def joined(cls, pieces: Sequence["Runs"]) -> "Runs":
         """Return the annotations of several, which are of one image: the other way round than `pieces`."""

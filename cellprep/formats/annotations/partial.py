@@ -181,3 +181,7 @@ class Partial:
 
     def _of_classes(self, found: "Annotations", names: Sequence[str]) -> Runs:
         return found.runs.take(np.array([name in names for name in found.cell_types], bool))
+
+
+#: Nothing is to be ignored.
+ALL_ANNOTATED = Partial()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
-from cellprep.formats.annotations.partial import Ignored, Partial
+from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.images.planes import StackOptions, with_planes
@@ -56,6 +56,8 @@ class Annotations:
         Side of a pixel in micrometres, if the source tells.
     scores
         (n,) how sure a network is of each, if the source tells of all.
+    names
+        (n,) what each is called, empty text where nothing tells, if the format has names.
     ignored
         How much of the image is ignored, if something was to be.
     """
@@ -69,6 +71,7 @@ class Annotations:
     ignore: NDArray[np.bool_] | None = None
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
+    names: tuple[str, ...] | None = None
     ignored: Ignored | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +113,7 @@ class Annotations:
             cell_type=most_common(cell_types) or self.cell_type,
             areas=None if self.areas is None else self.areas[kept],
             scores=None if self.scores is None else tuple(compress(self.scores, kept)),
+            names=None if self.names is None else tuple(compress(self.names, kept)),
         )
 
 
@@ -145,7 +149,7 @@ class ImageRecord(ABC):
     file_name: str = ""
     excluded: frozenset[int] = frozenset()
     orientation: Orientation | None = None
-    partial: Partial = Partial()
+    partial: Partial = ALL_ANNOTATED
 
     @property
     def needs_shape(self) -> bool:

@@ -12,7 +12,7 @@ from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import ImageFileError, UsageError
-from cellprep.formats.annotations.partial import Partial
+from cellprep.formats.annotations.partial import ALL_ANNOTATED
 from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.annotations.table import COLUMNS, annotation_rows
 from cellprep.formats.images.file import fitting
@@ -86,7 +86,7 @@ class Source(ABC):
         self.unannotated: list[str] = []
         self.is_chosen = False
         self.components: Components | None = None
-        self.partial = Partial()
+        self.partial = ALL_ANNOTATED
         self.notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -152,8 +152,10 @@ class Source(ABC):
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
         for record in self.records():
-            is_partial = self.partial and isinstance(record, ImageRecord)
-            yield replace(record, partial=self.partial) if is_partial else record
+            if self.partial and isinstance(record, ImageRecord):
+                yield replace(record, partial=self.partial)
+            else:
+                yield record
 
     @abstractmethod
     def records(self) -> Iterator[ImageRecord | FaultyImage]:

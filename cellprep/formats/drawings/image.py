@@ -99,6 +99,7 @@ class DrawnImage(ImageRecord):
             cell_types=cell_types,
             cell_type=most_common(cell_types) or most_common(every),
             scores=scores if scores and len(scores) == len(kept) else None,
+            names=tuple(drawing.name for drawing in kept) if any(drawing.name for drawing in kept) else None,
         )
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:

@@ -226,7 +226,6 @@ class DrawnSet(Source):
                     shape=entry.shape,
                 )
 
-
     def note_rectangles(self, classes: Iterable[str]) -> None:
         """Take a note on rectangles, given their classes: they are areas, but may be boxes of objects."""
         if number := sum(name not in self.partial.classes for name in classes):

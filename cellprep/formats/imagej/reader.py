@@ -76,7 +76,8 @@ class RegionsImage(ImageRecord):
             raise self._fault(rows[error.place], error.problem) from error
         told = [properties_of(region) for region in regions]
         cell_types = tuple(properties.get("Class", "") for properties in told)
-        return Annotations(runs, tuple(rows), cell_types, most_common(cell_types), scores=_scores(told))
+        names = tuple(region.name or "" for region in regions)
+        return Annotations(runs, tuple(rows), cell_types, most_common(cell_types), scores=_scores(told), names=names)
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
         """Read the regions one by one."""
