@@ -1,21 +1,12 @@
 """Images of which only parts are annotated: regions to ignore, which are neither cells nor background."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cellprep.core.rle import Runs, WindowedRuns
-from cellprep.errors import AnnotationError, UsageError
+from cellprep.errors import UsageError
 from cellprep.system.options import Option, documented, take_values
 from cellprep.text.wording import count, printable
-
-if TYPE_CHECKING:
-    from cellprep.formats.annotations.record import Annotations
-
-_MOSTLY = 0.5  # a cell with a larger share of its pixels in regions to ignore is ignored
 
 
 class Ignored(NamedTuple):
@@ -25,6 +16,8 @@ class Ignored(NamedTuple):
     ----------
     regions
         Regions that are marked: by a class, or pieces of a number of a label image.
+    annotated
+        Regions outside of which nothing is annotated.
     at_edge
         Cells at the edge of their image.
     within
@@ -32,6 +25,7 @@ class Ignored(NamedTuple):
     """
 
     regions: int = 0
+    annotated: int = 0
     at_edge: int = 0
     within: int = 0
 
@@ -41,8 +35,8 @@ def total(ignored: Iterable[Ignored | None]) -> Ignored | None:
 
     Examples
     --------
-    >>> total([Ignored(1, 2), None, Ignored(2)])
-    Ignored(regions=3, at_edge=2, within=0)
+    >>> total([Ignored(1, at_edge=2), None, Ignored(2)])
+    Ignored(regions=3, annotated=0, at_edge=2, within=0)
     """
     known = [one for one in ignored if one is not None]
     return Ignored(*map(sum, zip(*known, strict=True))) if known else None
@@ -53,15 +47,18 @@ def ignored_notes(ignored: Ignored | None) -> list[str]:
 
     Examples
     --------
-    >>> ignored_notes(Ignored(3, 12))
+    >>> ignored_notes(Ignored(3, at_edge=12))
     ['3 regions ignored, 12 cells at the edge left to ignore']
     """
     if ignored is None:
         return []
-    parts = [f"{count(ignored.regions, 'region')} ignored"]
-    parts += [f"{count(ignored.at_edge, 'cell')} at the edge left to ignore"] if ignored.at_edge else []
-    parts += [f"{count(ignored.within, 'cell')} mostly in such regions left to ignore"] if ignored.within else []
-    return [", ".join(parts)]
+    parts = {
+        f"{count(ignored.regions, 'region')} ignored": ignored.regions,
+        f"all outside of {count(ignored.annotated, 'annotated region')} ignored": ignored.annotated,
+        f"{count(ignored.at_edge, 'cell')} at the edge left to ignore": ignored.at_edge,
+        f"{count(ignored.within, 'cell')} mostly in ignored regions left to ignore": ignored.within,
+    }
+    return [", ".join(words for words, number in parts.items() if number) or "nothing was found to ignore"]
 
 
 @documented
@@ -134,53 +131,6 @@ class Partial:
     def content(self) -> list[Any]:
         """Return everything that annotations depend on, as JSON has it."""
         return [sorted(self.ignore_labels), sorted(self.ignore_classes), sorted(self.annotated_classes), self.drop_edge]
-
-    def applied(self, found: "Annotations") -> "Annotations":
-        """Take what is not annotated out of an image's annotations, and put it into its regions to ignore.
-
-        A cell goes there if it touches the edge, and that is wanted, or if more than half of its pixels are in
-        regions that are marked. The pixels of other cells stay theirs.
-
-        Raises
-        ------
-        AnnotationError
-            If the image lacks a region that says what is annotated.
-        """
-        is_cell = np.array([name not in self.classes for name in found.cell_types], bool)
-        region = self._region(found)
-        cells = found.take(is_cell)
-        areas = cells.runs.areas
-        at_edge = WindowedRuns.of(cells.runs).at_edge if self.drop_edge else np.zeros(len(areas), bool)
-        within = ~at_edge & (cells.runs.pixels_in(region) > _MOSTLY * areas)
-        kept = cells.take(~(at_edge | within))
-        region |= cells.take(at_edge).runs.covered()
-        region &= ~kept.runs.covered()
-        region |= False if found.ignore is None else found.ignore
-        marked = sum(name in self.ignore_classes for name in found.cell_types)
-        told = found.ignored or Ignored()
-        return replace(
-            kept,
-            cell_type="" if kept.cell_type in self.classes else kept.cell_type,
-            ignore=region if region.any() else None,
-            ignored=Ignored(told.regions + marked, int(at_edge.sum()), int(within.sum())),
-        )
-
-    def _region(self, found: "Annotations") -> NDArray[np.bool_]:
-        """Return the pixels, (H, W), of the regions that classes mark, and of all that is outside annotated ones."""
-        region = self._of_classes(found, self.ignore_classes).covered()
-        if self.annotated_classes:
-            annotated = self._of_classes(found, self.annotated_classes)
-            if not len(annotated):
-                names = " or ".join(map(repr, self.annotated_classes))
-                raise AnnotationError(
-                    f"it has no region of the class {names}, which would say what of it is annotated: draw one, or "
-                    "leave the image out (--exclude)"
-                )
-            region |= ~annotated.covered()
-        return region
-
-    def _of_classes(self, found: "Annotations", names: Sequence[str]) -> Runs:
-        return found.runs.take(np.array([name in names for name in found.cell_types], bool))
 
 
 #: Nothing is to be ignored.

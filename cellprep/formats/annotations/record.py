@@ -116,6 +116,53 @@ class Annotations:
             names=None if self.names is None else tuple(compress(self.names, kept)),
         )
 
+    def part(self, partial: Partial) -> "Annotations":
+        """Return what is annotated, and put all else into the regions to ignore.
+
+        A cell goes there if it touches the edge, and that is wanted, or if more than half of its pixels are in
+        regions that are marked. The pixels of other cells stay theirs.
+
+        Raises
+        ------
+        AnnotationError
+            If there is no region that says what is annotated, though such regions do.
+        """
+        cells = self.take(~self._are_of(partial.classes))
+        region = self._region(partial)
+        runs = cells.runs
+        at_edge = WindowedRuns.of(runs).at_edge if partial.drop_edge else np.zeros(len(runs), bool)
+        within = ~at_edge & (2 * runs.pixels_in(region) > runs.areas)
+        kept = cells.take(~(at_edge | within))
+        region = (region | runs.take(at_edge | within).covered()) & ~kept.runs.covered()
+        region |= False if self.ignore is None else self.ignore
+        told = self.ignored or Ignored()
+        marked, annotated = (
+            sum(map(self.cell_types.count, classes)) for classes in (partial.ignore_classes, partial.annotated_classes)
+        )
+        return replace(
+            kept,
+            cell_type="" if kept.cell_type in partial.classes else kept.cell_type,
+            ignore=region if region.any() else None,
+            ignored=Ignored(told.regions + marked, annotated, int(at_edge.sum()), int(within.sum())),
+        )
+
+    def _region(self, partial: Partial) -> NDArray[np.bool_]:
+        """Return the pixels, (H, W), of the regions that classes mark, and of all that is outside annotated ones."""
+        region = self.runs.take(self._are_of(partial.ignore_classes)).covered()
+        if partial.annotated_classes:
+            annotated = self.runs.take(self._are_of(partial.annotated_classes))
+            if not len(annotated):
+                names = " or ".join(map(repr, partial.annotated_classes))
+                raise AnnotationError(
+                    f"it has no region of the class {names}, which would say what of it is annotated: draw one, or "
+                    "leave the image out (--exclude)"
+                )
+            region |= ~annotated.covered()
+        return region
+
+    def _are_of(self, classes: Sequence[str]) -> NDArray[np.bool_]:
+        return np.array([name in classes for name in self.cell_types], bool)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord(ABC):
@@ -177,7 +224,7 @@ class ImageRecord(ABC):
         if not self.partial:
             return found
         try:
-            return self.partial.applied(found)
+            return found.part(self.partial)
         except AnnotationError as error:
             raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
 
