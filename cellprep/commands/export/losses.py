@@ -21,7 +21,7 @@ def losses_of(content: Content, exporter: Exporter) -> dict[str, Any]:
 
 
 def _overlapping(content: Content) -> int:
-    return int(np.count_nonzero(find_overlaps(content.masks().runs).contested)) if content.annotated else 0
+    return int(np.count_nonzero(find_overlaps(content.annotated.runs).contested)) if content.annotated else 0
 
 
 #: Returns how many cells have each of `FEATURES`; of regions to ignore, whether there are any.
