@@ -134,6 +134,7 @@ def test_random_cells(stack):
 @pytest.mark.parametrize("canvas", [1, 60, 2**18])
 @given(masks())
 def test_masks_are_traced_together_as_each_alone(canvas, stack):
+    stack = stack[stack.any((1, 2))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cellprep.core.outlines._CANVAS", canvas)
         found = list(trace_masks(runs_from_masks(stack)))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
+from cellprep.formats.annotations.json_kinds import reader_of_json
 from cellprep.formats.annotations.partial import ALL_ANNOTATED, Partial
 from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
@@ -316,6 +317,8 @@ def _recognise(layout: Layout) -> type[Source]:
         if _is_of(reader, layout):
             _refuse_several(layout, reader)
             return reader
+    if not is_folder and (name := reader_of_json(path)):
+        return READERS[name]
     known = ", ".join(READERS)
     if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):
         raise SourceError(problem)
