@@ -12,11 +12,10 @@ import numpy as np
 from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, RLEError, SourceError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_shape
-from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.cellpose.outlines import read_outlines
 from cellprep.formats.cellpose.unpickling import as_array, read_seg
 from cellprep.formats.label_images.file import annotations_of_labels
-from cellprep.formats.layouts.beside import Beside, find_beside, images_of
+from cellprep.formats.layouts.beside import Beside, BesideSource, find_beside, images_of
 from cellprep.formats.layouts.groups import Group, is_pickled
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
@@ -114,7 +113,7 @@ def read_bytes(path: Path) -> bytes:
         raise AnnotationError(f"cannot read {path}: {error.strerror}") from error
 
 
-class CellposeFolder(FolderSource):
+class CellposeFolder(BesideSource):
     """Annotations in ``<id>_seg.npy``, or else ``<id>_cp_outlines.txt``, as Cellpose writes them beside ``<id>.*``.
 
     Masks that Cellpose saves as images, ``<id>_cp_masks.*``, go before them: these are a folder of label images.
@@ -159,16 +158,6 @@ class CellposeFolder(FolderSource):
         if layout.has_masks:
             return False
         return any(group.pickles or any(map(_is_outlines, group.outlines[:1])) for group in layout.groups)
-
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
-        return list(self._images)
-
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images beside the files."""
-        return any(beside.images for beside in self._images.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""

@@ -20,9 +20,8 @@ from cellprep.formats.annotations.record import (
     check_shape,
     most_common,
 )
-from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.imagej.regions import Ring, decode_region, is_regions, properties_of, read_regions, rings_of
-from cellprep.formats.layouts.beside import find_beside, images_of
+from cellprep.formats.layouts.beside import BesideSource, find_beside, images_of
 from cellprep.formats.layouts.groups import Group
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
@@ -127,7 +126,7 @@ class RegionsImage(ImageRecord):
         return shape
 
 
-class ImageJRegions(FolderSource):
+class ImageJRegions(BesideSource):
     """Annotations in regions of ImageJ: ``<id>.zip``, ``<id>_rois.zip`` or ``<id>.roi`` beside ``<id>.*``.
 
     In a folder with one image all regions are of this image, whatever they are called.
@@ -179,16 +178,6 @@ class ImageJRegions(FolderSource):
             return False
         files = [file for group in layout.groups for file in _files_of(group)]
         return any(map(is_regions, files[:_LOOKED_AT]))  # archives of images without cells are empty
-
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
-        return list(self._images)
-
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images beside the files."""
-        return any(beside.images for beside in self._images.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
