@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cellprep.core.scores import ImageScore, score_image
+from cellprep.core.scores import ClassScores, ImageScore, score_classes, score_image
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
@@ -16,10 +16,13 @@ class EvaluationTask:
     ----------
     predicted, truth
         What the readers of both sides say of it.
+    by_class
+        Whether cells are scored by class, too.
     """
 
     predicted: ImageRecord | FaultyImage
     truth: ImageRecord | FaultyImage
+    by_class: bool = False
 
     @property
     def image_id(self) -> str:
@@ -47,6 +50,8 @@ class ImageEvaluation:
         Whether the prediction has regions to ignore, which mean nothing.
     ignored
         How much of the truth is ignored, if something was to be.
+    classes
+        Its scores by class, if they were asked for.
     """
 
     image_id: str
@@ -56,18 +61,21 @@ class ImageEvaluation:
     overlap: str | None = None
     predicted_ignore: bool = False
     ignored: Ignored | None = None
+    classes: ClassScores | None = None
 
 
 def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
     """Score one image."""
     predicted, truth = load_both(task)
+    sides, judged = (predicted.runs, truth.runs), (truth.ignore, predicted.scores)
     return ImageEvaluation(
         task.image_id,
         truth.cell_type,
-        score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
+        score_image(*sides, *judged),
         overlap=truth.overlap,
         predicted_ignore=predicted.ignore is not None,
         ignored=truth.ignored,
+        classes=score_classes(*sides, predicted.cell_types, truth.cell_types, *judged) if task.by_class else None,
     )
 
 
