@@ -483,3 +483,14 @@ def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):
     report = build(folder, tmp_path / "s.zarr")
     assert (report.new, list(report.failures)) == (1, ["b"])
     assert "looks like a picture" in report.failures["b"]
+
+
+def test_a_label_image_is_read_once_to_be_built(tmp_path, monkeypatch):
+    save(tmp_path / "labels/a.png", LABELS.astype(np.uint8))
+    source = open_source(tmp_path / "labels")
+    opened = []
+    monkeypatch.setattr(
+        "cellprep.formats.images.file.open_file", lambda path: opened.append(path.name) or path.open("rb")
+    )
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    assert (report.new, opened) == (1, ["a.png"])

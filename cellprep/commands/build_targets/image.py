@@ -58,7 +58,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     elif record.pixels:
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
-    recipe_hash = _recipe_hash(task, options, record, image)
+    annotations_hash, record = record.fingerprinted()
+    recipe_hash = _recipe_hash(task, options, annotations_hash, image)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
@@ -163,14 +164,14 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, options: dict[str, Any], record: ImageRecord, image: str | None) -> str:
+def _recipe_hash(task: ImageTask, options: dict[str, Any], annotations: str, image: str | None) -> str:
     """Hash everything that the image in the store depends on."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
         "recipe": options,
         "pixel_size": task.pixel_size,
-        "annotations": record.fingerprint(),
+        "annotations": annotations,
         "image": image if task.store_pixels or image is None else f"only its size: {image}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -245,7 +245,14 @@ class ImageRecord(ABC):
 
     def fingerprint(self) -> str:
         """Return a SHA-256, in hex, of everything that targets may depend on."""
-        return digest([*self.content(), sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
+        return self._hash_of(self.content())
+
+    def fingerprinted(self) -> tuple[str, Self]:
+        """Return its `fingerprint`, and the record, which may hold what was read for it, to be loaded from there."""
+        return self.fingerprint(), self
+
+    def _hash_of(self, content: list[Any]) -> str:
+        return digest([*content, sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
 
     def without(self, rows: Iterable[int]) -> Self:
         """Leave out the annotations of some more rows."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class LabelFileImage(ImageRecord):
         Whether it is taken for a label image even if its values are those of a picture.
     components
         By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
+    file
+        The file with its bytes, if `fingerprinted` has read them.
     """
 
     rows_are_labels: ClassVar[bool] = True
@@ -37,10 +39,19 @@ class LabelFileImage(ImageRecord):
     path: Path
     may_be_picture: bool = False
     components: Components | None = None
+    file: ImageFile | None = None
 
     def content(self) -> list[Any]:
         """Return the file's hash, and whether pieces are cells."""
-        return [ImageFile(self.path, self.orientation).sha256(), *filter(None, [self.components])]
+        return self._content(ImageFile(self.path, self.orientation).sha256())
+
+    def fingerprinted(self) -> tuple[str, Self]:
+        """Read the file once, unless it is large."""
+        sha256, file = ImageFile(self.path, self.orientation).hashed()
+        return self._hash_of(self._content(sha256)), replace(self, file=file)
+
+    def _content(self, sha256: str) -> list[Any]:
+        return [sha256, *filter(None, [self.components])]
 
     def known_types(self) -> frozenset[str]:
         """Return that no annotation has a type."""
@@ -48,7 +59,7 @@ class LabelFileImage(ImageRecord):
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
-        file = ImageFile(self.path, self.orientation)
+        file = self.file or ImageFile(self.path, self.orientation)
         labels = file.decode_labels(beside=self.picture_tag)
         if self.components:
             pieces = annotations_of_pieces(labels, self.components, str(self.path), self.partial.ignore_labels)
