@@ -47,8 +47,9 @@ def encode(content: Content) -> dict[str, bytes]:
 
 def _entry(name: str, number: str, taken: set[str]) -> str:
     """Return the name of a region's entry, which none has `taken`: its own, where archives can hold it, or a number."""
-    plain = name if _PLAIN.fullmatch(name) else ""
-    free = next(found for found in (plain or number, f"{plain}-{number}") if found.lower() not in taken)
+    free = name if _PLAIN.fullmatch(name) else number
+    while free.lower() in taken:
+        free = f"{free}-{number}"
     taken.add(free.lower())
     return f"{free}.roi"
 

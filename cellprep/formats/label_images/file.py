@@ -140,17 +140,19 @@ def _as_integers(labels: NDArray[Any], place: str) -> NDArray[Any]:
         raise AnnotationError(f"{place} {error}") from None
 
 
-def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return labels with 0 in the place of some numbers, and where these were."""
+def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return labels with 0 in the place of some numbers, and where these were; None if they are nowhere."""
+    if not numbers:
+        return labels, None
     limits = np.iinfo(labels.dtype)
     possible = [number for number in numbers if limits.min <= number <= limits.max]
     ignored = np.isin(labels, np.array(possible, labels.dtype))
-    return np.where(ignored, labels.dtype.type(0), labels) if ignored.any() else labels, ignored
+    return (np.where(ignored, labels.dtype.type(0), labels), ignored) if ignored.any() else (labels, None)
 
 
-def _ignoring(annotations: Annotations, ignored: NDArray[np.bool_]) -> Annotations:
+def _ignoring(annotations: Annotations, ignored: NDArray[np.bool_] | None) -> Annotations:
     """Return annotations with pixels to ignore, whose connected pieces are counted as regions."""
-    if not ignored.any():
+    if ignored is None:
         return annotations
     import cv2
 
