@@ -77,7 +77,7 @@ class StoredLabels(ImageRecord):
             frozenset({""}) if sum(told.cells_of_category) < told.cells else frozenset()
         )
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels and the table of cells."""
         image = self.image.latest()
         table = image.read("cells")
@@ -138,7 +138,7 @@ class CellprepStore(Source):
             return "image" in summary.arrays
         return any(isinstance(image, ImageRecord) and image.pixels for image in self.images())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""
         for image_id in self._ids:
             yield self._record(self._store[image_id])

@@ -15,6 +15,7 @@ from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
 from cellprep.formats.images.pixel_size import side_of
@@ -60,7 +61,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     options = task.recipe.to_dict()
     sides = record.sides()
     told = None if record.knows_pixel_size else side_of(sides)
-    recipe_hash = _recipe_hash(task, options, record, image, told)
+    annotations_hash, record = record.fingerprinted()
+    recipe_hash = _recipe_hash(task, options, annotations_hash, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata, sides=sides)
@@ -96,6 +98,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         attributes["orientation"] = turned
     if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
         attributes["planes"] = planes.to_dict()
+    if annotations.ignored is not None:
+        attributes["ignored"] = annotations.ignored._asdict()
     if computed := task.recipe.computed:
         attributes["computed"] = computed
     with one_opencv_thread():
@@ -106,6 +110,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         turned=attributes.get("orientation", ""),
         has_nan=pixels is not None and not all_finite(pixels),
         touching=_touching(annotations.runs),
+        ignored=annotations.ignored,
         metadata=ImageMetadata.of(written),
         sides=sides,
     )
@@ -130,10 +135,12 @@ def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
     told = stored.metadata
-    turned = told.orientation or ""
-    if not told.hidden:
-        return ImageOutcome(image_id, Status.CURRENT, cells=told.cells, turned=turned)
-    return replace(_outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells")), turned=turned)
+    found = ImageOutcome(image_id, Status.CURRENT, cells=told.cells)
+    if told.hidden:
+        found = _outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells"))
+    known = told.ignored or {}
+    ignored = Ignored(*(known.get(name, 0) for name in Ignored._fields)) if known else None
+    return replace(found, turned=told.orientation or "", ignored=ignored)
 
 
 def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
@@ -162,7 +169,7 @@ def _stored(task: ImageTask) -> StoredImage | None:
 
 
 def _recipe_hash(
-    task: ImageTask, options: dict[str, Any], record: ImageRecord, image: str | None, told: float | None
+    task: ImageTask, options: dict[str, Any], annotations: str, image: str | None, told: float | None
 ) -> str:
     """Hash everything that the image in the store depends on; `told` is the size of a pixel that its file tells."""
     content = {
@@ -170,7 +177,7 @@ def _recipe_hash(
         "arithmetic": _ARITHMETIC,
         "recipe": options,
         "pixel_size": task.pixel_size or told,
-        "annotations": record.fingerprint(),
+        "annotations": annotations,
         "image": image if task.store_pixels or image is None else f"only its size: {image}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -6,6 +6,7 @@ from typing import Any
 from cellprep.commands.build_targets.pixels import PixelReport
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.core.rle import Order
+from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
 from cellprep.formats.images.sizes import SizeReport
 from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable, turning_notes
@@ -37,6 +38,8 @@ class BuildReport(Report):
         Images that their Orientation tag says to turn: those that were turned, and those that were not.
     nan
         Images with pixels that are NaN or infinite, of those that were built now.
+    ignored
+        How much of the images is ignored, if something was to be.
     unannotated
         Names of image files without annotations.
     failures
@@ -72,6 +75,7 @@ class BuildReport(Report):
     turned: list[str] = field(default_factory=list)
     as_stored: list[str] = field(default_factory=list)
     nan: list[str] = field(default_factory=list)
+    ignored: Ignored | None = None
     unannotated: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
@@ -114,6 +118,7 @@ class BuildReport(Report):
             (self.turned if outcome.turned == "applied" else self.as_stored).append(outcome.image_id)
         if outcome.has_nan:
             self.nan.append(outcome.image_id)
+        self.ignored = total([self.ignored, outcome.ignored])
         self._touching = (
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
@@ -168,7 +173,7 @@ class BuildReport(Report):
                 f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
                 "image files would tell (--images)"
             )
-        return [*lines, *self.pixels.notes(), *self.sizes.notes(), self._summary()]
+        return [*lines, *self.pixels.notes(), *self.sizes.notes(), *ignored_notes(self.ignored), self._summary()]
 
     def errors(self) -> list[str]:
         """Return lines on what failed, and its consequences; none if all is well."""

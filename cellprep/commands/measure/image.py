@@ -12,6 +12,7 @@ from cellprep.core.measures.region import Read
 from cellprep.core.targets.by_window import CellsOfRuns
 from cellprep.core.windows import Window
 from cellprep.errors import AnnotationError, ImageFileError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
@@ -60,10 +61,13 @@ class Measured:
         (n,) each, by name.
     channels
         The number of the image's channels; 0 without an image.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     columns: Columns
     channels: int
+    ignored: Ignored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class _Known:
         (n,) as `Annotations` has them.
     pixel_size
         Side of a pixel in micrometres, if known.
+    ignored
+        As `Annotations` has it.
     """
 
     shape: tuple[int, int]
@@ -87,6 +93,7 @@ class _Known:
     rows: NDArray[np.int64]
     cell_types: NDArray[Any]
     pixel_size: float | None
+    ignored: Ignored | None = None
 
 
 def measure_image(task: MeasureTask) -> Measured:
@@ -104,7 +111,7 @@ def measure_image(task: MeasureTask) -> Measured:
     image = Readable(known.shape, known.read, list(windows_of(known.shape)), channels, pixels)
     with one_opencv_thread():
         measured = measure_cells(image, task.properties)
-    return Measured(_complete(measured, task, record, known), channels)
+    return Measured(_complete(measured, task, record, known), channels, known.ignored)
 
 
 def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: _Known) -> Columns:
@@ -129,12 +136,24 @@ def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
     names = np.array([*told.categories, ""], object)  # -1 stands for none
+    labels = np.arange(len(table) + 1)
+    ignored = None
+    if record.partial:
+        annotations = record.load()
+        labels[1:] *= np.isin(table[:, 0], annotations.rows)  # cells keep their numbers
+        ignored = annotations.ignored
+
+    def read(window: Window) -> NDArray[Any]:
+        here = image.read("labels", (window[0], window[1]))
+        return look_up(labels, here) if record.partial else here
+
     return _Known(
         image.shape,
-        _whole_or_windows(lambda window: image.read("labels", (window[0], window[1])), image.shape),
+        _whole_or_windows(read, image.shape),
         table[:, 0],
         names[table[:, 2]],
         told.pixel_size,
+        ignored,
     )
 
 
@@ -153,6 +172,7 @@ def _annotated(record: ImageRecord, overlap: str, decoded: NDArray[Any] | None) 
         np.array(annotations.rows, np.int64),
         np.array(annotations.cell_types, object),
         annotations.pixel_size,
+        annotations.ignored,
     )
 
 

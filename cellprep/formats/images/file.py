@@ -18,6 +18,7 @@ from cellprep.formats.images.kinds import HEAD, kind_of, unreadable_problem
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.images.raster import UnnamedAxesError
 from cellprep.formats.images.stacks import chosen_of_picture, place_of_scene
 from cellprep.store.image_ids import composed
 from cellprep.system.files import open_file
@@ -203,13 +204,13 @@ class ImageFile:
                 "every number"
             )
         with self._problems_named():
-            raster = self._raster()
+            raster = self._plane()
             return as_labels(raster, upright=self._is_upright(raster, beside))
 
     def decode_mask(self, beside: Callable[[], int] = lambda: 1) -> NDArray[np.bool_]:
         """Decode a mask file: (H, W) bool, what is not black. `beside` and errors are those of `decode_labels`."""
         with self._problems_named():
-            raster = self._raster()
+            raster = self._plane()
             return as_mask(raster, upright=self._is_upright(raster, beside))
 
     def format_problem(self) -> str:
@@ -228,6 +229,15 @@ class ImageFile:
                 "--orientation apply or ignore says what is right"
             )
         return self.orientation != "ignore"
+
+    def _plane(self) -> Raster:
+        try:
+            return self._raster()
+        except UnnamedAxesError as error:
+            raise ImageFileError(
+                f"it is a stack ({error.sizes}): labels and masks are one plane, height x width: save the plane that "
+                "belongs to the image"
+            ) from error.__cause__
 
     def _raster(self, planes: StackOptions | None = None) -> Raster:
         with self._opened() as stream:

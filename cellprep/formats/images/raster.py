@@ -90,6 +90,20 @@ def check_dtype(dtype: np.dtype[Any] | None) -> None:
         raise ImageFileError(f"it holds {found}: images hold integers or floats")
 
 
+class UnnamedAxesError(ImageFileError):
+    """An array without names for its axes has too many of them.
+
+    Attributes
+    ----------
+    sizes
+        Their lengths, in words.
+    """
+
+    def __init__(self, problem: str, sizes: str = "") -> None:
+        super().__init__(problem)
+        self.sizes = sizes
+
+
 def place_channels(values: NDArray[Any]) -> NDArray[Any]:
     """Bring an array without names for its axes to (H, W) or (C, H, W), where only one reading is likely.
 
@@ -114,9 +128,10 @@ def place_channels(values: NDArray[Any]) -> NDArray[Any]:
     if values.ndim == 3 and few in ([0], [2]):
         return np.moveaxis(values, few[0], 0)
     sizes = " x ".join(map(str, shape))
-    raise ImageFileError(
+    raise UnnamedAxesError(
         f"it is a stack, or has axes without names ({sizes}): an image is height x width, with up to "
-        f"{_MOST_UNNAMED} channels before or after; name the axes of more (OME-TIFF or ImageJ, axes CYX)"
+        f"{_MOST_UNNAMED} channels before or after; name the axes of more (OME-TIFF or ImageJ, axes CYX)",
+        sizes,
     )
 
 

@@ -20,7 +20,7 @@ from cellprep.formats.images.codestreams import JPEG2000S, JPEGS, check_codestre
 from cellprep.formats.images.orientation import as_orientation
 from cellprep.formats.images.pixel_size import Sides, sides_of_imagej, sides_of_ome_images
 from cellprep.formats.images.planes import StackOptions
-from cellprep.formats.images.raster import Raster, Tags, check_dtype, place_channels
+from cellprep.formats.images.raster import Raster, Tags, UnnamedAxesError, check_dtype, place_channels
 from cellprep.formats.images.stacks import Stack, place_of_scene, read_planes
 from cellprep.system.memory import check_memory
 
@@ -228,9 +228,9 @@ def _check_axes(series: tifffile.TiffPageSeries, stack: Stack, options: StackOpt
     if unnamed and len(named) == 3:
         try:
             place_channels(np.broadcast_to(np.uint8(0), series.shape))
-        except ImageFileError as error:
+        except UnnamedAxesError as error:
             advice = "" if options is None else ", or say what its pages are by --z, --channel or --time"
-            raise ImageFileError(f"{error}{advice}") from None
+            raise UnnamedAxesError(f"{error}{advice}", error.sizes) from None
     elif "".join(named) not in ("YX", "YXS", "SYX", "CYX", "YXC"):
         raise ImageFileError(stack.problem(options))
 

@@ -48,9 +48,9 @@ class OMEZarrLabels(ImageRecord):
         """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
         return None if label_properties(self.labels.path)[0] else frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
-        found = annotations_of_labels(self.labels.decode(), str(self.labels))
+        found = annotations_of_labels(self.labels.decode(), str(self.labels), self.partial.ignore_labels)
         types, scores = label_properties(self.labels.path)
         cell_types = tuple(types.get(row, "") for row in found.rows)
         return replace(
@@ -85,6 +85,7 @@ class OMEZarr(FolderSource):
     """
 
     format = "ome-zarr"
+    has_numbers = True
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
@@ -121,7 +122,7 @@ class OMEZarr(FolderSource):
         )
         return any("multiscales" in ome_attributes(path) for path in paths)
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, paths in self._images.items():
             try:
