@@ -22,7 +22,7 @@ from cellprep.learn.prediction.options import (
     SemsegWeights,
 )
 from cellprep.learn.settings import Decoder, MinArea
-from cellprep.system.options import Quiet
+from cellprep.system.options import Only, Quiet
 
 
 class _ListsWeights(TyperCommand):
@@ -64,6 +64,7 @@ def predict_command(
     weights: Annotated[
         list[str] | None, typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}")
     ] = None,
+    only: Only = (),
     masks: MaskOptions,
     outputs: OutputOptions,
     measure: Annotated[
@@ -89,7 +90,7 @@ def predict_command(
     if masks.semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     given = weights or [DEFAULT_WEIGHTS]
-    how: dict[str, Any] = {"outputs": outputs, "options": options, **asdict(masks)}
+    how: dict[str, Any] = {"only": only, "outputs": outputs, "options": options, **asdict(masks)}
     if measure:
         tell(predict_and_measure(images or None, measure, out, given, **how), options.quiet)
     else:

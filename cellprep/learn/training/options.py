@@ -96,8 +96,22 @@ class TrainOptions:
             parse=lambda names: tuple(name for name in names if name != "none"),
         ),
     ] = tuple(AUGMENTATIONS)
-    normalisation: Annotated[str, Option("How intensities are normalised", NORMALISATIONS)] = "dataset"
-    init: Annotated[tuple[Path, ...], Option(f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")] = ()
+    normalisation: Annotated[
+        str,
+        Option(
+            f"How intensities are normalised: {', '.join(NORMALISATIONS)}.",
+            NORMALISATIONS,
+            usual="dataset, and with --init as for the weights",
+        ),
+    ] = ""
+    init: Annotated[
+        tuple[str, ...],
+        Option(
+            "Weights to start from: a file, a run's folder, or a bundle such as `nuclei`, of which the network's are "
+            f"taken; {'; '.join(_MADE_OF)}: repeat it.",
+            metavar="WEIGHTS",
+        ),
+    ] = ()
     encoder: Annotated[
         Path | None,
         Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
@@ -128,7 +142,7 @@ class TrainOptions:
         check_augmentations(self.augment)
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        object.__setattr__(self, "init", tuple(map(Path, self.init)))
+        object.__setattr__(self, "init", tuple(map(_as_text, self.init)))
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
         self._fill_in()
@@ -168,13 +182,21 @@ class TrainOptions:
         }
         if not self.init:
             defaults |= {"arch": arch, "base_channels": known[arch].base_channels}
+            defaults["normalisation"] = next(iter(NORMALISATIONS))
         for name, value in defaults.items():
             if getattr(self, name) in (None, ""):
                 object.__setattr__(self, name, value)
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
-        return {name: as_json(value, folders) for name, value in asdict(self).items() if name not in MAY_CHANGE}
+        values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
+        return {name: as_json(value, folders) for name, value in values.items() if name not in MAY_CHANGE}
+
+
+def _as_text(weights: Path | str) -> str:
+    """Return the text that names weights; that of a path is not the name of a bundle that comes with the package."""
+    text = str(weights)
+    return f"./{text}" if isinstance(weights, Path) and weights.name == text else text
 
 
 def as_json(value: Any, folders: bool = True) -> Any:

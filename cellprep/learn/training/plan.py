@@ -1,7 +1,7 @@
 """The plan of a training, made before it starts: everything that can be wrong is reported here."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cellprep.core.targets import Recipe
@@ -13,6 +13,8 @@ from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.settings import Decoding
+from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
@@ -38,6 +40,8 @@ class Plan:
         Number of images of the store that are left out because they have no pixels.
     appearance
         How the cells of the images to train on look; None for a network that sees no images.
+    origins
+        The weights that it begins with; none if these are random.
     """
 
     train_ids: list[str]
@@ -48,6 +52,17 @@ class Plan:
     data: str
     without_pixels: int = 0
     appearance: AppearanceRange | None = None
+    origins: list[Origin] = field(default_factory=list)
+
+    @property
+    def validation_images(self) -> int:
+        """How many images it is validated on that it is not trained on."""
+        return len(set(self.val_ids).difference(self.train_ids))
+
+    @property
+    def decoding(self) -> Decoding:
+        """How energy is decoded: as that of the weights that it begins with."""
+        return self.origins[-1].weights.decoding if self.origins else Decoding()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""
@@ -66,9 +81,12 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     Raises
     ------
     UsageError
-        If the options do not fit the store.
+        If the options do not fit the store, or the weights that it begins with.
+    WeightsError
+        If a file of weights to begin with cannot be read.
     """
     train_ids, val_ids, together = choose_and_check(store, options)
+    origins = find_origins(options)
     crops = CropSettings(
         crop=options.crop,
         augment=options.augment,
@@ -78,11 +96,11 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     )
     normalisation, appearance, left_out = None, None, 0
     if options.kind.sees_images:
-        normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
+        normalisation = fit_normalisation(store, train_ids, agreed_normalisation(options, origins), together.channels)
         appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
-    return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance)
+    return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance, origins)
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:
