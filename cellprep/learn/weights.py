@@ -28,8 +28,8 @@ from cellprep.text.wording import count, printable
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
 
-#: The name of the bundle in the folder of a training of all networks.
-BUNDLE = "cells.safetensors"
+#: The names of the bundle in the folder of a training of all networks, and of fine-tuning.
+BUNDLE, FINE_TUNED = "cells.safetensors", "finetuned.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"

@@ -1,4 +1,4 @@
-"""Trainings of several networks, one after the other, in the folders of one folder; and the scores of what they learnt."""
+"""Trainings of several networks, one after the other, in one folder; and the scores of what they learnt."""
 
 import json
 import shutil

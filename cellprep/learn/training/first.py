@@ -67,7 +67,8 @@ def find_origins(options: TrainOptions) -> list[Origin]:
             return found
     if not held:
         return []
-    names = " and ".join(sorted(origin.weights.settings.name for origin in held))
+    *others, last = sorted(origin.weights.settings.name for origin in held)
+    names = f"{', '.join(others)} and {last}" if others else last
     parts = f", or of a {' and a '.join(options.kind.parts)}" if options.kind.parts else ""
     raise UsageError(f"--init gives weights of {names}: give those of a {options.network}{parts}")
 

@@ -1,5 +1,6 @@
 """How a network is trained: what the command line offers, known without torch."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,8 +22,21 @@ SCHEDULES = ("one-cycle", "constant")
 #: Options that only some networks have: see `NetworkKind.options`.
 OF_SOME = ("mask", "background_cell", "encoder")
 
+#: What stands for fine-tuning, where a run says what it trains.
+FINE_TUNING = "finetune"
+
+#: Options that weights decide which are trained on, and those that a run of several networks has of its own.
+DECIDED_BY_WEIGHTS = (
+    *("network", "out", "resume", "init", "encoder", "arch", "base_channels"),
+    *("mask", "background_cell", "normalisation"),
+)
+
 #: What a run may change when it goes on, because its result does not depend on it.
 MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+
+OnlyNetworks = Annotated[
+    Sequence[str], Option("Network to train, repeatable; all that the weights hold unless given", NETWORKS)
+]
 
 _DESCRIBED = {
     **{name: kind.about for name, kind in NETWORKS.items()},
@@ -142,7 +156,7 @@ class TrainOptions:
         check_augmentations(self.augment)
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        object.__setattr__(self, "init", tuple(map(_as_text, self.init)))
+        object.__setattr__(self, "init", tuple(map(as_named, self.init)))
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
         self._fill_in()
@@ -193,7 +207,7 @@ class TrainOptions:
         return {name: as_json(value, folders) for name, value in values.items() if name not in MAY_CHANGE}
 
 
-def _as_text(weights: Path | str) -> str:
+def as_named(weights: Path | str) -> str:
     """Return the text that names weights; that of a path is not the name of a bundle that comes with the package."""
     text = str(weights)
     return f"./{text}" if isinstance(weights, Path) and weights.name == text else text
