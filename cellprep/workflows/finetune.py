@@ -359,7 +359,9 @@ def _report(
     assert before is not None  # of the process that writes
     scores = [_scores(report) for report, _ in (before, after)]
     common = [image_id for image_id in scores[0] if image_id in scores[1]]  # those that failed are in neither score
-    summaries = [summarise([found[image_id] for image_id in common]) if common else None for found in scores]
+    before_all, after_all = (
+        summarise([found[image_id] for image_id in common]) if common else None for found in scores
+    )
     by_image = [
         {
             "image": image_id,
@@ -374,7 +376,8 @@ def _report(
         tuning.places,
         trained,
         place,
-        *summaries,
+        before_all,
+        after_all,
         by_image,
         held_out,
         [*_unknown(held_out), *_by_true_masks(tuning)],

@@ -175,6 +175,6 @@ def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping
     if own.get("arch") not in kind.architectures:
         own.pop("arch", None)
     if kind.parts:
-        epochs = own.get("epochs") or TrainOptions(network).epochs
+        epochs = own.get("epochs") or TrainOptions(network).epochs or 0
         own |= {"init": [str(out / part) for part in kind.parts], "epochs": max(1, epochs // _FEWER)}
     return options_in(out, network, own, free)

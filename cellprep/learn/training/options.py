@@ -10,7 +10,14 @@ from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
 from cellprep.learn.normalisation import NORMALISATIONS
-from cellprep.learn.settings import FINE_TUNING_RATE, Device, Precision
+from cellprep.learn.settings import (
+    END_TO_END_RATE,
+    FINE_TUNING_EPOCHS,
+    FINE_TUNING_RATE,
+    FINE_TUNING_SAMPLES,
+    Device,
+    Precision,
+)
 from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: What stands for all networks, one after the other.
@@ -21,6 +28,8 @@ SCHEDULES = ("one-cycle", "constant")
 
 #: Options that only some networks have: see `NetworkKind.options`.
 OF_SOME = ("mask", "background_cell", "encoder")
+
+_EPOCHS = 50  # of a training that begins with random weights
 
 #: What stands for fine-tuning, where a run says what it trains.
 FINE_TUNING = "finetune"
@@ -81,7 +90,17 @@ class TrainOptions:
             usual="runs/NETWORK, or with a number behind it",
         ),
     ] = None
-    epochs: Annotated[int, Option("Number of passes over the training images.")] = 50
+    epochs: Annotated[
+        int | None,
+        Option("Number of passes over the training images.", usual=f"{_EPOCHS}, {FINE_TUNING_EPOCHS} with --init"),
+    ] = None
+    samples_per_epoch: Annotated[
+        int | None,
+        Option(
+            "Crops in an epoch.",
+            usual=f"as many as the training images could be cut into; {FINE_TUNING_SAMPLES} at least with --init",
+        ),
+    ] = None
     batch_size: Annotated[int, Option("Crops per step.")] = 8
     crop: Annotated[int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.")] = 256
     base_channels: Annotated[
@@ -134,7 +153,10 @@ class TrainOptions:
     schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES)] = "one-cycle"
     max_lr: Annotated[
         float | None,
-        Option("Highest learning rate.", usual=f"{_usual('max_lr')}, {FINE_TUNING_RATE:g} with --init"),
+        Option(
+            "Highest learning rate.",
+            usual=f"{_usual('max_lr')}; with --init {FINE_TUNING_RATE:g}, {END_TO_END_RATE:g} for wn",
+        ),
     ] = None
     weight_decay: Annotated[float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam")] = None
     patience: Annotated[int, Option("Epochs without a lower validation loss after which to stop; 0 = never.")] = 0
@@ -160,6 +182,7 @@ class TrainOptions:
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
         self._fill_in()
+        assert self.epochs is not None
         assert self.max_lr is not None
         assert self.weight_decay is not None
         least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
@@ -190,8 +213,10 @@ class TrainOptions:
         """Decide what is left open; of a network that starts from weights, these decide what it is."""
         known = self.kind.architectures
         arch = self.arch or ("published" if self.encoder else self.kind.trained_with)
+        rate = END_TO_END_RATE if self.kind.parts else FINE_TUNING_RATE
         defaults: dict[str, Any] = {
-            "max_lr": FINE_TUNING_RATE if self.init else known[arch].max_lr,
+            "epochs": FINE_TUNING_EPOCHS if self.init else _EPOCHS,
+            "max_lr": rate if self.init else known[arch].max_lr,
             "weight_decay": 1e-2 if self.optimiser == "adamw" else 0.0,
         }
         if not self.init:

@@ -1,6 +1,7 @@
 """The plan of a training, made before it starts: everything that can be wrong is reported here."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,15 +10,16 @@ from cellprep.errors import UsageError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
 from cellprep.learn.data.describing import describe_cells
+from cellprep.learn.data.drawing import crops_of
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.settings import Decoding
+from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
 from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
-from cellprep.store import Store
+from cellprep.store import Store, StoredImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         crop=options.crop,
         augment=options.augment,
         mask=options.mask,
+        samples_per_epoch=_samples(options, origins, together.images[: len(train_ids)]),
         seed=options.seed,
         in_memory=options.in_memory,
     )
@@ -101,6 +104,15 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
     return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance, origins)
+
+
+def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[StoredImage]) -> int | None:
+    """Return how many crops an epoch has; None for as many as the images could be cut into."""
+    begins_as_it_is = [origin.weights.settings.name for origin in origins] == [options.network]
+    if options.samples_per_epoch or not begins_as_it_is:
+        return options.samples_per_epoch
+    usual = crops_of([image.shape for image in images], options.crop).sum()
+    return FINE_TUNING_SAMPLES if usual < FINE_TUNING_SAMPLES else None
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:

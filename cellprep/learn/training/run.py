@@ -177,6 +177,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
             folder.begin(settings | ({"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}))
+        assert options.epochs is not None
         trainer = Trainer(network, options, machine, options.epochs * len(batches))
         rows: list[Row] = []
         if state:
@@ -214,6 +215,7 @@ def _epochs(
     """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
     places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
     shown_places = set(places.round().astype(int).tolist())
+    assert options.epochs is not None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
     with progress_bar(total, "step", quiet=quiet, initial=done, smoothing=0.05) as bar:
         while not _ends(rows, options):
@@ -229,6 +231,7 @@ def _beginning(
 ) -> Iterator[str]:
     """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
     yield _begin_in_words(folder, trainer.network, plan)
+    assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
         yield f"it goes on after epoch {len(rows)}" if left else "it is finished already"
@@ -285,6 +288,7 @@ def _best(rows: list[Row]) -> Row:
 
 def _ends(rows: list[Row], options: TrainOptions) -> bool:
     """Return whether a training is over."""
+    assert options.epochs is not None
     return len(rows) >= options.epochs or _is_stale(rows, options.patience)
 
 
