@@ -10,14 +10,23 @@ from stores import discs, write_store
 from cellprep.errors import UsageError, WeightsError
 from cellprep.learn import NetworkSettings, Normalisation, Weights, build_network, load_bundle, train
 from cellprep.learn.prediction.bundle import SHIPPED, Bundle, save_bundle
-from cellprep.learn.settings import Decoding
+from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
 from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.plan import make_plan
 from cellprep.learn.training.trainer import Trainer
 from cellprep.learn.weights import load_all_weights, load_weights
 from cellprep.workflows.finetune import finetune
 
 PERCENTILES = Normalisation("percentile", (1.0,), (99.8,))
-TINY = {"batch_size": 2, "crop": 32, "device": "cpu", "precision": "float32", "workers": 0, "quiet": True}
+TINY = {
+    "samples_per_epoch": 4,
+    "batch_size": 2,
+    "crop": 32,
+    "device": "cpu",
+    "precision": "float32",
+    "workers": 0,
+    "quiet": True,
+}
 
 
 def weights(name, **settings):
@@ -25,8 +34,8 @@ def weights(name, **settings):
     return Weights(network, None if name == "wtn" else PERCENTILES, decoding=Decoding("tops", 5))
 
 
-def bright_discs(seed):
-    labels = discs((48, 64), 5, seed=seed)
+def bright_discs(seed, shape=(48, 64)):
+    labels = discs(shape, 5, seed=seed)
     return labels, np.where(labels > 0, 170, 60).astype(np.uint8) + np.random.default_rng(seed).integers(
         0, 30, labels.shape, dtype=np.uint8
     )
@@ -72,6 +81,19 @@ def test_a_training_takes_the_network_that_it_needs_from_a_bundle(store, bundle,
     assert last.training["origin"] == [{**origin, "weights": bundle.name}]  # nobody else's folders
 
 
+def test_an_epoch_of_few_images_has_a_least_number_of_crops_where_weights_are_trained_on(store, bundle, tmp_path):
+    def crops(network, crop=32, **others):
+        return make_plan(store, TrainOptions(network, crop=crop, **others)).crops.samples_per_epoch
+
+    assert crops("dn") is None
+    assert crops("dn", init=["nuclei"]) == FINE_TUNING_SAMPLES == 64
+    assert crops("dn", init=["nuclei"], samples_per_epoch=3) == 3
+    save_bundle(tmp_path / "parts.safetensors", Bundle(weights("dn"), weights("wtn")))
+    assert crops("wn", init=[tmp_path / "parts.safetensors"]) is None  # these have learnt it already
+    many = write_store(tmp_path / "large.zarr", {name: bright_discs(0, (640, 640)) for name in "ab"})
+    assert make_plan(many, TrainOptions("dn", crop=64, init=["nuclei"])).crops.samples_per_epoch is None
+
+
 @pytest.mark.parametrize(
     ("network", "others", "message"),
     [
@@ -112,7 +134,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
 ):
     monkeypatch.chdir(tmp_path)
     how = ("--weights", bundle, "--data", store.path, "--epochs", 1, "--crop", 32, "--workers", 0, "--device", "cpu",
-           "--precision", "float32", "--batch-size", 2)  # fmt: skip
+           "--precision", "float32", "--batch-size", 2, "--samples-per-epoch", 4)  # fmt: skip
     result = cli("finetune", *how, "--json")
     assert result.exit_code == 0, result.stderr
     assert re.search(r"semseg, dn, wtn of .*tiny.safetensors, trained on 3 images", result.stderr)
@@ -137,6 +159,8 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     page = (out / "report.html").read_text()
     assert all(f"{held_out}, {when}</figcaption>" in page for when in ("before", "after"))
     assert "1 image" in cli("predict", "--weights", "runs/finetune", "--data", store.path).stderr
+    missing = cli("predict", "--weights", "runs/finetune", "--data", store.path, "--image", "nobody")
+    assert (missing.exit_code, "image nobody is not among the images to predict" in missing.stderr) == (2, True)
     assert re.search(r"runs/finetune +dn, semseg, wtn ", cli("finetune", "--weights").stderr)
     assert cli("report", "runs/finetune", "--out", "page.html").exit_code == 0
     assert (tmp_path / "page.html").read_text() == page
@@ -173,7 +197,7 @@ def test_weights_that_became_worse_are_not_taken(tmp_path, cli):
     image = (np.random.default_rng(0).normal(20, 3, y.shape) + 90 * (labels > 0)).clip(0, 255).astype(np.uint8)
     write_store(tmp_path / "data.zarr", dict.fromkeys("abcd", (labels, image)))
     how = ("--only", "semseg", "--val-fraction", 0.75, "--epochs", 1, "--max-lr", 9, "--schedule", "constant",
-           "--crop", 32, "--batch-size", 1, "--workers", 0, "--device", "cpu")  # fmt: skip
+           "--crop", 32, "--batch-size", 1, "--samples-per-epoch", 4, "--workers", 0, "--device", "cpu")  # fmt: skip
     result = cli("finetune", "--data", tmp_path / "data.zarr", "--out", tmp_path / "out", *how)
     assert result.exit_code == 0, result.stderr
     assert re.search(r"Kaggle's mean precision 1\.000 before, 0\.\d+ after; 0 better, 3 worse", result.stderr)
