@@ -236,11 +236,13 @@ def finetune(
         if not resume:
             tuning.begin(writes)
         held_out = share(validation_images(chosen) if writes else [])
-        before = tuning.score(tuning.bundle, held_out, _BEFORE) if writes else None
+        # First, so that what cannot be predicted is found before hours of training; other processes would not wait.
+        before = tuning.score(tuning.bundle, held_out, _BEFORE) if here.count == 1 else None
         trained = [train(store, tuning.options(network)) for network in tuning.networks]
     place = chosen / FINE_TUNED
     if not writes:
         return FinetuneReport(chosen, recorded["weights"], trained, place, tells=False)
+    before = before or tuning.score(tuning.bundle, held_out, _BEFORE)
     tuned = tuning.tuned()
     after = tuning.score(tuned, held_out, _AFTER)
     report = _report(tuning, trained, place, before, after)
@@ -354,9 +356,8 @@ class _Tuning:
 
 
 def _report(
-    tuning: _Tuning, trained: list[TrainReport], place: Path, before: _Scored | None, after: _Scored
+    tuning: _Tuning, trained: list[TrainReport], place: Path, before: _Scored, after: _Scored
 ) -> FinetuneReport:
-    assert before is not None  # of the process that writes
     scores = [_scores(report) for report, _ in (before, after)]
     common = [image_id for image_id in scores[0] if image_id in scores[1]]  # those that failed are in neither score
     before_all, after_all = (
