@@ -55,7 +55,7 @@ def finetune_command(
     from cellprep.workflows.finetune import finetune
 
     quiet = given["quiet"]
-    report = finetune(data, out, weights, only=only, resume=resume, **(typed(context, given) if resume else given))
+    report = finetune(data, out, weights, only=only, resume=resume, **typed(context, given))
     if report.tells:
         show(report, as_json, quiet)
     tell(report, quiet)

@@ -299,7 +299,8 @@ class _Tuning:
         UsageError
             If the store does not fit the weights.
         """
-        if self._images() == 1 and not {"val_fraction", "val_ids", "folds"} & self.settings.keys():
+        asked = [self.settings.get(name) for name in ("val_fraction", "val_ids", "folds")]
+        if self._images() == 1 and asked == [None, None, None]:
             self.settings["val_fraction"] = 0
         checked: list[tuple[list[str], Recipe]] = []
         origins = []
