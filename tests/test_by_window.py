@@ -38,8 +38,7 @@ def assert_the_same(runs, recipe, side, halo, areas=None):
     expected, hidden = whole(runs, recipe, areas)
     of_runs = CellsOfRuns(runs, recipe.overlap, areas, 2)
     labels, nobodys = expected["labels"], np.count_nonzero(expected["labels"] == 0)
-    of_labels = CellsOfLabels(labels.__getitem__, runs.shape, recipe.overlap, of_runs.areas, lambda: boxes, nobodys)
-    boxes = WindowedRuns.of(runs.in_order("row")).boxes
+    of_labels = CellsOfLabels(labels.__getitem__, runs.shape, recipe.overlap, of_runs.areas, nobodys)
     for cells in (of_runs, of_labels):
         found = by_window(TargetsByWindow(cells, recipe, halo=halo), runs.shape, side)
         assert list(found) == list(expected)

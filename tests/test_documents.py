@@ -159,7 +159,7 @@ def test_registries_are_where_the_documents_say():
     """Each is assigned at the top of the file that CONTRIBUTING.md names; the folders of new files exist."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     registries = dict(re.findall(r"`([A-Z]+)` in \[[^]]+\]\(([^)]+)\)", text))
-    assert registries.keys() == {"READERS", "EXPORTERS", "TARGETS", "PROPERTIES", "DECODERS", "NETWORKS"}
+    assert registries.keys() == {"READERS", "EXPORTERS", "FAMILIES", "PROPERTIES", "DECODERS", "NETWORKS"}
     for name, path in registries.items():
         assert re.search(rf"^{name}(: .+ = |\.update\()", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
     folders = re.findall(r"`(cellprep/[a-z/]+/)", text)

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels, components, keep_large
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.maps import Maps
 from cellprep.core.decode.numbering import number_in_raster_order
+from cellprep.core.tuning import option
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels, components
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
+from cellprep.core.tuning import option
 
 #: Steps (y, x) that meet each two neighbours of eight once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Floats, Ints, Labels, sum_by
 from cellprep.core.decode.contacts import NEIGHBOURS, Contacts, find_contacts
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.joins import join_pieces
 from cellprep.core.decode.maps import Maps
 from cellprep.core.decode.order import order_by_shape, order_by_size
 from cellprep.core.decode.rim import WIDEST, lost_rim, trust_level_0
 from cellprep.core.decode.seeds import find_seeds
+from cellprep.core.tuning import option
 
 _TIMES = 3  # how many times as large a cell on top is, for the least size of what lies below it
 

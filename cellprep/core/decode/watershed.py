@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellprep.core.decode.components import Labels, components, keep_large
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.maps import Maps
+from cellprep.core.tuning import option
 
 
 @dataclass(frozen=True, slots=True)

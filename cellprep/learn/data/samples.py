@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.cells import WholeImage
 from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
@@ -18,7 +19,6 @@ from cellprep.learn.data.warp import Placement
 from cellprep.learn.data.warping import warp_targets
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.windowed import parts
 
 #: What the direction network is told of where cells are: the default first.
 MASKS = {
@@ -99,7 +99,7 @@ class SampleMaker:
         self.settings = settings
         self.normalisation = normalisation
         self._limits: dict[int, NDArray[np.float64]] = {}
-        self._nobodys: dict[int, int] = {}
+        self._whole: dict[int, WholeImage] = {}
 
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
@@ -108,7 +108,9 @@ class SampleMaker:
 
     @property
     def _warps(self) -> bool:
-        return not {"rotation", "zoom", "elastic"}.isdisjoint(self.settings.augment)
+        made = [TARGETS[name] for name in self.images.targets if name in TARGETS]
+        are_moved = ["flips"] if any(target.is_recomputed for target in made) else []
+        return not {"rotation", "zoom", "elastic", *are_moved}.isdisjoint(self.settings.augment)
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
         """Make a sample of a place of an image, both drawn, and augment it.
@@ -189,9 +191,10 @@ class SampleMaker:
         middle = (size - 1) / 2
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
         view = View(self.images.images[index].shape, plan.warp, place)
-        nobodys = self._nobodys_of(index, arrays["labels"])
+        areas = arrays["cells"][:, 1]
+        whole = self._whole_of(index, arrays["labels"], len(areas))
         targets, counts = warp_targets(
-            self.images.targets, arrays["labels"], arrays["cells"][:, 1], nobodys, self.images.recipe, view, size
+            self.images.targets, arrays["labels"], areas, whole, self.images.recipe, view, size
         )
         window = view.window(Span(0, size), Span(0, size))
         if "ignore" in arrays:
@@ -202,11 +205,12 @@ class SampleMaker:
         image = self._normalise(index, region, arrays["image"])
         return np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image]), targets, counts
 
-    def _nobodys_of(self, index: int, labels: NDArray[Any]) -> int:
-        """Return the number of pixels of an image that nobody owns; a huge one's labels are read only once."""
-        if index not in self._nobodys:
-            self._nobodys[index] = sum(int(np.count_nonzero(part == 0)) for part in parts(labels))
-        return self._nobodys[index]
+    def _whole_of(self, index: int, labels: NDArray[Any], count: int) -> WholeImage:
+        """Return what is known of an image; its labels are not kept."""
+        if index not in self._whole:
+            whole = WholeImage.of(labels.__getitem__, labels.shape, count)
+            self._whole[index] = whole
+        return self._whole[index]
 
     def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:
         assert self.normalisation is not None
@@ -239,7 +243,7 @@ def check_whole_number(name: str, value: object, least: int) -> None:
     UsageError
         If it is none.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < 2**63:
         raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
 
 
