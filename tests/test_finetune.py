@@ -5,9 +5,11 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from stores import discs, write_store
 
-from cellprep.errors import UsageError, WeightsError
+from cellprep.commands.report import report_finetuning
+from cellprep.errors import CellprepError, UsageError, WeightsError
 from cellprep.learn import NetworkSettings, Normalisation, Weights, build_network, load_bundle, train
 from cellprep.learn.prediction.bundle import SHIPPED, Bundle, save_bundle
 from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
@@ -243,3 +245,21 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
         with pytest.raises(UsageError, match=message):
             finetune(store, tmp_path / "no", tmp_path / f"{name}.safetensors", only=only, **TINY)
         assert not (tmp_path / "no").exists()
+
+
+def test_the_page_of_what_others_made_shows_no_other_files_and_says_what_is_damaged(tmp_path):
+    (tmp_path / "run" / "before" / "overlays").mkdir(parents=True)
+    for place in (tmp_path / "secret.png", tmp_path / "run" / "before" / "overlays" / "a.png"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(place)
+    names = ["../../../secret", "a", "<b>"]
+    result = {"weights": ["<i>"], "networks": ["dn"], "train_images": 1, "held_out": 0, "before": None, "after": None,
+              "by_image": [{"image": name, "before": 0.5, "after": 0.25} for name in names],
+              "kept": "before", "unknown": ["much"]}  # fmt: skip
+    (tmp_path / "run" / "report.json").write_text(json.dumps(result))
+    report_finetuning(tmp_path / "run", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == ["a, before"]
+    assert "&lt;i&gt;" in page and "&lt;b&gt;" in page and "<b>" not in page
+    (tmp_path / "run" / "report.json").write_text(json.dumps(result | {"kept": 3}))
+    with pytest.raises(CellprepError, match=r"the fine-tuning .*run is damaged: Expected `str`, got `int`"):
+        report_finetuning(tmp_path / "run", tmp_path / "page.html")

@@ -1,5 +1,6 @@
 """The page on fine-tuning: scores before and after, the held-out images, and the course of each training."""
 
+import csv
 from pathlib import Path
 
 import msgspec
@@ -77,7 +78,7 @@ def report_finetuning(run: Path, out: Path) -> TrainingReport:
     try:
         result = msgspec.json.decode(read_file(run / RESULT), type=_Result)
         rows = {path.parent.name: read_rows(path) for path in sorted(run.glob("*/metrics.csv"))}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise CellprepError(f"the fine-tuning {run} is damaged: {' '.join(str(error).split())}") from error
     epochs = max((len(of_one) for of_one in rows.values()), default=0)
     text = page(
