@@ -186,6 +186,12 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     }.items():
         refused = cli("finetune", *words, "--data", store.path)
         assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
+    content = bundle.read_bytes()
+    save_bundle(bundle, load_bundle(SHIPPED["nuclei"]))
+    changed = cli("finetune", "--data", store.path, "--resume")
+    assert (changed.exit_code, "the semseg of" in changed.stderr) == (2, True), changed.stderr
+    assert "tiny.safetensors is another one than runs/finetune-2 began with" in changed.stderr
+    bundle.write_bytes(content)
     assert cli("finetune", "--data", store.path, "--resume").exit_code == 0  # the newest one, by its own options
     for name in ("finetuned.safetensors", "before.csv", "after.csv"):
         assert (tmp_path / "runs" / "finetune-2" / name).read_bytes() == (out / name).read_bytes()

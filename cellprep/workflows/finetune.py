@@ -43,6 +43,7 @@ from cellprep.workflows.series import (
     lasting,
     notes_on_data,
     options_in,
+    recorded_origin,
     score,
     take_up_series,
     validation_images,
@@ -233,7 +234,9 @@ def finetune(
         assert chosen is not None
         recorded = take_up_series(chosen, FINE_TUNING, given) if resume else lasting(given)
         tuning = _Tuning(store, chosen, recorded, free)
-        if not resume:
+        if resume:
+            tuning.take_up()
+        else:
             tuning.begin(writes)
         held_out = share(validation_images(chosen) if writes else [])
         # First, so that what cannot be predicted is found before hours of training; other processes would not wait.
@@ -308,16 +311,32 @@ class _Tuning:
             options = self.options(network)
             _, val_ids, together = choose_and_check(self.store, options)
             begins = find_origins(options)
+            origins += [origin.to_dict() for origin in begins]
             agreed_normalisation(options, begins)
             first_network(options, begins, together.channels or 1, together.recipe.levels)
             checked.append((val_ids, together.recipe))
-            origins += [origin.to_dict() for origin in begins]
         recipe = checked[0][1]
         as_bundle(replace(part, recipe=recipe) if name in self.networks else part for name, part in self._parts.items())
         if writes:
             val_ids = max((ids for ids, _ in checked), key=len)
             recorded = {"weights": self.places, "only": self.only, **self.settings}
             begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins)
+
+    def take_up(self) -> None:
+        """Find out whether the weights are those that were begun with.
+
+        Raises
+        ------
+        UsageError
+            If their files have changed.
+        """
+        before = recorded_origin(self.out)
+        for name in self.networks:
+            for origin in find_origins(self.options(name)):
+                if origin.to_dict() not in before:
+                    raise UsageError(
+                        f"{origin} is another one than {self.out} began with: begin again in another folder"
+                    )
 
     def _images(self) -> int:
         return sum("image" in image.arrays for image in self.store.values())

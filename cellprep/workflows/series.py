@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cellprep.commands.evaluate import EvaluationReport, evaluate
-from cellprep.errors import UsageError
+from cellprep.errors import UsageError, WeightsError
 from cellprep.formats.readers import open_source
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.run import predict
@@ -72,8 +72,20 @@ def take_up_series(out: Path, name: str, settings: Mapping[str, Any]) -> dict[st
 
 def validation_images(out: Path) -> list[str]:
     """Return the images that the networks of a folder are validated on."""
-    ids: list[str] = msgspec.json.decode((out / SETTINGS).read_bytes())["validation_images"]
-    return ids
+    return _recorded(out, "validation_images")
+
+
+def recorded_origin(out: Path) -> list[dict[str, Any]]:
+    """Return which weights the networks of a folder began with."""
+    return _recorded(out, "origin")
+
+
+def _recorded(out: Path, name: str) -> list[Any]:
+    try:
+        found = msgspec.json.decode((out / SETTINGS).read_bytes())[name]
+        return msgspec.convert(found, list[Any])
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise WeightsError(f"{out / SETTINGS} is damaged: begin again in another folder") from error
 
 
 def options_in(out: Path, network: str, own: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
