@@ -29,6 +29,7 @@ TINY = {
     "workers": 0,
     "quiet": True,
 }
+FLAGS = [word for name, value in TINY.items() if name != "quiet" for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def weights(name, **settings):
@@ -66,9 +67,10 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("network", ["semseg", "dn", "wtn"])
-def test_a_training_takes_the_network_that_it_needs_from_a_bundle(store, bundle, tmp_path, network):
-    options = TrainOptions(network, out=tmp_path / "run", init=(bundle,), epochs=1, max_lr=1e-30, **TINY)
-    train(store, options)
+def test_a_training_takes_the_network_that_it_needs_from_a_bundle(store, bundle, tmp_path, cli, network):
+    where = ("--data", store.path, "--out", tmp_path / "run", "--init", bundle)
+    result = cli("train", network, *where, "--epochs", 1, "--max-lr", 1e-30, *FLAGS)
+    assert result.exit_code == 0, result.stderr
     (first,) = [part for part in load_all_weights(bundle) if part.settings.name == network]
     last = load_weights(tmp_path / "run" / "last.safetensors")
     assert last.settings == first.settings
@@ -135,8 +137,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     store, bundle, cli, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    how = ("--weights", bundle, "--data", store.path, "--epochs", 1, "--crop", 32, "--workers", 0, "--device", "cpu",
-           "--precision", "float32", "--batch-size", 2, "--samples-per-epoch", 4)  # fmt: skip
+    how = ("--weights", bundle, "--data", store.path, "--epochs", 1, *FLAGS)
     result = cli("finetune", *how, "--json")
     assert result.exit_code == 0, result.stderr
     assert re.search(r"semseg, dn, wtn of .*tiny.safetensors, trained on 3 images", result.stderr)
@@ -221,9 +222,8 @@ def test_weights_that_became_worse_are_not_taken(tmp_path, cli):
 
 def test_a_single_image_is_trained_on_and_nothing_is_said_of_others(tmp_path, bundle, cli):
     write_store(tmp_path / "data.zarr", {"one": bright_discs(0)})
-    how = [word for name, value in TINY.items() if name != "quiet" for word in (f"--{name.replace('_', '-')}", value)]
     where = ("--data", tmp_path / "data.zarr", "--out", tmp_path / "out", "--weights", bundle)
-    result = cli("finetune", *where, "--only", "semseg", "--epochs", 1, *how)
+    result = cli("finetune", *where, "--only", "semseg", "--epochs", 1, *FLAGS)
     assert result.exit_code == 0, result.stderr
     run = json.loads((tmp_path / "out" / "semseg" / "run.json").read_text())
     assert run["train_images"] == run["validation_images"] == ["one"]
