@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import tree
-from test_report import write_discs
+from test_report import Page, write_discs
 
 from cellprep import (
     BuildOptions,
@@ -19,14 +20,17 @@ from cellprep import (
     open_source,
     open_store,
     preview_store,
+    roundtrip,
+    score_image,
+    summarise,
     verify_store,
 )
 from cellprep.commands.preview import PreviewOptions
 from cellprep.commands.report import ReportOptions, report_dataset
-from cellprep.core.targets import FAMILIES, Family, targets_table
+from cellprep.core.targets import FAMILIES, Family
 from cellprep.core.targets.target import Beyond, Values, Vectors
 from cellprep.core.tuning import option
-from cellprep.errors import RecipeError, StoreError
+from cellprep.errors import RecipeError, StoreError, UsageError
 from cellprep.learn.data.augmentation import Plan
 from cellprep.learn.data.warp import Warp
 from cellprep.store import documents
@@ -75,11 +79,13 @@ def _divergence(cells, done, recipe):
 
 
 def _shares(cells, done, recipe):
-    """Of a cell's size in that of the image's largest, at the four pixels beside each: whole cells matter."""
+    """Of a cell's size in the largest one's, at the four pixels beside each: whole cells matter. And a place."""
     sizes = np.bincount(cells.labels.ravel(), minlength=len(cells.areas) + 1) / cells.image.sizes.max(initial=1)
     sizes[0] = 0
     around = np.pad(sizes.astype(np.float16)[cells.labels], 1)
-    return np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]], axis=-1)
+    beside = [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+    rows = np.arange(len(cells.labels)) + cells.origin[0]
+    return np.stack([*beside, np.broadcast_to(rows[:, None] % 7, cells.labels.shape).astype(np.float16)], axis=-1)
 
 
 def _joined(cells, done, recipe):
@@ -128,7 +134,7 @@ NEW = (
         name="shares",
         compute=_shares,
         dtype="float16",
-        channels=4,
+        channels=5,
         about="shares",
         title="shares",
         rule="shares",
@@ -185,6 +191,10 @@ class Example(Family):
 
     far: int = option(3, "How far pixels are joined", 1, 9)
 
+    def decode(self, arrays):
+        assert arrays["joined"].shape[2] == self.far
+        return cv2.connectedComponents((arrays["depth"] > 0).astype(np.uint8))[1]
+
 
 @pytest.fixture
 def registered(monkeypatch):
@@ -208,7 +218,8 @@ def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_p
     assert build(discs, out).current == 0, "images that lack a target are built again"
     before = tree(out)
     assert build(discs, out).current == 2
-    assert verify_store(out, jobs=1, quiet=True).sound
+    report = verify_store(out, jobs=1, quiet=True)
+    assert report.sound and report.notes()[0].startswith("joined: computed from the labels on reading")
     name = next(iter(open_store(out)))
     image = open_store(out)[name]
     assert [image.form(target.name) for target in NEW] == [
@@ -283,10 +294,14 @@ def test_a_registered_target_is_drawn_and_named(discs, tmp_path, registered):
         "centre": "vectors",
         "smooth": "image",
     }
+    families_page = runpy.run_path(str(Path(__file__).parent.parent / "docs" / "pictures.py"))["families_page"]
     page = tmp_path / "page.html"
     report_dataset(open_source(tmp_path / "s.zarr"), page, ReportOptions(jobs=1, quiet=True))
-    assert page.exists()
-    assert "| `centre` | offsets |" in targets_table()
+    methods = roundtrip(discs, targets="all", jobs=1, quiet=True)
+    for name, scored in methods.decoders.items():
+        assert Page(page).row(name)[0] == f"{scored.scores['overall']['kaggle_map']:.3f}"
+    assert "| `centre` | (H, W, 2) | float32 | offsets |" in families_page()
+    assert "| `far` | 3 | a whole number from 1 to 9 | How far pixels are joined |" in families_page()
 
 
 @pytest.mark.parametrize(
@@ -313,7 +328,7 @@ def test_families_are_given_in_several_ways_and_kept_in_one(registered, given):
         ("exmaple", "there are no targets 'exmaple': did you mean example"),
         ("dwt,dwt", "targets dwt are given twice"),
         ("", "there are no targets ''"),
-        ([], "no targets are given: name some of dwt, example"),
+        ([], "no targets are given: name some of dwt, "),
         ("example:far=0", "target option far is 0: give a whole number from 1 to 9"),
         ("example:far=wide", "target option far is 'wide': give a whole number from 1 to 9"),
         ("example:near=2", "target example has no option 'near': its options are far"),
@@ -327,6 +342,37 @@ def test_families_that_are_none_are_refused(registered, given, problem):
         Recipe(targets=given)
 
 
+def test_a_round_trip_compares_families_on_any_source(discs, tmp_path, registered, cli):
+    build(discs, tmp_path / "s.zarr", "dwt")
+    report = roundtrip(discs, targets=["dwt", "example", "example:far=2"], jobs=1, quiet=True)
+    assert list(report.decoders) == ["dwt", "example", "example:far=2"]
+    of_all = roundtrip(tmp_path / "s.zarr", targets="all", jobs=1, quiet=True)
+    assert list(of_all.decoders) == ["dwt", "example"]
+    decoders = roundtrip(tmp_path / "s.zarr", decoders=["walls"], jobs=1, quiet=True).decoders
+    assert report.decoders["dwt"].scores == of_all.decoders["dwt"].scores == decoders["walls"].scores
+    scores = [
+        score_image(cv2.connectedComponents((image["labels"] > 0).astype(np.uint8))[1], image["labels"])
+        for image in open_store(tmp_path / "s.zarr").values()
+    ]
+    assert report.decoders["example:far=2"].scores["overall"] == summarise(scores)
+    assert {row["targets"] for row in report.rows} == set(report.decoders)
+    shown = cli("roundtrip", discs, "--targets", "dwt,example", "--targets", "example:far=2", "--jobs", 1)
+    assert shown.exit_code == 0 and shown.stdout.splitlines() == report.table()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"targets": "silent"}, "targets silent have no decoder: give some of dwt, example"),
+        ({"targets": "dwt", "decoders": ["walls"]}, "has a decoder of its own: leave out --decoder"),
+    ],
+)
+def test_a_round_trip_refuses_what_cannot_be_compared(discs, registered, monkeypatch, options, problem):
+    monkeypatch.setitem(FAMILIES, "silent", type("Silent", (Family,), {"name": "silent", "targets": ()}))
+    with pytest.raises((RecipeError, UsageError), match=re.escape(problem)):
+        roundtrip(discs, **options)
+
+
 def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs, tmp_path, registered):
     from cellprep.learn import StoreDataset
     from cellprep.learn.data.training_set import TrainingSet
@@ -337,13 +383,12 @@ def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs
     image = next(iter(store.values()))
     assert image.arrays == ["image", "labels", "cells", *(target.name for target in STORED)]
     preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
+    assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
+    problems = roundtrip(store, jobs=1, quiet=True).failures.values()
+    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
     assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
     with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
         TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])
-
-
-def test_the_documentation_says_what_each_target_holds():
-    assert "\n".join(targets_table()) in (Path(__file__).parent.parent / "docs/store.md").read_text()
 
 
 def test_a_warp_that_moves_nothing_shows_the_targets_of_the_whole_image(discs, tmp_path, registered, monkeypatch):

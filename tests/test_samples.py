@@ -20,7 +20,7 @@ from cellprep import (
     parse_rle,
     resolve_overlaps,
 )
-from cellprep.core.cells import cells_from_labels, restore_cells
+from cellprep.core.cells import WholeImage, cells_from_labels, restore_cells
 from cellprep.core.targets import sampled_targets
 from cellprep.errors import StoreError, UsageError
 from cellprep.learn.data.augmentation import AUGMENTATIONS
@@ -39,7 +39,8 @@ GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
 
 
 def warp(labels, areas, *rest):
-    return warp_targets(sampled_targets(), labels, areas, np.count_nonzero(labels == 0), *rest)
+    whole = WholeImage.of(labels.__getitem__, labels.shape, len(areas))
+    return warp_targets(sampled_targets(), labels, areas, whole, *rest)
 
 
 def maker(store, normalisation=PLAIN, ids=None, **settings):

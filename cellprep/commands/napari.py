@@ -76,7 +76,8 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
 
 
 def _of_values(values: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
-    shown = values if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    layers = values if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    shown = layers.astype({"float16": "float32", "bool": "uint8"}.get(layers.dtype.name, layers.dtype), copy=False)
     settings = {**common, "name": name, "visible": False, "colormap": "viridis", "blending": "additive"}
     return shown, settings, "image"
 

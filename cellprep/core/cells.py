@@ -38,12 +38,15 @@ class Cells:
         (n,) int64: pixels of each annotation before overlaps.
     whole
         What is known of the whole image, where these are the cells of a part of it.
+    origin
+        Row and column in the image of the part's first pixel.
     """
 
     ranks: NDArray[Any]
     labels: NDArray[Any]
     areas: NDArray[Any]
     whole: "WholeImage | None" = None
+    origin: tuple[int, int] = (0, 0)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape

@@ -28,6 +28,8 @@ class Option:
         ValueError.
     right
         The values that it takes, in words.
+    tried
+        The values that are tried where the best one is searched.
     """
 
     help: str
@@ -38,6 +40,7 @@ class Option:
     choices: tuple[Any, ...] = ()
     read: Callable[[Any], Any] | None = None
     right: str = ""
+    tried: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.right:
@@ -83,7 +86,7 @@ def _typed(choice: object) -> str:
     return str(choice).lower() if isinstance(choice, bool) else str(choice)
 
 
-def option(
+def option(  # noqa: PLR0913 - each is given by name
     default: Any,
     help: str,  # noqa: A002
     least: float = -inf,
@@ -93,10 +96,11 @@ def option(
     choices: tuple[Any, ...] = (),
     read: Callable[[Any], Any] | None = None,
     right: str = "",
+    tried: tuple[float, ...] = (),
 ) -> Any:
     """Declare an option as a field of `Tuned`; whole numbers have a whole default, and True or False is a choice."""
     chosen = (False, True) if isinstance(default, bool) else choices
-    its = Option(help, least, most, isinstance(default, int), odd, chosen, read, right)
+    its = Option(help, least, most, isinstance(default, int), odd, chosen, read, right, tried)
     return field(default=default, metadata={"option": its})
 
 

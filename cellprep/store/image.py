@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets import Recipe
+from cellprep.core.targets import TARGETS, Recipe, how_to_make
 from cellprep.core.targets.by_window import CellsOfLabels, TargetsByWindow
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import NotInStoreError, RecipeError, StoreError, UsageError
@@ -262,6 +262,8 @@ class StoredImage:
         if name not in self:
             question = did_you_mean(name, self.keys())
             names = f"{f'{question} It' if question else 'it'} has {', '.join(self.keys())}"
+            if name in TARGETS and (option := how_to_make([name], self.recipe)):
+                names = f"build-targets makes it with {option}"
             is_text = isinstance(name, str)
             problem = f"has no array {name[:200]!r}" if is_text else f"names its arrays by texts, not {described(name)}"
             raise NotInStoreError(f"{self.path} {problem}: {names}")

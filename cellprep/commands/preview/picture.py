@@ -25,19 +25,24 @@ _Panel = Callable[["Axes", View], None]
 
 def _panels(views: Sequence[View]) -> dict[str, _Panel]:
     """Return what draws each panel, by its title: of the targets that some of the images have."""
-    there = {name for view in views for name in view.image}
-    targets = [target for name, target in TARGETS.items() if name in there]
+    recipes = {name: view.image.recipe for view in views for name in view.image}
+    targets = [target for name, target in TARGETS.items() if name in recipes]
+    drawn = {
+        title: partial(_draw_target, target=target, channel=channel)
+        for target in targets
+        for title, channel in target.panels(recipes[target.name]).items()
+    }
     return {
         "image, cells outlined": draw_outlined,
         "labels": draw_labels,
-        **{target.title: partial(_draw_target, target=target) for target in targets},
+        **drawn,
         **({"directions of vectors": draw_wheel} if any(target.kind == "vectors" for target in targets) else {}),
     }
 
 
-def _draw_target(axes: "Axes", view: View, target: Target) -> None:
+def _draw_target(axes: "Axes", view: View, target: Target, channel: int | None) -> None:
     if target.name in view.image:
-        draw_target(axes, view, target)
+        draw_target(axes, view, target, channel)
 
 
 def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, crop: Crop | None = None) -> None:

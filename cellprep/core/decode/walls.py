@@ -29,9 +29,13 @@ class Walls(Decoder):
     background; a rim that the mask has lost is given back.
     """
 
-    min_piece: int = option(10, "pixels of a cell that touches others; smaller ones go to these", 0)
-    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0)
-    max_rim: int = option(WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST)
+    min_piece: int = option(
+        10, "pixels of a cell that touches others; smaller ones go to these", 0, tried=(5, 10, 20, 40)
+    )
+    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0, tried=(15, 30, 60))
+    max_rim: int = option(
+        WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST, tried=(0, 1, WIDEST)
+    )
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

@@ -7,12 +7,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
+from cellprep.core.targets.affinities import Affinities
+from cellprep.core.targets.boundary import Boundaries
+from cellprep.core.targets.cellpose import Cellpose
 from cellprep.core.targets.dwt import CREDIT, DeepWatershed
 from cellprep.core.targets.energy import energy_levels
-from cellprep.core.targets.family import FAMILIES, TARGETS, Family, families_of
+from cellprep.core.targets.family import FAMILIES, Family, read_families
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
+from cellprep.core.targets.hover import HoVerNet
+from cellprep.core.targets.instance_distance import InstanceDistance
+from cellprep.core.targets.object_distance import ObjectDistance
+from cellprep.core.targets.panoptic_deeplab import PanopticDeepLab
 from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
+from cellprep.core.targets.registry import TARGETS, families_of
+from cellprep.core.targets.stardist import StarDist
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
 from cellprep.core.targets.uvec import unit_gradient
@@ -38,11 +47,27 @@ __all__ = [
     "energy_levels",
     "find_bins",
     "read_bins",
+    "read_families",
     "unit_gradient",
 ]
 
 # In the order in which their targets are computed and stored.
-FAMILIES.update({family.name: family for family in (DeepWatershed,)})
+FAMILIES.update(
+    {
+        family.name: family
+        for family in (
+            DeepWatershed,
+            Cellpose,
+            StarDist,
+            HoVerNet,
+            Affinities,
+            Boundaries,
+            InstanceDistance,
+            ObjectDistance,
+            PanopticDeepLab,
+        )
+    }
+)
 
 
 @takes(Recipe)
@@ -101,11 +126,6 @@ LEAST_STEP = 0.95
 def distance_targets(names: Iterable[str]) -> list[str]:
     """Return which of some targets have a value that says how far away they may depend on something."""
     return [name for name in names if TARGETS[name].beyond is Beyond.DISTANCE]
-
-
-def targets_table() -> list[str]:
-    """Return the rows of a table, in Markdown, of what each target holds; the documentation of the store has it."""
-    return [f"| `{name}` | {target.about} |" for name, target in TARGETS.items()]
 
 
 def sampled_targets(recipe: Recipe | None = None) -> list[str]:

@@ -91,7 +91,7 @@ class CellsOfRuns:
         runs, which = self._windowed.cut(*window)
         cells = resolve_overlaps(runs, self.rule, self.areas[which])
         labels = np.append(0, which + 1).astype(np.uint16 if len(self.runs) <= np.iinfo(np.uint16).max else np.uint32)
-        return replace(cells, whole=self._whole), labels
+        return replace(cells, whole=self._whole, origin=_origin(window)), labels
 
     def extent(self, window: Window) -> Window:
         """Return a window that holds all annotations that may have a pixel in a window."""
@@ -144,13 +144,14 @@ class CellsOfLabels:
 
     def at(self, window: Window) -> tuple[Cells, None]:
         """Return the cells of a window."""
-        return replace(restore_cells(self.read(window), self.areas, self.rule), whole=self._whole), None
+        cells = restore_cells(self.read(window), self.areas, self.rule)
+        return replace(cells, whole=self._whole, origin=_origin(window)), None
 
     def extent(self, window: Window) -> Window:
-        """Return a window that holds all cells that have a pixel in a window."""
-        here = np.unique(self.read(window))
-        boxes = self._boxes[:, here[here > 0].astype(np.intp) - 1]
-        return around(window, boxes)
+        """Return a window that holds all cells whose boxes reach into a window: centres may lie where no pixel does."""
+        (rows, columns), (top, bottom, left, right) = window, self._boxes
+        near = (top < rows.stop) & (bottom > rows.start) & (left < columns.stop) & (right > columns.start)
+        return around(window, self._boxes[:, near])
 
     @cached_property
     def _whole(self) -> WholeImage:
@@ -252,12 +253,12 @@ class TargetsByWindow:
             size = height * width * self._bytes_a_pixel
             check_memory(size, f"what distances depend on, {height} x {width} pixels of it,")
         if (height, width) == self._cells.shape:
-            return _part(self._of_all(), window)
+            return self._part(self._of_all(), window)
         arrays = self._compute(outer)
         needed = self._grown(inner, self._margin - self._rim)  # vectors are made of differences to the next pixels
         certain, place = self._certain(needed, outer), within(needed, outer)
-        if all((arrays[name][place] <= certain).all() for name in self._distances):
-            return _part(arrays, within(window, outer))
+        if all((np.abs(arrays[name][place]) <= certain).all() for name in self._distances):
+            return self._part(arrays, within(window, outer))
         return None
 
     def _of_all(self) -> Arrays:
@@ -269,7 +270,10 @@ class TargetsByWindow:
     def _compute(self, window: Window) -> Arrays:
         cells, labels = self._cells.at(window)
         made = compute_some(cells, {}, self._recipe, self._made)
-        return {"labels": numbered(cells, labels), **{name: made[name] for name in self._names}}
+        return {"labels": numbered(cells, labels), **made}
+
+    def _part(self, arrays: Arrays, window: Window) -> Arrays:
+        return {name: arrays[name][window] for name in ("labels", *self._names)}
 
     def _grown(self, window: Window, by: int) -> Window:
         return tuple(
@@ -292,10 +296,11 @@ class TargetsByWindow:
         return LEAST_STEP * shortest
 
 
+def _origin(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.start, columns.start
+
+
 def _shape(window: Window) -> tuple[int, int]:
     rows, columns = window
     return rows.stop - rows.start, columns.stop - columns.start
-
-
-def _part(arrays: Arrays, window: Window) -> Arrays:
-    return {name: array[window] for name, array in arrays.items()}

@@ -1,6 +1,10 @@
 """The targets of the Deep Watershed Transform, of which the networks of this package learn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from cellprep.core.targets.area import AREA
 from cellprep.core.targets.distance import DISTANCE
@@ -28,3 +32,9 @@ class DeepWatershed(Family):
     )
     credit = CREDIT
     targets = (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return what the default decoder of `cellprep.energy_to_labels` finds, which is given the walls."""
+        from cellprep.core.decode import energy_to_labels  # which imports this package
+
+        return energy_to_labels(arrays)

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from cellprep.core.tuning import Tuned
 from cellprep.errors import RecipeError
 from cellprep.text.wording import described, did_you_mean
-
-if TYPE_CHECKING:
-    from cellprep.core.targets.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Family(Tuned):
     title: ClassVar[str]
     about: ClassVar[str]
     credit: ClassVar[str]
-    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module imports this one
+    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module knows recipes, and these families
 
     tuned_kind = "target"
 
@@ -78,30 +75,6 @@ class Family(Tuned):
 FAMILIES: dict[str, type[Family]] = {}
 
 
-class _Targets(Mapping[str, "Target"]):
-    """The targets of all families, by name."""
-
-    def __getitem__(self, name: str) -> "Target":
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __reversed__(self) -> Iterator[str]:
-        return reversed(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    @staticmethod
-    def _all() -> "dict[str, Target]":
-        return {target.name: target for family in FAMILIES.values() for target in family.targets}
-
-
-#: The targets of all families by name, in the order in which they are computed and stored.
-TARGETS = _Targets()
-
-
 def find_families(given: Any) -> tuple[Family, ...]:
     """Return families with their options, in the order of `FAMILIES`.
 
@@ -126,7 +99,7 @@ def find_families(given: Any) -> tuple[Family, ...]:
     cellprep.errors.RecipeError: there are no targets 'dtw': did you mean dwt?
     """
     found: dict[str, Family] = {}
-    for family in _each(given):
+    for family in read_families(given):
         if family.name in found:
             raise RecipeError(f"targets {family.name} are given twice: give them once")
         found[family.name] = family
@@ -135,13 +108,8 @@ def find_families(given: Any) -> tuple[Family, ...]:
     return tuple(found[name] for name in FAMILIES if name in found)
 
 
-def families_of(names: Iterable[str]) -> list[str]:
-    """Return the names of the families that some targets belong to."""
-    wanted = set(names)
-    return [name for name, family in FAMILIES.items() if wanted & {target.name for target in family.targets}]
-
-
-def _each(given: Any) -> Iterator[Family]:
+def read_families(given: Any) -> Iterator[Family]:
+    """Yield families with their options as they are given; parameters and errors are those of `find_families`."""
     if isinstance(given, Mapping):
         for name, options in given.items():
             if not isinstance(options, Mapping):
@@ -150,8 +118,11 @@ def _each(given: Any) -> Iterator[Family]:
         return
     if not isinstance(given, Iterable):
         raise RecipeError(f"targets are {described(given)}: give names, such as {', '.join(FAMILIES)}")
-    for one in given.split(",") if isinstance(given, str) else given:
-        yield one if isinstance(one, Family) else _parsed(one)
+    for one in [given] if isinstance(given, str) else given:
+        if isinstance(one, Family):
+            yield one
+        else:
+            yield from map(_parsed, one.split(",") if isinstance(one, str) else [one])
 
 
 def _parsed(text: Any) -> Family:

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from cellprep.system.files import read_file
 from cellprep.system.options import Option, documented
 from cellprep.system.places import as_place
 from cellprep.text.wording import described
-
-if TYPE_CHECKING:
-    from cellprep.core.targets.target import Target
 
 F = TypeVar("F", bound=Family)
 
@@ -158,12 +155,12 @@ class Recipe:
         return next((name for name, preset in BIN_PRESETS.items() if preset.bins == self.bins), None)
 
     @property
-    def made(self) -> "dict[str, Target]":
+    def made(self) -> dict[str, Any]:
         """The targets that it makes by name, in their order."""
         return {target.name: target for family in self.targets for target in family.targets}
 
     @property
-    def stored(self) -> "dict[str, Target]":
+    def stored(self) -> dict[str, Any]:
         """Those of them that stores hold; the others are computed when they are read."""
         return {name: target for name, target in self.made.items() if target.is_stored}
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
 
+_MOST_PANELS = 3  # of the channels of a target
+
 Done = Mapping[str, NDArray[Any]]
 
 
@@ -116,6 +118,10 @@ class Target:
         """
         return values
 
+    def panels(self, recipe: Recipe) -> dict[str, int | None]:
+        """Return the titles of pictures of it, and which channel each shows; None for all at once."""
+        return {self.title: None}
+
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return what a network is shown of it: (channels, H, W), or (H, W) of an array without channels."""
         return array if self.channels is None else np.moveaxis(array, -1, 0)
@@ -133,6 +139,12 @@ class Values(Target):
 
     is_logarithmic: bool = False
     kind = "values"
+
+    def panels(self, recipe: Recipe) -> dict[str, int | None]:
+        """Return a picture for each channel; of many, for a few that are evenly spread."""
+        names = self.channel_names(recipe)
+        shown = [number * len(names) // _MOST_PANELS for number in range(_MOST_PANELS)]
+        return {f"{self.title}, {names[number]}": number for number in shown if names} or {self.title: None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
