@@ -1,5 +1,7 @@
 """What is measured must be what it is called."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,21 @@ def test_compares_families_with_their_packages(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PACKAGE", "no-such-package")
     with pytest.raises(ImportError, match="no-such-package is not installed"):
         families.load("panoptic_deeplab")
+
+
+def test_the_points_of_fine_tuning_that_are_there_are_shown(tmp_path):
+    pytest.importorskip("torch")
+    from benchmarks import finetune
+
+    for place, point in enumerate(finetune.POINTS[:8]):
+        ap = {"0.50": 0.9, "0.70": 0.8, "0.90": 0.7}
+        (tmp_path / f"{point.name}.json").write_text(json.dumps({"kaggle_map": place / 10, "ap": ap}))
+    points = finetune.found(tmp_path)
+    rows = finetune.rows(points)
+    assert len({point.name for point in finetune.POINTS}) == len(finetune.POINTS) == 18
+    assert rows[0] == ["BBBC039, nuclei, fluorescence", "0", "nuclei", "0.000", "0.900", "0.800", "0.700"]
+    assert [row[1:3] for row in rows if row[0].startswith("BBBC039")] == [
+        ["0", "nuclei"], ["3", "nothing"], ["3", "nuclei"], ["10", "nothing"], ["10", "nuclei"],
+    ]  # fmt: skip
+    finetune.draw(points, tmp_path / "curve.webp")
+    assert (tmp_path / "curve.webp").stat().st_size > 5_000

@@ -9,7 +9,14 @@ from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, SourcePath
 from cellprep.cli.words import announced, show, tell
 from cellprep.commands.check import CheckOptions, check_source
-from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
+from cellprep.commands.report import (
+    ReportOptions,
+    is_finetuning,
+    is_training,
+    report_dataset,
+    report_finetuning,
+    report_training,
+)
 from cellprep.commands.split import SplitOptions, split_source
 from cellprep.formats.readers import SourceOptions, as_prediction
 from cellprep.system.output import refuse_to_overwrite
@@ -65,7 +72,8 @@ def report_command(
     """
     refuse_to_overwrite(out, source)
     if is_training(source):
-        tell(report_training(source, out), options.quiet)
+        show = report_finetuning if is_finetuning(source) else report_training
+        tell(show(source, out), options.quiet)
         return
     known = announced(reading.open(source), options.quiet)
     found = as_prediction(options.predicted, known) if options.predicted else None

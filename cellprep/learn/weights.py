@@ -28,8 +28,8 @@ from cellprep.text.wording import count, printable
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
 
-#: The name of the bundle in the folder of a training of all networks.
-BUNDLE = "cells.safetensors"
+#: The names of the bundle in the folder of a training of all networks, and of fine-tuning.
+BUNDLE, FINE_TUNED = "cells.safetensors", "finetuned.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"
@@ -213,8 +213,7 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     WeightsError
         As `load_weights`.
     """
-    path = local_path(path, "path")
-    path = path / BEST if path.is_dir() else path
+    path = weights_file(local_path(path, "path"))
     try:
         with open_file(path), safetensors.safe_open(path, framework="pt") as file:
             descriptions = _read_descriptions(path, file.metadata() or {})
@@ -230,6 +229,11 @@ def load_all_weights(path: Path | str) -> list[Weights]:
         raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
     _check_finite(path, tensors)
     return [_weights(descriptions[prefix], network, tensors, prefix) for prefix, network in networks.items()]
+
+
+def weights_file(path: Path) -> Path:
+    """Return the file of weights that a path means: of the folder of a training the best ones."""
+    return path / BEST if path.is_dir() else path
 
 
 def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:

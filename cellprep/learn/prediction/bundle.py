@@ -10,7 +10,7 @@ from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.settings import Decoding
-from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
+from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
 
 _MODELS = Path(__file__).parents[1] / "models"
@@ -202,8 +202,9 @@ def find_weights(place: Path | str) -> list[Path]:
             f"what comes with the package is {', '.join(SHIPPED)}" if SHIPPED else "nothing comes with the package"
         )
         raise WeightsError(f"there are no weights {place}: there is no such file, and {shipped}")
-    if (path / BUNDLE).exists():
-        return [path / BUNDLE]
+    for bundle in (path / BUNDLE, path / FINE_TUNED):
+        if bundle.exists():
+            return [bundle]
     return [path] if (path / BEST).exists() else runs_in(path) or [path]
 
 

@@ -1,7 +1,7 @@
 """Predicting the instances of many images, one after the other."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cellprep.formats.images.pixel_size import Sides, side_of
 from cellprep.formats.images.sizes import SizeReport
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
-from cellprep.learn.prediction.given import find_given, find_runs
+from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
@@ -32,11 +32,11 @@ from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.store import Store, store_place
-from cellprep.system.options import options_of, parted, takes
+from cellprep.system.options import Only, options_of, parted, takes
 from cellprep.system.output import free_name
 from cellprep.system.places import is_place, local_path
 from cellprep.system.progress import progress_bar
-from cellprep.text.wording import described, unexpected
+from cellprep.text.wording import described, printable, unexpected
 
 _OUT = Path("predictions")
 
@@ -47,6 +47,7 @@ def predict(
     out: Path | str | None = None,
     weights: Bundle | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
     *,
+    only: Only = (),
     outputs: OutputOptions | None = None,
     options: PredictionOptions | None = None,
     **keywords: Any,
@@ -68,6 +69,8 @@ def predict(
     weights
         From `load_bundle`, or the files that it takes; those for fluorescent nuclei that come with the package unless
         given.
+    only
+        Ids of the images to take; all unless given.
     outputs
         The outputs, and how they are made.
     options
@@ -84,7 +87,8 @@ def predict(
     Raises
     ------
     UsageError
-        If the weights do not fit each other, there are no images, or it is not clear what tells where cells are.
+        If the weights do not fit each other, there are no images, or none of those that are asked for, or it is not
+        clear what tells where cells are.
     WeightsError, ImageFileError, StoreError
         If weights, images or masks cannot be found or read.
     OutputError
@@ -105,6 +109,8 @@ def predict(
         refuse_instances(outputs, options)
     is_one_scene = options.planes.scene is not None
     given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
+    if only:
+        given = _chosen(given, only)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
@@ -150,6 +156,14 @@ def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | st
     bundle = load_bundle(given, semseg)  # which refuses what is neither
     places = [given] if isinstance(given, (str, Path)) else given
     return bundle, find_runs(places if semseg is None else [*places, semseg])
+
+
+def _chosen(given: Given, only: Sequence[str]) -> Given:
+    """Return those of the images that are asked for."""
+    if unknown := set(only).difference(image.id for image in given.images):
+        raise UsageError(f"image {printable(min(unknown))} is not among the images to predict")
+    images = [image for image in given.images if image.id in only]
+    return replace(given, images=images, notes=[*given.notes, f"of these {len(images):,} are asked for"])
 
 
 def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
