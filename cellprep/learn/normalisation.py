@@ -4,20 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
+from cellprep.learn.appearance import RESIDUAL, RESIDUAL_WIDTH, sample_windows
 from cellprep.learn.windowed import parts
 
 #: The kinds, the default one first, and what each does.
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
+    "noise-floor": "as percentile, but what becomes 1 is at least 40 times the noise above what becomes 0",
 }
 
 
 _MOST_SORTED = 1 << 24  # pixels
+
+# Of 600 images of nuclei 99 % have a range of more than 40 times their noise, measured as here; of mere noise, also of
+# noise that is blurred by up to 2 pixels, the range is 5 to 16 times its deviation.
+_LEAST_RANGE = 40
+_NOISE_SCALES = (1, 2, 4)  # noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels
+_QUARTILE_WITHIN = 1.1503  # three quarters of normal values are within so many deviations: half may be cut off at 0
+_ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Normalisation:
         A name in `NORMALISATIONS`.
     low, high
         Per channel. ``dataset``: the mean, and the mean plus a standard deviation, in intensities;
-        ``percentile``: the percentiles, 0 to 100, that become 0 and 1.
+        ``percentile`` and ``noise-floor``: the percentiles, 0 to 100, that become 0 and 1.
 
     Raises
     ------
@@ -80,8 +90,10 @@ class Normalisation:
         """
         self._check(image)
         low, high = np.array(self.low), np.array(self.high)
-        if self.kind == "percentile":
+        if self.kind != "dataset":
             low, high = _percentiles(image, self.low, self.high)
+        if self.kind == "noise-floor":
+            high = np.maximum(high, low + _LEAST_RANGE * noise_of(image))
         return np.stack([low, np.where(high > low, high, low + 1)])
 
     def apply(
@@ -117,9 +129,63 @@ class Normalisation:
         normalised: NDArray[np.float32] = ((image - low) / (high - low)).astype(np.float32, copy=False)
         return normalised
 
+    def apply_alone(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalise an image in intensities of no camera: by itself, but one of ``dataset`` to a spread of 1 at most."""
+        if self.kind != "dataset":
+            return self.apply(image)
+        scale = max(float(image.std()), 1.0)
+        return ((image - image.mean()) / scale).astype(np.float32)
+
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:
             raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
+
+
+def noise_of(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the standard deviation of the noise in each channel of an image: (C,), in intensities.
+
+    It is measured on what neither shapes nor slopes explain, second differences across and down, and at three scales,
+    of which the highest counts. Whole numbers have the noise of their rounding at least. Of an image beyond 4 million
+    pixels, windows are looked at.
+
+    Parameters
+    ----------
+    image
+        (C, H, W), of any real dtype.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
+    >>> noise_of(noisy).round(), noise_of(noisy + np.arange(200) ** 2).round()
+    (array([5.]), array([5.]))
+    """
+    parts = [_shifted(np.asarray(image[(..., *window)])) for window in sample_windows(image.shape[1:])]
+    least = _ROUNDED if image.dtype.kind in "iu" else 0.0
+    return np.array(
+        [
+            max([least, *(_noise_at([part[channel] for part in parts], scale) for scale in _NOISE_SCALES)])
+            for channel in range(len(image))
+        ]
+    )
+
+
+def _shifted(part: NDArray[Any]) -> NDArray[np.float32]:
+    """Return intensities above the least one, of which float32 keeps the differences."""
+    shifted: NDArray[np.float32] = np.subtract(part, part.min(), dtype=np.float64).astype(np.float32)
+    return shifted
+
+
+def _noise_at(parts: list[NDArray[np.float32]], scale: int) -> float:
+    """Return the noise of means of `scale` x `scale` pixels; 0 where there are too few of them."""
+    residuals = [np.zeros(0, np.float32)]
+    for part in parts:
+        height, width = (side // scale for side in part.shape)
+        if min(height, width) > 2:
+            whole = np.ascontiguousarray(part[: height * scale, : width * scale])
+            means = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+            residuals.append(np.abs(cv2.filter2D(means, -1, RESIDUAL)[1:-1, 1:-1]).ravel())
+    found = np.concatenate(residuals)
+    return float(np.quantile(found, 0.75)) / (_QUARTILE_WITHIN * RESIDUAL_WIDTH) if len(found) else 0.0
 
 
 def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from cellprep.core.targets import TARGETS, sampled_targets
 from cellprep.errors import SampleError, UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import USUAL_AUGMENTATIONS
 from cellprep.learn.data.choosing import all_images
 from cellprep.learn.data.drawing import CropDraws, Draw, Draws, WholeDraws
 from cellprep.learn.data.fitting import fit_to
@@ -75,8 +75,9 @@ class StoreDataset(Dataset[Sample]):
     crop
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
-        Names of augmentations: ``flips``, ``rotation``, ``zoom``, ``elastic``, ``grey``. All of them unless given;
-        none for whole images.
+        Names of augmentations. ``flips``, ``rotation``, ``zoom``, ``elastic`` and ``grey`` unless given; besides them
+        there are ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. None for whole
+        images.
     seed
         Seed of the crops and the augmentation, from 0.
     ids
@@ -251,7 +252,7 @@ def _settings(
     if crop is None and (augment or samples_per_epoch):
         given = f"augment={augment!r}" if augment else f"samples_per_epoch={samples_per_epoch}"
         raise UsageError(f"{given} is for crops, and crop=None shows whole images: leave one of them out")
-    names = [*AUGMENTATIONS] if augment is None else _names("augment", augment)
+    names = [*USUAL_AUGMENTATIONS] if augment is None else _names("augment", augment)
     side = 256 if crop is None else crop  # of whole images nobody asks for it
     return CropSettings(side, tuple(names), samples_per_epoch=samples_per_epoch, seed=seed)
 

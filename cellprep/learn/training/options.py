@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cellprep.errors import UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations
+from cellprep.learn.data.augmentation import AUGMENTATIONS, USUAL_AUGMENTATIONS, check_augmentations
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
 from cellprep.learn.normalisation import NORMALISATIONS
@@ -91,11 +91,15 @@ class TrainOptions:
     augment: Annotated[
         tuple[str, ...],
         Option(
-            "Augmentation, repeatable; all unless given, `none` for none",
+            f"Augmentation, repeatable; {', '.join(USUAL_AUGMENTATIONS)} unless given, `none` for none",
             AUGMENTATIONS,
             parse=lambda names: tuple(name for name in names if name != "none"),
         ),
-    ] = tuple(AUGMENTATIONS)
+    ] = USUAL_AUGMENTATIONS
+    ema: Annotated[
+        float,
+        Option("Share of the running mean of all weights that a step keeps, such as 0.998; 0 = the weights as they are."),
+    ] = 0.0
     normalisation: Annotated[str, Option("How intensities are normalised", NORMALISATIONS)] = "dataset"
     init: Annotated[tuple[Path, ...], Option(f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")] = ()
     encoder: Annotated[
@@ -139,6 +143,8 @@ class TrainOptions:
             if getattr(self, name) < least:
                 words = name.replace("_", " ")
                 raise UsageError(f"{words} {getattr(self, name)} is not possible: give {least} or more")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"a running mean that keeps {self.ema} is not possible: give 0 to below 1")
         if not 0 < self.max_lr < 10 or not 0 <= self.weight_decay < 1:
             raise UsageError(
                 f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
@@ -174,7 +180,8 @@ class TrainOptions:
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
-        return {name: as_json(value, folders) for name, value in asdict(self).items() if name not in MAY_CHANGE}
+        unset = MAY_CHANGE if self.ema else {*MAY_CHANGE, "ema"}  # older runs have none
+        return {name: as_json(value, folders) for name, value in asdict(self).items() if name not in unset}
 
 
 def as_json(value: Any, folders: bool = True) -> Any:
