@@ -1,5 +1,6 @@
 import cellprep.workflows.predict_and_measure
 import cellprep.workflows.train_all
+import cellprep.workflows.train_folds
 
 from .data.dataset import StoreDataset as StoreDataset
 from .data.loading import train_loader as train_loader
@@ -31,5 +32,6 @@ from .weights import save_weights as save_weights
 
 predict_and_measure = cellprep.workflows.predict_and_measure.predict_and_measure
 train_all = cellprep.workflows.train_all.train_all
+train_folds = cellprep.workflows.train_folds.train_folds
 
 def require_torch(purpose: str) -> None: ...

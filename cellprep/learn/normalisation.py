@@ -25,8 +25,10 @@ _MOST_SORTED = 1 << 24  # pixels
 # Of 600 images of nuclei 99 % have a range of more than 40 times their noise, measured as here; of mere noise, also of
 # noise that is blurred by up to 2 pixels, the range is 5 to 16 times its deviation.
 _LEAST_RANGE = 40
-_NOISE_SCALES = (1, 2, 4)  # noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels
-_QUARTILE_WITHIN = 1.1503  # three quarters of normal values are within so many deviations: half may be cut off at 0
+# Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single ones most may be cut off at 0, so that
+# three quarters are looked at; of means half, as more of them may lie at the rims of cells. Of normal values so many are
+# within so many deviations.
+_NOISE_SCALES = {1: (0.75, 1.1503), 2: (0.5, 0.6745), 4: (0.5, 0.6745)}
 _ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
 
 
@@ -130,7 +132,7 @@ class Normalisation:
         return normalised
 
     def apply_alone(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise an image in intensities of no camera: by itself, but one of ``dataset`` to a spread of 1 at most."""
+        """Normalise an image that no camera took: by itself, or for ``dataset`` to a spread of 1 at most."""
         if self.kind != "dataset":
             return self.apply(image)
         scale = max(float(image.std()), 1.0)
@@ -185,7 +187,8 @@ def _noise_at(parts: list[NDArray[np.float32]], scale: int) -> float:
             means = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
             residuals.append(np.abs(cv2.filter2D(means, -1, RESIDUAL)[1:-1, 1:-1]).ravel())
     found = np.concatenate(residuals)
-    return float(np.quantile(found, 0.75)) / (_QUARTILE_WITHIN * RESIDUAL_WIDTH) if len(found) else 0.0
+    share, within = _NOISE_SCALES[scale]
+    return float(np.quantile(found, share)) / (within * RESIDUAL_WIDTH) if len(found) else 0.0
 
 
 def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:

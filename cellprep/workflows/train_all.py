@@ -20,7 +20,7 @@ from cellprep.learn.prediction.run import predict
 from cellprep.learn.processes import joined, share
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
-from cellprep.learn.training.options import ALL, MAY_CHANGE, OF_SOME, TrainOptions, as_json
+from cellprep.learn.training.options import ALL, ALL_FOLDS, MAY_CHANGE, OF_SOME, TrainOptions, as_json
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
@@ -129,6 +129,8 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     UsageError, WeightsError, TrainingError, OutputError
         As `cellprep.learn.train`.
     """
+    if settings.get("fold") == ALL_FOLDS:
+        raise UsageError("--fold all trains one kind of network: name it instead of all")
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)

@@ -15,8 +15,8 @@ _JPEG = 0.2, (30, 95)  # share, and qualities
 def photograph(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Change an image (C, H, W) float32, of intensities between about 0 and 1.
 
-    Some are bent by a power up to 1.6, dimmed to as little as 0.12, blurred by up to 3 pixels, unevenly lit, noisy, or as
-    JPEG has them at qualities of 30 to 95; all of it in this order.
+    Some are bent by a power up to 1.6, dimmed to as little as 0.12, blurred by up to 3 pixels, unevenly lit, noisy, or
+    as JPEG has them at qualities of 30 to 95; all of it in this order.
     """
     gamma = np.exp(rng.uniform(-1, 1) * np.log(_GAMMA[1])) if rng.random() < _GAMMA[0] else 1.0
     factor = np.exp(rng.uniform(np.log(_DIM[1]), 0)) if rng.random() < _DIM[0] else 1.0

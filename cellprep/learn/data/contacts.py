@@ -30,7 +30,7 @@ def find_contacts(labels: Any) -> NDArray[np.int64]:
         meets[:, :-1] |= (part[:, 1:] != part[:, :-1]) & (part[:, 1:] > 0)
         meets[:-1] |= (part[1:] != part[:-1]) & (part[1:] > 0)
         places = np.argwhere(meets & (part > 0))
-        found.append(places + (top, 0))
+        found.append(places + np.array([top, 0]))
         top += len(part)
     contacts = np.concatenate(found)
     return contacts[:: -(-len(contacts) // _MOST) or 1]

@@ -76,8 +76,8 @@ class StoreDataset(Dataset[Sample]):
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
         Names of augmentations. ``flips``, ``rotation``, ``zoom``, ``elastic`` and ``grey`` unless given; besides them
-        there are ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. None for whole
-        images.
+        there are ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. None for
+        whole images.
     seed
         Seed of the crops and the augmentation, from 0.
     ids

@@ -256,7 +256,9 @@ class SampleMaker:
         )
         box = [span.limited(length) for span, length in zip(around, view.shape, strict=True)]
         window = tuple(slice(span.start, span.stop) for span in box)
-        parts = {name: np.array(arrays[name][(..., *window)]) for name in ("image", "labels", "ignore") if name in arrays}
+        parts = {
+            name: np.array(arrays[name][(..., *window)]) for name in ("image", "labels", "ignore") if name in arrays
+        }
         dtype = np.uint32 if len(areas) + _MOST_NEW > np.iinfo(np.uint16).max else np.uint16
         shown = [
             span.limited(length).moved(-whole.start) for span, length, whole in zip(seen, view.shape, box, strict=True)

@@ -46,7 +46,7 @@ class Scene:
     seen: tuple[slice, slice]
 
     def background(self) -> NDArray[np.float32]:
-        """Return the median of each channel where nobody is, (C, 1, 1); its 5th percentile if somebody is everywhere."""
+        """Return the median of each channel where nobody is, (C, 1, 1); its 5th percentile if no place is left."""
         assert self.image is not None
         some = (slice(None, None, 3),) * 2
         nobody = self.labels[some] == 0

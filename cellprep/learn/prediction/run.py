@@ -103,7 +103,8 @@ def predict(
     given = find_given(bundle, places, runs, told.masks, data)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
+    several = [f"weights: {', '.join(bundle.names)}; means of several count"] if bundle.more else []
+    notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
     if not bundle.tells_instances:

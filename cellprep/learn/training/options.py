@@ -15,6 +15,9 @@ from cellprep.system.options import Option, Quiet, documented, take_values
 #: What stands for all networks, one after the other.
 ALL = "all"
 
+#: What stands for every fold, each with a network of its own.
+ALL_FOLDS = -1
+
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
@@ -35,6 +38,14 @@ _MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for k
 def _usual(name: str) -> str:
     """Describe the default of an option that depends on the network's architecture."""
     return ", ".join(f"{getattr(usual, name):g} for {arch}" for arch, usual in _ARCHITECTURES.items())
+
+
+def _parse_fold(typed: Any) -> int:
+    if typed == ALL:
+        return ALL_FOLDS
+    if not str(typed).isdecimal():
+        raise UsageError(f"fold {typed!r} is not possible: give its number, from 0, or {ALL}")
+    return int(typed)
 
 
 @documented
@@ -98,7 +109,7 @@ class TrainOptions:
     ] = USUAL_AUGMENTATIONS
     ema: Annotated[
         float,
-        Option("Share of the running mean of all weights that a step keeps, such as 0.998; 0 = the weights as they are."),
+        Option("Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean."),
     ] = 0.0
     normalisation: Annotated[str, Option("How intensities are normalised", NORMALISATIONS)] = "dataset"
     init: Annotated[tuple[Path, ...], Option(f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")] = ()
@@ -117,7 +128,14 @@ class TrainOptions:
     val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.")] = None
     val_fraction: Annotated[float, Option("Share of the images to validate on.")] = 0.1
     folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.")] = None
-    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    fold: Annotated[
+        int | None,
+        Option(
+            "The fold of --folds to validate on; `all` trains a network for each, and --out holds their runs.",
+            metavar="FOLD",
+            parse=_parse_fold,
+        ),
+    ] = None
     seed: Annotated[int, Option("Random seed.")] = 0
     device: Device = "auto"
     precision: Precision = "auto"
