@@ -78,8 +78,8 @@ def test_mere_noise_stays_small_where_percentiles_blow_it_up(dtype, blur):
 
 
 def test_what_stands_out_of_the_noise_is_as_with_percentiles():
-    y, x = np.indices((120, 150))
-    discs = (np.hypot(y % 40 - 20, x % 50 - 25) < 12) * 100.0
+    y, x = np.indices((180, 240))
+    discs = (np.hypot(y % 60 - 30, x % 60 - 30) < 12) * 100.0
     image = (discs + np.random.default_rng(0).normal(20, 1, discs.shape)).astype(np.float32)[None]
     np.testing.assert_array_equal(FLOOR.limits(image), dataclasses.replace(FLOOR, kind="percentile").limits(image))
 

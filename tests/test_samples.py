@@ -378,7 +378,7 @@ def scene(image=True):
     pixels = np.where(labels > 0, 100, 10).astype(np.float32)[None]
     areas = np.bincount(labels.ravel())[1:]
     whole = (slice(0, 90), slice(0, 120))
-    return Scene(pixels if image else None, labels, areas, float((labels == 0).sum()), whole)
+    return Scene(pixels if image else None, labels, areas, int((labels == 0).sum()), whole)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -475,7 +475,7 @@ def test_targets_of_changed_cells_are_those_of_the_labels_that_are_seen(drawn, n
     )
     made = maker(drawn, crop=150, augment=("paste",))
     arrays = made.images.read(0, ["image", "labels", "cells"])
-    staged = Scene(None, arrays["labels"].copy(), arrays["cells"][:, 1], 0.0, (slice(0, 150), slice(0, 170)))
+    staged = Scene(None, arrays["labels"].copy(), arrays["cells"][:, 1], 0, (slice(0, 150), slice(0, 170)))
     sample = made.crop(0, np.random.default_rng(0))
     top, left = sample["position"]
     staged.seen = tuple(slice(max(0, s - 3), min(n, s + 153)) for s, n in zip((top, left), (150, 170), strict=True))

@@ -25,9 +25,9 @@ _MOST_SORTED = 1 << 24  # pixels
 # Of 600 images of nuclei 99 % have a range of more than 40 times their noise, measured as here; of mere noise, also of
 # noise that is blurred by up to 2 pixels, the range is 5 to 16 times its deviation.
 _LEAST_RANGE = 40
-# Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single ones most may be cut off at 0, so that
-# three quarters are looked at; of means half, as more of them may lie at the rims of cells. Of normal values so many are
-# within so many deviations.
+# Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single pixels half may be cut off at 0, so
+# that three quarters are looked at; of means half, as more of them lie at the rims of cells. Such shares of normal
+# values are within so many deviations.
 _NOISE_SCALES = {1: (0.75, 1.1503), 2: (0.5, 0.6745), 4: (0.5, 0.6745)}
 _ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
 
@@ -136,7 +136,8 @@ class Normalisation:
         if self.kind != "dataset":
             return self.apply(image)
         scale = max(float(image.std()), 1.0)
-        return ((image - image.mean()) / scale).astype(np.float32)
+        alone: NDArray[np.float32] = ((image - image.mean()) / scale).astype(np.float32)
+        return alone
 
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:

@@ -56,5 +56,5 @@ def _through_jpeg(channel: NDArray[np.float32], quality: int) -> NDArray[np.floa
         return channel
     levels = np.rint((channel - low) * np.float32(255 / (high - low))).astype(np.uint8)
     written = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    read = cv2.imdecode(written, cv2.IMREAD_GRAYSCALE)
+    read = np.asarray(cv2.imdecode(written, cv2.IMREAD_GRAYSCALE))
     return read.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)

@@ -216,8 +216,10 @@ class SampleMaker:
         middle = (size - 1) / 2
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
         view = View(self.images.images[index].shape, plan.warp, place)
-        normalised = partial(self._normalise, index, whole=arrays.get("image"))
-        areas, nobodys = arrays["cells"][:, 1], float(self._nobodys_of(index, arrays["labels"]))
+        normalised: Callable[[NDArray[Any]], NDArray[np.float32]] = partial(
+            self._normalise, index, whole=arrays.get("image")
+        )
+        areas, nobodys = arrays["cells"][:, 1], self._nobodys_of(index, arrays["labels"])
         if plan.changes or plan.empty is not None:
             view, scene, arrays = self._staged(view, arrays, areas, nobodys, normalised)
             self._change(scene, plan)
@@ -243,7 +245,7 @@ class SampleMaker:
         view: View,
         arrays: Arrays,
         areas: NDArray[Any],
-        nobodys: float,
+        nobodys: int,
         normalised: Callable[[NDArray[Any]], NDArray[np.float32]],
     ) -> tuple[View, Scene, Arrays]:
         """Copy what a sample and its targets may depend on, so that it can be changed; return it in place of the whole.
@@ -255,10 +257,9 @@ class SampleMaker:
             view.warp.bounds(view.place, Span(-more, size + more), Span(-more, size + more)) for more in (_STAGE, 0)
         )
         box = [span.limited(length) for span, length in zip(around, view.shape, strict=True)]
-        window = tuple(slice(span.start, span.stop) for span in box)
-        parts = {
-            name: np.array(arrays[name][(..., *window)]) for name in ("image", "labels", "ignore") if name in arrays
-        }
+        down, across = (slice(span.start, span.stop) for span in box)
+        wanted = [name for name in ("image", "labels", "ignore") if name in arrays]
+        parts: Arrays = {name: np.array(arrays[name][..., down, across]) for name in wanted}
         dtype = np.uint32 if len(areas) + _MOST_NEW > np.iinfo(np.uint16).max else np.uint16
         shown = [
             span.limited(length).moved(-whole.start) for span, length, whole in zip(seen, view.shape, box, strict=True)
@@ -271,13 +272,13 @@ class SampleMaker:
             seen=(slice(shown[0].start, shown[0].stop), slice(shown[1].start, shown[1].stop)),
         )
         y, x = (centre - span.start for centre, span in zip(view.place.image, box, strict=True))
-        moved = View(scene.labels.shape, view.warp, Placement(view.place.sample, (y, x)))
-        return moved, scene, parts
+        shape = len(box[0]), len(box[1])
+        return View(shape, view.warp, Placement(view.place.sample, (y, x))), scene, parts
 
     def _change(self, scene: Scene, plan: Plan) -> None:
         if plan.empty is not None:
             scene.labels[...] = 0
-            scene.nobodys = float(scene.labels.size)
+            scene.nobodys = scene.labels.size
             return
         for change, seed in plan.changes:
             change(scene, np.random.default_rng(seed))

@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cellprep.learn.data.specks import add_specks
 
@@ -42,7 +41,7 @@ class Scene:
     image: NDArray[np.float32] | None
     labels: NDArray[Any]
     areas: NDArray[Any]
-    nobodys: float
+    nobodys: int
     seen: tuple[slice, slice]
 
     def background(self) -> NDArray[np.float32]:
@@ -81,6 +80,8 @@ def change_cells(scene: Scene, rng: np.random.Generator) -> None:
 
 def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
     """Copy some cells, turned, larger or smaller, brighter or darker, most of them onto or against another one."""
+    from scipy import ndimage  # which no command is to wait for
+
     boxes = {label: box for label, box in enumerate(ndimage.find_objects(scene.labels), 1) if box}
     pixels = np.bincount(scene.labels.ravel())
     usable = [label for label, box in boxes.items() if _is_usable(box, pixels[label], scene.labels.shape)]
@@ -88,6 +89,8 @@ def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
     if not usable:
         return
     background = None if scene.image is None else scene.background()
+    spare = _MOST_COVERED * pixels.astype(np.float64)
+    spare[0] = np.inf
     for _ in range(min(1 + int(rng.poisson(_MEAN_PASTED)), _MOST_PASTED)):
         source = int(rng.choice(usable))
         mask, copied = _copy(scene, background, source, boxes[source], rng)
@@ -98,7 +101,7 @@ def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
             centre = _centre(boxes[other]) + between * np.array([np.sin(angle), np.cos(angle)])
         else:
             centre = np.array([rng.uniform(side.start, side.stop) for side in scene.seen])
-        _put(scene, mask, copied, centre, pixels, additive=bool(rng.random() < 0.5))
+        _put(scene, mask, copied, centre, spare, additive=bool(rng.random() < 0.5))
 
 
 def add_debris(scene: Scene, rng: np.random.Generator) -> None:
@@ -136,8 +139,8 @@ def _copy(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], _Copied | None]:
     """Return a cell's mask (h, w), moved at random, and its pixels."""
-    window = tuple(slice(max(0, side.start - _EDGE), side.stop + _EDGE) for side in box)
-    labels = scene.labels[window]
+    rows, columns = (slice(max(0, side.start - _EDGE), side.stop + _EDGE) for side in box)
+    labels = scene.labels[rows, columns]
     own = labels == label
     angle, scale, mirror = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(-0.25, 0.25)), rng.choice([-1, 1])
     turn = scale * np.array([[np.cos(angle), -np.sin(angle) * mirror], [np.sin(angle), np.cos(angle) * mirror]])
@@ -150,9 +153,9 @@ def _copy(
         return mask, None
     reach = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & (own | (labels == 0))
     share = cv2.GaussianBlur(reach.astype(np.float32), (0, 0), 1)
-    lit = background + (scene.image[(..., *window)] - background) * factor
-    share, *lit = (cv2.warpAffine(channel, how, (size, size)) for channel in (share, *lit))
-    return mask, _Copied(share, np.stack(lit), background)
+    lit = background + (scene.image[:, rows, columns] - background) * factor
+    shown = np.stack([cv2.warpAffine(plane, how, (size, size)) for plane in (share, *lit)]).astype(np.float32)
+    return mask, _Copied(shown[0], shown[1:], background)
 
 
 def _put(
@@ -160,24 +163,24 @@ def _put(
     mask: NDArray[np.bool_],
     copied: _Copied | None,
     centre: NDArray[np.float64],
-    pixels: NDArray[np.int64],
+    spare: NDArray[np.float64],
     *,
     additive: bool,
 ) -> None:
-    """Put a copied cell on top of a scene, unless it leaves the image, or covers most of another cell."""
+    """Put a copied cell on top of a scene, unless it leaves the image, or covers more of another than can be spared."""
     corner = np.rint(centre - (len(mask) - 1) / 2).astype(int)
     if (corner < 0).any() or (corner + len(mask) > scene.labels.shape).any() or mask.sum() < _LEAST_AREA:
         return
-    window = tuple(slice(start, start + len(mask)) for start in corner.tolist())
-    labels = scene.labels[window]
-    covered = np.bincount(labels[mask], minlength=len(pixels))
-    known = covered[: len(pixels)]
-    if len(covered) > len(pixels) or (known[1:] > _MOST_COVERED * pixels[1:]).any():
+    rows, columns = (slice(start, start + len(mask)) for start in corner.tolist())
+    labels = scene.labels[rows, columns]
+    covered = np.bincount(labels[mask], minlength=len(spare))
+    if len(covered) > len(spare) or (covered > spare).any():
         return  # what was pasted before stays in sight
-    scene.nobodys -= float(covered[0])
+    spare -= covered
+    scene.nobodys -= int(covered[0])
     scene.areas = np.append(scene.areas, mask.sum())
     labels[mask] = len(scene.areas)
     if scene.image is not None and copied is not None:
-        image = scene.image[(..., *window)]
+        image = scene.image[:, rows, columns]
         light = copied.image - copied.background if additive else np.maximum(copied.image - image, 0)
         image += copied.share * light

@@ -62,7 +62,8 @@ def _noise(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
 
 def _soft_noise(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     noise = cv2.GaussianBlur(_noise(shape, rng), (0, 0), _log_uniform(rng, 0.7, 12))
-    return noise / np.float32(noise.std() or 1)
+    soft: Picture = noise / np.float32(noise.std() or 1)
+    return soft
 
 
 def _photons(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -77,7 +78,8 @@ def _slope(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in shape)
     along, across, bend = rng.normal(0, 1, 3).astype(np.float32)
     slope: Picture = along * y[:, None] + across * x + bend * (y[:, None] ** 2 + x**2) * (rng.random() < 0.5)
-    return slope * np.float32(_log_uniform(rng, 1, 300))
+    steep: Picture = slope * np.float32(_log_uniform(rng, 1, 300))
+    return steep
 
 
 def _haze(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
