@@ -92,6 +92,13 @@ def test_rounding_is_noise_and_a_slope_is_none():
     np.testing.assert_allclose(noise_of(np.full((2, 3, 1), 7.0)), 0)
 
 
+def test_hot_pixels_are_no_brighter_than_nuclei_may_be():
+    image = np.full((1, 60, 60), 7, np.uint16)
+    image[0, ::9, ::9] = 60000
+    assert FLOOR.apply(image).max() == 4
+    assert (FLOOR.apply(image)[image == 7] == 0).all()
+
+
 def test_noise_of_large_values_is_not_rounded_away():
     noise = np.random.default_rng(0).normal(0, 3, (1, 90, 90))
     assert noise_of(noise + 1e9) == pytest.approx(3, rel=0.1)

@@ -16,7 +16,7 @@ from cellprep.learn.windowed import parts
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
-    "noise-floor": "as percentile, but what becomes 1 is at least 40 times the noise above what becomes 0",
+    "noise-floor": "as percentile, but 1 is at least 40 times the noise above 0, and what is above 4 is 4",
 }
 
 
@@ -25,6 +25,7 @@ _MOST_SORTED = 1 << 24  # pixels
 # Of 600 images of nuclei 99 % have a range of more than 40 times their noise, measured as here; of mere noise, also of
 # noise that is blurred by up to 2 pixels, the range is 5 to 16 times its deviation.
 _LEAST_RANGE = 40
+_BRIGHTEST = 4.0  # so that hot pixels and bright debris do not drown what is around them
 # Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single pixels half may be cut off at 0, so
 # that three quarters are looked at; of means half, as more of them lie at the rims of cells. Such shares of normal
 # values are within so many deviations.
@@ -129,7 +130,7 @@ class Normalisation:
         if image.dtype in (np.uint8, np.uint16, np.float32):  # which lose nothing as float32
             low, high = low.astype(np.float32), high.astype(np.float32)
         normalised: NDArray[np.float32] = ((image - low) / (high - low)).astype(np.float32, copy=False)
-        return normalised
+        return np.minimum(normalised, np.float32(_BRIGHTEST)) if self.kind == "noise-floor" else normalised
 
     def apply_alone(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise an image that no camera took: by itself, or for ``dataset`` to a spread of 1 at most."""

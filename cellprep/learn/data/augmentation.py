@@ -15,7 +15,12 @@ from cellprep.learn.data.warp import Warp, Waves
 
 _MOST_ZOOM = 4 / 3
 _MOST_SCALE = 2
-_EMPTY = 0.06  # share of the samples
+
+# Shares of the samples: where hardly one looks like a real image, networks get worse at those.
+_AT_CONTACTS = 0.5
+_CHANGED, _PASTED, _WITH_DEBRIS = 0.4, 0.5, 0.2
+_PHOTOGRAPHED = 0.35
+_EMPTY = 0.08
 _WAVES = 8
 _SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels
 _MOST_STRETCH = 0.6  # no length changes by a larger share, so that nothing folds; points move by some 2 pixels
@@ -98,12 +103,13 @@ def _sometimes(share: float, change: Change) -> Augmentation:
 
 
 def _photograph(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
-    return replace(plan, camera=_seed(rng))
+    chance, seed = rng.random(), _seed(rng)
+    return replace(plan, camera=seed) if chance < _PHOTOGRAPHED else plan
 
 
 def _look_at_contacts(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
     chance, place = rng.random(2)
-    return replace(plan, contact=float(place)) if chance < 0.5 else plan
+    return replace(plan, contact=float(place)) if chance < _AT_CONTACTS else plan
 
 
 def _empty(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
@@ -124,9 +130,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "grey": _tint,
     "scale": partial(_zoom, most=_MOST_SCALE),
     "contacts": _look_at_contacts,
-    "brightness": _sometimes(0.5, change_cells),
-    "paste": _sometimes(0.6, paste_cells),
-    "debris": _sometimes(0.35, add_debris),
+    "brightness": _sometimes(_CHANGED, change_cells),
+    "paste": _sometimes(_PASTED, paste_cells),
+    "debris": _sometimes(_WITH_DEBRIS, add_debris),
     "camera": _photograph,
     "empty": _empty,
 }

@@ -83,8 +83,8 @@ class StoreDataset(Dataset[Sample]):
     ids
         Ids of the images; all images of the store unless given.
     normalisation
-        ``dataset``, for which every image is read once, or ``percentile``; or a `Normalisation`, such as that of the
-        training images. None gives samples without ``image``, for stores without pixels.
+        ``dataset``, for which every image is read once, ``percentile`` or ``noise-floor``; or a `Normalisation`, such
+        as that of the training images. None gives samples without ``image``, for stores without pixels.
     samples_per_epoch
         Number of crops in an epoch; unless given, as many as cover the area of all images.
     multiple
@@ -269,7 +269,7 @@ def _channels(normalisation: str | Normalisation | None) -> int | None:
     if normalisation is None or isinstance(normalisation, Normalisation):
         return normalisation.channels if normalisation else 0
     if not isinstance(normalisation, str):
-        kinds = " or ".join(map(repr, NORMALISATIONS))
+        kinds = ", ".join(map(repr, NORMALISATIONS))
         raise UsageError(f"normalisation={normalisation!r} is none: give {kinds}, a Normalisation or None")
     return None
 

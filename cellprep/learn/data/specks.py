@@ -71,7 +71,8 @@ def _photons(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
 
 
 def _bright_pixels(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
-    return ((rng.random(shape, np.float32) < _log_uniform(rng, 1e-4, 3e-2)) * np.float32(30)).astype(np.float32)
+    lit = rng.random(shape, np.float32) < _log_uniform(rng, 1e-4, 3e-2)
+    return np.where(lit, np.float32(_log_uniform(rng, 10, 300)), np.float32(0))
 
 
 def _slope(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
@@ -96,9 +97,9 @@ def _debris(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
 #: What a picture without cells may be made of, each with the share of such pictures that have it.
 _PARTS: dict[Callable[[tuple[int, int], np.random.Generator], Picture], float] = {
     _noise: 0.7,
-    _soft_noise: 0.4,
+    _soft_noise: 0.5,
     _photons: 0.15,
-    _bright_pixels: 0.1,
+    _bright_pixels: 0.15,
     _slope: 0.4,
     _haze: 0.25,
     _debris: 0.25,
