@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.float32]
 
 _MOST_SPECKS, _MOST_FIBRES, _MOST_HAZE = 8, 2, 3
-_SPECKS = 0.08, 0.2  # deviation of a speck, as a share of a cell's diameter
+_SPECKS = 0.04, 0.12  # deviation of a speck, as a share of a cell's diameter
 _BRIGHTNESS = 0.15, 3.0
 _HAZE = 20.0, 70.0  # deviation of out-of-focus light, in pixels
 _MOST_HAZE_LIGHT = 0.3
