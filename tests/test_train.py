@@ -162,6 +162,8 @@ def test_a_running_mean_of_the_weights_is_what_is_kept(discs, options, tmp_path,
         expected = expected.lerp(newest, 1 - min(0.9, (1 + step) / (10 + step)))
     torch.testing.assert_close(kept, expected)
     torch.testing.assert_close(mean, kept)
+    with pytest.raises(UsageError, match="differs in ema: give the same options"):
+        train(discs, options("semseg", ema=0.0, resume=True))
     assert not torch.equal(kept, seen[-1])
 
 

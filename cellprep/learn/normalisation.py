@@ -16,20 +16,19 @@ from cellprep.learn.windowed import parts
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
-    "noise-floor": "as percentile, but 1 is at least 40 times the noise above 0, and what is above 4 is 4",
+    "noise-floor": "as percentile, but 1 is many times the noise above 0, and what is above 4 is 4",
 }
 
 
 _MOST_SORTED = 1 << 24  # pixels
 
-# Of 600 images of nuclei 99 % have a range of more than 40 times their noise, measured as here; of mere noise, also of
-# noise that is blurred by up to 2 pixels, the range is 5 to 16 times its deviation.
-_LEAST_RANGE = 40
 _BRIGHTEST = 4.0  # so that hot pixels and bright debris do not drown what is around them
+
 # Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single pixels half may be cut off at 0, so
-# that three quarters are looked at; of means half, as more of them lie at the rims of cells. Such shares of normal
-# values are within so many deviations.
-_NOISE_SCALES = {1: (0.75, 1.1503), 2: (0.5, 0.6745), 4: (0.5, 0.6745)}
+# that three quarters are looked at; of means half, as more of them lie at the rims of cells. Per scale: the share that
+# is looked at; within how many deviations that share of normal values lies; and the least range, in deviations. Of 600
+# images of nuclei 99 % have a larger one at all scales; that of mere noise is 5 to 20 deviations at one scale at least.
+_NOISE_SCALES = {1: (0.75, 1.1503, 40), 2: (0.5, 0.6745, 60), 4: (0.5, 0.6745, 80)}
 _ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
 
 
@@ -96,7 +95,7 @@ class Normalisation:
         if self.kind != "dataset":
             low, high = _percentiles(image, self.low, self.high)
         if self.kind == "noise-floor":
-            high = np.maximum(high, low + _LEAST_RANGE * noise_of(image))
+            high = np.maximum(high, low + least_range(image))
         return np.stack([low, np.where(high > low, high, low + 1)])
 
     def apply(
@@ -145,12 +144,12 @@ class Normalisation:
             raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
 
 
-def noise_of(image: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the standard deviation of the noise in each channel of an image: (C,), in intensities.
+def least_range(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the range of intensities that each channel of an image has if it shows more than noise: (C,).
 
-    It is measured on what neither shapes nor slopes explain, second differences across and down, and at three scales,
-    of which the highest counts. Whole numbers have the noise of their rounding at least. Of an image beyond 4 million
-    pixels, windows are looked at.
+    That is 40 times the standard deviation of white noise; 60 and 80 times that of noise in means of 2 x 2 and 4 x 4
+    pixels, if it is more. Noise is what neither shapes nor slopes explain: second differences across and down. Whole
+    numbers have that of their rounding at least. Of an image beyond 4 million pixels, windows are looked at.
 
     Parameters
     ----------
@@ -160,14 +159,14 @@ def noise_of(image: NDArray[Any]) -> NDArray[np.float64]:
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
-    >>> noise_of(noisy).round(), noise_of(noisy + np.arange(200) ** 2).round()
-    (array([5.]), array([5.]))
+    >>> least_range(noisy).round(-1), least_range(noisy + np.arange(200) ** 2).round(-1)
+    (array([200.]), array([200.]))
     """
     parts = [_shifted(np.asarray(image[(..., *window)])) for window in sample_windows(image.shape[1:])]
-    least = _ROUNDED if image.dtype.kind in "iu" else 0.0
+    least = _NOISE_SCALES[1][2] * _ROUNDED if image.dtype.kind in "iu" else 0.0
     return np.array(
         [
-            max([least, *(_noise_at([part[channel] for part in parts], scale) for scale in _NOISE_SCALES)])
+            max([least, *(_range_at([part[channel] for part in parts], scale) for scale in _NOISE_SCALES)])
             for channel in range(len(image))
         ]
     )
@@ -179,8 +178,8 @@ def _shifted(part: NDArray[Any]) -> NDArray[np.float32]:
     return shifted
 
 
-def _noise_at(parts: list[NDArray[np.float32]], scale: int) -> float:
-    """Return the noise of means of `scale` x `scale` pixels; 0 where there are too few of them."""
+def _range_at(parts: list[NDArray[np.float32]], scale: int) -> float:
+    """Return the least range by the noise in means of `scale` x `scale` pixels; 0 where there are too few of them."""
     residuals = [np.zeros(0, np.float32)]
     for part in parts:
         height, width = (side // scale for side in part.shape)
@@ -189,8 +188,8 @@ def _noise_at(parts: list[NDArray[np.float32]], scale: int) -> float:
             means = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
             residuals.append(np.abs(cv2.filter2D(means, -1, RESIDUAL)[1:-1, 1:-1]).ravel())
     found = np.concatenate(residuals)
-    share, within = _NOISE_SCALES[scale]
-    return float(np.quantile(found, share)) / (within * RESIDUAL_WIDTH) if len(found) else 0.0
+    share, within, deviations = _NOISE_SCALES[scale]
+    return deviations * float(np.quantile(found, share)) / (within * RESIDUAL_WIDTH) if len(found) else 0.0
 
 
 def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:
