@@ -57,12 +57,16 @@ from .core.rle import encode_rle as encode_rle
 from .core.rle import format_rle as format_rle
 from .core.rle import parse_rle as parse_rle
 from .core.scores import IOU_THRESHOLDS as IOU_THRESHOLDS
+from .core.scores import ClassScores as ClassScores
 from .core.scores import ImageScore as ImageScore
+from .core.scores import score_classes as score_classes
 from .core.scores import score_image as score_image
 from .core.scores import summarise as summarise
+from .core.scores import summarise_by_class as summarise_by_class
 from .core.targets import BIN_METHODS as BIN_METHODS
 from .core.targets import BIN_PRESETS as BIN_PRESETS
 from .core.targets import DISTANCES as DISTANCES
+from .core.targets import FAMILIES as FAMILIES
 from .core.targets import PUBLISHED_BINS as PUBLISHED_BINS
 from .core.targets import TARGETS as TARGETS
 from .core.targets import BinPreset as BinPreset

@@ -1,16 +1,19 @@
-"""Draws the pictures of the algorithm: ``python docs/pictures.py``."""
+"""Draws the pictures of the algorithm and of all targets, and describes these: ``python docs/pictures.py``."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cellprep import cells_from_labels, compute_targets, resolve_overlaps
+from cellprep import FAMILIES, Recipe, cells_from_labels, compute_targets, resolve_overlaps
 from cellprep.core.cells import Cells
-from cellprep.core.colours import SEMSEG_COLOURS, label_colours, vector_colours
+from cellprep.core.colours import SEMSEG_COLOURS, class_colours, label_colours, vector_colours
 from cellprep.core.rle import encode_rle, parse_rle
+from cellprep.core.synthesis import synthesise_cells
+from cellprep.core.targets import Family
 
 DOCS = Path(__file__).parent
 SHAPE = (56, 72)
@@ -27,11 +30,18 @@ def cells_of(masks: list[np.ndarray], rule: str = "smaller-on-top") -> Cells:
     return resolve_overlaps(parse_rle(encode_rle(np.array(masks)), masks[0].shape), rule)
 
 
-def draw(name: str, panels: dict[str, np.ndarray], arrows: dict[str, np.ndarray] | None = None) -> None:
+def draw(
+    name: str, panels: dict[str, np.ndarray], arrows: dict[str, np.ndarray] | None = None, columns: int = 9
+) -> None:
     """Draw arrays side by side: labels, classes, vectors as colours, and others on a scale."""
     height, width = next(iter(panels.values())).shape[:2]
-    figure = Figure(figsize=(3.1 * len(panels), 3.1 * height / width + 0.3), dpi=100, layout="constrained")
-    for axes, (title, array) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.1 * columns, rows * (3.1 * height / width + 0.3)), dpi=100, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, array) in zip(grid, panels.items(), strict=False):
         axes.imshow(array, interpolation="nearest", cmap="viridis")
         axes.set_title(title, fontsize=10)
         axes.set(xticks=[], yticks=[])
@@ -117,6 +127,61 @@ def turning() -> None:
     draw("turning", {name: vector_colours(array) for name, array in panels.items()}, panels)
 
 
+def family(name: str) -> None:
+    """Draw the targets of a family, of a generated image in which cells overlap."""
+    cells = resolve_overlaps(list(synthesise_cells(np.random.default_rng(4), (72, 96), "round", share=5)))
+    recipe = Recipe(targets=name)
+    arrays = compute_targets(cells, recipe)
+    panels = {"labels": label_colours(cells.labels)}
+    for target in recipe.made.values():
+        for title, channel in target.panels(recipe).items():
+            array = arrays[target.name]
+            shown = DRAWN[target.kind](array if channel is None else array[..., channel])
+            if getattr(target, "is_logarithmic", False):
+                shown[cells.labels == 0] = np.nan
+            panels[target.name + (title.removeprefix(target.title) if channel is not None else "")] = shown
+    draw(f"targets-{name}", panels, columns=min(len(panels), 4 if len(panels) > 4 else 5))
+
+
+#: By the kind of target, what is drawn of it.
+DRAWN = {
+    "values": lambda array: array.astype(float),
+    "levels": lambda array: array,
+    "classes": lambda array: class_colours(array.shape[-1])[array.argmax(-1)],
+    "vectors": vector_colours,
+}
+
+
+def families_page() -> str:
+    """Return what the documentation says of the families, in Markdown."""
+    return "\n\n".join(["\n".join(_family_lines(family)) for family in FAMILIES.values()]) + "\n"
+
+
+def _family_lines(kind: type[Family]) -> Iterator[str]:
+    recipe = Recipe(targets=kind.name)
+    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, kind.credit, "")
+    yield from (f"![The targets of {kind.title}](targets-{kind.name}.webp)", "")
+    yield from ("| array | shape | dtype | holds |", "|---|---|---|---|")
+    for target in recipe.made.values():
+        shape = ", ".join(["H", "W", *map(str, target.shape(1, 1, recipe)[2:])])
+        computed = "" if target.is_stored else "; computed on reading"
+        yield f"| `{target.name}` | ({shape}) | {target.dtype} | {target.about}{computed} |"
+    if kind.options():
+        yield from ("", "| option | default | values | |", "|---|---|---|---|")
+    for name, its in kind.options().items():
+        yield f"| `{name}` | {str(kind.defaults()[name]).lower()} | {its.right} | {its.help} |"
+
+
+def write_families() -> None:
+    """Write the part of the page on targets that follows from the families."""
+    page = DOCS / "targets.md"
+    head, mark, _ = page.read_text(encoding="utf-8").partition("<!-- families -->\n")
+    page.write_text(f"{head}{mark}\n{families_page()}", encoding="utf-8")
+
+
 if __name__ == "__main__":
     for picture in (overlaps, walls, distance, padding, turning):
         picture()
+    for known in FAMILIES:
+        family(known)
+    write_families()

@@ -99,24 +99,31 @@ def kaggle(ious):
     return np.mean(precisions)
 
 
-def coco(images):
-    """COCOeval's AP, AP50 and AP75, without categories and without a cap.
+def coco(images, classes=None):
+    """COCOeval's AP, AP50 and AP75, the means over categories, without a cap.
 
-    `images` are tuples of true masks, predicted masks, scores, and a region to ignore or None.
+    `images` are tuples of true masks, predicted masks, scores, and a region to ignore or None; `classes` the numbers,
+    from 1, of the true and of the predicted ones of each image, if there are categories.
     """
-    truth = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cell"}], "info": {}}
+    classes = classes or [([1] * len(true), [1] * len(predicted)) for true, predicted, *_ in images]
+    known = {1, *(number for both in classes for side in both for number in side)}
+    categories = [{"id": number, "name": str(number)} for number in sorted(known)]
+    truth = {"images": [], "annotations": [], "categories": categories, "info": {}}
     results = []
-    for number, (true_masks, predicted, scores, ignore) in enumerate(images, start=1):
+    for number, ((true_masks, predicted, scores, ignore), (of_truth, of_ours)) in enumerate(
+        zip(images, classes, strict=True), start=1
+    ):
         height, width = true_masks.shape[1:]
         truth["images"].append({"id": number, "height": height, "width": width})
         crowds = [] if ignore is None else [ignore]
-        for mask, crowd in [*((mask, 0) for mask in true_masks), *((mask, 1) for mask in crowds)]:
-            annotation = {"image_id": number, "category_id": 1, "id": len(truth["annotations"]) + 1}
+        cells = [(mask, 0, category) for mask, category in zip(true_masks, of_truth, strict=True)]
+        for mask, crowd, category in [*cells, *((mask, 1, 1) for mask in crowds)]:
+            annotation = {"image_id": number, "category_id": category, "id": len(truth["annotations"]) + 1}
             described = {"segmentation": rle(mask), "area": int(mask.sum()), "iscrowd": crowd}
             truth["annotations"].append({**annotation, **described})
         results += [
-            {"image_id": number, "category_id": 1, "segmentation": rle(mask), "score": float(score)}
-            for mask, score in zip(predicted, scores, strict=True)
+            {"image_id": number, "category_id": category, "segmentation": rle(mask), "score": float(score)}
+            for mask, score, category in zip(predicted, scores, of_ours, strict=True)
         ]
     with contextlib.redirect_stdout(io.StringIO()):
         ours = COCO()
@@ -127,7 +134,8 @@ def coco(images):
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
-    values = evaluation.eval["precision"][:, :, 0, 0, 0].mean(axis=1)
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
+    values = precision[:, :, (precision > -1).all(axis=(0, 1))].mean(axis=(1, 2))  # of categories with true cells
     return values.mean(), values[0], values[5]
 
 

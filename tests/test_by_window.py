@@ -13,7 +13,7 @@ from cellprep.core.cells import count_owners, restore_cells
 from cellprep.core.overlaps import find_overlaps
 from cellprep.core.rle import WindowedRuns
 from cellprep.core.shapes import cutouts
-from cellprep.core.targets import DISTANCES
+from cellprep.core.targets import DISTANCES, FAMILIES
 from cellprep.core.targets.by_window import CellsOfLabels, CellsOfRuns, TargetsByWindow
 from cellprep.errors import TooLargeError
 
@@ -38,10 +38,9 @@ def assert_the_same(runs, recipe, side, halo, areas=None):
     expected, hidden = whole(runs, recipe, areas)
     of_runs = CellsOfRuns(runs, recipe.overlap, areas, 2)
     labels, nobodys = expected["labels"], np.count_nonzero(expected["labels"] == 0)
-    of_labels = CellsOfLabels(labels.__getitem__, runs.shape, recipe.overlap, of_runs.areas, lambda: boxes, nobodys)
-    boxes = WindowedRuns.of(runs.in_order("row")).boxes
+    of_labels = CellsOfLabels(labels.__getitem__, runs.shape, recipe.overlap, of_runs.areas, nobodys)
     for cells in (of_runs, of_labels):
-        found = by_window(TargetsByWindow(cells, recipe, halo=halo), runs.shape, side)
+        found = by_window(TargetsByWindow(cells, recipe, recipe.made, halo=halo), runs.shape, side)
         assert list(found) == list(expected)
         for name, array in expected.items():
             assert found[name].dtype == array.dtype
@@ -78,6 +77,22 @@ recipes = st.builds(
 def test_windows_equal_the_whole_image(runs, recipe, side, halo, other_areas):
     areas = np.random.default_rng(0).integers(1, 999, len(runs)) if other_areas else None
     assert_the_same(runs, recipe, side, halo, areas)
+
+
+CHOSEN = (
+    "affinities:mask=true:ignore_background=true:offsets=3/-1",
+    "boundary:mode=border-core",
+    "instance-distance:signed=true",
+    "object-distance:directed=true:pieces=false",
+    "panoptic-deeplab:sigma=1",
+)
+
+
+@pytest.mark.parametrize("targets", [*(name for name in FAMILIES if name != "dwt"), *CHOSEN])
+@settings(max_examples=examples(24))
+@given(annotations(), st.sampled_from([8, 17]), st.sampled_from([1, 7]))
+def test_windows_equal_the_whole_image_by_every_family(targets, runs, side, halo):
+    assert_the_same(runs, Recipe(targets=targets), side, halo)
 
 
 @pytest.mark.parametrize("overlap", sorted(OVERLAP_RULES))

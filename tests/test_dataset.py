@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from cellprep import Recipe, cells_from_labels, compute_targets  # noqa: E402
 from cellprep.core.targets import TARGETS  # noqa: E402
+from cellprep.core.targets.dwt import DeepWatershed  # noqa: E402
 from cellprep.core.targets.target import Vectors  # noqa: E402
 from cellprep.errors import CellprepError, SampleError  # noqa: E402
 from cellprep.learn import Normalisation, StoreDataset  # noqa: E402
@@ -136,7 +137,7 @@ def test_a_registered_target_is_one_more_name(tmp_path, monkeypatch):
 
     about = {"dtype": "float32", "about": "to the right", "title": "to the right", "rule": "rule"}
     target = Vectors(name="right", compute=right, channels=2, is_sampled=False, **about)
-    monkeypatch.setitem(TARGETS, "right", target)
+    monkeypatch.setattr(DeepWatershed, "targets", (*DeepWatershed.targets, target))
     images = {"one": (np.ones((40, 40), int), noise((40, 40)))}
     dataset = StoreDataset(write_store(tmp_path / "data.zarr", images), ["right"], 16, ["flips"], samples_per_epoch=40)
     seen = {tuple(np.unique(sample["right"].flatten(1), axis=1)[:, 0].astype(int).tolist()) for sample in dataset}

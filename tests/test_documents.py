@@ -16,7 +16,7 @@ from PIL import Image
 
 import cellprep
 from benchmarks import house
-from cellprep import EXPORTERS, READERS, __version__, learn, open_store
+from cellprep import EXPORTERS, FAMILIES, READERS, __version__, learn, open_store
 from cellprep.formats.writers import FEATURES
 
 ROOT = Path(__file__).parent.parent
@@ -159,7 +159,7 @@ def test_registries_are_where_the_documents_say():
     """Each is assigned at the top of the file that CONTRIBUTING.md names; the folders of new files exist."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     registries = dict(re.findall(r"`([A-Z]+)` in \[[^]]+\]\(([^)]+)\)", text))
-    assert registries.keys() == {"READERS", "EXPORTERS", "TARGETS", "PROPERTIES", "DECODERS", "NETWORKS"}
+    assert registries.keys() == {"READERS", "EXPORTERS", "FAMILIES", "PROPERTIES", "DECODERS", "NETWORKS"}
     for name, path in registries.items():
         assert re.search(rf"^{name}(: .+ = |\.update\()", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
     folders = re.findall(r"`(cellprep/[a-z/]+/)", text)
@@ -221,6 +221,13 @@ def test_pictures_of_the_algorithm_are_those_that_the_library_draws(tmp_path, mo
         assert now.shape == before.shape
         assert np.abs(now - before).mean() < 2, f"draw {name}.webp again: python docs/pictures.py"
     assert len(shown) == 5
+
+
+def test_the_page_on_targets_is_that_of_the_families():
+    drawing = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    page = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
+    assert page.endswith(f"<!-- families -->\n\n{drawing['families_page']()}"), "write it: python docs/pictures.py"
+    assert all((ROOT / "docs" / f"targets-{name}.webp").exists() for name in FAMILIES)
 
 
 def test_no_data_come_into_the_repository():

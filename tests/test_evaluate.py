@@ -309,9 +309,53 @@ def test_an_extra_that_is_missing_is_named_before_the_work(cli, found, truth, tm
     assert result.stderr == "error: drawing a picture needs matplotlib: pip install 'cellprep[plot]'\n"
 
 
+@pytest.fixture
+def classed(write_csv):
+    """Predicted cells with a class: of the large one the wrong one, and a false cell."""
+    kinds = {"a": ["long", "round"], "b": ["long"], "c": []}
+    found = [row for name, masks in FOUND.items() for row in zip(masks, kinds[name], [name] * 9, strict=False)]
+    return write_csv(*(rows(name, [one], kind)[0] for one, kind, name in found), *rows("c", []), name="classed.csv")
+
+
+def test_scores_by_class(cli, classed, truth, tmp_path):
+    found = scores_of(cli, classed, truth, "--by-class")
+    assert found["overall"] == scores_of(cli, classed, truth)["overall"]
+    assert found["confusion"] == {"classes": ["long", "round"], "table": [[1, 0, 0], [1, 0, 1], [0, 1, 0]]}
+    counts = {name: [part[key] for key in ("images", "truth", "predicted")] for name, part in found["by_class"].items()}
+    assert counts == {"long": [2, 1, 2], "round": [1, 2, 1]}
+    assert (found["class_accuracy"], found["mean_ap50"], found["coco_map"]) == (0.5, 0.25, None)
+    result = cli("evaluate", classed, truth, "--confusion", tmp_path / "classes.png")
+    assert [line.split() for line in result.stdout.splitlines()[-4:]] == [
+        ["true", "\\", "predicted", "long", "round", "missed"],
+        ["long", "1", "0", "0"],
+        ["round", "1", "0", "1"],
+        ["false", "0", "1", "-"],
+    ]
+    with Image.open(tmp_path / "classes.png") as picture:
+        assert min(picture.size) > 200
+
+
+def test_classes_on_one_side_only_are_an_error(cli, classed, found, truth, write_csv):
+    result = cli("evaluate", found, truth, "--by-class")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "error: found.csv has cells without a class, such as in a: for scores by class each"
+    )
+    other = write_csv(*classed.read_text().replace("round", "Round").splitlines()[1:], name="other.csv")
+    result = cli("evaluate", other, truth, "--by-class", "--quiet")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: no cell of train.csv has the class Round that other.csv predicts; its classes are long, round: give "
+        "both sides the same names\n"
+    )
+    report = evaluate(truth, truth, by_class=True, only=["b"], jobs=1)
+    assert list(report.class_scores["by_class"]) == ["long"]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
+        (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is no picture: let its name end in"),
         (["found.csv", "train.csv", "--image", "x"], 2, "image 'x' is neither in found.csv nor in train.csv"),
         (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
         (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the file that is read"),

@@ -11,7 +11,7 @@ from PIL import Image
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import UsageError
 from cellprep.formats.layouts.pairing import find_images
-from cellprep.store.reader import read_attributes
+from cellprep.store.image import read_attributes
 from cellprep.system.places import entries_in
 
 ROWS = ["a,1 3 7 3,6,5,round", "b,1 30,6,5,round", "c,,4,3,round"]

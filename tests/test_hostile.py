@@ -28,7 +28,7 @@ from cellprep.commands.check import CheckOptions
 from cellprep.commands.verify import verify_store
 from cellprep.errors import CellprepError, ImageFileError, SourceError, StoreError
 from cellprep.formats.images.file import ImageFile
-from cellprep.store.chunks import encode_chunk
+from cellprep.store.chunks import checksum, encode_chunk
 from cellprep.store.documents import array_document
 
 HUGE = 1_000_000  # pixels on a side: a terabyte and more
@@ -103,6 +103,15 @@ def test_a_store_that_claims_a_terabyte(store):
 
 def test_a_chunk_that_holds_more_than_its_array(store):
     (store.path / "a" / "energy" / "c.0.0").write_bytes(encode_chunk(np.zeros((5000, 5000), np.uint8)))
+    with pytest.raises(StoreError, match="does not hold an array of shape"):
+        store["a"].read("energy")
+
+
+def test_a_chunk_that_cannot_be_unpacked(store):
+    place = store.path / "a" / "energy" / "c.0.0"
+    data = bytearray(place.read_bytes()[:-4])
+    data[9:] = b"\xff" * (len(data) - 9)  # behind what says how much it holds
+    place.write_bytes(bytes(data) + checksum(bytes(data)))
     with pytest.raises(StoreError, match="does not hold an array of shape"):
         store["a"].read("energy")
 

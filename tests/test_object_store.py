@@ -229,6 +229,17 @@ def test_an_image_is_seen_only_when_it_is_whole(folder, monkeypatch, size):
     assert len(open_store(url)) == 6
 
 
+def test_what_tells_of_an_image_is_sent_last_and_what_tells_of_its_rest_first(folder, monkeypatch):
+    fs, pipe, sent = as_place("memory://fifth.zarr").fs, as_place("memory://fifth.zarr").fs.pipe, []
+    monkeypatch.setattr(type(fs), "pipe", lambda self, files: (sent.append([*files]), pipe(files)))
+    build_targets(open_source(folder / "train.csv"), "memory://fifth.zarr", only=("spindle-2",), jobs=1, quiet=True)
+    first, rest, last = [
+        [name.partition("/spindle-2/")[2] for name in names] for names in sent if "spindle-2" in names[0]
+    ]
+    assert (sorted(first), last) == (["cells/zarr.json", "labels/instances/0/zarr.json"], ["zarr.json"])
+    assert {"semseg/zarr.json", "semseg/c.0.0.0", "labels/zarr.json"} <= set(rest)
+
+
 def test_each_object_is_fetched_once(s3, sent, tmp_path, monkeypatch):
     files, fetched = as_place(sent).fs, Counter()
     fetch = files.cat_file

@@ -1,21 +1,40 @@
-"""One more target of each kind is one name in `TARGETS`: all of the package takes it as it takes its own."""
+"""One more family, with a target of each kind, is one line in `FAMILIES`: all of the package takes it as its own."""
 
+import json
+import re
+import runpy
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from conftest import tree
-from test_report import write_discs
+from test_report import Page, write_discs
 
-from cellprep import BuildOptions, build_targets, napari_layers, open_source, open_store, preview_store, verify_store
+from cellprep import (
+    BuildOptions,
+    Recipe,
+    build_targets,
+    napari_layers,
+    open_source,
+    open_store,
+    preview_store,
+    roundtrip,
+    score_image,
+    summarise,
+    verify_store,
+)
 from cellprep.commands.preview import PreviewOptions
 from cellprep.commands.report import ReportOptions, report_dataset
-from cellprep.core.targets import TARGETS, targets_table
+from cellprep.core.targets import FAMILIES, Family
 from cellprep.core.targets.target import Beyond, Values, Vectors
+from cellprep.core.tuning import option
+from cellprep.errors import RecipeError, StoreError, UsageError
 from cellprep.learn.data.augmentation import Plan
 from cellprep.learn.data.warp import Warp
 from cellprep.store import documents
+from cellprep.system.options import options_of
 
 
 def _edges(cells, done, recipe):
@@ -39,17 +58,67 @@ def _to_centre(cells, done, recipe):
 
 def _two_levels(cells, done, recipe):
     """Two channels made of another target: the distance, smoothed twice."""
-    smooth = [cv2.blur(done["distance"], (side, side), borderType=cv2.BORDER_REPLICATE) for side in (3, 5)]
+    smooth = [cv2.blur(done["depth"], (side, side), borderType=cv2.BORDER_REPLICATE) for side in (3, 5)]
     return (np.stack(smooth, axis=-1) > 1).astype(np.uint8)
 
 
+def _depth(cells, done, recipe):
+    """A distance of its own."""
+    return cv2.distanceTransform((cells.labels > 0).astype(np.uint8), cv2.DIST_L2, 3)
+
+
+def _slope(cells, done, recipe):
+    """Vectors that are differences."""
+    return np.stack([np.gradient(done["depth"], axis=axis) for axis in (0, 1)], axis=-1).astype(np.float32)
+
+
 def _divergence(cells, done, recipe):
-    """Of the vectors, which are themselves differences."""
-    y, x = np.moveaxis(done["uvec"], -1, 0)
+    """Of vectors that are themselves differences."""
+    y, x = np.moveaxis(done["slope"], -1, 0)
     return (np.gradient(y, axis=0) + np.gradient(x, axis=1)).astype(np.float32)
 
 
-NEW = [
+def _shares(cells, done, recipe):
+    """Of a cell's size in the largest one's, at the four pixels beside each: whole cells matter. And a place."""
+    sizes = np.bincount(cells.labels.ravel(), minlength=len(cells.areas) + 1) / cells.image.sizes.max(initial=1)
+    sizes[0] = 0
+    around = np.pad(sizes.astype(np.float16)[cells.labels], 1)
+    beside = [around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]]
+    rows = np.arange(len(cells.labels)) + cells.origin[0]
+    return np.stack([*beside, np.broadcast_to(rows[:, None] % 7, cells.labels.shape).astype(np.float16)], axis=-1)
+
+
+def _joined(cells, done, recipe):
+    """Whether a pixel is of the same cell as those so many pixels to the right: which no rule turns."""
+    labels = np.pad(cells.labels, ((0, 0), (0, recipe.of(Example).far)))
+    width = cells.labels.shape[1]
+    steps = range(1, recipe.of(Example).far + 1)
+    return np.stack([(cells.labels == labels[:, step:][:, :width]) & (cells.labels > 0) for step in steps], axis=-1)
+
+
+NEW = (
+    Values(
+        name="depth",
+        compute=_depth,
+        dtype="float32",
+        about="depth",
+        title="depth",
+        rule="depths",
+        beyond=Beyond.DISTANCE,
+        tolerance=1e-3,
+    ),
+    Vectors(
+        name="slope",
+        compute=_slope,
+        dtype="float32",
+        channels=2,
+        about="slope",
+        title="slope",
+        rule="slopes",
+        needs=("depth",),
+        around=lambda _: 1,
+        tolerance=1e-3,
+    ),
     Values(
         name="divergence",
         compute=_divergence,
@@ -57,9 +126,33 @@ NEW = [
         about="divergence",
         title="divergence",
         rule="divergence of the vectors",
-        needs=("uvec",),
+        needs=("slope",),
         around=lambda _: 1,
         tolerance=1e-3,
+    ),
+    Values(
+        name="shares",
+        compute=_shares,
+        dtype="float16",
+        channels=5,
+        about="shares",
+        title="shares",
+        rule="shares",
+        around=lambda _: 1,
+        beyond=Beyond.CELLS,
+        is_recomputed=True,
+    ),
+    Values(
+        name="joined",
+        compute=_joined,
+        dtype="bool",
+        channels=lambda recipe: tuple(f"+{step}" for step in range(1, recipe.of(Example).far + 1)),
+        about="joined pixels",
+        title="joined",
+        rule="joined pixels",
+        around=lambda recipe: recipe.of(Example).far,
+        is_recomputed=True,
+        is_stored=False,
     ),
     Values(name="edges", compute=_edges, dtype="uint8", title="edges", rule="edges", about="edges", around=lambda _: 2),
     Vectors(
@@ -81,16 +174,31 @@ NEW = [
         about="where it is smooth",
         title="smooth distance",
         rule="smoothed distances",
-        needs=("distance",),
+        needs=("depth",),
         around=lambda _: 2,
     ),
-]
+)
+STORED = [target for target in NEW if target.is_stored]
+
+
+@dataclass(frozen=True, slots=True)
+class Example(Family):
+    name = "example"
+    title = "Example"
+    about = "One of each kind."
+    credit = "nobody"
+    targets = NEW
+
+    far: int = option(3, "How far pixels are joined", 1, 9)
+
+    def decode(self, arrays):
+        assert arrays["joined"].shape[2] == self.far
+        return cv2.connectedComponents((arrays["depth"] > 0).astype(np.uint8))[1]
 
 
 @pytest.fixture
 def registered(monkeypatch):
-    for target in NEW:
-        monkeypatch.setitem(TARGETS, target.name, target)
+    monkeypatch.setitem(FAMILIES, "example", Example)
 
 
 @pytest.fixture
@@ -98,26 +206,28 @@ def discs(tmp_path):
     return write_discs(tmp_path / "discs", count=2)
 
 
-def build(csv, out):
-    options = BuildOptions(jobs=1, quiet=True)
-    return build_targets(open_source(csv), out, options)
+def build(csv, out, targets="dwt,example:far=2"):
+    return build_targets(open_source(csv), out, BuildOptions(jobs=1, quiet=True), targets=targets)
 
 
 def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_path, monkeypatch, registered):
     out = tmp_path / "s.zarr"
     with monkeypatch.context() as without:
-        for target in NEW:
-            without.delitem(TARGETS, target.name)
+        without.setattr(Example, "targets", NEW[1:])
         build(discs, out)
     assert build(discs, out).current == 0, "images that lack a target are built again"
     before = tree(out)
     assert build(discs, out).current == 2
-    assert verify_store(out, jobs=1, quiet=True).sound
+    report = verify_store(out, jobs=1, quiet=True)
+    assert report.sound and report.notes()[0].startswith("joined: computed from the labels on reading")
     name = next(iter(open_store(out)))
     image = open_store(out)[name]
     assert [image.form(target.name) for target in NEW] == [
-        (target.shape(*image.shape), np.dtype(target.dtype)) for target in NEW
+        (target.shape(*image.shape, image.recipe), np.dtype(target.dtype)) for target in NEW
     ]
+    assert image.computed == ["joined"] and "joined" not in image.arrays
+    assert image["joined"].shape == (*image.shape, 2)
+    np.testing.assert_array_equal(image.read("joined", np.s_[5:30, 9:20]), image["joined"][5:30, 9:20])
     chunk = next(path for path in (out / name / "centre").rglob("c*") if path.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
     report = verify_store(out, jobs=1, quiet=True, repair=True)
@@ -129,7 +239,7 @@ def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_p
 def test_a_registered_target_of_a_huge_image_is_that_of_the_whole_one(discs, tmp_path, monkeypatch, registered):
     build(discs, tmp_path / "whole.zarr")
     whole = {
-        name: {target: image.read(target) for target in TARGETS}
+        name: {target: image.read(target) for target in image.recipe.made}
         for name, image in open_store(tmp_path / "whole.zarr").items()
     }
     monkeypatch.setattr(documents, "_CHUNK", 8)
@@ -155,11 +265,16 @@ def test_a_registered_target_is_loaded_and_turns_with_its_image(discs, tmp_path,
 
     build(discs, tmp_path / "s.zarr")
     store = open_store(tmp_path / "s.zarr")
-    images = TrainingSet(store, list(store))
+    images = TrainingSet(store, list(store), targets=["labels", *open_store(tmp_path / "s.zarr").recipe.made])
     maker = SampleMaker(images, CropSettings(crop=24, augment=augment), fit_normalisation(store, list(store)))
     for seed in range(8):
         sample = maker.crop(seed % len(images), np.random.default_rng(seed))
         assert sample["edges"].shape == (24, 24)
+        assert sample["joined"].dtype == bool and sample["joined"].shape == (2, 24, 24)
+        # It is of the labels as they are seen, not turned with the image.
+        same = (sample["labels"][:, 1:] == sample["labels"][:, :-1]) & (sample["labels"][:, 1:] > 0)
+        counted = sample["counts"][:, 1:] & sample["counts"][:, :-1]
+        np.testing.assert_array_equal(sample["joined"][0, :, :-1][counted], same[counted])
         assert sample["centre"].shape == sample["smooth"].shape == (2, 24, 24)
         # Of two neighbours in one cell, the offsets to its centre differ by the way between them.
         inside = (sample["edges"] == 25) & (sample["semseg"] < 2)
@@ -179,14 +294,101 @@ def test_a_registered_target_is_drawn_and_named(discs, tmp_path, registered):
         "centre": "vectors",
         "smooth": "image",
     }
+    families_page = runpy.run_path(str(Path(__file__).parent.parent / "docs" / "pictures.py"))["families_page"]
     page = tmp_path / "page.html"
     report_dataset(open_source(tmp_path / "s.zarr"), page, ReportOptions(jobs=1, quiet=True))
-    assert page.exists()
-    assert "| `centre` | offsets |" in targets_table()
+    methods = roundtrip(discs, targets="all", jobs=1, quiet=True)
+    for name, scored in methods.decoders.items():
+        assert Page(page).row(name)[0] == f"{scored.scores['overall']['kaggle_map']:.3f}"
+    assert "| `centre` | (H, W, 2) | float32 | offsets |" in families_page()
+    assert "| `far` | 3 | a whole number from 1 to 9 | How far pixels are joined |" in families_page()
 
 
-def test_the_documentation_says_what_each_target_holds():
-    assert "\n".join(targets_table()) in (Path(__file__).parent.parent / "docs/store.md").read_text()
+@pytest.mark.parametrize(
+    "given",
+    [
+        "example:far=5,dwt",
+        ["dwt", "example:far=5"],
+        {"example": {"far": 5}, "dwt": {}},
+        ("dwt", Example(far=5)),
+    ],
+)
+def test_families_are_given_in_several_ways_and_kept_in_one(registered, given):
+    recipe = options_of(Recipe, None, {"targets": given})
+    assert recipe == Recipe(targets=given) == Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+    assert recipe.to_dict()["targets"] == {"dwt": {}, "example": {"far": 5}}
+    assert repr(recipe).endswith("targets='dwt,example:far=5')")
+    assert [*recipe.made][-1] == "smooth" and recipe.of(Example).far == 5
+    assert Recipe().of(Example).far == 3 and "targets" not in Recipe(targets="dwt").to_dict()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("exmaple", "there are no targets 'exmaple': did you mean example"),
+        ("dwt,dwt", "targets dwt are given twice"),
+        ("", "there are no targets ''"),
+        ([], "no targets are given: name some of dwt, "),
+        ("example:far=0", "target option far is 0: give a whole number from 1 to 9"),
+        ("example:far=wide", "target option far is 'wide': give a whole number from 1 to 9"),
+        ("example:near=2", "target example has no option 'near': its options are far"),
+        ("dwt:near=2", "target dwt has no option 'near': it has none"),
+        (3, "targets are the int 3: give names"),
+        ({"example": 3}, "options of targets example are the int 3"),
+    ],
+)
+def test_families_that_are_none_are_refused(registered, given, problem):
+    with pytest.raises(RecipeError, match=re.escape(problem)):
+        Recipe(targets=given)
+
+
+def test_a_round_trip_compares_families_on_any_source(discs, tmp_path, registered, cli):
+    build(discs, tmp_path / "s.zarr", "dwt")
+    report = roundtrip(discs, targets=["dwt", "example", "example:far=2"], jobs=1, quiet=True)
+    assert list(report.decoders) == ["dwt", "example", "example:far=2"]
+    of_all = roundtrip(tmp_path / "s.zarr", targets="all", jobs=1, quiet=True)
+    assert list(of_all.decoders) == ["dwt", "example"]
+    decoders = roundtrip(tmp_path / "s.zarr", decoders=["walls"], jobs=1, quiet=True).decoders
+    assert report.decoders["dwt"].scores == of_all.decoders["dwt"].scores == decoders["walls"].scores
+    scores = [
+        score_image(cv2.connectedComponents((image["labels"] > 0).astype(np.uint8))[1], image["labels"])
+        for image in open_store(tmp_path / "s.zarr").values()
+    ]
+    assert report.decoders["example:far=2"].scores["overall"] == summarise(scores)
+    assert {row["targets"] for row in report.rows} == set(report.decoders)
+    shown = cli("roundtrip", discs, "--targets", "dwt,example", "--targets", "example:far=2", "--jobs", 1)
+    assert shown.exit_code == 0 and shown.stdout.splitlines() == report.table()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"targets": "silent"}, "targets silent have no decoder: give some of dwt, example"),
+        ({"targets": "dwt", "decoders": ["walls"]}, "has a decoder of its own: leave out --decoder"),
+    ],
+)
+def test_a_round_trip_refuses_what_cannot_be_compared(discs, registered, monkeypatch, options, problem):
+    monkeypatch.setitem(FAMILIES, "silent", type("Silent", (Family,), {"name": "silent", "targets": ()}))
+    with pytest.raises((RecipeError, UsageError), match=re.escape(problem)):
+        roundtrip(discs, **options)
+
+
+def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs, tmp_path, registered):
+    from cellprep.learn import StoreDataset
+    from cellprep.learn.data.training_set import TrainingSet
+
+    build(discs, tmp_path / "s.zarr", "example")
+    store = open_store(tmp_path / "s.zarr")
+    assert verify_store(store, jobs=1, quiet=True).sound
+    image = next(iter(store.values()))
+    assert image.arrays == ["image", "labels", "cells", *(target.name for target in STORED)]
+    preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
+    assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
+    problems = roundtrip(store, jobs=1, quiet=True).failures.values()
+    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
+    assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
+    with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
+        TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])
 
 
 def test_a_warp_that_moves_nothing_shows_the_targets_of_the_whole_image(discs, tmp_path, registered, monkeypatch):
@@ -209,8 +411,7 @@ def test_a_warp_that_moves_nothing_shows_the_targets_of_the_whole_image(discs, t
 
 
 def test_stores_of_before_are_shown_without_the_new_targets(discs, tmp_path, monkeypatch):
-    build(discs, tmp_path / "s.zarr")
-    for target in NEW:
-        monkeypatch.setitem(TARGETS, target.name, target)
+    build(discs, tmp_path / "s.zarr", "dwt")
+    monkeypatch.setitem(FAMILIES, "example", Example)
     image = next(iter(open_store(tmp_path / "s.zarr").values()))
     assert "edges" not in {settings["name"] for _, settings, _ in napari_layers(image)}

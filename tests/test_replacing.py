@@ -139,7 +139,8 @@ def read_files(monkeypatch):
         counted[path.parent.name] += 1
         return read_file(path)
 
-    monkeypatch.setattr("cellprep.store.reader.read_file", counting)
+    for module in ("reader", "image"):
+        monkeypatch.setattr(f"cellprep.store.{module}.read_file", counting)
     return counted
 
 

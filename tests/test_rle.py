@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import reference
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cellprep import decode_rle, encode_labels, encode_rle, format_rle, parse_rle
-from cellprep.core.rle import runs_from_bands, runs_from_labels
+from cellprep.core.rle import WindowedRuns, runs_from_bands, runs_from_labels, touching_runs
 from cellprep.errors import RLEError, UsageError
 
 orders = pytest.mark.parametrize("order", ["row", "column"])
@@ -55,6 +57,37 @@ def test_areas_coverage_and_painting(order, stack):
     values = np.arange(len(stack), dtype=np.uint16)[::-1] + 1
     highest = np.max([mask * value for mask, value in zip(stack, values, strict=True)], axis=0, initial=0)
     np.testing.assert_array_equal(runs.paint(values), highest)
+
+
+@orders
+@given(masks(), st.data())
+def test_windows_are_cut_out_of_runs(order, stack, data):
+    shape = stack.shape[1:]
+    window = []
+    for size in shape:
+        start = data.draw(st.integers(0, size - 1))
+        window.append(slice(start, data.draw(st.integers(start + 1, size))))
+    windowed = WindowedRuns.of(parse_rle(encode_rle(stack, order), shape, order))
+    runs, which = windowed.cut(*window)
+    np.testing.assert_array_equal(runs.to_masks(), stack[which][:, *window])
+    assert not np.delete(stack, which, axis=0)[:, *window].any()
+    reached = stack[which].any(axis=0)
+    reached[*window] = True
+    extent = [slice(places.min(), places.max() + 1) for places in np.nonzero(reached)]
+    assert list(windowed.extent(*window)) == extent
+
+
+@given(masks(), st.integers(1, 12))
+def test_touching_runs_are_counted(stack, length):
+    expected = 0
+    for text in encode_rle(stack):
+        words = list(map(int, text.split()))
+        rows = [divmod(start - 1, length) for start in words[::2]]
+        runs = [(row, left, left + count) for (row, left), count in zip(rows, words[1::2], strict=True)]
+        for (row, left, right), (later, other_left, other_right) in pairwise(runs):
+            near = set(range(left - 1, right + 1)) & set(range(other_left, other_right))
+            expected += later == row + 1 and bool(near) and right <= length and other_right <= length
+    assert touching_runs(parse_rle(encode_rle(stack), stack.shape[1:]), length) == expected
 
 
 def test_row_and_column_order_differ():

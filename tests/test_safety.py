@@ -17,7 +17,7 @@ from cellprep import BuildOptions, Recipe, build_targets, open_source, open_stor
 from cellprep.errors import StoreError
 from cellprep.store import StoreWriter, Summary
 from cellprep.store.arrays import array_path
-from cellprep.store.reader import read_attributes
+from cellprep.store.image import read_attributes
 
 IMAGES = 120
 SHAPE = (180, 240)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from collections import Counter
 
 import numpy as np
 import peer_scores as peers
@@ -17,11 +18,14 @@ from cellprep.core.scores import (
     Pairs,
     find_pairs,
     judge_cells,
+    score_classes,
     score_image,
     summarise,
+    summarise_by_class,
     summarise_by_type,
 )
-from cellprep.core.scores.matching import assign
+from cellprep.core.scores.matches import list_matches
+from cellprep.core.scores.matching import assign, match_cells
 from cellprep.errors import UsageError
 
 
@@ -230,6 +234,48 @@ def test_coco_has_no_cap_of_100_detections(sartorius):
     assert found["coco_ap50"] > 0.9
 
 
+@given(st.lists(two_sides(), min_size=1, max_size=3), st.integers(0, 2**32 - 1))
+def test_classes_are_scored_as_coco_does_and_counted_pair_by_pair(images, seed):
+    rng = np.random.default_rng(seed)
+    cases, classes, found = [], [], []
+    for truth, predicted, region in images:
+        truth, predicted = without_blank(truth), without_blank(predicted)  # noqa: PLW2901
+        of_truth, of_ours = (rng.integers(1, 4, len(side)).tolist() for side in (truth, predicted))
+        sure = rng.integers(0, 4, len(predicted)) / 4
+        named = [list(map(str, side)) for side in (of_ours, of_truth)]
+        found.append(score_classes(runs_of(predicted), runs_of(truth), *named, None, sure))
+        cases.append((truth, predicted, sure, None))
+        classes.append((of_truth, of_ours))
+        ignoring = score_classes(runs_of(predicted), runs_of(truth), *named, region)
+        expected = Counter()
+        for match in list_matches(runs_of(predicted), runs_of(truth), region):
+            if match.verdict != "ignored":
+                known = "" if match.truth is None else named[1][match.truth]
+                expected[known, "" if match.predicted is None else named[0][match.predicted]] += 1
+        assert ignoring.pairs == expected
+    summary = summarise_by_class(found)
+    if not any(len(predicted) for _, predicted, *_ in cases) or not any(len(truth) for truth, *_ in cases):
+        assert not summary["coco_map"]
+    else:
+        assert summary["coco_map"] == pytest.approx(peers.coco(cases, classes)[0])
+    table = np.array(summary["confusion"]["table"])
+    assert table.sum(axis=1)[:-1].tolist() == [summary["by_class"][name]["truth"] for name in summary["by_class"]]
+    assert table.sum(axis=0)[:-1].tolist() == [summary["by_class"][name]["predicted"] for name in summary["by_class"]]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ((["a"], ["a", "b"]), "there are 2 classes, but 1 true cells: each needs one"),
+        ((["a"], [""]), "1 of 1 true cells have no class: each needs one"),
+        (([""], ["a"]), "1 of 1 predicted cells have no class: each needs one"),
+    ],
+)
+def test_cells_without_a_class_are_refused(classes, message):
+    with pytest.raises(UsageError, match=message):
+        score_classes(ONE, ONE, *classes)
+
+
 ONE = [[1, 1, 1, 1], [0, 0, 0, 0]]
 NONE = [[0, 0, 0, 0], [0, 0, 0, 0]]
 # Predicted cells, true cells, and metrics that follow.
@@ -306,6 +352,24 @@ def test_the_heaviest_pairs_are_chosen(rows, columns, seed):
     chosen = assign(predicted, truth, table[truth, predicted])
     assert len(set(truth[chosen])) == len(set(predicted[chosen])) == chosen.sum()
     assert table[truth, predicted][chosen].sum() == pytest.approx(table[linear_sum_assignment(-table)].sum())
+
+
+@given(two_sides(), st.sampled_from([0.05, 0.2, 0.5]))
+def test_of_the_most_matches_those_with_the_largest_sum_of_ious_are_chosen(sides, threshold):
+    truth, predicted, _ = sides
+    pairs = find_pairs(runs_of(predicted), runs_of(truth))
+    sets = [(0, 0.0, frozenset(), frozenset())]
+    for a, b, iou in zip(pairs.predicted, pairs.truth, pairs.ious, strict=True):
+        if iou >= threshold:
+            sets += [
+                (count + 1, total + iou, ours | {a}, theirs | {b})
+                for count, total, ours, theirs in sets
+                if a not in ours and b not in theirs
+            ]
+    chosen = match_cells(pairs, threshold)
+    most, total = max(one[:2] for one in sets)
+    assert len(chosen) == len(set(pairs.predicted[chosen])) == len(set(pairs.truth[chosen])) == most
+    assert pairs.ious[chosen].sum() == pytest.approx(total)
 
 
 def test_scores_by_type_and_of_nothing():

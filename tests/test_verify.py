@@ -32,7 +32,7 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.store import StoreWriter, documents
 from cellprep.store.arrays import array_path, read_array, write_array
 from cellprep.store.documents import group_document, guarded_document
-from cellprep.store.reader import read_attributes
+from cellprep.store.image import read_attributes
 
 SIDE = 12
 

@@ -244,7 +244,7 @@ NETWORK = {"name": "wtn", "arch": "published", "base_channels": 2, "image_channe
         ({"network": {**NETWORK, "masked": 1}}, "described wrongly"),
         ({"normalisation": {"kind": "dataset", "low": ["1"], "high": [2]}}, "described wrongly"),
         ({"normalisation": {"kind": "dataset", "low": [1], "high": []}}, "described wrongly"),
-        ({"recipe": {"bins": [2, 1]}}, "described wrongly .*bins must rise"),
+        ({"recipe": {"bins": [2, 1]}}, "described wrongly .*bins must ascend"),
         ({"recipe": {"wall_width": 4}}, "described wrongly .*odd"),
         ({"mask": "walls"}, "described wrongly"),
         ({"training": []}, "described wrongly"),

@@ -34,6 +34,10 @@ COMMANDS = {
     ),
     "predict": ("prediction", "Predict the cells of images, by networks that were trained."),
     "bundle": ("prediction", "Put weights that belong together into one file, which `predict --weights` takes alone."),
+    "tune": (
+        "learning",
+        "Tune how predicted maps are decoded: the decoder and its options that bring back the cells of a store best.",
+    ),
     "measure": (
         "measure",
         "Measure cells: a table with a row for each, of sizes, shapes, neighbours and intensities.",

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from cellprep.cli.declare import command
-from cellprep.cli.words import tell
+from cellprep.cli.options import JSON
+from cellprep.cli.words import show, tell
 from cellprep.learn import require_torch
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
+from cellprep.learn.prediction.tuning import TuneOptions
 from cellprep.learn.training.options import ALL, ALL_FOLDS, TrainOptions
 from cellprep.store import open_store
 from cellprep.system.places import as_place
@@ -48,6 +51,40 @@ def train_command(
         tell(run.train(store, options), quiet)
     else:
         tell(run.train(store, network, out=out, **given), quiet)
+
+
+@command("tune")
+def tune_command(
+    *,
+    data: Annotated[
+        Path,
+        typer.Option(parser=as_place, metavar="STORE", help="Store with images and their true cells; it may be a URL."),
+    ] = Path("data.zarr"),
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Weights as `cellprep predict` takes them, repeatable; {DEFAULT_WEIGHTS} unless given. Of trainings, "
+            "the images that they were validated on are taken; else all of the store."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write: the weights, and a table of all that was tried.")],
+    options: TuneOptions,
+    as_json: JSON = False,
+) -> None:
+    """Tune how predicted maps are decoded: the decoder and its options that bring back the cells of a store best.
+
+    Maps are predicted once; many ways of decoding are tried on few images, the best third of them on three times as
+    many, and so on. The weights are written with the best one, unless it is no better on images that the choice did not
+    see. Interrupted, the same command goes on.
+
+    Example: `cellprep tune --data data.zarr --weights runs/all --out tuned`
+    """
+    require_torch("cellprep tune")
+    from cellprep.workflows.tune import tune
+
+    report = tune(data, out, weights or [DEFAULT_WEIGHTS], options)
+    show(report, as_json, options.quiet)
+    tell(report, options.quiet)
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:

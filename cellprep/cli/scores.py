@@ -1,6 +1,6 @@
 """Commands that score predictions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,14 @@ import typer
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, Pictures, Worst
 from cellprep.cli.words import show, show_worst, tell
-from cellprep.commands.evaluate import EvaluationOptions, draw_worst, evaluate, refuse_pictures
+from cellprep.commands.evaluate import (
+    EvaluationOptions,
+    draw_confusion,
+    draw_worst,
+    evaluate,
+    refuse_confusion,
+    refuse_pictures,
+)
 from cellprep.formats.readers import READERS, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
 from cellprep.system.output import refuse_to_overwrite
@@ -45,6 +52,10 @@ def evaluate_command(
     predicted_crowds: CrowdsAre = None,
     options: EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(help="Picture to write of which class was taken for which, such as .png; means --by-class."),
+    ] = None,
     worst: Worst = 0,
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
@@ -60,11 +71,16 @@ def evaluate_command(
             refuse_to_overwrite(out, source)
     if worst:
         refuse_pictures(pictures)
+    if confusion:
+        refuse_confusion(confusion)
+        options = replace(options, by_class=True)
     known = reading.open(truth)
     found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)
+    if confusion and report.class_scores:
+        draw_confusion(report.class_scores["confusion"], confusion)
     show(report, as_json, options.quiet)
     draw = partial(draw_worst, report, found, known, worst, pictures, options)
     show_worst(report, as_json, options.quiet, worst, draw)

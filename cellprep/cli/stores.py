@@ -16,7 +16,9 @@ from cellprep.commands.info import describe_store
 from cellprep.commands.preview import PreviewOptions, preview_store
 from cellprep.commands.roundtrip import RoundtripOptions, draw_worst_decoded, roundtrip
 from cellprep.commands.verify import verify_store
+from cellprep.errors import UsageError
 from cellprep.store import open_store
+from cellprep.system.places import as_place
 
 
 @command("info")
@@ -77,7 +79,12 @@ def fit_bins_command(
 
 @command("roundtrip")
 def roundtrip_command(
-    store: StorePath,
+    store: Annotated[
+        Path,
+        typer.Argument(
+            parser=as_place, metavar="STORE", help="Store of targets, such as data.zarr; with --targets any SOURCE."
+        ),
+    ],
     options: RoundtripOptions,
     worst: Worst = 0,
     pictures: Pictures = Path("worst"),
@@ -85,13 +92,16 @@ def roundtrip_command(
 ) -> None:
     """Decode the targets of a store, and score the cells against its labels: what is lost before any network.
 
-    The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder.
+    The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder. With --targets it
+    compares methods of segmentation on annotations in any format: what each can express of these cells at best.
 
     Example: `cellprep roundtrip data.zarr`
     """
+    if worst and options.targets:
+        raise UsageError("pictures of what is decoded are of decoders: leave out --targets or --worst")
     if worst:
         refuse_pictures(pictures)
-    opened = open_store(store)
+    opened = store if options.targets else open_store(store)
     report = roundtrip(opened, options)
     show(report, as_json, options.quiet)
     draw = partial(draw_worst_decoded, report, opened, worst, pictures, options)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cellprep.core.targets.recipe import CHOSEN_LATER
 from cellprep.errors import StoreError
 from cellprep.store import StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
+from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
-from cellprep.store.reader import read_attributes
 from cellprep.system.options import Quiet, documented
 from cellprep.system.progress import progress_bar
 from cellprep.text.frames import make_frame
@@ -135,7 +136,7 @@ class StoreInfo:
         return sum(
             made["images"]
             for made in self.facts["recipes"]
-            if any(last.get(name) != made["options"].get(name) for name in (*made["options"], "per_instance"))
+            if any(last.get(name) != made["options"].get(name) for name in (*made["options"], *CHOSEN_LATER))
         )
 
     def _completeness(self) -> str:

@@ -69,14 +69,15 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
     if "image" in image.arrays:
         layers += _channels(image.read("image"), common)
     labels = (image.read("labels"), {**common, "name": "labels", "opacity": 0.5}, "labels")
-    there = [target for name, target in TARGETS.items() if name in image.arrays]
+    there = [target for name, target in TARGETS.items() if name in image]
     targets = [_LAYERS[target.kind](image.read(target.name), target.name, common, every) for target in there]
     order = {"image": 0, "labels": 1, "vectors": 2}
     return [*layers, *sorted([*targets, labels], key=lambda layer: order[layer[2]])]
 
 
 def _of_values(values: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
-    shown = values if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    layers = values if values.ndim == 2 else np.moveaxis(values, -1, 0)
+    shown = layers.astype({"float16": "float32", "bool": "uint8"}.get(layers.dtype.name, layers.dtype), copy=False)
     settings = {**common, "name": name, "visible": False, "colormap": "viridis", "blending": "additive"}
     return shown, settings, "image"
 

@@ -7,6 +7,7 @@ which order cells are placed; everything later follows from one image, that of t
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_label_image, as_masks, as_numbers
 from cellprep.core.rle import Runs, WindowedRuns, runs_from_masks
-from cellprep.core.windows import windows
+from cellprep.core.windows import Window, windows
 from cellprep.errors import AnnotationError, RecipeError, UsageError
 from cellprep.system.options import Option
 
@@ -35,22 +36,106 @@ class Cells:
         (H, W) of the same dtype: the pixel's owner as 1 + its place among the annotations; 0 = nobody.
     areas
         (n,) int64: pixels of each annotation before overlaps.
-    nobodys
-        Number of pixels of the whole image that nobody owns, where these are the cells of a part of it.
+    whole
+        What is known of the whole image, where these are the cells of a part of it.
+    origin
+        Row and column in the image of the part's first pixel.
     """
 
     ranks: NDArray[Any]
     labels: NDArray[Any]
     areas: NDArray[Any]
-    nobodys: float | None = None
+    whole: "WholeImage | None" = None
+    origin: tuple[int, int] = (0, 0)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
         return f"<Cells: {len(self.areas):,} in {height} x {width} pixels>"
 
+    @property
+    def image(self) -> "WholeImage":
+        """The whole image that they belong to, be they all of it or a part."""
+        return self.whole or WholeImage.of(self.labels.__getitem__, self.labels.shape, len(self.areas))
+
     def hidden(self) -> NDArray[np.int64]:
         """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
         return hidden_labels(self.labels, len(self.areas))
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Facts of a whole image, which targets of a part of it may depend on; each is found when it is asked for first.
+
+    Attributes
+    ----------
+    count_nobodys, find_sizes
+        What finds them.
+    """
+
+    count_nobodys: Callable[[], float]
+    find_sizes: Callable[[], NDArray[Any]]
+
+    @classmethod
+    def of(cls, read: Callable[[Window], NDArray[Any]], shape: tuple[int, ...], count: int) -> "WholeImage":
+        """Return the facts of a label image, (H, W) integers from 0 to `count`, of which windows are read."""
+
+        def nobodys() -> int:
+            return sum(int(np.count_nonzero(read(window) == 0)) for window in windows((shape[0], shape[1])))
+
+        return cls(nobodys, lambda: sizes_of(label_boxes(read, (shape[0], shape[1]), count)))
+
+    @cached_property
+    def nobodys(self) -> float:
+        """Number of pixels that nobody owns."""
+        return self.count_nobodys()
+
+    @cached_property
+    def sizes(self) -> NDArray[Any]:
+        """(n, 2) int64: height and width of the box around each cell of the image; 0 of one without pixels."""
+        return self.find_sizes()
+
+    def scaled(self, zoom: float) -> "WholeImage":
+        """Return the facts of the image when it is shown so many times as large."""
+        return WholeImage(lambda: self.nobodys * zoom**2, lambda: self.sizes * zoom)
+
+
+def label_boxes(read: Callable[[Window], NDArray[Any]], shape: tuple[int, int], count: int) -> NDArray[np.int64]:
+    """Return the first row, the end of rows, the first column and the end of columns of each label: (4, n) int64.
+
+    Of a label without pixels the ends are 0.
+
+    Parameters
+    ----------
+    read
+        Takes a window, and returns its labels: integers from 0 to `count`.
+    shape
+        (H, W) of the image.
+    count
+        Number of labels, n.
+
+    Examples
+    --------
+    >>> label_boxes(np.array([[0, 3, 3], [1, 1, 0]]).__getitem__, (2, 3), 3)
+    array([[1, 3, 0],
+           [2, 0, 1],
+           [0, 3, 1],
+           [2, 0, 3]])
+    """
+    boxes = np.zeros((4, count), np.int64)
+    boxes[0::2] = max(shape)
+    for window in windows(shape):
+        labels = read(window)
+        owners = labels[labels > 0].astype(np.intp) - 1
+        for axis, (pixels, along) in enumerate(zip(np.nonzero(labels), window, strict=True)):
+            np.minimum.at(boxes[2 * axis], owners, pixels + along.start)
+            np.maximum.at(boxes[2 * axis + 1], owners, pixels + along.start + 1)
+    return boxes
+
+
+def sizes_of(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return height and width of each box of `label_boxes`: (n, 2)."""
+    sizes: NDArray[np.int64] = np.maximum(boxes[1::2] - boxes[0::2], 0).T
+    return sizes
 
 
 def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:

@@ -123,5 +123,5 @@ def draw_wheel(axes: "Axes", _: object = None) -> None:
     for dy, dx, name in ((0, 1, "right"), (1, 0, "down"), (0, -1, "left"), (-1, 0, "up")):
         axes.annotate("", (0.4 * dx, 0.4 * dy), (0.05 * dx, 0.05 * dy), arrowprops={"arrowstyle": "->"})
         axes.text(1.35 * dx, 1.25 * dy, name, ha="center", va="center", fontsize=11)
-    axes.set(xlim=(-1.9, 1.9), ylim=(1.5, -1.5), xticks=[], yticks=[])
+    axes.set(xlim=(-1.9, 1.9), ylim=(1.4, -1.4), xticks=[], yticks=[])
     axes.set_frame_on(False)

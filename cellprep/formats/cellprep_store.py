@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cellprep.core.rle import Order, Runs, runs_from_bands, with_all_labels
+from cellprep.core.targets import Recipe
 from cellprep.errors import StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
@@ -150,3 +151,9 @@ def _runs_of_all(image: StoredImage, count: int) -> Runs:
     """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
     runs, values = runs_from_bands((image.read("labels", band) for band in image.bands()), image.shape)
     return with_all_labels(runs, values, count)
+
+
+def recipe_of(source: Source) -> Recipe:
+    """Return a store's own recipe, else the default one."""
+    store = Store(source.path) if source.format == "cellprep" else None
+    return Recipe() if store is None or store.metadata.recipe is None else store.recipe

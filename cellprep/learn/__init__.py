@@ -19,8 +19,8 @@ _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 _load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["predict_and_measure", "train_all", "train_folds"]
-_ABOVE = __all__[-3:]  # these stand above this package, from where no stub may load anything
+__all__ += ["predict_and_measure", "train_all", "train_folds", "tune"]
+_ABOVE = __all__[-4:]  # these stand above this package, from where no stub may load anything
 
 
 def require_torch(purpose: str) -> None:

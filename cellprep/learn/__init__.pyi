@@ -1,6 +1,7 @@
 import cellprep.workflows.predict_and_measure
 import cellprep.workflows.train_all
 import cellprep.workflows.train_folds
+import cellprep.workflows.tune
 
 from .data.dataset import StoreDataset as StoreDataset
 from .data.loading import train_loader as train_loader
@@ -22,6 +23,7 @@ from .prediction.options import PredictionOptions as PredictionOptions
 from .prediction.report import PredictionReport as PredictionReport
 from .prediction.run import predict as predict
 from .prediction.single import segment as segment
+from .prediction.tuning import TuneOptions as TuneOptions
 from .settings import Decoding as Decoding
 from .training.options import TrainOptions as TrainOptions
 from .training.run import TrainReport as TrainReport
@@ -33,5 +35,6 @@ from .weights import save_weights as save_weights
 predict_and_measure = cellprep.workflows.predict_and_measure.predict_and_measure
 train_all = cellprep.workflows.train_all.train_all
 train_folds = cellprep.workflows.train_folds.train_folds
+tune = cellprep.workflows.tune.tune
 
 def require_torch(purpose: str) -> None: ...

@@ -1,6 +1,7 @@
 """The store of targets: nothing outside this package knows how it lies on disk."""
 
-from cellprep.store.reader import SCHEMA_VERSION, Store, StoredImage, StoreLike, as_store, open_store, store_place
+from cellprep.store.image import StoredImage
+from cellprep.store.reader import SCHEMA_VERSION, Store, StoreLike, as_store, open_store, store_place
 from cellprep.store.summary import Summary
 from cellprep.store.writer import ImageContent, StoreWriter, write_image
 

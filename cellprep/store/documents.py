@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import google_crc32c
+import numpy as np
 
 from cellprep.core.windows import windows
 
@@ -87,7 +88,7 @@ def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
     file, chunk = chunk_shapes(name, shape)
     endian: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}}
     codecs: list[dict[str, Any]] = [
-        {"name": "bytes"} if dtype in ("uint8", "int8") else endian,
+        {"name": "bytes"} if dtype in ("uint8", "int8", "bool") else endian,
         {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
         {"name": "crc32c"},
     ]
@@ -104,7 +105,7 @@ def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
                 "configuration": {"chunk_shape": list(file)},
             },
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": chunk_separator(name)}},
-            "fill_value": 0.0 if dtype.startswith("float") else 0,
+            "fill_value": np.dtype(dtype).type(0).item(),
             "codecs": codecs,
             "attributes": {},
             "dimension_names": list(names),

@@ -5,8 +5,9 @@ from collections.abc import Container
 from enum import StrEnum
 from pathlib import Path
 
+from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
-from cellprep.store.reader import is_foreign, read_attributes
+from cellprep.store.reader import is_foreign
 from cellprep.store.replacing import DOT_FOLDER, all_names
 from cellprep.system.places import is_remote, names_in
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from cellprep.errors import StoreError
 from cellprep.store.arrays import array_additions, array_files, array_path
 from cellprep.store.documents import CHECKSUM, additions, image_documents
+from cellprep.store.image import StoredImage
 from cellprep.store.metadata import IMAGE_KEYS, ours_of
-from cellprep.store.reader import StoredImage
 from cellprep.system.files import entries_below, read_file
 
 Shapes = dict[str, tuple[int, ...]]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from cellprep.errors import StoreError
+from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
-from cellprep.store.reader import SIGNS, Store, is_foreign, read_attributes
+from cellprep.store.reader import SIGNS, Store, is_foreign
 from cellprep.store.writer import ImageContent, StoreWriter, write_image, writing
 from cellprep.system.places import is_remote
 

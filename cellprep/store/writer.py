@@ -27,9 +27,10 @@ from cellprep.store.documents import (
     image_documents,
     with_additions,
 )
+from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import STORE_KEYS, ours_of
-from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign, read_attributes
+from cellprep.store.reader import SCHEMA_VERSION, Store, is_foreign
 from cellprep.store.replacing import DOT_FOLDER, OUTGOING
 from cellprep.system.exchange import exchange
 from cellprep.system.files import read_file

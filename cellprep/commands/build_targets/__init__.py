@@ -12,15 +12,14 @@ from cellprep.commands.build_targets.options import BuildOptions
 from cellprep.commands.build_targets.pixels import PixelSource, open_pixels
 from cellprep.commands.build_targets.report import BuildReport
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
-from cellprep.core.targets import CREDIT
 from cellprep.errors import CellprepError, StoreError, StoreWriteError, UsageError
 from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
 from cellprep.store import Store, StoreWriter, Summary, store_place
+from cellprep.store.image import read_attributes
 from cellprep.store.metadata import ImageMetadata
-from cellprep.store.reader import read_attributes
 from cellprep.store.remote import store_writer
 from cellprep.system.executor import Failed, cores_each, run_tasks
 from cellprep.system.options import options_of, takes
@@ -227,7 +226,7 @@ def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dic
             "pixel_size": options.pixel_size,
             "rle_order": source.order,
             "bins_name": options.recipe.preset,
-            "credit": CREDIT,
+            "credit": "; ".join(family.credit for family in options.recipe.targets),
         },
         "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
     }

@@ -14,7 +14,7 @@ from cellprep.store.documents import is_huge
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import check_memory
 
-_BYTES_A_PIXEL = 25  # of memory, at the least: those of the arrays
+_BYTES_BESIDE = 5  # of memory, per pixel: labels, and the image's own
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -68,7 +68,8 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
         forms: dict[str, NDArray[Any] | ArrayForm] = {**_forms(compute(slice(0, 1), slice(0, 1)), shape)}
         return Content(forms, Blocks(compute, threads), cells.areas, cells.hidden())
     height, width = shape
-    check_memory(height * width * _BYTES_A_PIXEL, f"building it, {height} x {width} pixels,")
+    bytes_a_pixel = _BYTES_BESIDE + sum(target.bytes_a_pixel(recipe) for target in recipe.stored.values())
+    check_memory(height * width * bytes_a_pixel, f"building it, {height} x {width} pixels,")
     with one_opencv_thread():
         arrays = compute(slice(0, height), slice(0, width))
     return Content({**arrays}, None, cells.areas, hidden_labels(arrays["labels"], len(cells.areas)))

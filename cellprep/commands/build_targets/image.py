@@ -13,7 +13,7 @@ from cellprep.commands.build_targets.content import make_content
 from cellprep.commands.build_targets.pixels import Lack, Lacking
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
-from cellprep.core.targets import TARGETS, Recipe
+from cellprep.core.targets import Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
@@ -58,7 +58,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
     recipe_hash = _recipe_hash(task, options, record, image)
-    if not task.overwrite and stored and _is_current(stored, recipe_hash):
+    if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
 
@@ -93,6 +93,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         attributes["orientation"] = turned
     if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
         attributes["planes"] = planes.to_dict()
+    if computed := task.recipe.computed:
+        attributes["computed"] = computed
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
@@ -105,10 +107,10 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     )
 
 
-def _is_current(stored: StoredImage, recipe_hash: str) -> bool:
+def _is_current(stored: StoredImage, recipe_hash: str, recipe: Recipe) -> bool:
     if stored.metadata.recipe != recipe_hash:
         return False
-    return set(TARGETS) <= set(stored.arrays) and has_all_bytes(stored)
+    return recipe.stored.keys() <= set(stored.arrays) and has_all_bytes(stored)
 
 
 def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:

@@ -7,6 +7,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cellprep.commands.evaluate.classes import (
+    draw_confusion,
+    refuse_cells_without_class,
+    refuse_confusion,
+    refuse_unknown_classes,
+)
 from cellprep.commands.evaluate.image import EvaluationTask, ImageEvaluation, evaluate_image
 from cellprep.commands.evaluate.matches import table_of_matches
 from cellprep.commands.evaluate.pictures import Drawing, draw_verdicts, require_matplotlib
@@ -30,8 +36,10 @@ __all__ = [
     "EvaluationOptions",
     "EvaluationReport",
     "ImageEvaluation",
+    "draw_confusion",
     "draw_worst",
     "evaluate",
+    "refuse_confusion",
     "refuse_pictures",
     "require_matplotlib",
 ]
@@ -52,6 +60,10 @@ class EvaluationOptions:
         Path | str | None,
         Option("Folder of image files, named by id: to draw, and for sizes that neither side tells.", metavar="FOLDER"),
     ] = None
+    by_class: Annotated[
+        bool,
+        Option("Score each class of cells, too, and count which class was taken for which.", flags=("--by-class",)),
+    ] = False
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     only: Only = ()
@@ -91,7 +103,8 @@ def evaluate(
     UnpairedError
         If an image is on one side only; then nothing is scored.
     UsageError
-        If an image that is asked for is on neither.
+        If an image that is asked for is on neither; or if scores by class are asked for, and cells have no class, or
+        predicted ones a class that no true cell has.
     ImageFileError
         If the image folder cannot be read.
 
@@ -112,11 +125,14 @@ def evaluate(
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
     tasks = list(_tasks(predicted, truth, options))
+    if options.by_class:
+        refuse_cells_without_class(tasks, predicted, truth)
     outcomes = run_tasks(evaluate_image, tasks, done="scored", jobs=options.jobs, total=len(tasks), quiet=options.quiet)
     images = [
         ImageEvaluation(task.image_id, problem=found.problem) if isinstance(found, Failed) else found
         for task, found in in_order(outcomes, tasks)
     ]
+    refuse_unknown_classes(images, predicted, truth)
     again = partial(_table_of_matches, predicted, truth, options)
     return EvaluationReport(predicted.description, truth.description, images, again)
 
@@ -216,7 +232,11 @@ def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iter
         )
     folder = None if options.images is None else ImageFolder(as_place(options.images))
     return (
-        EvaluationTask(_read_as(ours[name], options), _read_as(_with_file(record, folder), options, options.planes))
+        EvaluationTask(
+            _read_as(ours[name], options),
+            _read_as(_with_file(record, folder), options, options.planes),
+            options.by_class,
+        )
         for name, record in theirs.items()
     )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cellprep.core.scores import ImageScore, score_image
+from cellprep.core.scores import ClassScores, ImageScore, score_classes, score_image
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 
@@ -15,10 +15,13 @@ class EvaluationTask:
     ----------
     predicted, truth
         What the readers of both sides say of it.
+    by_class
+        Whether cells are scored by class, too.
     """
 
     predicted: ImageRecord | FaultyImage
     truth: ImageRecord | FaultyImage
+    by_class: bool = False
 
     @property
     def image_id(self) -> str:
@@ -44,6 +47,8 @@ class ImageEvaluation:
         The rule by which overlaps of the true cells had been resolved before, if they had.
     predicted_ignore
         Whether the prediction has regions to ignore, which mean nothing.
+    classes
+        Its scores by class, if they were asked for.
     """
 
     image_id: str
@@ -52,17 +57,20 @@ class ImageEvaluation:
     problem: str = ""
     overlap: str | None = None
     predicted_ignore: bool = False
+    classes: ClassScores | None = None
 
 
 def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
     """Score one image."""
     predicted, truth = load_both(task)
+    sides, judged = (predicted.runs, truth.runs), (truth.ignore, predicted.scores)
     return ImageEvaluation(
         task.image_id,
         truth.cell_type,
-        score_image(predicted.runs, truth.runs, truth.ignore, predicted.scores),
+        score_image(*sides, *judged),
         overlap=truth.overlap,
         predicted_ignore=predicted.ignore is not None,
+        classes=score_classes(*sides, predicted.cell_types, truth.cell_types, *judged) if task.by_class else None,
     )
 
 

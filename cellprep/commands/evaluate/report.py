@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cellprep.commands.evaluate.classes import never_predicted, table_of_confusion
 from cellprep.commands.evaluate.image import ImageEvaluation
-from cellprep.core.scores import ImageScore, summarise, summarise_by_type
+from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
 from cellprep.errors import UsageError
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
@@ -67,6 +68,12 @@ class EvaluationReport(Report):
             return {"overall": None, "by_cell_type": {}, "images": 0}
         return summarise_by_type([score for _, score in self.scored], [image.cell_type for image, _ in self.scored])
 
+    @cached_property
+    def class_scores(self) -> dict[str, Any]:
+        """The scores by class, as `cellprep.core.scores.summarise_by_class` returns them; empty unless asked for."""
+        found = [image.classes for image in self.images if image.classes is not None]
+        return summarise_by_class(found) if found else {}
+
     def worst(self, number: int) -> list[str]:
         """Return the ids of the images with the lowest ``kaggle_map``; of equals, those with more cells wrong first."""
         ordered = sorted(
@@ -78,6 +85,7 @@ class EvaluationReport(Report):
         """Return everything as JSON has it."""
         return {
             **self.scores,
+            **self.class_scores,
             "predicted": self.predicted,
             "truth": self.truth,
             "by_image": [
@@ -107,10 +115,15 @@ class EvaluationReport(Report):
         return self.compare()
 
     def table(self) -> list[str]:
-        """Lay out the scores overall and by cell type."""
+        """Lay out the scores overall and by cell type, and those by class if they were asked for."""
         if not self.scored:
             return []
-        return score_table({"all": self.scores["overall"], **self.scores["by_cell_type"]})
+        lines = score_table({"all": self.scores["overall"], **self.scores["by_cell_type"]})
+        if by_class := self.class_scores.get("by_class"):
+            means = {name: self.class_scores[name] for name in ("mean_ap50", "mean_pq", "coco_map", "class_accuracy")}
+            lines += ["", "by class of cells:", *score_table(by_class), "", *score_table({"all classes": means})]
+            lines += ["", *table_of_confusion(self.class_scores["confusion"])]
+        return lines
 
     def table_of(self, image_ids: Sequence[str]) -> list[str]:
         """Lay out the scores of some images in short."""
@@ -151,6 +164,7 @@ class EvaluationReport(Report):
             lines += ["cells without pixels that count, left out on their side:", *capped(blank, "image")]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
+        lines += never_predicted(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cellprep.commands.preview.view import View
 from cellprep.core.colours import class_colours, label_colours, outlined, vector_colours
 from cellprep.core.targets import Target
+from cellprep.core.targets.target import Values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +34,12 @@ def draw_labels(axes: "Axes", view: View) -> None:
     _show(axes, view, label_colours(view.labels))
 
 
-def draw_target(axes: "Axes", view: View, target: Target) -> None:
-    """Draw a target in the way of its kind."""
-    _KINDS[target.kind](axes, view, target)
+def draw_target(axes: "Axes", view: View, target: Target, channel: int | None = None) -> None:
+    """Draw a target in the way of its kind: one of its channels, or all at once."""
+    if isinstance(target, Values):
+        _draw_values(axes, view, target, channel)
+    else:
+        _KINDS[target.kind](axes, view, target)
 
 
 def _draw_classes(axes: "Axes", view: View, target: Any) -> None:
@@ -85,14 +89,17 @@ def _draw_levels(axes: "Axes", view: View, target: Target) -> None:
     bar.set_ticks(list(places), labels=[f"{level}\n{starts[level]:.3g}" for level in places])
 
 
-def _draw_values(axes: "Axes", view: View, target: Any) -> None:
-    """Draw values, the length of their channels if they have some, and their scale."""
-    values = view.target(target.name).astype(float)
-    values = values if values.ndim == 2 else np.linalg.norm(values, axis=2)
+def _draw_values(axes: "Axes", view: View, target: Values, channel: int | None) -> None:
+    """Draw values and their scale; 0 is white if some are below."""
+    seen = view.target(target.name)
+    values = (seen if channel is None else seen[..., channel]).astype(float)
+    low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     if target.is_logarithmic:
         _draw_logarithmic(axes, view, values)
+    elif low < 0:
+        high = max(high, -low)
+        _with_bar(axes, _show(axes, view, values, cmap="RdBu_r", vmin=-high, vmax=high))
     else:
-        low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
         _with_bar(axes, _show(axes, view, values, cmap="viridis", vmin=low, vmax=high))
 
 
@@ -115,7 +122,6 @@ _KINDS: dict[str, Callable[["Axes", View, Any], None]] = {
     "classes": _draw_classes,
     "vectors": _draw_vectors,
     "levels": _draw_levels,
-    "values": _draw_values,
 }
 
 

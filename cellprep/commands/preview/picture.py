@@ -23,20 +23,26 @@ _COLUMNS = 4
 _Panel = Callable[["Axes", View], None]
 
 
-def _panels() -> dict[str, _Panel]:
-    """Return what draws each panel, by its title."""
-    targets = {target.title: partial(_draw_target, target=target) for target in TARGETS.values()}
+def _panels(views: Sequence[View]) -> dict[str, _Panel]:
+    """Return what draws each panel, by its title: of the targets that some of the images have."""
+    recipes = {name: view.image.recipe for view in views for name in view.image}
+    targets = [target for name, target in TARGETS.items() if name in recipes]
+    drawn = {
+        title: partial(_draw_target, target=target, channel=channel)
+        for target in targets
+        for title, channel in target.panels(recipes[target.name]).items()
+    }
     return {
         "image, cells outlined": draw_outlined,
         "labels": draw_labels,
-        **targets,
-        "directions of vectors": draw_wheel,
+        **drawn,
+        **({"directions of vectors": draw_wheel} if any(target.kind == "vectors" for target in targets) else {}),
     }
 
 
-def _draw_target(axes: "Axes", view: View, target: Target) -> None:
-    if target.name in view.image.arrays:
-        draw_target(axes, view, target)
+def _draw_target(axes: "Axes", view: View, target: Target, channel: int | None) -> None:
+    if target.name in view.image:
+        draw_target(axes, view, target, channel)
 
 
 def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, crop: Crop | None = None) -> None:
@@ -62,16 +68,14 @@ def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, 
     """
     path = Path(path)
     views = [View(image, crop) for image in ([images] if isinstance(images, StoredImage) else images)]
-    heights = [_rows() * (_PANEL * _slimness(view) + 0.95) for view in views]
+    panels = _panels(views)
+    rows = -(-len(panels) // _COLUMNS)
+    heights = [rows * (_PANEL * _slimness(view) + 0.95) for view in views]
     figure = new_figure(path, _COLUMNS * _PANEL, sum(heights))
     parts = figure.subfigures(len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, view in zip(parts, views, strict=True):
-        _draw(part, view)
+        _draw(part, view, panels)
     save(figure, path)
-
-
-def _rows() -> int:
-    return -(-len(_panels()) // _COLUMNS)
 
 
 def _slimness(view: View) -> float:
@@ -80,11 +84,10 @@ def _slimness(view: View) -> float:
     return min(max(height / width, 0.25), 4.0)
 
 
-def _draw(figure: "SubFigure", view: View) -> None:
+def _draw(figure: "SubFigure", view: View, panels: dict[str, _Panel]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    panels = _panels()
-    grid = figure.subplots(_rows(), _COLUMNS).ravel()
+    grid = figure.subplots(-(-len(panels) // _COLUMNS), _COLUMNS).ravel()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes, (title, draw) in zip(grid, panels.items(), strict=False):

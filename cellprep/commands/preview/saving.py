@@ -15,8 +15,8 @@ DPI = 120
 _NO_DATES: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "svgz": {"Date": None}}
 
 
-def new_figure(path: Path, width: float, height: float) -> "Figure":
-    """Return a figure of so many inches for a file, before work is done for it.
+def new_figure(path: Path, width: float, height: float, option: str = "--out") -> "Figure":
+    """Return a figure of so many inches for a file that an option names, before work is done for it.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def new_figure(path: Path, width: float, height: float) -> "Figure":
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     known = figure.canvas.get_supported_filetypes()
     if _kind(path) not in known:
-        raise UsageError(f"--out {path} is no picture: let its name end in .png, or in .{', .'.join(sorted(known))}")
+        raise UsageError(f"{option} {path} is no picture: let its name end in .png, or in .{', .'.join(sorted(known))}")
     check_place(path)
     return figure
 

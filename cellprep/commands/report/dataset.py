@@ -14,13 +14,13 @@ from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
-from cellprep.core.targets import Recipe
+from cellprep.commands.roundtrip.families import ALL, DecodingFamilies, decoding_families
 from cellprep.formats.annotations.source import Source
+from cellprep.formats.cellprep_store import recipe_of
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_prediction, as_source
-from cellprep.store import open_store
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, takes
 from cellprep.system.output import check_place, write_whole
@@ -31,6 +31,7 @@ from cellprep.text.wording import count, printable
 _MOST_THUMBNAILS = 600
 _MOST_CROPS = 900
 _WORST = 12
+_MOST_DECODED = 12  # images whose targets of several methods are decoded again
 
 
 @documented
@@ -46,6 +47,7 @@ class ReportOptions:
         Source | Path | str | None,
         Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
     ] = None
+    targets: DecodingFamilies = field(default_factory=lambda: decoding_families(ALL))
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1
@@ -168,6 +170,7 @@ def report_dataset(
         scores=_scores(source, predicted, shared) if predicted else None,
         cells=sections.cells(facts),
         targets=sections.targets(facts),
+        methods=sections.methods(facts),
         findings=sections.findings(check, crops),
         rules={name: RULES[name].says for name in RULES if name in rules},
         rule_choices={name: f"{name} ({rules[name]:,})" for name in RULES if name in rules},
@@ -193,12 +196,6 @@ def _row(image: ImageFacts) -> dict[str, Any]:
     }
 
 
-def _recipe(source: Source) -> Recipe:
-    """Return a store's own recipe, else the default one."""
-    store = open_store(source.path) if source.format == "cellprep" else None
-    return Recipe() if store is None or store.metadata.recipe is None else store.recipe
-
-
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
     """Choose the annotations to draw: of each rule as many of those that are worst as the page has room for."""
     by_rule: dict[str, list[Finding]] = {}
@@ -219,13 +216,19 @@ def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
 
 
 def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, int | None]]) -> Iterator[ImageTask]:
-    recipe = _recipe(source)
+    recipe = recipe_of(source)
     records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
-    tiles = min(len(records), _MOST_THUMBNAILS)
-    shown = {number * len(records) // tiles for number in range(tiles)}
+    shown = _spread(len(records), _MOST_THUMBNAILS)
+    decoded = _spread(len(records), _MOST_DECODED)
     for number, record in enumerate(records):
         rows = tuple(drawn.get(record.image_id, {}).items())
-        yield ImageTask(record, recipe, rows, number in shown)
+        yield ImageTask(record, recipe, rows, number in shown, options.targets if number in decoded else ())
+
+
+def _spread(number: int, most: int) -> set[int]:
+    """Return the places of at most so many of some things in a row, evenly spread."""
+    chosen = min(number, most)
+    return {place * number // chosen for place in range(chosen)}
 
 
 class _Scores(NamedTuple):

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from cellprep.commands.check import load_readable
 from cellprep.commands.report.crops import draw_crops, sparse_step, to_grey
 from cellprep.commands.report.drawing import Picture, draw_thumbnail
+from cellprep.commands.roundtrip.families import score_families
+from cellprep.core.cells import resolve_overlaps
 from cellprep.core.decode import energy_to_labels
 from cellprep.core.measures import Cell
 from cellprep.core.overlaps import find_overlaps
 from cellprep.core.scores import ImageScore, score_image
 from cellprep.core.shapes import cutouts
-from cellprep.core.targets import Recipe
+from cellprep.core.targets import Family, Recipe
 from cellprep.core.targets.by_window import CellsOfRuns, TargetsByWindow
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import fitting
-from cellprep.store.documents import windows_of
+from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import Failed
 
 
@@ -38,12 +40,15 @@ class ImageTask:
         The annotations to draw, each with the one it is compared to, if any.
     thumbnail
         Whether to draw the image.
+    families
+        Whose targets to decode again.
     """
 
     record: ImageRecord | FaultyImage
     recipe: Recipe
     rows: tuple[tuple[int, int | None], ...]
     thumbnail: bool
+    families: tuple[Family, ...] = ()
 
     @property
     def image_id(self) -> str:
@@ -74,6 +79,8 @@ class ImageFacts:
         Pixels of the mask at each energy level.
     score
         What the default decoder makes of the targets, scored.
+    by_family
+        What each method's own decoder makes of its own targets, scored, by the method.
     thumbnail
         The image with its cells outlined.
     crops
@@ -94,6 +101,7 @@ class ImageFacts:
     classes: tuple[int, ...] = (0, 0, 0)
     levels: tuple[int, ...] = ()
     score: ImageScore | None = None
+    by_family: dict[str, ImageScore] = field(default_factory=dict)
     thumbnail: Picture | None = None
     crops: dict[int, Picture] = field(default_factory=dict)
 
@@ -128,6 +136,8 @@ def look_at_image(task: ImageTask) -> ImageFacts | Failed:
     if pixels is not None and pixels.shape[-2:] != runs.shape:
         pixels = None
     looks = _look_at_targets(annotations, pixels, task.recipe, thumbnail=task.thumbnail)
+    families = () if is_huge(runs.shape) else task.families
+    cells = resolve_overlaps(runs, task.recipe.overlap, annotations.areas) if families else None
     overlaps = find_overlaps(runs)
     shapes = [_shape(cutout.mask) for cutout in cutouts(runs)]
     return ImageFacts(
@@ -144,6 +154,7 @@ def look_at_image(task: ImageTask) -> ImageFacts | Failed:
         classes=looks.classes,
         levels=looks.levels,
         score=looks.score,
+        by_family=score_families(cells, task.recipe, families, annotations.ignore) if cells else {},
         thumbnail=looks.thumbnail,
         crops=draw_crops(annotations, pixels, task.rows),
     )
@@ -154,7 +165,7 @@ def _look_at_targets(
 ) -> _Looks:
     """Measure the targets of an image, and draw it if its thumbnail is wanted."""
     shape = annotations.runs.shape
-    targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe)
+    targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe, Recipe().made)
     step = sparse_step(shape)
     seen = np.zeros([-(-size // step) for size in shape], np.int64)
     classes, levels = np.zeros(3, np.int64), np.zeros(recipe.levels, np.int64)

@@ -15,6 +15,7 @@ from cellprep.core.scores import summarise_by_type
 from cellprep.text.wording import printable
 
 _OF_SCORES = ("kaggle_map", "pq", "aji", "truth", "predicted", "missed", "false", "merged", "split")
+_ERRORS = ("missed", "false", "merged", "split")
 _THRESHOLDS = ("0.50", "0.70", "0.90")
 
 
@@ -25,6 +26,14 @@ class Targets(NamedTuple):
     walls: float
     charts: list[Chart]
     scores: Table | None
+
+
+class Methods(NamedTuple):
+    """The section on what each method's targets can express: how many images were decoded, a chart and a table."""
+
+    images: int
+    chart: Chart
+    scores: Table
 
 
 class FindingRow(NamedTuple):
@@ -96,6 +105,31 @@ def targets(facts: Sequence[ImageFacts]) -> Targets:
             ),
         ],
         scores=scores_table("Round trip", *zip(*scores, strict=True)) if scores else None,
+    )
+
+
+def methods(facts: Sequence[ImageFacts]) -> Methods | None:
+    """Compare what comes back of the cells when the targets of each method are decoded; nothing without any."""
+    scored = [image for image in facts if image.by_family]
+    if not scored:
+        return None
+    types = [image.cell_type for image in scored]
+    found = {
+        name: summarise_by_type([image.by_family[name] for image in scored], types) for name in scored[0].by_family
+    }
+    by_type = list(next(iter(found.values()))["by_cell_type"])
+    rows = [
+        [name, _score(its["overall"]["kaggle_map"])]
+        + [_score(its["by_cell_type"][kind]["kaggle_map"]) for kind in by_type]
+        + [_score(its["overall"][count]) for count in _ERRORS]
+        for name, its in found.items()
+    ]
+    shares = [its["overall"]["kaggle_map"] for its in found.values()]
+    title = "Which method can express your cells?"
+    return Methods(
+        images=len(scored),
+        chart=bars(title, "kaggle_map of the targets, decoded again", shares, list(found)),
+        scores=Table(title, ["kaggle_map", "all", *map(printable, by_type), *_ERRORS], rows),
     )
 
 

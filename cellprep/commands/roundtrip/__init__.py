@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 from cellprep.commands.evaluate import EvaluationOptions, draw_worst
 from cellprep.commands.roundtrip.decoded import DecodedStore
+from cellprep.commands.roundtrip.families import DecodingFamilies, FamiliesTask, decode_and_score_families
 from cellprep.commands.roundtrip.image import ImageRoundtrip, RoundtripTask, decode_and_score
 from cellprep.commands.roundtrip.report import RoundtripReport
 from cellprep.core.decode import DECODERS, find_decoder
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import StoreError, UsageError
-from cellprep.formats.cellprep_store import CellprepStore
+from cellprep.formats.annotations.source import Source
+from cellprep.formats.cellprep_store import CellprepStore, recipe_of
+from cellprep.formats.readers import SourceLike, as_source
 from cellprep.store import StoreLike, as_store
 from cellprep.system.executor import Failed, check_jobs, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented, options_of, take_values, takes
@@ -30,7 +33,7 @@ class RoundtripOptions:
     RecipeError
         If there is no such decoder, or it has no such options.
     UsageError
-        If there are options for several decoders, or `jobs` is no number of processes.
+        If there are options for several decoders, or both decoders and targets, or `jobs` is no number of processes.
     """
 
     decoders: Annotated[
@@ -44,11 +47,14 @@ class RoundtripOptions:
             unset=("--without-walls", "Give the decoders no walls: they take them from the energy."),
         ),
     ] = True
+    targets: DecodingFamilies = ()
     jobs: Jobs = -1
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
         take_values(self)
+        if self.targets and (self.decoders or not self.walls):
+            raise UsageError("each of --targets has a decoder of its own: leave out --decoder and --without-walls")
         if self.decoder_options and len(set(self.decoders)) != 1:
             raise UsageError("options of a decoder are of one alone: name it, as by --decoder walls")
         for name in self.decoders:
@@ -57,13 +63,17 @@ class RoundtripOptions:
 
 
 @takes(RoundtripOptions)
-def roundtrip(store: StoreLike, options: RoundtripOptions | None = None, **keywords: Any) -> RoundtripReport:
+def roundtrip(
+    store: StoreLike | SourceLike, options: RoundtripOptions | None = None, **keywords: Any
+) -> RoundtripReport:
     r"""Decode the targets of each image of a store, and score what comes out against its labels.
+
+    Or, with `targets`, make those of several methods of the labels, and decode and score each.
 
     Parameters
     ----------
     store
-        A store, or its path.
+        A store, or its path; with `targets` any annotations, as `cellprep.build_targets` takes them.
     options
         How to decode.
     **keywords
@@ -72,7 +82,7 @@ def roundtrip(store: StoreLike, options: RoundtripOptions | None = None, **keywo
     Returns
     -------
     RoundtripReport
-        The scores by decoder; images that cannot be read are in its failures, and in no score.
+        The scores by decoder, or by method; images that cannot be read are in its failures, and in no score.
 
     Raises
     ------
@@ -92,7 +102,10 @@ def roundtrip(store: StoreLike, options: RoundtripOptions | None = None, **keywo
     >>> report.decoders["walls"].scores["overall"]["kaggle_map"]
     1.0
     """
-    store, options = as_store(store), options_of(RoundtripOptions, options, keywords)
+    options = options_of(RoundtripOptions, options, keywords)
+    if options.targets:
+        return _roundtrip_families(as_source(store, {})[0], options)
+    store = as_store(store)  # type: ignore[arg-type]  # which says what is right
     chosen = tuple(dict.fromkeys(options.decoders)) or tuple(DECODERS)
     tuning = dict(options.decoder_options)
     tasks = [RoundtripTask(store.path / image_id, chosen, options.walls, tuning) for image_id in store]
@@ -105,6 +118,21 @@ def roundtrip(store: StoreLike, options: RoundtripOptions | None = None, **keywo
         )
     }
     return RoundtripReport.of(store.path.resolve().name, chosen, dict(sorted(found.items())), tuning)
+
+
+def _roundtrip_families(source: Source, options: RoundtripOptions) -> RoundtripReport:
+    recipe = recipe_of(source)
+    tasks = [FamiliesTask(record, recipe, options.targets) for record in source.images()]
+    if not tasks:
+        raise UsageError(f"{source.name} holds no images to decode")
+    found = {
+        task.image_id: ImageRoundtrip(problem=image.problem) if isinstance(image, Failed) else image
+        for task, image in run_tasks(
+            decode_and_score_families, tasks, done="decoded", jobs=options.jobs, total=len(tasks), quiet=options.quiet
+        )
+    }
+    names = tuple(map(str, options.targets))
+    return RoundtripReport.of(source.name, names, dict(sorted(found.items())), {}, compares="targets")
 
 
 @takes(RoundtripOptions)
@@ -121,6 +149,8 @@ def draw_worst_decoded(
     `report` is from `roundtrip`, with the same store, options and keywords; else all is as there.
     """
     store, options = as_store(store), options_of(RoundtripOptions, options, keywords)
+    if options.targets:
+        raise UsageError("pictures of what is decoded are of decoders: leave out --targets or --worst")
     decoded = DecodedStore(store.path, report.shown, options.walls, options.decoder_options)
     truth = CellprepStore(store.path)
     drawing = EvaluationOptions(jobs=options.jobs, quiet=options.quiet)

@@ -1,7 +1,7 @@
 """Scores of decoders, side by side."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cellprep.commands.evaluate import EvaluationReport, ImageEvaluation
@@ -21,10 +21,13 @@ class RoundtripReport(Report):
     Attributes
     ----------
     decoders
-        Per decoder the scores of all images, as `cellprep.evaluate` has them.
+        Per decoder the scores of all images, as `cellprep.evaluate` has them; per method if those are compared.
+    compares
+        What is compared: decoder or targets.
     """
 
     decoders: Mapping[str, EvaluationReport]
+    compares: str = field(default="decoder", repr=False)
 
     @classmethod
     def of(
@@ -33,6 +36,7 @@ class RoundtripReport(Report):
         decoders: tuple[str, ...],
         images: Mapping[str, ImageRoundtrip],
         options: Mapping[str, float],
+        compares: str = "decoder",
     ) -> "RoundtripReport":
         """Gather what became of the images of a store, decoded with these options."""
         tuned = f" ({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
@@ -47,7 +51,8 @@ class RoundtripReport(Report):
                     ],
                 )
                 for name in decoders
-            }
+            },
+            compares,
         )
 
     @property
@@ -63,7 +68,7 @@ class RoundtripReport(Report):
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The scores of each image by each decoder."""
-        return [{"decoder": name, **row} for name, report in self.decoders.items() for row in report.rows]
+        return [{self.compares: name, **row} for name, report in self.decoders.items() for row in report.rows]
 
     def _tried(self) -> int:
         return self.decoders[self.shown]._tried()
@@ -75,10 +80,8 @@ class RoundtripReport(Report):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: per decoder what `evaluate` has."""
-        return {
-            "default": DEFAULT_DECODER,
-            "decoders": {name: report.to_dict() for name, report in self.decoders.items()},
-        }
+        reports = {name: report.to_dict() for name, report in self.decoders.items()}
+        return {"targets": reports} if self.compares == "targets" else {"default": DEFAULT_DECODER, "decoders": reports}
 
     def table(self) -> list[str]:
         """Lay out Kaggle's mean precision by decoder and cell type, then counts of errors."""

@@ -12,7 +12,7 @@ from cellprep.commands.verify.root import added_to_root, root_faults
 from cellprep.errors import StoreError, StoreWriteError, UsageError
 from cellprep.store import Store, StoreLike, StoreWriter, Summary, store_place
 from cellprep.store.entries import Kind, entry_names, has_leftovers, kind_of
-from cellprep.store.reader import read_attributes
+from cellprep.store.image import read_attributes
 from cellprep.store.writer import restore_root
 from cellprep.system.executor import Failed, check_jobs, cores_each, run_tasks
 from cellprep.system.options import Jobs, Option, Quiet, documented

@@ -92,8 +92,7 @@ def _count_labels(image: StoredImage, *, known: bool) -> _Counted | Fault:
 
 def _targets(image: StoredImage, table: Table, nobodys: int) -> TargetsByWindow:
     recipe = _compared_recipe(image.recipe)
-    read = partial(image.read, "labels")
-    cells = CellsOfLabels(read, image.shape, recipe.overlap, table[:, 1], partial(_boxes, image), nobodys)
+    cells = CellsOfLabels(partial(image.read, "labels"), image.shape, recipe.overlap, table[:, 1], nobodys)
     return TargetsByWindow(cells, recipe)
 
 
@@ -102,19 +101,6 @@ def _compared_recipe(recipe: Recipe) -> Recipe:
     if recipe.distance == "cv2":
         return recipe
     return replace(recipe, distance="cv2-exact")  # all the others are exact, and slower
-
-
-def _boxes(image: StoredImage) -> NDArray[np.int64]:
-    """Return the first row, the end of rows, the first column and the end of columns of each label: (4, n)."""
-    boxes = np.zeros((4, image.metadata.cells), np.int64)
-    boxes[0::2] = max(image.shape)
-    for window in image.windows():
-        labels = image.read("labels", window)
-        for axis, (pixels, along) in enumerate(zip(np.nonzero(labels), window, strict=True)):
-            owners = labels[labels > 0] - 1
-            np.minimum.at(boxes[2 * axis], owners, pixels + along.start)
-            np.maximum.at(boxes[2 * axis + 1], owners, pixels + along.start + 1)
-    return boxes
 
 
 def _window_faults(

@@ -26,7 +26,9 @@ def known_arrays() -> list[str]:
 
 
 def _form(name: str, metadata: ImageMetadata) -> tuple[str, tuple[int, ...]]:
-    return OTHERS[name](metadata) if name in OTHERS else (TARGETS[name].dtype, TARGETS[name].shape(*metadata.shape))
+    if name in OTHERS:
+        return OTHERS[name](metadata)
+    return TARGETS[name].dtype, TARGETS[name].shape(*metadata.shape, Recipe.from_dict(metadata.options))
 
 
 def attributes_fault(attributes: dict[str, Any]) -> str | None:
@@ -46,12 +48,16 @@ def attributes_fault(attributes: dict[str, Any]) -> str | None:
         return f"`options` are no recipe: {printable(str(error))}"
     if json.dumps(recipe.to_dict(), sort_keys=True) != json.dumps(metadata.options, sort_keys=True):
         return "`options` are no recipe as cellprep writes it"
+    if unmade := set(TARGETS).intersection(metadata.arrays) - recipe.stored.keys():
+        return f"`arrays` names {min(unmade)!r}, of which `options` say nothing"
+    if (metadata.computed or []) != recipe.computed:
+        return f"`computed` is {metadata.computed or []}: by `options` it is {recipe.computed}"
     return None
 
 
 def missing_arrays(metadata: ImageMetadata) -> Iterator[str]:
-    """Yield the arrays that every image has and this one does not."""
-    yield from sorted({"labels", "cells", *TARGETS} - set(metadata.arrays))
+    """Yield the arrays that every image of its recipe has and this one does not."""
+    yield from sorted({"labels", "cells", *Recipe.from_dict(metadata.options).stored} - set(metadata.arrays))
 
 
 def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], metadata: ImageMetadata) -> str | None:

@@ -37,6 +37,8 @@ class VerifyReport(Report):
         Broken images that were removed.
     unguarded
         Number of images whose metadata have no checksum: earlier versions wrote none.
+    computed
+        Targets that are computed on reading, so that there is nothing to hold them against.
     stopped
         Why not all broken images were removed, if so.
     rows
@@ -54,6 +56,7 @@ class VerifyReport(Report):
     under_way: bool = False
     removed: list[str] = field(default_factory=list)
     unguarded: int = 0
+    computed: list[str] = field(default_factory=list)
     stopped: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -71,6 +74,7 @@ class VerifyReport(Report):
         if findings.metadata and not (findings.faults or findings.unchecked):
             self.whole += 1
             self.rows.append({"image": name, "cells": findings.metadata.cells})
+            self.computed = sorted({*self.computed, *(findings.metadata.computed or [])})
 
     def sort(self) -> None:
         """Put everything into the order of the names, whichever worker was first."""
@@ -94,6 +98,8 @@ class VerifyReport(Report):
         """Return all of it as JSON has it."""
         told = {**asdict(self), "sound": self.sound}
         del told["rows"]
+        if not self.computed:
+            del told["computed"]
         return told
 
     def notes(self) -> list[str]:
@@ -106,6 +112,9 @@ class VerifyReport(Report):
             lines.append(f"`.cellprep` is in the store: {what}")
         if self.unguarded:
             lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --overwrite adds it")
+        if self.computed:
+            names = ", ".join(self.computed)
+            lines.append(f"{names}: computed from the labels on reading, so that no array is there to be verified")
         return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} whole"]
 
     def errors(self) -> list[str]:

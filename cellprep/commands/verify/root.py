@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from cellprep.store.documents import CHECKSUM, additions, group_document, guarded_document
+from cellprep.store.image import read_attributes
 from cellprep.store.metadata import STORE_KEYS, StoreMetadata, StoreSummary, ours_of
-from cellprep.store.reader import read_attributes
 from cellprep.system.files import read_file
 
 

@@ -66,7 +66,7 @@ def _hidden_problem(owned: Table, metadata: ImageMetadata) -> str | None:
     found = (np.flatnonzero(owned == 0) + 1).tolist()
     wrong = sorted(set(found) ^ set(metadata.hidden))
     if not wrong and found != metadata.hidden:
-        return "`hidden` does not rise"
+        return "`hidden` is not ascending"
     what = "is not in `hidden`, but has no pixel" if wrong and wrong[0] in found else "is in `hidden`, but has pixels"
     return f"{count(len(wrong), 'label')} contradict `hidden`: {wrong[0]} {what}" if wrong else None
 

@@ -5,13 +5,14 @@ from typing import Any, cast
 
 from numpy.typing import ArrayLike, NDArray
 
-from cellprep.core.decode.decoder import Decoder, Option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.maps import Named, maps_of, read_maps
 from cellprep.core.decode.numbering import number_in_raster_order
 from cellprep.core.decode.original import Original
 from cellprep.core.decode.tops import Tops
 from cellprep.core.decode.walls import Walls
 from cellprep.core.decode.watershed import Watershed
+from cellprep.core.tuning import Option
 from cellprep.errors import RecipeError
 from cellprep.text.wording import described
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels, components, keep_large
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.maps import Maps
 from cellprep.core.decode.numbering import number_in_raster_order
+from cellprep.core.tuning import option
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,12 @@ class Original(Decoder):
     comes out empty, as the author's code takes the lowest value to be the background.
     """
 
-    level: int = option(1, "what is cut away: pixels up to this level", 0, 254)
-    min_size: int = option(20, "pixels of a piece; smaller ones are dropped before the dilation", 0)
+    level: int = option(1, "what is cut away: pixels up to this level", 0, 254, tried=(1, 2, 3))
+    min_size: int = option(20, "pixels of a piece; smaller ones are dropped before the dilation", 0, tried=(10, 20, 40))
     min_hole: int = option(64, "pixels of a hole; smaller ones are filled", 0)
-    dilation: int = option(3, "side in pixels of the square that each piece is dilated by; 1 for none", 1, 99, odd=True)
+    dilation: int = option(
+        3, "side in pixels of the square that each piece is dilated by; 1 for none", 1, 99, odd=True, tried=(1, 3, 5)
+    )
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode; of the mask no more is used than that the energy is 0 outside."""

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels, components
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
+from cellprep.core.tuning import option
 
 #: Steps (y, x) that meet each two neighbours of eight once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
@@ -22,9 +23,23 @@ class Tops(Decoder):
     `ratio` times its height. Each pixel goes to the top that it lies below.
     """
 
-    smoothing: float = option(1.0, "standard deviation in pixels by which the energy is smoothed; 0 for none", 0, 20)
-    depth: float = option(1.0, "levels that the energy sinks between two cells, below the lower of their tops", 0, 255)
-    ratio: float = option(0.7, "share of the lower top's height that the energy sinks below between two cells", 0, 1)
+    smoothing: float = option(
+        1.0, "standard deviation in pixels by which the energy is smoothed; 0 for none", 0, 20, tried=(0.7, 1, 1.5, 2)
+    )
+    depth: float = option(
+        1.0,
+        "levels that the energy sinks between two cells, below the lower of their tops",
+        0,
+        255,
+        tried=(0.5, 1, 1.5, 2, 3),
+    )
+    ratio: float = option(
+        0.7,
+        "share of the lower top's height that the energy sinks below between two cells",
+        0,
+        1,
+        tried=(0.6, 0.7, 0.8, 0.9),
+    )
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

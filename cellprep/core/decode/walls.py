@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Floats, Ints, Labels, sum_by
 from cellprep.core.decode.contacts import NEIGHBOURS, Contacts, find_contacts
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.growing import grow
 from cellprep.core.decode.joins import join_pieces
 from cellprep.core.decode.maps import Maps
 from cellprep.core.decode.order import order_by_shape, order_by_size
 from cellprep.core.decode.rim import WIDEST, lost_rim, trust_level_0
 from cellprep.core.decode.seeds import find_seeds
+from cellprep.core.tuning import option
 
 _TIMES = 3  # how many times as large a cell on top is, for the least size of what lies below it
 
@@ -28,9 +29,13 @@ class Walls(Decoder):
     background; a rim that the mask has lost is given back.
     """
 
-    min_piece: int = option(10, "pixels of a cell that touches others; smaller ones go to these", 0)
-    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0)
-    max_rim: int = option(WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST)
+    min_piece: int = option(
+        10, "pixels of a cell that touches others; smaller ones go to these", 0, tried=(5, 10, 20, 40)
+    )
+    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0, tried=(15, 30, 60))
+    max_rim: int = option(
+        WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST, tried=(0, 1, WIDEST)
+    )
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

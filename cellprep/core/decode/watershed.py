@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellprep.core.decode.components import Labels, components, keep_large
-from cellprep.core.decode.decoder import Decoder, option
+from cellprep.core.decode.decoder import Decoder
 from cellprep.core.decode.maps import Maps
+from cellprep.core.tuning import option
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Watershed(Decoder):
     The growth is scikit-image's watershed of a flat surface: a pixel goes to the seed that reaches it first.
     """
 
-    min_seed: int = option(20, "pixels of a piece between walls; smaller ones are no seeds", 0)
+    min_seed: int = option(20, "pixels of a piece between walls; smaller ones are no seeds", 0, tried=(10, 20, 40))
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

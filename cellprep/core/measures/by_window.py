@@ -55,7 +55,7 @@ def measure_cells(image: Readable, properties: Iterable[str]) -> Columns:
     Returns
     -------
     dict of str to ndarray
-        ``label``, in rising order, then the columns of each property: (n,) each.
+        ``label``, in ascending order, then the columns of each property: (n,) each.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def _regions(image: Readable) -> Iterator[Region]:
 
 
 def _boxes(image: Readable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the labels that occur, rising, and where each lies: (n,), and (n, 4) as `Region.boxes`."""
+    """Return the labels that occur, ascending, and where each lies: (n,), and (n, 4) as `Region.boxes`."""
     from scipy.ndimage import find_objects
 
     found = [np.zeros((0, 5), np.int64)]

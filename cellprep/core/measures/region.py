@@ -24,7 +24,7 @@ class Region:
     origin
         Row and column in the image of its first pixel.
     numbers
-        (n,) rising: the labels of the cells.
+        (n,) ascending: the labels of the cells.
     boxes
         (n, 4) int64: first row, first column, end of the rows, end of the columns of each, in the image.
     pixels

@@ -7,16 +7,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.cells import Cells, cells_from_labels
 from cellprep.core.label_images import as_label_image
-from cellprep.core.targets.area import AREA
-from cellprep.core.targets.distance import DISTANCE
-from cellprep.core.targets.energy import ENERGY, energy_levels
+from cellprep.core.targets.affinities import Affinities
+from cellprep.core.targets.boundary import Boundaries
+from cellprep.core.targets.cellpose import Cellpose
+from cellprep.core.targets.dwt import CREDIT, DeepWatershed
+from cellprep.core.targets.energy import energy_levels
+from cellprep.core.targets.family import FAMILIES, Family, read_families
 from cellprep.core.targets.fitting import BIN_METHODS, choose_bins
 from cellprep.core.targets.histogram import DistanceHistogram
-from cellprep.core.targets.recipe import BIN_PRESETS, CREDIT, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
-from cellprep.core.targets.semseg import SEMSEG
+from cellprep.core.targets.hover import HoVerNet
+from cellprep.core.targets.instance_distance import InstanceDistance
+from cellprep.core.targets.object_distance import ObjectDistance
+from cellprep.core.targets.panoptic_deeplab import PanopticDeepLab
+from cellprep.core.targets.recipe import BIN_PRESETS, PUBLISHED_BINS, BinPreset, Recipe, find_bins, read_bins
+from cellprep.core.targets.registry import TARGETS, families_of
+from cellprep.core.targets.stardist import StarDist
 from cellprep.core.targets.target import Beyond, Target
 from cellprep.core.targets.transforms import DISTANCES, distance_transform
-from cellprep.core.targets.uvec import UVEC, unit_gradient
+from cellprep.core.targets.uvec import unit_gradient
 from cellprep.system.options import options_of, takes
 
 __all__ = [
@@ -24,11 +32,13 @@ __all__ = [
     "BIN_PRESETS",
     "CREDIT",
     "DISTANCES",
+    "FAMILIES",
     "PUBLISHED_BINS",
     "TARGETS",
     "Beyond",
     "BinPreset",
     "DistanceHistogram",
+    "Family",
     "Recipe",
     "Target",
     "choose_bins",
@@ -37,17 +47,32 @@ __all__ = [
     "energy_levels",
     "find_bins",
     "read_bins",
+    "read_families",
     "unit_gradient",
 ]
 
-#: The targets by name, in the order in which they are computed and stored: each may need those before it. A new one is
-#: one file and its name here.
-TARGETS: dict[str, Target] = {target.name: target for target in (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)}
+# In the order in which their targets are computed and stored.
+FAMILIES.update(
+    {
+        family.name: family
+        for family in (
+            DeepWatershed,
+            Cellpose,
+            StarDist,
+            HoVerNet,
+            Affinities,
+            Boundaries,
+            InstanceDistance,
+            ObjectDistance,
+            PanopticDeepLab,
+        )
+    }
+)
 
 
 @takes(Recipe)
 def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **options: Any) -> dict[str, NDArray[Any]]:
-    """Compute all targets of one image.
+    """Compute the targets of one image.
 
     Parameters
     ----------
@@ -62,8 +87,8 @@ def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **o
     Returns
     -------
     dict of str to ndarray
-        Per name in `TARGETS`: ``semseg`` (H, W, 3) uint8, ``distance`` (H, W) float32, ``uvec`` (H, W, 2)
-        float32, ``energy`` (H, W) uint8, ``area`` (H, W) float32.
+        Per name of the recipe's targets; of the default one: ``semseg`` (H, W, 3) uint8, ``distance`` (H, W) float32,
+        ``uvec`` (H, W, 2) float32, ``energy`` (H, W) uint8, ``area`` (H, W) float32.
 
     Raises
     ------
@@ -91,26 +116,27 @@ def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **o
     chosen = options_of(Recipe, recipe, options)
     if not isinstance(labels, Cells):
         labels = cells_from_labels(as_label_image(labels, right="(H, W) integers, or Cells"), chosen.overlap)
-    return compute_some(labels, {}, chosen, TARGETS)
+    return compute_some(labels, {}, chosen, chosen.made)
 
 
 #: Of a distance, for each pixel along an axis, at the least: the chamfer's is 0.955, that of the others 1.
 LEAST_STEP = 0.95
 
 
-def distance_targets() -> list[str]:
-    """Return the names of the targets whose own value says how far away they may depend on something."""
-    return [name for name, target in TARGETS.items() if target.beyond is Beyond.DISTANCE]
+def distance_targets(names: Iterable[str]) -> list[str]:
+    """Return which of some targets have a value that says how far away they may depend on something."""
+    return [name for name in names if TARGETS[name].beyond is Beyond.DISTANCE]
 
 
-def targets_table() -> list[str]:
-    """Return the rows of a table, in Markdown, of what each target holds; the documentation of the store has it."""
-    return [f"| `{name}` | {target.about} |" for name, target in TARGETS.items()]
+def sampled_targets(recipe: Recipe | None = None) -> list[str]:
+    """Return the names of a recipe's targets that networks are shown in training: by default those of this package."""
+    return [name for name, target in (recipe or Recipe()).made.items() if target.is_sampled]
 
 
-def sampled_targets() -> list[str]:
-    """Return the names of the targets that networks are shown in training."""
-    return [name for name, target in TARGETS.items() if target.is_sampled]
+def how_to_make(names: Iterable[str], recipe: Recipe) -> str:
+    """Return the option of `build-targets` that adds some targets to those of a recipe; no text if it makes them."""
+    more = [name for name in families_of(names) if name not in {family.name for family in recipe.targets}]
+    return f"--targets {','.join([*map(str, recipe.targets), *more])}" if more else ""
 
 
 def with_needs(names: Iterable[str]) -> set[str]:
@@ -125,6 +151,16 @@ def pixels_around(name: str, recipe: Recipe) -> int:
     """Return how many pixels around a pixel a target depends on, in the cells, apart from its `Target.beyond`."""
     target = TARGETS[name]
     return target.around(recipe) + max((pixels_around(other, recipe) for other in target.needs), default=0)
+
+
+def reach_of_cells(names: Iterable[str], recipe: Recipe) -> int | None:
+    """Return how many pixels around a pixel lie in cells that matter as a whole to some targets; None if none do."""
+    reaches = [
+        pixels_around(name, recipe)
+        for name in names
+        if any(TARGETS[its].beyond is Beyond.CELLS for its in with_needs([name]))
+    ]
+    return max(reaches, default=None)
 
 
 def compute_some(

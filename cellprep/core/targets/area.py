@@ -14,8 +14,7 @@ def area(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     It is the area, before overlaps, of the annotation that owns the pixel; where nobody does, the number of
     such pixels.
     """
-    nobodys = np.count_nonzero(cells.labels == 0) if cells.nobodys is None else cells.nobodys
-    return look_up(np.append(np.array([nobodys]), cells.areas).astype(np.float32), cells.labels)
+    return look_up(np.append(np.array([cells.image.nobodys]), cells.areas).astype(np.float32), cells.labels)
 
 
 AREA = Values(

@@ -1,6 +1,6 @@
 """The targets of an image, window by window: of all of it at once they may take too much memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
@@ -9,14 +9,32 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.cells import Cells, count_owners, look_up, resolve_overlaps, restore_cells
+from cellprep.core.cells import (
+    Cells,
+    WholeImage,
+    count_owners,
+    label_boxes,
+    look_up,
+    resolve_overlaps,
+    restore_cells,
+    sizes_of,
+)
 from cellprep.core.rle import Runs, WindowedRuns, around
-from cellprep.core.targets import LEAST_STEP, TARGETS, Beyond, Recipe, compute_targets, distance_targets, pixels_around
+from cellprep.core.targets import (
+    LEAST_STEP,
+    TARGETS,
+    Recipe,
+    compute_some,
+    distance_targets,
+    pixels_around,
+    reach_of_cells,
+    with_needs,
+)
 from cellprep.core.windows import Window, within
 from cellprep.system.memory import check_memory
 
 _HALO = 64  # pixels, to begin with: distances within cells are hardly ever longer
-_BYTES_A_PIXEL = 35  # of memory: the arrays of a window, and what they are made of
+_BYTES_BESIDE = 15  # of memory, per pixel: what the targets of a window are made of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,10 +47,7 @@ class CellsByWindow(Protocol):
         """Height and width of the image."""
 
     def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
-        """Return the cells of a window, and the label in the image of each, unless it is the label in the window.
-
-        Of the whole image `Cells.nobodys` is not needed.
-        """
+        """Return the cells of a window, and the label in the image of each, unless it is the label in the window."""
 
     def extent(self, window: Window) -> Window:
         """Return a window that holds all of each cell that has a pixel in a window."""
@@ -76,7 +91,7 @@ class CellsOfRuns:
         runs, which = self._windowed.cut(*window)
         cells = resolve_overlaps(runs, self.rule, self.areas[which])
         labels = np.append(0, which + 1).astype(np.uint16 if len(self.runs) <= np.iinfo(np.uint16).max else np.uint32)
-        return replace(cells, nobodys=self._owned[1]), labels
+        return replace(cells, whole=self._whole, origin=_origin(window)), labels
 
     def extent(self, window: Window) -> Window:
         """Return a window that holds all annotations that may have a pixel in a window."""
@@ -85,6 +100,14 @@ class CellsOfRuns:
     def hidden(self) -> NDArray[np.int64]:
         """Return the labels of cells that own no pixel of the image."""
         return self._owned[0]
+
+    @cached_property
+    def _whole(self) -> WholeImage:
+        sizes = WholeImage.of(self._labels, self.shape, len(self.runs)).find_sizes
+        return WholeImage(lambda: self._owned[1], sizes)
+
+    def _labels(self, window: Window) -> NDArray[Any]:
+        return numbered(*self.at(window))
 
     @cached_property
     def _windowed(self) -> WindowedRuns:
@@ -109,32 +132,40 @@ class CellsOfLabels:
         By which overlaps were resolved.
     areas
         (n,) int64: pixels of each annotation before overlaps.
-    boxes
-        Returns (4, n): first row, end of rows, first column, end of columns of each label.
-    nobodys
-        Number of pixels with label 0.
+    known_nobodys
+        Number of pixels with label 0, if they are counted.
     """
 
     read: Callable[[Window], NDArray[Any]]
     shape: tuple[int, int]
     rule: str
     areas: NDArray[np.int64]
-    boxes: Callable[[], NDArray[np.int64]]
-    nobodys: int
+    known_nobodys: int | None = None
 
     def at(self, window: Window) -> tuple[Cells, None]:
         """Return the cells of a window."""
-        return replace(restore_cells(self.read(window), self.areas, self.rule), nobodys=self.nobodys), None
+        cells = restore_cells(self.read(window), self.areas, self.rule)
+        return replace(cells, whole=self._whole, origin=_origin(window)), None
 
     def extent(self, window: Window) -> Window:
-        """Return a window that holds all cells that have a pixel in a window."""
-        here = np.unique(self.read(window))
-        boxes = self._boxes[:, here[here > 0].astype(np.intp) - 1]
-        return around(window, boxes)
+        """Return a window that holds all cells whose boxes reach into a window: centres may lie where no pixel does."""
+        (rows, columns), (top, bottom, left, right) = window, self._boxes
+        near = (top < rows.stop) & (bottom > rows.start) & (left < columns.stop) & (right > columns.start)
+        return around(window, self._boxes[:, near])
+
+    @cached_property
+    def _whole(self) -> WholeImage:
+        counted, known = WholeImage.of(self.read, self.shape, len(self.areas)), self.known_nobodys
+        return WholeImage(counted.count_nobodys if known is None else lambda: known, lambda: sizes_of(self._boxes))
 
     @cached_property
     def _boxes(self) -> NDArray[np.int64]:
-        return self.boxes()
+        return label_boxes(self.read, self.shape, len(self.areas))
+
+
+def numbered(cells: Cells, labels: NDArray[Any] | None) -> NDArray[Any]:
+    """Return the labels of the pixels of a window as they are in the image; as `CellsByWindow.at` returns both."""
+    return cells.labels if labels is None else look_up(labels, cells.labels)
 
 
 class TargetsByWindow:
@@ -149,6 +180,8 @@ class TargetsByWindow:
         Of the image.
     recipe
         How targets are made; overlaps are resolved.
+    names
+        Of the targets that are wanted; all that the recipe makes and stores hold unless given.
     halo
         Pixels around a window at first.
 
@@ -161,18 +194,25 @@ class TargetsByWindow:
     array([[3, 1, 0, 0]], dtype=uint8)
     """
 
-    def __init__(self, cells: CellsByWindow, recipe: Recipe, *, halo: int = _HALO) -> None:
+    def __init__(
+        self, cells: CellsByWindow, recipe: Recipe, names: Iterable[str] | None = None, *, halo: int = _HALO
+    ) -> None:
         self._cells = cells
         self._recipe = recipe
-        self._halo = halo
         self._one_at_a_time, self._filling = Lock(), Lock()
         self._whole: Arrays | None = None
+        self._names = [*(recipe.stored if names is None else names)]
+        self._made = with_needs(self._names)
+        self._distances = distance_targets(self._made)
+        self._halo = halo if self._distances else 0
         # Of targets that depend on distances: how far around them those must be known, and with what around those.
-        self._rim = max(pixels_around(name, recipe) for name in distance_targets())
-        self._margin = max(pixels_around(name, recipe) for name in TARGETS)
+        self._rim = max((pixels_around(name, recipe) for name in self._distances), default=0)
+        self._margin = max((pixels_around(name, recipe) for name in self._made), default=0)
+        self._reach = reach_of_cells(self._names, recipe)
+        self._bytes_a_pixel = _BYTES_BESIDE + sum(TARGETS[name].bytes_a_pixel(recipe) for name in self._made)
 
     def at(self, rows: slice, columns: slice) -> Arrays:
-        """Return ``labels`` and every target of a window: rows and columns, with both ends, within the image.
+        """Return ``labels`` and the targets of a window: rows and columns, with both ends, within the image.
 
         Raises
         ------
@@ -181,8 +221,8 @@ class TargetsByWindow:
         """
         window: Window = (rows, columns)
         inner = window
-        if any(target.beyond is Beyond.CELLS for target in TARGETS.values()):
-            inner = self._cells.extent(window)
+        if self._reach is not None:
+            inner = self._cells.extent(self._grown(window, self._reach))
         halo = self._halo
         arrays = self._try(window, inner, halo)
         while arrays is None:
@@ -210,14 +250,15 @@ class TargetsByWindow:
         outer = self._grown(inner, halo + self._margin)
         height, width = _shape(outer)
         if _shape(window) != self._cells.shape:
-            check_memory(height * width * _BYTES_A_PIXEL, f"what distances depend on, {height} x {width} pixels of it,")
+            size = height * width * self._bytes_a_pixel
+            check_memory(size, f"what distances depend on, {height} x {width} pixels of it,")
         if (height, width) == self._cells.shape:
-            return _part(self._of_all(), window)
+            return self._part(self._of_all(), window)
         arrays = self._compute(outer)
         needed = self._grown(inner, self._margin - self._rim)  # vectors are made of differences to the next pixels
         certain, place = self._certain(needed, outer), within(needed, outer)
-        if all((arrays[name][place] <= certain).all() for name in distance_targets()):
-            return _part(arrays, within(window, outer))
+        if all((np.abs(arrays[name][place]) <= certain).all() for name in self._distances):
+            return self._part(arrays, within(window, outer))
         return None
 
     def _of_all(self) -> Arrays:
@@ -228,8 +269,11 @@ class TargetsByWindow:
 
     def _compute(self, window: Window) -> Arrays:
         cells, labels = self._cells.at(window)
-        numbered = cells.labels if labels is None else look_up(labels, cells.labels)
-        return {"labels": numbered, **compute_targets(cells, self._recipe)}
+        made = compute_some(cells, {}, self._recipe, self._made)
+        return {"labels": numbered(cells, labels), **made}
+
+    def _part(self, arrays: Arrays, window: Window) -> Arrays:
+        return {name: arrays[name][window] for name in ("labels", *self._names)}
 
     def _grown(self, window: Window, by: int) -> Window:
         return tuple(
@@ -252,10 +296,11 @@ class TargetsByWindow:
         return LEAST_STEP * shortest
 
 
+def _origin(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.start, columns.start
+
+
 def _shape(window: Window) -> tuple[int, int]:
     rows, columns = window
     return rows.stop - rows.start, columns.stop - columns.start
-
-
-def _part(arrays: Arrays, window: Window) -> Arrays:
-    return {name: array[window] for name, array in arrays.items()}

@@ -26,7 +26,7 @@ def distance(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     pixels that nobody owns are one more instance.
     """
     if recipe.per_instance:
-        return _of_each(cells.ranks, recipe)
+        return distance_of_each(cells.ranks, recipe.distance, background=recipe.background_cell)
     inside = done["semseg"][..., 0]
     result = distance_transform(inside, recipe.distance)
     if recipe.background_cell:
@@ -34,22 +34,23 @@ def distance(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     return result
 
 
-def _of_each(instances: NDArray[Any], recipe: Recipe) -> NDArray[np.float32]:
+def distance_of_each(instances: NDArray[Any], method: str, *, background: bool = False) -> NDArray[np.float32]:
     """Return each pixel's distance to the nearest one of another instance, (H, W): numbers from 1, 0 is the background.
 
     An instance is cut out with a rim of one pixel around its bounding box: whatever is farther away has a pixel of
-    this rim on the way. Where the image ends there is no rim, as nothing is beyond.
+    this rim on the way. Where the image ends there is no rim, as nothing is beyond. Distances of the background are 0
+    unless wanted.
     """
-    method = _THE_SAME_SOONER.get(recipe.distance, recipe.distance)
+    method = _THE_SAME_SOONER.get(method, method)
     result = np.zeros(instances.shape, np.float32)
-    for number, box in _boxes(instances, recipe.background_cell):
+    for number, box in boxes_with_rim(instances, background):
         own = instances[box] == number
         np.copyto(result[box], distance_transform(own.view(np.uint8), method), where=own)
     return result
 
 
-def _boxes(instances: NDArray[Any], background: bool) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """Yield the number and the bounding box, with a rim, of each instance that has pixels."""
+def boxes_with_rim(instances: NDArray[Any], background: bool = False) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Yield the number and the bounding box, with a rim of a pixel in the image, of each instance that has pixels."""
     from scipy.ndimage import find_objects
 
     height, width = instances.shape

@@ -5,11 +5,12 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar, cast
 
 import numpy as np
 
 from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.targets.family import Family, find_families
 from cellprep.core.targets.transforms import DISTANCES, find_distance
 from cellprep.errors import RecipeError, SourceError
 from cellprep.system.files import read_file
@@ -17,11 +18,7 @@ from cellprep.system.options import Option, documented
 from cellprep.system.places import as_place
 from cellprep.text.wording import described
 
-#: Whose the walls, vectors and bins are that the default recipe makes; stores repeat it.
-CREDIT = (
-    "walls, vectors and the bins called sartorius are after qAp, "
-    "https://github.com/qAp/sartorius_cell_instance_segmentation_kaggle"
-)
+F = TypeVar("F", bound=Family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class BinPreset:
     Attributes
     ----------
     bins
-        Rising distances in pixels.
+        Ascending distances in pixels.
     about
         Whose they are, and what they are made for.
     """
@@ -65,6 +62,11 @@ PUBLISHED_BINS = BIN_PRESETS["sartorius"].bins
 MOST_BINS = 255  # so that a level fits into uint8
 _WIDEST_WALL = 99
 _SHOWN_BINS = 6  # in words; of more only the first and the last
+
+_USUAL_TARGETS = ("dwt",)
+
+#: Options that came later than others: `Recipe.to_dict` has them only where they are not the default.
+CHOSEN_LATER = ("per_instance", "targets")
 
 
 @documented
@@ -107,6 +109,15 @@ class Recipe:
     per_instance: Annotated[
         bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
     ] = False
+    targets: Annotated[
+        tuple[Family, ...],
+        Option(
+            "Whose targets to make, by names after commas, each with its options after colons, such as NAME:rays=64.",
+            metavar="NAME,...",
+            parse=find_families,
+            typed=",".join(_USUAL_TARGETS),
+        ),
+    ] = cast("tuple[Family, ...]", _USUAL_TARGETS)
 
     def __post_init__(self) -> None:
         find_rule(self.overlap)
@@ -120,9 +131,13 @@ class Recipe:
         if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
             raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
         object.__setattr__(self, "bins", _checked_bins(self.bins))
+        object.__setattr__(self, "targets", find_families(self.targets))
 
     def __repr__(self) -> str:
         words = {name: repr(getattr(self, name)) for name in self.__dataclass_fields__}
+        words["targets"] = repr(",".join(map(str, self.targets)))
+        if self._are_usual_targets:
+            del words["targets"]
         if self.preset:
             words["bins"] = repr(self.preset)
         elif len(self.bins) > _SHOWN_BINS:
@@ -139,6 +154,29 @@ class Recipe:
         """The name of the bins; None if they have none."""
         return next((name for name, preset in BIN_PRESETS.items() if preset.bins == self.bins), None)
 
+    @property
+    def made(self) -> dict[str, Any]:
+        """The targets that it makes by name, in their order."""
+        return {target.name: target for family in self.targets for target in family.targets}
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Those of them that stores hold; the others are computed when they are read."""
+        return {name: target for name, target in self.made.items() if target.is_stored}
+
+    @property
+    def computed(self) -> list[str]:
+        """The names of the targets that are computed when they are read."""
+        return [name for name in self.made if name not in self.stored]
+
+    @property
+    def _are_usual_targets(self) -> bool:
+        return [str(family) for family in self.targets] == [*_USUAL_TARGETS]
+
+    def of(self, kind: type[F]) -> F:
+        """Return a family's own options; the defaults if the recipe does not make its targets."""
+        return next((family for family in self.targets if isinstance(family, kind)), None) or kind()
+
     def to_dict(self) -> dict[str, Any]:
         """Return what stores and weights say of it: all choices, but those made later only where they are made.
 
@@ -150,8 +188,11 @@ class Recipe:
         (False, True)
         """
         options = asdict(self)
+        options["targets"] = {family.name: asdict(family) for family in self.targets}
         if not self.per_instance:
             del options["per_instance"]
+        if self._are_usual_targets:
+            del options["targets"]
         return options
 
     @classmethod
@@ -238,7 +279,7 @@ def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
         if not (np.isfinite(single) and single > 0):
             raise RecipeError(f"bin {str(value)[:40]} is not a distance above 0")
         if single <= before:
-            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must rise")
+            raise RecipeError(f"bin {value} does not exceed the one before it, {before}: bins must ascend")
         before = single
     return tuple(map(float, bins))
 

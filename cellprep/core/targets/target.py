@@ -1,5 +1,6 @@
 """The base of all targets: how each is made, what it depends on, and how its values turn with the image."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
 
+_MOST_PANELS = 3  # of the channels of a target
+
 Done = Mapping[str, NDArray[Any]]
 
 
@@ -19,7 +22,7 @@ class Beyond(Enum):
 
     NOTHING = "nothing"
     DISTANCE = "distance"  # what is not farther away than the value itself says, in pixels
-    CELLS = "cells"  # all pixels of the cell that owns the pixel
+    CELLS = "cells"  # all pixels of the cells that own the pixel and, as far as `Target.around` reaches, those around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class Target:
     dtype
         Name of its NumPy dtype.
     channels
-        Number of channels; None for an array (H, W).
+        Number of channels, or what takes the recipe and returns their names; None for an array (H, W).
     about
         What it holds, in Markdown.
     title
@@ -54,6 +57,10 @@ class Target:
         What `cellprep verify` calls the rule that it must equal what follows from the labels.
     is_sampled
         Whether networks are shown it in training.
+    is_stored
+        Whether stores hold it. One that takes much room, and little time, is computed whenever it is read.
+    is_recomputed
+        Whether it is computed again from the labels of an image that is flipped or turned, as no rule turns its values.
     """
 
     name: str
@@ -62,18 +69,30 @@ class Target:
     about: str
     title: str
     rule: str
-    channels: int | None = None
+    channels: int | Callable[[Recipe], tuple[str, ...]] | None = None
     needs: tuple[str, ...] = ()
     around: Callable[[Recipe], int] = lambda _: 0
     beyond: Beyond = Beyond.NOTHING
     tolerance: float = 0.0
     is_sampled: bool = True
+    is_stored: bool = True
+    is_recomputed: bool = False
 
     kind: ClassVar[str]
 
-    def shape(self, height: int, width: int) -> tuple[int, ...]:
+    def channel_names(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the names of the channels; their numbers from 0 if they have none."""
+        if callable(self.channels):
+            return self.channels(recipe)
+        return tuple(map(str, range(self.channels or 0)))
+
+    def shape(self, height: int, width: int, recipe: Recipe) -> tuple[int, ...]:
         """Return the shape of the array of an image."""
-        return (height, width) if self.channels is None else (height, width, self.channels)
+        return (height, width) if self.channels is None else (height, width, len(self.channel_names(recipe)))
+
+    def bytes_a_pixel(self, recipe: Recipe) -> int:
+        """Return the size of what it has of a pixel."""
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape(1, 1, recipe))
 
     def turned(self, values: NDArray[Any], turn: NDArray[Any]) -> NDArray[Any]:
         """Return the values of pixels, (..., channels), of an image that is turned.
@@ -99,6 +118,10 @@ class Target:
         """
         return values
 
+    def panels(self, recipe: Recipe) -> dict[str, int | None]:
+        """Return the titles of pictures of it, and which channel each shows; None for all at once."""
+        return {self.title: None}
+
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return what a network is shown of it: (channels, H, W), or (H, W) of an array without channels."""
         return array if self.channels is None else np.moveaxis(array, -1, 0)
@@ -116,6 +139,12 @@ class Values(Target):
 
     is_logarithmic: bool = False
     kind = "values"
+
+    def panels(self, recipe: Recipe) -> dict[str, int | None]:
+        """Return a picture for each channel; of many, for a few that are evenly spread."""
+        names = self.channel_names(recipe)
+        shown = [number * len(names) // _MOST_PANELS for number in range(_MOST_PANELS)]
+        return {f"{self.title}, {names[number]}": number for number in shown if names} or {self.title: None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +171,10 @@ class Classes(Target):
     classes: tuple[str, ...]
     kind = "classes"
 
+    def channel_names(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the names of the classes."""
+        return self.classes
+
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the number of the class of each pixel: (H, W) int64."""
         # One channel is 1 and all others are 0, so that this is faster than argmax.
@@ -156,6 +189,10 @@ class Vectors(Target):
     """Vectors (y, x) in the image plane, which turn with it."""
 
     kind = "vectors"
+
+    def channel_names(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the names of the components."""
+        return ("y", "x")
 
     def turned(self, values: NDArray[Any], turn: NDArray[Any]) -> NDArray[Any]:
         """Return the vectors in the turned image."""

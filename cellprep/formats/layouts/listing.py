@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellprep.errors import SourceError
 from cellprep.formats.names import is_foreign
-from cellprep.store.reader import read_attributes
+from cellprep.store.image import read_attributes
 from cellprep.system.files import Folder, ask_all
 from cellprep.system.files import walk as walk_files
 

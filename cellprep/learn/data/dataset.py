@@ -71,7 +71,8 @@ class StoreDataset(Dataset[Sample]):
     store
         A store, or its path.
     targets
-        Names in `cellprep.TARGETS`, and ``labels``. Unless given, ``labels`` and all targets except ``distance``.
+        Names in `cellprep.TARGETS`, and ``labels``. Unless given, ``labels`` and all targets of the store's recipe
+        except ``distance``.
     crop
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
@@ -132,7 +133,7 @@ class StoreDataset(Dataset[Sample]):
             raise UsageError(f"transform={transform!r} cannot be called: give a function that takes a sample")
         opened = as_store(store)
         chosen = all_images(opened) if ids is None else _names("ids", ids)
-        images = TrainingSet(opened, chosen, _channels(normalisation), _checked_targets(targets))
+        images = TrainingSet(opened, chosen, _channels(normalisation), _checked_targets(targets, opened, chosen))
         if isinstance(normalisation, str):
             normalisation = fit_to(images, normalisation)
         elif normalisation and images.channels != (known := normalisation.channels):
@@ -274,9 +275,10 @@ def _channels(normalisation: str | Normalisation | None) -> int | None:
     return None
 
 
-def _checked_targets(targets: Iterable[str] | None) -> list[str]:
+def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]) -> list[str]:
     if targets is None:
-        return ["labels", *sampled_targets()]
+        images = (store[image_id] for image_id in ids[:1] if image_id in store)
+        return ["labels", *sampled_targets(next((image.recipe for image in images), None))]
     known = ["labels", *TARGETS]
     names = dict.fromkeys(_names("targets", targets))
     for name in names:

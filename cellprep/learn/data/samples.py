@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.cells import WholeImage
 from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
 from cellprep.learn.data.augmentation import (
@@ -29,7 +30,6 @@ from cellprep.learn.data.warp import Placement
 from cellprep.learn.data.warping import warp_targets
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
-from cellprep.learn.windowed import parts
 
 #: What the direction network is told of where cells are: the default first.
 MASKS = {
@@ -112,7 +112,7 @@ class SampleMaker:
         self.settings = settings
         self.normalisation = normalisation
         self._limits: dict[int, NDArray[np.float64]] = {}
-        self._nobodys: dict[int, int] = {}
+        self._whole: dict[int, WholeImage] = {}
         self._contacts: dict[int, NDArray[np.int64]] = {}
 
     def names(self, whole: bool) -> list[str]:
@@ -122,7 +122,9 @@ class SampleMaker:
 
     @property
     def _warps(self) -> bool:
-        return not SIMPLE_AUGMENTATIONS.issuperset(self.settings.augment)
+        made = [TARGETS[name] for name in self.images.targets if name in TARGETS]
+        are_moved = {"flips"} if any(target.is_recomputed for target in made) else set()
+        return not (SIMPLE_AUGMENTATIONS - are_moved).issuperset(self.settings.augment)
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
         """Make a sample of a place of an image, both drawn, and augment it.
@@ -219,14 +221,15 @@ class SampleMaker:
         normalised: Callable[[NDArray[Any]], NDArray[np.float32]] = partial(
             self._normalise, index, whole=arrays.get("image")
         )
-        areas, nobodys = arrays["cells"][:, 1], self._nobodys_of(index, arrays["labels"])
+        areas = arrays["cells"][:, 1]
+        whole = self._whole_of(index, arrays["labels"], len(areas))
         if plan.changes or plan.empty is not None:
-            view, scene, arrays = self._staged(view, arrays, areas, nobodys, normalised)
-            self._change(scene, plan)
+            view, scene, arrays = self._staged(view, arrays, areas, normalised)
+            whole = _change(scene, plan, whole)
             arrays |= {"labels": scene.labels} | ({} if scene.image is None else {"image": scene.image})
-            areas, nobodys, normalised = scene.areas, scene.nobodys, lambda part: part
+            areas, normalised = scene.areas, lambda part: part
         targets, counts = warp_targets(
-            self.images.targets, arrays["labels"], areas, nobodys, self.images.recipe, view, size
+            self.images.targets, arrays["labels"], areas, whole, self.images.recipe, view, size
         )
         window = view.window(Span(0, size), Span(0, size))
         if "ignore" in arrays:
@@ -245,7 +248,6 @@ class SampleMaker:
         view: View,
         arrays: Arrays,
         areas: NDArray[Any],
-        nobodys: int,
         normalised: Callable[[NDArray[Any]], NDArray[np.float32]],
     ) -> tuple[View, Scene, Arrays]:
         """Copy what a sample and its targets may depend on, so that it can be changed; return it in place of the whole.
@@ -268,20 +270,11 @@ class SampleMaker:
             image=normalised(parts["image"]) if "image" in parts else None,
             labels=parts["labels"].astype(dtype),
             areas=areas,
-            nobodys=nobodys,
             seen=(slice(shown[0].start, shown[0].stop), slice(shown[1].start, shown[1].stop)),
         )
         y, x = (centre - span.start for centre, span in zip(view.place.image, box, strict=True))
         shape = len(box[0]), len(box[1])
         return View(shape, view.warp, Placement(view.place.sample, (y, x))), scene, parts
-
-    def _change(self, scene: Scene, plan: Plan) -> None:
-        if plan.empty is not None:
-            scene.labels[...] = 0
-            scene.nobodys = scene.labels.size
-            return
-        for change, seed in plan.changes:
-            change(scene, np.random.default_rng(seed))
 
     def _empty(self, seed: int) -> NDArray[np.float32]:
         """Draw a sample without cells, normalised as an image by itself if images are."""
@@ -291,11 +284,12 @@ class SampleMaker:
         image = np.stack([draw_empty(shape, rng) for _ in range(self.images.channels)])
         return self.normalisation.apply_alone(image)
 
-    def _nobodys_of(self, index: int, labels: NDArray[Any]) -> int:
-        """Return the number of pixels of an image that nobody owns; a huge one's labels are read only once."""
-        if index not in self._nobodys:
-            self._nobodys[index] = sum(int(np.count_nonzero(part == 0)) for part in parts(labels))
-        return self._nobodys[index]
+    def _whole_of(self, index: int, labels: NDArray[Any], count: int) -> WholeImage:
+        """Return what is known of an image; its labels are not kept."""
+        if index not in self._whole:
+            whole = WholeImage.of(labels.__getitem__, labels.shape, count)
+            self._whole[index] = whole
+        return self._whole[index]
 
     def _normalise(self, index: int, part: NDArray[Any], whole: Any) -> NDArray[np.float32]:
         assert self.normalisation is not None
@@ -328,8 +322,23 @@ def check_whole_number(name: str, value: object, least: int) -> None:
     UsageError
         If it is none.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < 2**63:
         raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
+
+
+def _change(scene: Scene, plan: Plan, whole: WholeImage) -> WholeImage:
+    """Change a scene as planned, and return what is then known of the whole image."""
+    before = np.count_nonzero(scene.labels == 0)
+    if plan.empty is not None:
+        scene.labels[...] = 0
+    else:
+        for change, seed in plan.changes:
+            change(scene, np.random.default_rng(seed))
+    more = np.count_nonzero(scene.labels == 0) - before
+    return WholeImage(
+        lambda: whole.nobodys + more,
+        lambda: WholeImage.of(scene.labels.__getitem__, scene.labels.shape, len(scene.areas)).sizes,
+    )
 
 
 def _draw_start(length: int, size: int, rng: np.random.Generator) -> int:

@@ -32,8 +32,6 @@ class Scene:
         (H, W) unsigned integers, 0 = nobody.
     areas
         (n,): pixels of each annotation before overlaps.
-    nobodys
-        Number of pixels of the whole image that nobody owns.
     seen
         Rows and columns that a sample shows, and some more.
     """
@@ -41,7 +39,6 @@ class Scene:
     image: NDArray[np.float32] | None
     labels: NDArray[Any]
     areas: NDArray[Any]
-    nobodys: int
     seen: tuple[slice, slice]
 
     def background(self) -> NDArray[np.float32]:
@@ -177,7 +174,6 @@ def _put(
     if len(covered) > len(spare) or (covered > spare).any():
         return  # what was pasted before stays in sight
     spare -= covered
-    scene.nobodys -= int(covered[0])
     scene.areas = np.append(scene.areas, mask.sum())
     labels[mask] = len(scene.areas)
     if scene.image is not None and copied is not None:

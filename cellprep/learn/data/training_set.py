@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.targets import Recipe, sampled_targets
+from cellprep.core.targets import Recipe, how_to_make, sampled_targets
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
@@ -29,7 +29,7 @@ class TrainingSet:
     channels
         Of the images that these belong to, if they are some of many; 0 if their pixels are not needed.
     targets
-        Names of the targets that are needed, and ``labels``; unless given all targets that networks are shown.
+        Names of the targets that are needed, and ``labels``; unless given all of their recipe that networks are shown.
 
     Raises
     ------
@@ -56,11 +56,12 @@ class TrainingSet:
     ) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
-        self.targets = sampled_targets() if targets is None else [*targets]
-        self.images = [_find(store, image_id, self.targets, channels != 0) for image_id in ids]
+        self.images = [_find(store, image_id, channels != 0) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
+        self.targets = sampled_targets(self.recipe) if targets is None else [*targets]
         self.channels = 0 if channels == 0 else _common_channels(self.images, channels)
         for image in self.images:
+            _check_arrays(image, ("labels", "cells", *self.targets))
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
         self._tables: dict[int, NDArray[Any]] = {}
@@ -86,7 +87,7 @@ class TrainingSet:
             "it from the beginning, with another --out; or build it as it was before, and go on with --resume"
         )
         try:
-            read = {name: self._read(index, name) for name in names if name in image.arrays}
+            read = {name: self._read(index, name) for name in names if name in image}
         except StoreError:
             if image.is_as_opened():
                 raise
@@ -112,7 +113,7 @@ class TrainingSet:
         UsageError
             If they do not fit into the memory that is available.
         """
-        wanted = [(index, name) for index, image in enumerate(self.images) for name in names if name in image.arrays]
+        wanted = [(index, name) for index, image in enumerate(self.images) for name in names if name in image]
         needed = copies * sum(_bytes_of(self.images[index], name) for index, name in wanted)
         available = available_memory()
         if available is not None and needed > available:
@@ -126,7 +127,7 @@ class TrainingSet:
         if (index, name) in self._kept:
             return self._kept[index, name]
         image = self.images[index]
-        if image.is_huge:
+        if image.is_huge or name in image.computed:
             return self._read_huge(index, name)
         array = image.read(name)
         if name != "image":
@@ -168,7 +169,7 @@ class TrainingSet:
             )
 
 
-def _find(store: Store, image_id: str, targets: Sequence[str], pixels: bool) -> StoredImage:
+def _find(store: Store, image_id: str, pixels: bool) -> StoredImage:
     if image_id not in store:
         raise UsageError(f"image {printable(image_id)} is not in {store.path}")
     image = store[image_id]
@@ -176,9 +177,15 @@ def _find(store: Store, image_id: str, targets: Sequence[str], pixels: bool) -> 
         raise UsageError(
             f"image {printable(image_id)} of {store.path} has no pixels: build the store with `build-targets --images`"
         )
-    if missing := [name for name in dict.fromkeys(("labels", "cells", *targets)) if name not in image.arrays]:
-        raise StoreError(f"image {printable(image_id)} of {store.path} lacks {', '.join(missing)}: build it again")
     return image
+
+
+def _check_arrays(image: StoredImage, names: Sequence[str]) -> None:
+    if missing := [name for name in dict.fromkeys(names) if name not in image]:
+        made = _recipe_of(image).made
+        advice = how_to_make([name for name in missing if name not in made], image.recipe)
+        problem = f"image {printable(image.id)} of {image.path.parent} lacks {', '.join(missing)}"
+        raise StoreError(f"{problem}: build it {f'with {advice}' if advice else 'again'}")
 
 
 def _recipe_of(image: StoredImage) -> Recipe:

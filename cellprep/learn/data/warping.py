@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.cells import Cells, restore_cells
+from cellprep.core.cells import Cells, WholeImage, restore_cells
 from cellprep.core.targets import (
     LEAST_STEP,
     TARGETS,
@@ -16,6 +16,7 @@ from cellprep.core.targets import (
     Recipe,
     compute_some,
     pixels_around,
+    reach_of_cells,
     with_needs,
 )
 from cellprep.learn.data.views import View, Window
@@ -33,7 +34,7 @@ def warp_targets(
     names: Collection[str],
     labels: NDArray[Any],
     areas: NDArray[np.int64],
-    nobodys: int,
+    whole: WholeImage,
     recipe: Recipe,
     view: View,
     crop: int,
@@ -52,8 +53,8 @@ def warp_targets(
         (H, W) integers from 0 to n.
     areas
         (n,) int64: pixels of each annotation before overlaps.
-    nobodys
-        Number of pixels of the image that nobody owns.
+    whole
+        What is known of the whole image.
     recipe
         How the targets are made.
     view
@@ -73,7 +74,7 @@ def warp_targets(
     made = with_needs(name for name in names if name in TARGETS)
     halo = _FIRST_HALO
     while True:
-        near = _Surroundings.of(made, labels, areas, nobodys, recipe, view, crop, halo)
+        near = _Surroundings.of(made, labels, areas, whole, recipe, view, crop, halo)
         if near.suffice or halo >= most:
             return near.targets(names, recipe), near.counts & ~near.cut_off
         wanted = 2 * halo if near.cut_off.any() else near.deepest / LEAST_STEP + 2
@@ -112,7 +113,7 @@ class _Surroundings:
         names: Collection[str],
         labels: NDArray[Any],
         areas: NDArray[np.int64],
-        nobodys: int,
+        whole: WholeImage,
         recipe: Recipe,
         view: View,
         size: int,
@@ -129,15 +130,15 @@ class _Surroundings:
         if window.real is not None and not cut(window.real, *box).all():
             box = window.all  # the image's border is slanted: cells go on beyond it as their mirror images
         shown = restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap)
-        scale = view.warp.zoom**2  # areas are those of whole cells, as large as they are seen here
-        cells = replace(_part(shown, box), areas=areas * scale, nobodys=nobodys * scale)
+        zoom = view.warp.zoom  # areas are those of whole cells, as large as they are seen here
+        cells = replace(_part(shown, box), areas=areas * zoom**2, whole=whole.scaled(zoom))
         done = compute_some(cells, {}, recipe, far)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
         more = max((_pixels_around(name, far, recipe) for name in names), default=0)
         near = [_with_neighbours(part, len(side), more) for part, side in zip(inner, box, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
-            cut_off=_cut_off(names, cells.labels, inner, complete=complete),
+            cut_off=_cut_off(reach_of_cells(names, recipe), cells.labels, inner, complete=complete),
             crop=[part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)],
             cells=_part(cells, near),
             done={name: cut(array, *near) for name, array in done.items()},
@@ -178,15 +179,14 @@ def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
     return target.around(recipe) + max((_pixels_around(need, far, recipe) for need in target.needs), default=0)
 
 
-def _cut_off(
-    names: Collection[str], labels: NDArray[Any], inner: Sequence[Span], *, complete: bool
-) -> NDArray[np.bool_]:
-    """Return which pixels of a crop belong to cells that go on beyond the edge of the label image around it."""
-    crop = cut(labels, *inner)
-    if complete or all(TARGETS[name].beyond is not Beyond.CELLS for name in names):
-        return np.zeros(crop.shape, np.bool_)
+def _cut_off(reach: int | None, labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
+    """Return which pixels of a crop are so near to cells that go on beyond the edge of the label image around it."""
+    if complete or reach is None:
+        return np.zeros(cut(labels, *inner).shape, np.bool_)
     edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    return np.isin(crop, np.unique(edges[edges > 0]))
+    on_edge = np.isin(labels, np.unique(edges[edges > 0])).astype(np.uint8)
+    near = cv2.dilate(on_edge, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) if reach else on_edge
+    return cut(near, *inner) > 0
 
 
 def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:

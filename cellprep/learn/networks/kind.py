@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from cellprep.core.targets import TARGETS
+from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import UsageError
 from cellprep.learn.networks.architectures import Architecture
 from cellprep.learn.networks.panels import Panel
@@ -90,7 +90,8 @@ class NetworkKind:
     def channels(self, settings: "NetworkSettings") -> dict[str, int]:
         """Return the number of channels of each input; 0 for one that it does not look at."""
         known = {"image": settings.image_channels, "mask": int(settings.masked or settings.signed_mask)}
-        return {name: known[name] if name in known else TARGETS[name].channels or 1 for name in self.inputs}
+        others = {name: len(TARGETS[name].channel_names(Recipe())) or 1 for name in self.inputs if name in TARGETS}
+        return {name: (others | known)[name] for name in self.inputs}
 
     def body(self, settings: "NetworkSettings") -> "Body":
         """Make its layers."""

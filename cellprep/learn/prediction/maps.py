@@ -63,12 +63,17 @@ def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any
         How many instances were left out.
     """
     labels = decode_maps(maps, decoding)
-    large = count_pixels(labels) >= decoding.min_area
+    return labels, leave_out_small(labels, decoding.min_area)
+
+
+def leave_out_small(labels: NDArray[Any], min_area: int) -> int:
+    """Set the instances of fewer pixels to 0, number the others anew, and return how many are left out."""
+    large = count_pixels(labels) >= min_area
     large[0] = False
     left_out = len(large) - 1 - int(large.sum())
     if left_out:
         _look_up_in_place(np.where(large, np.cumsum(large), 0).astype(labels.dtype), labels)
-    return labels, left_out
+    return left_out
 
 
 def _look_up_in_place(table: NDArray[Any], labels: NDArray[Any]) -> None:

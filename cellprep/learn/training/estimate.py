@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cellprep.core.targets import TARGETS, Target, sampled_targets
+from cellprep.core.targets import TARGETS, Recipe, Target, sampled_targets
 from cellprep.learn.devices import Machine
 from cellprep.learn.networks.kind import Batch
 from cellprep.learn.networks.network import Network, build_network
@@ -98,9 +98,10 @@ def _blank_batch(network: Network, crop: int) -> Batch:
 
 def _blank_sample(target: Target, crop: int) -> NDArray[Any]:
     """Return what a network is shown of a target that is 1 everywhere, in its first channel if there are several."""
-    blank = np.zeros((*target.shape(crop, crop)[:2], target.channels or 1), target.dtype)
+    shape = target.shape(crop, crop, Recipe())
+    blank = np.zeros(shape if len(shape) == 3 else (*shape, 1), target.dtype)
     blank[..., 0] = 1
-    return target.sample(blank.reshape(target.shape(crop, crop)))
+    return target.sample(blank.reshape(shape))
 
 
 def describe_duration(seconds: float) -> str:

@@ -1,10 +1,10 @@
 """The plan of a training, made before it starts: everything that can be wrong is reported here."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cellprep.core.targets import Recipe
+from cellprep.core.targets import Recipe, sampled_targets
 from cellprep.errors import UsageError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
@@ -82,7 +82,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
-    return Plan(train_ids, val_ids, together.recipe, normalisation, crops, data, left_out, appearance)
+    recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance)
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:
@@ -102,7 +103,8 @@ def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], li
         seed=options.seed,
         pixels=options.kind.sees_images,
     )
-    together = TrainingSet(store, train_ids + val_ids, None if options.kind.sees_images else 0)
+    channels = None if options.kind.sees_images else 0
+    together = TrainingSet(store, train_ids + val_ids, channels, sampled_targets())
     recipe = together.recipe
     if "background_cell" in options.kind.options and options.background_cell != recipe.background_cell:
         raise UsageError(

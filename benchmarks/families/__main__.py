@@ -1,0 +1,54 @@
+"""Compare families of targets with their packages: ``python -m benchmarks.families [NAME...] --data DIR``."""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+
+from benchmarks.families import compare, comparisons, draw, load, load_results, real_images, save_results, tables
+from benchmarks.timing import noise
+from cellprep.system.memory import keep_freed_memory
+
+HERE = Path(__file__).parent
+CHART = HERE.parent.parent / "docs" / "families.webp"
+
+
+def main() -> None:
+    """Measure those whose package is here, add them to the results, print all of these, and draw them."""
+    names = comparisons()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.families", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; else all")
+    data = os.environ.get("CELLPREP_TEST_DATA")
+    parser.add_argument("--data", type=Path, default=data, help="folder of real images; else CELLPREP_TEST_DATA")
+    parser.add_argument("--limit", type=int, help="images of each set at most; else all")
+    parser.add_argument("--results", type=Path, default=HERE / "results.json", help="where results are kept")
+    parser.add_argument("--chart", type=Path, default=CHART, help="picture to draw")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    warnings.simplefilter("ignore")  # of the other packages
+    cv2.setNumThreads(1)
+    keep_freed_memory()  # as the command does
+    results = load_results(options.results)
+    for name in options.names or names:
+        try:
+            module, version = load(name)
+        except ImportError as error:
+            sys.stderr.write(f"{name} is left out: {error}\n")
+            continue
+        if options.data is None:
+            parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
+        before = noise()
+        sets = compare(module, real_images(options.data, options.limit))
+        results[name] = {"package": module.PACKAGE, "version": version, "noise": str(before), "sets": sets}
+        save_results(options.results, results)
+        sys.stderr.write(f"{name} is measured\n")
+    results = {name: results[name] for name in sorted(results)}
+    sys.stdout.write(tables(results))
+    draw(results, options.chart)
+
+
+main()

@@ -1,0 +1,94 @@
+"""What each method of segmentation can express at best: its targets decoded again, by a decoder of its own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from numpy.typing import NDArray
+
+from cellprep.commands.roundtrip.image import ImageRoundtrip
+from cellprep.core.cells import Cells, resolve_overlaps
+from cellprep.core.scores import ImageScore, score_image
+from cellprep.core.targets import FAMILIES, Family, Recipe, compute_targets, read_families
+from cellprep.errors import AnnotationError, RecipeError
+from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.system.executor import one_opencv_thread
+from cellprep.system.options import Option
+
+ALL = "all"
+
+
+def decoding_families(given: Any) -> tuple[Family, ...]:
+    """Return families that have a decoder of their own, of which one may be there with several options.
+
+    Parameters
+    ----------
+    given
+        As `cellprep.Recipe` takes targets, or "all".
+
+    Raises
+    ------
+    RecipeError
+        If there is no such family, or it has no decoder.
+
+    Examples
+    --------
+    >>> [str(family) for family in decoding_families("dwt")]
+    ['dwt']
+    """
+    if given in (ALL, (ALL,)):
+        return tuple(kind() for kind in FAMILIES.values() if kind.decodes())
+    families = tuple(dict.fromkeys(read_families(given)))
+    for family in families:
+        if not family.decodes():
+            known = ", ".join(name for name, kind in FAMILIES.items() if kind.decodes())
+            raise RecipeError(f"targets {family.name} have no decoder: give some of {known}")
+    return families
+
+
+DecodingFamilies = Annotated[
+    tuple[Family, ...],
+    Option(
+        "Methods whose targets are made of the labels and decoded again, in place of those of a store: all, or names "
+        "after commas with options after colons, repeatable.",
+        metavar="all|NAME,...",
+        parse=decoding_families,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FamiliesTask:
+    """One image: what its reader says of it, how targets are made, and whose."""
+
+    record: ImageRecord | FaultyImage
+    recipe: Recipe
+    families: tuple[Family, ...]
+
+    @property
+    def image_id(self) -> str:
+        """The image's name in the source."""
+        return self.record.image_id
+
+
+def decode_and_score_families(task: FamiliesTask) -> ImageRoundtrip:
+    """Make, decode and score the targets of one image."""
+    record = task.record
+    if isinstance(record, FaultyImage):
+        raise AnnotationError(record.problem)
+    pixels = record.pixels.decode() if record.needs_shape and record.pixels else None
+    annotations = record.load(None if pixels is None else (pixels.shape[-2], pixels.shape[-1]))
+    cells = resolve_overlaps(annotations.runs, task.recipe.overlap, annotations.areas)
+    return ImageRoundtrip(annotations.cell_type, score_families(cells, task.recipe, task.families, annotations.ignore))
+
+
+def score_families(
+    cells: Cells, recipe: Recipe, families: Iterable[Family], ignore: NDArray[Any] | None
+) -> dict[str, ImageScore]:
+    """Return what comes back of the cells of an image, by family."""
+    scores = {}
+    with one_opencv_thread():
+        for family in families:
+            arrays = compute_targets(cells, replace(recipe, targets=(family,)))
+            scores[str(family)] = score_image(family.decode(arrays), cells.labels, ignore)
+    return scores

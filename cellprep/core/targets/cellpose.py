@@ -1,0 +1,69 @@
+"""The targets of Cellpose: flows to the middle of each cell, and where there are cells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.cells import Cells
+from cellprep.core.decode.flows import labels_of_flows
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.flows import flows, steps_of
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values, Vectors
+
+
+def _flows(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
+    """Return the flows, (H, W, 2): how far heat spreads is a matter of the whole image's largest cell."""
+    return flows(cells.labels, None if cells.whole is None else steps_of(cells.whole.sizes))
+
+
+def _probability(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
+    return (cells.labels > 0).astype(np.float32)
+
+
+FLOWS = Vectors(
+    name="cellpose_flows",
+    compute=_flows,
+    dtype="float32",
+    channels=2,
+    about="of `cellpose`: unit vector up the heat that spreads from the middle of the pixel's cell, components (y, x); "
+    "0 on the background",
+    title="cellpose flows",
+    rule="flows to the middle of cells",
+    around=lambda _: 1,
+    beyond=Beyond.CELLS,
+    tolerance=1e-4,
+)
+
+PROBABILITY = Values(
+    name="cellpose_probability",
+    compute=_probability,
+    dtype="float32",
+    about="of `cellpose`: 1 where there is a cell, 0 elsewhere",
+    title="cellpose probability",
+    rule="pixels of cells",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cellpose(Family):
+    """Flows and cell probability, as Cellpose 4 trains on them."""
+
+    name = "cellpose"
+    title = "Cellpose"
+    about = (
+        "Flows to the middle of each cell, and where there are cells: what Cellpose learns, "
+        "as `dynamics.labels_to_flows` of cellpose 4.2.1.1 makes them."
+    )
+    credit = (
+        "flows are after Cellpose, Stringer et al., Nature Methods 18:100 (2021), as cellpose 4.2.1.1 computes them, "
+        "https://github.com/MouseLand/cellpose"
+    )
+    targets = (FLOWS, PROBABILITY)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the cells whose pixels meet when they follow the flows: (H, W) int32, 0 = background."""
+        return labels_of_flows(arrays["cellpose_flows"], arrays["cellpose_probability"] > 0.5)

@@ -1,0 +1,129 @@
+"""The maps of HoVer-Net: how far each pixel is from the centre of its cell, along the row and along the column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.cells import Cells
+from cellprep.core.targets.distance import boxes_with_rim
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
+from cellprep.core.tuning import option
+
+#: Pixels of the smallest piece that HoVer-Net makes maps of.
+LEAST_PIXELS = 30
+
+
+def hover_maps(labels: NDArray[Any], least: int = LEAST_PIXELS) -> NDArray[np.float32]:
+    """Return the offsets from the centre of each cell, as HoVer-Net's ``gen_instance_hv_map`` does.
+
+    Each 4-connected piece of a cell is treated as a cell of its own. Its centre is the mean of its pixels, rounded to
+    a pixel, halves up; the pixel before it is the one at 0. Offsets below 0 are divided by the lowest of the piece,
+    and those above 0 by the highest: they reach from -1 to 1, each side by itself. (A piece of one row or column has 1
+    in it, and one of two has 0 and 1.)
+
+    HoVer-Net itself cuts training patches out of larger ones, and computes maps in the larger ones. Of a piece whose
+    first pixel is less than 2 pixels from the larger one's top or left edge it makes no map, or a wrong one; here it
+    has one like every other.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background.
+    least
+        Smallest piece, in pixels; the maps are 0 on those below.
+
+    Returns
+    -------
+    ndarray
+        (H, W, 2) float32, components (horizontal, vertical), from -1 to 1; 0 on the background.
+
+    Examples
+    --------
+    >>> hover_maps(np.array([[0, 1, 1, 1, 1, 1]]), least=1)[0, :, 0]
+    array([ 0.        , -1.        ,  0.        ,  0.33333334,  0.6666667 ,
+            1.        ], dtype=float32)
+    """
+    import cv2
+
+    maps = np.zeros((*labels.shape, 2), np.float32)
+    for number, (rows, columns) in boxes_with_rim(labels):
+        own = labels[rows, columns] == number
+        count, pieces, boxes, centres = cv2.connectedComponentsWithStats(own.view(np.uint8), connectivity=4)
+        in_box = maps[rows, columns]
+        found = zip(range(1, count), boxes[1:].tolist(), centres[1:].tolist(), strict=True)
+        for piece, (left, top, width, height, pixels), (x, y) in found:
+            if pixels >= least:
+                box = slice(top, top + height), slice(left, left + width)
+                part, here = in_box[box], pieces[box] == piece
+                np.copyto(part[..., 0], _scaled_offsets(left, width, x), where=here)
+                np.copyto(part[..., 1], _scaled_offsets(top, height, y)[:, None], where=here)
+    return maps
+
+
+def _scaled_offsets(first: int, count: int, mean: float) -> NDArray[np.float32]:
+    """Return the offsets of lines from the one before the centre, scaled to -1 up to 1."""
+    offsets = np.arange(first + 1, first + 1 + count, dtype=np.float32) - np.float32(int(mean + 0.5))
+    negative = offsets < 0
+    offsets[negative] /= -offsets[0]
+    offsets[~negative] /= offsets[-1]
+    return offsets
+
+
+def mask(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
+    """Return the pixels of cells, (H, W) uint8: 1 or 0."""
+    return (cells.labels > 0).astype(np.uint8)
+
+
+def maps(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
+    """Return the maps of the cells, (H, W, 2) float32."""
+    return hover_maps(cells.labels, recipe.of(HoVerNet).least)
+
+
+MASK = Values(
+    name="hover_mask",
+    compute=mask,
+    dtype="uint8",
+    about="1 in cells, 0 on the background",
+    title="HoVer-Net's mask",
+    rule="pixels of cells",
+)
+
+MAPS = Values(
+    name="hover_maps",
+    compute=maps,
+    dtype="float32",
+    channels=lambda _: ("horizontal", "vertical"),
+    about="offset from the cell's centre along the row and along the column, from -1 to 1 in each cell; "
+    "0 on the background",
+    title="HoVer-Net's maps",
+    rule="offsets from the centre",
+    beyond=Beyond.CELLS,
+    is_recomputed=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HoVerNet(Family):
+    """Offsets from the centre of each cell."""
+
+    name = "hover"
+    title = "HoVer-Net"
+    about = (
+        "Which pixels belong to cells, and how far each is from its cell's centre, horizontally and vertically: "
+        "what HoVer-Net learns to tell cells apart."
+    )
+    credit = "maps are after HoVer-Net by Graham, Vu et al., https://github.com/vqdang/hover_net"
+    targets = (MASK, MAPS)
+
+    least: int = option(LEAST_PIXELS, "pixels of a piece of a cell; smaller ones have no maps", 0)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the cells between which the maps fall steeply."""
+        from cellprep.core.decode.hover import hover_to_labels
+
+        return hover_to_labels(arrays["hover_mask"], arrays["hover_maps"])

@@ -1,0 +1,376 @@
+"""The targets of StarDist: how far each pixel is from its cell's border along rays, and how far inside its cell it is.
+
+All rays of one direction are walked at once, with one bit for each pixel. A bit stays 1 while the place that its ray
+has reached belongs to the cell of its pixel. Two places in a row are neighbours or the same pixel, so that a step is
+an AND of these bits and those of the pixels that belong to the same cell as their neighbour, shifted by the way that
+the ray has come. The number of steps at which its bit was 1 is how far a ray came.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.core.cells import Cells
+from cellprep.core.targets.distance import boxes_with_rim
+from cellprep.core.targets.family import Family
+from cellprep.core.targets.recipe import Recipe
+from cellprep.core.targets.target import Beyond, Done, Values
+from cellprep.core.tuning import option
+
+Bits = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+# A step of the rays of pixels, all or those in some rows and columns: the bytes that they have come, and to which
+# neighbour they go, with the bits that they have come too.
+_Move = tuple[int, tuple[int, int, int], tuple[bytes, bytes] | None]
+
+_HALF, _ONE = np.float32(0.5), np.float32(1)
+_CACHED = 1 << 20  # bytes: what is computed step by step stays in the processor's cache
+# The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which
+# 21 bits are right.
+_SQUARES_ARE_KNOWN = 512
+_CHECKED = 8  # steps after which it is asked whether any ray goes on
+
+
+def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int] = (0, 0)) -> Floats:
+    """Return how far each pixel is from the border of its cell along rays, as StarDist's compiled ``star_dist`` does.
+
+    Ray k points to the angle ``2 pi k / rays``, from along the row (x) towards the next rows (y). It goes on by steps
+    of length 1, rounded to pixels, up to the first pixel that belongs to another cell or to none, or is outside the
+    image; then it goes back so far that half a pixel is left along its longer axis.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background. All pixels of one number are one cell.
+    rays
+        How many, at least 3.
+    origin
+        Row and column of the first pixel in the image that `labels` are a part of. StarDist rounds places to float32,
+        so that rays that pass halfway between two pixels go on one side or the other depending on where they are.
+
+    Returns
+    -------
+    ndarray
+        (H, W, rays) float32, in pixels; 0 on the background.
+
+    Examples
+    --------
+    >>> star_distances(np.array([[0, 1, 1, 2]]), 4)[0, 1]
+    array([1.5, 0.5, 0.5, 0.5], dtype=float32)
+    """
+    height, width = labels.shape
+    cells = _Neighbours(labels)
+    owned = np.flatnonzero(cells.inside)  # the bytes, of 8 pixels each, that have any of a cell
+    found = np.zeros((height * width, rays), np.float32)
+    if not len(owned):
+        return found.reshape(height, width, rays)
+    values = np.empty((rays, 8 * len(owned)), np.float32)
+    paths = _Paths(rays, labels.shape, origin)
+    steps_at_once = 1 << min(max(_CACHED // len(cells.inside), 8), 128).bit_length() - 1
+    history = np.empty((steps_at_once, len(cells.inside)), np.uint8)
+    for ray in range(rays):
+        steps, moves = paths.steps(ray)
+        planes = _walk(moves, cells, history)[: len(steps).bit_length()]
+        lengths = np.concatenate([np.zeros(1, np.float32), paths.lengths[ray, steps]])
+        lengths.take(_counts([plane[owned] for plane in planes]), out=values[ray], mode="clip")
+    pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
+    here = slice(np.searchsorted(pixels, height * width))  # the last byte may have bits to spare
+    found[pixels[here]] = values[:, here].T
+    return found.reshape(height, width, rays)
+
+
+def star_probability(labels: NDArray[Any]) -> Floats:
+    """Return how far inside its cell each pixel is, relative to the farthest one, as StarDist's ``edt_prob`` does.
+
+    It is the exact Euclidean distance to the nearest pixel that is not of the cell, divided by the largest in the
+    cell. Pixels outside the image count as the cell's own, unless a single cell fills the image.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 = background. All pixels of one number are one cell.
+
+    Returns
+    -------
+    ndarray
+        (H, W) float32, from 0 to 1; 0 on the background only.
+
+    Examples
+    --------
+    >>> star_probability(np.array([[0, 1, 1, 2]]))
+    array([[0., 1., 1., 1.]], dtype=float32)
+    """
+    if labels.size and labels.flat[0] > 0 and labels.min() == labels.max():
+        return star_probability(np.pad(labels, 1))[1:-1, 1:-1].copy()
+    probability = np.zeros(labels.shape, np.float32)
+    for number, box in boxes_with_rim(labels):
+        distance = _exact_distance(labels[box] == number)
+        distance /= distance.max() + 1e-10  # StarDist's, though no distance is below 1
+        probability[box] += distance  # 0 elsewhere in the box
+    return probability
+
+
+def _exact_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the distance to the nearest pixel outside a mask that has such pixels, rounded to float64."""
+    import cv2
+    from scipy.ndimage import distance_transform_edt
+
+    if max(mask.shape) > _SQUARES_ARE_KNOWN:
+        exact: NDArray[np.float64] = distance_transform_edt(mask)
+        return exact
+    rounded = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    squares = np.square(rounded, dtype=np.float64)
+    np.rint(squares, out=squares)
+    return np.sqrt(squares, out=squares)
+
+
+class _Neighbours:
+    """Which pixels belong to the same cell as a neighbour, as bits in the order of the pixels, row by row."""
+
+    BEFORE, AFTER = 1, 2  # bytes, so that bits may be shifted over each end
+
+    def __init__(self, labels: NDArray[Any]) -> None:
+        self._labels, self.width = labels, labels.shape[1]
+        self._is_cell = labels > 0
+        self._shifted: dict[tuple[int, int, int], Bits] = {}
+        self._lines: dict[tuple[bytes, bytes], Bits] = {}
+        self.inside = self.packed(self._is_cell)
+
+    def packed(self, mask: NDArray[np.bool_]) -> Bits:
+        """Return a mask of the image as bits."""
+        ends = np.zeros(self.BEFORE, np.uint8), np.zeros(self.AFTER, np.uint8)
+        return np.concatenate([ends[0], np.packbits(mask, bitorder="little"), ends[1]])
+
+    def shifted(self, neighbour: tuple[int, int, int]) -> Bits:
+        """Return whether a pixel's neighbour, so far down and right, is of its cell: bits shifted by 0 to 7."""
+        if neighbour not in self._shifted:
+            down, right, bits = neighbour
+            self._shifted[neighbour] = self._shift(down, right, bits) if bits else self.packed(self._same(down, right))
+        return self._shifted[neighbour]
+
+    def of_lines(self, lines: tuple[bytes, bytes]) -> Bits:
+        """Return the pixels in some rows and some columns."""
+        if lines not in self._lines:
+            rows, columns = (np.frombuffer(line, np.bool_) for line in lines)
+            self._lines[lines] = self.packed(rows[:, None] & columns)
+        return self._lines[lines]
+
+    def _shift(self, down: int, right: int, bits: int) -> Bits:
+        plane = self.shifted((down, right, 0))
+        result: Bits = plane >> np.uint8(bits)
+        result[:-1] |= plane[1:] << np.uint8(8 - bits)
+        return result
+
+    def _same(self, down: int, right: int) -> NDArray[np.bool_]:
+        height, width = self._labels.shape
+        rows, columns = max(height - abs(down), 0), max(width - abs(right), 0)
+        here = slice(max(-down, 0), max(-down, 0) + rows), slice(max(-right, 0), max(-right, 0) + columns)
+        there = slice(max(down, 0), max(down, 0) + rows), slice(max(right, 0), max(right, 0) + columns)
+        same = np.zeros((height, width), np.bool_)
+        np.equal(self._labels[here], self._labels[there], out=same[here])
+        same &= self._is_cell
+        return same
+
+
+class _Paths:
+    """The places that rays pass, relative to their pixels. All arithmetic is in float32, in StarDist's order."""
+
+    def __init__(self, rays: int, shape: tuple[int, int], origin: tuple[int, int]) -> None:
+        self._shape, self._origin = shape, origin
+        angles = (np.arange(rays, dtype=np.float32) * np.float32(2 * np.pi / rays)).astype(np.float64)
+        unit = np.stack([np.sin(angles), np.cos(angles)]).astype(np.float32)[..., None]  # (2, rays, 1): y, x
+        longest = int(np.hypot(*shape)) + 3  # steps after which every ray has left the image
+        self._places = np.cumsum(np.broadcast_to(unit, (2, rays, longest)), axis=2, dtype=np.float32)
+        y, x = self._places + (_HALF / np.abs(unit).max(axis=0) - _ONE) * unit
+        self.lengths: Floats = np.sqrt(y * y + x * x)
+        rounded = np.rint(self._places).astype(np.int64)
+        self._last = np.concatenate([np.zeros((2, rays, 1), np.int64), rounded[..., :-1]], axis=2)
+        self._by = rounded - self._last
+        self._halfway = self._find_halfway()
+
+    def _find_halfway(self) -> NDArray[np.bool_]:
+        """Return which steps may be rounded by where their pixel is: halfway between two, as far as float32 tells."""
+        farthest = max(first + size for first, size in zip(self._origin, self._shape, strict=True))
+        told_apart = 2 * np.spacing(np.float32(farthest + self._places.shape[2]))
+        part = self._places - np.floor(self._places)
+        halfway: NDArray[np.bool_] = (np.abs(part - _HALF) <= told_apart).any(axis=0)
+        return halfway
+
+    def steps(self, ray: int) -> tuple[NDArray[np.intp], Iterator[list[_Move]]]:
+        """Return the numbers of the steps that take any ray to another pixel, and how each does so."""
+        halfway = self._halfway[ray]
+        differs = halfway.copy()
+        differs[1:] |= halfway[:-1]
+        (top, left), (down, right) = self._last[:, ray], self._by[:, ray]
+        steps = np.flatnonzero(differs | (down != 0) | (right != 0))
+        places = (top * self._shape[1] + left)[steps]
+        parts = (places >> 3, places & 7, down[steps], right[steps], differs[steps], steps)
+        moves = zip(*(part.tolist() for part in parts), strict=True)
+        return steps, (
+            self._by_pixel(ray, step) if is_split else [(byte, (down, right, bit), None)]
+            for byte, bit, down, right, is_split, step in moves
+        )
+
+    def _by_pixel(self, ray: int, step: int) -> list[_Move]:
+        """Return the moves of a step that takes the rays of some pixels elsewhere than those of others."""
+        before = self._of_lines(ray, step - 1) if step else [np.zeros(size, np.int64) for size in self._shape]
+        rows, columns = map(_grouped, before, self._of_lines(ray, step))
+        moves: list[_Move] = []
+        for ((top, down), in_rows), ((left, right), in_columns) in product(rows, columns):
+            byte, bits = divmod(top * self._shape[1] + left, 8)
+            moves.append((byte, (down - top, right - left, bits), (in_rows, in_columns)))
+        return moves
+
+    def _of_lines(self, ray: int, step: int) -> list[NDArray[np.int64]]:
+        """Return how far a step is from each row, and from each column."""
+        result = []
+        for axis, (first, size) in enumerate(zip(self._origin, self._shape, strict=True)):
+            lines = np.arange(first, first + size)
+            places = np.rint(lines.astype(np.float32) + self._places[axis, ray, step])
+            result.append(places.astype(np.int64) - lines)
+        return result
+
+
+def _grouped(before: NDArray[np.int64], after: NDArray[np.int64]) -> list[tuple[tuple[int, int], bytes]]:
+    """Return each pair of values that lines have before and after, and which lines have it, a byte each."""
+    pairs = dict.fromkeys(zip(before.tolist(), after.tolist(), strict=True))
+    return [((a, b), ((before == a) & (after == b)).tobytes()) for a, b in pairs]
+
+
+def _walk(moves: Iterator[list[_Move]], cells: _Neighbours, history: NDArray[np.uint8]) -> list[Bits]:
+    """Walk the rays of all pixels: at how many places each is in its cell, as bits of value 1, 2, 4, ... of it.
+
+    The bits of so many steps as `history` has rows are in it at once.
+    """
+    rows = len(history)
+    history[0] = cells.inside
+    row, done = 0, 0
+    planes: list[Bits] = []
+    for move in moves:
+        alive, row = history[row], row + 1
+        if row == rows:
+            _add(planes, history, done)
+            row, done = 0, done + rows
+        result = history[row]
+        _move(alive, move, cells, result)
+        if row % _CHECKED == 0 and not result.any():
+            break
+    _add(planes, history[: row + 1], done)
+    return planes
+
+
+def _move(alive: Bits, moves: list[_Move], cells: _Neighbours, result: Bits) -> None:
+    """Keep the bits of rays that are still in their cell after a step."""
+    end = len(alive)
+    if moves[0][2] is not None:
+        result[:] = 0
+    for byte, neighbour, lines in moves:
+        stays = cells.shifted(neighbour)
+        start, stop = max(-byte, 0), max(end - max(byte, 0), 0)
+        here, there = slice(start, stop), slice(start + byte, max(stop + byte, 0))
+        if lines is None:
+            np.bitwise_and(alive[here], stays[there], out=result[here])
+            result[:start] = 0  # whose rays would have left the image
+            result[stop:] = 0
+        else:
+            result[here] |= alive[here] & stays[there] & cells.of_lines(lines)[here]
+
+
+def _add(planes: list[Bits], history: Bits, done: int) -> None:
+    """Add rows of bits, of which there is a power of two, to the bits of their number; so many were added before.
+
+    As a bit that is 0 stays 0, the number is the place of its last 1, and its bit of value v is odd or even as is the
+    count of ones among every v-th.
+    """
+    value, place = 1, 0
+    while value <= len(history) or (done + len(history)) % value == 0:
+        odd = np.bitwise_xor.reduce(history[value - 1 :: value] if value <= len(history) else history[-1:])
+        if place == len(planes):
+            planes.append(odd)
+        else:
+            planes[place] ^= odd
+        value, place = 2 * value, place + 1
+
+
+def _counts(planes: list[Bits]) -> NDArray[Any]:
+    """Return the numbers (8 m,) whose bits, from the lowest, are in planes of m bytes."""
+    low = _bytes(planes[:8])
+    return low if len(planes) <= 8 else low + np.uint16(256) * _bytes(planes[8:])
+
+
+def _bytes(planes: list[Bits]) -> Bits:
+    numbers = np.zeros(len(planes[0]), np.uint64)
+    for plane in reversed(planes):
+        numbers <<= np.uint64(1)  # of 8 numbers, a byte each, none of which has more than 8 bits
+        numbers |= np.unpackbits(plane, bitorder="little").view(np.uint64)
+    return numbers.view(np.uint8)
+
+
+def rays(cells: Cells, done: Done, recipe: Recipe) -> Floats:
+    """Return the rays of the cells, (H, W, n) float32."""
+    return star_distances(cells.labels, recipe.of(StarDist).rays, cells.origin)
+
+
+def probability(cells: Cells, done: Done, recipe: Recipe) -> Floats:
+    """Return the probability of the cells, (H, W) float32."""
+    return star_probability(cells.labels)
+
+
+def angles(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the rays: their angles in degrees, from along the row towards the next rows."""
+    count = recipe.of(StarDist).rays
+    return tuple(f"{360 * ray / count:g}" for ray in range(count))
+
+
+RAYS = Values(
+    name="stardist_rays",
+    compute=rays,
+    dtype="float32",
+    channels=angles,
+    about="distance to the cell's border along each ray, in pixels, from the ray along the row towards the next rows; "
+    "0 on the background; computed on reading",
+    title="StarDist's rays",
+    rule="rays to the border",
+    beyond=Beyond.CELLS,
+    is_stored=False,
+    is_recomputed=True,
+)
+
+PROBABILITY = Values(
+    name="stardist_probability",
+    compute=probability,
+    dtype="float32",
+    about="exact distance to the nearest pixel that is not of the cell, divided by the cell's largest; "
+    "0 on the background",
+    title="StarDist's probability",
+    rule="distances in each cell",
+    around=lambda _: 1,
+    beyond=Beyond.CELLS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StarDist(Family):
+    """Star-convex polygons."""
+
+    name = "stardist"
+    title = "StarDist"
+    about = (
+        "How far it is from each pixel to its cell's border along rays, and how far inside the cell it is: "
+        "what the networks of StarDist learn."
+    )
+    credit = "rays and probability are after StarDist by Schmidt, Weigert et al., https://github.com/stardist/stardist"
+    targets = (RAYS, PROBABILITY)
+
+    rays: int = option(32, "how many rays each pixel has", 3, 1024)
+
+    def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the polygons that are probable and do not overlap better ones."""
+        from cellprep.core.decode.stardist import star_to_labels
+
+        return star_to_labels(arrays["stardist_probability"], arrays["stardist_rays"])

@@ -1,0 +1,171 @@
+"""What tuning tries, and how it chooses: known without torch."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Any
+
+from cellprep.core.decode import DECODERS
+from cellprep.core.scores import ImageScore, summarise
+from cellprep.errors import UsageError
+from cellprep.learn.settings import Decoding, Device, Precision
+from cellprep.system.executor import check_jobs
+from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_values
+
+#: The least areas that are tried, in pixels.
+MIN_AREAS = (10, 20, 30, 50, 80)
+
+#: What can be made as large as possible, from what `cellprep.summarise` returns.
+SCORES: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "kaggle_map": lambda found: found["kaggle_map"],
+    "ap50": lambda found: found["ap"]["0.50"],
+    "ap75": lambda found: found["ap"]["0.75"],
+    "pq": lambda found: found["pq"],
+    "aji": lambda found: found["aji"] or 0.0,
+}
+
+_FEWEST_IMAGES = 4  # of a round
+_SHARE = 3  # one of so many goes on to the next round, which has so many times the images
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """What is tried, and by which score it is chosen.
+
+    Raises
+    ------
+    UsageError
+        If a value is none that it can have.
+    """
+
+    decoders: Annotated[
+        Sequence[str],
+        Option("Decoder to try, repeatable; all unless given", DECODERS, flags=("--decoder",)),
+    ] = ()
+    score: Annotated[str, Option("Score to make as large as possible", SCORES)] = "kaggle_map"
+    only: Only = ()
+    device: Device = "auto"
+    precision: Precision = "float32"
+    jobs: Jobs = -1
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        take_values(self)
+        check_jobs(self.jobs)
+        if unknown := [name for name in self.decoders if name not in DECODERS]:
+            raise UsageError(f"decoder {unknown[0]!r} is unknown: it is one of {', '.join(DECODERS)}")
+
+
+def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
+    """Return the ways of decoding that are tried: that of the weights first, then every combination of values.
+
+    Parameters
+    ----------
+    usual
+        That of the weights.
+    decoders
+        Names in `cellprep.DECODERS`; all unless given.
+
+    Examples
+    --------
+    >>> found = candidates(Decoding(), ["watershed"])
+    >>> len(found), found[1]
+    (16, Decoding(decoder='watershed', min_area=10, options={'min_seed': 10}))
+    """
+    found = [usual]
+    for name in decoders or DECODERS:
+        options = {option: known.tried for option, known in DECODERS[name].options().items() if known.tried}
+        for values in product(*options.values()):
+            found += [Decoding(name, area, dict(zip(options, values, strict=True))) for area in MIN_AREAS]
+    return [one for place, one in enumerate(found) if not place or _whole(one) != _whole(usual)]
+
+
+def _whole(decoding: Decoding) -> tuple[str, int, dict[str, float]]:
+    """Return a way of decoding with the values of all options, so that equal ones are equal."""
+    defaults = DECODERS[decoding.decoder].defaults()
+    return decoding.decoder, decoding.min_area, {**defaults, **decoding.options}
+
+
+def rounds(image_ids: Sequence[str]) -> list[list[str]]:
+    """Return the images of each round of successive halving: few at first, all of them at last.
+
+    Examples
+    --------
+    >>> [len(images) for images in rounds([str(number) for number in range(50)])]
+    [6, 17, 50]
+    """
+    ordered = sorted(image_ids)
+    counts = sorted(
+        {min(len(ordered), max(_FEWEST_IMAGES, -(-len(ordered) // part))) for part in (_SHARE**2, _SHARE, 1)}
+    )
+    return [[ordered[place * len(ordered) // count] for place in range(count)] for count in counts]
+
+
+def survivors(values: Sequence[float]) -> list[int]:
+    """Return the places of the candidates that go on, by their scores: the first always, and the best third.
+
+    Examples
+    --------
+    >>> survivors([0.1, 0.5, 0.2, 0.9, 0.5, 0.3])
+    [0, 1, 3]
+    """
+    best = sorted(range(len(values)), key=lambda place: (-values[place], place))
+    return sorted({0, *best[: -(-len(values) // _SHARE)]})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The best candidate of those that were tried on all images.
+
+    Attributes
+    ----------
+    place
+        Its place among them.
+    score, before
+        Its score, and that of the first candidate, which is how the weights decode.
+    checked
+        The score on images that the choice did not see: half of the images chooses, and the other half is scored, both
+        ways; None with fewer than four images.
+    """
+
+    place: int
+    score: float
+    before: float
+    checked: float | None
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether it is better, also on images that the choice did not see."""
+        return self.place > 0 and (self.checked is None or self.checked > self.before)
+
+
+def choose(scores: Sequence[Sequence[ImageScore]], name: str) -> Choice:
+    """Choose among candidates, of which each has the scores of the same images; the first is how the weights decode.
+
+    Parameters
+    ----------
+    scores
+        Per candidate its score of each image.
+    name
+        A name in `SCORES`.
+    """
+    number = len(scores[0])
+    every = [value_of(found, name) for found in scores]
+    place = _best(every)
+    if number < _FEWEST_IMAGES:
+        return Choice(place, every[place], every[0], None)
+    seen: list[ImageScore] = []
+    for chosen_by in (slice(0, None, 2), slice(1, None, 2)):
+        best = _best([value_of(found[chosen_by], name) for found in scores])
+        seen += scores[best][1 - chosen_by.start :: 2]
+    return Choice(place, every[place], every[0], value_of(seen, name))
+
+
+def value_of(scores: Sequence[ImageScore], name: str) -> float:
+    """Return a score of a set of images."""
+    return float(SCORES[name](summarise(scores)))
+
+
+def _best(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=lambda place: (values[place], -place))
