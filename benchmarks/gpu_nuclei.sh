@@ -46,7 +46,7 @@ light='--augment grey --augment brightness --augment debris --augment camera --a
 
 cellprep build-targets "$out/source" --out "$out/data.zarr"
 train semseg --base-channels "$channels" --normalisation noise-floor --epochs "$epochs" $light
-train dn --arch unet --base-channels 16 --normalisation noise-floor --epochs $((epochs / 2)) $light
+train dn --arch unet --base-channels 16 --normalisation noise-floor --epochs $(((epochs + 1) / 2)) $light
 train wtn --arch published --base-channels 12 --epochs $((1 + epochs / 10))
 cellprep bundle --weights "$out/dn" --weights "$out/wtn" --semseg-weights "$out/semseg" --half --decoder tops \
     --out "$out/nuclei.safetensors"
