@@ -94,6 +94,8 @@ def _debris(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     return add_specks(shape, rng.uniform(8, 25), rng) * np.float32(_log_uniform(rng, 5, 100))
 
 
+_ALONE = 0.4  # share of such pictures that are one thing alone, which another's noise would hide
+
 #: What a picture without cells may be made of, each with the share of such pictures that have it.
 _PARTS: dict[Callable[[tuple[int, int], np.random.Generator], Picture], float] = {
     _noise: 0.7,
@@ -107,7 +109,7 @@ _PARTS: dict[Callable[[tuple[int, int], np.random.Generator], Picture], float] =
 
 
 def draw_empty(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """Draw a picture without cells, (H, W) float32: noise, uneven light, haze and debris, some of them or none.
+    """Draw a picture without cells, (H, W) float32: noise, uneven light, haze and debris; one, some or none of them.
 
     The deviation of its noise is 1, before some are rounded to whole numbers.
 
@@ -117,8 +119,9 @@ def draw_empty(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     (20, 30)
     """
     picture = np.full(shape, rng.uniform(0, 20), np.float32)
+    only = [*_PARTS][rng.integers(len(_PARTS))] if rng.random() < _ALONE else None
     for part, share in _PARTS.items():
-        if rng.random() < share:
+        if part is only or (only is None and rng.random() < share):
             picture += part(shape, rng)
     if rng.random() < 0.3:
         picture = np.maximum(np.rint(picture * np.float32(_log_uniform(rng, 0.3, 3))), 0)
