@@ -201,7 +201,7 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
         ({"ids": [3]}, "ids has 3: give names, which are texts"),
         ({"ids": ["z"]}, "image z is not in .*data.zarr"),
         ({"ids": []}, "no image of .* is chosen"),
-        ({"normalisation": 1}, "normalisation=1 is none: give 'dataset' or 'percentile', a Normalisation or None"),
+        ({"normalisation": 1}, "normalisation=1 is none: give 'dataset', 'percentile', 'noise-floor', a Norm"),
         ({"normalisation": "minmax"}, "normalisation 'minmax' is unknown: it is one of dataset, percentile"),
         (
             {"normalisation": Normalisation("dataset", (0, 0), (1, 1))},

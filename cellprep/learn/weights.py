@@ -120,7 +120,9 @@ def save_weights(path: Path | str, weights: Weights) -> None:
 
 
 def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool = False) -> None:
-    """Write the weights of several networks, each of another name, into one file, whole or not at all.
+    """Write the weights of several networks into one file, whole or not at all.
+
+    They are told apart by their names, and further ones of a name by a number behind it, such as ``semseg-2``.
 
     Parameters
     ----------
@@ -136,12 +138,17 @@ def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool =
     WeightsError, OutputError
         As `save_weights`; WeightsError also if a weight is too large for float16.
     """
+    named: dict[str, Weights] = {}
+    for weights in parts:
+        its = weights.settings.name
+        number = 1 + sum(other.settings.name == its for other in named.values())
+        named[its if number == 1 else f"{its}-{number}"] = weights
     tensors = {
-        f"{weights.settings.name}.{name}": _halved(name, tensor) if half else tensor
-        for weights in parts
+        f"{its}.{name}": _halved(name, tensor) if half else tensor
+        for its, weights in named.items()
         for name, tensor in _tensors(weights).items()
     }
-    _write(Path(path), tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
+    _write(Path(path), tensors, {"parts": {its: _describe(weights) for its, weights in named.items()}})
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:
@@ -237,7 +244,7 @@ def weights_file(path: Path) -> Path:
 
 
 def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
-    """Read what a file says of the training of each network in it, by the network's name; no tensor is read.
+    """Read what a file says of the training of each network in it, by its name there; no tensor is read.
 
     Raises
     ------
@@ -250,7 +257,7 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
             found = _read_descriptions(path, file.metadata() or {})
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"weights {path} cannot be read ({error}): {_RIGHT}") from error
-    return {one.network.name: one.training for one in found.values()}
+    return {prefix.removesuffix(".") or one.network.name: one.training for prefix, one in found.items()}
 
 
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:

@@ -113,7 +113,8 @@ def predict(
         given = _chosen(given, only)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    notes = [*given.notes, *([f"images: {options.planes}"] if options.planes else [])]
+    several = [f"weights: {', '.join(bundle.names)}; means of several count"] if bundle.more else []
+    notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
     report.sizes = SizeReport(options.pixel_size, advice="")
