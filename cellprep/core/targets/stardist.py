@@ -357,7 +357,7 @@ RAYS = Values(
     dtype="float32",
     channels=angles,
     about="distance to the cell's border along each ray, in pixels, from the ray along the row towards the next rows; "
-    "0 on the background; computed on reading",
+    "0 on the background",
     title="StarDist's rays",
     rule="rays to the border",
     beyond=Beyond.CELLS,
