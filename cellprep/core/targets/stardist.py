@@ -37,6 +37,7 @@ _CACHED = 1 << 20  # bytes: what is computed step by step stays in the processor
 # The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which
 # 21 bits are right.
 _SQUARES_ARE_KNOWN = 512
+_RAYS_AT_ONCE = 16  # which lie beside each other in memory, but not so many that they take much of it
 _CHECKED = 8  # steps after which it is asked whether any ray goes on
 
 
@@ -73,7 +74,9 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
     found = np.zeros((height * width, rays), np.float32)
     if not len(owned):
         return found.reshape(height, width, rays)
-    values = np.empty((rays, 8 * len(owned)), np.float32)
+    pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
+    pixels = pixels[: np.searchsorted(pixels, height * width)]  # the last byte may have bits to spare
+    values = np.empty((_RAYS_AT_ONCE, 8 * len(owned)), np.float32)
     paths = _Paths(rays, labels.shape, origin)
     steps_at_once = 1 << min(max(_CACHED // len(cells.inside), 8), 128).bit_length() - 1
     history = np.empty((steps_at_once, len(cells.inside)), np.uint8)
@@ -81,10 +84,10 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
         steps, moves = paths.steps(ray)
         planes = _walk(moves, cells, history)[: len(steps).bit_length()]
         lengths = np.concatenate([np.zeros(1, np.float32), paths.lengths[ray, steps]])
-        lengths.take(_counts([plane[owned] for plane in planes]), out=values[ray], mode="clip")
-    pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
-    here = slice(np.searchsorted(pixels, height * width))  # the last byte may have bits to spare
-    found[pixels[here]] = values[:, here].T
+        place = ray % _RAYS_AT_ONCE
+        lengths.take(_counts([plane[owned] for plane in planes]), out=values[place], mode="clip")
+        if place == _RAYS_AT_ONCE - 1 or ray == rays - 1:
+            found[pixels, ray - place : ray + 1] = values[: place + 1, : len(pixels)].T
     return found.reshape(height, width, rays)
 
 
