@@ -18,6 +18,7 @@ from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.content import Content, Masks, Picture
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import ImageFile, fitting
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.formats.writers import FEATURES
 from cellprep.store.documents import is_huge
 from cellprep.store.image_ids import composed
@@ -146,7 +147,7 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
         cell_types=[name for name, kept in zip(annotations.cell_types, owned, strict=True) if kept],
         image_type=annotations.cell_type,
         ignore=annotations.ignore if annotations.ignore is not None and annotations.ignore.any() else None,
-        pixel_size=annotations.pixel_size,
+        pixel_size=annotations.pixel_size or side_of(record.sides()),
         hidden_rows=(),
         scores=None if annotations.scores is None else np.array(annotations.scores)[owned].tolist(),
         annotated=_masks(annotations) if has_overlaps else None,
