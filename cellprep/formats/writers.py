@@ -44,6 +44,8 @@ class _Format:
         Whether it must know the types of all images' cells before the first is written.
     takes_pictures
         Whether it takes the images' pictures along.
+    needs_pictures
+        Whether labels are little without the picture that they belong to, so that predictions take it along, too.
     knows_folds
         Whether it parts images to train on from those to validate on.
     """
@@ -53,6 +55,7 @@ class _Format:
     is_outlines: bool = False
     needs_types: bool = False
     takes_pictures: bool = False
+    needs_pictures: bool = False
     knows_folds: bool = False
 
 
@@ -160,7 +163,9 @@ EXPORTERS: dict[str, Exporter] = {
         takes_pictures=True,
         knows_folds=True,
     ),
-    "ome-zarr": FilesPerImage(ome_zarr.encode, holds=_LABELS | {"types", "scores"}, takes_pictures=True),
+    "ome-zarr": FilesPerImage(
+        ome_zarr.encode, holds=_LABELS | {"types", "scores"}, takes_pictures=True, needs_pictures=True
+    ),
 }
 
 

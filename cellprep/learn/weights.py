@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import safetensors
@@ -60,6 +60,8 @@ class Weights:
         How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
     appearance
         How the cells looked that it learned from; None if it sees no images, or nobody measured it.
+    pixel_size
+        The side of a pixel of the images that it learned from, in micrometres; None if it is unknown, or not one.
     """
 
     network: Network
@@ -70,6 +72,7 @@ class Weights:
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
 
     def __repr__(self) -> str:
         its = self.settings
@@ -93,6 +96,7 @@ class _Description:
     version: str
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
@@ -155,6 +159,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
+    if weights.pixel_size:
+        others["pixel_size"] = weights.pixel_size
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -246,7 +252,7 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance")
+    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance", "pixel_size")
     return Weights(network.eval(), **{name: getattr(found, name) for name in same})
 
 

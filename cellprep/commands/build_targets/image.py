@@ -18,6 +18,7 @@ from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
@@ -59,10 +60,12 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
     annotations_hash, record = record.fingerprinted()
-    recipe_hash = _recipe_hash(task, options, annotations_hash, image)
+    sides = record.sides()
+    told = None if record.knows_pixel_size else side_of(sides)
+    recipe_hash = _recipe_hash(task, options, annotations_hash, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
-            return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
+            return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata, sides=sides)
 
     pixels, annotations, turned = _load(record)
     if is_huge(annotations.runs.shape):
@@ -78,7 +81,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     categories = sorted(set(annotations.cell_types) - {""})
     table = _cells_table(annotations, content.areas, categories)
     arrays = _in_order({**content.arrays, "cells": table})
-    pixel_size = task.pixel_size or annotations.pixel_size
+    pixel_size = task.pixel_size or annotations.pixel_size or told
     attributes = {
         "recipe": recipe_hash,
         "options": options,
@@ -109,6 +112,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         touching=_touching(annotations.runs),
         ignored=annotations.ignored,
         metadata=ImageMetadata.of(written),
+        sides=sides,
     )
 
 
@@ -164,13 +168,15 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, options: dict[str, Any], annotations: str, image: str | None) -> str:
-    """Hash everything that the image in the store depends on."""
+def _recipe_hash(
+    task: ImageTask, options: dict[str, Any], annotations: str, image: str | None, told: float | None
+) -> str:
+    """Hash everything that the image in the store depends on; `told` is the size of a pixel that its file tells."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
         "recipe": options,
-        "pixel_size": task.pixel_size,
+        "pixel_size": task.pixel_size or told,
         "annotations": annotations,
         "image": image if task.store_pixels or image is None else f"only its size: {image}",
     }

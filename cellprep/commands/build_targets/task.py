@@ -8,6 +8,7 @@ from cellprep.commands.build_targets.pixels import Lacking
 from cellprep.core.targets import Recipe
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.store.metadata import ImageMetadata
 
 
@@ -92,6 +93,8 @@ class ImageOutcome:
         Why it has no pixels, though there is a folder of images.
     had_pixels
         Whether the store had it with pixels before; None if it did not have it.
+    sides
+        The sides of a pixel that its file tells, if it does.
     """
 
     image_id: str
@@ -106,3 +109,4 @@ class ImageOutcome:
     metadata: ImageMetadata | None = None
     lacking: Lacking | None = None
     had_pixels: bool | None = None
+    sides: Sides | None = None

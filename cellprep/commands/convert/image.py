@@ -18,6 +18,7 @@ from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.content import Content, Masks, Picture
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import ImageFile, fitting
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store.documents import is_huge
 from cellprep.store.image_ids import composed
 
@@ -133,7 +134,7 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
         cell_types=list(compress(annotations.cell_types, owned)),
         image_type=annotations.cell_type,
         ignore=annotations.ignore if annotations.ignore is not None and annotations.ignore.any() else None,
-        pixel_size=annotations.pixel_size,
+        pixel_size=annotations.pixel_size or side_of(record.sides()),
         hidden_rows=(),
         scores=None if annotations.scores is None else list(compress(annotations.scores, owned)),
         names=None if annotations.names is None else list(compress(annotations.names, owned)),

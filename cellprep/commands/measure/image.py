@@ -16,7 +16,7 @@ from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
-from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
@@ -125,7 +125,7 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
-    side = task.pixel_size or known.pixel_size or _pixel_size(record)
+    side = task.pixel_size or known.pixel_size or side_of(record.sides())
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)
@@ -208,13 +208,6 @@ def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> N
         found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
         hint = ", and channels come first" if len(shape) == 3 and shape[:2] == known.shape else ""
         raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}{hint}")
-
-
-def _pixel_size(record: ImageRecord) -> float | None:
-    """Return what the image says of its pixels, where its labels say nothing."""
-    if isinstance(record.pixels, StoredPixels):
-        return record.pixels.image.metadata.pixel_size
-    return record.pixels.pixel_size() if isinstance(record.pixels, OMEZarrPixels) else None
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -125,8 +125,10 @@ class Picture:
         return decoded if self.shape is None else fitting(self.pixels, decoded, self.shape)
 
     def _is_as_stored(self) -> bool:
-        """Return whether every program shows the file as the annotations have it: it is not turned, and not a part."""
-        return isinstance(self.pixels, ImageFile) and not self.pixels.planes and self.pixels.tag() == 1
+        """Return whether other programs show the file as the annotations have it: it is not turned, and not a part."""
+        if not isinstance(self.pixels, ImageFile) or self.pixels.planes or self.pixels.is_of_microscope:
+            return False
+        return self.pixels.tag() == 1
 
 
 @dataclass(frozen=True)

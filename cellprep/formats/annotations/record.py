@@ -17,6 +17,7 @@ from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
@@ -186,9 +187,12 @@ class ImageRecord(ABC):
         What of it is annotated.
     rows_are_labels
         Whether the rows of its annotations are the numbers of a label image.
+    knows_pixel_size
+        Whether its annotations tell the size of a pixel, also where only its image does.
     """
 
     rows_are_labels: ClassVar[bool] = False
+    knows_pixel_size: ClassVar[bool] = False
 
     image_id: str
     source: str
@@ -272,6 +276,10 @@ class ImageRecord(ABC):
         if isinstance(pixels, ImageFile):
             pixels = replace(pixels, orientation=orientation, keep_channels=keep_channels)
         return replace(self, pixels=pixels, orientation=orientation)
+
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres, as its files tell them; None if none does."""
+        return None if self.pixels is None else self.pixels.sides()
 
     def picture_tag(self) -> int:
         """Return the Orientation tag of its picture, with which that of its labels may agree."""

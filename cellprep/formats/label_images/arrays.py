@@ -39,6 +39,9 @@ class ArrayPixels:
         """Return it."""
         return self.array
 
+    def sides(self) -> None:
+        """Return that nothing tells the sides of a pixel."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayLabels(ImageRecord):

@@ -14,6 +14,7 @@ from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
 
@@ -56,6 +57,11 @@ class LabelFileImage(ImageRecord):
     def known_types(self) -> frozenset[str]:
         """Return that no annotation has a type."""
         return frozenset({""})
+
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel that its image tells, or else the label image."""
+        image = None if self.pixels is None else self.pixels.sides()
+        return image or (self.file or ImageFile(self.path, self.orientation)).sides()
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""

@@ -8,6 +8,7 @@ from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
+from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
@@ -89,6 +90,12 @@ class Bundle:
     def appearance(self) -> AppearanceRange | None:
         """How the cells looked that they learned from, those of ``semseg`` first; None if no file says so."""
         return (self.semseg and self.semseg.appearance) or self.vectors.appearance
+
+    @property
+    def pixel_size(self) -> float | None:
+        """The side of a pixel that they learned from, in micrometres; None if no file says so, or they differ."""
+        sizes = [weights.pixel_size for weights in self.parts if weights.pixel_size]
+        return sizes[0] if sizes and max(sizes) <= (1 + ALIKE) * min(sizes) else None
 
     @property
     def channels(self) -> int:

@@ -13,6 +13,7 @@ from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.pixel_size import learned_size
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store
@@ -38,6 +39,8 @@ class Plan:
         Number of images of the store that are left out because they have no pixels.
     appearance
         How the cells of the images to train on look; None for a network that sees no images.
+    pixel_size
+        The side of a pixel of the images to train on, in micrometres; None if it is unknown, or not one.
     """
 
     train_ids: list[str]
@@ -48,6 +51,7 @@ class Plan:
     data: str
     without_pixels: int = 0
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""
@@ -83,7 +87,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
     recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance)
+    size = learned_size(store[image_id] for image_id in train_ids)
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size)
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:

@@ -252,7 +252,13 @@ def _keep(
     figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
     weights = Weights(
-        trainer.network, plan.normalisation, plan.recipe, options.mask, training, appearance=plan.appearance
+        trainer.network,
+        plan.normalisation,
+        plan.recipe,
+        options.mask,
+        training,
+        appearance=plan.appearance,
+        pixel_size=plan.pixel_size,
     )
     is_best = rows[-1] is _best(rows)
     if is_best:
