@@ -59,9 +59,9 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     elif record.pixels:
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
+    annotations_hash, record = record.fingerprinted()
     sides = record.sides()
     told = None if record.knows_pixel_size else side_of(sides)
-    annotations_hash, record = record.fingerprinted()
     recipe_hash = _recipe_hash(task, options, annotations_hash, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
