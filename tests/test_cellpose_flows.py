@@ -14,7 +14,7 @@ from test_by_window import annotations, assert_the_same
 from cellprep import Recipe
 from cellprep.core.decode.flows import follow, labels_of_flows, meeting
 from cellprep.core.targets import heat
-from cellprep.core.targets.flows import flow_steps, flows
+from cellprep.core.targets.flows import flows, steps_of
 
 # A square whose middle is warmest, a cell without its centre, a line, a ring, one pixel, and a cell in two pieces.
 DRAWN = np.array(
@@ -101,7 +101,7 @@ def test_flows_of_a_part_need_the_steps_of_the_image():
     labels = np.zeros((20, 60), int)
     labels[3:9, 3:12], labels[9:12, 5:7], labels[15:17] = 1, 2, 3
     part = labels[:14, :30]
-    assert np.array_equal(flows(part, flow_steps(labels)), flows(labels)[:14, :30])
+    assert np.array_equal(flows(part, steps_of(np.array([[6, 9], [3, 2], [2, 60]]))), flows(labels)[:14, :30])
     assert not np.array_equal(flows(part), flows(labels)[:14, :30])
 
 
