@@ -179,7 +179,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     names = list(results)
-    figure = Figure(figsize=(11, 0.55 * len(names) + 1.8), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10, 0.5 * len(names) + 1.5), dpi=80, layout="constrained")
     panels = figure.subplots(1, len(SOURCES), sharey=True, squeeze=False)[0]
     rows = np.arange(len(names))
     for axes, source in zip(panels, SOURCES, strict=True):
@@ -200,7 +200,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     panels[0].set_yticks(rows, [_label(name, results[name]) for name in names])
     panels[0].invert_yaxis()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.savefig(path)
+    figure.savefig(path, pil_kwargs={"lossless": True})
 
 
 def _median(sets: Figures, source: str, key: str) -> float:
