@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.data import sources, temporary_folder
 from benchmarks.timing import Timing, table
 from cellprep import BuildOptions, build_targets, open_source, open_store
-from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import AUGMENTATIONS, USUAL_AUGMENTATIONS
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings, SampleMaker
 from cellprep.learn.data.training_set import TrainingSet
@@ -22,7 +22,7 @@ from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import keep_freed_memory
 
 CROP = 256
-WAYS = {"nothing": (), "flips": ("flips",), "all": tuple(AUGMENTATIONS)}
+WAYS = {"nothing": (), "flips": ("flips",), "usual": USUAL_AUGMENTATIONS, "all": tuple(AUGMENTATIONS)}
 
 
 def measure(folder: Path, samples: int = 300, base_channels: int = 64) -> str:

@@ -21,8 +21,8 @@ train() { # name and options
 }
 
 cellprep build-targets "$data" --out "$out/data.zarr"
-train semseg --base-channels 16 --max-lr 1e-3 --normalisation percentile --epochs 40
-train dn --arch unet --base-channels 16 --max-lr 1e-3 --normalisation percentile --epochs 40
+train semseg --base-channels 16 --max-lr 1e-3 --normalisation noise-floor --epochs 40
+train dn --arch unet --base-channels 16 --max-lr 1e-3 --normalisation noise-floor --epochs 40
 train wtn --arch published --base-channels 12 --max-lr 1e-3 --epochs 6
 cellprep bundle --weights "$out/dn" --weights "$out/wtn" --semseg-weights "$out/semseg" --half --decoder tops \
     --out "$out/nuclei.safetensors"

@@ -1,5 +1,8 @@
 """Grey values as networks see them."""
 
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +11,7 @@ from stores import noise, write_store
 
 from cellprep.errors import UsageError
 from cellprep.learn.data.fitting import fit_normalisation
-from cellprep.learn.normalisation import NORMALISATIONS, Normalisation
+from cellprep.learn.normalisation import NORMALISATIONS, Normalisation, least_range
 
 
 def store_of(path, images):
@@ -61,6 +64,46 @@ def test_a_part_has_the_percentiles_of_the_whole():
     assert (percentile.apply(part) != expected).any()
 
 
+FLOOR = Normalisation("noise-floor", (1.0,), (99.8,))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int32])
+@pytest.mark.parametrize("blur", [0, 1, 2, 3])
+def test_mere_noise_stays_small_where_percentiles_blow_it_up(dtype, blur):
+    picture = np.random.default_rng(0).normal(0, 1, (120, 150))
+    picture = cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
+    image = (100 + 12 * picture / picture.std()).astype(dtype)[None]
+    assert FLOOR.apply(image).std() < 0.1
+    assert dataclasses.replace(FLOOR, kind="percentile").apply(image).std() > 0.15
+
+
+def test_what_stands_out_of_the_noise_is_as_with_percentiles():
+    y, x = np.indices((180, 240))
+    discs = (np.hypot(y % 60 - 30, x % 60 - 30) < 12) * 100.0
+    image = (discs + np.random.default_rng(0).normal(20, 1, discs.shape)).astype(np.float32)[None]
+    np.testing.assert_array_equal(FLOOR.limits(image), dataclasses.replace(FLOOR, kind="percentile").limits(image))
+
+
+def test_rounding_is_noise_and_a_slope_is_none():
+    two_values = (np.arange(6000).reshape(1, 60, 100) % 7 == 0).astype(np.uint8)
+    assert FLOOR.apply(two_values).max() < 0.1
+    slope = np.broadcast_to(np.linspace(0, 1, 100, dtype=np.float32), (1, 60, 100))
+    np.testing.assert_allclose(least_range(slope), 0, atol=1e-6)
+    np.testing.assert_allclose(least_range(np.full((2, 3, 1), 7.0)), 0)
+
+
+def test_hot_pixels_are_no_brighter_than_nuclei_may_be():
+    image = np.full((1, 60, 60), 7, np.uint16)
+    image[0, ::30, ::30] = 60000
+    assert FLOOR.apply(image).max() == 4
+    assert (FLOOR.apply(image)[image == 7] == 0).all()
+
+
+def test_noise_of_large_values_is_not_rounded_away():
+    noise = np.random.default_rng(0).normal(0, 3, (1, 90, 90))
+    assert least_range(noise + 1e9) == pytest.approx(3 * 40, rel=0.1)
+
+
 @pytest.mark.parametrize("kind", NORMALISATIONS)
 def test_a_channel_of_one_value_becomes_0(tmp_path, kind):
     image = np.full((8, 8), 7, np.uint8)
@@ -71,7 +114,7 @@ def test_a_channel_of_one_value_becomes_0(tmp_path, kind):
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (("z", (0,), (1,)), "normalisation 'z' is unknown: it is one of dataset, percentile"),
+        (("z", (0,), (1,)), "normalisation 'z' is unknown: it is one of dataset, percentile, noise-floor"),
         (("dataset", (0, 1), (1,)), "2 low and 1 high values"),
         (("dataset", (), ()), "0 low and 0 high values"),
     ],

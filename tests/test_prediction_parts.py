@@ -170,14 +170,16 @@ def test_the_turns_are_eight():
 
 def test_the_mean_over_all_turns_of_what_turns_along_is_what_one_view_says(picture):
     image, mask = picture
-    one, levels = vectors_and_levels(Equivariant(), image, mask, [0])
-    mean, mean_levels = vectors_and_levels(Equivariant(), image, mask, TURNS)
+    one, levels = vectors_and_levels([Equivariant()], [image], mask, [0])
+    mean, mean_levels = vectors_and_levels([Equivariant()], [image], mask, TURNS)
     length = one.norm(dim=1, keepdim=True)
     torch.testing.assert_close(mean, torch.where(length > 0, one / length.clamp_min(1e-9), one))
     torch.testing.assert_close(mean_levels, levels)
     assert (mean[:, :, mask[0, 0] == 0][0] == 0).all()
-    classes = class_probabilities(lambda given: Equivariant()(given, given)[1], image, TURNS)
-    torch.testing.assert_close(classes, class_probabilities(lambda given: Equivariant()(given, given)[1], image, [0]))
+    classes = class_probabilities([lambda given: Equivariant()(given, given)[1]], [image], TURNS)
+    torch.testing.assert_close(
+        classes, class_probabilities([lambda given: Equivariant()(given, given)[1]], [image], [0])
+    )
 
 
 def test_the_mean_is_that_of_probabilities_and_of_directions():
@@ -191,10 +193,32 @@ def test_the_mean_is_that_of_probabilities_and_of_directions():
         ]
 
     image = torch.zeros(1, 1, 2, 3)
-    uvec, levels = vectors_and_levels(network, image, image, [0, 4])
+    uvec, levels = vectors_and_levels([network], [image], image, [0, 4])
     torch.testing.assert_close(uvec[0, :, 0, 0], torch.tensor([0.5, 0.5]).sqrt())
     torch.testing.assert_close(levels[0, 1, 0, 0], torch.sigmoid(torch.tensor([2.0, 3.0])).mean())
-    assert (vectors_and_levels(network, image, image, TURNS)[0] == 0).all()  # all directions contradict each other
+    assert (vectors_and_levels([network], [image], image, TURNS)[0] == 0).all()  # all directions contradict each other
+
+
+def test_networks_of_a_kind_count_by_their_mean():
+    """Vectors by their mean direction, which those see that go on from them; classes and levels by probabilities."""
+    image = torch.zeros(1, 1, 2, 3)
+
+    def pointing(axis):
+        return lambda image, mask: torch.eye(2)[axis].reshape(1, 2, 1, 1).expand(1, 2, 2, 3)
+
+    def sure_of(number, logit=2.0):
+        return lambda given: torch.eye(3)[number].reshape(1, 3, 1, 1) * logit + given[:, :1] * 0
+
+    def level(given):
+        return torch.cat([given[:, :1], given[:, 1:], 0 * given[:, :1]], 1)
+
+    uvec, levels = vectors_and_levels([pointing(0), pointing(1)], [image, image], image, [0], [level, sure_of(2)])
+    torch.testing.assert_close(uvec[0, :, 0, 0], torch.tensor([0.5, 0.5]).sqrt())
+    seen = torch.tensor([0.5, 0.5, 0]).sqrt().softmax(0)
+    torch.testing.assert_close(levels[0, :, 1, 2], (seen + torch.tensor([0, 0, 2.0]).softmax(0)) / 2)
+    classes = class_probabilities([sure_of(0), sure_of(1), sure_of(1)], [image] * 3, TURNS)
+    expected = torch.stack([torch.eye(3)[number].mul(2).softmax(0) for number in (0, 1, 1)]).mean(0)
+    torch.testing.assert_close(classes[0, :, 0, 0], expected)
 
 
 # --- decoding
@@ -308,9 +332,9 @@ def test_prediction_and_training_normalise_alike(tmp_path, monkeypatch, dtype):
     percentiles = Normalisation("percentile", (1,), (99.8,))
     maker = SampleMaker(TrainingSet(store, ["a"]), CropSettings(crop=40, augment=()), percentiles)
     shown = maker.whole(0, 1)["image"]
-    weights = SimpleNamespace(normalisation=percentiles)
+    weights = [SimpleNamespace(normalisation=percentiles)]
     pixels = WindowedArray.of_pixels(store["a"])
-    predicted = _normaliser(weights, pixels)(pixels[:, 0:40, 0:50])
+    (predicted,) = _normaliser(weights, pixels)(pixels[:, 0:40, 0:50])
     documents.array_document.cache_clear()
     np.testing.assert_array_equal(predicted, shown)
 
@@ -430,13 +454,52 @@ def test_files_of_weights_come_together(tmp_path):
         (["semseg"], "the weights are of semseg"),
         (["wn", "wtn"], "the weights are of wn, wtn"),
         (["wn", "dn"], "the weights are of wn, dn"),
-        (["wn", "wn"], "hold wn twice"),
     ],
     ids=str,
 )
 def test_weights_that_make_no_prediction_are_refused(parts, problem):
     with pytest.raises(UsageError, match=problem):
         as_bundle([weights(name) for name in parts])
+
+
+def test_several_of_a_kind_stay_together(tmp_path):
+    parts = [weights("semseg"), weights("dn"), weights("wtn"), weights("semseg", base_channels=3)]
+    save_bundle(tmp_path / "all", as_bundle(parts))
+    bundle = load_bundle([tmp_path / "all"])
+    assert bundle.names == ["dn", "wtn", "2 semseg"]
+    assert [part.settings.base_channels for part in bundle.alike(bundle.semseg)] == [
+        part.settings.base_channels for part in (parts[0], parts[3])
+    ]
+    save_weights(tmp_path / "semseg", parts[0])
+    assert load_bundle([tmp_path / "all"], tmp_path / "semseg").names == ["dn", "wtn", "semseg"]
+    (tmp_path / "folds").mkdir()
+    for fold in range(3):
+        (tmp_path / "folds" / f"fold-{fold}").mkdir()
+        save_weights(tmp_path / "folds" / f"fold-{fold}" / "best.safetensors", weights("semseg"))
+    assert load_bundle([tmp_path / "all"], tmp_path / "folds").names == ["dn", "wtn", "3 semseg"]
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_equal_networks_predict_what_one_of_them_does(tta):
+    image = np.random.default_rng(0).integers(0, 255, (1, 40, 56)).astype(np.uint8)
+    parts = [weights(name) for name in ("dn", "wtn", "semseg")]
+    options = PredictionOptions(device="cpu", quiet=True, tta=tta)
+    one, two = (
+        Predictor(as_bundle(given), options).predict(image, keep_uvec=True, keep_confidence=True)
+        for given in (parts, 2 * parts)
+    )
+    np.testing.assert_array_equal(two.classes, one.classes)
+    np.testing.assert_array_equal(two.energy, one.energy)
+    np.testing.assert_allclose(two.uvec, one.uvec, atol=1e-3)
+    np.testing.assert_allclose(two.confidence, one.confidence, atol=1)
+
+
+@pytest.mark.parametrize(
+    "other", [Weights(weights("wn").network, mask="cells"), weights("wn", levels=9)], ids=["mask", "levels"]
+)
+def test_networks_of_a_kind_that_differ_in_what_they_answer_are_refused(other):
+    with pytest.raises(UsageError, match="two wn of the weights do not belong together"):
+        as_bundle([weights("wn"), other])
 
 
 def test_weights_for_other_images_are_refused():

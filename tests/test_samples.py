@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 from conftest import examples, masks
@@ -23,10 +24,13 @@ from cellprep import (
 from cellprep.core.cells import WholeImage, cells_from_labels, restore_cells
 from cellprep.core.targets import sampled_targets
 from cellprep.errors import StoreError, UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import AUGMENTATIONS, USUAL_AUGMENTATIONS
+from cellprep.learn.data.camera import photograph
+from cellprep.learn.data.contacts import find_contacts
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.grey import Grey
 from cellprep.learn.data.samples import CropSettings, SampleMaker
+from cellprep.learn.data.scene import Scene, add_debris, change_cells, paste_cells
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import Placement, Warp
@@ -307,7 +311,7 @@ def test_several_channels_stay_in_order(tmp_path, no_warp):
     image = noise((3, 50, 60)) * np.array([1, 0, 1], np.uint8)[:, None, None]
     store = write_store(tmp_path / "data.zarr", {"rgb": (discs((50, 60), 4), image)})
     three = Normalisation("dataset", (0, 0, 0), (1, 1, 1))
-    for augment in (("zoom",), ("flips",), tuple(AUGMENTATIONS)):
+    for augment in (("zoom",), ("flips",), (*USUAL_AUGMENTATIONS, "contacts", "brightness", "paste")):
         sample = maker(store, three, crop=32, augment=augment).crop(0, np.random.default_rng(0))
         assert sample["image"].shape == (3, 32, 32)
         assert not sample["image"][1].any()
@@ -361,6 +365,126 @@ def test_only_grey_values_change_by_grey(drawn):
     plain, grey = (maker(drawn, crop=32, augment=names).crop(0, np.random.default_rng(0)) for names in ((), ("grey",)))
     assert (plain.pop("image") != grey.pop("image")).mean() > 0.9
     assert_same(plain, grey)
+
+
+# --- cells that are changed, copied, or not there
+
+
+def scene(image=True):
+    """Return six discs of 100 on a background of 10, two of which touch, and all of it seen."""
+    labels = np.zeros((90, 120), np.uint16)
+    y, x = np.indices(labels.shape)
+    for label, centre in enumerate([(20, 20), (20, 39), (20, 90), (60, 25), (65, 60), (60, 95)], start=1):
+        labels[np.hypot(y - centre[0], x - centre[1]) < 10] = label
+    pixels = np.where(labels > 0, 100, 10).astype(np.float32)[None]
+    areas = np.bincount(labels.ravel())[1:]
+    whole = (slice(0, 90), slice(0, 120))
+    return Scene(pixels if image else None, labels, areas, whole)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pasted_cells_are_whole_and_shine_where_they_are(seed):
+    before, after, unseen = scene(), scene(), scene(image=False)
+    for one in (after, unseen):
+        paste_cells(one, np.random.default_rng(seed))
+    np.testing.assert_array_equal(after.labels, unseen.labels)  # a network that sees no image learns the same cells
+    assert len(after.areas) == after.labels.max() > len(before.areas)
+    pixels = np.bincount(after.labels.ravel(), minlength=len(after.areas) + 1)
+    assert (pixels[1:] <= after.areas).all()
+    assert (pixels[1:7] >= 0.5 * before.areas).all()  # none is covered for the most part
+    own = cv2.erode((after.labels > 6).astype(np.uint8), np.ones((3, 3))) > 0
+    assert (after.image[0][own] > 25).all()
+    far = cv2.dilate((after.labels > 0).astype(np.uint8), np.ones((13, 13))) == 0
+    np.testing.assert_allclose(after.image[0][far], 10, atol=0.5)
+
+
+def test_pasted_cells_touch_others_more_often_than_not():
+    touching = 0
+    for seed in range(20):
+        pasted = scene()
+        pasted.labels[pasted.labels == 2] = 0
+        paste_cells(pasted, np.random.default_rng(seed))
+        touching += len(find_contacts(pasted.labels)) > 0
+    assert touching > 12
+
+
+def test_cells_change_their_brightness_each_by_itself_and_nothing_else_does():
+    changed = scene()
+    change_cells(changed, np.random.default_rng(0))
+    inner = cv2.erode((changed.labels > 0).astype(np.uint8), np.ones((9, 9))) > 0
+    means = [changed.image[0][inner & (changed.labels == label)].mean() for label in range(1, 7)]
+    assert np.ptp(means) > 20
+    far = cv2.dilate((changed.labels > 0).astype(np.uint8), np.ones((9, 9))) == 0
+    np.testing.assert_allclose(changed.image[0][far], 10, atol=0.01)
+    np.testing.assert_array_equal(changed.labels, scene().labels)
+
+
+def test_debris_is_no_cell():
+    seen = [scene() for _ in range(10)]
+    for seed, one in enumerate(seen):
+        add_debris(one, np.random.default_rng(seed))
+        np.testing.assert_array_equal(one.labels, scene().labels)
+        assert (one.image >= scene().image).all()
+    assert any((one.image != scene().image).any() for one in seen)
+
+
+def test_contacts_are_where_two_cells_meet():
+    touching = np.argwhere(scene().labels == 1)[:, 1].max()
+    assert set(find_contacts(scene().labels)[:, 1]) <= {touching, touching + 1}
+    assert len(find_contacts(scene().labels))
+    assert find_contacts(np.zeros((5, 5), int)).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "normalisation", [PLAIN, Normalisation("noise-floor", (1,), (99.8,))], ids=lambda how: how.kind
+)
+def test_an_empty_sample_has_no_cell_and_counts_everywhere(drawn, normalisation, monkeypatch):
+    monkeypatch.setattr("cellprep.learn.data.augmentation._EMPTY", 1.0)
+    made = maker(drawn, normalisation, crop=48, augment=("empty",))
+    for seed in range(12):
+        sample = made.crop(2, np.random.default_rng(seed))  # smaller than a crop
+        assert (sample["semseg"] == 2).all() and sample["counts"].all()
+        assert not sample["uvec"].any() and not sample["energy"].any()
+        assert np.isfinite(sample["image"]).all()
+
+
+def test_photographs_keep_their_form_and_stay_in_sight():
+    image = np.repeat(scene().image / 100, 2, axis=0)
+    for seed in range(30):
+        changed = photograph(image, np.random.default_rng(seed))
+        assert (changed.shape, changed.dtype) == (image.shape, image.dtype)
+        assert changed.std() > 0.02 and np.abs(changed).max() < 2
+    np.testing.assert_array_equal(
+        photograph(image, np.random.default_rng(1)), photograph(image, np.random.default_rng(1))
+    )
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_a_sample_follows_from_its_seed_whatever_was_before(drawn, name):
+    made = maker(drawn, crop=32, augment=(name,))
+    first = [made.crop(0, np.random.default_rng(seed)) for seed in range(6)]
+    again = [made.crop(0, np.random.default_rng(seed)) for seed in reversed(range(6))][::-1]
+    for one, other in zip(first, again, strict=True):
+        assert_same(one, other)
+
+
+def test_targets_of_changed_cells_are_those_of_the_labels_that_are_seen(drawn, no_warp, monkeypatch):
+    """A crop of pasted cells has the targets that the store of its scene has."""
+    monkeypatch.setitem(
+        AUGMENTATIONS, "paste", lambda plan, _, rng: dataclasses.replace(plan, changes=((paste_cells, 3),))
+    )
+    made = maker(drawn, crop=150, augment=("paste",))
+    arrays = made.images.read(0, ["image", "labels", "cells"])
+    staged = Scene(None, arrays["labels"].copy(), arrays["cells"][:, 1], (slice(0, 150), slice(0, 170)))
+    sample = made.crop(0, np.random.default_rng(0))
+    top, left = sample["position"]
+    staged.seen = tuple(slice(max(0, s - 3), min(n, s + 153)) for s, n in zip((top, left), (150, 170), strict=True))
+    paste_cells(staged, np.random.default_rng(3))
+    assert len(staged.areas) > len(arrays["cells"])
+    targets = compute_targets(restore_cells(staged.labels, staged.areas, "smaller-on-top"))
+    expected = cut_targets(targets, Span(top, top + 150), Span(left, left + 150))
+    np.testing.assert_array_equal(sample["semseg"], expected["semseg"].argmax(2))
+    np.testing.assert_array_equal(sample["energy"], expected["energy"])
 
 
 ONE = (np.zeros((9, 9), int), noise((9, 9)))

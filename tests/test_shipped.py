@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -38,6 +39,16 @@ def test_weights_know_how_they_are_used(nuclei):
     assert nuclei.decoding == Decoding("tops", 20)
     assert nuclei.semseg is not None
     assert nuclei.channels == 1
+
+
+@pytest.mark.parametrize("blur", [0, 1])
+def test_there_are_no_nuclei_in_noise(nuclei, blur):
+    noise = np.random.default_rng(0).normal(0, 1, (160, 200))
+    noise = cv2.GaussianBlur(noise, (0, 0), blur) if blur else noise
+    picture = 120 + 20 * noise / noise.std()
+    for image in (picture.clip(0, 255).astype(np.uint8), (200 * picture).astype(np.uint16), picture.astype(np.float32)):
+        assert segment(image, nuclei).max() == 0
+    assert segment(np.full((64, 64), 7, np.uint8), nuclei).max() == 0
 
 
 def test_names_are_no_paths(tmp_path, monkeypatch):

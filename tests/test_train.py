@@ -112,11 +112,13 @@ def test_networks_learn(discs, options, network):
     assert report.rows[-1]["val_loss"] < 0.7 * report.rows[0]["val_loss"]
 
 
-@pytest.mark.parametrize(("network", "arch"), [("semseg", "unet"), ("wn", "published")])
+@pytest.mark.parametrize(
+    ("network", "arch", "ema"), [("semseg", "unet", 0.5), ("wn", "published", 0.0)], ids=["mean", "dropout"]
+)
 def test_an_interrupted_run_goes_on_to_the_same_weights(  # with batch normalisation, and with dropout
-    discs, options, network, arch, tmp_path, monkeypatch
+    discs, options, network, arch, ema, tmp_path, monkeypatch
 ):
-    whole = options(network, epochs=4, arch=arch, out=tmp_path / "whole")
+    whole = options(network, epochs=4, arch=arch, ema=ema, out=tmp_path / "whole")
     train(discs, whole)
     steps = iter(range(100))
     step = Trainer._step
@@ -134,6 +136,60 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(  # with batch normalisa
     train(discs, replace(whole, out=tmp_path / "cut", resume=True))
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_running_mean_of_the_weights_is_what_is_kept(discs, options, tmp_path, monkeypatch):
+    seen, update = [], Trainer._update_mean
+
+    def watched(self):
+        update(self)
+        seen.append(self.network.state_dict()["body.last.bias"].clone())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update_mean", watched)
+        train(discs, options("semseg", ema=0.9))
+    plain = train(discs, options("semseg", out=tmp_path / "plain")).out
+    assert "ema" not in json.loads((plain / "run.json").read_text())["options"]  # so that older runs go on
+    torch.testing.assert_close(
+        load_weights(plain / "last.safetensors").network.state_dict()["body.last.bias"], seen[-1]
+    )
+    mean = load_state(tmp_path / "semseg" / "state.pt")["mean"]["body.last.bias"]
+    kept = load_weights(tmp_path / "semseg" / "last.safetensors").network.state_dict()["body.last.bias"]
+    expected = build_network(options("semseg").kind and load_weights(plain).settings, seed=0).state_dict()[
+        "body.last.bias"
+    ]
+    for step, newest in enumerate(seen, start=1):
+        expected = expected.lerp(newest, 1 - min(0.9, (1 + step) / (10 + step)))
+    torch.testing.assert_close(kept, expected)
+    torch.testing.assert_close(mean, kept)
+    with pytest.raises(UsageError, match="differs in ema: give the same options"):
+        train(discs, options("semseg", ema=0.0, resume=True))
+    assert not torch.equal(kept, seen[-1])
+
+
+def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
+    (tmp_path / "folds.csv").write_text("image,fold\n" + "".join(f"i{image},{image % 2}\n" for image in range(5)))
+    how = ("train", "semseg", "--data", discs.path, "--base-channels", 2, "--epochs", 1, "--crop", 32, "--workers", 0,
+           "--device", "cpu", "--folds", tmp_path / "folds.csv")  # fmt: skip
+    result = cli(*how, "--fold", "all", "--out", tmp_path / "semsegs")
+    assert result.exit_code == 0, result.stderr
+    assert f"{tmp_path}/semsegs: 2 folds, validation loss " in result.stderr
+    for fold in (0, 1):
+        settings = json.loads((tmp_path / "semsegs" / f"fold-{fold}" / "run.json").read_text())
+        assert settings["validation_images"] == [f"i{image}" for image in range(fold, 5, 2)]
+    before = (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns
+    (tmp_path / "semsegs/fold-1/run.json").unlink()
+    result = cli(*how, "--fold", "all", "--out", tmp_path / "semsegs", "--resume")
+    assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # what is no run is left alone
+    assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
+    for words, message in {
+        ("--fold", "x"): "fold 'x' is not possible: give its number, from 0, or all",
+        ("--fold", "all", "--resume"): "needs the folder of their runs: give --out",
+    }.items():
+        result = cli(*how, *words)
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+    with pytest.raises(UsageError, match="train_folds trains a network for each"):
+        train(discs, "semseg", folds=tmp_path / "folds.csv", fold="all")
 
 
 def test_a_run_interrupted_in_its_first_epoch_begins_again(discs, options, monkeypatch):
@@ -564,6 +620,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     ("settings", "message"),
     [
         ({"init": (Path("dn"),)}, "--init gives first weights to one network"),
+        ({"fold": -1}, "--fold all trains one kind of network"),
         ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
         ({"epochs": "3"}, "epochs is the text '3': give a whole number"),
         ({"background_cell": True}, "the background is no cell"),

@@ -11,7 +11,7 @@ from cellprep.cli.words import show, tell
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.prediction.tuning import TuneOptions
-from cellprep.learn.training.options import ALL, TrainOptions
+from cellprep.learn.training.options import ALL, ALL_FOLDS, TrainOptions
 from cellprep.store import open_store
 from cellprep.system.places import as_place
 
@@ -38,9 +38,13 @@ def train_command(
     require_torch("cellprep train")
     from cellprep.learn.training import run, runs
     from cellprep.workflows.train_all import train_all
+    from cellprep.workflows.train_folds import train_folds
 
     store = open_store(data)
-    if network == ALL:
+    if given.get("fold") == ALL_FOLDS:
+        del given["fold"]
+        tell(train_folds(store, network, out, resume=resume, **given), quiet)
+    elif network == ALL:
         tell(train_all(store, out, resume=resume, **given), quiet)
     elif resume:
         options = runs.options_of(out or runs.choose_folder(network, resume=True), network, given)

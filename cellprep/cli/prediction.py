@@ -122,5 +122,4 @@ def bundle_command(
     bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, decoder_options))
     save_bundle(out, bundle, half=half)
     if not quiet:
-        names = ", ".join(part.settings.name for part in bundle.parts)
-        typer.echo(f"{out}: {names}, {out.stat().st_size / 1e6:,.1f} MB", err=True)
+        typer.echo(f"{out}: {', '.join(bundle.names)}, {out.stat().st_size / 1e6:,.1f} MB", err=True)

@@ -7,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, SourcePath
-from cellprep.cli.words import show, tell
+from cellprep.cli.words import announced, show, tell
 from cellprep.commands.check import CheckOptions, check_source
 from cellprep.commands.report import (
     ReportOptions,
@@ -42,7 +42,7 @@ def check_command(
     """
     if out:
         refuse_to_overwrite(out, source)
-    annotations = reading.open(source)
+    annotations = announced(reading.open(source), options.quiet)
     report = check_source(annotations, options)
     if out:
         report.write_flags(out)
@@ -75,7 +75,7 @@ def report_command(
         show = report_finetuning if is_finetuning(source) else report_training
         tell(show(source, out), options.quiet)
         return
-    known = reading.open(source)
+    known = announced(reading.open(source), options.quiet)
     found = as_prediction(options.predicted, known) if options.predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
@@ -96,6 +96,6 @@ def split_command(
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
     refuse_to_overwrite(out, source)
-    annotations = reading.open(source)
+    annotations = announced(reading.open(source), options.quiet)
     report = split_source(annotations, out, options)
     tell(report, options.quiet, annotations.description, *annotations.notes)

@@ -19,8 +19,8 @@ _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 _load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["FinetuneReport", "finetune", "predict_and_measure", "train_all", "tune"]
-_ABOVE = __all__[-5:]  # these stand above this package, from where no stub may load anything
+__all__ += ["FinetuneReport", "finetune", "predict_and_measure", "train_all", "train_folds", "tune"]
+_ABOVE = __all__[-6:]  # these stand above this package, from where no stub may load anything
 
 
 def require_torch(purpose: str) -> None:

@@ -1,6 +1,7 @@
 import cellprep.workflows.finetune
 import cellprep.workflows.predict_and_measure
 import cellprep.workflows.train_all
+import cellprep.workflows.train_folds
 import cellprep.workflows.tune
 
 from .data.dataset import StoreDataset as StoreDataset
@@ -36,6 +37,7 @@ FinetuneReport = cellprep.workflows.finetune.FinetuneReport
 finetune = cellprep.workflows.finetune.finetune
 predict_and_measure = cellprep.workflows.predict_and_measure.predict_and_measure
 train_all = cellprep.workflows.train_all.train_all
+train_folds = cellprep.workflows.train_folds.train_folds
 tune = cellprep.workflows.tune.tune
 
 def require_torch(purpose: str) -> None: ...

@@ -31,10 +31,10 @@ _COVERAGE_TOLERANCE = 2  # of the pixels that are of no cell
 _SIZE_TOLERANCE = 1.25
 _NOISE_TOLERANCE = 3
 
-# Differences of differences, across and down: 0 on any slope, and of white noise 6 times as wide as it. Half of these
-# residuals are within this share of their standard deviation.
-_RESIDUAL = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
-_RESIDUAL_WIDTH, _HALF_WITHIN = 6, 0.6745
+#: Differences of differences, across and down: 0 on any slope, and of white noise `RESIDUAL_WIDTH` times as wide as it.
+RESIDUAL = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
+RESIDUAL_WIDTH = 6
+_HALF_WITHIN = 0.6745  # half of normal values are within so many standard deviations
 
 Window = tuple[slice, slice]
 Sampled = list[tuple[Window, NDArray[np.float32]]]
@@ -184,11 +184,16 @@ def sample_pixels(image: Any) -> Sampled:
     list
         Windows, as rows and columns, each with its (h, w) float32 intensities.
     """
-    height, width = image.shape[1:]
-    windows = [(slice(0, height), slice(0, width))]
-    if height * width > _MOST_PIXELS:
-        windows = [(rows, columns) for rows in _spread(height) for columns in _spread(width)]
+    windows = sample_windows(image.shape[1:])
     return [(window, np.asarray(image[(..., *window)]).mean(0, dtype=np.float32)) for window in windows]
+
+
+def sample_windows(shape: tuple[int, int]) -> list[Window]:
+    """Return all of an image of a shape (H, W), or windows that are spread over a large one: rows and columns."""
+    height, width = shape
+    if height * width <= _MOST_PIXELS:
+        return [(slice(0, height), slice(0, width))]
+    return [(rows, columns) for rows in _spread(height) for columns in _spread(width)]
 
 
 def _spread(size: int) -> list[slice]:
@@ -241,8 +246,8 @@ def measure_appearance(pixels: Sampled, labels: Any, areas: NDArray[np.int64]) -
 
 def _noise_of(parts: list[NDArray[np.float32]]) -> float:
     """Return the standard deviation of the noise in parts of an image, whatever shapes and slopes there are."""
-    residuals = [np.abs(cv2.filter2D(part, -1, _RESIDUAL, borderType=cv2.BORDER_REFLECT)).ravel() for part in parts]
-    return float(np.median(np.concatenate(residuals))) / (_HALF_WITHIN * _RESIDUAL_WIDTH)
+    residuals = [np.abs(cv2.filter2D(part, -1, RESIDUAL, borderType=cv2.BORDER_REFLECT)).ravel() for part in parts]
+    return float(np.median(np.concatenate(residuals))) / (_HALF_WITHIN * RESIDUAL_WIDTH)
 
 
 def diameters_of(areas: NDArray[np.int64]) -> NDArray[np.float64]:

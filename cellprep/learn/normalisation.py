@@ -4,20 +4,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
+from cellprep.learn.appearance import RESIDUAL, RESIDUAL_WIDTH, sample_windows
 from cellprep.learn.windowed import parts
 
 #: The kinds, the default one first, and what each does.
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
+    "noise-floor": "as percentile, but 1 is many times the noise above 0, and what is above 4 is 4",
 }
 
 
 _MOST_SORTED = 1 << 24  # pixels
+
+_BRIGHTEST = 4.0  # so that hot pixels and bright debris do not drown what is around them
+
+# Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single pixels half may be cut off at 0, so
+# that three quarters are looked at; of means half, as more of them lie at the rims of cells. Per scale: the share that
+# is looked at; within how many deviations that share of normal values lies; and the least range, in deviations. Of 600
+# images of nuclei 99 % have a larger one at all scales; that of mere noise is 5 to 20 deviations at one scale at least.
+_NOISE_SCALES = {1: (0.75, 1.1503, 40), 2: (0.5, 0.6745, 60), 4: (0.5, 0.6745, 80)}
+_ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Normalisation:
         A name in `NORMALISATIONS`.
     low, high
         Per channel. ``dataset``: the mean, and the mean plus a standard deviation, in intensities;
-        ``percentile``: the percentiles, 0 to 100, that become 0 and 1.
+        ``percentile`` and ``noise-floor``: the percentiles, 0 to 100, that become 0 and 1.
 
     Raises
     ------
@@ -80,8 +92,10 @@ class Normalisation:
         """
         self._check(image)
         low, high = np.array(self.low), np.array(self.high)
-        if self.kind == "percentile":
+        if self.kind != "dataset":
             low, high = _percentiles(image, self.low, self.high)
+        if self.kind == "noise-floor":
+            high = np.maximum(high, low + least_range(image))
         return np.stack([low, np.where(high > low, high, low + 1)])
 
     def apply(
@@ -115,11 +129,67 @@ class Normalisation:
         if image.dtype in (np.uint8, np.uint16, np.float32):  # which lose nothing as float32
             low, high = low.astype(np.float32), high.astype(np.float32)
         normalised: NDArray[np.float32] = ((image - low) / (high - low)).astype(np.float32, copy=False)
-        return normalised
+        return np.minimum(normalised, np.float32(_BRIGHTEST)) if self.kind == "noise-floor" else normalised
+
+    def apply_alone(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalise an image that no camera took: by itself, or for ``dataset`` to a spread of 1 at most."""
+        if self.kind != "dataset":
+            return self.apply(image)
+        scale = max(float(image.std()), 1.0)
+        alone: NDArray[np.float32] = ((image - image.mean()) / scale).astype(np.float32)
+        return alone
 
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:
             raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
+
+
+def least_range(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the range of intensities that each channel of an image has if it shows more than noise: (C,).
+
+    That is 40 times the standard deviation of white noise; 60 and 80 times that of noise in means of 2 x 2 and 4 x 4
+    pixels, if it is more. Noise is what neither shapes nor slopes explain: second differences across and down. Whole
+    numbers have that of their rounding at least. Of an image beyond 4 million pixels, windows are looked at.
+
+    Parameters
+    ----------
+    image
+        (C, H, W), of any real dtype.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).normal(100, 5, (1, 200, 200))
+    >>> least_range(noisy).round(-1), least_range(noisy + np.arange(200) ** 2).round(-1)
+    (array([200.]), array([200.]))
+    """
+    parts = [_shifted(np.asarray(image[(..., *window)])) for window in sample_windows(image.shape[1:])]
+    least = _NOISE_SCALES[1][2] * _ROUNDED if image.dtype.kind in "iu" else 0.0
+    return np.array(
+        [
+            max([least, *(_range_at([part[channel] for part in parts], scale) for scale in _NOISE_SCALES)])
+            for channel in range(len(image))
+        ]
+    )
+
+
+def _shifted(part: NDArray[Any]) -> NDArray[np.float32]:
+    """Return intensities above the least one, of which float32 keeps the differences."""
+    shifted: NDArray[np.float32] = np.subtract(part, part.min(), dtype=np.float64).astype(np.float32)
+    return shifted
+
+
+def _range_at(parts: list[NDArray[np.float32]], scale: int) -> float:
+    """Return the least range by the noise in means of `scale` x `scale` pixels; 0 where there are too few of them."""
+    residuals = [np.zeros(0, np.float32)]
+    for part in parts:
+        height, width = (side // scale for side in part.shape)
+        if min(height, width) > 2:
+            whole = np.ascontiguousarray(part[: height * scale, : width * scale])
+            means = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+            residuals.append(np.abs(cv2.filter2D(means, -1, RESIDUAL)[1:-1, 1:-1]).ravel())
+    found = np.concatenate(residuals)
+    share, within, deviations = _NOISE_SCALES[scale]
+    return deviations * float(np.quantile(found, share)) / (within * RESIDUAL_WIDTH) if len(found) else 0.0
 
 
 def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:

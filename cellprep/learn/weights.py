@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import safetensors
@@ -60,6 +60,8 @@ class Weights:
         How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
     appearance
         How the cells looked that it learned from; None if it sees no images, or nobody measured it.
+    pixel_size
+        The side of a pixel of the images that it learned from, in micrometres; None if it is unknown, or not one.
     """
 
     network: Network
@@ -70,6 +72,7 @@ class Weights:
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
 
     def __repr__(self) -> str:
         its = self.settings
@@ -93,6 +96,7 @@ class _Description:
     version: str
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
@@ -116,7 +120,9 @@ def save_weights(path: Path | str, weights: Weights) -> None:
 
 
 def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool = False) -> None:
-    """Write the weights of several networks, each of another name, into one file, whole or not at all.
+    """Write the weights of several networks into one file, whole or not at all.
+
+    They are told apart by their names, and further ones of a name by a number behind it, such as ``semseg-2``.
 
     Parameters
     ----------
@@ -132,12 +138,17 @@ def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool =
     WeightsError, OutputError
         As `save_weights`; WeightsError also if a weight is too large for float16.
     """
+    named: dict[str, Weights] = {}
+    for weights in parts:
+        its = weights.settings.name
+        number = 1 + sum(other.settings.name == its for other in named.values())
+        named[its if number == 1 else f"{its}-{number}"] = weights
     tensors = {
-        f"{weights.settings.name}.{name}": _halved(name, tensor) if half else tensor
-        for weights in parts
+        f"{its}.{name}": _halved(name, tensor) if half else tensor
+        for its, weights in named.items()
         for name, tensor in _tensors(weights).items()
     }
-    _write(Path(path), tensors, {"parts": {weights.settings.name: _describe(weights) for weights in parts}})
+    _write(Path(path), tensors, {"parts": {its: _describe(weights) for its, weights in named.items()}})
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:
@@ -155,6 +166,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
+    if weights.pixel_size:
+        others["pixel_size"] = weights.pixel_size
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -231,7 +244,7 @@ def weights_file(path: Path) -> Path:
 
 
 def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
-    """Read what a file says of the training of each network in it, by the network's name; no tensor is read.
+    """Read what a file says of the training of each network in it, by its name there; no tensor is read.
 
     Raises
     ------
@@ -244,13 +257,13 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
             found = _read_descriptions(path, file.metadata() or {})
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"weights {path} cannot be read ({error}): {_RIGHT}") from error
-    return {one.network.name: one.training for one in found.values()}
+    return {prefix.removesuffix(".") or one.network.name: one.training for prefix, one in found.items()}
 
 
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance")
+    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance", "pixel_size")
     return Weights(network.eval(), **{name: getattr(found, name) for name in same})
 
 

@@ -12,7 +12,7 @@ from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import END_TO_END, SEMANTIC, load_bundle, save_bundle
 from cellprep.learn.processes import joined, share
 from cellprep.learn.training.first import first_network
-from cellprep.learn.training.options import ALL, OF_SOME, TrainOptions
+from cellprep.learn.training.options import ALL, ALL_FOLDS, OF_SOME, TrainOptions
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import choose_folder
@@ -128,6 +128,8 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     UsageError, WeightsError, TrainingError, OutputError
         As `cellprep.learn.train`.
     """
+    if settings.get("fold") == ALL_FOLDS:
+        raise UsageError("--fold all trains one kind of network: name it instead of all")
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)

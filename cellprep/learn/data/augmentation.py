@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
+from cellprep.learn.data.camera import photograph
 from cellprep.learn.data.grey import Grey
+from cellprep.learn.data.scene import Change, add_debris, change_cells, paste_cells
 from cellprep.learn.data.warp import Warp, Waves
 
 _MOST_ZOOM = 4 / 3
+_MOST_SCALE = 2
+
+# Shares of the samples: where hardly one looks like a real image, networks get worse at those.
+_AT_CONTACTS = 0.5
+_CHANGED, _PASTED, _WITH_DEBRIS = 0.4, 0.5, 0.2
+_PHOTOGRAPHED = 0.35
+_EMPTY = 0.08
 _WAVES = 8
 _SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels
 _MOST_STRETCH = 0.6  # no length changes by a larger share, so that nothing folds; points move by some 2 pixels
@@ -25,10 +36,22 @@ class Plan:
         How it is moved: all geometric augmentations in one.
     grey
         How its intensities change, if they do.
+    changes
+        What is done to the image and its cells before they are moved, each with the seed of its random numbers.
+    camera
+        Seed of what `photograph` does to the sample, if it does.
+    contact
+        Which of the places where cells touch is shown in the middle, as a share of all; None for any place.
+    empty
+        Seed of a picture without cells in place of the sample, if it is one.
     """
 
     warp: Warp
     grey: Grey | None = None
+    changes: tuple[tuple[Change, int], ...] = ()
+    camera: int | None = None
+    contact: float | None = None
+    empty: int | None = None
 
 
 Augmentation = Callable[[Plan, int, np.random.Generator], Plan]
@@ -46,8 +69,8 @@ def _rotate(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
     return _then(plan, np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
 
 
-def _zoom(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
-    limit = np.log(_MOST_ZOOM)
+def _zoom(plan: Plan, channels: int, rng: np.random.Generator, most: float = _MOST_ZOOM) -> Plan:
+    limit = np.log(most)
     return _then(plan, np.eye(2) * np.exp(rng.uniform(-limit, limit)))
 
 
@@ -69,6 +92,35 @@ def _tint(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
     return replace(plan, grey=Grey.draw(channels, rng))
 
 
+def _sometimes(share: float, change: Change) -> Augmentation:
+    """Return an augmentation that changes a share of the scenes."""
+
+    def draw(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+        chance, seed = rng.random(), _seed(rng)
+        return replace(plan, changes=(*plan.changes, (change, seed))) if chance < share else plan
+
+    return draw
+
+
+def _photograph(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    chance, seed = rng.random(), _seed(rng)
+    return replace(plan, camera=seed) if chance < _PHOTOGRAPHED else plan
+
+
+def _look_at_contacts(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    chance, place = rng.random(2)
+    return replace(plan, contact=float(place)) if chance < _AT_CONTACTS else plan
+
+
+def _empty(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
+    chance, seed = rng.random(), _seed(rng)
+    return replace(plan, empty=seed) if chance < _EMPTY else plan
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**32))
+
+
 #: The augmentations by name, in the order in which they draw.
 AUGMENTATIONS: dict[str, Augmentation] = {
     "flips": _flip,
@@ -76,7 +128,20 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "zoom": _zoom,
     "elastic": _deform,
     "grey": _tint,
+    "scale": partial(_zoom, most=_MOST_SCALE),
+    "contacts": _look_at_contacts,
+    "brightness": _sometimes(_CHANGED, change_cells),
+    "paste": _sometimes(_PASTED, paste_cells),
+    "debris": _sometimes(_WITH_DEBRIS, add_debris),
+    "camera": _photograph,
+    "empty": _empty,
 }
+
+#: Those of a training unless it names others.
+USUAL_AUGMENTATIONS = ("flips", "rotation", "zoom", "elastic", "grey")
+
+#: Those that move no pixel but onto another, and do not look at cells.
+SIMPLE_AUGMENTATIONS = frozenset({"flips", "grey", "camera"})
 
 
 def check_augmentations(names: Collection[str]) -> None:
@@ -92,6 +157,12 @@ def check_augmentations(names: Collection[str]) -> None:
     for name in names:
         if name not in AUGMENTATIONS:
             raise UsageError(f"augmentation {name!r} is unknown: it is one of {', '.join(AUGMENTATIONS)}")
+
+
+def finish_image(plan: Plan, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an image (C, H, W) as a plan changes intensities, after it was moved."""
+    changed = plan.grey.apply(image) if plan.grey else image
+    return changed if plan.camera is None else photograph(changed, np.random.default_rng(plan.camera))
 
 
 def draw_plan(names: Collection[str], channels: int, rng: np.random.Generator) -> Plan:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from cellprep.core.targets import TARGETS, sampled_targets
 from cellprep.errors import SampleError, UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS
+from cellprep.learn.data.augmentation import USUAL_AUGMENTATIONS
 from cellprep.learn.data.choosing import all_images
 from cellprep.learn.data.drawing import CropDraws, Draw, Draws, WholeDraws
 from cellprep.learn.data.fitting import fit_to
@@ -76,15 +76,16 @@ class StoreDataset(Dataset[Sample]):
     crop
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
-        Names of augmentations: ``flips``, ``rotation``, ``zoom``, ``elastic``, ``grey``. All of them unless given;
-        none for whole images.
+        Names of augmentations. ``flips``, ``rotation``, ``zoom``, ``elastic`` and ``grey`` unless given; besides them
+        there are ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. None for
+        whole images.
     seed
         Seed of the crops and the augmentation, from 0.
     ids
         Ids of the images; all images of the store unless given.
     normalisation
-        ``dataset``, for which every image is read once, or ``percentile``; or a `Normalisation`, such as that of the
-        training images. None gives samples without ``image``, for stores without pixels.
+        ``dataset``, for which every image is read once, ``percentile`` or ``noise-floor``; or a `Normalisation`, such
+        as that of the training images. None gives samples without ``image``, for stores without pixels.
     samples_per_epoch
         Number of crops in an epoch; unless given, as many as cover the area of all images.
     multiple
@@ -252,7 +253,7 @@ def _settings(
     if crop is None and (augment or samples_per_epoch):
         given = f"augment={augment!r}" if augment else f"samples_per_epoch={samples_per_epoch}"
         raise UsageError(f"{given} is for crops, and crop=None shows whole images: leave one of them out")
-    names = [*AUGMENTATIONS] if augment is None else _names("augment", augment)
+    names = [*USUAL_AUGMENTATIONS] if augment is None else _names("augment", augment)
     side = 256 if crop is None else crop  # of whole images nobody asks for it
     return CropSettings(side, tuple(names), samples_per_epoch=samples_per_epoch, seed=seed)
 
@@ -269,7 +270,7 @@ def _channels(normalisation: str | Normalisation | None) -> int | None:
     if normalisation is None or isinstance(normalisation, Normalisation):
         return normalisation.channels if normalisation else 0
     if not isinstance(normalisation, str):
-        kinds = " or ".join(map(repr, NORMALISATIONS))
+        kinds = ", ".join(map(repr, NORMALISATIONS))
         raise UsageError(f"normalisation={normalisation!r} is none: give {kinds}, a Normalisation or None")
     return None
 

@@ -1,7 +1,8 @@
 """Samples: the pixels of a crop or a whole image, and its targets; arrays, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 from cellprep.core.cells import WholeImage
 from cellprep.core.targets import TARGETS
 from cellprep.errors import UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS, Plan, check_augmentations, draw_plan
+from cellprep.learn.data.augmentation import (
+    SIMPLE_AUGMENTATIONS,
+    USUAL_AUGMENTATIONS,
+    Plan,
+    check_augmentations,
+    draw_plan,
+    finish_image,
+)
+from cellprep.learn.data.contacts import find_contacts
+from cellprep.learn.data.scene import Scene
+from cellprep.learn.data.specks import draw_empty
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
 from cellprep.learn.data.warp import Placement
@@ -27,6 +38,8 @@ MASKS = {
     "none": "no mask: the network sees the whole image; only where the background is a cell",
 }
 
+_STAGE = 384  # pixels around a crop that may be changed with it; its targets look at 300 or so
+_MOST_NEW = 64  # cells
 _AROUND = 64  # pixels around a part of an image: what lies farther off hardly changes what a network makes of it
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,7 +77,7 @@ class CropSettings:
     """
 
     crop: int = 256
-    augment: tuple[str, ...] = tuple(AUGMENTATIONS)
+    augment: tuple[str, ...] = USUAL_AUGMENTATIONS
     mask: str = "cells-and-walls"
     samples_per_epoch: int | None = None
     seed: int = 0
@@ -100,6 +113,7 @@ class SampleMaker:
         self.normalisation = normalisation
         self._limits: dict[int, NDArray[np.float64]] = {}
         self._whole: dict[int, WholeImage] = {}
+        self._contacts: dict[int, NDArray[np.int64]] = {}
 
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
@@ -109,8 +123,8 @@ class SampleMaker:
     @property
     def _warps(self) -> bool:
         made = [TARGETS[name] for name in self.images.targets if name in TARGETS]
-        are_moved = ["flips"] if any(target.is_recomputed for target in made) else []
-        return not {"rotation", "zoom", "elastic", *are_moved}.isdisjoint(self.settings.augment)
+        are_moved = {"flips"} if any(target.is_recomputed for target in made) else set()
+        return not (SIMPLE_AUGMENTATIONS - are_moved).issuperset(self.settings.augment)
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
         """Make a sample of a place of an image, both drawn, and augment it.
@@ -138,6 +152,8 @@ class SampleMaker:
         start = [_draw_start(length, size, rng) for length in self.images.images[index].shape]
         plan = draw_plan(self.settings.augment, self.images.channels, rng)
         arrays = self.images.read(index, self.names(whole=False))
+        if plan.contact is not None:
+            start = self._at_contact(index, arrays["labels"], start, plan.contact)
         if self._warps:
             return self._finish(start, *self._warp(index, arrays, start, plan), plan)
         rows, columns = (Span(first, first + size) for first in start)
@@ -183,6 +199,17 @@ class SampleMaker:
         image = np.stack([cut(channel, rows, columns) for channel in arrays["image"]])
         return self._normalise(index, image, arrays["image"]), windows, counts
 
+    def _at_contact(self, index: int, labels: NDArray[Any], start: list[int], share: float) -> list[int]:
+        """Return where a crop begins that shows a place where cells touch in its middle; `start` if there is none."""
+        if index not in self._contacts:
+            self._contacts[index] = find_contacts(labels)
+        contacts = self._contacts[index]
+        if not len(contacts):
+            return start
+        middle = contacts[int(share * len(contacts))] - self.settings.crop // 2
+        most = [max(0, length - self.settings.crop) for length in labels.shape]
+        return [int(min(max(place, 0), end)) for place, end in zip(middle, most, strict=True)]
+
     def _warp(
         self, index: int, arrays: Arrays, start: Sequence[int], plan: Plan
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
@@ -191,19 +218,71 @@ class SampleMaker:
         middle = (size - 1) / 2
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
         view = View(self.images.images[index].shape, plan.warp, place)
+        normalised: Callable[[NDArray[Any]], NDArray[np.float32]] = partial(
+            self._normalise, index, whole=arrays.get("image")
+        )
         areas = arrays["cells"][:, 1]
         whole = self._whole_of(index, arrays["labels"], len(areas))
+        if plan.changes or plan.empty is not None:
+            view, scene, arrays = self._staged(view, arrays, areas, normalised)
+            whole = _change(scene, plan, whole)
+            arrays |= {"labels": scene.labels} | ({} if scene.image is None else {"image": scene.image})
+            areas, normalised = scene.areas, lambda part: part
         targets, counts = warp_targets(
             self.images.targets, arrays["labels"], areas, whole, self.images.recipe, view, size
         )
         window = view.window(Span(0, size), Span(0, size))
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
+        if plan.empty is not None:
+            counts = np.ones_like(counts)
         if "image" not in arrays:
             return None, targets, counts
-        region = np.stack([window.cut(channel) for channel in arrays["image"]])
-        image = self._normalise(index, region, arrays["image"])
-        return np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in image]), targets, counts
+        if plan.empty is not None:
+            return self._empty(plan.empty), targets, counts
+        region = normalised(np.stack([window.cut(channel) for channel in arrays["image"]]))
+        return np.stack([window.show(channel, cv2.INTER_CUBIC) for channel in region]), targets, counts
+
+    def _staged(
+        self,
+        view: View,
+        arrays: Arrays,
+        areas: NDArray[Any],
+        normalised: Callable[[NDArray[Any]], NDArray[np.float32]],
+    ) -> tuple[View, Scene, Arrays]:
+        """Copy what a sample and its targets may depend on, so that it can be changed; return it in place of the whole.
+
+        Beyond it nothing is known to the targets: it reaches farther than they ever look.
+        """
+        size = self.settings.crop
+        around, seen = (
+            view.warp.bounds(view.place, Span(-more, size + more), Span(-more, size + more)) for more in (_STAGE, 0)
+        )
+        box = [span.limited(length) for span, length in zip(around, view.shape, strict=True)]
+        down, across = (slice(span.start, span.stop) for span in box)
+        wanted = [name for name in ("image", "labels", "ignore") if name in arrays]
+        parts: Arrays = {name: np.array(arrays[name][..., down, across]) for name in wanted}
+        dtype = np.uint32 if len(areas) + _MOST_NEW > np.iinfo(np.uint16).max else np.uint16
+        shown = [
+            span.limited(length).moved(-whole.start) for span, length, whole in zip(seen, view.shape, box, strict=True)
+        ]
+        scene = Scene(
+            image=normalised(parts["image"]) if "image" in parts else None,
+            labels=parts["labels"].astype(dtype),
+            areas=areas,
+            seen=(slice(shown[0].start, shown[0].stop), slice(shown[1].start, shown[1].stop)),
+        )
+        y, x = (centre - span.start for centre, span in zip(view.place.image, box, strict=True))
+        shape = len(box[0]), len(box[1])
+        return View(shape, view.warp, Placement(view.place.sample, (y, x))), scene, parts
+
+    def _empty(self, seed: int) -> NDArray[np.float32]:
+        """Draw a sample without cells, normalised as an image by itself if images are."""
+        assert self.normalisation is not None
+        rng = np.random.default_rng(seed)
+        shape = self.settings.crop, self.settings.crop
+        image = np.stack([draw_empty(shape, rng) for _ in range(self.images.channels)])
+        return self.normalisation.apply_alone(image)
 
     def _whole_of(self, index: int, labels: NDArray[Any], count: int) -> WholeImage:
         """Return what is known of an image; its labels are not kept."""
@@ -212,7 +291,7 @@ class SampleMaker:
             self._whole[index] = whole
         return self._whole[index]
 
-    def _normalise(self, index: int, part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float32]:
+    def _normalise(self, index: int, part: NDArray[Any], whole: Any) -> NDArray[np.float32]:
         assert self.normalisation is not None
         if index not in self._limits:
             self._limits[index] = self.normalisation.limits(whole)
@@ -227,7 +306,7 @@ class SampleMaker:
         plan: Plan | None = None,
     ) -> Arrays:
         """Change intensities, and give the arrays the form that networks want."""
-        seen = {} if image is None else {"image": plan.grey.apply(image) if plan and plan.grey else image}
+        seen = {} if image is None else {"image": finish_image(plan, image) if plan else image}
         shown = {
             name: TARGETS[name].sample(targets[name]) if name in TARGETS else targets[name].astype(np.int64)
             for name in self.images.targets
@@ -245,6 +324,21 @@ def check_whole_number(name: str, value: object, least: int) -> None:
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < 2**63:
         raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
+
+
+def _change(scene: Scene, plan: Plan, whole: WholeImage) -> WholeImage:
+    """Change a scene as planned, and return what is then known of the whole image."""
+    before = np.count_nonzero(scene.labels == 0)
+    if plan.empty is not None:
+        scene.labels[...] = 0
+    else:
+        for change, seed in plan.changes:
+            change(scene, np.random.default_rng(seed))
+    more = np.count_nonzero(scene.labels == 0) - before
+    return WholeImage(
+        lambda: whole.nobodys + more,
+        lambda: WholeImage.of(scene.labels.__getitem__, scene.labels.shape, len(scene.areas)).sizes,
+    )
 
 
 def _draw_start(length: int, size: int, rng: np.random.Generator) -> int:

@@ -8,6 +8,7 @@ from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
+from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
@@ -39,6 +40,8 @@ class Bundle:
         The ``wtn`` that goes on from the ``dn``; None beside a ``wn``, or where nothing but vectors is asked for.
     semseg
         The ``semseg`` that tells where cells are; None where others tell.
+    more
+        Further networks of the same kinds: of those of a kind, what is told is the mean.
 
     Raises
     ------
@@ -49,9 +52,11 @@ class Bundle:
     vectors: Weights
     energy: Weights | None = None
     semseg: Weights | None = None
+    more: tuple[Weights, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [weights.settings.name for weights in self.parts]
+        object.__setattr__(self, "more", tuple(self.more))
+        names = [weights.settings.name for weights in self._first]
         if names not in [
             [*vectors, *mask] for vectors in ([END_TO_END], IN_A_ROW, IN_A_ROW[:1]) for mask in ([], [SEMANTIC])
         ]:
@@ -64,16 +69,54 @@ class Bundle:
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
+        for other in self.more:
+            self._compare(other)
+
+    def _compare(self, other: Weights) -> None:
+        """Refuse a further network that does not see and answer what the first one of its kind does."""
+        name = other.settings.name
+        first = next((weights for weights in self._first if weights.settings.name == name), None)
+        if first is None:
+            raise UsageError(f"there is a further {name} and no first one: {_NEEDED}")
+        kind = first.settings.kind
+        names = [its for its in kind.depends_on if its not in ("arch", "base_channels")]
+        facts = [
+            [
+                part.mask,
+                *(getattr(part.settings, its) for its in names),
+                *(getattr(part.recipe, its) for its in _SHARED),
+            ]
+            for part in (first, other)
+        ]
+        if facts[0] != facts[1]:
+            raise UsageError(
+                f"two {name} of the weights do not belong together: their channels, masks, levels or recipes differ"
+            )
 
     def __repr__(self) -> str:
-        names = ", ".join(weights.settings.name for weights in self.parts)
+        names = ", ".join(self.names)
         decoder = f", decoded by {self.decoding.decoder}" if self.tells_instances else ""
         return f"<Bundle of {names}: {count(self.channels, 'channel')}{decoder}>"
 
     @property
-    def parts(self) -> list[Weights]:
-        """All of them."""
+    def _first(self) -> list[Weights]:
         return [weights for weights in (self.vectors, self.energy, self.semseg) if weights]
+
+    @property
+    def parts(self) -> list[Weights]:
+        """All of them, those of a kind one after the other."""
+        return [weights for first in self._first for weights in self.alike(first)]
+
+    @property
+    def names(self) -> list[str]:
+        """The networks in words, such as ``2 semseg``."""
+        several = [(len(self.alike(first)), first.settings.name) for first in self._first]
+        return [f"{number} {name}" if number > 1 else name for number, name in several]
+
+    def alike(self, first: Weights | None) -> list[Weights]:
+        """Return the networks of a kind, of which one is given; nothing of none."""
+        others = [weights for weights in self.more if first and weights.settings.name == first.settings.name]
+        return [first, *others] if first else []
 
     @property
     def tells_instances(self) -> bool:
@@ -91,30 +134,35 @@ class Bundle:
         return (self.semseg and self.semseg.appearance) or self.vectors.appearance
 
     @property
+    def pixel_size(self) -> float | None:
+        """The side of a pixel that they learned from, in micrometres; None if no file says so, or they differ."""
+        sizes = [weights.pixel_size for weights in self.parts if weights.pixel_size]
+        return sizes[0] if sizes and max(sizes) <= (1 + ALIKE) * min(sizes) else None
+
+    @property
     def channels(self) -> int:
         """Number of channels of the images that they are for."""
         return self.vectors.settings.image_channels
 
 
 def as_bundle(parts: Iterable[Weights]) -> Bundle:
-    """Put weights together, in any order.
+    """Put weights together, in any order; of several of a kind, the first one says how energy is decoded.
 
     Raises
     ------
     UsageError
-        If there are too few or too many, or they do not fit each other.
+        If there are too few, or they do not fit each other.
     """
     by_name: dict[str, Weights] = {}
+    more = []
     for weights in parts:
-        name = weights.settings.name
-        if name in by_name:
-            raise UsageError(f"the weights hold {name} twice: {_NEEDED}, each once")
-        by_name[name] = weights
+        if by_name.setdefault(weights.settings.name, weights) is not weights:
+            more.append(weights)
     first, second = IN_A_ROW
     vectors = by_name.get(END_TO_END) or by_name.get(first)
     if vectors is None or (END_TO_END in by_name and by_name.keys() & set(IN_A_ROW)):
         raise UsageError(f"the weights are of {', '.join(by_name) or 'nothing'}: {_NEEDED}")
-    return Bundle(vectors, by_name.get(second), by_name.get(SEMANTIC))
+    return Bundle(vectors, by_name.get(second), by_name.get(SEMANTIC), tuple(more))
 
 
 def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str | None = None) -> Bundle:
@@ -126,7 +174,7 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
         Files that `cellprep train` or `cellprep bundle` wrote, folders of trainings, folders of such folders, or names
         in `SHIPPED`.
     semseg
-        A file with the ``semseg`` that counts, whatever the others hold.
+        A file with the ``semseg`` that counts, whatever the others hold, or a folder with several.
 
     Raises
     ------
@@ -142,10 +190,11 @@ def load_bundle(weights: Path | str | Iterable[Path | str], semseg: Path | str |
     if semseg is None:
         return bundle
     found = [part for file in find_weights(semseg) for part in load_all_weights(file)]
-    if [part.settings.name for part in found] != [SEMANTIC]:
+    if {part.settings.name for part in found} != {SEMANTIC}:
         names = ", ".join(part.settings.name for part in found)
         raise UsageError(f"{semseg} holds weights of {names}: semseg weights are of a semseg alone")
-    return replace(bundle, semseg=found[0])
+    others = [part for part in bundle.more if part.settings.name != SEMANTIC]
+    return replace(bundle, semseg=found[0], more=(*others, *found[1:]))
 
 
 def with_decoding(bundle: Bundle, decoding: Decoding) -> Bundle:

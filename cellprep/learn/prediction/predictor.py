@@ -1,9 +1,8 @@
 """Networks over whole images: an image and perhaps its mask to the maps that instances are decoded from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from math import lcm
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cellprep.errors import UsageError
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.receptive_field import find_receptive_field
+from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
+from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import Weights
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count
@@ -27,7 +29,7 @@ from cellprep.text.wording import count
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Networks in a row.
+    """Networks in a row; at each place of it one, or several of a kind.
 
     Attributes
     ----------
@@ -41,9 +43,10 @@ class _Stage:
     margin: int
 
     @classmethod
-    def of(cls, *parts: Weights) -> "_Stage":
-        multiple = lcm(*(part.network.multiple for part in parts))
-        return cls(multiple, sum(round_up(find_receptive_field(part.settings), multiple) for part in parts))
+    def of(cls, *row: Sequence[Weights]) -> "_Stage":
+        multiple = lcm(*(part.network.multiple for parts in row for part in parts))
+        fields = ([find_receptive_field(part.settings) for part in parts] for parts in row if parts)
+        return cls(multiple, sum(round_up(max(radii), multiple) for radii in fields))
 
     @property
     def least(self) -> int:
@@ -80,8 +83,10 @@ class Predictor:
         self.decoding = options.decoding(bundle.decoding)
         self.machine = choose_machine(options.device, options.precision)
         self._turns = TURNS if options.tta else TURNS[:1]
-        self._instances = _Stage.of(*(part for part in (bundle.vectors, bundle.energy) if part))
-        self._semantic = _Stage.of(bundle.semseg) if bundle.semseg else None
+        self._vectors, self._energy = bundle.alike(bundle.vectors), bundle.alike(bundle.energy)
+        self._semsegs = bundle.alike(bundle.semseg)
+        self._instances = _Stage.of(self._vectors, self._energy)
+        self._semantic = _Stage.of(self._semsegs) if bundle.semseg else None
         least = max(stage.least for stage in (self._instances, self._semantic) if stage)
         if options.tile_size < least:
             raise UsageError(
@@ -90,6 +95,21 @@ class Predictor:
             )
         for part in bundle.parts:
             part.network.to(self.machine.device).eval()
+
+    def scale(self, image: Any, sides: Sides | None) -> Scale | None:
+        """Return the scale at which the networks see an image, (C, H, W); None if they see it as it is.
+
+        `sides` are those of its pixels, (y, x) in micrometres, unless the options tell one.
+        """
+        given = self.options.pixel_size
+        height, width = image.shape[-2:]
+        return Scale.of((height, width), (given, given) if given else sides, self.bundle.pixel_size)
+
+    def decoding_at(self, scale: Scale | None) -> Decoding:
+        """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
+        if scale is None or self.options.min_area is None:
+            return self.decoding
+        return self.decoding.changed(min_area=round(self.options.min_area * prod(scale.factors)))
 
     def predict(
         self,
@@ -144,18 +164,20 @@ class Predictor:
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
 
     def _find_classes(self, image: Any, confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        weights, stage = self.bundle.semseg, self._semantic
-        assert weights is not None
-        assert stage is not None
+        assert self._semantic is not None
         shape = image.shape[1:]
         classes = np.empty(shape, np.uint8)
-        normalise = _normaliser(weights, image)
+        normalise = _normaliser(self._semsegs, image)
+        networks = [part.network for part in self._semsegs]
 
-        def answer(pixels: Tensor) -> list[Tensor]:
-            probabilities = class_probabilities(weights.network, pixels, self._turns)
+        def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
+            return normalise(see(image, window))
+
+        def answer(*pixels: Tensor) -> list[Tensor]:
+            probabilities = class_probabilities(networks, pixels, self._turns)
             return [probabilities.argmax(1).to(torch.uint8), _as_byte(1 - probabilities[:, BACKGROUND])]
 
-        for tile, (found, sure) in self._by_tiles(stage, shape, lambda window: [normalise(see(image, window))], answer):
+        for tile, (found, sure) in self._by_tiles(self._semantic, shape, given, answer):
             classes[tile.core] = found
             if confidence is not None:
                 confidence[tile.core] = sure
@@ -172,14 +194,16 @@ class Predictor:
         shape = image.shape[1:]
         energy = np.empty(shape, np.uint8) if self.bundle.tells_instances else None
         still = np.zeros(shape, bool)
-        normalise = _normaliser(weights, image)
+        normalise = _normaliser(self._vectors, image)
+        networks, deeper = ([part.network for part in parts] for parts in (self._vectors, self._energy))
 
         def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
             inside = _input_mask(see(classes, window), weights)
-            return [normalise(see(image, window)), inside.astype(np.float32)[np.newaxis]]
+            return [*normalise(see(image, window)), inside.astype(np.float32)[np.newaxis]]
 
-        def answer(pixels: Tensor, mask: Tensor) -> list[Tensor]:
-            vectors, levels = vectors_and_levels(self._end_to_end, pixels, mask, self._turns)
+        def answer(*seen: Tensor) -> list[Tensor]:
+            *pixels, mask = seen
+            vectors, levels = vectors_and_levels(networks, pixels, mask, self._turns, deeper)
             found = [(vectors == 0).all(1), vectors]
             if levels is not None:
                 highest, level = levels.max(1)
@@ -197,11 +221,6 @@ class Predictor:
             if uvec is not None:
                 uvec[tile.core] = np.moveaxis(vectors, 0, 2)
         return energy, still
-
-    def _end_to_end(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        answer = self.bundle.vectors.network(image, mask)
-        uvec, logits = answer if isinstance(answer, tuple) else (answer, None)
-        return uvec, logits if self.bundle.energy is None else self.bundle.energy.network(uvec)
 
     def _by_tiles(
         self,
@@ -226,12 +245,20 @@ class Predictor:
                 bar.update(len(batch))
 
 
-def _normaliser(weights: Weights, image: Any) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """Return what normalises parts of an image, with percentiles of the whole computed once."""
-    normalisation = weights.normalisation
-    if normalisation is None:
-        raise UsageError(f"the weights of {weights.settings.name} do not tell how images are normalised")
-    return partial(normalisation.apply, limits=normalisation.limits(image))
+def _normaliser(parts: Sequence[Weights], image: Any) -> Callable[[NDArray[Any]], list[NDArray[np.float32]]]:
+    """Return what normalises parts of an image for each network, with percentiles of the whole computed once."""
+    limits = {}
+    for weights in parts:
+        if weights.normalisation is None:
+            raise UsageError(f"the weights of {weights.settings.name} do not tell how images are normalised")
+        if weights.normalisation not in limits:
+            limits[weights.normalisation] = weights.normalisation.limits(image)
+
+    def normalise(pixels: NDArray[Any]) -> list[NDArray[np.float32]]:
+        done = {how: how.apply(pixels, limits=known) for how, known in limits.items()}
+        return [done[weights.normalisation] for weights in parts if weights.normalisation]
+
+    return normalise
 
 
 def _as_colours(image: Any) -> Any:

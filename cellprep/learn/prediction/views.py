@@ -9,15 +9,17 @@ from cellprep.learn.networks.layers import unit_length
 from cellprep.learn.prediction.turns import turn, turn_back, turn_vectors_back
 
 
-def class_probabilities(network: Callable[[Tensor], Tensor], image: Tensor, turns: Sequence[int]) -> Tensor:
-    """Return the mean probability of each class over the turns of an image.
+def class_probabilities(
+    networks: Sequence[Callable[[Tensor], Tensor]], images: Sequence[Tensor], turns: Sequence[int]
+) -> Tensor:
+    """Return the mean probability of each class over networks and the turns of an image.
 
     Parameters
     ----------
-    network
-        Images (N, C, H, W) to logits (N, classes, H, W).
-    image
-        (N, C, H, W).
+    networks
+        Each takes images (N, C, H, W) to logits (N, classes, H, W).
+    images
+        (N, C, H, W): the image as each network wants it.
     turns
         Numbers that `turn` takes; 0 alone for the image as it is.
 
@@ -26,27 +28,36 @@ def class_probabilities(network: Callable[[Tensor], Tensor], image: Tensor, turn
     Tensor
         (N, classes, H, W) float32.
     """
-    views = [turn_back(_probabilities(network(turn(image, number))), number) for number in turns]
+    views = [
+        turn_back(_probabilities(network(turn(image, number))), number)
+        for number in turns
+        for network, image in zip(networks, images, strict=True)
+    ]
     return _mean(views)
 
 
 def vectors_and_levels(
-    network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]],
-    image: Tensor,
+    networks: Sequence[Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]],
+    images: Sequence[Tensor],
     mask: Tensor,
     turns: Sequence[int],
+    energy: Sequence[Callable[[Tensor], Tensor]] = (),
 ) -> tuple[Tensor, Tensor | None]:
-    """Return mean unit vectors and the mean probability of each energy level over the turns of an image.
+    """Return mean unit vectors and the mean probability of each energy level, over networks and turns of an image.
 
     Parameters
     ----------
-    network
-        Images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W) and logits (N, levels, H, W), or None
-        for these.
-    image, mask
-        Its inputs.
+    networks
+        Each takes images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W), or to these and logits
+        (N, levels, H, W).
+    images
+        The image as each network wants it.
+    mask
+        Their other input.
     turns
         As `class_probabilities`.
+    energy
+        Networks that take the mean unit vectors of a turn to logits, after those that tell none.
 
     Returns
     -------
@@ -57,12 +68,17 @@ def vectors_and_levels(
     """
     vectors, levels = [], []
     for number in turns:
-        uvec, logits = network(turn(image, number), turn(mask, number))
+        seen = [(turn(image, number), turn(mask, number)) for image in images]
+        answers = [network(*given) for network, given in zip(networks, seen, strict=True)]
+        uvec = _mean_vectors([answer[0] if isinstance(answer, tuple) else answer for answer in answers])
+        logits = [answer[1] for answer in answers if isinstance(answer, tuple)] + [network(uvec) for network in energy]
         vectors.append(turn_vectors_back(uvec.float(), number))
-        if logits is not None:
-            levels.append(turn_back(_probabilities(logits), number))
-    uvec = vectors[0] if len(vectors) == 1 else unit_length(_mean(vectors))
-    return uvec, _mean(levels) if levels else None
+        levels += [turn_back(_probabilities(found), number) for found in logits]
+    return _mean_vectors(vectors), _mean(levels) if levels else None
+
+
+def _mean_vectors(views: list[Tensor]) -> Tensor:
+    return views[0] if len(views) == 1 else unit_length(_mean(views))
 
 
 def _probabilities(logits: Tensor) -> Tensor:

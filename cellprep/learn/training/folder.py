@@ -189,4 +189,4 @@ class RunFolder:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     now = json.loads(json.dumps(now))  # which makes tuples lists
-    return [name for name in now if before.get(name) != now[name]]
+    return [name for name in {**now, **before} if before.get(name) != now.get(name)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cellprep.errors import UsageError
-from cellprep.learn.data.augmentation import AUGMENTATIONS, check_augmentations
+from cellprep.learn.data.augmentation import AUGMENTATIONS, USUAL_AUGMENTATIONS, check_augmentations
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
 from cellprep.learn.normalisation import NORMALISATIONS
@@ -22,6 +22,9 @@ from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: What stands for all networks, one after the other.
 ALL = "all"
+
+#: What stands for every fold, each with a network of its own.
+ALL_FOLDS = -1
 
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
@@ -58,6 +61,14 @@ _MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for k
 def _usual(name: str) -> str:
     """Describe the default of an option that depends on the network's architecture."""
     return ", ".join(f"{getattr(usual, name):g} for {arch}" for arch, usual in _ARCHITECTURES.items())
+
+
+def _parse_fold(typed: Any) -> int:
+    if typed == ALL:
+        return ALL_FOLDS
+    if not str(typed).isdecimal():
+        raise UsageError(f"fold {typed!r} is not possible: give its number, from 0, or {ALL}")
+    return int(typed)
 
 
 @documented
@@ -124,11 +135,15 @@ class TrainOptions:
     augment: Annotated[
         tuple[str, ...],
         Option(
-            "Augmentation, repeatable; all unless given, `none` for none",
+            f"Augmentation, repeatable; {', '.join(USUAL_AUGMENTATIONS)} unless given, `none` for none",
             AUGMENTATIONS,
             parse=lambda names: tuple(name for name in names if name != "none"),
         ),
-    ] = tuple(AUGMENTATIONS)
+    ] = USUAL_AUGMENTATIONS
+    ema: Annotated[
+        float,
+        Option("Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean."),
+    ] = 0.0
     normalisation: Annotated[
         str,
         Option(
@@ -163,7 +178,14 @@ class TrainOptions:
     val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.")] = None
     val_fraction: Annotated[float, Option("Share of the images to validate on.")] = 0.1
     folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.")] = None
-    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    fold: Annotated[
+        int | None,
+        Option(
+            "The fold of --folds to validate on; `all` trains a network for each, and --out holds their runs.",
+            metavar="FOLD",
+            parse=_parse_fold,
+        ),
+    ] = None
     seed: Annotated[int, Option("Random seed.")] = 0
     device: Device = "auto"
     precision: Precision = "auto"
@@ -190,6 +212,8 @@ class TrainOptions:
             if getattr(self, name) < least:
                 words = name.replace("_", " ")
                 raise UsageError(f"{words} {getattr(self, name)} is not possible: give {least} or more")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"a running mean that keeps {self.ema} is not possible: give 0 to below 1")
         if not 0 < self.max_lr < 10 or not 0 <= self.weight_decay < 1:
             raise UsageError(
                 f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
@@ -229,7 +253,8 @@ class TrainOptions:
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
         values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
-        return {name: as_json(value, folders) for name, value in values.items() if name not in MAY_CHANGE}
+        unset = MAY_CHANGE if self.ema else {*MAY_CHANGE, "ema"}  # older runs have none
+        return {name: as_json(value, folders) for name, value in values.items() if name not in unset}
 
 
 def as_named(weights: Path | str) -> str:

@@ -15,6 +15,7 @@ from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.pixel_size import learned_size
 from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
 from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
@@ -42,6 +43,8 @@ class Plan:
         Number of images of the store that are left out because they have no pixels.
     appearance
         How the cells of the images to train on look; None for a network that sees no images.
+    pixel_size
+        The side of a pixel of the images to train on, in micrometres; None if it is unknown, or not one.
     origins
         The weights that it begins with; none if these are random.
     """
@@ -54,6 +57,7 @@ class Plan:
     data: str
     without_pixels: int = 0
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
     origins: list[Origin] = field(default_factory=list)
 
     @property
@@ -104,7 +108,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
     recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, origins)
+    size = learned_size(store[image_id] for image_id in train_ids)
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size, origins)
 
 
 def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[StoredImage]) -> int | None:

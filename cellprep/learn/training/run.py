@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from cellprep.errors import UsageError
 from cellprep.learn.data.loading import Loader, train_loader, validation_loader
 from cellprep.learn.devices import Machine, choose_machine
 from cellprep.learn.networks.network import Network
@@ -19,7 +20,7 @@ from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, metrics_dataframe, write_metrics
 from cellprep.learn.training.next_steps import next_steps
-from cellprep.learn.training.options import TrainOptions
+from cellprep.learn.training.options import ALL_FOLDS, TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.runs import choose_folder
@@ -151,6 +152,8 @@ def train(store: StoreLike, options: TrainOptions | str | None = None, **keyword
     given = options if isinstance(options, TrainOptions) else None
     named = {} if given or options is None else {"network": options}
     store, options = as_store(store), options_of(TrainOptions, given, {**named, **keywords})
+    if options.fold == ALL_FOLDS:
+        raise UsageError("this trains one network: give the number of a fold; train_folds trains a network for each")
     machine = choose_machine(options.device, options.precision)
     with joined(machine.device) as here:
         return _train(store, options, machine, here)
@@ -262,13 +265,14 @@ def _keep(
     if plan.origins:
         training["origin"] = [its.to_dict(folders=False) for its in plan.origins]
     weights = Weights(
-        trainer.network,
+        trainer.result,
         plan.normalisation,
         plan.recipe,
         options.mask,
         training,
         decoding=plan.decoding,
         appearance=plan.appearance,
+        pixel_size=plan.pixel_size,
     )
     is_best = rows[-1] is _best(rows)
     if is_best:

@@ -1,5 +1,6 @@
 """A run's moving parts: a network, what changes it, and what is measured. It knows no network by name."""
 
+import copy
 import math
 import time
 from collections.abc import Iterable
@@ -65,6 +66,11 @@ class Trainer:
         Where.
     steps
         Steps in the whole run, for the learning rate.
+
+    Attributes
+    ----------
+    result : Network
+        The network that is validated and kept: the running mean of the one in training, if there is one, else this.
     """
 
     def __init__(self, network: Network, options: TrainOptions, machine: Machine, steps: int) -> None:
@@ -76,6 +82,8 @@ class Trainer:
         self._trained = self.network if self.processes.count == 1 else DistributedDataParallel(self.network)
         self.optimiser = make_optimiser(self.network, options)
         self.schedule = make_schedule(self.optimiser, options, steps)
+        self._keeps = options.ema
+        self.result = copy.deepcopy(self.network) if options.ema else self.network
 
     def train(self, epoch: int, batches: Iterable[Batch], bar: "tqdm[Any]") -> Row:
         """Go through the batches of an epoch, and return its loss, learning rate and seconds.
@@ -113,7 +121,21 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), _STEEPEST)
         self.optimiser.step()
         self.schedule.step()
+        if self._keeps:
+            self._update_mean()
         return loss.item()
+
+    @torch.no_grad()
+    def _update_mean(self) -> None:
+        """Take the newest weights into their running mean, which forgets sooner in the first steps."""
+        steps = self.schedule.last_epoch
+        share = 1 - min(self._keeps, (1 + steps) / (10 + steps))
+        newest = self.network.state_dict()
+        for name, mean in self.result.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(newest[name], share)
+            else:
+                mean.copy_(newest[name])
 
     @torch.no_grad()
     def validate(self, batches: Iterable[Batch], shown: set[int]) -> tuple[Row, list[Shown]]:
@@ -136,13 +158,13 @@ class Trainer:
         TrainingError
             If a loss is no finite number any more.
         """
-        self.network.eval()
+        self.result.eval()
         found: list[_Measured] = []
         places = count(self.processes.rank, self.processes.count)
         for place, given in zip(places, batches, strict=False):
             batch = self._at_hand(given)
             with self.machine.autocast():
-                maps = self.kind.predict(self.network, batch)
+                maps = self.kind.predict(self.result, batch)
             loss = self.kind.loss(maps, batch).item()
             _check_finite(loss, "validation loss")
             kept = None
@@ -167,7 +189,8 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Return all that changes in training."""
         return {
-            "network": {name: value.cpu() for name, value in self.network.state_dict().items()},
+            "network": _on_cpu(self.network),
+            **({"mean": _on_cpu(self.result)} if self._keeps else {}),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -182,10 +205,16 @@ class Trainer:
         """
         try:
             self.network.load_state_dict(state["network"])
+            if self._keeps:
+                self.result.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError("the run's state is that of another training: begin again in another folder") from error
+
+
+def _on_cpu(network: Network) -> dict[str, torch.Tensor]:
+    return {name: value.cpu() for name, value in network.state_dict().items()}
 
 
 def _mean_loss(found: list[_Measured]) -> float:
