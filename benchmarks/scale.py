@@ -53,7 +53,7 @@ def _run(csv: Path, store: Path) -> tuple[float, float, float]:
         [sys.executable, "-m", "cellprep", "build-targets", csv, "--out", store, "--jobs", "2", "--quiet"]
     )
     peaks = {"parent": 0.0, "worker": 0.0}
-    watcher = threading.Thread(target=_watch, args=(process, peaks))
+    watcher = threading.Thread(target=watch, args=(process, peaks))
     watcher.start()
     if process.wait():
         raise SystemExit("the build failed")
@@ -61,7 +61,8 @@ def _run(csv: Path, store: Path) -> tuple[float, float, float]:
     return time.perf_counter() - start, peaks["parent"], peaks["worker"]
 
 
-def _watch(process: "subprocess.Popen[bytes]", peaks: dict[str, float]) -> None:
+def watch(process: "subprocess.Popen[bytes]", peaks: dict[str, float]) -> None:
+    """Note the peak memory, in MB, of a process and of its largest child until it ends."""
     while process.poll() is None:
         children = [
             int(word)

@@ -74,6 +74,7 @@ from .core.targets import Recipe as Recipe
 from .core.targets import compute_targets as compute_targets
 from .core.targets import read_bins as read_bins
 from .errors import CellprepError as CellprepError
+from .formats.annotations.partial import Partial as Partial
 from .formats.images.planes import StackOptions as StackOptions
 from .formats.readers import READERS as READERS
 from .formats.readers import open_prediction as open_prediction

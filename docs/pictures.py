@@ -159,7 +159,7 @@ def families_page() -> str:
 
 def _family_lines(kind: type[Family]) -> Iterator[str]:
     recipe = Recipe(targets=kind.name)
-    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, kind.credit, "")
+    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, f"{kind.credit[0].upper()}{kind.credit[1:]}.", "")
     yield from (f"![The targets of {kind.title}](targets-{kind.name}.webp)", "")
     yield from ("| array | shape | dtype | holds |", "|---|---|---|---|")
     for target in recipe.made.values():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -31,9 +32,11 @@ from cellprep.errors import CellprepError
 from cellprep.formats.annotations.exclusions import read_exclusions
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.imagej.regions import read_regions
-from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.file import ImageFile, images_of_scenes
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.label_images.file import LabelFileImage
 from fuzz.metadata import damaged_file, files_of, foreign_arrays, guard_anew, read_all_of_store, read_foreign
+from fuzz.microscopes import write_czi, write_lif, write_nd2
 from fuzz.mutation import mutate, mutate_json
 
 __all__ = ["TARGETS", "Target"]
@@ -265,6 +268,7 @@ def _read_run(run: Path) -> object:
 def _pictures(_: Path) -> list[bytes]:
     pixels = (np.arange(16 * 25).reshape(16, 25) % 251).astype(np.uint8)
     made = []
+    made.append(imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True))
     for kind in ("PNG", "JPEG"):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, kind)
@@ -277,10 +281,37 @@ def _pictures(_: Path) -> list[bytes]:
 
 
 def _read_picture(content: bytes, folder: Path) -> object:
-    suffix = {b"\x89": ".png", b"\xff": ".jpg"}.get(content[:1], ".tif")
+    suffix = {b"\x89": ".png", b"\xff": ".jpg", b"\0": ".jp2"}.get(content[:1], ".tif")
     path = folder / f"i{suffix}"
     path.write_bytes(content)
     return ImageFile(path).decode()
+
+
+def _microscope(write: Callable[[Path], None], name: str) -> Callable[[Path], list[bytes]]:
+    def make(folder: Path) -> list[bytes]:
+        write(folder / name)
+        return [(folder / name).read_bytes()]
+
+    return make
+
+
+_STACK = (np.arange(2 * 1 * 2 * 2 * 5 * 6) % 251).astype(np.uint16).reshape(2, 1, 2, 2, 5, 6)  # scene, T, Z, C, Y, X
+
+#: Of the formats of microscopes: good files, and how such a file is called.
+_MICROSCOPES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "nd2": (lambda path: write_nd2(path, _STACK, ["a", "b"], ["one", "two"], 0.5), "fed.nd2"),
+    "lif": (lambda path: write_lif(path, {"one": _STACK[0], "two": _STACK[1]}, 0.5), "fed.lif"),
+    "czi": (lambda path: write_czi(path, _STACK, ["a", "b"], 0.5), "fed.czi"),
+    "czi in zstd": (lambda path: write_czi(path, _STACK, ["a", "b"], compression="zstd1:ExplicitLevel=2"), "fed.czi"),
+}
+
+
+def _read_scenes(path: Path) -> object:
+    with suppress(CellprepError):
+        images_of_scenes(ImageFile(path))
+    with suppress(CellprepError):
+        ImageFile(path).sides()
+    return [ImageFile(path, planes=StackOptions(scene=scene, z="max", time=0)).decode() for scene in (0, 1)]
 
 
 def _weights(folder: Path) -> list[bytes]:
@@ -361,6 +392,10 @@ TARGETS: dict[str, Target] = {
     "exclusions": Target(lambda _: [b"image,row\ni0,2\ni1,\n"], _on_file("x.csv", read_exclusions)),
     "bins": Target(lambda _: [b"[0.955, 1.369, 10, 20]"], _on_file("b.json", read_bins)),
     "picture": Target(_pictures, _read_picture),
+    **{
+        name: Target(_microscope(write, file), _on_file(file, _read_scenes))
+        for name, (write, file) in _MICROSCOPES.items()
+    },
     "store": Target(lambda folder: files_of(_store(folder)), damaged_file("seed.zarr", _read_store)),
     "foreign": Target(foreign_arrays, damaged_file("arrays", read_foreign, depth=1), mutate_json),
     "metadata": Target(

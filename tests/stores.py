@@ -19,12 +19,14 @@ def write_store(path, images, recipe=None):
 def _content(labels, image, recipe, changes=None):
     cells = cells_from_labels(labels, recipe.overlap)
     table = np.stack([np.arange(len(cells.areas)), cells.areas, np.full(len(cells.areas), -1)], axis=1)
-    arrays = {"labels": cells.labels, "cells": table, **compute_targets(cells, recipe)}
+    targets = compute_targets(cells, recipe)
+    arrays = {"labels": cells.labels, "cells": table, **{name: targets[name] for name in recipe.stored}}
     if image is not None:
         arrays = {"image": image, **arrays}
     attributes = {
         "recipe": "drawn by hand",
         "options": recipe.to_dict(),
+        **({"computed": recipe.computed} if recipe.computed else {}),
         "pixel_size": None,
         "shape": list(labels.shape),
         "cells": len(table),

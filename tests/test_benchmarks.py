@@ -1,9 +1,11 @@
 """What is measured must be what it is called."""
 
+import json
+
 import numpy as np
 import pytest
 
-from benchmarks import coco, decoding, loading, matching, original, stages, whole
+from benchmarks import coco, decoding, families, loading, matching, original, stages, whole
 from benchmarks.data import images_of
 from cellprep import DECODERS, compute_targets, resolve_overlaps
 from cellprep.commands.demo import write_dataset
@@ -80,3 +82,45 @@ def test_noise_starts_at_none(csv, kind):
         all(np.array_equal(value, vars(true)[name]) for name, value in vars(maps).items()) for maps in (same, changed)
     ]
     assert equal == [True, False]
+
+
+LABELS = np.kron(np.array([[0, 1, 1], [2, 2, 0]], np.uint16), np.ones((9, 9), np.uint16))
+
+
+def test_compares_families_with_their_packages(tmp_path, monkeypatch):
+    results = tmp_path / "results.json"
+    for name in ("boundary", "hover", "panoptic_deeplab"):
+        module, version = families.load(name)
+        sets = families.compare(module, [families.Image("dsb2018", LABELS)] * 2, repeats=1)
+        assert (sets["dsb2018"]["images"], sets["dsb2018"]["equal"], sets["dsb2018"]["differing"]) == (2, 2, 0)
+        found = families.load_results(results)  # of other runs, which are kept
+        found[name] = {"package": module.PACKAGE, "version": version, "noise": "1", "sets": sets}
+        families.save_results(results, found)
+    text = families.tables(families.load_results(results))
+    assert "| panoptic_deeplab | restated | dsb2018 | 2 of 2 | 0 | 0 of 972 |" in text
+    families.draw(families.load_results(results), tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 10_000
+    monkeypatch.setattr(module, "ours", lambda labels: {name: array + 1 for name, array in module.peer(labels).items()})
+    wrong = families.compare(module, [families.Image("dsb2018", LABELS)], repeats=1)["dsb2018"]
+    assert (wrong["equal"], wrong["differing"], wrong["largest"]["centre_heat"]) == (0, LABELS.size, pytest.approx(1))
+    monkeypatch.setattr(module, "PACKAGE", "no-such-package")
+    with pytest.raises(ImportError, match="no-such-package is not installed"):
+        families.load("panoptic_deeplab")
+
+
+def test_the_points_of_fine_tuning_that_are_there_are_shown(tmp_path):
+    pytest.importorskip("torch")
+    from benchmarks import finetune
+
+    for place, point in enumerate(finetune.POINTS[:8]):
+        ap = {"0.50": 0.9, "0.70": 0.8, "0.90": 0.7}
+        (tmp_path / f"{point.name}.json").write_text(json.dumps({"kaggle_map": place / 10, "ap": ap}))
+    points = finetune.found(tmp_path)
+    rows = finetune.rows(points)
+    assert len({point.name for point in finetune.POINTS}) == len(finetune.POINTS) == 18
+    assert rows[0] == ["BBBC039, nuclei, fluorescence", "0", "nuclei", "0.000", "0.900", "0.800", "0.700"]
+    assert [row[1:3] for row in rows if row[0].startswith("BBBC039")] == [
+        ["0", "nuclei"], ["3", "nothing"], ["3", "nuclei"], ["10", "nothing"], ["10", "nuclei"],
+    ]  # fmt: skip
+    finetune.draw(points, tmp_path / "curve.webp")
+    assert (tmp_path / "curve.webp").stat().st_size > 5_000

@@ -59,6 +59,7 @@ def test_images_without_pixels_are_left_out_where_pixels_are_needed(tmp_path):
     named = write(tmp_path / "ids.txt", "i00\ni19\n")
     assert choose_images(store, val_ids=named)[1] == ["i19"]
     assert choose_images(store, val_ids=named, pixels=False)[1] == ["i00", "i19"]
+    assert choose_images(store, val_fraction=0) == (IDS[14:], IDS[14:])  # none is kept apart
     store = store_of(tmp_path / "none.zarr", blind=IDS)
     assert len(choose_images(store, val_fraction=0.5, pixels=False)[1]) == 10
     with pytest.raises(
@@ -99,7 +100,7 @@ def test_takes_a_fold_that_split_wrote(write_csv, tmp_path):
         ({"val_ids": "\n \n"}, UsageError, "none of the 20 images is left to validate on"),
         ({"val_ids": "\n".join(IDS)}, UsageError, "none of the 20 images is left to train on"),
         ({"val_ids": None}, SourceError, "cannot read .*: No such file"),
-        ({"val_fraction": 0}, UsageError, "0 is no share"),
+        ({"val_fraction": -0.1}, UsageError, "-0.1 is no share"),
         ({"val_fraction": 1.0}, UsageError, "1.0 is no share"),
         ({"fold": 1}, UsageError, "belong together"),
         ({"folds": "image,fold\ni01,0\n"}, UsageError, "belong together"),

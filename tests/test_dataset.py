@@ -51,7 +51,7 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize("augment", [None, ("flips",), ()], ids=["all", "flips", "none"])
 def test_a_sample_has_the_documented_form(store, augment):
-    dataset = StoreDataset(store.path, ["labels", *TARGETS], crop=32, augment=augment)
+    dataset = StoreDataset(store.path, ["labels", *Recipe().made], crop=32, augment=augment)
     expected = {
         "image": ((1, 32, 32), torch.float32),
         "labels": ((32, 32), torch.int64),
@@ -104,7 +104,7 @@ def test_targets_are_those_of_the_labels_that_are_seen(tmp_path, augment):
     labels = np.zeros((40, 40), int)
     labels[14:22, 12:30], labels[22:27, 14:20] = 1, 2
     store = write_store(tmp_path / "data.zarr", {"one": (labels, noise((40, 40)))})
-    for sample in StoreDataset(store, ["labels", *TARGETS], 96, augment, samples_per_epoch=8):
+    for sample in StoreDataset(store, ["labels", *Recipe().made], 96, augment, samples_per_epoch=8):
         seen = sample["labels"].numpy() * sample["counts"].numpy()
         assert set(np.unique(seen)) == {0, 1, 2}
         targets = compute_targets(cells_from_labels(seen), Recipe())

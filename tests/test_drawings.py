@@ -3,29 +3,9 @@
 import gzip
 import json
 
+import drawn as tools
 import numpy as np
 import pytest
-from drawn import (
-    MASKED,
-    PACKED,
-    PERCENT,
-    QUPATH_CELL,
-    SHAPE,
-    SQUARE,
-    VIA_SQUARE,
-    collection,
-    cvat,
-    drawn,
-    feature,
-    labelme,
-    only,
-    png,
-    polygon,
-    region,
-    task,
-    via_csv,
-    via_region,
-)
 from PIL import Image
 from test_areas import brush_stroke
 
@@ -34,7 +14,7 @@ from cellprep.core.outlines import trace_outlines
 from cellprep.errors import SourceError, UsageError
 
 
-def painted(record, shape=SHAPE):
+def painted(record, shape=tools.SHAPE):
     """The labels 1, 2, ... of an image's annotations, whatever their rows are."""
     found = record.load(shape if record.needs_shape else None)
     return found.runs.paint(np.arange(1, len(found.rows) + 1)).tolist(), found
@@ -49,37 +29,47 @@ ABOVE = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
 FAR = [[[3, 0], [4, 0], [4, 1], [3, 1], [3, 0]]]
 
 GEOJSON = {
-    "a cell of QuPath, whose nucleus is left aside": (collection(QUPATH_CELL), ABOVE, (1,), ("Tumor: Positive",)),
+    "a cell of QuPath, whose nucleus is left aside": (
+        tools.collection(tools.QUPATH_CELL),
+        ABOVE,
+        (1,),
+        ("Tumor: Positive",),
+    ),
     "a detection": (
-        collection(feature(objectType="detection", classification={"names": ["A", "B"]})),
+        tools.collection(tools.feature(objectType="detection", classification={"names": ["A", "B"]})),
         ABOVE,
         (1,),
         ("A: B",),
     ),
-    "a hole": (collection(feature(coordinates=HOLED)), [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]], (1,), ("",)),
+    "a hole": (
+        tools.collection(tools.feature(coordinates=HOLED)),
+        [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]],
+        (1,),
+        ("",),
+    ),
     "parts": (
-        collection(feature("MultiPolygon", [[SQUARE], FAR], classification="x")),
+        tools.collection(tools.feature("MultiPolygon", [[tools.SQUARE], FAR], classification="x")),
         [[1, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 0]],
         (1,),
         ("x",),
     ),
     "names that are labels": (
-        collection(feature(name="7"), feature(coordinates=FAR, name="3")),
+        tools.collection(tools.feature(name="7"), tools.feature(coordinates=FAR, name="3")),
         [[1, 1, 0, 2], [1, 1, 0, 0], [0, 0, 0, 0]],
         (7, 3),
         ("", ""),
     ),
     "names that are none": (
-        collection(feature(name="7"), feature(name="7")),
+        tools.collection(tools.feature(name="7"), tools.feature(name="7")),
         np.multiply(2, ABOVE).tolist(),
         (1, 2),
         ("", ""),
     ),
-    "a feature": (feature(), ABOVE, (1,), ("",)),
-    "a list of features": ([feature()], ABOVE, (1,), ("",)),
-    "a geometry": ({"type": "Polygon", "coordinates": [SQUARE]}, ABOVE, (1,), ("",)),
-    "z in points": (feature(coordinates=[[[x, y, 5] for x, y in SQUARE]]), ABOVE, (1,), ("",)),
-    "nothing": (collection(), np.zeros(SHAPE, int).tolist(), (), ()),
+    "a feature": (tools.feature(), ABOVE, (1,), ("",)),
+    "a list of features": ([tools.feature()], ABOVE, (1,), ("",)),
+    "a geometry": ({"type": "Polygon", "coordinates": [tools.SQUARE]}, ABOVE, (1,), ("",)),
+    "z in points": (tools.feature(coordinates=[[[x, y, 5] for x, y in tools.SQUARE]]), ABOVE, (1,), ("",)),
+    "nothing": (tools.collection(), np.zeros(tools.SHAPE, int).tolist(), (), ()),
 }
 
 
@@ -92,7 +82,7 @@ def test_geojson(tmp_path, name, ending):
     path.write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
     source = open_source(path)
     assert (source.format, source.image_ids, source.needs_images) == ("geojson", ["a"], True)
-    found, annotations = painted(only(path))
+    found, annotations = painted(tools.only(path))
     assert (found, annotations.rows, annotations.cell_types) == (labels, rows, types)
     has_nuclei = ending != ".geojson.gz" and "QuPath" in name
     assert ["nucleusGeometry" in note for note in source.notes] == [True] * has_nuclei
@@ -101,26 +91,33 @@ def test_geojson(tmp_path, name, ending):
 @pytest.mark.parametrize("measured", [{"Area": 4, "Score": 0.5}, [{"name": "Detection probability", "value": 0.5}]])
 def test_scores_of_features_count_if_all_have_one(tmp_path, measured):
     for name, properties in {"a": {"measurements": measured}, "b": {}}.items():
-        document = collection(feature(measurements=measured), feature(**properties))
+        document = tools.collection(tools.feature(measurements=measured), tools.feature(**properties))
         (tmp_path / f"{name}.geojson").write_text(json.dumps(document))
-    a, b = (record.load(SHAPE) for record in open_source(tmp_path).images())
+    a, b = (record.load(tools.SHAPE) for record in open_source(tmp_path).images())
     assert (a.scores, b.scores) == ((0.5, 0.5), None)
 
 
 LABELME = {
-    "polygon": (labelme(drawn("polygon", SQUARE[:4])), ABOVE, (1,), ("cell",)),
-    "four corners": (labelme(drawn("rectangle", SQUARE[:4])), ABOVE, (1,), ("cell",)),
-    "rectangle, from its last corner": (labelme(drawn("rectangle", [[2, 2], [0, 0]])), ABOVE, (1,), ("cell",)),
-    "circle": (labelme(drawn("circle", [[1, 1], [1, 2]])), ABOVE, (1,), ("cell",)),
+    "polygon": (tools.labelme(tools.drawn("polygon", tools.SQUARE[:4])), ABOVE, (1,), ("cell",)),
+    "four corners": (tools.labelme(tools.drawn("rectangle", tools.SQUARE[:4])), ABOVE, (1,), ("cell",)),
+    "rectangle, from its last corner": (
+        tools.labelme(tools.drawn("rectangle", [[2, 2], [0, 0]])),
+        ABOVE,
+        (1,),
+        ("cell",),
+    ),
+    "circle": (tools.labelme(tools.drawn("circle", [[1, 1], [1, 2]])), ABOVE, (1,), ("cell",)),
     "mask": (
-        labelme(drawn("mask", [[1, 0], [2, 1]], mask=png([[1, 1], [0, 1]]))),
+        tools.labelme(tools.drawn("mask", [[1, 0], [2, 1]], mask=tools.png([[1, 1], [0, 1]]))),
         [[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]],
         (1,),
         ("cell",),
     ),
     "a group": (
-        labelme(
-            drawn("polygon", SQUARE[:4], group=5), drawn("polygon", FAR[0], "b", 5), drawn("polygon", FAR[0], group=5)
+        tools.labelme(
+            tools.drawn("polygon", tools.SQUARE[:4], group=5),
+            tools.drawn("polygon", FAR[0], "b", 5),
+            tools.drawn("polygon", FAR[0], group=5),
         ),
         [[1, 1, 0, 2], [1, 1, 0, 0], [0, 0, 0, 0]],
         (1, 2),
@@ -133,10 +130,10 @@ LABELME = {
 def test_labelme(tmp_path, name):
     document, labels, rows, types = LABELME[name]
     (tmp_path / "a.json").write_text(json.dumps(document))
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "a.png")
     source = open_source(tmp_path)
     assert (source.format, source.needs_images, source.has_pixels) == ("labelme", False, True)
-    found, annotations = painted(only(tmp_path))
+    found, annotations = painted(tools.only(tmp_path))
     assert (found, annotations.rows) == (labels, rows) or name == "a group"
     assert annotations.cell_types == types
     assert annotations.runs.areas.tolist() == ([5, 1] if name == "a group" else [np.count_nonzero(labels)])
@@ -156,7 +153,7 @@ def test_yolo(tmp_path, file):
     for kind in ("images", "labels"):
         (tmp_path / kind / "train").mkdir(parents=True)
     for name in "ab":
-        Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "images/train" / f"{name}.png")
+        Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "images/train" / f"{name}.png")
     lines = [
         "1 0.000000 0.000000 0.500000 0.000000 0.500000 0.666667 0.000000 0.666667",
         "",
@@ -173,14 +170,14 @@ def test_yolo(tmp_path, file):
         labels, found = painted(a)
         assert labels == [[1, 1, 0, 2], [1, 1, 0, 0], [0, 0, 0, 0]]
         assert (found.rows, found.cell_types) == ((1, 3), ("long", "round") if file else ("1", "0"))
-        assert len(b.load(SHAPE).rows) == 0
+        assert len(b.load(tools.SHAPE).rows) == 0
     report = build_targets(open_source(tmp_path), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert (report.new, report.failures) == (2, {})
 
 
 CVAT = {
-    "polygon": (polygon(z_order=0), ABOVE, (1,), ("a",)),
-    "mask": (MASKED.format("0, 2, 1, 1"), [[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], (1,), ("m",)),
+    "polygon": (tools.polygon(z_order=0), ABOVE, (1,), ("a",)),
+    "mask": (tools.MASKED.format("0, 2, 1, 1"), [[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]], (1,), ("m",)),
     "box": ('<box label="b" xtl="0.00" ytl="0.00" xbr="2.00" ybr="2.00" z_order="0"></box>', ABOVE, (1,), ("b",)),
     "turned box": (
         '<box label="b" xtl="1.0" ytl="0.0" xbr="2.0" ybr="3.0" rotation="90.00"/>',
@@ -190,19 +187,21 @@ CVAT = {
     ),
     "ellipse": ('<ellipse label="e" cx="1.00" cy="1.00" rx="1.00" ry="1.00" z_order="0"/>', ABOVE, (1,), ("e",)),
     "a group": (
-        polygon(group_id=2) + polygon("3,0;4,0;4,1;3,1", group_id=2) + polygon("3,1;4,1;4,2;3,2", group_id=0),
+        tools.polygon(group_id=2)
+        + tools.polygon("3,0;4,0;4,1;3,1", group_id=2)
+        + tools.polygon("3,1;4,1;4,2;3,2", group_id=0),
         [[1, 1, 0, 1], [1, 1, 0, 2], [0, 0, 0, 0]],
         (1, 3),
         ("a", "a"),
     ),
     "z_order": (
-        polygon(z_order=3) + polygon(label="below", z_order=-1),
+        tools.polygon(z_order=3) + tools.polygon(label="below", z_order=-1),
         np.multiply(2, ABOVE).tolist(),
         (2, 1),
         ("below", "a"),
     ),
-    "a tag": ('<tag label="good" source="manual"></tag>' + polygon(), ABOVE, (1,), ("a",)),
-    "nothing": ("", np.zeros(SHAPE, int).tolist(), (), ()),
+    "a tag": ('<tag label="good" source="manual"></tag>' + tools.polygon(), ABOVE, (1,), ("a",)),
+    "nothing": ("", np.zeros(tools.SHAPE, int).tolist(), (), ()),
 }
 CVAT_NOTES = {
     "box": ["note: 1 rectangle taken as cells of this shape"],
@@ -215,17 +214,17 @@ CVAT_NOTES = {
 @pytest.mark.parametrize("name", CVAT)
 def test_cvat(tmp_path, name):
     shapes, labels, rows, types = CVAT[name]
-    (tmp_path / "annotations.xml").write_text(cvat(shapes))
+    (tmp_path / "annotations.xml").write_text(tools.cvat(shapes))
     source = open_source(tmp_path / "annotations.xml")
     assert (source.format, source.file_names, source.needs_images) == ("cvat", {"a": "a.png"}, False)
-    found, annotations = painted(only(source.path))
+    found, annotations = painted(tools.only(source.path))
     assert (found, annotations.rows, annotations.cell_types) == (labels, rows, types)
     expected = CVAT_NOTES.get(name, [])
     assert [note[: len(part)] for note, part in zip(source.notes, expected, strict=True)] == expected
 
 
 VIA = {
-    "polygon": VIA_SQUARE,
+    "polygon": tools.VIA_SQUARE,
     "rect": {"name": "rect", "x": 0, "y": 0, "width": 2, "height": 2},
     "circle": {"name": "circle", "cx": 1, "cy": 1, "r": 1},
     "ellipse": {"name": "ellipse", "cx": 1, "cy": 1, "rx": 1, "ry": 0.9, "theta": np.pi / 2},
@@ -244,11 +243,11 @@ def via_project(images, **attributes):
 @pytest.mark.parametrize("kind", ["project", "annotations", "version 1", "csv"])
 @pytest.mark.parametrize("name", VIA)
 def test_via(tmp_path, name, kind):
-    regions = [via_region(VIA[name], type="round", note="3")]
+    regions = [tools.via_region(VIA[name], type="round", note="3")]
     others = {"filename": "b.png", "size": 5, "regions": [], "file_attributes": {}}
     images = {"a.png9": {"filename": "a.png", "size": 9, "regions": regions, "file_attributes": {}}, "b.png5": others}
     if kind == "csv":
-        text, path = via_csv(images), tmp_path / "via_region_data.csv"
+        text, path = tools.via_csv(images), tmp_path / "via_region_data.csv"
     else:
         if kind == "version 1":
             images["a.png9"]["regions"] = dict(enumerate(regions))
@@ -262,25 +261,35 @@ def test_via(tmp_path, name, kind):
     assert labels == (ABOVE if name != "ellipse" else labels)
     assert found.runs.areas.tolist() == [4]
     assert found.cell_types == (("round",) if kind == "project" else ("",))
-    assert len(b.load(SHAPE).rows) == 0
+    assert len(b.load(tools.SHAPE).rows) == 0
     assert ("cell types are the attribute 'type' of regions" in source.notes) == (kind == "project")
 
 
 def test_the_only_attribute_of_via_is_the_type(tmp_path):
-    image = {"filename": "a.png", "size": 1, "regions": [via_region(VIA_SQUARE, type=name) for name in ("a", "b")]}
+    image = {
+        "filename": "a.png",
+        "size": 1,
+        "regions": [tools.via_region(tools.VIA_SQUARE, type=name) for name in ("a", "b")],
+    }
     (tmp_path / "a.json").write_text(json.dumps({"a.png1": image}))
-    assert only(tmp_path / "a.json").load(SHAPE).cell_types == ("a", "b")
+    assert tools.only(tmp_path / "a.json").load(tools.SHAPE).cell_types == ("a", "b")
 
 
 LABEL_STUDIO = {
-    "polygon": (region("polygon", {"points": PERCENT, "closed": True}), ABOVE),
-    "brush": (region("brush", {"format": "rle", "rle": PACKED}), [[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]),
-    "rectangle": (region("rectangle", {"x": 0, "y": 0, "width": 50, "height": 200 / 3, "rotation": 0}), ABOVE),
+    "polygon": (tools.region("polygon", {"points": tools.PERCENT, "closed": True}), ABOVE),
+    "brush": (
+        tools.region("brush", {"format": "rle", "rle": tools.PACKED}),
+        [[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]],
+    ),
+    "rectangle": (tools.region("rectangle", {"x": 0, "y": 0, "width": 50, "height": 200 / 3, "rotation": 0}), ABOVE),
     "turned rectangle": (
-        region("rectangle", {"x": 50, "y": 0, "width": 50, "height": 100 / 3, "rotation": 90}),
+        tools.region("rectangle", {"x": 50, "y": 0, "width": 50, "height": 100 / 3, "rotation": 90}),
         [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]],
     ),
-    "ellipse": (region("ellipse", {"x": 25, "y": 100 / 3, "radiusX": 25, "radiusY": 100 / 3, "rotation": 0}), ABOVE),
+    "ellipse": (
+        tools.region("ellipse", {"x": 25, "y": 100 / 3, "radiusX": 25, "radiusY": 100 / 3, "rotation": 0}),
+        ABOVE,
+    ),
 }
 
 
@@ -288,19 +297,23 @@ LABEL_STUDIO = {
 def test_label_studio(tmp_path, name):
     result, labels = LABEL_STUDIO[name]
     choices = {"type": "choices", "value": {"choices": ["good"]}, "id": "x", "from_name": "quality", "to_name": "image"}
-    (tmp_path / "a.json").write_text(json.dumps([task(choices, result)]))
+    (tmp_path / "a.json").write_text(json.dumps([tools.task(choices, result)]))
     source = open_source(tmp_path / "a.json")
     assert (source.format, source.file_names, source.needs_images) == ("label-studio", {"a": "a.png"}, False)
-    found, annotations = painted(only(source.path))
+    found, annotations = painted(tools.only(source.path))
     assert (found, annotations.rows, annotations.cell_types) == (labels, (1,), ("Cell",))
 
 
 def test_labels_of_label_studio_beside_their_shapes(tmp_path):
     """As the tags Polygon and Labels write them: two entries of one id."""
-    shape = {**region("polygon", {"points": PERCENT}), "type": "polygon", "value": {"points": PERCENT}}
-    label = {**shape, "type": "labels", "value": {"points": PERCENT, "labels": ["Nucleus"]}}
-    (tmp_path / "a.json").write_text(json.dumps([task(shape, label)]))
-    assert only(tmp_path / "a.json").load().cell_types == ("Nucleus",)
+    shape = {
+        **tools.region("polygon", {"points": tools.PERCENT}),
+        "type": "polygon",
+        "value": {"points": tools.PERCENT},
+    }
+    label = {**shape, "type": "labels", "value": {"points": tools.PERCENT, "labels": ["Nucleus"]}}
+    (tmp_path / "a.json").write_text(json.dumps([tools.task(shape, label)]))
+    assert tools.only(tmp_path / "a.json").load().cell_types == ("Nucleus",)
 
 
 @pytest.mark.parametrize(
@@ -313,13 +326,13 @@ def test_labels_of_label_studio_beside_their_shapes(tmp_path):
     ],
 )
 def test_the_image_of_a_task(tmp_path, address, name):
-    (tmp_path / "a.json").write_text(json.dumps([task(image=address)]))
+    (tmp_path / "a.json").write_text(json.dumps([tools.task(image=address)]))
     assert list(open_source(tmp_path / "a.json").file_names.values()) == [name]
 
 
 def test_annotations_of_several_people_are_refused_unless_one_is_the_truth(tmp_path):
     other = {"id": 8, "result": [], "was_cancelled": False, "ground_truth": False}
-    tasks = [task(image=f"/data/upload/1/{name}.png") for name in "abcd"]
+    tasks = [tools.task(image=f"/data/upload/1/{name}.png") for name in "abcd"]
     for one in tasks[:3]:
         one["annotations"].append(dict(other))
     tasks[1]["annotations"][1]["ground_truth"] = True
@@ -330,7 +343,7 @@ def test_annotations_of_several_people_are_refused_unless_one_is_the_truth(tmp_p
     assert (source.image_ids, source.unannotated) == (["a", "b", "c"], ["d.png"])
     a, b, c = source.images()
     assert "it has 2 annotations (7, 8), of several people or times: in Label Studio, mark one as ground" in a.problem
-    assert (len(b.load(SHAPE).rows), len(c.load(SHAPE).rows)) == (0, 0)
+    assert (len(b.load(tools.SHAPE).rows), len(c.load(tools.SHAPE).rows)) == (0, 0)
 
 
 # Real cells, by obvious encoders; those without holes and parts where the format knows neither.
@@ -349,8 +362,8 @@ def box(mask):
 
 def write_geojson(folder, cells):
     for name, masks in cells.items():
-        features = [feature("MultiPolygon", outlines(mask)) for mask in masks]
-        (folder / f"{name}.geojson").write_text(json.dumps(collection(*features)))
+        features = [tools.feature("MultiPolygon", outlines(mask)) for mask in masks]
+        (folder / f"{name}.geojson").write_text(json.dumps(tools.collection(*features)))
     return folder
 
 
@@ -360,9 +373,9 @@ def write_labelme(folder, cells):
         for mask in masks:
             top, bottom, left, right = map(int, box(mask))
             corners = [[left, top], [right - 1, bottom - 1]]
-            shapes.append(drawn("mask", corners, mask=png(mask[top:bottom, left:right])))
+            shapes.append(tools.drawn("mask", corners, mask=tools.png(mask[top:bottom, left:right])))
         height, width = masks.shape[1:]
-        (folder / f"{name}.json").write_text(json.dumps(labelme(*shapes, imageHeight=height, imageWidth=width)))
+        (folder / f"{name}.json").write_text(json.dumps(tools.labelme(*shapes, imageHeight=height, imageWidth=width)))
     return folder
 
 
@@ -387,8 +400,8 @@ def write_label_studio(folder, cells):
     tasks = []
     for name, masks in cells.items():
         size = {"original_height": masks.shape[1], "original_width": masks.shape[2]}
-        results = [region("brush", {"format": "rle", "rle": brush_stroke(mask)}, **size) for mask in masks[:9]]
-        tasks.append(task(*results, image=f"/data/upload/1/{name}.png"))
+        results = [tools.region("brush", {"format": "rle", "rle": brush_stroke(mask)}, **size) for mask in masks[:9]]
+        tasks.append(tools.task(*results, image=f"/data/upload/1/{name}.png"))
     (folder / "a.json").write_text(json.dumps(tasks))
     return folder / "a.json"
 
@@ -406,7 +419,7 @@ def write_via(folder, cells):
     images = {}
     for name, masks in cells.items():
         rings = [np.transpose(outlines(mask)[0][0][:-1]).tolist() for mask in masks]
-        regions = [via_region({"name": "polygon", "all_points_x": xs, "all_points_y": ys}) for xs, ys in rings]
+        regions = [tools.via_region({"name": "polygon", "all_points_x": xs, "all_points_y": ys}) for xs, ys in rings]
         images[name] = {"filename": f"{name}.png", "size": 1, "regions": regions}
     (folder / "a.json").write_text(json.dumps(images))
     return folder / "a.json"
@@ -461,8 +474,8 @@ def test_the_labels_of_a_store_come_back_from_our_own_geojson(sartorius, tmp_pat
 
 
 def test_files_of_several_formats_in_a_folder_are_refused(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(labelme()))
-    (tmp_path / "b.geojson").write_text(json.dumps(collection()))
+    (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
+    (tmp_path / "b.geojson").write_text(json.dumps(tools.collection()))
     with pytest.raises(
         SourceError, match="files of several formats: name the one that counts, --format geojson, labelme"
     ):
@@ -474,15 +487,15 @@ def test_files_of_several_formats_in_a_folder_are_refused(tmp_path):
 def test_masks_by_name_go_before_drawings(tmp_path):
     (tmp_path / "masks").mkdir()
     Image.fromarray(np.array(ABOVE, np.uint8)).save(tmp_path / "masks/a.png")
-    (tmp_path / "a.json").write_text(json.dumps(labelme()))
+    (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
     assert open_source(tmp_path).format == "label-folder"
 
 
 def test_an_image_without_its_file_fails_alone(tmp_path):
     for name in "ab":
-        (tmp_path / f"{name}.geojson").write_text(json.dumps(feature()))
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "a.png")
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "c.png")
+        (tmp_path / f"{name}.geojson").write_text(json.dumps(tools.feature()))
+    Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "c.png")
     source = open_source(tmp_path)
     report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert (report.new, list(report.failures), source.unannotated) == (1, ["b"], ["c.png"])
@@ -493,17 +506,17 @@ def test_an_image_without_its_file_fails_alone(tmp_path):
 
 
 def test_images_are_asked_for_where_only_they_tell_sizes(tmp_path):
-    (tmp_path / "a.geojson").write_text(json.dumps(feature()))
+    (tmp_path / "a.geojson").write_text(json.dumps(tools.feature()))
     options = BuildOptions(jobs=1, quiet=True)
     with pytest.raises(UsageError, match=r"a\.geojson tells no sizes of its images: give the images, whose files tell"):
         build_targets(open_source(tmp_path / "a.geojson"), tmp_path / "s.zarr", options)
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "a.png")
     assert build_targets(open_source(tmp_path / "a.geojson"), tmp_path / "s.zarr", options).new == 1
 
 
 def test_a_size_that_contradicts_the_image(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(labelme(drawn("polygon", SQUARE), imageHeight=5)))
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text(json.dumps(tools.labelme(tools.drawn("polygon", tools.SQUARE), imageHeight=5)))
+    Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "a.png")
     report = build_targets(open_source(tmp_path), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert "3 x 4" in report.failures["a"] and "5 x 4" in report.failures["a"]
 
@@ -543,7 +556,7 @@ def test_connected_pieces_of_mask_files(tmp_path):
 
 
 def test_pieces_are_asked_for_of_masks_only(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(labelme()))
+    (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
     with pytest.raises(UsageError, match="components=6 is unknown: it is one of 4, 8"):
         open_source(tmp_path / "a.json", components=6)
     with pytest.raises(

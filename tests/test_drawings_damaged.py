@@ -3,28 +3,8 @@
 import gzip
 import json
 
+import drawn as tools
 import pytest
-from drawn import (
-    MASKED,
-    PACKED,
-    PERCENT,
-    QUPATH_CELL,
-    SHAPE,
-    SQUARE,
-    VIA_SQUARE,
-    collection,
-    cvat,
-    drawn,
-    feature,
-    labelme,
-    only,
-    png,
-    polygon,
-    region,
-    task,
-    via_csv,
-    via_region,
-)
 
 from cellprep import BuildOptions, build_targets, check_source, open_source, open_store
 from cellprep.commands.check import CheckOptions
@@ -32,43 +12,56 @@ from cellprep.errors import AnnotationError, CellprepError, SourceError
 
 TOO_FEW = "a polygon of 2 points: it has at least three that differ"
 BEYOND = "its polygon, x 9 to 11, y 0 to 2, lies outside its image, 4 x 3 (width x height): mend it, or leave it out"
-BEYOND_RING = [[x + 9, y] for x, y in SQUARE]
+BEYOND_RING = [[x + 9, y] for x, y in tools.SQUARE]
 CORNERS = [[0, 0], [2, 2]]
 
 
 # The document of an image, and the words of the error.
 DAMAGED = {
     "geojson, points and lines": (
-        collection(feature("Point", [1, 1]), feature(), feature("LineString", SQUARE), {**feature(), "geometry": None}),
+        tools.collection(
+            tools.feature("Point", [1, 1]),
+            tools.feature(),
+            tools.feature("LineString", tools.SQUARE),
+            {**tools.feature(), "geometry": None},
+        ),
         "a.geojson: 3 features of 4 without an area: feature 1 (Point), feature 3 (LineString), feature 4 (",
     ),
     "geojson, a collection of geometries": (
-        {**feature(), "geometry": {"type": "GeometryCollection", "geometries": []}},
+        {**tools.feature(), "geometry": {"type": "GeometryCollection", "geometries": []}},
         "feature 1: its geometry is a GeometryCollection: each feature is one Polygon or MultiPolygon, split it",
     ),
     "geojson, too few points": (
-        collection(feature(), feature(coordinates=[SQUARE[:2]])),
+        tools.collection(tools.feature(), tools.feature(coordinates=[tools.SQUARE[:2]])),
         f"a.geojson feature 2: {TOO_FEW}",
     ),
     "geojson, no point": (
-        feature(coordinates=[[]]),
+        tools.feature(coordinates=[[]]),
         "feature 1: a polygon of 0 points: it has at least three that differ",
     ),
-    "geojson, outside": (feature(coordinates=[BEYOND_RING]), BEYOND),
-    "geojson, no numbers": (feature(coordinates=[[["a", 1]]]), "feature 1: its x is 'a': it is a number"),
-    "geojson, no ring": (feature(coordinates=[]), "feature 1: its Polygon has no rings"),
-    "geojson, no feature": (collection(3), "feature 1: it is no feature, with type, geometry and properties, but 3"),
+    "geojson, outside": (tools.feature(coordinates=[BEYOND_RING]), BEYOND),
+    "geojson, no numbers": (tools.feature(coordinates=[[["a", 1]]]), "feature 1: its x is 'a': it is a number"),
+    "geojson, no ring": (tools.feature(coordinates=[]), "feature 1: its Polygon has no rings"),
+    "geojson, no feature": (
+        tools.collection(3),
+        "feature 1: it is no feature, with type, geometry and properties, but 3",
+    ),
     "geojson, no features": ({"type": "FeatureCollection"}, "its features are missing, or null: they are a list"),
     "geojson, regions around cells": (
-        collection(feature(), QUPATH_CELL),
+        tools.collection(tools.feature(), tools.QUPATH_CELL),
         "a.geojson holds 1 annotation and 1 detection of QuPath, of which the first are most likely regions around",
     ),
     "geojson, a core": (
-        feature(objectType="tma_core"),
+        tools.feature(objectType="tma_core"),
         "feature 1: it is a tma_core of QuPath, not one of annotation,",
     ),
     "geojson, planes": (
-        collection(*[{**feature(), "geometry": {**feature()["geometry"], "plane": {"z": z, "t": 0}}} for z in (0, 2)]),
+        tools.collection(
+            *[
+                {**tools.feature(), "geometry": {**tools.feature()["geometry"], "plane": {"z": z, "t": 0}}}
+                for z in (0, 2)
+            ]
+        ),
         "a.geojson holds objects of several planes, z 0 t 0, z 2 t 0: export those of one",
     ),
     "geojson, cut": (
@@ -77,34 +70,40 @@ DAMAGED = {
     ),
     "geojson, deep": ('{"type": "FeatureCollection", "features": ' + "[" * 9000, "its lists are nested too deep"),
     "labelme, no size": (
-        labelme(imageHeight=None),
+        tools.labelme(imageHeight=None),
         "a.json: its imageHeight is missing, or null: it is a whole number of",
     ),
     "labelme, points and lines": (
-        labelme(drawn("point", [[1, 1]]), drawn("linestrip", SQUARE)),
+        tools.labelme(tools.drawn("point", [[1, 1]]), tools.drawn("linestrip", tools.SQUARE)),
         "a.json: 2 shapes of 2 without an area: shape 1 (point), shape 2 (linestrip): draw outlines around the cells",
     ),
     "labelme, unknown": (
-        labelme(drawn("cuboid", SQUARE)),
+        tools.labelme(tools.drawn("cuboid", tools.SQUARE)),
         "shape 1: its shape_type is 'cuboid': polygon, rectangle, circle",
     ),
-    "labelme, too few points": (labelme(drawn("polygon", SQUARE[:2])), f"a.json shape 1: {TOO_FEW}"),
-    "labelme, one corner": (labelme(drawn("rectangle", [[1, 1]])), "shape 1: a rectangle has two points, this one 1"),
+    "labelme, too few points": (tools.labelme(tools.drawn("polygon", tools.SQUARE[:2])), f"a.json shape 1: {TOO_FEW}"),
+    "labelme, one corner": (
+        tools.labelme(tools.drawn("rectangle", [[1, 1]])),
+        "shape 1: a rectangle has two points, this one 1",
+    ),
     "labelme, a mask of another size": (
-        labelme(drawn("mask", CORNERS, mask=png([[1, 1]]))),
+        tools.labelme(tools.drawn("mask", CORNERS, mask=tools.png([[1, 1]]))),
         "shape 1: its mask is 1 x 2 (height x width), its points are those of 3 x 3",
     ),
     "labelme, a mask outside": (
-        labelme(drawn("mask", [[3, 0], [4, 0]], mask=png([[1, 1]]))),
+        tools.labelme(tools.drawn("mask", [[3, 0], [4, 0]], mask=tools.png([[1, 1]]))),
         "shape 1: its mask, 1 x 2 (height x width) from row 0, column 3 on, lies outside its image, 3 x 4",
     ),
     "labelme, no mask": (
-        labelme(drawn("mask", CORNERS)),
+        tools.labelme(tools.drawn("mask", CORNERS)),
         "shape 1: its mask is missing, or null: it is a PNG in base64",
     ),
-    "labelme, no PNG": (labelme(drawn("mask", CORNERS, mask="abcd")), "shape 1: its mask is no PNG that can be read"),
+    "labelme, no PNG": (
+        tools.labelme(tools.drawn("mask", CORNERS, mask="abcd")),
+        "shape 1: its mask is no PNG that can be read",
+    ),
     "labelme, no shapes": (
-        labelme(shapes={}),
+        tools.labelme(shapes={}),
         "a.json is no LabelMe JSON: its shapes are an object of 0: they are a list",
     ),
     "labelme, cut": (
@@ -125,79 +124,85 @@ DAMAGED = {
     ),
     "yolo, no number": ("0 0 0 1 0 1 1\n" * 20 + "0 a b c d e f", "line 21: its coordinate is 'a': it is a number"),
     "cvat, points and lines": (
-        cvat('<points points="1,1"/><polyline points="0,0;1,1"/>'),
+        tools.cvat('<points points="1,1"/><polyline points="0,0;1,1"/>'),
         "image 'a.png': 2 shapes of 2 without an area: shape 1 (points), shape 2 (polyline)",
     ),
-    "cvat, too few points": (cvat(polygon("0,0;1,1")), f"a.xml image 'a.png' shape 1: {TOO_FEW}"),
-    "cvat, no point": (cvat(polygon("0,0;1;2,2")), "shape 1: its point '1' is no x,y"),
+    "cvat, too few points": (tools.cvat(tools.polygon("0,0;1,1")), f"a.xml image 'a.png' shape 1: {TOO_FEW}"),
+    "cvat, no point": (tools.cvat(tools.polygon("0,0;1;2,2")), "shape 1: its point '1' is no x,y"),
     "cvat, too short a mask": (
-        cvat(MASKED.format("1, 2")),
+        tools.cvat(tools.MASKED.format("1, 2")),
         "shape 1: its rle has 3 pixels, its box 2 x 2 (width x height)",
     ),
-    "cvat, no lengths": (cvat(MASKED.format("1, -2, 5")), "shape 1: its rle has '-2': it is lengths of runs"),
+    "cvat, no lengths": (
+        tools.cvat(tools.MASKED.format("1, -2, 5")),
+        "shape 1: its rle has '-2': it is lengths of runs",
+    ),
     "cvat, a mask of gigabytes": (
-        cvat(MASKED.format("0, 999999998000000001").replace('"2"', '"999999999"')),
+        tools.cvat(tools.MASKED.format("0, 999999998000000001").replace('"2"', '"999999999"')),
         "shape 1: its mask, 999999999 x 999999999 (height x width) from row 0, column 1 on, lies outside its image,",
     ),
     "cvat, no ellipse": (
-        cvat('<ellipse cx="1" cy="1" rx="0" ry="1"/>'),
+        tools.cvat('<ellipse cx="1" cy="1" rx="0" ry="1"/>'),
         "shape 1: an ellipse has a centre and radii above 0",
     ),
-    "cvat, no box": (cvat('<box xtl="1"/>'), "shape 1: its ytl is missing, or null: it is a number"),
+    "cvat, no box": (tools.cvat('<box xtl="1"/>'), "shape 1: its ytl is missing, or null: it is a number"),
     "cvat, no size": (
-        cvat("", 'id="0" name="a.png"'),
+        tools.cvat("", 'id="0" name="a.png"'),
         "image 'a.png': its size is '' x '' (height x width): in CVAT, export",
     ),
     "cvat, the same name": (
-        cvat('</image><image id="1" name="a.png" width="4" height="3">'),
+        tools.cvat('</image><image id="1" name="a.png" width="4" height="3">'),
         "image 'a.png': 2 of its images have this name: names must differ",
     ),
     "via, points": (
-        [via_region({"name": "point", "cx": 1, "cy": 1})],
+        [tools.via_region({"name": "point", "cx": 1, "cy": 1})],
         "image 'a.png': 1 region of 1 without an area: region 1",
     ),
     "via, unequal": (
-        [via_region({**VIA_SQUARE, "all_points_x": [1]})],
+        [tools.via_region({**tools.VIA_SQUARE, "all_points_x": [1]})],
         "region 1: its all_points_x are [1], its all_points_y a list of 4: as many numbers each",
     ),
     "via, unknown": (
-        [via_region({"name": "star"})],
+        [tools.via_region({"name": "star"})],
         "region 1: its shape is 'star': polygon, rect, circle and ellipse are",
     ),
     "via, nothing": ([3], "region 1: its shape_attributes are missing, or null"),
     "label studio, key points": (
-        [task(region("keypoint", {"x": 1, "y": 1}), region("polygon", {"points": PERCENT}))],
+        [tools.task(tools.region("keypoint", {"x": 1, "y": 1}), tools.region("polygon", {"points": tools.PERCENT}))],
         "image 'a.png': 1 region of 2 without an area: region 1 (keypoint)",
     ),
     "label studio, a brush of another size": (
-        [task(region("brush", {"format": "rle", "rle": [0, 0, 0, 9, *PACKED[4:]]}))],
+        [tools.task(tools.region("brush", {"format": "rle", "rle": [0, 0, 0, 9, *tools.PACKED[4:]]}))],
         "region 1: its rle has 9 values, its image of 3 x 4 (height x width) has 48, four for each pixel",
     ),
     "label studio, a brush that is cut": (
-        [task(region("brush", {"format": "rle", "rle": PACKED[:9]}))],
+        [tools.task(tools.region("brush", {"format": "rle", "rle": tools.PACKED[:9]}))],
         "region 1: its rle ends before all values are there",
     ),
     "label studio, a brush of nothing": (
-        [task(region("brush", {}))],
+        [tools.task(tools.region("brush", {}))],
         "region 1: its format is missing, or null, its rle missing",
     ),
     "label studio, unknown": (
         [
-            task(region("bitmask", {})),
+            tools.task(tools.region("bitmask", {})),
         ],
         "region 1: its type is 'bitmasklabels': polygon, brush, rectangle, ell",
     ),
-    "label studio, no region": ([task(3)], "region 1: its type is 3: polygon, brush, rectangle, ellipse are read"),
+    "label studio, no region": (
+        [tools.task(3)],
+        "region 1: its type is 3: polygon, brush, rectangle, ellipse are read",
+    ),
     "label studio, a turned image": (
-        [task(region("polygon", {"points": PERCENT}, image_rotation=90))],
+        [tools.task(tools.region("polygon", {"points": tools.PERCENT}, image_rotation=90))],
         "region 1: its image was turned by 90 degrees: annotate it unturned",
     ),
     "label studio, two sizes": (
-        [task(region("polygon", {}), region("polygon", {}, original_width=5))],
+        [tools.task(tools.region("polygon", {}), tools.region("polygon", {}, original_width=5))],
         "image 'a.png': its regions tell several sizes of the image, such as 3 x 4 and 3 x 5 (height x width)",
     ),
     "label studio, no annotations": (
-        [task(annotations=3)],
+        [tools.task(annotations=3)],
         "image 'a.png': its annotations are 3: they are a list of objects",
     ),
 }
@@ -220,7 +225,7 @@ def test_what_is_damaged_is_named(tmp_path, name):
     with pytest.raises(CellprepError) as caught:
         if hasattr(record, "problem"):
             raise AnnotationError(record.problem)
-        record.load(SHAPE)
+        record.load(tools.SHAPE)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -237,8 +242,8 @@ REFUSED = {
     "cut.xml": ("<annotations><version>1.1</version><image", "is no CVAT XML: it is broken in line 1, column"),
     "empty.xml": ("<annotations><version>1.1</version></annotations>", "holds no annotations: it lists no image"),
     "encoding.xml": ('<?xml version="1.0" encoding="x"?><annotations><version>', "is no CVAT XML"),
-    "via.csv": (via_csv({}) + "a.png,1\n", "via.csv row 2: it has 2 fields, not 7: export it again"),
-    "cut.csv": (via_csv({}) + 'a.png,1,"{', "cut.csv is no file of VIA: its CSV cannot be read"),
+    "via.csv": (tools.via_csv({}) + "a.png,1\n", "via.csv row 2: it has 2 fields, not 7: export it again"),
+    "cut.csv": (tools.via_csv({}) + 'a.png,1,"{', "cut.csv is no file of VIA: its CSV cannot be read"),
     "via.json": ('{"_via_img_metadata": 3}', "is no file of VIA: its images are 3: they are an object"),
     "tasks.json": (
         '[{"data": {"image": "a"}, "annotations": [{"completed_by"',
@@ -264,7 +269,7 @@ def test_a_file_that_cannot_be_read_says_whose_it_is(tmp_path, name):
 def test_gzip_that_is_damaged(tmp_path):
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(b"{}" * 100)[:-9])
     with pytest.raises(AnnotationError, match=r"a\.geojson\.gz is damaged, its gzip cannot be unpacked"):
-        only(tmp_path / "a.geojson.gz").load(SHAPE)
+        tools.only(tmp_path / "a.geojson.gz").load(tools.SHAPE)
 
 
 def test_gzip_of_more_than_memory_holds(tmp_path, monkeypatch):
@@ -275,7 +280,7 @@ def test_gzip_of_more_than_memory_holds(tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.formats.geojson.reader.check_memory", refuse)
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(bytes(10**8), 1))
     with pytest.raises(SourceError, match="unpacked, takes too much"):
-        only(tmp_path / "a.geojson.gz").load(SHAPE)
+        tools.only(tmp_path / "a.geojson.gz").load(tools.SHAPE)
 
 
 @pytest.mark.timeout(20)
@@ -292,12 +297,12 @@ def test_xml_that_was_made_to_do_harm(tmp_path, kind):
         text = f"{head}<image {attributes}/></annotations>"
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(SourceError) if kind != "quadratic" else pytest.raises(AnnotationError):
-        raise AnnotationError(only(tmp_path / "a.xml").problem)
+        raise AnnotationError(tools.only(tmp_path / "a.xml").problem)
 
 
 def test_faulty_shapes_are_flagged_and_can_be_left_out(tmp_path):
-    shapes = [drawn("polygon", SQUARE), drawn("point", [[1, 1]]), drawn("polygon", BEYOND_RING)]
-    (tmp_path / "a.json").write_text(json.dumps(labelme(*shapes)))
+    shapes = [tools.drawn("polygon", tools.SQUARE), tools.drawn("point", [[1, 1]]), tools.drawn("polygon", BEYOND_RING)]
+    (tmp_path / "a.json").write_text(json.dumps(tools.labelme(*shapes)))
     source = open_source(tmp_path / "a.json")
     report = check_source(source, CheckOptions(rules=("fault",), jobs=1, quiet=True))
     assert [finding.row for finding in report.flagged] == [2, 3]

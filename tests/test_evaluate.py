@@ -175,7 +175,10 @@ def test_regions_to_ignore_are_the_truths(cli, found, tmp_path):
     overall = scores_of(cli, found, write_coco(tmp_path / "truth.json", cells, crowds=[crowd]))["overall"]
     assert (overall["false"], overall["predicted"]) == (0, 2)
     result = cli("evaluate", found, tmp_path / "truth.json")
-    assert "cells without pixels that count, left out on their side:\n  a: 1 predicted\n" in result.stderr
+    assert (
+        "cells that do not count, in regions to ignore or without pixels, left out on their side:\n  a: 1 predicted\n"
+        in result.stderr
+    )
     mine = write_coco(tmp_path / "mine.json", {"a": FOUND["a"], "b": [], "c": []}, crowds=[crowd])
     result = cli("evaluate", mine, write_coco(tmp_path / "truth.json", cells))
     assert "regions to ignore mean nothing among predictions: a\n" in result.stderr

@@ -13,10 +13,6 @@ RECORD = {"segmentation": {"size": [4, 5], "counts": "42>"}, "bbox": [0, 0, 1, 1
 
 # The content of files, by their names, and what is said.
 FILES = {
-    "geo.txt": (
-        {"type": "FeatureCollection", "features": []},
-        "this is of the format geojson: end its name in .json, and give it so, or by --format geojson",
-    ),
     "via3.json": ({"project": {}, "config": {}, "view": {}}, "this is a project of VIA 3: annotate images in VIA 2"),
     "min.json": (
         [{"image": "a.png", "annotation_id": 1, "annotator": 1}],

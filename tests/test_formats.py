@@ -155,6 +155,15 @@ SOURCES = {
 }
 
 
+@pytest.mark.parametrize("name", ["coco", "geojson", "labelme", "label-studio", "via"])
+@pytest.mark.parametrize("file", ["a", "a.txt", "a.annotations"])
+def test_json_is_recognised_whatever_its_name(tmp_path, name, file):
+    path = SOURCES[name](tmp_path)
+    path = next(path.glob("*.*json")) if path.is_dir() else path
+    renamed = path.rename(tmp_path / file)
+    assert (open_source(renamed).format, open_source(renamed).image_ids) == (name, ["a"])
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_every_format_is_recognised_and_gives_the_same_record(tmp_path, name):
     path = SOURCES[name](tmp_path)

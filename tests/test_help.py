@@ -57,7 +57,7 @@ def test_examples_of_the_help_run(tmp_path, monkeypatch, cli):
     shutil.copytree(CELLS, tmp_path, dirs_exist_ok=True)
     shutil.copytree(CELLS / "train", tmp_path / "images")
     monkeypatch.chdir(tmp_path)
-    names = [name for name in COMMANDS if name not in ("train", "bundle", "tune")]
+    names = [name for name in COMMANDS if name not in ("train", "finetune", "bundle", "tune")]
     for name in sorted(names, key=["build-targets", "predict"].__contains__, reverse=True):
         result = cli(*shlex.split(example_of(name).replace("--folds 5", "--folds 3"))[1:])
         assert result.exit_code == 0, result.output
@@ -74,6 +74,7 @@ CHOICES = {
     ("predict", "to"): EXPORTERS,
     ("predict", "decoder"): DECODERS,
     ("train", "network"): [*NETWORKS, ALL],
+    ("finetune", "only"): NETWORKS,
 }
 
 

@@ -190,6 +190,10 @@ HOSTILE = {
     "a claim": (claiming(2**32 - 2), "claims|not the memory|damaged"),
     "cut": (archive(**{"1.roi": region().tobytes()})[:-30], "damaged"),
     "others in it": (archive(**{"1.roi": region().tobytes(), "run.sh": b""}), "holds 'run.sh' beside regions"),
+    "an entry without a name": (
+        archive(**{"1.roi": region().tobytes(), "run.sh": b""}).replace(b"run.sh", b"\0un.sh"),
+        "holds '' beside regions",
+    ),
     "no region": (archive(**{"1.roi": b"Iout" + bytes(10)}), "region 1: it is damaged"),
     "corners": (archive(**{"1.roi": corners(2**31 - 1)}), "region 1: it is damaged"),
     "negative corners": (archive(**{"1.roi": corners(2**31)}), "region 1: it is damaged"),

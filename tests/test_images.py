@@ -5,6 +5,7 @@ import struct
 from dataclasses import replace
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -343,16 +344,16 @@ def test_an_ome_tiff_may_be_renamed_if_it_is_whole(tmp_path, samples, axes):
 
 def test_names_the_format_of_what_cannot_be_read(tmp_path):
     for name, content, told in [
-        ("a.czi", b"ZISRAWFILE", "it is of the format Zeiss CZI, which cannot be read: export it as OME-TIFF"),
-        ("a.tif", b"\xda\xce\xbe\x0a", "it is of the format Nikon ND2, which cannot be read"),
+        ("a.dcm", b"\0" * 128 + b"DICM", "it is of the format DICOM, which cannot be read: export it as OME-TIFF"),
+        ("a.tif", b"\xda\xce\xbe\x0a", "it is a Nikon ND2, and its name is that of a TIFF: rename it"),
         ("a.png", b"GIF89a", "it is of the format GIF, which cannot be read: save it as PNG or TIFF"),
         ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0", "it is of the format PostScript"),
     ]:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageFileError, match=f"{name}: {told}"):
             decode(tmp_path / name)
-    (tmp_path / "b.czi").write_bytes(b"ZISRAWFILE")
-    with pytest.raises(ImageFileError, match=r"b\.czi: it is of the format Zeiss CZI"):
+    (tmp_path / "b.nrrd").write_bytes(b"NRRD0004")
+    with pytest.raises(ImageFileError, match=r"b\.nrrd: it is of the format NRRD"):
         ImageFolder(tmp_path).find("b")
 
 
@@ -383,11 +384,31 @@ def test_refuses_stacks(tmp_path, axes):
         decode(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3), (6, 8, 4)], ids=["grey", "RGB", "alpha"])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("name", ["a.jp2", "a.j2k"])
+def test_reads_jpeg_2000(tmp_path, name, dtype, shape):
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
+    kind = "jp2" if name == "a.jp2" else "j2k"
+    content = imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True, codecformat=kind)
+    (tmp_path / name).write_bytes(content)
+    expected = pixels if pixels.ndim == 2 else np.moveaxis(pixels[..., :3], 2, 0)
+    np.testing.assert_array_equal(decode(tmp_path / name), expected)
+    assert decode(tmp_path / name).dtype == dtype
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ImageFileError, match=rf"{name}: it is damaged: it is cut off"):
+        decode(tmp_path / name)
+    (tmp_path / "a.nd2").write_bytes(content)
+    if kind == "jp2":
+        with pytest.raises(ImageFileError, match="it is an ND2 of the first kind, which is JPEG 2000"):
+            decode(tmp_path / "a.nd2")
+
+
 def test_refuses_pages_of_different_sizes(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(GREY)
         file.write(GREY[:3])
-    with pytest.raises(ImageFileError, match="it holds 2 images of different kinds"):
+    with pytest.raises(ImageFileError, match=r"it holds 2 scenes \(0, 1\): give one by --scene"):
         decode(tmp_path / "a.tif")
 
 

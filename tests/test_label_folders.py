@@ -275,8 +275,12 @@ FAULTY_LABELS = {
     "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
     "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
     "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),
-    "stack": ("a.npy", np.zeros((5, 9, 8), int), "a.npy: it is a stack, or has axes without names (5 x 9 x 8)"),
-    "stack in a TIFF": ("a.tif", np.zeros((5, 9, 8), np.uint16), "a.tif: it is a stack, or has axes without names"),
+    "stack": ("a.npy", np.zeros((5, 9, 8), int), "a.npy: it is a stack (5 x 9 x 8): labels and masks are one plane"),
+    "stack in a TIFF": (
+        "a.tif",
+        np.zeros((5, 9, 8), np.uint16),
+        "a.tif: it is a stack (5 x 9 x 8): labels and masks are one plane",
+    ),
     "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image has one number per"),
     "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours stand for"),
     "half transparent": (
@@ -479,3 +483,14 @@ def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):
     report = build(folder, tmp_path / "s.zarr")
     assert (report.new, list(report.failures)) == (1, ["b"])
     assert "looks like a picture" in report.failures["b"]
+
+
+def test_a_label_image_is_read_once_to_be_built(tmp_path, monkeypatch):
+    save(tmp_path / "labels/a.png", LABELS.astype(np.uint8))
+    source = open_source(tmp_path / "labels")
+    opened = []
+    monkeypatch.setattr(
+        "cellprep.formats.images.file.open_file", lambda path: opened.append(path.name) or path.open("rb")
+    )
+    report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
+    assert (report.new, opened) == (1, ["a.png"])

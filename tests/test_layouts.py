@@ -208,7 +208,7 @@ FAULTS = {
     ),
     "two masks": ({"a.png": "P", "a_masks.png": "L", "a_mask.tif": "L"}, "a", "several label images have this id"),
     "two images": ({"a.png": "P", "a.tif": "P", "a_mask.tif": "L"}, "a", "several image files have this id"),
-    "another format": ({"images/a.czi": "bytes", "masks/a.tif": "L"}, "a", "images/a.czi is no image that can be read"),
+    "another format": ({"images/a.dcm": "bytes", "masks/a.tif": "L"}, "a", "images/a.dcm is no image that can be read"),
     "no image": ({"a.tif": "P", "a_mask.tif": "L", "b_mask.tif": "L"}, "b", "there is no image file b.* in"),
 }
 
@@ -248,7 +248,7 @@ def test_nothing_is_left_aside_in_silence(tmp_path):
 
 
 def test_files_beside_folders_of_cells_are_named(tmp_path):
-    files = {**DSB, "x1/images/other.png": "P", "x1/y.png": "P", "z.tif": "P", "y.czi": "bytes", "old/d.tif": "P"}
+    files = {**DSB, "x1/images/other.png": "P", "x1/y.png": "P", "z.tif": "P", "y.dcm": "bytes", "old/d.tif": "P"}
     lay(tmp_path, {**files, "y2/images/a.png": "P"})
     for empty in ("x1/masks/masks", "backup/deep/masks"):
         (tmp_path / empty).mkdir(parents=True)
@@ -257,7 +257,7 @@ def test_files_beside_folders_of_cells_are_named(tmp_path):
     assert (source.image_ids, source.unannotated) == (["x1"], ["y2"])
     assert source.notes == [
         "note: left aside, as neither images nor masks by name: old, z.tif, x1/y.png and 2 more",
-        "note: left aside, as of no format that is read: y.czi",
+        "note: left aside, as of no format that is read: y.dcm",
         "note: left aside, as empty: x1/masks/masks, backup/deep/masks",
     ]
 
@@ -358,12 +358,12 @@ def test_images_are_found_below_the_folder_that_is_given(tmp_path, place):
 
 def test_names_that_look_the_same_are_the_same(tmp_path):
     decomposed = unicodedata.normalize("NFD", "ü")
-    lay(tmp_path, {f"{decomposed}/Images/{decomposed}.png": "P", "a.png": "P", f"{decomposed}o.czi": "bytes"})
-    (tmp_path / f"{decomposed}o.czi").write_bytes(b"ZISRAWFILE")
+    lay(tmp_path, {f"{decomposed}/Images/{decomposed}.png": "P", "a.png": "P", f"{decomposed}o.ids": "bytes"})
+    (tmp_path / f"{decomposed}o.ids").write_bytes(b"NRRD0004")
     folder = open_images(open_source(lay(tmp_path / "labels", {"\u00fc.tif": "L"})), tmp_path)
     for name in ("\u00fc", decomposed):
         assert folder.find(name).path == tmp_path / decomposed / "Images" / f"{decomposed}.png"
-        with pytest.raises(ImageFileError, match="it is of the format Zeiss CZI"):
+        with pytest.raises(ImageFileError, match="it is of the format NRRD"):
             folder.find(f"{name}o")
     lay(tmp_path, {f"d/{decomposed}/masks/1.png": "1"})
     assert open_source(tmp_path / "d").image_ids == ["\u00fc"]

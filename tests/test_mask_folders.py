@@ -163,7 +163,7 @@ def test_images_that_cannot_be_found_fail_alone(folder, tmp_path):
     (folder / "nothing/masks").mkdir(parents=True)
     save(folder / "__x/masks/1.png", FIRST)
     images = read(folder)
-    formats = "(.png, .tif, .tiff, .jpg, .jpeg, .webp, .bmp, .npy, .npz)"
+    formats = "(.png, .tif, .tiff, .jpg, .jpeg, .webp, .bmp, .npy, .npz, .jp2, .j2k, .nd2, .lif, .czi)"
     assert images["twice"] == FaultyImage("twice", f"there is no image file twice.* in {folder}/twice/images {formats}")
     assert images["none"] == FaultyImage("none", f"{folder}/none/images holds no image {formats}")
     assert images["__x"].problem.endswith("image id '__x' is refused: it begins with two underscores")

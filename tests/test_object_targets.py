@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.segmentation import find_boundaries
 
-from cellprep import open_source, resolve_overlaps
+from cellprep import Recipe, compute_targets, open_source, resolve_overlaps
 from cellprep.core.decode.boundaries import boundary_to_labels
-from cellprep.core.decode.centres import centres_to_labels, object_distances_to_labels
 from cellprep.core.decode.mutex import affinities_to_labels
-from cellprep.core.targets.affinities import OFFSETS, affinities
+from cellprep.core.targets.affinities import affinities
 from cellprep.core.targets.boundary import BOUNDARIES, BOUNDARY, INSIDE, boundary_classes
 from cellprep.core.targets.instance_distance import instance_distance, relative_distance
 from cellprep.core.targets.object_distance import object_distances
 from cellprep.core.targets.panoptic_deeplab import centre_heat, centre_offsets
+from cellprep.errors import RecipeError
 
 
 @st.composite
@@ -111,19 +111,29 @@ def test_a_centre_outside_of_its_object_moves(labels, centre):
     np.testing.assert_array_equal(distances, slow.object_distances(labels, directed=False, smallest=0))
 
 
-def test_real_cells_come_back(real):
-    """Of true targets; a cell whose pieces are far apart may be several, or two that are thin may be one."""
+@pytest.mark.parametrize(
+    ("targets", "least"),
+    [
+        ("affinities:mask=true", 0.99),
+        ("boundary", 0.97),
+        ("boundary:mode=thick", 0.95),
+        ("instance-distance:signed=true", 0.95),
+        ("object-distance:directed=true", 0.8),
+        ("panoptic-deeplab", 1),
+    ],
+)
+def test_real_cells_come_back(real, targets, least):
+    """Of true targets; thin cells and those in pieces may be several ones, or parts of others."""
+    recipe = Recipe(targets=targets)
     for labels in real:
-        distances = object_distances(labels)
-        apart, thick = affinities(labels), boundary_classes(labels)
-        found = {
-            "affinities": (affinities_to_labels(apart[..., 1:], OFFSETS, apart[..., 0] > 0), 0.99),
-            "boundary": (boundary_to_labels(thick), 0.97),
-            "centres": (centres_to_labels(centre_heat(labels), centre_offsets(labels), labels > 0), 1),
-            "objects": (object_distances_to_labels(*np.moveaxis(distances, -1, 0)[1:], labels > 0, smoothing=0), 0.9),
-        }
-        for name, (cells, least) in found.items():
-            assert mean_iou(cells, labels) >= least, name
+        cells = recipe.targets[0].decode(compute_targets(labels, recipe))
+        assert mean_iou(cells, labels) >= least
+
+
+@pytest.mark.parametrize("given", ["", "0/0", "1", "1/2/3", "a/1", "1/1001", "1/0+1/0", [(0.5, 1)], [3], 7])
+def test_offsets_that_are_none_are_refused(given):
+    with pytest.raises(RecipeError, match=r"target option offsets is .*: give up to 100 different steps"):
+        Recipe(targets={"affinities": {"offsets": given}})
 
 
 def mean_iou(found, labels):
@@ -145,7 +155,7 @@ def test_the_mutex_watershed_takes_edges_by_their_strength(labels, seed):
     rng = np.random.default_rng(seed)
     noise = rng.permutation(np.linspace(0.001, 0.3, labels.size * 4)).reshape(*labels.shape, 4)
     apart = 0.7 * affinities(labels, offsets, foreground=False) + noise
-    found = affinities_to_labels(apart, offsets, labels > 0, sure=1)
+    found = affinities_to_labels(apart, offsets, labels > 0, sure=1, smallest=1)
     expected = mutex_watershed(apart, [*offsets, (1, 1), (1, -1)], labels > 0)
     pairs = set(zip(found.flat, expected.flat, strict=True))
     assert len(pairs) == len(set(found.flat)) == len(set(expected.flat))

@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from cellprep import BuildOptions, build_targets, open_source, open_store
 from cellprep.errors import CellprepError, ImageFileError, SourceError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.images.stacks import luminance
+from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
+from cellprep.learn.prediction.inputs import find_images
 
 GREY = np.arange(20, dtype=np.uint16).reshape(4, 5)
 LABELS = np.array([[0, 7, 7, 0, 0], [0, 7, 3, 3, 0], [100, 0, 0, 3, 0], [0, 0, 0, 0, 0]])
@@ -395,3 +399,72 @@ def test_random_metadata(tmp_path_factory, content, key):
         assert "\n" not in str(error)
     finally:
         place.write_text(before)
+
+
+def write_converted(path, version, series, listed=True):
+    """Write what bioformats2raw makes of a file: an image for each series."""
+    group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3)
+    set_ome(group, version, {"bioformats2raw.layout": 3})
+    for name in series:
+        write(path / name, version, pixels=GREY + np.uint16(name))
+    if listed:
+        inside = zarr.create_group(path / "OME", zarr_format=2 if version == "0.4" else 3)
+        set_ome(inside, version, {"series": list(series)})
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_reads_what_bioformats2raw_wrote(tmp_path, version, listed):
+    write_converted(tmp_path / "in/a.zarr", version, ["0", "1", "10"], listed)
+    write_converted(tmp_path / "in/b.ome.zarr", version, ["0"], listed)
+    for source, ids in (("in", ["a_0", "a_1", "a_10", "b"]), ("in/a.zarr", ["a_0", "a_1", "a_10"])):
+        assert open_source(tmp_path / source).image_ids == ids
+        assert [image.id for image in find_images([tmp_path / source]).images] == ids
+    build(tmp_path / "in", tmp_path / "s.zarr")
+    check(tmp_path / "s.zarr", "a_10", GREY + np.uint16(10))
+    check(tmp_path / "s.zarr", "b")
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_plate_may_have_the_images_of_other_annotations(tmp_path, version, write_csv):
+    plate = tmp_path / "p.zarr"
+    for path, content in (
+        ("", {"plate": {"wells": [{"path": "A/1"}]}}),
+        ("A/1", {"well": {"images": [{"path": "0"}, {"path": "1"}]}}),
+    ):
+        set_ome(zarr.create_group(plate / path, zarr_format=2 if version == "0.4" else 3), version, content)
+    for field in "01":
+        write_multiscale(
+            plate / "A/1" / field, GREY + np.uint16(field), version, scale={"y": 0.5, "x": 0.5}, unit="micrometer"
+        )
+    csv = write_csv("A_1_0,1 3,5,4,round", "A_1_1,1 3,5,4,round", "A_1_2,1 3,5,4,round")
+    report = build_targets(csv, tmp_path / "s.zarr", images=plate, jobs=1, quiet=True)
+    assert list(report.failures) == ["A_1_2"]
+    for field in "01":
+        image = open_store(tmp_path / "s.zarr")[f"A_1_{field}"]
+        np.testing.assert_array_equal(image.read("image"), GREY + np.uint16(field))
+        assert image.metadata.pixel_size == 0.5
+
+
+@pytest.mark.parametrize(
+    ("omero", "dtype", "is_rgb"),
+    [
+        (None, "u1", True),
+        (None, "u2", False),
+        ([{"color": "FF0000"}, {"color": "00FF00"}, {"color": "0000FF"}], "u2", True),
+        ([{"label": "Red"}, {"label": "Green"}, {"label": "Blue"}], "u1", True),
+        ([{"label": "DAPI"}, {"label": "GFP"}, {"label": "Cy5"}], "u1", False),
+    ],
+    ids=["8 bits", "16 bits", "colours", "names", "other names"],
+)
+def test_grey_is_the_luminance_of_colours(tmp_path, omero, dtype, is_rgb):
+    colours = np.random.default_rng(0).integers(0, 200, (3, 4, 5)).astype(dtype)
+    write_multiscale(tmp_path / "a.zarr", colours, "0.5", "cyx")
+    if omero:
+        group = zarr.open_group(tmp_path / "a.zarr")
+        group.attrs["ome"] = {**group.attrs["ome"], "omero": {"channels": omero}}
+    read = OMEZarrPixels(tmp_path / "a.zarr", StackOptions(grey=True)).decode()
+    np.testing.assert_array_equal(read, luminance(colours) if is_rgb else colours)
+    assert OMEZarrPixels(tmp_path / "a.zarr", StackOptions(scene=0, grey=True)).decode().shape == read.shape
+    with pytest.raises(ImageFileError, match=r"a\.zarr: it has no scene 'b': it has one, 0"):
+        OMEZarrPixels(tmp_path / "a.zarr", StackOptions(scene="b")).decode()

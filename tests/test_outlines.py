@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cellprep import open_source, resolve_overlaps
-from cellprep.core.outlines import trace_outlines
+from cellprep.core.outlines import trace_masks, trace_outlines
+from cellprep.core.rle import runs_from_masks
 from cellprep.errors import UsageError
 
 # What is drawn, and the rings of its polygons, each from its topmost corner on.
@@ -128,6 +129,19 @@ def test_random_cells(stack):
     for label, polygons in trace_outlines(labels).items():
         assert same_pixels(polygons, labels == label)
         assert_valid(polygons, labels == label)
+
+
+@pytest.mark.parametrize("canvas", [1, 60, 2**18])
+@given(masks())
+def test_masks_are_traced_together_as_each_alone(canvas, stack):
+    stack = stack[stack.any((1, 2))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.core.outlines._CANVAS", canvas)
+        found = list(trace_masks(runs_from_masks(stack)))
+    expected = [trace_outlines(mask.astype(np.uint8))[1] for mask in stack]
+    assert [[[ring.tolist() for ring in part] for part in cell] for cell in found] == [
+        [[ring.tolist() for ring in part] for part in cell] for cell in expected
+    ]
 
 
 def test_no_cells():

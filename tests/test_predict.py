@@ -391,6 +391,81 @@ def test_maps_are_zarr_and_no_store(folder, all_knowing, targets):
         open_store(folder / "maps.zarr")
 
 
+def test_images_are_seen_at_the_scale_of_the_weights(tmp_path, all_knowing, labels, picture):
+    """Networks that know pixels of 1 µm see one of 0.5 µm at half its size, and its cells come back at its own."""
+    larger = [np.kron(one, np.ones((2, 2), one.dtype)) for one in (picture, labels)]
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", larger[0], ome=True, metadata={"axes": "YX", **sizes})
+    parts = (replace(part, pixel_size=1.0) for part in (all_knowing.vectors, all_knowing.semseg))
+    bundle = Bundle(next(parts), semseg=next(parts))
+    to = ["label-tiff", "coco"]
+    report = predict(tmp_path / "a.tif", tmp_path / "out", bundle, to=to, maps=tmp_path / "maps", options=QUIET)
+    assert (report.failures, report.cells) == ({}, 5)
+    assert report.notes()[:3] == [
+        "pixel size: 0.5 µm (1 image)",
+        "1 image seen at the scale of the weights, 1 µm a pixel, and given back at its own:",
+        "  a: 66 x 100 pixels seen as 33 x 50 (times 0.5)",
+    ]
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), larger[1])
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as tiff:
+        assert 'PhysicalSizeX="0.5"' in tiff.ome_metadata
+    assert len(json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"]) == 5
+    record = json.loads((tmp_path / "out" / "cellprep-prediction.json").read_text())
+    assert record["pixel_size_of_weights"] == 1
+    assert record["images"] == {"a": {"scale": [0.5, 0.5], "shape": [66, 100], "seen": [33, 50]}}
+    maps = zarr.open_group(tmp_path / "maps" / "a", mode="r")
+    assert maps["energy"].shape == (33, 50)
+    assert dict(maps.attrs)["cellprep-maps"] == {"shape": [33, 50], "image_shape": [66, 100], "scale": [0.5, 0.5]}
+    assert open_source(tmp_path / "out", "label-folder").image_ids == ["a"]  # the record is no annotation
+
+
+def test_a_size_that_is_given_scales_arrays_and_least_areas(all_knowing, labels, picture):
+    parts = (replace(part, pixel_size=1.0) for part in (all_knowing.vectors, all_knowing.semseg))
+    bundle = Bundle(next(parts), semseg=next(parts))
+    larger = [np.kron(one, np.ones((2, 2), one.dtype)) for one in (picture, labels)]
+    found = segment(larger[0], bundle, options=QUIET, pixel_size=0.5)
+    np.testing.assert_array_equal(found, larger[1])
+    np.testing.assert_array_equal(
+        segment(larger[0], replace(bundle, semseg=None), mask=larger[1], options=QUIET, pixel_size=0.5) > 0, found > 0
+    )
+    areas = np.bincount(larger[1].ravel())[1:]  # of the image, not of what networks see
+    least = int(np.sort(areas)[-2])
+    assert segment(larger[0], bundle, options=QUIET, pixel_size=0.5, min_area=least).max() == np.sum(areas >= least)
+    np.testing.assert_array_equal(segment(picture, bundle, options=QUIET, pixel_size=1.02), labels)  # as it is
+    with pytest.raises(UsageError, match="the mask is 33 x 50, and the image 66 x 100"):
+        segment(larger[0], bundle, mask=labels, options=QUIET, pixel_size=0.5)
+
+
+def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", picture, ome=True, metadata={"axes": "YX", **sizes})
+    report = predict(tmp_path / "a.tif", tmp_path / "out", all_knowing, options=QUIET, pixel_size=0.7)
+    assert report.notes()[:2] == [
+        "warning: --pixel-size 0.7 counts, but image files tell 0.5 µm (1 image)",
+        "note: the weights do not know the size of the pixels that they learned from, so nothing is scaled",
+    ]
+    Image.fromarray(picture).save(tmp_path / "b.png")
+    parts = (replace(part, pixel_size=1.0) for part in (all_knowing.vectors, all_knowing.semseg))
+    report = predict(tmp_path / "b.png", tmp_path / "out2", Bundle(next(parts), semseg=next(parts)), options=QUIET)
+    assert report.notes()[0] == (
+        "note: 1 image of unknown pixel size seen as stored; the weights learned from pixels of 1 µm, --pixel-size "
+        "tells those of the images"
+    )
+    assert not (tmp_path / "out2" / "cellprep-prediction.json").exists()
+
+
+def test_predictions_as_ome_zarr_are_images_with_their_labels(tmp_path, all_knowing, labels, picture):
+    """Viewers open nothing of labels alone."""
+    from ome_zarr_models.v05 import Image as OMEImage
+
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    predict(tmp_path / "a.png", tmp_path / "out", all_knowing, to="ome-zarr", options=QUIET)
+    group = zarr.open_group(tmp_path / "out" / "a.ome.zarr", mode="r")
+    assert OMEImage.from_zarr(group).labels is not None
+    np.testing.assert_array_equal(group["image"][...], picture)
+    np.testing.assert_array_equal(group["labels/instances/0"][...], labels)
+
+
 def test_overlays_are_drawn_beside_what_is_scored(folder, all_knowing, labels):
     run(folder, all_knowing, overlay=True)
     with Image.open(folder / "out" / "overlays" / "a.png") as picture:

@@ -16,6 +16,7 @@ from cellprep import (
     BuildOptions,
     Recipe,
     build_targets,
+    cells_from_labels,
     napari_layers,
     open_source,
     open_store,
@@ -267,6 +268,7 @@ def test_a_registered_target_is_loaded_and_turns_with_its_image(discs, tmp_path,
     store = open_store(tmp_path / "s.zarr")
     images = TrainingSet(store, list(store), targets=["labels", *open_store(tmp_path / "s.zarr").recipe.made])
     maker = SampleMaker(images, CropSettings(crop=24, augment=augment), fit_normalisation(store, list(store)))
+    largest = max(cells_from_labels(image["labels"]).image.sizes.max() for image in store.values())
     for seed in range(8):
         sample = maker.crop(seed % len(images), np.random.default_rng(seed))
         assert sample["edges"].shape == (24, 24)
@@ -282,6 +284,8 @@ def test_a_registered_target_is_loaded_and_turns_with_its_image(discs, tmp_path,
         assert beside.any()
         steps = (sample["centre"][:, :, :-1] - sample["centre"][:, :, 1:])[:, beside]
         np.testing.assert_allclose(steps, np.array([[0], [1]]).repeat(steps.shape[1], 1), atol=0.01)
+        # Mirror images beside the image are no part of the cell.
+        assert np.abs(sample["centre"][:, sample["counts"]]).max() < 1.5 * largest
 
 
 def test_a_registered_target_is_drawn_and_named(discs, tmp_path, registered):

@@ -331,6 +331,17 @@ def test_pixels_to_ignore_count_for_nobody():
     assert not verdicts.false.any()
 
 
+@pytest.mark.parametrize(("truth", "counts"), [([[0, 0, 0, 0, 0]], False), ([[0, 0, 0, 1, 1]], True)])
+def test_predicted_cells_mostly_in_regions_to_ignore_are_right_or_left_out(truth, counts):
+    ignore = [[1, 1, 1, 0, 0]]
+    score = score_image([[2, 2, 2, 2, 2]], truth, ignore)
+    assert (score.predicted, score.blank_predicted, score.matched[0]) == (counts, not counts, counts)
+    assert [match.verdict for match in list_matches([[2, 2, 2, 2, 2]], truth, ignore)] == (
+        ["matched"] if counts else ["ignored"]
+    )
+    assert score_image([[0, 0, 2, 2, 2]], [[0, 0, 0, 0, 0]], ignore).false == 1
+
+
 @given(two_sides())
 def test_verdicts_are_what_is_counted(sides):
     truth, predicted, ignore = sides

@@ -206,7 +206,7 @@ def test_a_store_records_the_choice_and_another_makes_it_stale(tmp_path):
         tmp_path / "train.csv", images=tmp_path / "images", channel=1, z=2, time=0, properties=["intensity_max"]
     )
     assert table["intensity_max"].tolist() == [STACK[0, 2, 1].ravel()[[7, 8, 13, 14]].max()]
-    with pytest.raises(UsageError, match="is no image file: --channel, --z, --time and --grey choose"):
+    with pytest.raises(UsageError, match="is no image file: --scene, --channel, --z, --time and --grey choose"):
         measure(tmp_path / "s.zarr", z=0)
 
 

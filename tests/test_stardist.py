@@ -65,6 +65,13 @@ def test_rays_end_where_those_walked_one_by_one_do(cached, labels, rays, origin)
         np.testing.assert_array_equal(star_distances(labels, rays, origin), walked(labels, rays, origin))
 
 
+def test_rays_have_the_sines_of_glibc():
+    """Not always the nearest float32."""
+    angle = F(3) * F(2 * np.pi / 64)
+    assert F(np.sin(np.float64(angle))) == F(0.29028466) != stardist._sine_and_cosine(np.array([angle]))[0]
+    assert stardist._sine_and_cosine(np.array([angle])).tolist() == [[F(0.29028469)], [F(np.cos(np.float64(angle)))]]
+
+
 def test_rays_of_more_pixels_than_a_byte_counts():
     rays = star_distances(np.ones((1, 700), np.uint8), 4)
     np.testing.assert_array_equal(rays[0, :, 0], np.arange(699.5, 0, -1))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from stores import discs, write_store
 
+from cellprep import Recipe
+
 pytest.importorskip("torch")
 
 SCRIPTS = sorted((Path(__file__).parent.parent / "examples" / "training").glob("*.py"))
@@ -21,7 +23,8 @@ def bright(tmp_path_factory):
     for number in range(4):
         labels = discs((96, 96), 24, seed=number)
         images[f"i{number}"] = labels, (60 + 120 * (labels > 0) + rng.normal(0, 12, labels.shape)).astype(np.uint8)
-    return write_store(tmp_path_factory.mktemp("bright") / "data.zarr", images).path
+    recipe = Recipe(targets="dwt,stardist:rays=8")
+    return write_store(tmp_path_factory.mktemp("bright") / "data.zarr", images, recipe).path
 
 
 @pytest.mark.filterwarnings("default")  # what other libraries warn of is theirs

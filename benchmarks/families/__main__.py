@@ -24,11 +24,16 @@ def main() -> None:
     data = os.environ.get("CELLPREP_TEST_DATA")
     parser.add_argument("--data", type=Path, default=data, help="folder of real images; else CELLPREP_TEST_DATA")
     parser.add_argument("--limit", type=int, help="images of each set at most; else all")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json", help="where results are kept")
+    parser.add_argument("--repeats", type=int, default=3, help="of each image, of which the fastest counts; default 3")
+    parser.add_argument(
+        "--results", type=Path, default=HERE / "results.json", help="where results are kept, with tables beside them"
+    )
     parser.add_argument("--chart", type=Path, default=CHART, help="picture to draw")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    if options.data is None:
+        parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
     warnings.simplefilter("ignore")  # of the other packages
     cv2.setNumThreads(1)
     keep_freed_memory()  # as the command does
@@ -39,15 +44,17 @@ def main() -> None:
         except ImportError as error:
             sys.stderr.write(f"{name} is left out: {error}\n")
             continue
-        if options.data is None:
-            parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
         before = noise()
-        sets = compare(module, real_images(options.data, options.limit))
+        sets = compare(module, real_images(options.data, options.limit), options.repeats)
         results[name] = {"package": module.PACKAGE, "version": version, "noise": str(before), "sets": sets}
         save_results(options.results, results)
         sys.stderr.write(f"{name} is measured\n")
     results = {name: results[name] for name in sorted(results)}
-    sys.stdout.write(tables(results))
+    text = tables(results)
+    sys.stdout.write(text)
+    options.results.with_suffix(".md").write_text(
+        f"# Families of targets beside their packages\n{text}", encoding="utf-8"
+    )
     draw(results, options.chart)
 
 

@@ -33,4 +33,5 @@ def _dynamics() -> ModuleType:
             stand_in = ModuleType(name)
             stand_in.__dict__.update(transforms=None, functional=None, _functional_tensor=None)
             sys.modules[name] = stand_in
+    importlib.import_module("torch").set_num_threads(1)  # threads that wait take time, too
     return importlib.import_module("cellpose.dynamics")

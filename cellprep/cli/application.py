@@ -32,6 +32,10 @@ COMMANDS = {
         "learning",
         "Train a network on a store: `semseg`, then `dn` and `wtn`, then `wn` from both; or `all` of them.",
     ),
+    "finetune": (
+        "finetune",
+        "Train the networks of a bundle on with your images, and score held-out images before and after.",
+    ),
     "predict": ("prediction", "Predict the cells of images, by networks that were trained."),
     "bundle": ("prediction", "Put weights that belong together into one file, which `predict --weights` takes alone."),
     "tune": (

@@ -8,7 +8,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import SourcePath
-from cellprep.cli.words import tell
+from cellprep.cli.words import announced, tell
 from cellprep.commands.build_targets import BuildOptions, build_targets
 from cellprep.commands.demo import run_demo
 from cellprep.formats.readers import SourceOptions
@@ -32,7 +32,7 @@ def build_targets_command(
 
     Example: `cellprep build-targets train.csv --out data.zarr`
     """
-    annotations = reading.open(source)
+    annotations = announced(reading.open(source), options.quiet)
     tell(build_targets(annotations, out, options), options.quiet, annotations.description, *annotations.notes)
 
 

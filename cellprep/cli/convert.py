@@ -7,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import SourcePath
-from cellprep.cli.words import tell
+from cellprep.cli.words import announced, tell
 from cellprep.commands.convert import ConvertOptions, convert
 from cellprep.formats.readers import SourceOptions, open_prediction
 from cellprep.formats.writers import EXPORTERS
@@ -46,6 +46,7 @@ def convert_command(
         annotations = reading.open(source)
     else:
         annotations = open_prediction(
-            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components
+            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components, reading.partial
         )
+    announced(annotations, options.quiet)
     tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

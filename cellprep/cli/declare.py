@@ -26,7 +26,8 @@ def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Calla
 
     - ``options: Kind`` of an options dataclass becomes the options that it declares; the function is given an instance.
     - ``given: Annotated[dict[str, Any], Kind]`` becomes the same, and the function is given their values by name. In
-      place of the dataclass there may be a function that declares its parameters as options.
+      place of the dataclass there may be a function that declares its parameters as options. Names in a tuple behind
+      it are of options that are left out.
     - ``jobs: Annotated[int, Option(...)]`` becomes that option.
     """
 
@@ -65,7 +66,7 @@ def _place(parameter: inspect.Parameter) -> int:
 
 def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[dict[str, Any]], Any] | None]:
     """Return the options that a parameter stands for, and what takes its value out of those that were typed."""
-    kind, about = (*get_args(parameter.annotation), None, None)[:2]
+    kind, about, *rest = (*get_args(parameter.annotation), None, None)
     if is_dataclass(parameter.annotation):
         whole: Any = parameter.annotation
         options = list(unfolded(whole))
@@ -75,7 +76,8 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
         its = Declared(parameter.name, kind, default, about)
         return [its], lambda values: ({its.name: default} | taken([its], _given([its], values)))[its.name]
     if inspect.isfunction(about) or (isinstance(about, type) and is_dataclass(about)):
-        options = list(unfolded(about))
+        without = rest[0] if rest and isinstance(rest[0], tuple) else ()
+        options = [its for its in unfolded(about) if its.name not in without]
         usual = {its.name: its.default for its in options}
         return options, lambda values: usual | taken(options, _given(options, values))
     return [], None

@@ -34,7 +34,7 @@ def train_command(
     """
     network, out, resume, quiet = given.pop("network"), given.pop("out"), given.pop("resume"), given["quiet"]
     if resume:  # the run's own options hold where nothing is typed
-        given = {name: value for name, value in given.items() if _is_typed(context, name)}
+        given = typed(context, given)
     require_torch("cellprep train")
     from cellprep.learn.training import run, runs
     from cellprep.workflows.train_all import train_all
@@ -87,6 +87,7 @@ def tune_command(
     tell(report, options.quiet)
 
 
-def _is_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of options that were typed."""
+    sources = {name: context.get_parameter_source(name) for name in given}
+    return {name: given[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}

@@ -7,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import SourcePath
-from cellprep.cli.words import tell
+from cellprep.cli.words import announced, tell
 from cellprep.commands.measure import MeasureOptions, measure_to_file
 from cellprep.formats.readers import SourceOptions
 from cellprep.system.output import refuse_to_overwrite
@@ -29,5 +29,5 @@ def measure_command(
     Example: `cellprep measure data.zarr --out cells.csv`
     """
     refuse_to_overwrite(out, source)
-    known = reading.open(source)
+    known = announced(reading.open(source), options.quiet)
     tell(measure_to_file(known, out, options), options.quiet, known.description, *known.notes)

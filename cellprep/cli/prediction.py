@@ -22,13 +22,14 @@ from cellprep.learn.prediction.options import (
     SemsegWeights,
 )
 from cellprep.learn.settings import Decoder, MinArea
-from cellprep.system.options import Quiet
+from cellprep.system.options import Only, Quiet
 
 
-class _ListsWeights(TyperCommand):
+class ListsWeights(TyperCommand):
     """A command that tells which weights are at hand when `--weights` names none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words apart, or list the weights at hand."""
         unnamed = (name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*args, ""]))
         if not ctx.resilient_parsing and any(unnamed):  # as it is when a shell asks how the line may go on
             require_torch("--weights")
@@ -43,7 +44,7 @@ _WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for thos
 _UNNAMED = "Without a name, lists those at hand."
 
 
-@command("predict", cls=_ListsWeights)
+@command("predict", cls=ListsWeights)
 def predict_command(
     images: Annotated[
         list[str] | None,
@@ -64,6 +65,7 @@ def predict_command(
     weights: Annotated[
         list[str] | None, typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}")
     ] = None,
+    only: Only = (),
     masks: MaskOptions,
     outputs: OutputOptions,
     measure: Annotated[
@@ -89,14 +91,14 @@ def predict_command(
     if masks.semseg_weights and not weights:
         raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
     given = weights or [DEFAULT_WEIGHTS]
-    how: dict[str, Any] = {"outputs": outputs, "options": options, **asdict(masks)}
+    how: dict[str, Any] = {"only": only, "outputs": outputs, "options": options, **asdict(masks)}
     if measure:
         tell(predict_and_measure(images or None, measure, out, given, **how), options.quiet)
     else:
         tell(predict(images or None, out, given, **how), options.quiet)
 
 
-@command("bundle", cls=_ListsWeights)
+@command("bundle", cls=ListsWeights)
 def bundle_command(
     weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}")],
     out: Annotated[Path, typer.Option(help="File to write.")],

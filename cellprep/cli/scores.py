@@ -9,7 +9,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, Pictures, Worst
-from cellprep.cli.words import show, show_worst, tell
+from cellprep.cli.words import announced, show, show_worst, tell
 from cellprep.commands.evaluate import (
     EvaluationOptions,
     draw_confusion,
@@ -18,7 +18,7 @@ from cellprep.commands.evaluate import (
     refuse_confusion,
     refuse_pictures,
 )
-from cellprep.formats.readers import READERS, CrowdsAre, RLEOrder, SourceOptions, open_prediction
+from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
 from cellprep.system.output import refuse_to_overwrite
 from cellprep.system.places import as_place
@@ -50,6 +50,7 @@ def evaluate_command(
     predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS))] = "auto",
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: CrowdsAre = None,
+    predicted_components: ComponentsAre = None,
     options: EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
     confusion: Annotated[
@@ -74,8 +75,10 @@ def evaluate_command(
     if confusion:
         refuse_confusion(confusion)
         options = replace(options, by_class=True)
-    known = reading.open(truth)
-    found = open_prediction(predicted, known, predicted_format, predicted_rle_order, predicted_crowds)
+    known = announced(reading.open(truth), options.quiet)
+    found = open_prediction(
+        predicted, known, predicted_format, predicted_rle_order, predicted_crowds, predicted_components
+    )
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)

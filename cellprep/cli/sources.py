@@ -7,9 +7,16 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, SourcePath
-from cellprep.cli.words import show, tell
+from cellprep.cli.words import announced, show, tell
 from cellprep.commands.check import CheckOptions, check_source
-from cellprep.commands.report import ReportOptions, is_training, report_dataset, report_training
+from cellprep.commands.report import (
+    ReportOptions,
+    is_finetuning,
+    is_training,
+    report_dataset,
+    report_finetuning,
+    report_training,
+)
 from cellprep.commands.split import SplitOptions, split_source
 from cellprep.formats.readers import SourceOptions, as_prediction
 from cellprep.system.output import refuse_to_overwrite
@@ -35,7 +42,7 @@ def check_command(
     """
     if out:
         refuse_to_overwrite(out, source)
-    annotations = reading.open(source)
+    annotations = announced(reading.open(source), options.quiet)
     report = check_source(annotations, options)
     if out:
         report.write_flags(out)
@@ -65,9 +72,10 @@ def report_command(
     """
     refuse_to_overwrite(out, source)
     if is_training(source):
-        tell(report_training(source, out), options.quiet)
+        show = report_finetuning if is_finetuning(source) else report_training
+        tell(show(source, out), options.quiet)
         return
-    known = reading.open(source)
+    known = announced(reading.open(source), options.quiet)
     found = as_prediction(options.predicted, known) if options.predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
@@ -88,6 +96,6 @@ def split_command(
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
     refuse_to_overwrite(out, source)
-    annotations = reading.open(source)
+    annotations = announced(reading.open(source), options.quiet)
     report = split_source(annotations, out, options)
     tell(report, options.quiet, annotations.description, *annotations.notes)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import typer
 
+from cellprep.formats.annotations.source import Source
+
 
 class _Report(Protocol):
     def notes(self) -> list[str]: ...
@@ -22,6 +24,13 @@ class _Table(Protocol):
 
 class _Scores(_Table, Protocol):
     def table_of_worst(self, number: int) -> list[str]: ...
+
+
+def announced(source: Source, quiet: bool) -> Source:
+    """Return a source, having said what of it is to be ignored before anything is done with it."""
+    if source.partial and not quiet:
+        typer.echo(f"{source.name}: {source.partial}", err=True)
+    return source
 
 
 def print_json(content: dict[str, Any]) -> None:

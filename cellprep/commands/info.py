@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cellprep.core.targets.family import find_families
 from cellprep.core.targets.recipe import CHOSEN_LATER
-from cellprep.errors import StoreError
+from cellprep.errors import RecipeError, StoreError
 from cellprep.store import StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
 from cellprep.store.image import read_attributes
@@ -120,7 +121,7 @@ class StoreInfo:
         yield from _under("sizes", _sizes(facts))
         yield "arrays", ", ".join(_array(name, images, facts["images"]) for name, images in facts["arrays"].items())
         yield "on disk", f"{_bytes(facts['bytes'])} of arrays"
-        yield from _under("recipe", _pairs(self.attributes.get("recipe")))
+        yield from _under("recipe", _pairs(_typed(self.attributes.get("recipe"))))
         if others := self._made_otherwise():
             yield "", f"{count(others, 'image')} made with other options"
         yield from _under("source", _pairs(self.attributes.get("source")))
@@ -242,6 +243,14 @@ def _sizes(facts: dict[str, Any]) -> Iterator[str]:
 
 def _array(name: str, images: int, total: int) -> str:
     return printable(name) if images == total else f"{printable(name)} ({count(images, 'image')})"
+
+
+def _typed(recipe: Any) -> Any:
+    """Return a recipe with its targets as they are typed, if they are some that are known."""
+    with suppress(RecipeError, AttributeError, TypeError):
+        families = find_families(recipe["targets"]) if "targets" in recipe else ()
+        return {**recipe, "targets": ",".join(map(str, families))} if families else recipe
+    return recipe
 
 
 def _pairs(told: Any) -> Iterator[str]:

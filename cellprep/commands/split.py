@@ -12,6 +12,7 @@ import numpy as np
 
 from cellprep.core.folds import assign_folds, check_folds, strata_of
 from cellprep.errors import SourceError, UsageError
+from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.orientation import TurnedBy
@@ -78,6 +79,8 @@ class ImageFacts:
         Whether more of its pixels are covered by several annotations than by exactly one.
     problem
         What is wrong with it, if it cannot be read.
+    ignored
+        How much of it is ignored, if something was to be.
     """
 
     image_id: str
@@ -85,6 +88,7 @@ class ImageFacts:
     cells: int = 0
     annotated_twice: bool = False
     problem: str = ""
+    ignored: Ignored | None = None
 
 
 @dataclass
@@ -151,7 +155,7 @@ class Split(Report):
         if self.grouped_by:
             alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
-        return lines + self._table()
+        return [*lines, *ignored_notes(total(image.ignored for image in self.images)), *self._table()]
 
     def _tried(self) -> int:
         return super()._tried() + len([] if self.kept_annotated_twice else self.annotated_twice)
@@ -280,7 +284,9 @@ def _measure(image: ImageRecord | FaultyImage) -> ImageFacts | Failed:
     annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
     coverage = annotations.runs.coverage()
     twice = np.count_nonzero(coverage > 1) > np.count_nonzero(coverage == 1)
-    return ImageFacts(image.image_id, annotations.cell_type, len(annotations.runs), bool(twice))
+    return ImageFacts(
+        image.image_id, annotations.cell_type, len(annotations.runs), bool(twice), ignored=annotations.ignored
+    )
 
 
 def _groups_of(images: Sequence[ImageFacts], columns: Sequence[dict[str, str]]) -> tuple[list[int], int]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,7 @@ from cellprep.errors import StoreError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.store import Store, StoredImage
 from cellprep.store.entries import damaged_images
 from cellprep.system.files import read_file
@@ -45,6 +46,11 @@ class StoredPixels:
         """Read it, as it was stored."""
         return self.image.latest().read("image")
 
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres; None if they are unknown."""
+        size = self.image.latest().metadata.pixel_size
+        return (float(size), float(size)) if size else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLabels(ImageRecord):
@@ -55,6 +61,8 @@ class StoredLabels(ImageRecord):
     image
         The image, of which only the metadata have been read.
     """
+
+    knows_pixel_size: ClassVar[bool] = True
 
     image: StoredImage
 
@@ -69,7 +77,7 @@ class StoredLabels(ImageRecord):
             frozenset({""}) if sum(told.cells_of_category) < told.cells else frozenset()
         )
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels and the table of cells."""
         image = self.image.latest()
         table = image.read("cells")
@@ -130,7 +138,7 @@ class CellprepStore(Source):
             return "image" in summary.arrays
         return any(isinstance(image, ImageRecord) and image.pixels for image in self.images())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""
         for image_id in self._ids:
             yield self._record(self._store[image_id])

@@ -21,7 +21,11 @@ _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines"
 _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground truth", "groundtruth", "gt"}
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
+#: The file in which predictions tell how images were read.
+RECORD = "cellprep-prediction.json"
+
 _FOREIGN = re.compile(
+    rf"{re.escape(RECORD)}|"
     r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
     re.IGNORECASE,
 )
@@ -31,7 +35,7 @@ _TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # the Cell Tracking Chall
 
 
 def is_foreign(name: str) -> bool:
-    """Return whether a file or folder is no part of any data: hidden, a system's own, a README, or drawings.
+    """Return whether a file or folder is no part of any data: hidden, a system's own, a README, a record, or drawings.
 
     Examples
     --------

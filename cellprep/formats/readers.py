@@ -4,7 +4,7 @@ A new format is one class in one file, and one line in `READERS`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_args
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.foreign import ends_of, kind_of
+from cellprep.formats.annotations.json_kinds import reader_of_json
+from cellprep.formats.annotations.partial import ALL_ANNOTATED, Partial
 from cellprep.formats.annotations.record import Components
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.cellpose.reader import CellposeFolder
@@ -21,7 +23,7 @@ from cellprep.formats.coco.crowds import Crowds
 from cellprep.formats.coco.reader import COCOJSON
 from cellprep.formats.coco.results import COCOResults, is_coco_results
 from cellprep.formats.cvat.reader import CVAT
-from cellprep.formats.drawings.source import DrawnFiles
+from cellprep.formats.drawings.source import DrawnFiles, DrawnSet
 from cellprep.formats.geojson.reader import GeoJSON
 from cellprep.formats.imagej.reader import ImageJRegions
 from cellprep.formats.images import LABEL_FORMATS
@@ -37,7 +39,7 @@ from cellprep.formats.via.reader import VIA
 from cellprep.formats.yolo.reader import YOLO
 from cellprep.store import Store
 from cellprep.system.files import check_file
-from cellprep.system.options import Option, documented, options_of, parted
+from cellprep.system.options import Option, documented, options_of, parted, takes
 from cellprep.system.places import as_place, is_place
 from cellprep.text.frames import is_frame
 from cellprep.text.wording import described
@@ -97,10 +99,13 @@ class SourceOptions:
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
     components: ComponentsAre = None
+    partial: Annotated[
+        Partial, Option("What of the images is annotated; its options are taken by their names, too.")
+    ] = field(default_factory=Partial)
 
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
-        return open_source(path, self.format, self.rle_order, self.crowds, self.components)
+        return open_source(path, self.format, self.rle_order, self.crowds, self.components, self.partial)
 
 
 #: What a source may be taken from, or a data frame, for which pandas is not loaded: see `as_source`.
@@ -110,12 +115,15 @@ else:
     SourceLike = Source | Store | Path | str | NDArray[Any] | Mapping[str, Any]
 
 
+@takes(Partial)
 def open_source(
     path: "Path | str | DataFrame",
     format: str = "auto",  # noqa: A002
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
     components: int | None = None,
+    partial: Partial | None = None,
+    **keywords: Any,
 ) -> Source:
     """Open an annotation source.
 
@@ -135,6 +143,10 @@ def open_source(
         4 or 8: each connected piece of one value in a label image or a mask is a cell, and the value its type, where
         so many neighbours of a pixel count as connected. It is for masks of classes, or of all cells; each value is a
         cell unless it is given.
+    partial
+        What of the images is annotated.
+    **keywords
+        Fields of `Partial`, such as ``ignore_labels=255``, by name.
 
     Raises
     ------
@@ -144,6 +156,7 @@ def open_source(
         If there is no such format or order, if the format has no order, crowds or pieces to choose about, or if a
         file has only crowds and `crowds` is not given.
     """
+    partial = options_of(Partial, partial, keywords)
     if components not in (None, *get_args(Components)):
         raise UsageError(f"components={components} is unknown: it is one of 4, 8")
     if rle_order is not None:
@@ -151,7 +164,7 @@ def open_source(
     if is_frame(path):
         if components:
             raise UsageError("a data frame has cells that are told apart: it has no components")
-        return _open_frame(path, format, rle_order, crowds)
+        return _taking(_open_frame(path, format, rle_order, crowds), partial)
     path = as_place(path)
     try:
         check_file(path)
@@ -161,7 +174,7 @@ def open_source(
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
-        source = _open_as(format, layout, rle_order, crowds)
+        source = _open_as(format, layout, rle_order, crowds, partial)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -172,7 +185,7 @@ def open_source(
     if components and not isinstance(source, (LabelFolder, MaskFolder)):
         raise UsageError(f"{path} is of the format {source.format}, whose cells are told apart: it has no --components")
     source.components = cast("Components | None", components)
-    return source
+    return _taking(source, partial)
 
 
 def open_prediction(
@@ -182,12 +195,13 @@ def open_prediction(
     rle_order: Order | None = None,
     crowds: Crowds | None = None,
     components: int | None = None,
+    partial: Partial | None = None,
 ) -> Source:
     """Open predicted cells: any annotation source, or a file of COCO results.
 
     Parameters
     ----------
-    path, format, rle_order, crowds, components
+    path, format, rle_order, crowds, components, partial
         As `open_source` takes them.
     truth
         The true cells, or their path; for COCO results the COCO file that lists their images.
@@ -201,8 +215,8 @@ def open_prediction(
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds or components:
             raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
-        return COCOResults(path, as_source(truth, {}, "truth")[0])
-    return open_source(path, format, rle_order, crowds, components)
+        return _taking(COCOResults(path, as_source(truth, {}, "truth")[0]), partial or ALL_ANNOTATED)
+    return open_source(path, format, rle_order, crowds, components, partial)
 
 
 def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") -> tuple[Source, dict[str, Any]]:
@@ -227,6 +241,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
     how, others = parted(keywords, SourceOptions)
     if is_place(source) or is_frame(source):
         return options_of(SourceOptions, None, how).open(source), others
+    partial, how = parted(how, Partial) if not isinstance(source, Source | Store) else ({}, how)
     if how:
         raise UsageError(f"{', '.join(how)}: how a source is read is said where its path is given")
     if isinstance(source, Source):
@@ -234,7 +249,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
     if isinstance(source, Store):
         return open_source(source.path), others
     if labels := as_label_arrays(source):
-        return LabelArrays(labels), others
+        return _taking(LabelArrays(labels), options_of(Partial, None, partial)), others
     raise UsageError(
         f"{name} is {described(source)}: give a path, what open_source returns, or labels: (H, W) whole numbers, or "
         "{id: labels}"
@@ -246,14 +261,38 @@ def as_prediction(predicted: Any, truth: Source) -> Source:
     return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
 
 
-def _open_as(format: str, layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:  # noqa: A002
+def _taking(source: Source, partial: Partial) -> Source:
+    """Return a source of which only a part is annotated.
+
+    Raises
+    ------
+    UsageError
+        If numbers of label images are to be ignored, and it has none.
+    """
+    if partial.ignore_labels and not source.has_numbers:
+        able = ", ".join(name for name, reader in READERS.items() if reader.has_numbers)
+        raise UsageError(
+            f"{source.path} is of the format {source.format}, which has no label images: --ignore-label is for {able}; "
+            "--ignore-class names a class"
+        )
+    source.partial = partial
+    return source
+
+
+def _open_as(
+    format: str,  # noqa: A002
+    layout: Layout,
+    order: Order | None,
+    crowds: Crowds | None,
+    partial: Partial,
+) -> Source:
     reader = _recognise(layout) if format == "auto" else READERS[format]
     try:
-        return _open(reader, layout, order, crowds)
+        return _open(reader, layout, order, crowds, partial)
     except SourceError:
         # Every CSV is taken for Kaggle's by its name, so that it is read once; only one that is not is looked at again.
         if format == "auto" and reader is KaggleCSV and VIA.recognises(layout.path):
-            return _open(VIA, layout, order, crowds)
+            return _open(VIA, layout, order, crowds, partial)
         raise
 
 
@@ -263,9 +302,11 @@ def _open_frame(frame: "DataFrame", format: str, order: Order | None, crowds: Cr
     return KaggleCSV(frame, order)
 
 
-def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None) -> Source:
+def _open(reader: type[Source], layout: Layout, order: Order | None, crowds: Crowds | None, partial: Partial) -> Source:
     if reader is COCOJSON:
         return COCOJSON(layout.path, crowds=crowds)
+    if issubclass(reader, DrawnSet):
+        return reader(layout.path, order, partial)
     return reader(layout.path, order, layout) if issubclass(reader, FolderSource) else reader(layout.path, order)
 
 
@@ -276,6 +317,8 @@ def _recognise(layout: Layout) -> type[Source]:
         if _is_of(reader, layout):
             _refuse_several(layout, reader)
             return reader
+    if not is_folder and (name := reader_of_json(path)):
+        return READERS[name]
     known = ", ".join(READERS)
     if is_folder and (problem := _picture_problem(layout) or zarr_problem(path)):
         raise SourceError(problem)

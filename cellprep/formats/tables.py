@@ -46,6 +46,8 @@ class Table:
         The file: CSV in UTF-8 or UTF-16, perhaps in gzip or alone in a ZIP archive; Parquet; or Excel's xlsx.
     is_header
         Whether names are those of the columns sought: the separator that gives them is the file's.
+    whole
+        Whether all of it will be read: if not, it is never held.
 
     Attributes
     ----------
@@ -58,12 +60,12 @@ class Table:
         If the file cannot be read, or is a ZIP archive with something else.
     """
 
-    def __init__(self, path: Path, is_header: Callable[[list[str]], bool]) -> None:
+    def __init__(self, path: Path, is_header: Callable[[list[str]], bool], *, whole: bool = True) -> None:
         self.path = path
         self._is_header = is_header
         with _explained(path):
             # An object store hands out the whole of it in any case.
-            is_held = is_remote(path) or path.stat().st_size <= _MOST_HELD
+            is_held = is_remote(path) or (whole and path.stat().st_size <= _MOST_HELD)
             self._content = read_file(path) if is_held else None
             with self._opened() as file:
                 self._head = _head(file)

@@ -21,9 +21,11 @@ from cellprep.formats.ome_zarr import writer as ome_zarr
 from cellprep.formats.yolo import writer as yolo
 
 #: What a format may be unable to hold.
-FEATURES = ("overlaps", "holes", "pieces", "types", "scores", "ignore")
+FEATURES = ("overlaps", "holes", "pieces", "types", "scores", "names", "ignore")
 _LABELS = frozenset({"holes", "pieces"})
 _SHAPES = frozenset({"overlaps", "holes", "pieces", "types"})
+_NAMED = _SHAPES | {"names"}
+_COCO = _SHAPES | {"scores", "ignore"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class _Format:
         Whether it must know the types of all images' cells before the first is written.
     takes_pictures
         Whether it takes the images' pictures along.
+    needs_pictures
+        Whether labels are little without the picture that they belong to, so that predictions take it along, too.
     knows_folds
         Whether it parts images to train on from those to validate on.
     """
@@ -51,6 +55,7 @@ class _Format:
     is_outlines: bool = False
     needs_types: bool = False
     takes_pictures: bool = False
+    needs_pictures: bool = False
     knows_folds: bool = False
 
 
@@ -128,24 +133,25 @@ _SUBMISSION = OneFile(
 #: The formats by name.
 EXPORTERS: dict[str, Exporter] = {
     "kaggle-csv": OneFile(kaggle_csv.encode, kaggle_csv.join, of_predictions=_SUBMISSION, holds=_SHAPES),
-    "coco": OneFile(coco.encode, coco.join, "coco.json", needs_types=True),
+    "coco": OneFile(coco.encode, coco.join, "coco.json", holds=_COCO, needs_types=True),
     "coco-polygons": OneFile(
         coco.encode_polygons,
         coco.join,
         "coco-polygons.json",
+        holds=_COCO,
         joined=frozenset({"holes"}),
         is_outlines=True,
         needs_types=True,
     ),
     "label-tiff": FilePerImage(label_tiff.encode, ".tif", holds=_LABELS),
-    "geojson": FilePerImage(geojson.encode, ".geojson", holds=_SHAPES | {"scores"}, is_outlines=True),
+    "geojson": FilePerImage(geojson.encode, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True),
     "geojson-detections": FilePerImage(
-        geojson.encode_detections, ".geojson", holds=_SHAPES | {"scores"}, is_outlines=True
+        geojson.encode_detections, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True
     ),
-    "imagej-roi": FilesPerImage(imagej.encode, holds=_SHAPES | {"scores"}, is_outlines=True, takes_pictures=True),
+    "imagej-roi": FilesPerImage(imagej.encode, holds=_NAMED | {"scores"}, is_outlines=True, takes_pictures=True),
     "cellpose-seg": FilesPerImage(cellpose.encode, holds=_LABELS, takes_pictures=True),
     "labelme": FilesPerImage(
-        labelme.encode, holds=_SHAPES, joined=frozenset({"holes"}), is_outlines=True, takes_pictures=True
+        labelme.encode, holds=_NAMED, joined=frozenset({"holes"}), is_outlines=True, takes_pictures=True
     ),
     "yolo": FilesPerImage(
         yolo.encode,
@@ -157,7 +163,9 @@ EXPORTERS: dict[str, Exporter] = {
         takes_pictures=True,
         knows_folds=True,
     ),
-    "ome-zarr": FilesPerImage(ome_zarr.encode, holds=_LABELS | {"types", "scores"}, takes_pictures=True),
+    "ome-zarr": FilesPerImage(
+        ome_zarr.encode, holds=_LABELS | {"types", "scores"}, takes_pictures=True, needs_pictures=True
+    ),
 }
 
 

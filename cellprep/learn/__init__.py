@@ -19,8 +19,8 @@ _LEAST_FILES = 64
 _LEAST_MEMORY = 1.5 * 2**30  # bytes: of small networks, too
 
 _load, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["predict_and_measure", "train_all", "train_folds", "tune"]
-_ABOVE = __all__[-4:]  # these stand above this package, from where no stub may load anything
+__all__ += ["FinetuneReport", "finetune", "predict_and_measure", "train_all", "train_folds", "tune"]
+_ABOVE = __all__[-6:]  # these stand above this package, from where no stub may load anything
 
 
 def require_torch(purpose: str) -> None:
@@ -53,7 +53,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         require_torch(f"{__name__}.{name}")
     if name in _ABOVE:
-        return getattr(import_module(f"cellprep.workflows.{name}"), name)
+        module = name.lower().removesuffix("report")
+        return getattr(import_module(f"cellprep.workflows.{module}"), name)
     return _load(name)
 
 

@@ -1,3 +1,4 @@
+import cellprep.workflows.finetune
 import cellprep.workflows.predict_and_measure
 import cellprep.workflows.train_all
 import cellprep.workflows.train_folds
@@ -32,6 +33,8 @@ from .weights import Weights as Weights
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights
 
+FinetuneReport = cellprep.workflows.finetune.FinetuneReport
+finetune = cellprep.workflows.finetune.finetune
 predict_and_measure = cellprep.workflows.predict_and_measure.predict_and_measure
 train_all = cellprep.workflows.train_all.train_all
 train_folds = cellprep.workflows.train_folds.train_folds

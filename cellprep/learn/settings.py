@@ -9,8 +9,12 @@ from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the place that it had before
 from cellprep.system.options import Option
 
-#: The highest learning rate from which weights that are given are trained on, as in the notes of qAp.
-FINE_TUNING_RATE = 1e-4
+#: How weights that are given are trained on: the highest learning rate, the epochs, and the crops that an epoch of few
+#: images has at least; what did well with three images of other cells (docs/finetuning.md).
+FINE_TUNING_RATE, FINE_TUNING_EPOCHS, FINE_TUNING_SAMPLES = 1e-3, 20, 64
+
+#: The highest learning rate of a network of several that were trained on their own, as in the notes of qAp.
+END_TO_END_RATE = 1e-4
 
 #: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
 DEVICES = ("auto", "cpu", "cuda", "mps")

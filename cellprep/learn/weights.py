@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import safetensors
@@ -28,8 +28,8 @@ from cellprep.text.wording import count, printable
 #: The name of the best weights in the folder of a training.
 BEST = "best.safetensors"
 
-#: The name of the bundle in the folder of a training of all networks.
-BUNDLE = "cells.safetensors"
+#: The names of the bundle in the folder of a training of all networks, and of fine-tuning.
+BUNDLE, FINE_TUNED = "cells.safetensors", "finetuned.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"
@@ -60,6 +60,8 @@ class Weights:
         How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
     appearance
         How the cells looked that it learned from; None if it sees no images, or nobody measured it.
+    pixel_size
+        The side of a pixel of the images that it learned from, in micrometres; None if it is unknown, or not one.
     """
 
     network: Network
@@ -70,6 +72,7 @@ class Weights:
     version: str = __version__
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
 
     def __repr__(self) -> str:
         its = self.settings
@@ -93,6 +96,7 @@ class _Description:
     version: str
     decoding: Decoding = field(default_factory=Decoding)
     appearance: AppearanceRange | None = None
+    pixel_size: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
@@ -162,6 +166,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
+    if weights.pixel_size:
+        others["pixel_size"] = weights.pixel_size
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
 
 
@@ -214,8 +220,7 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     WeightsError
         As `load_weights`.
     """
-    path = local_path(path, "path")
-    path = path / BEST if path.is_dir() else path
+    path = weights_file(local_path(path, "path"))
     try:
         with open_file(path), safetensors.safe_open(path, framework="pt") as file:
             descriptions = _read_descriptions(path, file.metadata() or {})
@@ -231,6 +236,11 @@ def load_all_weights(path: Path | str) -> list[Weights]:
         raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
     _check_finite(path, tensors)
     return [_weights(descriptions[prefix], network, tensors, prefix) for prefix, network in networks.items()]
+
+
+def weights_file(path: Path) -> Path:
+    """Return the file of weights that a path means: of the folder of a training the best ones."""
+    return path / BEST if path.is_dir() else path
 
 
 def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
@@ -253,7 +263,7 @@ def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
 def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor], prefix: str) -> Weights:
     own = {name: tensors[prefix + name] for name in network.state_dict()}
     network.load_state_dict(own, assign=True)
-    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance")
+    same = ("normalisation", "recipe", "mask", "training", "version", "decoding", "appearance", "pixel_size")
     return Weights(network.eval(), **{name: getattr(found, name) for name in same})
 
 

@@ -51,6 +51,7 @@ class ImageMetadata(Struct, frozen=True, kw_only=True):
     cells_of_category: Annotated[list[_Number], Meta(description="a list of numbers")]
     orientation: Annotated[Literal["applied", "ignored"] | UnsetType, Meta(description="applied or ignored")] = UNSET
     planes: Annotated[dict[str, Any] | UnsetType, Meta(description="an object")] = UNSET
+    ignored: Annotated[dict[str, _Number] | UnsetType, Meta(description="an object of numbers")] = UNSET
     computed: Annotated[list[_Name] | UnsetType, Meta(description="a list of names")] = UNSET
     crc32c: Annotated[str | UnsetType, Meta(description="a text")] = UNSET
 

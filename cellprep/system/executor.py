@@ -137,8 +137,11 @@ def run_tasks(
 def in_order(
     outcomes: Iterable[tuple[Task, Result | Failed]], tasks: Iterable[Task]
 ) -> Iterator[tuple[Task, Result | Failed]]:
-    """Yield what `run_tasks` yields in the order of its tasks, which are so many objects, as soon as it is known."""
-    waiting = deque(tasks)
+    """Yield what `run_tasks` yields in the order of its tasks, which are so many objects, as soon as it is known.
+
+    Tasks in a deque may be added while others are under way: they leave it as they are yielded.
+    """
+    waiting = tasks if isinstance(tasks, deque) else deque(tasks)
     early: dict[int, Result | Failed] = {}
     for task, result in outcomes:
         early[id(task)] = result

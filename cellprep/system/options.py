@@ -127,7 +127,8 @@ class Declared:
             return None
         kind = get_origin(self.types[0]) or self.types[0]
         if self.is_several and not (kind is Mapping and isinstance(value, Mapping)):
-            if isinstance(value, Integral) and int in get_args(get_args(self.types[0])[0]):
+            held = get_args(self.types[0])[0]
+            if isinstance(value, Integral) and int in (held, *get_args(held)):
                 value = (value,)
             if not isinstance(value, Iterable):
                 words = "values by their names" if kind is Mapping else "one text, or several in a list"

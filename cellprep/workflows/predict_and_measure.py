@@ -83,6 +83,6 @@ def predict_and_measure(
     report = predict(images, out, weights, outputs=outputs, options=options, **places)
     if not report.images or report.vectors:
         return MeasuredPrediction(report, None)
-    chosen = measures or MeasureOptions(quiet=options.quiet)
+    chosen = measures or MeasureOptions(pixel_size=options.pixel_size, quiet=options.quiet)
     chosen = replace(chosen, images=report.pixels, orientation=options.orientation)
     return MeasuredPrediction(report, measure_to_file(open_source(report.out, "label-folder"), table, chosen))

@@ -1,36 +1,38 @@
 """All networks one after the other: from a store to a bundle, with its scores on the validation images."""
 
-import json
 import shlex
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from cellprep.commands.evaluate import evaluate
 from cellprep.errors import UsageError
-from cellprep.formats.readers import open_source
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import END_TO_END, SEMANTIC, load_bundle, save_bundle
-from cellprep.learn.prediction.run import predict
 from cellprep.learn.processes import joined, share
 from cellprep.learn.training.first import first_network
-from cellprep.learn.training.folder import RunFolder
-from cellprep.learn.training.options import ALL, ALL_FOLDS, MAY_CHANGE, OF_SOME, TrainOptions, as_json
+from cellprep.learn.training.options import ALL, ALL_FOLDS, OF_SOME, TrainOptions
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
-from cellprep.learn.training.runs import SETTINGS, choose_folder, options_from, options_of, recorded_options
+from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
-from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.text.notebook import notebook_html
 from cellprep.text.wording import count
+from cellprep.workflows.series import (
+    all_metrics,
+    begin_series,
+    changeable,
+    lasting,
+    notes_on_data,
+    options_in,
+    score,
+    take_up_series,
+    validation_images,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,16 +82,13 @@ class AllReport:
 
     def to_dataframe(self) -> "DataFrame":
         """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
-        from pandas import concat
-
-        tables = {run.out.name: run.to_dataframe() for run in self.trained}
-        return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
+        return all_metrics(self.trained)
 
     def notes(self) -> list[str]:
         """Return what is to be told."""
         if not self.tells:
             return []
-        lines = [f"{run.out.name}: {line}" for run in self.trained for line in run.notes_on_data()]
+        lines = notes_on_data(self.trained)
         lines.append(f"{self.out}: {', '.join(NETWORKS)}, trained on {count(self.trained[0].train_images, 'image')}")
         if overall := self.scores.get("overall"):
             levels = ", ".join(f"{overall['ap'][level]:.3f} at IoU {level}" for level in ("0.50", "0.70", "0.90"))
@@ -139,51 +138,37 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
         writes = here.rank == 0
         chosen = local_path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
         assert chosen is not None
-        free = {name: value for name, value in settings.items() if name in MAY_CHANGE}
-        recorded = _take_up(chosen, settings) if resume else _begin(store, chosen, settings, writes)
+        free = changeable(settings)
+        recorded = take_up_series(chosen, ALL, settings) if resume else _begin(store, chosen, settings, writes)
         trained = [train(store, _options(network, chosen, recorded, free)) for network in NETWORKS]
     bundle = chosen / BUNDLE
     if not writes:
         return AllReport(chosen, trained, bundle, {}, [], tells=False)
-    save_bundle(bundle, load_bundle([chosen / END_TO_END], chosen / SEMANTIC))
-    return AllReport(chosen, trained, bundle, *_score(store, chosen, free))
+    networks = load_bundle([chosen / END_TO_END], chosen / SEMANTIC)
+    save_bundle(bundle, networks)
+    report, problems = score(store, networks, validation_images(chosen), chosen / "predictions", free)
+    if report:
+        report.write_csv(chosen / "scores.csv")
+    return AllReport(chosen, trained, bundle, report.scores if report else {}, problems)
 
 
 def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
     """Record the options that the result depends on, as JSON has them, if all networks can be trained by them."""
-    recorded = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
+    recorded = lasting(settings)
     for network in NETWORKS:
         _options(network, out, recorded, {})
     strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # what fits it, fits the others
     options = _options(strictest, out, recorded, {})
     _, val_ids, together = choose_and_check(store, options)
     if options.encoder:  # else a file that does not fit would be found after hours
-        first_network(options, together.channels, together.recipe.levels)
+        first_network(options, [], together.channels, together.recipe.levels)
     if writes:
-        folder = RunFolder(out)
-        folder.check_new()
-        folder.make()
-        content = {"options": {"network": ALL, **recorded}, "validation_images": val_ids}
-        write_whole(out / SETTINGS, json.dumps(content, indent=2) + "\n")
-    return recorded
-
-
-def _take_up(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of before; those given now must be the same."""
-    recorded = recorded_options(out, ALL)
-    del recorded["network"]
-    given = {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
-    if different := [name for name, value in given.items() if recorded.get(name) != value]:
-        names = ", ".join(name.replace("_", " ") for name in different)
-        raise UsageError(f"the run in {out} differs in {names}: leave these out to go on with it")
+        begin_series(out, ALL, recorded, val_ids)
     return recorded
 
 
 def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
     """Return the options of one network: its own if it was begun already, and else those of all that it has."""
-    run = out / network
-    if (run / SETTINGS).exists():
-        return options_of(run, network, free)
     kind = NETWORKS[network]
     absent = {*OF_SOME}.difference(kind.options).union(_DECIDED if kind.parts else ())
     own = {name: value for name, value in recorded.items() if name not in absent}
@@ -192,27 +177,6 @@ def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping
     if own.get("arch") not in kind.architectures:
         own.pop("arch", None)
     if kind.parts:
-        epochs = own.get("epochs") or TrainOptions(network).epochs
+        epochs = own.get("epochs") or TrainOptions(network).epochs or 0
         own |= {"init": [str(out / part) for part in kind.parts], "epochs": max(1, epochs // _FEWER)}
-    try:
-        options = options_from({"network": network, "out": str(run), **own})
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"an option has a value of another kind than it should have: {error}") from error
-    return replace(options, **free)
-
-
-def _score(store: Store, out: Path, free: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Predict the validation images, anew if an interrupted run left predictions; return scores, and problems."""
-    predicted = out / "predictions"
-    shutil.rmtree(predicted, ignore_errors=True)
-    quiet, device = bool(free.get("quiet")), free.get("device", "auto")
-    semantic = out / SEMANTIC
-    prediction = predict(
-        None, predicted, out / END_TO_END, semseg_weights=semantic, data=store, device=device, quiet=quiet
-    )
-    if not prediction.images:
-        return {}, prediction.errors()
-    found = open_source(predicted)
-    report = evaluate(found, store, only=tuple(found.image_ids), quiet=quiet)
-    report.write_csv(out / "scores.csv")
-    return report.scores, [*prediction.errors(), *report.errors()]
+    return options_in(out, network, own, free)

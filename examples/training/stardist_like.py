@@ -1,7 +1,10 @@
-"""Learn the distances to a cell's rim along rays, as StarDist does: ``python stardist_like.py data.zarr``."""
+"""Learn StarDist's targets as a store makes them: ``python stardist_like.py data.zarr``.
+
+Build the store with ``cellprep build-targets SOURCE --targets stardist:rays=16``. The distances along the rays
+take no room in it: they are computed from the labels of each crop, after it is turned and zoomed.
+"""
 
 import sys
-from math import cos, pi, sin
 
 import torch
 from torch import nn
@@ -10,45 +13,28 @@ from torch.utils.data import DataLoader
 
 from cellprep.learn import StoreDataset
 
-RAYS, LONGEST = 8, 32
-
-
-def ray_distances(labels: torch.Tensor) -> torch.Tensor:
-    """Return how many pixels of its own cell each pixel sees along each ray: (N, RAYS, H, W) float32."""
-    y, x = torch.meshgrid(*map(torch.arange, labels.shape[1:]), indexing="ij")
-    distances = torch.zeros(len(labels), RAYS, *labels.shape[1:])
-    for ray in range(RAYS):
-        sees = labels > 0
-        for step in range(1, LONGEST + 1):
-            down = (y + step * sin(2 * pi * ray / RAYS)).round().long()
-            across = (x + step * cos(2 * pi * ray / RAYS)).round().long()
-            within = (down >= 0) & (down < len(y)) & (across >= 0) & (across < y.shape[1])
-            there = labels[:, down.clamp(0, len(y) - 1), across.clamp(0, y.shape[1] - 1)]
-            sees = sees & within & (there == labels)
-            distances[:, ray] += sees
-    return distances
-
 
 def train(store: str, epochs: int = 5, crop: int = 96, workers: int = 0) -> list[float]:
     torch.manual_seed(0)
-    dataset = StoreDataset(store, ["labels"], crop)
+    dataset = StoreDataset(store, ["labels", "stardist_rays", "stardist_probability"], crop)
     loader = DataLoader(dataset, batch_size=8, num_workers=workers, persistent_workers=workers > 0)
+    rays = dataset[0]["stardist_rays"].shape[0]
     layers = [nn.Conv2d(dataset.normalisation.channels, 32, 3, padding=1), nn.ReLU()]
     for dilation in (1, 2, 4, 8):
         layers += [nn.Conv2d(32, 32, 3, padding=dilation, dilation=dilation), nn.BatchNorm2d(32), nn.ReLU()]
-    network = nn.Sequential(*layers, nn.Conv2d(32, 1 + RAYS, 1))
+    network = nn.Sequential(*layers, nn.Conv2d(32, 1 + rays, 1))
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     losses = []
     for epoch in range(epochs):
         dataset.set_epoch(epoch)
         total = 0.0
         for batch in loader:
-            rays = ray_distances(batch["labels"])
-            centre = rays.amin(1) / rays.amax(1).clamp(min=1)  # high in the middle of a cell, 0 at its rim and outside
-            answer, cells = network(batch["image"]), batch["counts"] & (batch["labels"] > 0)
-            wrong = binary_cross_entropy_with_logits(answer[:, 0], centre, reduction="none")[batch["counts"]].mean()
-            off = (answer[:, 1:] - rays).abs().mean(1)[cells].sum() / cells.sum().clamp(min=1)
-            loss = wrong + 0.2 * off
+            answer, counts = network(batch["image"]), batch["counts"]
+            inside = batch["stardist_probability"]
+            wrong = binary_cross_entropy_with_logits(answer[:, 0], inside, reduction="none")[counts].mean()
+            far = (answer[:, 1:] - batch["stardist_rays"]).abs().mean(1) * inside  # the middle of a cell matters most
+            cells = counts & (batch["labels"] > 0)
+            loss = wrong + 0.2 * far[cells].sum() / cells.sum().clamp(min=1)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

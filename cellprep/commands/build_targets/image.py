@@ -15,8 +15,10 @@ from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import Recipe
 from cellprep.errors import AnnotationError, ImageFileError, StoreError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
@@ -57,10 +59,13 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     elif record.pixels:
         image = record.pixels.sha256()
     options = task.recipe.to_dict()
-    recipe_hash = _recipe_hash(task, options, record, image)
+    annotations_hash, record = record.fingerprinted()
+    sides = record.sides()
+    told = None if record.knows_pixel_size else side_of(sides)
+    recipe_hash = _recipe_hash(task, options, annotations_hash, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
         with suppress(StoreError):  # a damaged one is built again
-            return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata)
+            return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata, sides=sides)
 
     pixels, annotations, turned = _load(record)
     if is_huge(annotations.runs.shape):
@@ -76,7 +81,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     categories = sorted(set(annotations.cell_types) - {""})
     table = _cells_table(annotations, content.areas, categories)
     arrays = _in_order({**content.arrays, "cells": table})
-    pixel_size = task.pixel_size or annotations.pixel_size
+    pixel_size = task.pixel_size or annotations.pixel_size or told
     attributes = {
         "recipe": recipe_hash,
         "options": options,
@@ -93,6 +98,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         attributes["orientation"] = turned
     if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
         attributes["planes"] = planes.to_dict()
+    if annotations.ignored is not None:
+        attributes["ignored"] = annotations.ignored._asdict()
     if computed := task.recipe.computed:
         attributes["computed"] = computed
     with one_opencv_thread():
@@ -103,7 +110,9 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         turned=attributes.get("orientation", ""),
         has_nan=pixels is not None and not all_finite(pixels),
         touching=_touching(annotations.runs),
+        ignored=annotations.ignored,
         metadata=ImageMetadata.of(written),
+        sides=sides,
     )
 
 
@@ -126,10 +135,12 @@ def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
 
 def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
     told = stored.metadata
-    turned = told.orientation or ""
-    if not told.hidden:
-        return ImageOutcome(image_id, Status.CURRENT, cells=told.cells, turned=turned)
-    return replace(_outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells")), turned=turned)
+    found = ImageOutcome(image_id, Status.CURRENT, cells=told.cells)
+    if told.hidden:
+        found = _outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells"))
+    known = told.ignored or {}
+    ignored = Ignored(*(known.get(name, 0) for name in Ignored._fields)) if known else None
+    return replace(found, turned=told.orientation or "", ignored=ignored)
 
 
 def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np.int64]) -> ImageOutcome:
@@ -157,14 +168,16 @@ def _stored(task: ImageTask) -> StoredImage | None:
     return stored
 
 
-def _recipe_hash(task: ImageTask, options: dict[str, Any], record: ImageRecord, image: str | None) -> str:
-    """Hash everything that the image in the store depends on."""
+def _recipe_hash(
+    task: ImageTask, options: dict[str, Any], annotations: str, image: str | None, told: float | None
+) -> str:
+    """Hash everything that the image in the store depends on; `told` is the size of a pixel that its file tells."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
         "recipe": options,
-        "pixel_size": task.pixel_size,
-        "annotations": record.fingerprint(),
+        "pixel_size": task.pixel_size or told,
+        "annotations": annotations,
         "image": image if task.store_pixels or image is None else f"only its size: {image}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
-from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.layouts.pairing import FoundImages, find_images, open_images
 from cellprep.text.wording import capped, count, printable
@@ -142,7 +141,7 @@ class PixelSource:
         if isinstance(image, FaultyImage):
             return image, None
         if len(files) == 1:
-            return replace(image, pixels=ImageFile(files[0])), None
+            return replace(image, pixels=self.folder.pixels(image.image_id, files[0])), None
         if self.must or image.needs_shape:
             return FaultyImage(image.image_id, self.folder.problem(image.image_id, files, file_name)), None
         return image, Lacking(Lack.SEVERAL_FILES, ", ".join(map(str, files))) if files else Lacking(Lack.NO_FILE)

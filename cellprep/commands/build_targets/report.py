@@ -6,6 +6,8 @@ from typing import Any
 from cellprep.commands.build_targets.pixels import PixelReport
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.core.rle import Order
+from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
+from cellprep.formats.images.sizes import SizeReport
 from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable, turning_notes
 
@@ -36,6 +38,8 @@ class BuildReport(Report):
         Images that their Orientation tag says to turn: those that were turned, and those that were not.
     nan
         Images with pixels that are NaN or infinite, of those that were built now.
+    ignored
+        How much of the images is ignored, if something was to be.
     unannotated
         Names of image files without annotations.
     failures
@@ -50,6 +54,8 @@ class BuildReport(Report):
         Why the run ended before all images were tried, if it did.
     pixels
         Where the images' pixels come from, and which images have none.
+    sizes
+        The sizes of the images' pixels.
     rows
         Per image in the store what became of it, and its numbers of cells.
     """
@@ -69,6 +75,7 @@ class BuildReport(Report):
     turned: list[str] = field(default_factory=list)
     as_stored: list[str] = field(default_factory=list)
     nan: list[str] = field(default_factory=list)
+    ignored: Ignored | None = None
     unannotated: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
@@ -76,6 +83,7 @@ class BuildReport(Report):
     pruned: bool = False
     stopped: str = ""
     pixels: PixelReport = field(default_factory=PixelReport)
+    sizes: SizeReport = field(default_factory=SizeReport)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
@@ -105,10 +113,12 @@ class BuildReport(Report):
             before=outcome.had_pixels,
             now=outcome.metadata is not None and "image" in outcome.metadata.arrays,
         )
+        self.sizes.add(outcome.image_id, outcome.metadata.pixel_size if outcome.metadata else None, outcome.sides)
         if outcome.turned:
             (self.turned if outcome.turned == "applied" else self.as_stored).append(outcome.image_id)
         if outcome.has_nan:
             self.nan.append(outcome.image_id)
+        self.ignored = total([self.ignored, outcome.ignored])
         self._touching = (
             self._touching[0] + outcome.touching[0],
             self._touching[1] + outcome.touching[1],
@@ -139,6 +149,7 @@ class BuildReport(Report):
             names.sort(key=place.__getitem__)
         self.rows.sort(key=lambda row: place[row["image"]])
         self.pixels.sort(place)
+        self.sizes.sort(place)
 
     def notes(self) -> list[str]:
         """Return lines on what was done and noticed, the summary last."""
@@ -162,7 +173,7 @@ class BuildReport(Report):
                 f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
                 "image files would tell (--images)"
             )
-        return [*lines, *self.pixels.notes(), self._summary()]
+        return [*lines, *self.pixels.notes(), *self.sizes.notes(), *ignored_notes(self.ignored), self._summary()]
 
     def errors(self) -> list[str]:
         """Return lines on what failed, and its consequences; none if all is well."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cellprep.commands.build_targets.pixels import Lacking
 from cellprep.core.targets import Recipe
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.store.metadata import ImageMetadata
 
 
@@ -83,12 +85,16 @@ class ImageOutcome:
         Whether some of its pixels are NaN or infinite.
     touching
         How many of these touch the one before, in the order given and in the other.
+    ignored
+        How much of it is ignored, if something was to be.
     metadata
         What the store says of it.
     lacking
         Why it has no pixels, though there is a folder of images.
     had_pixels
         Whether the store had it with pixels before; None if it did not have it.
+    sides
+        The sides of a pixel that its file tells, if it does.
     """
 
     image_id: str
@@ -99,6 +105,8 @@ class ImageOutcome:
     turned: str = ""
     has_nan: bool = False
     touching: tuple[int, int] = (0, 0)
+    ignored: Ignored | None = None
     metadata: ImageMetadata | None = None
     lacking: Lacking | None = None
     had_pixels: bool | None = None
+    sides: Sides | None = None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cellprep.formats.annotations.partial import Ignored
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -50,6 +52,8 @@ class ImageFindings:
         (n,) of each annotation: its place in the source, category and area in pixels.
     turned
         What became of the Orientation tag of its file: applied or ignored; empty text if it turns nothing.
+    ignored
+        How much of it is ignored, if something was to be.
     """
 
     image_id: str
@@ -59,3 +63,4 @@ class ImageFindings:
     cell_types: tuple[str, ...] = ()
     areas: tuple[int, ...] = ()
     turned: str = ""
+    ignored: Ignored | None = None

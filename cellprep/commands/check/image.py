@@ -73,6 +73,7 @@ def check_image(task: CheckTask) -> ImageFindings | Failed:
         annotations.cell_types,
         tuple(annotations.runs.areas.tolist()),
         turned,
+        annotations.ignored,
     )
 
 

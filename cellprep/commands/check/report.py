@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
+from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.system.report import Report
@@ -189,8 +190,9 @@ class CheckReport(Report):
         return [self.source, *table, *self._images_in_words(), self._summary()]
 
     def notes(self) -> list[str]:
-        """Return lines on which images were turned."""
-        return turning_notes((image.image_id, image.turned) for image in self.images)
+        """Return lines on which images were turned, and on what is ignored."""
+        turned = turning_notes((image.image_id, image.turned) for image in self.images)
+        return [*turned, *ignored_notes(total(image.ignored for image in self.images))]
 
     def _counts(self) -> dict[str, Counter[str]]:
         """Count the findings of each image by rule."""

@@ -1,6 +1,6 @@
 """Annotations and predictions from any format that is read to any that is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,10 +11,11 @@ from cellprep.commands.export.writing import write_images
 from cellprep.core.cells import Overlap, find_rule
 from cellprep.errors import SourceError, UsageError
 from cellprep.formats.annotations.content import Whole
-from cellprep.formats.annotations.exclusions import read_exclusions
+from cellprep.formats.annotations.exclusions import Exclusions, read_exclusions
 from cellprep.formats.annotations.folds import read_folds
-from cellprep.formats.annotations.record import FaultyImage, ImageRecord
+from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.annotations.source import Source
+from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.layouts.pairing import open_images, with_images
@@ -128,16 +129,22 @@ def convert(
     options = options_of(ConvertOptions, options, keywords)
     exporter = find_exporter(to)
     _refuse_strangers(to, exporter, options)
-    records = list(_records(source, options))
-    if not records:
+    exclusions = _exclusions(source, options)
+    total = len(source.image_ids) - len(exclusions.images)
+    if not total:
         raise SourceError(f"{source.name} holds no images: there is nothing to convert")
-    tasks = list(_tasks(records, exporter, source, options))
-    types = _types(tasks, options) if exporter.needs_types else ()
-    what = "predicted" if any(task.has_scores for task in tasks) else "labels converted"
-    report = ConvertReport(str(out), to, exporter, options.overlap, total=len(tasks))
-    tasks = [task.knowing(types) for task in tasks]
+    images = _Images(source, exporter, exclusions, open_images(source, options.images or None), options)
+    whole = _whole(images, options) if exporter.needs_types else Whole()
+    report = ConvertReport(str(out), to, exporter, total=total, overlap=options.overlap)
     write_images(
-        convert_image, tasks, Whole(types, what), report, done="converted", jobs=options.jobs, quiet=options.quiet
+        convert_image,
+        (task.knowing(whole.types) for task in images),
+        whole,
+        report,
+        total=total,
+        done="converted",
+        jobs=options.jobs,
+        quiet=options.quiet,
     )
     return report
 
@@ -152,46 +159,59 @@ def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> N
         raise UsageError(f"{to} knows no folds: leave them out, or choose of {', '.join(able)}")
 
 
-def _records(source: Source, options: ConvertOptions) -> Iterator[ImageRecord | FaultyImage]:
-    """Yield the images with their files, without what is to be left out."""
-    exclusions = read_exclusions(options.exclude) if options.exclude is not None else None
-    if exclusions and (strangers := sorted(exclusions.named.difference(source.image_ids))):
+def _exclusions(source: Source, options: ConvertOptions) -> Exclusions:
+    if options.exclude is None:
+        return Exclusions("", "", {}, frozenset())
+    exclusions = read_exclusions(options.exclude)
+    if strangers := sorted(exclusions.named.difference(source.image_ids)):
         raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
-    folder = open_images(source, options.images or None)
-    for record in with_images(source, folder, options.orientation, options.planes):
-        if exclusions is None:
-            yield record
-        elif record.image_id not in exclusions.images:
-            rows = exclusions.rows.get(record.image_id, frozenset())
-            yield record if isinstance(record, FaultyImage) else record.without(rows)
+    return exclusions
 
 
-def _tasks(
-    records: Sequence[ImageRecord | FaultyImage], exporter: Exporter, source: Source, options: ConvertOptions
-) -> Iterator[ImageConversion]:
-    fold_of = read_folds(options.folds)[0] if options.folds is not None else {}
-    if unknown := [name for name in source.image_ids if fold_of and name not in fold_of]:
-        raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
-    if fold_of and options.fold not in fold_of.values():
-        known = ", ".join(map(str, sorted(set(fold_of.values()))))
-        raise UsageError(f"{options.folds} has no fold {options.fold}: it has {known}")
-    for record in records:
-        yield ImageConversion(
-            exporter=exporter,
-            record=record,
-            overlap=options.overlap,
-            simplify=options.simplify,
-            fold="val" if fold_of and fold_of[record.image_id] == options.fold else "train",
-            takes_picture=exporter.takes_pictures and options.images is not False,
-        )
+class _Images:
+    """The images of a source as tasks, which are made anew each time, so that few are in memory."""
+
+    def __init__(
+        self,
+        source: Source,
+        exporter: Exporter,
+        exclusions: Exclusions,
+        folder: ImageFolder | None,
+        options: ConvertOptions,
+    ) -> None:
+        self._source, self._exporter, self._exclusions = source, exporter, exclusions
+        self._folder, self._options = folder, options
+        self._fold_of = read_folds(options.folds)[0] if options.folds is not None else {}
+        if unknown := [name for name in source.image_ids if self._fold_of and name not in self._fold_of]:
+            raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
+        if self._fold_of and options.fold not in self._fold_of.values():
+            known = ", ".join(map(str, sorted(set(self._fold_of.values()))))
+            raise UsageError(f"{options.folds} has no fold {options.fold}: it has {known}")
+
+    def __iter__(self) -> Iterator[ImageConversion]:
+        options, fold_of = self._options, self._fold_of
+        for record in with_images(self._source, self._folder, options.orientation, options.planes):
+            if record.image_id in self._exclusions.images:
+                continue
+            rows = self._exclusions.rows.get(record.image_id, ())
+            yield ImageConversion(
+                exporter=self._exporter,
+                record=record if isinstance(record, FaultyImage) else record.without(rows),
+                overlap=options.overlap,
+                simplify=options.simplify,
+                fold="val" if fold_of and fold_of[record.image_id] == options.fold else "train",
+                takes_picture=self._exporter.takes_pictures and options.images is not False,
+            )
 
 
-def _types(tasks: Sequence[ImageConversion], options: ConvertOptions) -> tuple[str, ...]:
-    """Return the types of all cells, sorted; images that cannot be read are named when they are converted."""
+def _whole(images: Iterable[ImageConversion], options: ConvertOptions) -> Whole:
+    """Return what is known of all cells; images that cannot be read are named when they are converted."""
     found: set[str] = set()
     unknown = []
-    for task in tasks:
+    has_scores = False
+    for task in images:
         known = task.known_types()
+        has_scores = has_scores or task.has_scores
         if known is None:
             unknown.append(task)
         else:
@@ -200,4 +220,4 @@ def _types(tasks: Sequence[ImageConversion], options: ConvertOptions) -> tuple[s
         types_of, unknown, done="read", jobs=options.jobs, total=len(unknown), quiet=options.quiet
     ):
         found |= set() if isinstance(types, Failed) else types
-    return tuple(sorted(found))
+    return Whole(tuple(sorted(found)), "predicted" if has_scores else "labels converted")

@@ -1,24 +1,24 @@
 """Converting one image: what a worker does."""
 
-from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.commands.export.losses import losses_of
 from cellprep.commands.export.writing import WritingTask, Written, write_content
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.filling import fill_outlines
-from cellprep.core.overlaps import find_overlaps
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.core.windows import windows
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.content import Content, Masks, Picture
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import ImageFile, fitting
-from cellprep.formats.writers import FEATURES
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store.documents import is_huge
 from cellprep.store.image_ids import composed
 
@@ -61,7 +61,10 @@ class ImageConversion(WritingTask):
 
     def known_types(self) -> frozenset[str] | None:
         """Return the types of its cells; None if they are known only when it is loaded."""
-        return frozenset() if isinstance(self.record, FaultyImage) else self.record.known_types()
+        if isinstance(self.record, FaultyImage):
+            return frozenset()
+        known = self.record.known_types()
+        return None if known is None else known.difference(self.record.partial.classes)
 
     def knowing(self, types: tuple[str, ...]) -> "ImageConversion":
         """Return it with the types of all images' cells."""
@@ -74,23 +77,10 @@ class ImageConverted(Written):
 
     Attributes
     ----------
-    cells
-        Number of its cells that were written.
-    hidden
-        Source rows of those that were not, as they have no pixels.
-    losses
-        Numbers of cells of which the format cannot hold something, by its name in `FEATURES`; of regions to ignore,
-        how many images have some.
-    joined
-        Numbers of cells whose outlines were joined by lines of no width, by what made that needful.
     ious
         (n,) how well the simplified outlines agree with the cells; nothing if they are exact.
     """
 
-    cells: int
-    hidden: tuple[int, ...]
-    losses: dict[str, int]
-    joined: dict[str, int] = field(default_factory=dict)
     ious: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
@@ -104,14 +94,12 @@ def convert_image(task: ImageConversion) -> ImageConverted:
     is_visible[np.array(content.visible, np.int64) - 1] = True
     cells = len(annotations.runs)
     written = annotations.runs.areas > 0 if "overlaps" in holds else is_visible
-    told_of = (set(FEATURES) - holds) | task.exporter.joined
-    found = {name: number for name, number in _features(content, told_of).items() if number}
     return ImageConverted(
         **told,
         cells=int(np.count_nonzero(written)),
         hidden=tuple(annotations.rows[place] for place in range(cells) if not written[place]),
-        losses={name: number for name, number in found.items() if name not in holds},
-        joined={name: number for name, number in found.items() if name in holds},
+        **losses_of(content, task.exporter),
+        ignored=annotations.ignored,
         ious=_ious(content) if task.simplify else np.zeros(0),
     )
 
@@ -143,12 +131,13 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
         image_id=record.image_id,
         labels=labels,
         visible=(np.flatnonzero(owned) + 1).tolist(),
-        cell_types=[name for name, kept in zip(annotations.cell_types, owned, strict=True) if kept],
+        cell_types=list(compress(annotations.cell_types, owned)),
         image_type=annotations.cell_type,
         ignore=annotations.ignore if annotations.ignore is not None and annotations.ignore.any() else None,
-        pixel_size=annotations.pixel_size,
+        pixel_size=annotations.pixel_size or side_of(record.sides()),
         hidden_rows=(),
-        scores=None if annotations.scores is None else np.array(annotations.scores)[owned].tolist(),
+        scores=None if annotations.scores is None else list(compress(annotations.scores, owned)),
+        names=None if annotations.names is None else list(compress(annotations.names, owned)),
         annotated=_masks(annotations) if has_overlaps else None,
         picture=_picture(task, record, runs),
         types=task.types,
@@ -172,27 +161,14 @@ def _labels(runs: Runs, rule: str, areas: NDArray[np.int64]) -> NDArray[Any]:
 def _masks(annotations: Annotations) -> Masks:
     """Return the masks of the cells that have pixels."""
     has_pixels = annotations.runs.areas > 0
-    places = np.flatnonzero(has_pixels).tolist()
+    kept = annotations.take(has_pixels)
     return Masks(
-        annotations.runs.take(has_pixels),
-        [place + 1 for place in places],
-        [annotations.cell_types[place] for place in places],
-        None if annotations.scores is None else [annotations.scores[place] for place in places],
+        kept.runs,
+        (np.flatnonzero(has_pixels) + 1).tolist(),
+        list(kept.cell_types),
+        None if kept.scores is None else list(kept.scores),
+        None if kept.names is None else list(kept.names),
     )
-
-
-def _features(content: Content, wanted: Set[str]) -> dict[str, int]:
-    """Return how many cells have some of `FEATURES`; of regions to ignore, whether there are any."""
-    masks = content.masks()
-    count: dict[str, Callable[[], int]] = {
-        "overlaps": lambda: int(np.count_nonzero(find_overlaps(masks.runs).contested)) if content.annotated else 0,
-        "holes": lambda: sum(any(len(polygon) > 1 for polygon in cell) for cell in content.exact_outlines),
-        "pieces": lambda: sum(len(cell) > 1 for cell in content.exact_outlines),
-        "types": lambda: sum(map(bool, masks.cell_types)),
-        "scores": lambda: len(masks.scores or ()),
-        "ignore": lambda: int(content.ignore is not None),
-    }
-    return {name: count[name]() for name in FEATURES if name in wanted}
 
 
 def _ious(content: Content) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cellprep.core.scores import ClassScores, ImageScore, score_classes, score_image
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 
 
@@ -47,6 +48,8 @@ class ImageEvaluation:
         The rule by which overlaps of the true cells had been resolved before, if they had.
     predicted_ignore
         Whether the prediction has regions to ignore, which mean nothing.
+    ignored
+        How much of the truth is ignored, if something was to be.
     classes
         Its scores by class, if they were asked for.
     """
@@ -57,6 +60,7 @@ class ImageEvaluation:
     problem: str = ""
     overlap: str | None = None
     predicted_ignore: bool = False
+    ignored: Ignored | None = None
     classes: ClassScores | None = None
 
 
@@ -70,6 +74,7 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
         score_image(*sides, *judged),
         overlap=truth.overlap,
         predicted_ignore=predicted.ignore is not None,
+        ignored=truth.ignored,
         classes=score_classes(*sides, predicted.cell_types, truth.cell_types, *judged) if task.by_class else None,
     )
 

@@ -12,6 +12,7 @@ from cellprep.commands.evaluate.classes import never_predicted, table_of_confusi
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
 from cellprep.errors import UsageError
+from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.system.report import Report
@@ -160,8 +161,12 @@ class EvaluationReport(Report):
         """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        lines += ignored_notes(total(image.ignored for image in self.images))
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
-            lines += ["cells without pixels that count, left out on their side:", *capped(blank, "image")]
+            lines += [
+                "cells that do not count, in regions to ignore or without pixels, left out on their side:",
+                *capped(blank, "image"),
+            ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
         lines += never_predicted(self.class_scores.get("by_class", {}))

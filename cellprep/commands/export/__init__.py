@@ -72,10 +72,19 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     if not images:
         raise StoreError(f"{store.path} holds no images: there is nothing to export")
     damaged = damaged_images(store.path, {image.id for image in images})
-    report = ExportReport(str(out), to, total=len(images) + len(damaged), failures=damaged)
+    report = ExportReport(str(out), to, exporter, total=len(images) + len(damaged), failures=damaged)
     types = _types(images) if exporter.needs_types else ()
-    tasks = [ImageExport(exporter=exporter, image=image, types=types) for image in images]
-    write_images(export_image, tasks, Whole(types), report, done="exported", jobs=jobs, quiet=quiet)
+    tasks = (ImageExport(exporter=exporter, image=image, types=types) for image in images)
+    write_images(
+        export_image,
+        tasks,
+        Whole(types),
+        report,
+        total=len(images),
+        done="exported",
+        jobs=jobs,
+        quiet=quiet,
+    )
     return report
 
 

@@ -1,30 +1,111 @@
-"""The report of an export."""
+"""The reports of written files: what was written, and what the format cannot hold."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from cellprep.commands.export.image import ImageOutcome
+from cellprep.commands.export.writing import Written
+from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
+from cellprep.formats.writers import FEATURES, Exporter
 from cellprep.system.executor import Failed
 from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable
 
+# What a format cannot hold, and what became of it.
+_LOST = {
+    "overlaps": "{number} that overlap others: {format} has one cell per pixel, by the rule {rule}",
+    "holes": "{number} with holes, which are filled: {format} has none",
+    "pieces": "{number} in several pieces, which are cells of their own now: {format} has none",
+    "types": "{number} with types, which are left out: {format} has none",
+    "scores": "{number} with scores, which are left out: {format} has none",
+    "names": "{number} with names, which are left out: {format} has none",
+}
+_JOINED = {
+    "holes": "{number} with holes, joined to their outlines by lines of no width: {format} has no holes",
+    "pieces": "{number} in several pieces, joined by lines of no width: {format} has one outline per cell",
+}
 
+
+@dataclass
 class WrittenReport(Report):
-    """What reports of written files share; they have the fields that this names."""
+    """The outcome for every image that was to be written.
+
+    Attributes
+    ----------
+    out
+        What was written.
+    format
+        The format's name.
+    exporter
+        The format.
+    total
+        Number of images to write.
+    images, cells
+        Numbers of images written, and of cells in them.
+    hidden
+        Per image the source rows of the cells that were left out, as they have no pixels.
+    losses
+        Numbers of cells of which the format cannot hold something, by its name: ``overlaps``, ``holes``, ``pieces``,
+        ``types``, ``scores``, ``names``; for ``ignore`` the number of images with regions to ignore.
+    joined
+        Numbers of cells whose outlines had to be joined by lines of no width: those with ``holes``, or in ``pieces``.
+    ignored
+        How much of the images is ignored, if something was to be.
+    failures
+        Per image that was not written what is wrong with it.
+    rows
+        Per image that was written its numbers.
+    """
 
     out: str
     format: str
+    exporter: Exporter = field(repr=False)
     total: int
-    images: int
-    cells: int
-    hidden: dict[str, tuple[int, ...]]
+    images: int = 0
+    cells: int = 0
+    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    losses: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    ignored: Ignored | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
-    def _hidden_notes(self) -> list[str]:
-        if not self.hidden:
-            return []
-        rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
-        hidden = count(sum(map(len, self.hidden.values())), "cell")
-        return [f"{hidden} without pixels, left out:", *capped(rows_of, "image")]
+    def add(self, image_id: str, outcome: Written | Failed) -> None:
+        """Count one image."""
+        if isinstance(outcome, Failed):
+            self.failures[image_id] = outcome.problem
+            return
+        self.images += 1
+        self.cells += outcome.cells
+        for told, found in ((self.losses, outcome.losses), (self.joined, outcome.joined)):
+            told.update({name: told.get(name, 0) + number for name, number in found.items()})
+        self.ignored = total([self.ignored, outcome.ignored])
+        if outcome.hidden:
+            self.hidden[image_id] = outcome.hidden
+        numbers = {"cells": outcome.cells, "hidden": len(outcome.hidden)}
+        lost = {name: outcome.losses.get(name, 0) for name in FEATURES if name not in self.exporter.holds}
+        self.rows.append({"image": image_id, **numbers, **lost})
+
+    def notes(self) -> list[str]:
+        """Return lines on what was done and noticed, the summary last."""
+        lines = []
+        if self.hidden:
+            rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
+            hidden = count(sum(map(len, self.hidden.values())), "cell")
+            lines += [f"{hidden} without pixels, left out:", *capped(rows_of, "image")]
+        for told, words in ((self.losses, _LOST), (self.joined, _JOINED)):
+            for name in (name for name in words if name in told):
+                number = count(told[name], "cell")
+                lines.append(words[name].format(number=number, format=self.format, rule=self._rule()))
+        if "ignore" in self.losses:
+            lines.append(
+                f"{count(self.losses['ignore'], 'image')} with regions to ignore, which {self.format} cannot express:"
+            )
+            lines += capped((printable(row["image"]) for row in self.rows if row["ignore"]), "image")
+        return [*lines, *ignored_notes(self.ignored), *self._summary()]
+
+    def _rule(self) -> str:
+        """Return the rule that resolves overlaps, where the format cannot hold them."""
+        return ""
 
     def _summary(self) -> list[str]:
         if not self.images:
@@ -38,59 +119,5 @@ class WrittenReport(Report):
         return "" if self.images else f"; {self.out} was not written"
 
 
-@dataclass
 class ExportReport(WrittenReport):
-    """The outcome for every image of a store.
-
-    Attributes
-    ----------
-    out
-        What was written.
-    format
-        The format's name.
-    total
-        Number of the store's images.
-    images, cells
-        Numbers of images exported, and of cells in them.
-    hidden
-        Per image the source rows of the cells without pixels, which cannot be exported.
-    ignore_left_out
-        Images with regions to ignore, which the format cannot express.
-    failures
-        Per image that was not exported what is wrong with it.
-    rows
-        Per image that was exported its numbers of cells.
-    """
-
-    out: str
-    format: str
-    total: int
-    images: int = 0
-    cells: int = 0
-    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ignore_left_out: list[str] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
-
-    def add(self, image_id: str, outcome: ImageOutcome | Failed) -> None:
-        """Count one image."""
-        if isinstance(outcome, Failed):
-            self.failures[image_id] = outcome.problem
-            return
-        self.images += 1
-        self.cells += outcome.cells
-        numbers = {"cells": outcome.cells, "hidden": len(outcome.hidden), "ignore_left_out": outcome.ignore_left_out}
-        self.rows.append({"image": image_id, **numbers})
-        if outcome.hidden:
-            self.hidden[image_id] = outcome.hidden
-        if outcome.ignore_left_out:
-            self.ignore_left_out.append(image_id)
-
-    def notes(self) -> list[str]:
-        """Return lines on what was done and noticed, the summary last."""
-        lines = self._hidden_notes()
-        if self.ignore_left_out:
-            images = count(len(self.ignore_left_out), "image")
-            lines.append(f"{images} with regions to ignore, which {self.format} cannot express:")
-            lines += capped(map(printable, self.ignore_left_out), "image")
-        return [*lines, *self._summary()]
+    """The outcome for every image of a store."""

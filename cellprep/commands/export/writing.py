@@ -2,14 +2,16 @@
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cellprep.errors import OutputError, StoreWriteError
 from cellprep.formats.annotations.content import Content, Listed, Whole
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.writers import Exporter, OneFile
 from cellprep.system.aside import publish, written_aside
 from cellprep.system.executor import Failed, in_order, run_tasks
@@ -52,17 +54,34 @@ class Written:
         Its part of a format of one file; else nothing.
     files
         The paths of its files in their folder.
+    cells
+        Number of its cells that were written.
+    hidden
+        Source rows of those that were not, as they have no pixels.
+    losses
+        Numbers of cells of which the format cannot hold something, by its name in `FEATURES`; of regions to ignore,
+        how many images have some.
+    joined
+        Numbers of cells whose outlines were joined by lines of no width, by what made that needful.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     listed: Listed
     part: Any = None
     files: tuple[str, ...] = ()
+    cells: int = 0
+    hidden: tuple[int, ...] = ()
+    losses: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    ignored: Ignored | None = None
 
 
 class WritingReport(Protocol):
     """A report that counts images."""
 
     out: str
+    exporter: Exporter
     images: int
 
     def add(self, image_id: str, outcome: Any) -> None:
@@ -93,10 +112,11 @@ def write_content(task: WritingTask, content: Content, file_name: str = "") -> d
 
 def write_images(
     work: Callable[[Task], Written | Failed],
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     whole: Whole,
     report: WritingReport,
     *,
+    total: int,
     done: str,
     jobs: int,
     quiet: bool,
@@ -108,11 +128,13 @@ def write_images(
     work
         Writes one image by `write_content`, in a worker.
     tasks
-        The images in their order, all in the same format; at least one.
+        The images in their order, of which only those under way are kept.
     whole
         What is known of all of them.
     report
-        Counts every image; its `out` is the place to write.
+        Counts every image; its `out` is the place to write, its `exporter` the format.
+    total
+        Number of images.
     done
         What is done with an image, in the past tense.
     jobs, quiet
@@ -123,12 +145,12 @@ def write_images(
     OutputError
         If something is in that place, or the disk takes no more.
     """
-    exporter, out = tasks[0].exporter, Path(report.out)
+    exporter, out = report.exporter, Path(report.out)
     with written_aside(out) as aside:
-        tasks = [replace(task, scratch=aside / f".{number}") for number, task in enumerate(tasks)]
-        outcomes = run_tasks(work, tasks, done=done, jobs=jobs, total=len(tasks), quiet=quiet)
+        waiting: deque[Task] = deque()
+        outcomes = run_tasks(work, _noted(tasks, aside, waiting), done=done, jobs=jobs, total=total, quiet=quiet)
         with closing(outcomes):
-            written = _counted(in_order(outcomes, tasks), report, aside)
+            written = _counted(in_order(outcomes, waiting), report, aside)
             if isinstance(exporter, OneFile):
                 with aside.open("w", encoding="utf-8", newline="") as file:
                     file.writelines(exporter.join(whole, ((image.listed, image.part) for image in written)))
@@ -139,6 +161,13 @@ def write_images(
                     write_files(aside, exporter.finish(whole, listed))
         if report.images:
             publish(aside, out)
+
+
+def _noted(tasks: Iterable[Task], aside: Path, waiting: deque[Task]) -> Iterator[Task]:
+    """Yield tasks with a folder for their files, and note which are under way."""
+    for number, task in enumerate(tasks):
+        waiting.append(replace(task, scratch=aside / f".{number}"))
+        yield waiting[-1]
 
 
 def _counted(

@@ -12,10 +12,11 @@ from cellprep.core.measures.region import Read
 from cellprep.core.targets.by_window import CellsOfRuns
 from cellprep.core.windows import Window
 from cellprep.errors import AnnotationError, ImageFileError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
-from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
@@ -60,10 +61,13 @@ class Measured:
         (n,) each, by name.
     channels
         The number of the image's channels; 0 without an image.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     columns: Columns
     channels: int
+    ignored: Ignored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class _Known:
         (n,) as `Annotations` has them.
     pixel_size
         Side of a pixel in micrometres, if known.
+    ignored
+        As `Annotations` has it.
     """
 
     shape: tuple[int, int]
@@ -87,6 +93,7 @@ class _Known:
     rows: NDArray[np.int64]
     cell_types: NDArray[Any]
     pixel_size: float | None
+    ignored: Ignored | None = None
 
 
 def measure_image(task: MeasureTask) -> Measured:
@@ -104,7 +111,7 @@ def measure_image(task: MeasureTask) -> Measured:
     image = Readable(known.shape, known.read, list(windows_of(known.shape)), channels, pixels)
     with one_opencv_thread():
         measured = measure_cells(image, task.properties)
-    return Measured(_complete(measured, task, record, known), channels)
+    return Measured(_complete(measured, task, record, known), channels, known.ignored)
 
 
 def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: _Known) -> Columns:
@@ -118,7 +125,7 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
-    side = task.pixel_size or known.pixel_size or _pixel_size(record)
+    side = task.pixel_size or known.pixel_size or side_of(record.sides())
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)
@@ -129,12 +136,24 @@ def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
     names = np.array([*told.categories, ""], object)  # -1 stands for none
+    labels = np.arange(len(table) + 1)
+    ignored = None
+    if record.partial:
+        annotations = record.load()
+        labels[1:] *= np.isin(table[:, 0], annotations.rows)  # cells keep their numbers
+        ignored = annotations.ignored
+
+    def read(window: Window) -> NDArray[Any]:
+        here = image.read("labels", (window[0], window[1]))
+        return look_up(labels, here) if record.partial else here
+
     return _Known(
         image.shape,
-        _whole_or_windows(lambda window: image.read("labels", (window[0], window[1])), image.shape),
+        _whole_or_windows(read, image.shape),
         table[:, 0],
         names[table[:, 2]],
         told.pixel_size,
+        ignored,
     )
 
 
@@ -153,6 +172,7 @@ def _annotated(record: ImageRecord, overlap: str, decoded: NDArray[Any] | None) 
         np.array(annotations.rows, np.int64),
         np.array(annotations.cell_types, object),
         annotations.pixel_size,
+        annotations.ignored,
     )
 
 
@@ -188,13 +208,6 @@ def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> N
         found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
         hint = ", and channels come first" if len(shape) == 3 and shape[:2] == known.shape else ""
         raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}{hint}")
-
-
-def _pixel_size(record: ImageRecord) -> float | None:
-    """Return what the image says of its pixels, where its labels say nothing."""
-    if isinstance(record.pixels, StoredPixels):
-        return record.pixels.image.metadata.pixel_size
-    return record.pixels.pixel_size() if isinstance(record.pixels, OMEZarrPixels) else None
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

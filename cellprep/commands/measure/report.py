@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cellprep.commands.measure.image import Measured
+from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
 from cellprep.system.executor import Failed
 from cellprep.system.report import Report
 from cellprep.text.wording import count
@@ -21,6 +22,8 @@ class MeasureReport(Report):
         The names of its columns.
     images, cells
         Numbers of images that were measured, and of cells in them.
+    ignored
+        How much of the images is ignored, if something was to be.
     failures
         Per image that could not be measured what is wrong with it.
     rows
@@ -31,6 +34,7 @@ class MeasureReport(Report):
     columns: list[str] = field(default_factory=list)
     images: int = 0
     cells: int = 0
+    ignored: Ignored | None = None
     failures: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -42,6 +46,7 @@ class MeasureReport(Report):
         cells = len(found.columns["label"])
         self.images += 1
         self.cells += cells
+        self.ignored = total([self.ignored, found.ignored])
         self.rows.append({"image": image_id, "cells": cells, "channels": found.channels})
 
     def notes(self) -> list[str]:
@@ -51,7 +56,7 @@ class MeasureReport(Report):
         without = sum(row["channels"] == 0 for row in self.rows)
         pixels = f"; {count(without, 'image')} without pixels, and so without intensities" if without else ""
         cells = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}, {count(len(self.columns), 'column')}"
-        return [f"{self.out}: {cells}{pixels}"]
+        return [*ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}"]
 
     def _aftermath(self) -> str:
         return ", and are not in the table" if self.images else f"; {self.out} was not written"

@@ -59,7 +59,7 @@ def _draw_vectors(axes: "Axes", view: View, target: Target) -> None:
         return
     step = -(-max(vectors.shape[:2]) // _MOST_ARROWS)
     y, x = np.mgrid[step // 2 : vectors.shape[0] : step, step // 2 : vectors.shape[1] : step]
-    arrows = vectors[y, x]
+    arrows = vectors[y, x] / max(1.0, float(np.linalg.norm(vectors, axis=-1).max()))
     there = (arrows != 0).any(axis=-1)
     axes.quiver(
         x[there] * view.step + view.left,

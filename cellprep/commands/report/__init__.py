@@ -1,6 +1,16 @@
 """A page that shows a data set, a training or predictions: one HTML file, which needs nothing else."""
 
 from cellprep.commands.report.dataset import DatasetReport, ReportOptions, report_dataset
+from cellprep.commands.report.finetuning import is_finetuning, report_finetuning
 from cellprep.commands.report.training import TrainingReport, is_training, report_training
 
-__all__ = ["DatasetReport", "ReportOptions", "TrainingReport", "is_training", "report_dataset", "report_training"]
+__all__ = [
+    "DatasetReport",
+    "ReportOptions",
+    "TrainingReport",
+    "is_finetuning",
+    "is_training",
+    "report_dataset",
+    "report_finetuning",
+    "report_training",
+]

@@ -71,7 +71,7 @@ class DatasetReport(Report):
     failures
         Per image that could not be shown what is wrong with it.
     turned
-        Which images were turned, in words.
+        Which images were turned, and what is ignored, in words.
     rows
         Per image that could be shown its type, size and numbers.
     """

@@ -86,7 +86,7 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
         raise UsageError(f"{run} is no folder of a training: it holds no run.json")
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
-        rows = _rows(run / "metrics.csv")
+        rows = read_rows(run / "metrics.csv")
     except FileNotFoundError:
         raise CellprepError(f"{run} has no epoch as yet: wait for the first one") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
@@ -112,7 +112,16 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     return TrainingReport(out, len(rows), out.stat().st_size)
 
 
-def _rows(metrics: Path) -> list[dict[str, float]]:
+def read_rows(metrics: Path) -> list[dict[str, float]]:
+    """Read the figures of every epoch.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is damaged, or has values that are no figures of a training.
+    """
     text = io.StringIO(read_file(metrics).decode(), newline="")
     rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(text)]
     if rows and (missing := {"epoch", "rate", *_LOSSES} - rows[0].keys()):

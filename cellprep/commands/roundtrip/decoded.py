@@ -38,7 +38,7 @@ class DecodedImage(ImageRecord):
         """Return what the instances follow from."""
         return [StoredImage(self.path).metadata.recipe, self.decoder, self.walls, dict(self.options)]
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Decode the targets."""
         labels = energy_to_labels(*stored_maps(StoredImage(self.path), self.walls), self.decoder, self.options)
         runs, values = runs_from_labels(labels)
@@ -69,9 +69,9 @@ class DecodedStore(CellprepStore):
         super().__init__(path)
         self.decoder, self.walls, self.options = decoder, walls, options or {}
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that are damaged."""
-        for image in super().images():
+        for image in super().records():
             if isinstance(image, FaultyImage):
                 yield image
                 continue

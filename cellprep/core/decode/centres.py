@@ -53,9 +53,9 @@ def centres_to_labels(heat: Floats, offsets: Floats, foreground: NDArray[np.bool
 
 
 def object_distances_to_labels(
-    centre: Floats, boundary: Floats, foreground: NDArray[np.bool_], most: float = 0.5, smoothing: float = 1.6
+    centre: Floats, boundary: Floats, foreground: NDArray[np.bool_], most: float = 0.5, smoothing: float = 1.0
 ) -> Labels:
-    """Return the cells as torch-em and micro-SAM grow them: from where both distances are short.
+    """Return the cells as torch-em and micro-SAM grow them, from where both distances are short.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def object_distances_to_labels(
     most
         Both distances of a seed.
     smoothing
-        Standard deviation in pixels by which distances are smoothed; 0 for none.
+        Standard deviation in pixels by which distances are smoothed, 0 for none. Torch-em takes 1.6, which is more
+        than small nuclei bear.
 
     Returns
     -------

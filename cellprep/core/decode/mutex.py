@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.decode.components import Labels
+from cellprep.core.decode.components import Labels, keep_large
 
 Offsets = Sequence[tuple[int, int]]
 _Places = tuple[slice, slice]
@@ -24,7 +24,11 @@ _DIAGONALS = ((1, 1), (1, -1))
 
 
 def affinities_to_labels(
-    affinities: NDArray[Any], offsets: Offsets, foreground: NDArray[np.bool_], sure: float = 0.9
+    affinities: NDArray[Any],
+    offsets: Offsets,
+    foreground: NDArray[np.bool_],
+    sure: float = 0.9,
+    smallest: int = 10,
 ) -> Labels:
     """Return the cells that affinities stand for.
 
@@ -38,25 +42,26 @@ def affinities_to_labels(
         (H, W) bool: where there are cells.
     sure
         From 0.5 to 1: how surely neighbours belong together that are of one piece from the beginning.
+    smallest
+        Pixels of a cell at least. Fewer are most often a piece of one that is too far from its others.
 
     Returns
     -------
     ndarray
-        (H, W) int32: 0 outside the foreground; cells in any numbers.
+        (H, W) int32: 0 outside the foreground, and on what is too small; cells in any numbers.
 
     Examples
     --------
     Three pixels, of which the outer two belong together, and the middle one to neither:
 
     >>> apart = np.array([[[1, 1], [0.9, 1], [0.8, 0.1]]])
-    >>> affinities_to_labels(apart, [(0, -1), (0, -2)], np.ones((1, 3), bool))
+    >>> affinities_to_labels(apart, [(0, -1), (0, -2)], np.ones((1, 3), bool), smallest=1)
     array([[1, 2, 1]], dtype=int32)
     """
     pieces = _pieces(affinities, offsets, foreground, 1 - sure)
     first, second, signs = _edges(affinities, offsets, pieces)
     root = _joined(int(pieces.max()) + 1, first.tolist(), second.tolist(), signs.tolist())
-    labels: Labels = root[pieces]
-    return labels
+    return keep_large(root[pieces], smallest)
 
 
 def _pieces(affinities: NDArray[Any], offsets: Offsets, foreground: NDArray[np.bool_], most: float) -> Labels:

@@ -1,7 +1,7 @@
 """COCO's masks: counts of pixels down the columns, from 0, that begin with those outside; and polygons."""
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +42,32 @@ def parse_coco_counts(counts: Sequence[bytes | Sequence[int]], shape: tuple[int,
             [1, 0, 0]]])
     """
     size = shape[0] * shape[1]
-    each = [_decompress(text, k) if isinstance(text, bytes) else _checked(text, k) for k, text in enumerate(counts)]
-    for k, numbers in enumerate(each):
-        if (numbers < 0).any() or (numbers > size).any() or numbers.sum() != size:
-            raise RLEError(k, f"the counts do not add up to {size} pixels ({shape[0]} x {shape[1]})")
-    starts = [np.cumsum(numbers)[: len(numbers) // 2 * 2 : 2] for numbers in each]
-    lengths = [numbers[1::2] for numbers in each]
-    kept = [length > 0 for length in lengths]
-    offsets = np.concatenate(([0], np.cumsum([np.count_nonzero(keep) for keep in kept], dtype=np.int64)))
-    inside = _joined(kept).astype(bool)
-    return Runs(_joined(starts)[inside], _joined(lengths)[inside], offsets, shape, "column")
+    numbers, offsets = _all_numbers(counts)
+    first, owners = offsets[:-1], np.repeat(np.arange(len(counts)), np.diff(offsets))
+    wrong = (np.diff(offsets) == 0) & (size > 0)
+    wrong[owners[(numbers < 0) | (numbers > size)]] = True
+    done = np.concatenate(([0], np.cumsum(numbers)))
+    wrong |= np.diff(done[offsets]) != size
+    if wrong.any():
+        problem = f"the counts do not add up to {size} pixels ({shape[0]} x {shape[1]})"
+        raise RLEError(int(wrong.argmax()), problem)
+    places = np.arange(len(numbers)) - first[owners]
+    runs = np.flatnonzero((places % 2 == 1) & (numbers > 0))
+    starts = done[runs] - done[first[owners[runs]]]
+    return Runs(starts, numbers[runs], np.searchsorted(owners[runs], np.arange(len(counts) + 1)), shape, "column")
+
+
+def _all_numbers(counts: Sequence[bytes | Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the counts of all annotations, one after the other, and where those of each begin: (r,) and (n + 1,)."""
+    texts = [text for text in counts if isinstance(text, bytes)]
+    if len(texts) == len(counts) and all(texts):
+        with suppress(RLEError):  # which is raised again of the text that is at fault
+            return _decompress(b"".join(texts), 0, np.cumsum([0, *map(len, texts)]))
+    each = [
+        _decompress(text, k, np.array([0, len(text)]))[0] if isinstance(text, bytes) else _checked(text, k)
+        for k, text in enumerate(counts)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *each]), np.cumsum([0, *map(len, each)])
 
 
 def polygon_counts(polygons: Sequence[Sequence[float]], shape: tuple[int, int]) -> bytes:
@@ -103,34 +119,37 @@ def has_no_pixel(counts: bytes) -> bool:
     >>> has_no_pixel(b"6"), has_no_pixel(b"123")
     (True, False)
     """
-    return len(counts) <= _LONGEST_NUMBER and len(_decompress(counts, 0)) == 1
+    return len(counts) <= _LONGEST_NUMBER and len(_decompress(counts, 0, np.array([0, len(counts)]))[0]) == 1
 
 
-def _decompress(text: bytes, place: int) -> NDArray[np.int64]:
-    """Undo COCO's compression: numbers in characters of six bits, low ones first, less the last number but one."""
+def _decompress(text: bytes, place: int, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Undo COCO's compression: numbers in characters of six bits, low ones first, less the last number but one.
+
+    The text may be several, one after the other, that begin at `offsets`; the numbers of each begin at those returned.
+    """
     codes = np.frombuffer(text, np.uint8).astype(np.int64)
     if len(codes) == 0 or codes.min() < _FIRST or codes.max() > _LAST:
         raise RLEError(place, "the counts are no compressed counts")
     codes -= _FIRST
     last = (codes & _MORE) == 0
     ends = np.flatnonzero(last)
-    if not last[-1] or np.diff(ends, prepend=-1).max() > _LONGEST_NUMBER:
+    if not last[offsets[1:] - 1].all() or np.diff(ends, prepend=-1).max() > _LONGEST_NUMBER:
         raise RLEError(place, "the counts end, or go on, in the middle of a number")
     first = np.concatenate(([0], ends[:-1] + 1))
     digit = np.arange(len(codes)) - np.repeat(first, ends - first + 1)
     numbers = np.add.reduceat((codes & 0x1F) << (5 * digit), first)
     negative = (codes[ends] & _SIGN) != 0
     numbers[negative] -= np.int64(1) << (5 * (digit[ends][negative] + 1))
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
+    begins = np.searchsorted(ends, offsets)  # of each text among the numbers
+    place_in = np.arange(len(numbers)) - np.repeat(begins[:-1], np.diff(begins))
+    for which in (place_in % 2 == 1, (place_in % 2 == 0) & (place_in > 0)):
+        sums = np.concatenate(([0], np.cumsum(np.where(which, numbers, 0))))
+        before = np.repeat(sums[begins[:-1]], np.diff(begins))
+        numbers = np.where(which, sums[1:] - before, numbers)
+    return numbers, begins
 
 
 def _checked(numbers: Sequence[int], place: int) -> NDArray[np.int64]:
     if not all(type(number) is int and 0 <= number < 1 << 40 for number in numbers):
         raise RLEError(place, "the counts are not all whole numbers of pixels")
     return np.array(numbers, np.int64)
-
-
-def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)

@@ -71,6 +71,13 @@ class Runs:
         offsets = np.concatenate(([0], np.cumsum(counts[kept])))
         return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
 
+    def emptied(self, which: NDArray[np.bool_]) -> "Runs":
+        """Return the same annotations, of which some have no pixels: `which` is (n,) bool."""
+        counts = np.diff(self.offsets)
+        kept = np.repeat(~which, counts)
+        offsets = np.concatenate(([0], np.cumsum(np.where(which, 0, counts))))
+        return Runs(self.starts[kept], self.lengths[kept], offsets, self.shape, self.order)
+
     @classmethod
     def joined(cls, pieces: Sequence["Runs"]) -> "Runs":
         """Return the annotations of several, which are of one image: the other way round than `pieces`."""
@@ -108,6 +115,12 @@ class Runs:
         lines = self.shape[0] * self.shape[1] // line
         return _of_pixels(np.repeat(self.owners, self.lengths), along * lines + across, self, order)
 
+    def pixels_in(self, region: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many pixels of each annotation are in a region, (H, W) bool: (n,) int64."""
+        before = np.concatenate(([0], np.cumsum(region.ravel("C" if self.order == "row" else "F"))))
+        of_runs = before[self.starts + self.lengths] - before[self.starts]
+        return np.diff(np.concatenate(([0], np.cumsum(of_runs)))[self.offsets])
+
     def outside(self, region: NDArray[np.bool_]) -> "Runs":
         """Return the masks without the pixels of a region, (H, W) bool; some may have none left."""
         positions = self.positions()
@@ -136,6 +149,10 @@ class Runs:
         change = np.bincount(self.starts, minlength=self.shape[0] * self.shape[1] + 1)  # a run may end behind the last
         np.subtract.at(change, self.starts + self.lengths, 1)
         return self._to_image(np.cumsum(change, out=change)[:-1])
+
+    def covered(self) -> NDArray[np.bool_]:
+        """Return which pixels any annotation claims: (H, W) bool."""
+        return self.coverage() > 0
 
     def to_masks(self) -> NDArray[np.bool_]:
         """Return the annotations one by one: (n, H, W) bool."""

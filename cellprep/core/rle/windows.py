@@ -39,6 +39,15 @@ class WindowedRuns:
         areas: NDArray[np.int64] = (last_line - first_line) * (last_place - first_place)
         return areas
 
+    @property
+    def at_edge(self) -> NDArray[np.bool_]:
+        """(n,) bool: which annotations have pixels at the edge of the image."""
+        first_line, last_line, first_place, last_place = self.boxes
+        length = _line_length(self.runs)
+        lines = self.runs.shape[0] * self.runs.shape[1] // length
+        touching = (first_line == 0) | (first_place == 0) | (last_line == lines) | (last_place == length)
+        return np.asarray(touching & (last_line > first_line), bool)
+
     def cut(self, rows: slice, columns: slice) -> tuple[Runs, NDArray[np.intp]]:
         """Cut the masks to a window.
 

@@ -12,7 +12,7 @@ from cellprep.core.rle import Runs
 from cellprep.core.scores.image import IOU_THRESHOLDS, ImageScore, score_image
 from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import find_pairs
-from cellprep.core.scores.sides import both_sides, outside
+from cellprep.core.scores.sides import both_sides, counting
 from cellprep.core.scores.summary import summarise
 from cellprep.errors import UsageError
 
@@ -78,7 +78,7 @@ def score_classes(
         )
         for name in np.union1d(of_ours, of_theirs)
     }
-    kept, kept_truth = outside(ours, region, drop=False), outside(theirs, region, drop=False)
+    kept, kept_truth = counting(ours, theirs, region)
     table = find_pairs(kept, kept_truth)
     matches = match_cells(table, IOU_THRESHOLDS[0])
     found, known = table.predicted[matches], table.truth[matches]

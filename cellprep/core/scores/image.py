@@ -12,7 +12,7 @@ from cellprep.core.scores.detections import Detections, match_detections
 from cellprep.core.scores.jaccard import aggregated_jaccard, cellpose_jaccard
 from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import find_pairs
-from cellprep.core.scores.sides import both_sides, outside
+from cellprep.core.scores.sides import both_sides, counting
 from cellprep.errors import UsageError
 
 #: The IoUs from which on cells match: 0.50 to 0.95.
@@ -40,7 +40,7 @@ class ImageScore:
     split
         Number of true cells that each hold more than half of two or more predicted cells.
     blank_truth, blank_predicted
-        Numbers of cells left out, because none of their pixels counts.
+        Numbers of cells left out, because none of their pixels counts, or, of predicted ones, only the lesser part.
     detections
         The predicted cells as COCO judges them; None if they have no scores.
     """
@@ -95,7 +95,8 @@ def score_image(
         masks, (n, H, W) bool, which may overlap.
     ignore
         (H, W), not 0 on pixels that count for nobody. These are taken from the cells of both sides; cells that have no
-        others are left out. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
+        others are left out, and so are predicted cells with more than half of their pixels there that match no true
+        cell. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
     scores
         (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in ascending order of labels.
 
@@ -121,7 +122,7 @@ def score_image(
     values = None if scores is None else np.ravel(as_numbers(scores, "scores", "(n,) numbers")).astype(float)
     if values is not None and len(values) != len(ours):
         raise UsageError(f"there are {len(values)} scores, but {len(ours)} predicted cells: each needs one")
-    kept, kept_truth = outside(ours, region), outside(theirs, region)
+    kept, kept_truth = (side.take(side.areas > 0) for side in counting(ours, theirs, region))
     pairs = find_pairs(kept, kept_truth)
     matches = [match_cells(pairs, threshold) for threshold in IOU_THRESHOLDS]
     return ImageScore(
@@ -148,7 +149,6 @@ def _detections(
         return None
     shown = predicted.areas > 0
     cells, true_cells = predicted.take(shown), truth.take(truth.areas > 0)
-    outside = cells.areas if ignore is None else cells.outside(ignore).areas
-    shares = (cells.areas - outside) / cells.areas
+    shares = np.zeros(len(cells)) if ignore is None else cells.pixels_in(ignore) / cells.areas
     values = (np.zeros(0) if scores is None else scores)[shown]
     return match_detections(find_pairs(cells, true_cells), values, shares)

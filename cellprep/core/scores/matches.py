@@ -10,7 +10,7 @@ from cellprep.core.scores.counts import find_merged, find_split
 from cellprep.core.scores.image import IOU_THRESHOLDS
 from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import Indices, find_pairs
-from cellprep.core.scores.sides import both_sides, outside
+from cellprep.core.scores.sides import both_sides, counting
 
 
 class Match(NamedTuple):
@@ -21,11 +21,11 @@ class Match(NamedTuple):
     truth, predicted
         Their places among the cells of each side; None for none.
     iou
-        Their IoU; of a cell alone the highest with any of the other side; NaN if no pixel of it counts.
+        Their IoU; of a cell alone the highest with any of the other side; NaN if it does not count.
     verdict
         ``matched``; of a true cell alone ``missed``, or ``split`` if it holds more than half of two or more predicted
         ones; of a predicted cell alone ``false``, or ``merged`` if it covers more than half of two or more true ones;
-        ``ignored`` if no pixel of it counts.
+        ``ignored`` if it does not count, as `score_image` has it.
     """
 
     truth: int | None
@@ -50,7 +50,7 @@ Match(truth=1, predicted=None, iou=0.0, verdict='missed'), \
 Match(truth=None, predicted=1, iou=0.0, verdict='false')]
     """
     ours, theirs, region = both_sides(predicted, truth, ignore)
-    kept, kept_truth = outside(ours, region, drop=False), outside(theirs, region, drop=False)
+    kept, kept_truth = counting(ours, theirs, region)
     pairs = find_pairs(kept, kept_truth)
     matches = match_cells(pairs, IOU_THRESHOLDS[0])
     partner = dict(zip(pairs.truth[matches].tolist(), matches.tolist(), strict=True))

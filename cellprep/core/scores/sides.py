@@ -5,7 +5,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellprep.core.label_images import as_label_image, as_masks, as_numbers
 from cellprep.core.rle import Runs, runs_from_labels, runs_from_masks
+from cellprep.core.scores.matching import match_cells
+from cellprep.core.scores.pairs import find_pairs
 from cellprep.errors import UsageError
+
+_MATCHING = 0.5  # the lowest IoU at which cells match
 
 
 def both_sides(
@@ -36,7 +40,17 @@ def _as_runs(cells: Runs | ArrayLike, name: str) -> Runs:
     return runs_from_labels(as_label_image(array, name, right))[0]
 
 
-def outside(runs: Runs, ignore: NDArray[np.bool_] | None, drop: bool = True) -> Runs:
-    """Return the cells without their pixels to ignore, and without those that have no others."""
-    left = runs if ignore is None or not ignore.any() else runs.outside(ignore)
-    return left.take(left.areas > 0) if drop else left
+def counting(predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None) -> tuple[Runs, Runs]:
+    """Return the cells of both sides with those of their pixels that count.
+
+    Pixels to ignore count for nobody. Nor does a predicted cell with more than half of its pixels there, unless what is
+    left of it matches a true cell: at the rim of such a region, little of it is left to be judged by.
+    """
+    if ignore is None or not ignore.any():
+        return predicted, truth
+    ours, theirs = predicted.outside(ignore), truth.outside(ignore)
+    mostly = 2 * ours.areas < predicted.areas
+    if mostly.any():
+        pairs = find_pairs(ours, theirs)
+        mostly[pairs.predicted[match_cells(pairs, _MATCHING)]] = False
+    return ours.emptied(mostly), theirs

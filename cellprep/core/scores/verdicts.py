@@ -10,7 +10,7 @@ from cellprep.core.scores.counts import find_merged, find_split
 from cellprep.core.scores.image import IOU_THRESHOLDS
 from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import find_pairs
-from cellprep.core.scores.sides import both_sides, outside
+from cellprep.core.scores.sides import both_sides, counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class CellVerdicts:
     Attributes
     ----------
     counts_predicted, counts_truth
-        (n,) and (m,) bool: whether any of its pixels counts. If not, the rest says nothing of it.
+        (n,) and (m,) bool: whether it counts, as `score_image` has it. If not, the rest says nothing of it.
     false, missed
         (n,) and (m,) bool: predicted and true cells without a match at an IoU of 0.5.
     merged, split
@@ -51,7 +51,7 @@ def judge_cells(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: Ar
     (array([False,  True]), array([False,  True]), array([ True, False]))
     """
     ours, theirs, region = both_sides(predicted, truth, ignore)
-    kept, kept_truth = outside(ours, region, drop=False), outside(theirs, region, drop=False)
+    kept, kept_truth = counting(ours, theirs, region)
     pairs = find_pairs(kept, kept_truth)
     matches = match_cells(pairs, IOU_THRESHOLDS[0])
     counts, counts_truth = kept.areas > 0, kept_truth.areas > 0

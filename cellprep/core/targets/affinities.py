@@ -149,8 +149,7 @@ AFFINITIES = Values(
     dtype="uint8",
     channels=_channels,
     about="channels foreground, 0 or 1; for each offset y/x, 1 where the pixel there has another label or is outside "
-    "the image, 0 where it has the same; with `mask`, for each of these channels, where both pixels are known; "
-    "computed on reading",
+    "the image, 0 where it has the same; with `mask`, for each of these channels, where both pixels are known",
     title="affinities",
     rule="affinities",
     around=lambda recipe: max(abs(step) for pair in recipe.of(Affinities).pairs for step in pair),

@@ -57,17 +57,6 @@ def flows(labels: NDArray[Any], steps: int | None = None) -> NDArray[np.float32]
     return vectors
 
 
-def flow_steps(labels: NDArray[Any]) -> int:
-    """Return how often heat spreads in an image.
-
-    Examples
-    --------
-    >>> flow_steps(np.array([[1, 1, 1, 0, 2]]))
-    12
-    """
-    return _steps(CellRuns.of(labels))
-
-
 def steps_of(sizes: NDArray[Any]) -> int:
     """Return how often heat spreads, given height and width, (n, 2), of all cells: twice the largest sum, and 4 more.
 

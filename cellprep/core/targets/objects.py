@@ -52,8 +52,8 @@ class Objects:
         Examples
         --------
         >>> labels = np.array([[7, 0, 7], [7, 4, 0]])
-        >>> Objects.of(labels).split(Objects.of(labels).pixels)
-        [array([4]), array([0, 2, 3])]
+        >>> Objects.of(labels).pixels, Objects.of(labels).first
+        (array([4, 0, 2, 3]), array([0, 1]))
         >>> Objects.of(labels, pieces=True, smallest=2).pixels
         array([0, 3])
         """
@@ -109,10 +109,6 @@ class Objects:
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the value of its object for each pixel: of (n, ...), (m, ...)."""
         return np.repeat(values, self.sizes, axis=0)
-
-    def split(self, values: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return the values (m, ...) of the pixels of each object apart."""
-        return np.split(values, self.first[1:])
 
 
 def _pieces(starts: Ints, ends: Ints, owners: NDArray[Any], width: int) -> NDArray[np.int32]:

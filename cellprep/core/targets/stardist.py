@@ -28,11 +28,16 @@ Floats = NDArray[np.float32]
 # neighbour they go, with the bits that they have come too.
 _Move = tuple[int, tuple[int, int, int], tuple[bytes, bytes] | None]
 
+# Coefficients of x**3, x**5 and x**7, and of x**2, x**4, x**6 and x**8.
+_SINE = (-0.16666654943701084, 0.008332178146138854, -0.00019517298981385725)
+_COSINE = (-0.49999999725108224, 0.041666623324344516, -0.001388676379437604, 2.4390450703564542e-05)
+
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 _CACHED = 1 << 20  # bytes: what is computed step by step stays in the processor's cache
 # The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which
 # 21 bits are right.
 _SQUARES_ARE_KNOWN = 512
+_RAYS_AT_ONCE = 16  # which lie beside each other in memory, but not so many that they take much of it
 _CHECKED = 8  # steps after which it is asked whether any ray goes on
 
 
@@ -69,7 +74,9 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
     found = np.zeros((height * width, rays), np.float32)
     if not len(owned):
         return found.reshape(height, width, rays)
-    values = np.empty((rays, 8 * len(owned)), np.float32)
+    pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
+    pixels = pixels[: np.searchsorted(pixels, height * width)]  # the last byte may have bits to spare
+    values = np.empty((_RAYS_AT_ONCE, 8 * len(owned)), np.float32)
     paths = _Paths(rays, labels.shape, origin)
     steps_at_once = 1 << min(max(_CACHED // len(cells.inside), 8), 128).bit_length() - 1
     history = np.empty((steps_at_once, len(cells.inside)), np.uint8)
@@ -77,10 +84,10 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
         steps, moves = paths.steps(ray)
         planes = _walk(moves, cells, history)[: len(steps).bit_length()]
         lengths = np.concatenate([np.zeros(1, np.float32), paths.lengths[ray, steps]])
-        lengths.take(_counts([plane[owned] for plane in planes]), out=values[ray], mode="clip")
-    pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
-    here = slice(np.searchsorted(pixels, height * width))  # the last byte may have bits to spare
-    found[pixels[here]] = values[:, here].T
+        place = ray % _RAYS_AT_ONCE
+        lengths.take(_counts([plane[owned] for plane in planes]), out=values[place], mode="clip")
+        if place == _RAYS_AT_ONCE - 1 or ray == rays - 1:
+            found[pixels, ray - place : ray + 1] = values[: place + 1, : len(pixels)].T
     return found.reshape(height, width, rays)
 
 
@@ -182,8 +189,7 @@ class _Paths:
 
     def __init__(self, rays: int, shape: tuple[int, int], origin: tuple[int, int]) -> None:
         self._shape, self._origin = shape, origin
-        angles = (np.arange(rays, dtype=np.float32) * np.float32(2 * np.pi / rays)).astype(np.float64)
-        unit = np.stack([np.sin(angles), np.cos(angles)]).astype(np.float32)[..., None]  # (2, rays, 1): y, x
+        unit = _sine_and_cosine(np.arange(rays, dtype=np.float32) * np.float32(2 * np.pi / rays))[..., None]  # y, x
         longest = int(np.hypot(*shape)) + 3  # steps after which every ray has left the image
         self._places = np.cumsum(np.broadcast_to(unit, (2, rays, longest)), axis=2, dtype=np.float32)
         y, x = self._places + (_HALF / np.abs(unit).max(axis=0) - _ONE) * unit
@@ -236,10 +242,28 @@ class _Paths:
         return result
 
 
+def _sine_and_cosine(angles: Floats) -> Floats:
+    """Return the sine and the cosine of angles, (2, n), to the bit as glibc has them in float32.
+
+    Those are what StarDist walks by on Linux; some are not the nearest float32 to the sine.
+    """
+    exact = angles.astype(np.float64)
+    quarters = np.floor(exact * (2 / np.pi) + 0.5).astype(np.int64)
+    x = exact - quarters * (np.pi / 2)
+    square = x * x
+    sine = (x + x * square * _SINE[0]) + x * square**2 * (_SINE[1] + square * _SINE[2])
+    fourth = square * square
+    cosine = (1 + square * _COSINE[0] + fourth * _COSINE[1]) + fourth * square * (_COSINE[2] + square * _COSINE[3])
+    turned = [sine, cosine, -sine, -cosine]
+    both = [np.choose((quarters + turn) & 3, turned) for turn in range(2)]
+    return np.stack(both).astype(np.float32)
+
+
 def _grouped(before: NDArray[np.int64], after: NDArray[np.int64]) -> list[tuple[tuple[int, int], bytes]]:
-    """Return each pair of values that lines have before and after, and which lines have it, a byte each."""
-    pairs = dict.fromkeys(zip(before.tolist(), after.tolist(), strict=True))
-    return [((a, b), ((before == a) & (after == b)).tobytes()) for a, b in pairs]
+    """Return each pair of values that lines have before and after, two of each at most, and which lines have it."""
+    pairs = product({int(before.min()), int(before.max())}, {int(after.min()), int(after.max())})
+    groups = [(pair, (before == pair[0]) & (after == pair[1])) for pair in pairs]
+    return [(pair, lines.tobytes()) for pair, lines in groups if lines.any()]
 
 
 def _walk(moves: Iterator[list[_Move]], cells: _Neighbours, history: NDArray[np.uint8]) -> list[Bits]:
@@ -333,7 +357,7 @@ RAYS = Values(
     dtype="float32",
     channels=angles,
     about="distance to the cell's border along each ray, in pixels, from the ray along the row towards the next rows; "
-    "0 on the background; computed on reading",
+    "0 on the background",
     title="StarDist's rays",
     rule="rays to the border",
     beyond=Beyond.CELLS,

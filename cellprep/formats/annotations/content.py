@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,12 +31,15 @@ class Masks:
         (n,) its type; empty text where the source has none.
     scores
         (n,) how sure a network is of each; None if unknown.
+    names
+        (n,) what each is called, empty text where nothing tells; None if the source has no names.
     """
 
     runs: Runs
     numbers: list[int]
     cell_types: list[str]
     scores: list[float] | None = None
+    names: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,15 @@ class Outline:
         How sure a network is of it; None if unknown.
     polygons
         Its polygons, as `cellprep.core.outlines.trace_outlines` returns them.
+    name
+        What it is called; empty text if nothing tells.
     """
 
     number: int
     cell_type: str
     score: float | None
     polygons: list[Polygon]
+    name: str = ""
 
     @property
     def area(self) -> float:
@@ -119,8 +125,10 @@ class Picture:
         return decoded if self.shape is None else fitting(self.pixels, decoded, self.shape)
 
     def _is_as_stored(self) -> bool:
-        """Return whether every program shows the file as the annotations have it: it is not turned, and not a part."""
-        return isinstance(self.pixels, ImageFile) and not self.pixels.planes and self.pixels.tag() == 1
+        """Return whether other programs show the file as the annotations have it: it is not turned, and not a part."""
+        if not isinstance(self.pixels, ImageFile) or self.pixels.planes or self.pixels.is_of_microscope:
+            return False
+        return self.pixels.tag() == 1
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,8 @@ class Content:
         Source rows of the cells without pixels.
     scores
         How sure a network is of each visible cell; None if unknown.
+    names
+        What each visible cell is called, empty text where nothing tells; None if the source has no names.
     annotated
         The cells before overlaps are resolved; None where `labels` tell all.
     picture
@@ -168,6 +178,7 @@ class Content:
     pixel_size: float | None
     hidden_rows: tuple[int, ...]
     scores: list[float] | None = None
+    names: list[str] | None = None
     annotated: Masks | None = None
     picture: Picture | None = None
     types: tuple[str, ...] = ("",)
@@ -193,10 +204,15 @@ class Content:
     def masks(self, order: Order = "row") -> Masks:
         """Return the masks of its cells, as annotated where that is known; pixels are counted in an order."""
         if self.annotated is None:
-            return Masks(runs_from_labels(self.labels, order)[0], self.visible, self.cell_types, self.scores)
+            runs = runs_from_labels(self.labels, order)[0]
+            return Masks(runs, self.visible, self.cell_types, self.scores, self.names)
         known = self.annotated
-        runs = Runs.joined([piece.in_order(order) for piece in known.runs.pieces()])
-        return Masks(runs, known.numbers, known.cell_types, known.scores)
+        return replace(known, runs=Runs.joined([piece.in_order(order) for piece in known.runs.pieces()]))
+
+    @property
+    def known(self) -> "Masks | Content":
+        """What tells the types, scores and names of its `masks`."""
+        return self.annotated or self
 
     @cached_property
     def exact_outlines(self) -> list[list[Polygon]]:
@@ -207,7 +223,7 @@ class Content:
 
     def outlines(self) -> Iterator[Outline]:
         """Yield the outline of each of its cells, simplified where that is asked for."""
-        known = self.annotated or self
+        known = self.known
         numbers = self.visible if self.annotated is None else self.annotated.numbers
         for place, polygons in enumerate(self.exact_outlines):
             yield Outline(
@@ -215,6 +231,7 @@ class Content:
                 known.cell_types[place],
                 None if known.scores is None else known.scores[place],
                 simplify_polygons(polygons, self.simplify),
+                known.names[place] if known.names else "",
             )
 
 

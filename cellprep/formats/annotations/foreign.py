@@ -102,10 +102,10 @@ def json_kind(content: bytes) -> str:
     Examples
     --------
     >>> json_kind(b'{"type": "FeatureCollection", "features": []}')
-    'this is of the format geojson: end its name in .json, and give it so, or by --format geojson'
+    'this is of the format geojson: give it so, by --format geojson or none'
     """
     if name := format_of_json(content):
-        return _said(f"of the format {name}", f"end its name in .json, and give it so, or by --format {name}")
+        return _said(f"of the format {name}", f"give it so, by --format {name} or none")
     top = shallow(content)
     if isinstance(top, list):
         first = shallow(bytes(top[0])) if top else None

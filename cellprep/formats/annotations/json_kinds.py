@@ -55,6 +55,24 @@ def json_format(path: Path) -> str:
     return found
 
 
+def reader_of_json(path: Path) -> str:
+    """Return the name of the reader of a file that is JSON by its content, whatever its name; empty text if none is.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    with open_file(path) as file:
+        head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8).lstrip()
+    if head[:1] not in (b"{", b"["):
+        return ""
+    if name := json_format(path):
+        return name
+    top = shallow(read_file(path).removeprefix(codecs.BOM_UTF8))
+    return "coco" if isinstance(top, dict) and {"images", "annotations"} <= top.keys() else ""
+
+
 def format_of_json(content: bytes) -> str | None:
     """Return the name of the reader of a document; empty text if it is none of those known, None if it is broken.
 

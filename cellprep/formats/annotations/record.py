@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
@@ -54,6 +57,10 @@ class Annotations:
         Side of a pixel in micrometres, if the source tells.
     scores
         (n,) how sure a network is of each, if the source tells of all.
+    names
+        (n,) what each is called, empty text where nothing tells, if the format has names.
+    ignored
+        How much of the image is ignored, if something was to be.
     """
 
     runs: Runs
@@ -65,6 +72,8 @@ class Annotations:
     ignore: NDArray[np.bool_] | None = None
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
+    names: tuple[str, ...] | None = None
+    ignored: Ignored | None = None
 
     def __post_init__(self) -> None:
         check_shape(self.runs.shape)
@@ -92,17 +101,68 @@ class Annotations:
         if not rows:
             return self
         check_excluded(rows, self.rows)
-        kept = np.array([row not in rows for row in self.rows], bool)
-        cell_types = tuple(name for name, keep in zip(self.cell_types, kept, strict=True) if keep)
+        return self.take(np.array([row not in rows for row in self.rows], bool))
+
+    def take(self, kept: NDArray[np.bool_]) -> "Annotations":
+        """Return only some of the annotations: `kept` is (n,) bool."""
+        cell_types = tuple(compress(self.cell_types, kept))
         return replace(
             self,
             runs=self.runs.take(kept),
-            rows=tuple(row for row in self.rows if row not in rows),
+            rows=tuple(compress(self.rows, kept)),
             cell_types=cell_types,
             cell_type=most_common(cell_types) or self.cell_type,
             areas=None if self.areas is None else self.areas[kept],
-            scores=None if self.scores is None else tuple(np.array(self.scores)[kept].tolist()),
+            scores=None if self.scores is None else tuple(compress(self.scores, kept)),
+            names=None if self.names is None else tuple(compress(self.names, kept)),
         )
+
+    def part(self, partial: Partial) -> "Annotations":
+        """Return what is annotated, and put all else into the regions to ignore.
+
+        A cell goes there if it touches the edge, and that is wanted, or if more than half of its pixels are in
+        regions that are marked. The pixels of other cells stay theirs.
+
+        Raises
+        ------
+        AnnotationError
+            If there is no region that says what is annotated, though such regions do.
+        """
+        cells = self.take(~self._are_of(partial.classes))
+        region = self._region(partial)
+        runs = cells.runs
+        at_edge = WindowedRuns.of(runs).at_edge if partial.drop_edge else np.zeros(len(runs), bool)
+        within = ~at_edge & (2 * runs.pixels_in(region) > runs.areas)
+        kept = cells.take(~(at_edge | within))
+        region = (region | runs.take(at_edge | within).covered()) & ~kept.runs.covered()
+        region |= False if self.ignore is None else self.ignore
+        told = self.ignored or Ignored()
+        marked, annotated = (
+            sum(map(self.cell_types.count, classes)) for classes in (partial.ignore_classes, partial.annotated_classes)
+        )
+        return replace(
+            kept,
+            cell_type="" if kept.cell_type in partial.classes else kept.cell_type,
+            ignore=region if region.any() else None,
+            ignored=Ignored(told.regions + marked, annotated, int(at_edge.sum()), int(within.sum())),
+        )
+
+    def _region(self, partial: Partial) -> NDArray[np.bool_]:
+        """Return the pixels, (H, W), of the regions that classes mark, and of all that is outside annotated ones."""
+        region = self.runs.take(self._are_of(partial.ignore_classes)).covered()
+        if partial.annotated_classes:
+            annotated = self.runs.take(self._are_of(partial.annotated_classes))
+            if not len(annotated):
+                names = " or ".join(map(repr, partial.annotated_classes))
+                raise AnnotationError(
+                    f"it has no region of the class {names}, which would say what of it is annotated: draw one, or "
+                    "leave the image out (--exclude)"
+                )
+            region |= ~annotated.covered()
+        return region
+
+    def _are_of(self, classes: Sequence[str]) -> NDArray[np.bool_]:
+        return np.array([name in classes for name in self.cell_types], bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +183,16 @@ class ImageRecord(ABC):
         Rows of the annotations to leave out.
     orientation
         Whether Orientation tags of its files are applied, where nothing tells.
+    partial
+        What of it is annotated.
     rows_are_labels
         Whether the rows of its annotations are the numbers of a label image.
+    knows_pixel_size
+        Whether its annotations tell the size of a pixel, also where only its image does.
     """
 
     rows_are_labels: ClassVar[bool] = False
+    knows_pixel_size: ClassVar[bool] = False
 
     image_id: str
     source: str
@@ -135,6 +200,7 @@ class ImageRecord(ABC):
     file_name: str = ""
     excluded: frozenset[int] = frozenset()
     orientation: Orientation | None = None
+    partial: Partial = ALL_ANNOTATED
 
     @property
     def needs_shape(self) -> bool:
@@ -145,9 +211,8 @@ class ImageRecord(ABC):
     def content(self) -> list[Any]:
         """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""
 
-    @abstractmethod
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Return the annotations, without those that are excluded.
+        """Return the annotations, without those that are excluded or to be ignored.
 
         Parameters
         ----------
@@ -158,6 +223,20 @@ class ImageRecord(ABC):
         ------
         CellprepError
             Naming the place and the value at fault.
+        """
+        found = self.read(shape)
+        if not self.partial:
+            return found
+        try:
+            return found.part(self.partial)
+        except AnnotationError as error:
+            raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+
+    @abstractmethod
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
+        """Return the annotations as `load` does, with those that are regions to ignore among them.
+
+        Numbers of a label image that are to be ignored are in `Annotations.ignore` already.
         """
 
     def known_types(self) -> frozenset[str] | None:
@@ -170,7 +249,14 @@ class ImageRecord(ABC):
 
     def fingerprint(self) -> str:
         """Return a SHA-256, in hex, of everything that targets may depend on."""
-        return digest([*self.content(), sorted(self.excluded)])
+        return self._hash_of(self.content())
+
+    def fingerprinted(self) -> tuple[str, Self]:
+        """Return its `fingerprint`, and the record, which may hold what was read for it, to be loaded from there."""
+        return self.fingerprint(), self
+
+    def _hash_of(self, content: list[Any]) -> str:
+        return digest([*content, sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
 
     def without(self, rows: Iterable[int]) -> Self:
         """Leave out the annotations of some more rows."""
@@ -190,6 +276,10 @@ class ImageRecord(ABC):
         if isinstance(pixels, ImageFile):
             pixels = replace(pixels, orientation=orientation, keep_channels=keep_channels)
         return replace(self, pixels=pixels, orientation=orientation)
+
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres, as its files tell them; None if none does."""
+        return None if self.pixels is None else self.pixels.sides()
 
     def picture_tag(self) -> int:
         """Return the Orientation tag of its picture, with which that of its labels may agree."""

@@ -12,6 +12,7 @@ from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
 from cellprep.errors import ImageFileError, UsageError
+from cellprep.formats.annotations.partial import ALL_ANNOTATED
 from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.annotations.table import COLUMNS, annotation_rows
 from cellprep.formats.images.file import fitting
@@ -62,6 +63,10 @@ class Source(ABC):
         Whether somebody has said that it is of this format, instead of leaving it to be recognised.
     components
         By which neighbours pixels are connected, if connected pieces are cells, for formats that leave the choice.
+    partial
+        What of the images is annotated.
+    has_numbers
+        Whether cells are the numbers of label images, of which some may be to be ignored.
     notes
         What is to be known of how the source was read, a line each.
     """
@@ -70,6 +75,7 @@ class Source(ABC):
     #: What is said of a source of this format whose images' sizes only the image files tell.
     no_sizes: ClassVar[str] = "has no columns width and height"
     in_files: ClassVar[bool] = True
+    has_numbers: ClassVar[bool] = False
     sha256: str
 
     def __init__(self, path: Path, order: Order | None = None) -> None:
@@ -80,6 +86,7 @@ class Source(ABC):
         self.unannotated: list[str] = []
         self.is_chosen = False
         self.components: Components | None = None
+        self.partial = ALL_ANNOTATED
         self.notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -142,9 +149,17 @@ class Source(ABC):
         """
         raise UsageError(f"{self.name} is of the format {self.format}, which has no columns, such as {column!r}")
 
-    @abstractmethod
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
+        for record in self.records():
+            if self.partial and isinstance(record, ImageRecord):
+                yield replace(record, partial=self.partial)
+            else:
+                yield record
+
+    @abstractmethod
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
+        """Yield every image once, as the format has it."""
 
     def to_dataframe(self, images: Path | str | None = None, *, jobs: int = -1, quiet: bool = True) -> "DataFrame":
         r"""Return a table with a row per annotation.

@@ -37,11 +37,11 @@ def annotation_rows(record: ImageRecord | FaultyImage) -> dict[str, Sequence[Any
         shape = (height, width)
     found = record.load(shape)
     height, width = found.runs.shape
-    boxes = WindowedRuns.of(found.runs).boxes.astype(np.int64)
+    windowed = WindowedRuns.of(found.runs)
+    boxes = windowed.boxes.astype(np.int64)
     top, bottom, left, right = boxes if found.runs.order == "row" else boxes[[2, 3, 0, 1]]
     areas = found.runs.areas
     has_pixels = areas > 0
-    at_edge = has_pixels & ((top == 0) | (left == 0) | (bottom == height) | (right == width))
     corners = {
         f"bbox-{k}": [place if seen else None for place, seen in zip(places.tolist(), has_pixels, strict=True)]
         for k, places in enumerate((top, left, bottom, right))
@@ -53,7 +53,7 @@ def annotation_rows(record: ImageRecord | FaultyImage) -> dict[str, Sequence[Any
         "cell_type": [name or None for name in found.cell_types],
         "area": areas.tolist(),
         **corners,
-        "at_edge": at_edge.tolist(),
+        "at_edge": windowed.at_edge.tolist(),
         "score": [None] * count if found.scores is None else found.scores,
         "height": [height] * count,
         "width": [width] * count,

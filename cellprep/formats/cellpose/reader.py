@@ -12,11 +12,10 @@ import numpy as np
 from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, RLEError, SourceError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, check_shape
-from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.cellpose.outlines import read_outlines
 from cellprep.formats.cellpose.unpickling import as_array, read_seg
 from cellprep.formats.label_images.file import annotations_of_labels
-from cellprep.formats.layouts.beside import Beside, find_beside, images_of
+from cellprep.formats.layouts.beside import Beside, BesideSource, find_beside, images_of
 from cellprep.formats.layouts.groups import Group, is_pickled
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
@@ -47,7 +46,7 @@ class CellposeImage(ImageRecord):
         """Return that no cell has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         try:
             found = read_seg(read_bytes(self.path))
@@ -60,9 +59,9 @@ class CellposeImage(ImageRecord):
         if masks.ndim == 3:
             planes, height, width = masks.shape
             raise AnnotationError(f"{self.path} holds a stack of {planes} planes, {height} x {width}: one is expected")
-        if masks.size and masks.min() == -1:  # as Cellpose wrote its background once
+        if masks.size and masks.min() == -1 and -1 not in self.partial.ignore_labels:  # its background once
             masks = masks.astype(np.int64) + 1
-        return annotations_of_labels(masks, str(self.path)).without(self.excluded)
+        return annotations_of_labels(masks, str(self.path), self.partial.ignore_labels).without(self.excluded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class OutlinedImage(ImageRecord):
         """Return that no cell has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Fill the outlines."""
         if shape is None:
             raise AnnotationError(
@@ -114,7 +113,7 @@ def read_bytes(path: Path) -> bytes:
         raise AnnotationError(f"cannot read {path}: {error.strerror}") from error
 
 
-class CellposeFolder(FolderSource):
+class CellposeFolder(BesideSource):
     """Annotations in ``<id>_seg.npy``, or else ``<id>_cp_outlines.txt``, as Cellpose writes them beside ``<id>.*``.
 
     Masks that Cellpose saves as images, ``<id>_cp_masks.*``, go before them: these are a folder of label images.
@@ -131,6 +130,7 @@ class CellposeFolder(FolderSource):
     """
 
     format = "cellpose-seg"
+    has_numbers = True
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
@@ -159,17 +159,7 @@ class CellposeFolder(FolderSource):
             return False
         return any(group.pickles or any(map(_is_outlines, group.outlines[:1])) for group in layout.groups)
 
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
-        return list(self._images)
-
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images beside the files."""
-        return any(beside.images for beside in self._images.values())
-
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, beside in self._images.items():
             if problem := id_problem(image_id) or _problem(beside):

@@ -73,7 +73,7 @@ class COCOImage(ImageRecord):
         """Return the types of its annotations."""
         return frozenset(self.cell_types)
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Rasterise the polygons and parse the counts."""
         check_excluded(self.excluded, (*self.rows, *self.crowds))
         kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
@@ -218,7 +218,7 @@ class COCOJSON(Source):
         """The names of the images' files by id."""
         return {name: images[0].file_name for name, images in self._images.items() if images[0].file_name}
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image, then those that only annotations name."""
         for name, images in self._images.items():
             try:

@@ -25,7 +25,7 @@ from cellprep.formats.drawings.shapes import (
     rectangle,
     shown,
 )
-from cellprep.formats.drawings.source import DrawnEntry, DrawnSet, rectangle_notes
+from cellprep.formats.drawings.source import DrawnEntry, DrawnSet
 from cellprep.system.files import open_file
 
 _HEAD = 65_536  # bytes
@@ -74,7 +74,7 @@ class CVAT(DrawnSet):
         parsed = _Parser(self.path)
         parsed.parse(content)
         elements = [element for _, shapes in parsed.images for element in shapes]
-        self.notes += rectangle_notes(sum(element.name == "box" for element in elements))
+        self.note_rectangles(element.attributes.get("label", "") for element in elements if element.name == "box")
         if len({_z_order(element) for element in elements}) > 1:
             self.notes.append("note: shapes are in the order of their z_order: --overlap later-on-top keeps it")
         if parsed.left_aside:

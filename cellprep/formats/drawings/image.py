@@ -80,7 +80,7 @@ class DrawnImage(ImageRecord):
             f"{self.place} tells no size of its image, and there is no image file: give the images (--images)"
         )
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the document and rasterise its shapes."""
         size, drawings = self._drawings(shape)
         check_excluded(self.excluded, [drawing.row for drawing in drawings])
@@ -99,6 +99,7 @@ class DrawnImage(ImageRecord):
             cell_types=cell_types,
             cell_type=most_common(cell_types) or most_common(every),
             scores=scores if scores and len(scores) == len(kept) else None,
+            names=tuple(drawing.name for drawing in kept) if any(drawing.name for drawing in kept) else None,
         )
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import repeat
 from math import cos, radians, sin
 from typing import Any
 
@@ -173,12 +174,15 @@ class Drawing:
         Its category; empty text if it has none.
     score
         How sure a network is of it, if its file tells.
+    name
+        What it is called; empty text if nothing tells.
     """
 
     row: int
     shapes: tuple[Shape, ...]
     cell_type: str = ""
     score: float | None = None
+    name: str = ""
 
     @property
     def without_area(self) -> str:
@@ -187,7 +191,7 @@ class Drawing:
         return ", ".join(names) if all(names) else ""
 
 
-def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
+def joined(shapes: Iterable[tuple[Hashable, Shape, str]], names: Iterable[str] = repeat("")) -> list[Drawing]:
     """Return shapes as annotations, those of a group as one.
 
     Parameters
@@ -195,6 +199,8 @@ def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
     shapes
         Each with its group, None if it is an annotation of its own, and its category. The row of an annotation is the
         place of its first shape, from 1.
+    names
+        What each shape is called; an annotation is called as its first.
 
     Examples
     --------
@@ -203,9 +209,9 @@ def joined(shapes: Iterable[tuple[Hashable, Shape, str]]) -> list[Drawing]:
     [(1, 'a', 2), (2, 'b', 1)]
     """
     drawings: dict[Hashable, Drawing] = {}
-    for row, (group, shape, cell_type) in enumerate(shapes, start=1):
+    for row, ((group, shape, cell_type), name) in enumerate(zip(shapes, names, strict=False), start=1):
         key = (row, None) if group is None else (0, group)
-        first = drawings.setdefault(key, Drawing(row, (), cell_type))
+        first = drawings.setdefault(key, Drawing(row, (), cell_type, name=name))
         drawings[key] = replace(first, shapes=(*first.shapes, shape))
     return list(drawings.values())
 

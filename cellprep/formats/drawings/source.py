@@ -3,7 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import ClassVar
 from cellprep.core.rle import Order
 from cellprep.errors import SourceError
 from cellprep.formats.annotations.documents import read
+from cellprep.formats.annotations.partial import Partial
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import FolderSource, Source
 from cellprep.formats.coco.document import ImageEntry
@@ -115,7 +116,7 @@ class DrawnFiles(FolderSource):
         """Whether there are images with the files."""
         return any(pair.images for pair in self._pairs.values())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, pair in self._pairs.items():
             if problem := id_problem(image_id):
@@ -163,6 +164,8 @@ class DrawnSet(Source):
     ----------
     path
         The file.
+    partial
+        What of the images is annotated.
 
     Raises
     ------
@@ -173,8 +176,9 @@ class DrawnSet(Source):
     no_sizes = NO_SIZES
     record: ClassVar[type[DrawnImage]]
 
-    def __init__(self, path: Path, _order: Order | None = None) -> None:
+    def __init__(self, path: Path, _order: Order | None = None, partial: Partial | None = None) -> None:
         super().__init__(path)
+        self.partial = partial or self.partial
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         entries = self.entries(content)
@@ -206,7 +210,7 @@ class DrawnSet(Source):
         """The names of the images' files by id."""
         return {name: found[0].file_name for name, found in self._entries.items() if found[0].file_name}
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for name, entries in self._entries.items():
             entry = entries[0]
@@ -222,8 +226,8 @@ class DrawnSet(Source):
                     shape=entry.shape,
                 )
 
-
-def rectangle_notes(number: int) -> list[str]:
-    """Return a note on rectangles: they are areas, but may be boxes of objects."""
-    what = "taken as cells of this shape; if they are boxes around cells, they are no masks"
-    return [f"note: {count(number, 'rectangle')} {what}"] if number else []
+    def note_rectangles(self, classes: Iterable[str]) -> None:
+        """Take a note on rectangles, given their classes: they are areas, but may be boxes of objects."""
+        if number := sum(name not in self.partial.classes for name in classes):
+            what = "taken as cells of this shape; if they are boxes around cells, they are no masks"
+            self.notes.append(f"note: {count(number, 'rectangle')} {what}")

@@ -41,7 +41,7 @@ class GeoJSONImage(DrawnImage):
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
         """Parse a collection, a list of features, a feature or a geometry."""
         features = _features(_unpacked(document, self.place), self.place)
-        kinds = Counter(_kind(feature) for feature in features)
+        kinds = Counter(_kind(feature) for feature in features if _cell_type(feature) not in self.partial.classes)
         if kinds["annotation"] and kinds["detection"] + kinds["cell"]:
             raise AnnotationError(
                 f"{self.place} holds {count(kinds['annotation'], 'annotation')} and "
@@ -53,7 +53,7 @@ class GeoJSONImage(DrawnImage):
             some = ", ".join(f"z {z} t {t}" for z, t in sorted(planes)[:3])
             raise AnnotationError(f"{self.place} holds objects of several planes, {some}: export those of one")
         return [
-            Drawing(row, _shapes(feature), _cell_type(feature), _score(feature))
+            Drawing(row, _shapes(feature), _cell_type(feature), _score(feature), _name(feature))
             for row, feature in zip(_rows(features), features, strict=True)
         ]
 
@@ -143,6 +143,11 @@ def _rows(features: Sequence[Any]) -> list[int]:
     names = [_properties(feature).get("name") for feature in features]
     labels = [int(name) for name in names if isinstance(name, str) and re.fullmatch("[1-9][0-9]{0,17}", name)]
     return labels if len(set(labels)) == len(features) else list(range(1, len(features) + 1))
+
+
+def _name(feature: Any) -> str:
+    name = _properties(feature).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _cell_type(feature: Any) -> str:

@@ -11,7 +11,7 @@ from cellprep.formats.annotations.content import Content, Outline
 
 
 def encode(content: Content) -> bytes:
-    """Return a collection of one feature per cell with pixels, named by its label.
+    """Return a collection of one feature per cell with pixels, called by its own name or by its label.
 
     Cells are annotations, which can be edited in QuPath.
     """
@@ -44,7 +44,7 @@ def _feature(content: Content, outline: Outline, objects: str) -> dict[str, Any]
         },
         "properties": {
             "objectType": objects,
-            "name": str(outline.number),
+            "name": outline.name or str(outline.number),
             **({"classification": {"name": outline.cell_type}} if outline.cell_type else {}),
             **({"measurements": measurements} if measurements else {}),
         },

@@ -20,9 +20,8 @@ from cellprep.formats.annotations.record import (
     check_shape,
     most_common,
 )
-from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.imagej.regions import Ring, decode_region, is_regions, properties_of, read_regions, rings_of
-from cellprep.formats.layouts.beside import find_beside, images_of
+from cellprep.formats.layouts.beside import BesideSource, find_beside, images_of
 from cellprep.formats.layouts.groups import Group
 from cellprep.formats.layouts.layout import Layout
 from cellprep.formats.layouts.listing import hash_of_listing
@@ -58,7 +57,7 @@ class RegionsImage(ImageRecord):
         """Return the hash of each region's bytes."""
         return [hashlib.sha256(content).hexdigest() for content in self._contents()]
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Fill the regions."""
         size = self._shape(shape)
         contents = self._contents()
@@ -76,7 +75,8 @@ class RegionsImage(ImageRecord):
             raise self._fault(rows[error.place], error.problem) from error
         told = [properties_of(region) for region in regions]
         cell_types = tuple(properties.get("Class", "") for properties in told)
-        return Annotations(runs, tuple(rows), cell_types, most_common(cell_types), scores=_scores(told))
+        names = tuple(region.name or "" for region in regions)
+        return Annotations(runs, tuple(rows), cell_types, most_common(cell_types), scores=_scores(told), names=names)
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
         """Read the regions one by one."""
@@ -126,7 +126,7 @@ class RegionsImage(ImageRecord):
         return shape
 
 
-class ImageJRegions(FolderSource):
+class ImageJRegions(BesideSource):
     """Annotations in regions of ImageJ: ``<id>.zip``, ``<id>_rois.zip`` or ``<id>.roi`` beside ``<id>.*``.
 
     In a folder with one image all regions are of this image, whatever they are called.
@@ -179,17 +179,7 @@ class ImageJRegions(FolderSource):
         files = [file for group in layout.groups for file in _files_of(group)]
         return any(map(is_regions, files[:_LOOKED_AT]))  # archives of images without cells are empty
 
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
-        return list(self._images)
-
-    @property
-    def has_pixels(self) -> bool:
-        """Whether there are images beside the files."""
-        return any(beside.images for beside in self._images.values())
-
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, beside in self._images.items():
             archives = [file for file in beside.files if file.suffix.lower() == ".zip"]

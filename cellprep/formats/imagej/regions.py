@@ -93,7 +93,11 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Return the regions among the entries of an archive; raises AnnotationError if there are others."""
     parts = {entry: [part for part in re.split(r"[/\\]", entry.filename) if part] for entry in archive.infolist()}
-    entries = [entry for entry in parts if not (entry.is_dir() or any(map(is_foreign, {*parts[entry]} - {".", ".."})))]
+    entries = [
+        entry
+        for entry in parts
+        if not (entry.filename.endswith("/") or any(map(is_foreign, {*parts[entry]} - {".", ".."})))
+    ]
     if len(entries) > _MOST_REGIONS:
         raise AnnotationError(f"it holds {len(entries):,} regions: {_MOST_REGIONS:,} at most")
     if strangers := [entry.filename for entry in entries if not entry.filename.lower().endswith(".roi")]:

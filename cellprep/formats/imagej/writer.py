@@ -4,6 +4,7 @@ https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html
 """
 
 import io
+import re
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ from cellprep.formats.annotations.content import Content, Outline
 
 _LONGEST_SIDE = 2**15 - 1  # pixels; ImageJ keeps corners in 16 bits
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a ZIP archive, so that the same cells give the same bytes
+_PLAIN = re.compile(r"[^\W_][\w ,()#+=.\-]{0,99}")  # names that are files' names anywhere, and not hidden
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 
 
@@ -22,7 +24,7 @@ def encode(content: Content) -> dict[str, bytes]:
     """Return ``<id>_rois.zip`` with a region per cell, and the picture.
 
     A cell of one piece without holes is a traced region, which runs along the edges of pixels; any other a composite.
-    Names are the labels. Type and score are properties, which ImageJ lists.
+    Names are those of the source, or else the labels. Type and score are properties, which ImageJ lists.
 
     Raises
     ------
@@ -35,10 +37,21 @@ def encode(content: Content) -> dict[str, bytes]:
     digits = max(4, len(str(max((outline.number for outline in outlines), default=0))))
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        taken: set[str] = set()
         for outline in outlines:
-            name = f"{outline.number:0{digits}}"
-            archive.writestr(zipfile.ZipInfo(f"{name}.roi", _EPOCH), _region(outline, name).tobytes())
+            number = f"{outline.number:0{digits}}"
+            region = _region(outline, outline.name or number)
+            archive.writestr(zipfile.ZipInfo(_entry(outline.name, number, taken), _EPOCH), region.tobytes())
     return {f"{content.image_id}_rois.zip": file.getvalue(), **content.taken_picture()}
+
+
+def _entry(name: str, number: str, taken: set[str]) -> str:
+    """Return the name of a region's entry, which none has `taken`: its own, where archives can hold it, or a number."""
+    free = name if _PLAIN.fullmatch(name) else number
+    while free.lower() in taken:
+        free = f"{free}-{number}"
+    taken.add(free.lower())
+    return f"{free}.roi"
 
 
 def _region(outline: Outline, name: str) -> ImagejRoi:

@@ -78,6 +78,13 @@ def _jpeg(head: bytes) -> tuple[int, int] | None:
     return None
 
 
+def size_of_jpeg2000(content: bytes) -> tuple[int, int] | None:
+    """Return the (height, width) that JPEG 2000 claims; None if it is cut off, or none."""
+    with suppress(struct.error):
+        return _jpeg2000(content)
+    return None
+
+
 def _jpeg2000(head: bytes) -> tuple[int, int] | None:
     start = head.find(b"\xff\x4f\xff\x51")
     right, bottom, left, top = struct.unpack_from(">IIII", head, start + 8)

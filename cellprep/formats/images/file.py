@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,11 @@ from cellprep.errors import ImageFileError
 from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, Raster, Tags, as_labels, as_mask, as_picture
 from cellprep.formats.images.kinds import HEAD, kind_of, unreadable_problem
 from cellprep.formats.images.orientation import Orientation
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
-from cellprep.formats.images.stacks import chosen_of_picture
+from cellprep.formats.images.raster import UnnamedAxesError
+from cellprep.formats.images.stacks import chosen_of_picture, place_of_scene
+from cellprep.store.image_ids import composed
 from cellprep.system.files import open_file
 from cellprep.system.places import is_remote
 
@@ -36,6 +40,9 @@ class Pixels(Protocol):
         Where the image may be meant upright or as it is stored, `shape`, (H, W), says which.
         """
 
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres, as it is decoded; None if nothing tells them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
@@ -50,9 +57,11 @@ class ImageFile:
     keep_channels
         Whether grey that is stored as RGB keeps its three channels.
     planes
-        What is read of it if it is a stack, and whether RGB becomes one channel.
+        What is read of it if it holds several scenes or is a stack, and whether RGB becomes one channel.
     content
         The file's bytes, if `hashed` has read them.
+    known
+        Its tags, if `hashed` has read them.
     """
 
     path: Path
@@ -60,6 +69,7 @@ class ImageFile:
     keep_channels: bool = False
     planes: StackOptions = field(default_factory=StackOptions)
     content: bytes | None = field(default=None, repr=False, compare=False)
+    known: Tags | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -77,8 +87,11 @@ class ImageFile:
     def hashed(self) -> tuple[str, "ImageFile"]:
         """Return its `sha256`, and the file with its bytes in memory, unless these are many: to be decoded from there.
 
-        A TIFF of this machine that other files in its folder may belong to is read where it is.
+        A TIFF of this machine that other files in its folder may belong to is read where it is. A file of a microscope
+        may hold a thousand images: of it the pixels that are read are hashed.
         """
+        if self.is_of_microscope:
+            return hash_of_pixels(self.decode()), replace(self, known=self._known_tags())
         file = self._held()
         with file._opened() as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -97,7 +110,7 @@ class ImageFile:
                 reading.append(ImageFile(part)._sha256_of_bytes())
         if reading:
             sha256 = hashlib.sha256(" ".join([sha256, *reading]).encode()).hexdigest()
-        return sha256, file
+        return sha256, replace(file, known=tags)
 
     def _held(self) -> "ImageFile":
         """Return it with its bytes in memory, or as it is if they are many or cannot be read, which decoding tells."""
@@ -107,10 +120,34 @@ class ImageFile:
                     return replace(self, content=stream.read())
         return self
 
+    @property
+    def is_of_microscope(self) -> bool:
+        """Whether it is of a format that few programs read, by its name."""
+        known = IMAGE_FORMATS.get(self.path.suffix.lower())
+        return known is not None and known.is_of_microscope
+
     def tag(self) -> int:
         """Return its Orientation tag, 1 to 8; 1 is upright."""
+        return self._known_tags().orientation
+
+    def scenes(self) -> tuple[str, ...]:
+        """Return the names of its scenes; empty texts for those without one, and nothing if it is one image."""
+        return self._known_tags().scenes
+
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres, as it is decoded; None if the file does not tell them."""
+        with suppress(ImageFileError):  # of a file or scene that is not there, which decoding says
+            tags = self._known_tags()
+            sides = tags.sides[place_of_scene(tags.scenes or ("",), self.planes.scene)] if tags.sides else None
+            is_turned = tags.orientation >= 5 and self.orientation != "ignore"
+            return sides[::-1] if sides and is_turned else sides
+        return None
+
+    def _known_tags(self) -> Tags:
+        if self.known is not None:
+            return self.known
         with self._opened() as stream:
-            return self._tags(stream).orientation
+            return self._tags(stream)
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Decode the image, as viewers show it.
@@ -167,13 +204,13 @@ class ImageFile:
                 "every number"
             )
         with self._problems_named():
-            raster = self._raster()
+            raster = self._plane()
             return as_labels(raster, upright=self._is_upright(raster, beside))
 
     def decode_mask(self, beside: Callable[[], int] = lambda: 1) -> NDArray[np.bool_]:
         """Decode a mask file: (H, W) bool, what is not black. `beside` and errors are those of `decode_labels`."""
         with self._problems_named():
-            raster = self._raster()
+            raster = self._plane()
             return as_mask(raster, upright=self._is_upright(raster, beside))
 
     def format_problem(self) -> str:
@@ -192,6 +229,15 @@ class ImageFile:
                 "--orientation apply or ignore says what is right"
             )
         return self.orientation != "ignore"
+
+    def _plane(self) -> Raster:
+        try:
+            return self._raster()
+        except UnnamedAxesError as error:
+            raise ImageFileError(
+                f"it is a stack ({error.sizes}): labels and masks are one plane, height x width: save the plane that "
+                "belongs to the image"
+            ) from error.__cause__
 
     def _raster(self, planes: StackOptions | None = None) -> Raster:
         with self._opened() as stream:
@@ -251,6 +297,33 @@ class ImageFile:
             raise type(error)(f"{self.path}{link}{problem}") from error.__cause__
 
 
+def may_have_scenes(path: Path) -> bool:
+    """Return whether a file may hold several scenes, by its name: one of a microscope, or OME-TIFF on this machine."""
+    is_ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    return ImageFile(path).is_of_microscope or (is_ome and not is_remote(path))
+
+
+def name_before_scene(path: Path) -> str:
+    """Return what the ids of a file's scenes begin with."""
+    return composed(path.stem.removesuffix(".ome"))
+
+
+def images_of_scenes(file: ImageFile) -> dict[str, ImageFile]:
+    """Return the images of a file that holds several scenes, by their ids; nothing if it holds one.
+
+    An id is the file's name and that of the scene, or its number, from 0, where names are missing or alike. What no id
+    can hold becomes an underscore.
+    """
+    scenes = file.scenes() if len(file.scenes()) > 1 else ()
+    labels = [re.sub(r"[/\\\x00-\x1f\x7f]+", "_", name).strip() for name in scenes]
+    found = {}
+    for number, (name, label) in enumerate(zip(scenes, labels, strict=True)):
+        is_own = bool(label) and labels.count(label) == 1
+        chosen = replace(file.planes, scene=name if is_own else number)
+        found[composed(f"{name_before_scene(file.path)}_{label if is_own else number}")] = replace(file, planes=chosen)
+    return found
+
+
 def fitting(pixels: Pixels, decoded: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     """Return an image as it is stored, against its Orientation tag, where only so it has its annotations' size.
 
@@ -294,6 +367,8 @@ def hash_of_pixels(pixels: NDArray[Any]) -> str:
 
 
 def _other_kind(kind: str, expected: str) -> str:
+    if (kind, expected) == ("JPEG 2000", "Nikon ND2"):
+        return "it is an ND2 of the first kind, which is JPEG 2000: export it as OME-TIFF, for example with Fiji"
     if kind in _KINDS:
         return f"it is a {kind}, and its name is that of a {expected}: rename it"
     return unreadable_problem(kind) if kind else f"it is damaged, or not a {expected}"

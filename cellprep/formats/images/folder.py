@@ -1,14 +1,16 @@
 """Image files: found by the image's id."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from cellprep.errors import ImageFileError
 from cellprep.formats.images import IMAGE_FORMATS, is_image_name
-from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.file import ImageFile, images_of_scenes, may_have_scenes, name_before_scene
+from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.names import (
     IMAGE_ENDS,
     IMAGE_STARTS,
@@ -21,6 +23,8 @@ from cellprep.formats.names import (
     without_mask_end,
     without_mask_start,
 )
+from cellprep.formats.ome_zarr.finding import ome_zarr_images
+from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels
 from cellprep.store.image_ids import composed
 from cellprep.system.files import walk
 from cellprep.system.places import entries_in, is_remote
@@ -30,7 +34,8 @@ class ImageFolder:
     """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
 
     Ids may also be whole file names, and names may end as those of images do: ``<id>_img.png``. What is not there is
-    searched in the folders below, but for those of masks.
+    searched in the folders below, but for those of masks. A file of several scenes has an image ``<id>_<scene>`` for
+    each of them. What no file has may be an OME-Zarr image, also of a plate.
 
     Parameters
     ----------
@@ -62,11 +67,12 @@ class ImageFolder:
                 self._files[composed(entry.stem)].append(entry)
             else:
                 self._foreign[composed(entry.stem)] = entry
+        self._scenes: dict[Path, dict[str, ImageFile]] = {}
         self.by_id = by_id
         self._is_deep = by_id and deep
 
-    def find(self, image_id: str, file_name: str = "") -> ImageFile:
-        """Find the file of an image.
+    def find(self, image_id: str, file_name: str = "") -> ImageFile | OMEZarrPixels:
+        """Find an image.
 
         Parameters
         ----------
@@ -83,7 +89,13 @@ class ImageFolder:
         files = self.files_of(image_id, file_name)
         if len(files) != 1:
             raise ImageFileError(self.problem(image_id, files, file_name))
-        return ImageFile(files[0])
+        return self.pixels(image_id, files[0])
+
+    def pixels(self, image_id: str, place: Path) -> ImageFile | OMEZarrPixels:
+        """Return an image that `files_of` has found at a place."""
+        if not is_image_name(place.name) and place.is_dir():
+            return OMEZarrPixels(place, StackOptions())
+        return self._scenes.get(place, {}).get(composed(image_id)) or ImageFile(place)
 
     def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
         """Return what is wrong if an image has none of these files, or more than one."""
@@ -100,8 +112,34 @@ class ImageFolder:
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
         name = composed(image_id)
-        files = _called(self._files, name) or self._files_in_own_folder(name)
-        return files or self._find_deeper(name, told)
+        files = _called(self._files, name) or self._files_in_own_folder(name) or self._find_deeper(name, told)
+        return files or self._files_of_scene(name) or self._in_zarr.get(name, [])
+
+    def _files_of_scene(self, name: str) -> list[Path]:
+        """Return the files that have the scene of an id, which begins with the file's own name."""
+        return [file for file in self._may_have_scenes if name in self._scenes_among(file, [name])]
+
+    @cached_property
+    def _may_have_scenes(self) -> dict[Path, str]:
+        """The files that may have scenes, and what the ids of these begin with."""
+        files = chain(*self._files.values(), *self._deeper.values()) if self.by_id else ()
+        return {file: f"{name_before_scene(file)}_" for file in files if may_have_scenes(file)}
+
+    def _scenes_among(self, file: Path, names: Iterable[str]) -> dict[str, ImageFile]:
+        """Return the scenes of a file by their ids, if one of the names may be that of one."""
+        start = self._may_have_scenes.get(file)
+        if start is None or not any(name.startswith(start) for name in names):
+            return {}
+        if file not in self._scenes:
+            self._scenes[file] = images_of_scenes(ImageFile(file))
+        return self._scenes[file]
+
+    @cached_property
+    def _in_zarr(self) -> dict[str, list[Path]]:
+        """The OME-Zarr images in it or below, by their ids."""
+        if not self._is_deep:
+            return {}
+        return {composed(name): paths for name, paths in ome_zarr_images(self.path).items()}
 
     def _has(self, file: Path) -> bool:
         """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
@@ -155,12 +193,15 @@ class ImageFolder:
     def others(self, known: Collection[str]) -> list[str]:
         """Return the names of the files that belong to none of the images known."""
         names = set(map(composed, known))
-        return [
-            file.name
-            for stem, files in self._files.items()
-            for file in files
-            if not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem)
-        ]
+        others = []
+        for stem, files in self._files.items():
+            for file in files:
+                scenes = self._scenes_among(file, names)
+                if scenes.keys() & names:
+                    others += [f"{file.name}: {scene.planes}" for name, scene in scenes.items() if name not in names]
+                elif not {stem, composed(file.name), without_image_end(stem)} & names and not self._is_mask(stem):
+                    others.append(file.name)
+        return others
 
     def _is_mask(self, stem: str) -> bool:
         """Return whether a file is by its name the mask of another one in the folder."""

@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP and BMP."""
+"""PNG, JPEG, JPEG 2000, WebP and BMP."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from cellprep.errors import ImageFileError
-from cellprep.formats.images.codestreams import has_end
+from cellprep.formats.images.codestreams import has_end, size_of_jpeg2000
 from cellprep.formats.images.orientation import orientation_of_exif
 from cellprep.formats.images.raster import Raster, Tags
 from cellprep.system.memory import check_memory
@@ -51,6 +51,26 @@ def decode_jpeg(stream: IO[bytes]) -> Raster:
     if not has_end(content):
         raise ImageFileError("it is damaged: it is cut off")
     return _decode(io.BytesIO(content), "JPEG")
+
+
+def decode_jpeg2000(stream: IO[bytes]) -> Raster:
+    """Decode a JPEG 2000, grey or RGB, of up to 16 bits."""
+    import imagecodecs
+
+    content = stream.read()
+    size = size_of_jpeg2000(content)
+    if size is None or not has_end(content, b"\xff\x93"):
+        raise ImageFileError("it is damaged: it is cut off")
+    check_memory(size[0] * size[1] * _MOST_BYTES, f"an image of {size[0]} x {size[1]} pixels")
+    pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(content)
+    if pixels.ndim == 2:
+        return Raster(values=pixels)
+    if pixels.ndim != 3 or pixels.shape[2] not in (2, 3, 4):
+        raise ImageFileError(f"it is of the shape {pixels.shape}: grey and RGB can be read")
+    channels = np.moveaxis(pixels, 2, 0)
+    if len(channels) == 2:
+        return Raster(values=channels[0], alpha=channels[1])
+    return Raster(values=channels[:3], is_rgb=True, alpha=channels[3] if len(channels) > 3 else None)
 
 
 def decode_webp(stream: IO[bytes]) -> Raster:

@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """The planes that are read of an image that is a stack; numbers count from 0.
+    """The scene that is read of a file of several, and its planes if it is a stack; numbers count from 0.
 
     Raises
     ------
@@ -48,6 +48,15 @@ class StackOptions:
     cellprep.errors.UsageError: z is 'min': give the number of a plane, from 0, or one of max, mean, focus
     """
 
+    scene: Annotated[
+        str | int | None,
+        Option(
+            "The scene (series, position) to read of image files that hold several: its name in the file, or its "
+            "number, which counts from 0.",
+            metavar="NAME|N",
+            parse=_plain,
+        ),
+    ] = None
     channel: Annotated[
         Sequence[str | int],
         Option(
@@ -81,19 +90,23 @@ class StackOptions:
             raise UsageError(
                 f"z is {self.z!r:.60}: give the number of a plane, from 0, or one of {', '.join(PROJECTIONS)}"
             )
+        if not (self.scene is None or isinstance(self.scene, str) or _is_number(self.scene)):
+            raise UsageError(f"scene is {self.scene!r:.60}: give the name of a scene, or its number, from 0")
         if not (self.time is None or _is_number(self.time)):
             raise UsageError(f"time is {self.time!r:.60}: give the number of a time, from 0")
+        object.__setattr__(self, "scene", _plain(self.scene))
         object.__setattr__(self, "channel", tuple(map(_plain, self.channel)))
         object.__setattr__(self, "z", _plain(self.z))
         object.__setattr__(self, "time", _plain(self.time))
 
     def __str__(self) -> str:
         told = self.to_dict()
+        told |= {"scene": printable(str(self.scene))} if self.scene is not None else {}
         told |= {"channel": ", ".join(map(printable, map(str, self.channel)))} if self.channel else {}
         return "; ".join(name if value is True else f"{name} {value}" for name, value in told.items())
 
     def __bool__(self) -> bool:
-        return self.chooses or self.grey
+        return self.chooses or self.grey or self.scene is not None
 
     @property
     def chooses(self) -> bool:
@@ -103,6 +116,7 @@ class StackOptions:
     def to_dict(self) -> dict[str, Any]:
         """Return the options that were given, as JSON has them."""
         given = {
+            "scene": self.scene,
             "channel": [*self.channel] or None,
             "z": self.z,
             "time": self.time,
@@ -121,7 +135,7 @@ Stacks = Annotated[
 
 
 def with_planes(pixels: T, options: StackOptions | None) -> T:
-    """Return what is known of an image, as it is to be read: with the planes chosen.
+    """Return what is known of an image, as it is to be read: with the planes chosen, of the scene that it is.
 
     Raises
     ------
@@ -132,6 +146,10 @@ def with_planes(pixels: T, options: StackOptions | None) -> T:
         return pixels
     if not hasattr(pixels, "planes"):
         raise UsageError(
-            f"{pixels} is no image file: --channel, --z, --time and --grey choose what is read of files; leave them out"
+            f"{pixels} is no image file: --scene, --channel, --z, --time and --grey choose what is read of files; "
+            "leave them out"
         )
-    return replace(pixels, planes=options)  # type: ignore[type-var]
+    known: Any = pixels
+    own = known.planes.scene if known.planes else None
+    chosen: T = replace(known, planes=options if own is None else replace(options, scene=own))
+    return chosen

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.orientation import turned
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
 
 _MOST_UNNAMED = 4  # as many channels may be without a name; more are rather planes of a stack
@@ -30,6 +31,10 @@ class Tags:
         Whether the image may be in other files, too, which only the file's folder tells.
     has_grey_alpha
         Whether it is grey with alpha in a format whose reader once gave three channels of these.
+    scenes
+        The names of its scenes, if it may hold several images; empty text for one without a name.
+    sides
+        The sides of a pixel, of each scene, or of the one image; nothing if the file does not tell any.
     """
 
     orientation: int = 1
@@ -37,6 +42,8 @@ class Tags:
     parts: tuple[Path, ...] = ()
     may_have_others: bool = False
     has_grey_alpha: bool = False
+    scenes: tuple[str, ...] = ()
+    sides: tuple[Sides | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,20 @@ def check_dtype(dtype: np.dtype[Any] | None) -> None:
         raise ImageFileError(f"it holds {found}: images hold integers or floats")
 
 
+class UnnamedAxesError(ImageFileError):
+    """An array without names for its axes has too many of them.
+
+    Attributes
+    ----------
+    sizes
+        Their lengths, in words.
+    """
+
+    def __init__(self, problem: str, sizes: str = "") -> None:
+        super().__init__(problem)
+        self.sizes = sizes
+
+
 def place_channels(values: NDArray[Any]) -> NDArray[Any]:
     """Bring an array without names for its axes to (H, W) or (C, H, W), where only one reading is likely.
 
@@ -107,9 +128,10 @@ def place_channels(values: NDArray[Any]) -> NDArray[Any]:
     if values.ndim == 3 and few in ([0], [2]):
         return np.moveaxis(values, few[0], 0)
     sizes = " x ".join(map(str, shape))
-    raise ImageFileError(
+    raise UnnamedAxesError(
         f"it is a stack, or has axes without names ({sizes}): an image is height x width, with up to "
-        f"{_MOST_UNNAMED} channels before or after; name the axes of more (OME-TIFF or ImageJ, axes CYX)"
+        f"{_MOST_UNNAMED} channels before or after; name the axes of more (OME-TIFF or ImageJ, axes CYX)",
+        sizes,
     )
 
 

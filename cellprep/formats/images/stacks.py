@@ -1,4 +1,4 @@
-"""Stacks: images with several channels, z planes or times, and the planes that are read of them."""
+"""Stacks: images with several channels, z planes or times, and the planes that are read of them; and scenes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ _FLAGS = {"C": "--channel", "Z": "--z", "T": "--time"}
 _WORDS = {"C": "channel", "Z": "z plane", "T": "time"}
 _LUMINANCE = (0.2125, 0.7154, 0.0721)  # scikit-image's rgb2gray, by Rec. 709
 _RGB = ("red", "green", "blue")
+_NAMED = 10  # scenes in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,30 @@ class Stack:
         return [[{"C": channel, "Z": at, "T": time} for at in heights] for channel in channels]
 
 
+def place_of_scene(names: Sequence[str], chosen: str | int | None) -> int:
+    """Return the place of the scene chosen among those of a file; empty text for one without a name.
+
+    Raises
+    ------
+    ImageFileError
+        If there is no such scene, or there are several and none is chosen, or several have the name.
+    """
+    if chosen is None and len(names) == 1:
+        return 0
+    labels = [f"{place} {printable(name)}" if name else str(place) for place, name in enumerate(names)]
+    every = f"{', '.join(labels[:_NAMED])}{f' and {len(names) - _NAMED:,} more' if len(names) > _NAMED else ''}"
+    if chosen is None:
+        raise ImageFileError(f"it holds {count(len(names), 'scene')} ({every}): give one by --scene")
+    named = [place for place, name in enumerate(names) if name == chosen and name]
+    if len(named) > 1:
+        raise ImageFileError(f"several of its scenes are called {chosen!r}: give a number ({every})")
+    place = chosen if isinstance(chosen, int) else int(chosen) if chosen.isdecimal() else -1
+    place = named[0] if named else place
+    if not 0 <= place < len(names):
+        raise ImageFileError(f"it has no scene {chosen!r}: it has {every if len(names) > 1 else 'one, 0'}")
+    return place
+
+
 def place_of_focus(planes: NDArray[Any]) -> int:
     """Return the place of the sharpest plane: that of the largest variance of its Laplacian, the first of equals.
 
@@ -265,6 +290,7 @@ def chosen_of_picture(image: NDArray[Any], options: StackOptions, *, is_rgb: boo
     ImageFileError
         If it is not there.
     """
+    place_of_scene([""], options.scene)
     is_coloured = is_rgb and image.ndim == 3 and len(image) == 3
     stack = Stack("CYX"[-image.ndim :], image.shape, _RGB if is_coloured else ())
     stack.place("T", options)

@@ -18,9 +18,10 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 from cellprep.errors import ImageFileError
 from cellprep.formats.images.codestreams import JPEG2000S, JPEGS, check_codestream, has_codestream
 from cellprep.formats.images.orientation import as_orientation
+from cellprep.formats.images.pixel_size import Sides, sides_of_imagej, sides_of_ome_images
 from cellprep.formats.images.planes import StackOptions
-from cellprep.formats.images.raster import Raster, Tags, check_dtype, place_channels
-from cellprep.formats.images.stacks import Stack, read_planes
+from cellprep.formats.images.raster import Raster, Tags, UnnamedAxesError, check_dtype, place_channels
+from cellprep.formats.images.stacks import Stack, place_of_scene, read_planes
 from cellprep.system.memory import check_memory
 
 _MOST_PAGES = 10_000
@@ -43,10 +44,10 @@ def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raste
     with _opened(stream) as tiff:
         page = tiff.pages.first
         _check_parts(tiff)
-        if len(tiff.series) != 1:
-            raise ImageFileError(f"it holds {len(tiff.series)} images of different kinds: one is expected")
-        series = tiff.series[0]
-        stack = Stack(series.axes, series.shape, _channel_names(tiff, series))
+        place = _place_of_series(tiff, options)
+        series = tiff.series[place]
+        page = page if place == 0 else series.keyframe
+        stack = Stack(series.axes, series.shape, _channel_names(tiff, series, place))
         stack = stack.told(options) if options else stack
         is_named = bool(set(stack.axes) & set("TCZ") or (stack.names and stack.size("S") == 1))
         is_chosen = options is not None and options.chooses and is_named
@@ -55,12 +56,29 @@ def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raste
         _check_colours(page)
         check_dtype(series.dtype)
         if options is not None and is_chosen:
-            return _chosen(tiff, stack, options)
+            return _chosen(tiff, place, stack, options)
         sizes = " x ".join(map(str, series.shape))
         check_memory(series.nbytes, f"an image of {sizes} values")
         for one in series.pages:
             _check_segments(tiff, one, len(series.pages))
-        return _raster(page, _channels_first(series))
+        raster = _raster(page, _channels_first(series))
+        return raster if options is None else replace(raster, to_choose=replace(options, scene=None))
+
+
+def _place_of_series(tiff: tifffile.TiffFile, options: StackOptions | None) -> int:
+    """Return the place of the image chosen among those of a file."""
+    own, chosen = _own_series(tiff), None if options is None else options.scene
+    if len(own) > 1 and options is None:
+        raise ImageFileError(f"it holds {len(own)} images of different kinds: one is expected")
+    names = [tiff.series[place].name for place in own] if len(own) > 1 else [""]
+    return own[place_of_scene(names, chosen)]
+
+
+def _own_series(tiff: tifffile.TiffFile) -> list[int]:
+    """Return the places of the images that begin in this very file, where OME-XML tells of others' files, too."""
+    series = tiff.series
+    own = [place for place, one in enumerate(series) if one.keyframe.parent.filehandle is tiff.filehandle]
+    return own or [*range(len(series))]
 
 
 def tags_of_tiff(stream: IO[bytes]) -> Tags:
@@ -70,7 +88,29 @@ def tags_of_tiff(stream: IO[bytes]) -> Tags:
         orientation = _orientation(page)
         parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
         reading = 2 if orientation != 1 or parts or _is_read_anew(page) else 1
-        return Tags(orientation, reading, parts, page.is_micromanager or _names_files(_ome(tiff)))
+        tags = Tags(orientation, reading, parts, page.is_micromanager or _names_files(_ome(tiff)))
+        with suppress(Exception):  # what is damaged of these leaves the others as they are
+            scenes, sides = _scenes_and_sides(tiff)
+            tags = replace(tags, scenes=scenes, sides=sides)
+        return tags
+
+
+def _scenes_and_sides(tiff: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[Sides | None, ...]]:
+    """Return the names of images, if there are several, and the sides of a pixel that OME-XML or ImageJ tells of each.
+
+    A resolution alone is one of print.
+    """
+    root = _ome(tiff)
+    if root is None:
+        tags = tiff.pages.first.tags
+        resolution = [tags.valueof(283), tags.valueof(282)]
+        return (), (sides_of_imagej(tiff.imagej_metadata or {}, resolution),) if tiff.is_imagej else ()
+    sides = sides_of_ome_images(root)
+    if len(sides) < 2:
+        return (), tuple(sides)
+    own = _own_series(tiff)
+    names = tuple(tiff.series[place].name for place in own) if len(own) > 1 else ()
+    return names, tuple(sides[place] for place in own)
 
 
 @contextmanager
@@ -188,19 +228,19 @@ def _check_axes(series: tifffile.TiffPageSeries, stack: Stack, options: StackOpt
     if unnamed and len(named) == 3:
         try:
             place_channels(np.broadcast_to(np.uint8(0), series.shape))
-        except ImageFileError as error:
+        except UnnamedAxesError as error:
             advice = "" if options is None else ", or say what its pages are by --z, --channel or --time"
-            raise ImageFileError(f"{error}{advice}") from None
+            raise UnnamedAxesError(f"{error}{advice}", error.sizes) from None
     elif "".join(named) not in ("YX", "YXS", "SYX", "CYX", "YXC"):
         raise ImageFileError(stack.problem(options))
 
 
-def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> tuple[str, ...]:
+def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, place: int) -> tuple[str, ...]:
     """Return the names of the channels, of OME-XML or ImageJ's labels; none unless each has one."""
     number = series.shape[series.axes.index("C")] if "C" in series.axes else 1
     names: list[str] = []
     if (root := _ome(tiff)) is not None:
-        pixels = [element for element in root.iter() if element.tag.endswith("Pixels")][:1]
+        pixels = [element for element in root.iter() if element.tag.endswith("Pixels")][place : place + 1]
         names = [element.get("Name") or "" for one in pixels for element in one if element.tag.endswith("Channel")]
     elif tiff.is_imagej and isinstance(labels := (tiff.imagej_metadata or {}).get("Labels"), list):
         names = labels[:number]  # of the planes, of which channels come first
@@ -209,16 +249,17 @@ def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     return tuple(names) if len(names) == number and all(names) else ()
 
 
-def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Raster:
+def _chosen(tiff: tifffile.TiffFile, place: int, stack: Stack, options: StackOptions) -> Raster:
     """Read what is chosen of a stack: of one file whose planes are pages no more than one channel at once."""
-    series, page = tiff.series[0], tiff.pages.first
+    series = tiff.series[place]
+    page = tiff.pages.first if place == 0 else series.keyframe
     if (
         page.photometric not in (PHOTOMETRIC.MINISBLACK, *_COLOURED)
         and isinstance(options.z, str)
         and stack.size("Z") > 1
     ):
         raise ImageFileError(f"its values are no intensities, of which --z {options.z} could be taken: give a number")
-    leading = [place for place, axis in enumerate(stack.axes) if axis not in "YXS"]
+    leading = [number for number, axis in enumerate(stack.axes) if axis not in "YXS"]
     if leading != [*range(len(leading))]:
         raise ImageFileError(stack.problem(options))
     lengths, form, axes = stack.shape[: len(leading)], stack.shape[len(leading) :], stack.axes[len(leading) :]
@@ -236,7 +277,7 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
         for number in numbers if by_page else range(len(series.pages)):
             _check_segments(tiff, series.pages[number], len(series.pages))
         if by_page:
-            found = tiff.asarray(key=numbers, series=0).reshape(len(numbers), *form)
+            found = tiff.asarray(key=numbers, series=place).reshape(len(numbers), *form)
         else:
             everything[:] = everything or [series.asarray().reshape(math.prod(lengths), *form)]
             found = everything[0][numbers]
@@ -247,7 +288,7 @@ def _chosen(tiff: tifffile.TiffFile, stack: Stack, options: StackOptions) -> Ras
 
     values = read_planes(stack, options, read)
     has_samples = stack.size("S") > 1
-    left = replace(options, channel=options.channel if has_samples else (), z=None, time=None)
+    left = replace(options, scene=None, channel=options.channel if has_samples else (), z=None, time=None)
     return replace(_raster(page, np.moveaxis(values, 2, 0) if has_samples else values), to_choose=left)
 
 

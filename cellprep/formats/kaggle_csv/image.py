@@ -46,7 +46,7 @@ class CSVImage(ImageRecord):
         """Return the types of its annotations; a row without a mask is none."""
         return frozenset(name for name, mask in zip(self.cell_types, self.masks, strict=True) if mask.strip())
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the masks."""
         check_excluded(self.excluded, self.rows)
         kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]

@@ -105,16 +105,16 @@ class KaggleCSV(Source):
         """Return whether a path looks like a table, or is a text with the columns of one."""
         if is_table(path):
             return True
-        return (
-            path.is_file() and path.suffix.lower() == ".txt" and _has_needed(next(Table(path, _has_needed).rows())[1])
-        )
+        if not (path.is_file() and path.suffix.lower() == ".txt"):
+            return False
+        return _has_needed(next(Table(path, _has_needed, whole=False).rows())[1])
 
     @property
     def image_ids(self) -> list[str]:
         """The ids of all images, in the order of their first rows."""
         return list(self._rows_of)
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image when its last row has been read."""
         pending: dict[str, list[_Row]] = {}
         yielded = 0

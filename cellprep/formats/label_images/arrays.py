@@ -39,6 +39,9 @@ class ArrayPixels:
         """Return it."""
         return self.array
 
+    def sides(self) -> None:
+        """Return that nothing tells the sides of a pixel."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayLabels(ImageRecord):
@@ -58,10 +61,10 @@ class ArrayLabels(ImageRecord):
         """Return the hash of its values."""
         return [hash_of_pixels(self.labels)]
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Take each label as an annotation."""
         place = f"the label image {self.image_id!r}" if self.image_id else "the label image"
-        return annotations_of_labels(self.labels, place).without(self.excluded)
+        return annotations_of_labels(self.labels, place, self.partial.ignore_labels).without(self.excluded)
 
 
 class LabelArrays(Source):
@@ -75,6 +78,7 @@ class LabelArrays(Source):
 
     format = "arrays"
     in_files = False
+    has_numbers = True
 
     def __init__(self, labels: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(Path("labels in memory"))
@@ -91,7 +95,7 @@ class LabelArrays(Source):
         """The ids of all images, in their order."""
         return list(self._labels)
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, labels in self._labels.items():
             if problem := id_problem(image_id):

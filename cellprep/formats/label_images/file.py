@@ -1,8 +1,9 @@
 """Label images in files: PNG, TIFF, BMP, NPY and NPZ, of any integer type, or of floats that are whole numbers."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from cellprep.core.label_images import looks_like_picture, whole_numbers
 from cellprep.core.rle import runs_from_labels
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
 
@@ -28,6 +31,8 @@ class LabelFileImage(ImageRecord):
         Whether it is taken for a label image even if its values are those of a picture.
     components
         By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
+    file
+        The file with its bytes, if `fingerprinted` has read them.
     """
 
     rows_are_labels: ClassVar[bool] = True
@@ -35,28 +40,43 @@ class LabelFileImage(ImageRecord):
     path: Path
     may_be_picture: bool = False
     components: Components | None = None
+    file: ImageFile | None = None
 
     def content(self) -> list[Any]:
         """Return the file's hash, and whether pieces are cells."""
-        return [ImageFile(self.path, self.orientation).sha256(), *filter(None, [self.components])]
+        return self._content(ImageFile(self.path, self.orientation).sha256())
+
+    def fingerprinted(self) -> tuple[str, Self]:
+        """Read the file once, unless it is large."""
+        sha256, file = ImageFile(self.path, self.orientation).hashed()
+        return self._hash_of(self._content(sha256)), replace(self, file=file)
+
+    def _content(self, sha256: str) -> list[Any]:
+        return [sha256, *filter(None, [self.components])]
 
     def known_types(self) -> frozenset[str]:
         """Return that no annotation has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel that its image tells, or else the label image."""
+        image = None if self.pixels is None else self.pixels.sides()
+        return image or (self.file or ImageFile(self.path, self.orientation)).sides()
+
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
-        file = ImageFile(self.path, self.orientation)
+        file = self.file or ImageFile(self.path, self.orientation)
         labels = file.decode_labels(beside=self.picture_tag)
         if self.components:
-            return annotations_of_pieces(labels, self.components, str(self.path)).without(self.excluded)
+            pieces = annotations_of_pieces(labels, self.components, str(self.path), self.partial.ignore_labels)
+            return pieces.without(self.excluded)
         if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels) and not _is_our_own(file):
             raise AnnotationError(
                 f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
                 "images <id>_masks.*, or keep them in masks/ beside images/; masks hold 0 and 1. Where a command has "
                 "--format, label-folder takes it as it is"
             )
-        return annotations_of_labels(labels, str(self.path)).without(self.excluded)
+        return annotations_of_labels(labels, str(self.path), self.partial.ignore_labels).without(self.excluded)
 
 
 def _is_our_own(file: ImageFile) -> bool:
@@ -64,7 +84,7 @@ def _is_our_own(file: ImageFile) -> bool:
     return file_uuid(file.path.stem).encode() in read_file(file.path)
 
 
-def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
+def annotations_of_labels(labels: NDArray[Any], place: str, ignore: Sequence[int] = ()) -> Annotations:
     """Take each label of an image as one annotation, whose row is the label's number.
 
     Parameters
@@ -73,17 +93,22 @@ def annotations_of_labels(labels: NDArray[Any], place: str) -> Annotations:
         (H, W) integers, or floats that are whole numbers; 0 = background.
     place
         Where they come from, for messages.
+    ignore
+        Numbers that are no cells, but pixels to ignore.
 
     Raises
     ------
     AnnotationError
         If they are no label image.
     """
+    labels, ignored = _without(_as_integers(labels, place), ignore)
     runs, values = runs_from_labels(_checked(labels, place))
-    return Annotations(runs, tuple(values.tolist()), ("",) * len(runs), "")
+    return _ignoring(Annotations(runs, tuple(values.tolist()), ("",) * len(runs), ""), ignored)
 
 
-def annotations_of_pieces(labels: NDArray[Any], components: Components, place: str) -> Annotations:
+def annotations_of_pieces(
+    labels: NDArray[Any], components: Components, place: str, ignore: Sequence[int] = ()
+) -> Annotations:
     """Take each connected piece of pixels of one value as one annotation, whose type is this value.
 
     Rows count the pieces from 1, in the order of their first pixels along the rows. Parameters and errors are those of
@@ -99,25 +124,50 @@ def annotations_of_pieces(labels: NDArray[Any], components: Components, place: s
     """
     from skimage.measure import label
 
+    labels, ignored = _without(_as_integers(labels, place), ignore)
     labels = _checked(labels, place)
     numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)  # small ones, whatever the labels are
     pieces = label(numbers, background=0 if labels.min() == 0 else -1, connectivity=1 if components == 4 else 2)
     runs, values = runs_from_labels(pieces)
     firsts = labels.ravel()[runs.starts[runs.offsets[:-1]]]
     cell_types = tuple(map(str, firsts.tolist()))
-    return Annotations(runs, tuple(values.tolist()), cell_types, most_common(cell_types))
+    return _ignoring(Annotations(runs, tuple(values.tolist()), cell_types, most_common(cell_types)), ignored)
 
 
-def _checked(labels: NDArray[Any], place: str) -> NDArray[Any]:
+def _as_integers(labels: NDArray[Any], place: str) -> NDArray[Any]:
     """Return labels as integers; raises AnnotationError if they are none."""
     if labels.ndim != 2 or not labels.size:
         raise AnnotationError(
             f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
         )
     try:
-        labels = whole_numbers(labels)
+        return whole_numbers(labels)
     except ValueError as error:
         raise AnnotationError(f"{place} {error}") from None
+
+
+def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return labels with 0 in the place of some numbers, and where these were; None if they are nowhere."""
+    if not numbers:
+        return labels, None
+    limits = np.iinfo(labels.dtype)
+    possible = [number for number in numbers if limits.min <= number <= limits.max]
+    ignored = np.isin(labels, np.array(possible, labels.dtype))
+    return (np.where(ignored, labels.dtype.type(0), labels), ignored) if ignored.any() else (labels, None)
+
+
+def _ignoring(annotations: Annotations, ignored: NDArray[np.bool_] | None) -> Annotations:
+    """Return annotations with pixels to ignore, whose connected pieces are counted as regions."""
+    if ignored is None:
+        return annotations
+    import cv2
+
+    pieces = cv2.connectedComponents(ignored.astype(np.uint8), connectivity=8)[0] - 1
+    return replace(annotations, ignore=ignored, ignored=Ignored(regions=pieces))
+
+
+def _checked(labels: NDArray[Any], place: str) -> NDArray[Any]:
+    """Return labels; raises AnnotationError if some are no numbers of cells."""
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")

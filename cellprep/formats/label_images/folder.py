@@ -36,6 +36,7 @@ class LabelFolder(FolderSource):
     """
 
     format = "label-folder"
+    has_numbers = True
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
@@ -75,7 +76,7 @@ class LabelFolder(FolderSource):
         """Whether there are images beside the label images."""
         return bool(self._image_folders) or any(pair.images for pair in self._pairs.values())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, pair in self._pairs.items():
             if problem := id_problem(image_id):

@@ -58,7 +58,7 @@ class MaskFilesImage(ImageRecord):
         """Return that no annotation has a type."""
         return frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the masks."""
         if self.components and self.files:
             return self._pieces(self.components, shape).without(self.excluded)
@@ -159,7 +159,7 @@ class MaskFolder(FolderSource):
         """Whether there are images beside masks."""
         return any(group.image_folders for group in self._groups.values())
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, group in self._groups.items():
             try:

@@ -28,7 +28,7 @@ from cellprep.formats.drawings.shapes import (
     rectangle,
     shown,
 )
-from cellprep.formats.drawings.source import DrawnEntry, DrawnSet, rectangle_notes
+from cellprep.formats.drawings.source import DrawnEntry, DrawnSet
 from cellprep.formats.images import is_image_name
 from cellprep.formats.label_studio.brush import decode_brush
 
@@ -52,13 +52,10 @@ class LabelStudioImage(DrawnImage):
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
         """Parse the regions; their labels may be entries of their own, with the same id."""
         results: list[dict[str, Any]] = msgspec.json.decode(document)
-        labels: dict[Any, str] = {}
-        for entry in results:
-            if isinstance(entry.get("id"), str):
-                labels[entry["id"]] = labels.get(entry["id"], "") or _label(entry)
+        labels = _labels(results)
         regions = [entry for entry in results if _kind(entry)]
         return [
-            Drawing(row, (_shape(entry, shape),), _label(entry) or labels.get(str(entry.get("id")), ""))
+            Drawing(row, (_shape(entry, shape),), _label_of(entry, labels))
             for row, entry in enumerate(regions, start=1)
         ]
 
@@ -79,7 +76,8 @@ class LabelStudio(DrawnSet):
         tasks = decode_any(content, self.path, _WHAT)
         if not isinstance(tasks, list):
             raise SourceError(f"{self.path} is no {_WHAT}: it is {shown(tasks)}: it is a list of tasks")
-        entries, rectangles = [], 0
+        entries: list[DrawnEntry] = []
+        rectangles: list[str] = []
         for place, task in enumerate(tasks, start=1):
             name = _file_name(task)
             try:
@@ -87,11 +85,12 @@ class LabelStudio(DrawnSet):
                 if results is None:
                     self.unannotated.append(name or f"task {place}")
                     continue
-                rectangles += sum(_kind(entry) == "rectangle" for entry in results)
+                labels = _labels(results)
+                rectangles += [_label_of(entry, labels) for entry in results if _kind(entry) == "rectangle"]
                 entries.append(DrawnEntry(f"task {place}", name, msgspec.json.encode(results), _size(results)))
             except AnnotationError as error:
                 entries.append(DrawnEntry(f"task {place}", name, problem=str(error)))
-        self.notes += rectangle_notes(rectangles)
+        self.note_rectangles(rectangles)
         if any(isinstance(task, dict) and task.get("predictions") for task in tasks):
             self.notes.append("note: left aside: predictions, which are no annotations yet")
         return entries
@@ -173,6 +172,20 @@ def _label(entry: dict[str, Any]) -> str:
     value, kind = entry.get("value"), entry.get("type")
     found = value.get(kind) if isinstance(value, dict) and isinstance(kind, str) else None
     return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ""
+
+
+def _labels(results: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the first label that entries of one id have, by the id."""
+    labels: dict[str, str] = {}
+    for entry in results:
+        if isinstance(entry.get("id"), str):
+            labels[entry["id"]] = labels.get(entry["id"], "") or _label(entry)
+    return labels
+
+
+def _label_of(entry: dict[str, Any], labels: dict[str, str]) -> str:
+    """Return the label of a region, which may be that of another entry of its id."""
+    return _label(entry) or labels.get(str(entry.get("id")), "")
 
 
 def _shape(entry: dict[str, Any], shape: tuple[int, int]) -> Shape:

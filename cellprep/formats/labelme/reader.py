@@ -73,7 +73,8 @@ class LabelMeImage(DrawnImage):
         shapes = self._decode(document, _Shapes).shapes
         if not isinstance(shapes, list):
             raise AnnotationError(f"{self.place} is no {_WHAT}: its shapes are {shown(shapes)}: they are a list")
-        return joined((_group(shape), _shape(shape), _label(shape)) for shape in shapes)
+        parts = ((_group(shape), _shape(shape), _text(shape, "label")) for shape in shapes)
+        return joined(parts, (_text(shape, "description") for shape in shapes))
 
     def _decode(self, document: bytes, kind: type[Part]) -> Part:
         try:
@@ -98,15 +99,15 @@ class LabelMe(DrawnFiles):
         return path.name.lower().endswith(cls.ends) and json_format(path) == cls.format
 
 
-def _label(shape: Any) -> str:
-    label = shape.get("label") if isinstance(shape, dict) else None
-    return label if isinstance(label, str) else ""
+def _text(shape: Any, key: str) -> str:
+    text = shape.get(key) if isinstance(shape, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _group(shape: Any) -> Any:
     """Return what shapes of one instance have in common; None if a shape is an instance of its own."""
     group = shape.get("group_id") if isinstance(shape, dict) else None
-    return None if group is None else (_label(shape), str(group))
+    return None if group is None else (_text(shape, "label"), str(group))
 
 
 def _shape(shape: Any) -> Shape:

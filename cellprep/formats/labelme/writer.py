@@ -16,8 +16,8 @@ _VERSION = "5.5.0"  # of LabelMe, whose files have this form
 def encode(content: Content) -> dict[str, bytes]:
     """Return ``<id>.json`` with polygons, and the picture beside it.
 
-    The polygons of a cell in pieces share a `group_id`, its label. A hole is joined to the outline by a line of no
-    width.
+    The polygons of a cell in pieces share a `group_id`, its label; what it is called is their
+    description. A hole is joined to the outline by a line of no width.
     """
     height, width = content.shape
     picture = content.taken_picture()
@@ -39,7 +39,7 @@ def _shapes(outline: Outline) -> list[dict[str, Any]]:
             "label": outline.cell_type or _UNTYPED,
             "points": join_rings(polygon).astype(float).tolist(),
             "group_id": outline.number if len(outline.polygons) > 1 else None,
-            "description": "",
+            "description": outline.name,
             "shape_type": "polygon",
             "flags": {},
         }

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.layouts.groups import Group, images_among
 from cellprep.store.image_ids import composed
@@ -64,3 +65,19 @@ def find_beside(found: Iterable[tuple[Group, str, Path]]) -> dict[str, Beside]:
 def images_of(group: Group) -> list[Path]:
     """Return the image files of a group."""
     return images_among([*group.images, *group.others])
+
+
+class BesideSource(FolderSource):
+    """Annotations in files beside images: of a folder, with those below it, or one file."""
+
+    _images: dict[str, Beside]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of all images, sorted."""
+        return list(self._images)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images beside the files."""
+        return any(beside.images for beside in self._images.values())

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from cellprep.errors import ImageFileError, TooLargeError
 from cellprep.formats.images import check_dtype
 from cellprep.formats.images.file import hash_of_pixels
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
-from cellprep.formats.images.stacks import Stack, read_planes
+from cellprep.formats.images.stacks import Stack, luminance, place_of_scene, read_planes
 from cellprep.formats.ome_zarr.array import open_zarr, read_zarr
 from cellprep.system.files import read_file
 from cellprep.system.memory import check_memory
 from cellprep.text.wording import count
 
 _AXES = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
+_NAMES_OF_RGB = (["red", "green", "blue"], ["r", "g", "b"])
+_COLOURS_OF_RGB = ["ff0000", "00ff00", "0000ff"]
 _MICROMETRES = {"nanometer": 0.001, "micrometer": 1.0, "millimeter": 1000.0}
 
 
@@ -77,8 +80,32 @@ class OMEZarrPixels:
         ImageFileError
             If it is a stack of which no plane is chosen, or damaged.
         """
+        pixels = self._planes()
+        if not (self.planes and self.planes.grey and pixels.ndim == 3 and self._is_rgb(pixels)):
+            return pixels
+        return luminance(pixels)
+
+    def _is_rgb(self, pixels: NDArray[Any]) -> bool:
+        """Return whether its channels are red, green and blue, as their names or colours say if they have any.
+
+        Where nothing says what they are, three channels of 8 bits are.
+        """
+        omero = ome_attributes(self.path).get("omero")
+        told = omero.get("channels") if isinstance(omero, dict) else None
+        listed = [one if isinstance(one, dict) else {} for one in told] if isinstance(told, list) else []
+        if self.planes is None or self.planes.channel or len(pixels) != 3:
+            return False
+        if not listed:
+            return pixels.dtype == np.uint8
+        names, colours = ([str(one.get(key, "")).lower() for one in listed] for key in ("label", "color"))
+        return names in _NAMES_OF_RGB or colours == _COLOURS_OF_RGB
+
+    def _planes(self) -> NDArray[Any]:
         multiscale = self._multiscale()
         names = [axis.name for axis in multiscale.axes]
+        if self.planes:
+            with self._named():
+                place_of_scene([""], self.planes.scene)
         with self._damage_named():
             folder = self._array(multiscale.datasets[0].path)
             is_chosen = self.planes is not None and self.planes.chooses
@@ -127,8 +154,14 @@ class OMEZarrPixels:
 
         if sides != ["Y", "X"]:
             raise ImageFileError(self._problem(names, array.shape))
-        try:
+        with self._named():
             return np.ascontiguousarray(read_planes(stack, self.planes, read))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let each problem of what is chosen begin with the image's place."""
+        try:
+            yield
         except ImageFileError as error:
             raise error if str(self.path) in str(error) else ImageFileError(f"{self.path}: {error}") from None
 
@@ -163,20 +196,19 @@ class OMEZarrPixels:
             raise ImageFileError(f"{path!r} is not in it")
         return self.path / path
 
-    def pixel_size(self) -> float | None:
-        """Return the side of a pixel in micrometres; None if there is no unit of length, or x and y differ."""
+    def sides(self) -> Sides | None:
+        """Return the sides of a pixel, (y, x) in micrometres; None if there is no unit of length."""
         multiscale = self._multiscale()
         scale = np.ones(len(multiscale.axes))
         for step in (*multiscale.datasets[0].transformations, *multiscale.transformations):
             if step.scale is not None and len(step.scale) == len(scale):
                 scale *= step.scale
         sizes = {
-            float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
+            axis.name: float(step) * _MICROMETRES.get(axis.unit or "", 0.0)
             for axis, step in zip(multiscale.axes, scale, strict=True)
-            if axis.name in ("y", "x")
         }
-        size = sizes.pop() if len(sizes) == 1 else 0.0
-        return size if 0 < size < float("inf") else None
+        y, x = sizes.get("y", 0.0), sizes.get("x", 0.0)
+        return (y, x) if min(y, x) > 0 and max(y, x) < float("inf") else None
 
     def _multiscale(self) -> _Multiscale:
         try:

@@ -1,7 +1,6 @@
 """Reader of OME-Zarr images with label images."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,22 +9,19 @@ from cellprep.core.rle import Order
 from cellprep.errors import AnnotationError, SourceError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, digest, most_common
 from cellprep.formats.annotations.source import FolderSource
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.formats.images.planes import StackOptions
 from cellprep.formats.label_images.file import annotations_of_labels
 from cellprep.formats.layouts.layout import Layout
-from cellprep.formats.layouts.listing import is_store
+from cellprep.formats.ome_zarr.finding import is_collection, is_image, is_label_image, ome_zarr_images
 from cellprep.formats.ome_zarr.multiscale import (
     OMEZarrPixels,
     describe_zarr,
     label_names,
     label_properties,
     ome_attributes,
-    paths_in,
 )
 from cellprep.store.image_ids import id_problem
-from cellprep.system.places import entries_in
-
-_DEEPEST = 2  # groups between a group and the images in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +35,7 @@ class OMEZarrLabels(ImageRecord):
     """
 
     rows_are_labels: ClassVar[bool] = True
+    knows_pixel_size: ClassVar[bool] = True
 
     labels: OMEZarrPixels
 
@@ -51,9 +48,9 @@ class OMEZarrLabels(ImageRecord):
         """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
         return None if label_properties(self.labels.path)[0] else frozenset({""})
 
-    def load(self, shape: tuple[int, int] | None = None) -> Annotations:
+    def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
-        found = annotations_of_labels(self.labels.decode(), str(self.labels))
+        found = annotations_of_labels(self.labels.decode(), str(self.labels), self.partial.ignore_labels)
         types, scores = label_properties(self.labels.path)
         cell_types = tuple(types.get(row, "") for row in found.rows)
         return replace(
@@ -67,8 +64,8 @@ class OMEZarrLabels(ImageRecord):
         ).without(self.excluded)
 
     def _pixel_size(self) -> float | None:
-        image = self.pixels.pixel_size() if isinstance(self.pixels, OMEZarrPixels) else None
-        return image or self.labels.pixel_size()
+        image = None if self.pixels is None else side_of(self.pixels.sides())
+        return image or side_of(self.labels.sides())
 
 
 class OMEZarr(FolderSource):
@@ -78,7 +75,8 @@ class OMEZarr(FolderSource):
     ----------
     path
         The image's folder; one label image's folder, ``<image>/labels/<name>``; a plate, whose images are called
-        ``<row>_<column>_<field>``; or a folder of images or plates.
+        ``<row>_<column>_<field>``; what bioformats2raw wrote, whose images are called ``<name>_<series>`` if there are
+        several; or a folder of these.
 
     Raises
     ------
@@ -87,13 +85,18 @@ class OMEZarr(FolderSource):
     """
 
     format = "ome-zarr"
+    has_numbers = True
 
     def __init__(self, path: Path, _order: Order | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
         found = ome_zarr_images(path, layout)
         if not found:
             raise SourceError(f"{path} is no OME-Zarr image, and holds none")
-        self._images = {image_id: paths for image_id, paths in found.items() if any(map(_has_labels, paths))}
+        self._images = {
+            image_id: paths
+            for image_id, paths in found.items()
+            if any(is_label_image(path) or label_names(path) for path in paths)
+        }
         self.unannotated = [image_id for image_id in found if image_id not in self._images]
         if not self._images:
             raise SourceError(f"{path} holds no OME-Zarr image with label images: they lie in <image>/labels/<name>")
@@ -103,7 +106,8 @@ class OMEZarr(FolderSource):
     def fits(cls, layout: Layout) -> bool:
         """Return whether a folder is an OME-Zarr image or holds some."""
         path = layout.path.resolve()
-        return _is_image(path) or bool(_fields(path) or (ome_zarr_images(path, layout) and not layout.has_masks))
+        found = is_image(path) or is_collection(path)
+        return found or (bool(ome_zarr_images(path, layout)) and not layout.has_masks)
 
     @property
     def image_ids(self) -> list[str]:
@@ -114,11 +118,11 @@ class OMEZarr(FolderSource):
     def has_pixels(self) -> bool:
         """Whether there are images beside label images."""
         paths = (
-            path.parent.parent if _is_label_image(path) else path for paths in self._images.values() for path in paths
+            path.parent.parent if is_label_image(path) else path for paths in self._images.values() for path in paths
         )
         return any("multiscales" in ome_attributes(path) for path in paths)
 
-    def images(self) -> Iterator[ImageRecord | FaultyImage]:
+    def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for image_id, paths in self._images.items():
             try:
@@ -132,29 +136,13 @@ class OMEZarr(FolderSource):
             raise AnnotationError(f"{path}: {problem}")
         if len(paths) > 1:
             raise AnnotationError(f"several images have this id: {', '.join(map(str, paths))}; keep one")
-        image, labels = (path.parent.parent, path) if _is_label_image(path) else (path, _labels_of(path))
+        image, labels = (path.parent.parent, path) if is_label_image(path) else (path, _labels_of(path))
         return OMEZarrLabels(
             image_id=image_id,
             source=self.name,
             labels=OMEZarrPixels(labels),
             pixels=OMEZarrPixels(image, StackOptions()) if "multiscales" in ome_attributes(image) else None,
         )
-
-
-def ome_zarr_images(path: Path, layout: Layout | None = None) -> dict[str, list[Path]]:
-    """Return OME-Zarr images by their ids: the one at a path, those of a plate, or those in a folder or below it.
-
-    The folder's `layout` is scanned unless given.
-    """
-    path = path.resolve()
-    if _is_image(path):
-        return {_image_id(path.parent.parent if _is_label_image(path) else path): [path]}
-    if fields := _fields(path):
-        return _by_id(fields)
-    groups = [zarr.resolve() for zarr in (layout or Layout(path)).zarr]
-    images = [image for group in groups for image in _images_of(group, _DEEPEST)]
-    plates = {plate for plate, *_ in images if plate}
-    return _by_id((f"{plate}_{name}" if plate and len(plates) > 1 else name, image) for plate, name, image in images)
 
 
 def zarr_problem(path: Path) -> str:
@@ -165,51 +153,6 @@ def zarr_problem(path: Path) -> str:
         f"{path} is of no known kind: it is {found}. OME-Zarr has multiscales, which say what its axes are, and label "
         "images in labels/<name>: write it so, or save images and label images as TIFF"
     )
-
-
-def _by_id(images: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
-    for image_id, image in images:
-        found[image_id].append(image)
-    return dict(sorted(found.items()))
-
-
-def _images_of(group: Path, deepest: int) -> list[tuple[str, str, Path]]:
-    """Return a group's images, each with its plate's name, or none, and its own; cellprep's are built, not found."""
-    image = group.parent if group.name == "labels" else group
-    if is_store(group):
-        return []
-    if _is_image(image):
-        return [] if _is_label_image(image) else [("", _image_id(image), image)]
-    if fields := _fields(group):
-        return [(_image_id(group), name, field) for name, field in fields]
-    below = [group / name for name, is_folder in sorted(entries_in(group).items()) if is_folder and deepest]
-    return [image for one in below for image in _images_of(one, deepest - 1)]
-
-
-def _fields(plate: Path) -> list[tuple[str, Path]]:
-    """Return the images of a plate with their names; none if it is no plate."""
-    return [
-        ("_".join(Path(well, name).parts), plate / well / name)
-        for well in paths_in(plate, "plate", "wells")
-        for name in paths_in(plate / well, "well", "images")
-    ]
-
-
-def _is_image(folder: Path) -> bool:
-    return "multiscales" in ome_attributes(folder) or bool(label_names(folder))
-
-
-def _is_label_image(folder: Path) -> bool:
-    return folder.parent.name == "labels" and folder.name in label_names(folder.parent.parent)
-
-
-def _has_labels(image: Path) -> bool:
-    return _is_label_image(image) or bool(label_names(image))
-
-
-def _image_id(image: Path) -> str:
-    return image.name.removesuffix(".zarr").removesuffix(".ome")
 
 
 def _labels_of(image: Path) -> Path:

@@ -27,7 +27,7 @@ from cellprep.formats.drawings.shapes import (
     rectangle,
     shown,
 )
-from cellprep.formats.drawings.source import DrawnEntry, DrawnSet, rectangle_notes
+from cellprep.formats.drawings.source import DrawnEntry, DrawnSet
 from cellprep.system.files import open_file
 
 _WHAT = "file of VIA"
@@ -66,12 +66,11 @@ class VIA(DrawnSet):
     def entries(self, content: bytes) -> list[DrawnEntry]:
         """Parse the file, and find the attribute that is the category."""
         images, settings = _from_csv(content, self.path) if _is_csv(content) else _from_json(content, self.path)
-        every = [_attributes(region) for _, regions, _ in images for region in regions]
-        name = _category(every, settings)
+        every = [region for _, regions, _ in images for region in regions]
+        name = _category([_attributes(region) for region in every], settings)
         if name:
             self.notes.append(f"cell types are the attribute {name!r} of regions")
-        kinds = [_kind(region) for _, regions, _ in images for region in regions]
-        self.notes += rectangle_notes(kinds.count("rect"))
+        self.note_rectangles(_text(_attributes(region).get(name)) for region in every if _kind(region) == "rect")
         return [
             DrawnEntry(
                 f"image {place}",

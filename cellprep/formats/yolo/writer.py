@@ -27,8 +27,8 @@ def encode(content: Content) -> dict[str, bytes]:
     for outline in content.outlines():
         corners = join_rings([ring for polygon in outline.polygons for ring in polygon]) / (width, height)
         corners = np.ceil(corners * _PARTS - 1e-6) / _PARTS
-        points = " ".join(f"{x:.6f} {y:.6f}" for x, y in corners.tolist())
-        lines.append(f"{classes[outline.cell_type]} {points}\n")
+        points = " %.6f" * corners.size % tuple(corners.ravel().tolist())  # in one call, as there may be millions
+        lines.append(f"{classes[outline.cell_type]}{points}\n")
     pictures = {f"images/{content.fold}/{name}": picture for name, picture in content.taken_picture().items()}
     return {f"labels/{content.fold}/{content.image_id}.txt": "".join(lines).encode(), **pictures}
 

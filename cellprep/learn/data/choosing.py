@@ -42,6 +42,7 @@ def choose_images(
         Text file of the ids to validate on, one a line; all others are trained on.
     val_fraction
         Share of the images to validate on, where no file names them: drawn at random, each type of cells its share.
+        With 0 no image is kept apart: both lists hold all images.
     folds
         CSV that ``cellprep split`` wrote, or another table or a data frame with its columns image and fold. Images
         that are in no fold are in neither list.
@@ -90,11 +91,12 @@ def choose_images(
         _refuse_unknown(chosen, ids, val_ids)
     else:
         chosen = _draw(store, with_pixels or ids, val_fraction, seed)
+    keeps_none = val_fraction == 0 and val_ids is None and folds is None
     if pixels:
         seen = set(with_pixels)
         chosen &= seen
         ids = [image_id for image_id in ids if image_id in seen]
-    train = [image_id for image_id in ids if image_id not in chosen]
+    train = [image_id for image_id in ids if image_id not in chosen or keeps_none]
     if not chosen:
         raise UsageError(f"none of the {count(len(ids), 'image')} is left to validate on")
     if not train:
@@ -118,11 +120,16 @@ def all_images(store: Store) -> list[str]:
 
 
 def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
-    """Draw ids evenly from a list that is sorted by type, and in random order within a type."""
-    if not 0 < fraction < 1:
-        raise UsageError(f"{fraction} is no share of the images to validate on: give more than 0 and less than 1")
+    """Draw ids evenly from a list that is sorted by type, and in random order within a type; for a share of 0, all."""
+    if not 0 <= fraction < 1:
+        raise UsageError(f"{fraction} is no share of the images to validate on: give 0 or more and less than 1")
+    if fraction == 0:
+        return set(ids)
     if len(ids) < 2:
-        raise UsageError(f"{store.path} has {count(len(ids), 'image')}: to train and to validate, give two or more")
+        raise UsageError(
+            f"{store.path} has {count(len(ids), 'image')}: to train and to validate, give two or more, or validate on "
+            "what is trained on (--val-fraction 0)"
+        )
     rng = np.random.default_rng(seed)
     types = {image_id: store[image_id].metadata.cell_type or "" for image_id in ids}
     order = sorted((ids[place] for place in rng.permutation(len(ids))), key=types.__getitem__)

@@ -70,7 +70,7 @@ def warp_targets(
         (crop, crop) bool: which pixels show the image and not its mirror image. Where its border is slanted, its
         last pixels do not count either: half of their gradient would be the mirror image's.
     """
-    most = max(_MOST_HALO, _on_grid(recipe.bins[-1] / LEAST_STEP + 2))
+    most = _most_halo(recipe)
     made = with_needs(name for name in names if name in TARGETS)
     halo = _FIRST_HALO
     while True:
@@ -79,6 +79,10 @@ def warp_targets(
             return near.targets(names, recipe), near.counts & ~near.cut_off
         wanted = 2 * halo if near.cut_off.any() else near.deepest / LEAST_STEP + 2
         halo = min(most, _on_grid(wanted))
+
+
+def _most_halo(recipe: Recipe) -> int:
+    return max(_MOST_HALO, _on_grid(recipe.bins[-1] / LEAST_STEP + 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,10 @@ class _Surroundings:
         size: int,
         halo: int,
     ) -> "_Surroundings":
-        """Look at so many pixels around a crop, as far as some targets and all that they need depend on them."""
+        """Look at so many pixels around a crop, as far as some targets and all that they need depend on them.
+
+        Nothing is computed where cells are cut off, as more will be looked at then, unless that is all that may be.
+        """
         far = with_needs(name for name in names if TARGETS[name].beyond is not Beyond.NOTHING)
         # The outermost pixels lack farther walls.
         margin = halo + _on_grid(max((pixels_around(name, recipe) for name in far), default=0))
@@ -132,13 +139,18 @@ class _Surroundings:
         shown = restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap)
         zoom = view.warp.zoom  # areas are those of whole cells, as large as they are seen here
         cells = replace(_part(shown, box), areas=areas * zoom**2, whole=whole.scaled(zoom))
-        done = compute_some(cells, {}, recipe, far)
+        seen = _without_mirror(cells, window, box)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
+        cut_off = _cut_off(reach_of_cells(names, recipe), seen.labels, inner, complete=complete)
+        done: Targets = {}
+        suffices = not cut_off.any() or halo >= _most_halo(recipe)
+        for name in [name for name in TARGETS if name in far and suffices]:
+            compute_some(seen if TARGETS[name].beyond is Beyond.CELLS else cells, done, recipe, [name])
         more = max((_pixels_around(name, far, recipe) for name in names), default=0)
         near = [_with_neighbours(part, len(side), more) for part, side in zip(inner, box, strict=True)]
         return cls(
             counts=_counts(window, box)[margin:-margin, margin:-margin],
-            cut_off=_cut_off(reach_of_cells(names, recipe), cells.labels, inner, complete=complete),
+            cut_off=cut_off,
             crop=[part.moved(-kept.start) for part, kept in zip(inner, near, strict=True)],
             cells=_part(cells, near),
             done={name: cut(array, *near) for name, array in done.items()},
@@ -196,6 +208,13 @@ def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:
     # Beyond the box erosion takes nothing away.
     cut(counts, *box)[...] = cv2.erode(cut(window.real, *box).astype(np.uint8), _CROSS) > 0
     return counts
+
+
+def _without_mirror(cells: Cells, window: Window, box: Sequence[Span]) -> Cells:
+    """Return the cells as far as they are in the image: one and its mirror image would be one cell in two pieces."""
+    if window.real is None or (real := cut(window.real, *box)).all():
+        return cells
+    return replace(cells, ranks=cells.ranks * real, labels=cells.labels * real)
 
 
 def _part(cells: Cells, box: Sequence[Span]) -> Cells:

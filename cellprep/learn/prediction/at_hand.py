@@ -8,7 +8,7 @@ from pathlib import Path
 from cellprep.errors import WeightsError
 from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.learn.prediction.bundle import SHIPPED
-from cellprep.learn.weights import BEST, BUNDLE, describe_weights
+from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, describe_weights
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
@@ -44,7 +44,8 @@ class WeightsAtHand:
 def find_weights_at_hand() -> list[WeightsAtHand]:
     """Find the runs and files of weights in this folder, the runs in its folder ``runs``, and what the package has."""
     here = Path()
-    runs = [file for name in (BEST, BUNDLE) for place in ("*", "runs/*") for file in here.glob(f"{place}/{name}")]
+    names = (BEST, BUNDLE, FINE_TUNED)
+    runs = [file for name in names for place in ("*", "runs/*") for file in here.glob(f"{place}/{name}")]
     found = [_describe(str(file.parent), file) for file in sorted(runs)]
     found += [_describe(str(file), file) for file in sorted(here.glob("*.safetensors"))]
     found += [_describe(name, file, "comes with the package") for name, file in SHIPPED.items()]

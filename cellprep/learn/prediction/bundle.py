@@ -8,8 +8,9 @@ from cellprep.errors import UsageError, WeightsError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
+from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.settings import Decoding
-from cellprep.learn.weights import BEST, BUNDLE, Weights, load_all_weights, save_all_weights
+from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
 
 _MODELS = Path(__file__).parents[1] / "models"
@@ -133,6 +134,12 @@ class Bundle:
         return (self.semseg and self.semseg.appearance) or self.vectors.appearance
 
     @property
+    def pixel_size(self) -> float | None:
+        """The side of a pixel that they learned from, in micrometres; None if no file says so, or they differ."""
+        sizes = [weights.pixel_size for weights in self.parts if weights.pixel_size]
+        return sizes[0] if sizes and max(sizes) <= (1 + ALIKE) * min(sizes) else None
+
+    @property
     def channels(self) -> int:
         """Number of channels of the images that they are for."""
         return self.vectors.settings.image_channels
@@ -237,8 +244,9 @@ def find_weights(place: Path | str) -> list[Path]:
             f"what comes with the package is {', '.join(SHIPPED)}" if SHIPPED else "nothing comes with the package"
         )
         raise WeightsError(f"there are no weights {place}: there is no such file, and {shipped}")
-    if (path / BUNDLE).exists():
-        return [path / BUNDLE]
+    for bundle in (path / BUNDLE, path / FINE_TUNED):
+        if bundle.exists():
+            return [bundle]
     return [path] if (path / BEST).exists() else runs_in(path) or [path]
 
 

@@ -41,6 +41,8 @@ def find_given(
     runs: list[Path],
     masks: Path | str | None,
     data: Path | str | None,
+    *,
+    of_one_scene: bool = False,
 ) -> Given:
     """Find the images and their masks.
 
@@ -57,6 +59,8 @@ def find_given(
         Label or mask images, or other annotations, which tell where cells are.
     data
         Store that tells where cells are.
+    of_one_scene
+        Whether one scene of each file is chosen.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def find_given(
         source = MaskFiles(masks) if masks else StoredMasks(as_place(data)) if data else None
         if source is None and bundle.semseg is None:
             raise UsageError(f"nothing tells where cells are: {_masks_at_hand()}")
-        inputs = find_images(images)
+        inputs = find_images(images, of_one_scene=of_one_scene)
         return Given(inputs.images, source, [*inputs.notes, *(source.notes if source else [])])
     store = DEFAULT_STORE if data is None else as_place(data)
     if data is None and not CellprepStore.recognises(store):

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ from cellprep.errors import CellprepError, ImageFileError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.cellprep_store import CellprepStore, StoredPixels
 from cellprep.formats.images import IMAGE_FORMATS
-from cellprep.formats.images.file import ImageFile, Pixels
+from cellprep.formats.images.file import ImageFile, Pixels, images_of_scenes, may_have_scenes
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.formats.layouts.groups import Group, images_among, marked_among, pair_up
 from cellprep.formats.layouts.layout import Layout, listed
 from cellprep.formats.names import is_by_product, is_foreign, is_mask_folder
+from cellprep.formats.ome_zarr.finding import ome_zarr_images
 from cellprep.formats.ome_zarr.multiscale import OMEZarrPixels, ome_attributes
-from cellprep.formats.ome_zarr.reader import ome_zarr_images, zarr_problem
+from cellprep.formats.ome_zarr.reader import zarr_problem
 from cellprep.learn.windowed import WindowedArray
 from cellprep.store.image_ids import composed, id_problem
 from cellprep.system.places import as_place, matches
@@ -88,16 +90,19 @@ class Inputs:
     notes: list[str] = field(default_factory=list)
 
 
-def find_images(places: Iterable[Path | str]) -> Inputs:
+def find_images(places: Iterable[Path | str], *, of_one_scene: bool = False) -> Inputs:
     """Find images, in the order of the places; within a folder, a glob or a store in that of their names.
 
-    Masks and label images, by their names, are left out: the images of a data set are predicted, not their truth.
+    Masks and label images, by their names, are left out: the images of a data set are predicted, not their truth. Of a
+    file of several scenes each is an image, ``<id>_<scene>``.
 
     Parameters
     ----------
     places
         Files, folders of files, stores, OME-Zarr images, folders or plates of these, and globs such as
         ``plate-*/*.tif``, where ``**`` stands for any folders.
+    of_one_scene
+        Whether one scene of each file is chosen, so that each file is an image.
 
     Raises
     ------
@@ -120,6 +125,8 @@ def find_images(places: Iterable[Path | str]) -> Inputs:
             notes += inputs.notes
     if not found:
         raise ImageFileError("; ".join(["there is no image to predict", *notes]))
+    if not of_one_scene:
+        found = [scene for image in found for scene in _scenes_of(image)]
     paths: dict[str, list[str]] = defaultdict(list)
     for image in found:
         if str(image.pixels) not in paths[image.id]:
@@ -218,6 +225,15 @@ def _left_out(masks: list[Path]) -> list[str]:
         return []
     names = listed([str(file) for file in masks])
     return [f"note: {count(len(masks), 'mask')} by name left out: {names}; name a file itself to predict it"]
+
+
+def _scenes_of(image: InputImage) -> list[InputImage]:
+    """Return the scenes of a file as images, if it holds several; a file that cannot be read stays one, and fails."""
+    if isinstance(image.pixels, ImageFile) and may_have_scenes(image.pixels.path):
+        with suppress(ImageFileError):
+            if scenes := images_of_scenes(image.pixels):
+                return [InputImage(image_id, scene) for image_id, scene in scenes.items()]
+    return [image]
 
 
 def _of_ome_zarr(found: dict[str, list[Path]]) -> list[InputImage]:

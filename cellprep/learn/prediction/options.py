@@ -38,6 +38,13 @@ class PredictionOptions:
 
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
+    pixel_size: Annotated[
+        float | None,
+        Option(
+            "Side of a pixel of the images, in micrometres; what their files say unless given. Weights that know "
+            "theirs see images at this scale."
+        ),
+    ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
@@ -57,6 +64,8 @@ class PredictionOptions:
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
+        if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
+            raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,12 +33,15 @@ class Prediction:
         (n,) how sure the networks are of each, from 0 to 1; None unless a format needs it.
     pixels
         The image itself.
+    pixel_size
+        Side of a pixel in micrometres, if known.
     """
 
     id: str
     labels: NDArray[Any]
     scores: NDArray[np.float64] | None
     pixels: Pixels | None = None
+    pixel_size: float | None = None
 
     @property
     def content(self) -> Content:
@@ -52,7 +55,7 @@ class Prediction:
             [""] * count,
             "",
             None,
-            None,
+            self.pixel_size,
             (),
             scores=None if self.scores is None else self.scores.tolist(),
             picture=Picture(place),
@@ -87,7 +90,10 @@ class Output:
 
     def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
         """Return an image's part of the output; nothing is written as yet."""
-        return prediction.listed, self._format.encode(prediction.content)
+        content = prediction.content
+        if self._format.needs_pictures and prediction.pixels:
+            content = replace(content, picture=Picture(pixels=prediction.pixels, shape=content.shape))
+        return prediction.listed, self._format.encode(content)
 
     def add(self, encoded: tuple[Listed, Any]) -> None:
         """Take the part of an image."""

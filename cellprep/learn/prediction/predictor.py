@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import lcm
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cellprep.errors import UsageError
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.receptive_field import find_receptive_field
+from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
 from cellprep.learn.prediction.turns import TURNS
 from cellprep.learn.prediction.views import class_probabilities, vectors_and_levels
+from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import Weights
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count
@@ -92,6 +95,21 @@ class Predictor:
             )
         for part in bundle.parts:
             part.network.to(self.machine.device).eval()
+
+    def scale(self, image: Any, sides: Sides | None) -> Scale | None:
+        """Return the scale at which the networks see an image, (C, H, W); None if they see it as it is.
+
+        `sides` are those of its pixels, (y, x) in micrometres, unless the options tell one.
+        """
+        given = self.options.pixel_size
+        height, width = image.shape[-2:]
+        return Scale.of((height, width), (given, given) if given else sides, self.bundle.pixel_size)
+
+    def decoding_at(self, scale: Scale | None) -> Decoding:
+        """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
+        if scale is None or self.options.min_area is None:
+            return self.decoding
+        return self.decoding.changed(min_area=round(self.options.min_area * prod(scale.factors)))
 
     def predict(
         self,

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cellprep.formats.images.file import Pixels
+from cellprep.formats.images.sizes import SizeReport
+from cellprep.learn.prediction.scaling import ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.system.report import Report
 from cellprep.text.wording import count, indented, printable, turning_notes
@@ -37,6 +39,8 @@ class PredictionReport(Report):
         Per image what became of its file's Orientation tag: applied or ignored; empty text if it turns nothing.
     pixels
         Per image that was predicted where it is.
+    sizes, scales
+        The sizes of their pixels, and at which scale networks saw them.
     unlike
         The images that look unlike those that the networks learned from.
     rows
@@ -56,6 +60,8 @@ class PredictionReport(Report):
     failures: dict[str, str] = field(default_factory=dict)
     turned: dict[str, str] = field(default_factory=dict)
     pixels: dict[str, Pixels] = field(default_factory=dict, repr=False)
+    sizes: SizeReport = field(default_factory=SizeReport)
+    scales: ScaleReport = field(default_factory=ScaleReport)
     unlike: UnlikeImages = field(default_factory=UnlikeImages)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -72,7 +78,7 @@ class PredictionReport(Report):
         """Return what was done; if all images failed, only the choices."""
         if not self.images:
             return self.chosen
-        before = [*self.chosen, *turning_notes(self.turned.items())]
+        before = [*self.chosen, *turning_notes(self.turned.items()), *self.sizes.notes(), *self.scales.notes()]
         if self.vectors:
             return [
                 *before,

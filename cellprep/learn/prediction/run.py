@@ -1,7 +1,7 @@
 """Predicting the instances of many images, one after the other."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ import numpy as np
 
 from cellprep.errors import CellprepError, UsageError
 from cellprep.formats.images.file import ImageFile, fitting, how_turned
+from cellprep.formats.images.pixel_size import Sides, side_of
+from cellprep.formats.images.sizes import SizeReport
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
-from cellprep.learn.prediction.given import find_given, find_runs
+from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
@@ -25,15 +27,16 @@ from cellprep.learn.prediction.options import (
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
+from cellprep.learn.prediction.scaling import ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
 from cellprep.store import Store, store_place
-from cellprep.system.options import options_of, parted, takes
+from cellprep.system.options import Only, options_of, parted, takes
 from cellprep.system.output import free_name
 from cellprep.system.places import is_place, local_path
 from cellprep.system.progress import progress_bar
-from cellprep.text.wording import described, unexpected
+from cellprep.text.wording import described, printable, unexpected
 
 _OUT = Path("predictions")
 
@@ -44,6 +47,7 @@ def predict(
     out: Path | str | None = None,
     weights: Bundle | Path | str | Iterable[Path | str] = DEFAULT_WEIGHTS,
     *,
+    only: Only = (),
     outputs: OutputOptions | None = None,
     options: PredictionOptions | None = None,
     **keywords: Any,
@@ -65,6 +69,8 @@ def predict(
     weights
         From `load_bundle`, or the files that it takes; those for fluorescent nuclei that come with the package unless
         given.
+    only
+        Ids of the images to take; all unless given.
     outputs
         The outputs, and how they are made.
     options
@@ -81,7 +87,8 @@ def predict(
     Raises
     ------
     UsageError
-        If the weights do not fit each other, there are no images, or it is not clear what tells where cells are.
+        If the weights do not fit each other, there are no images, or none of those that are asked for, or it is not
+        clear what tells where cells are.
     WeightsError, ImageFileError, StoreError
         If weights, images or masks cannot be found or read.
     OutputError
@@ -100,13 +107,18 @@ def predict(
     bundle, runs = _load(weights, told.semseg_weights)
     if not bundle.tells_instances:
         refuse_instances(outputs, options)
-    given = find_given(bundle, places, runs, told.masks, data)
+    is_one_scene = options.planes.scene is not None
+    given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
+    if only:
+        given = _chosen(given, only)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     several = [f"weights: {', '.join(bundle.names)}; means of several count"] if bundle.more else []
     notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
+    report.sizes = SizeReport(options.pixel_size, advice="")
+    report.scales = ScaleReport(bundle.pixel_size)
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
@@ -125,10 +137,14 @@ def predict(
                 report.turned[image.id] = predicted.turned
                 if image.pixels:
                     report.pixels[image.id] = image.pixels
+                report.sizes.add(image.id, options.pixel_size or side_of(predicted.sides), predicted.sides)
+                is_known = bool(options.pixel_size or predicted.sides)
+                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known)
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
             bar.update()
         if report.images:
+            writer.write_record(report.pixels, report.scales)
             writer.publish()
     return report
 
@@ -141,6 +157,14 @@ def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | st
     bundle = load_bundle(given, semseg)  # which refuses what is neither
     places = [given] if isinstance(given, (str, Path)) else given
     return bundle, find_runs(places if semseg is None else [*places, semseg])
+
+
+def _chosen(given: Given, only: Sequence[str]) -> Given:
+    """Return those of the images that are asked for."""
+    if unknown := set(only).difference(image.id for image in given.images):
+        raise UsageError(f"image {printable(min(unknown))} is not among the images to predict")
+    images = [image for image in given.images if image.id in only]
+    return replace(given, images=images, notes=[*given.notes, f"of these {len(images):,} are asked for"])
 
 
 def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
@@ -157,6 +181,7 @@ class _Predicted:
 
     encoded: Encoded
     has_mask: bool
+    sides: Sides | None = None
     turned: str = ""
     cells: int = 0
     left_out: int = 0
@@ -174,23 +199,33 @@ def _predict(
     turned = how_turned(image.pixels, decoded, pixels) if image.pixels else ""
     del decoded
     wanted, instances = writer.options, predictor.bundle.tells_instances
+    sides = image.pixels.sides() if image.pixels else None
+    scale = predictor.scale(pixels, sides)
+    seen = scale.image(pixels) if scale else pixels
     maps = predictor.predict(
-        pixels,
-        classes,
+        seen,
+        scale.classes_of(classes) if scale and classes is not None else classes,
         keep_uvec=wanted.maps is not None or not instances,
         keep_confidence=wanted.needs_scores and instances,
     )
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
-        return _Predicted(writer.encode_vectors(image.id, maps, pixels if has_matplotlib() else None), has_mask, turned)
+        encoded = writer.encode_vectors(image.id, maps, seen if has_matplotlib() else None, scale)
+        return _Predicted(encoded, has_mask, sides, turned)
     shown = np.asarray(pixels) if wanted.overlay else None
-    sampled = sample_pixels(pixels) if predictor.bundle.appearance else None
-    del pixels  # which may take as much memory as its maps
-    labels, left_out = find_instances(maps, predictor.decoding)
+    sampled = sample_pixels(seen) if predictor.bundle.appearance else None
+    del pixels, seen  # which may take as much memory as its maps
+    labels, left_out = find_instances(maps, predictor.decoding_at(scale))
     scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
-    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels), maps, shown)
     appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
-    return _Predicted(encoded, has_mask, turned, int(labels.max()), left_out, appearance)
+    if scale:
+        before = int(labels.max())
+        labels, kept = scale.labels(labels)
+        left_out += before - len(kept)
+        scores = None if scores is None else scores[kept - 1]
+    size = predictor.options.pixel_size or side_of(sides)
+    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels, size), maps, shown, scale)
+    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance)
 
 
 def _places(images: Any) -> list[Path | str]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellprep.core.label_images import as_numbers
 from cellprep.errors import ImageFileError, UsageError
 from cellprep.formats.images.file import ImageFile
+from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.raster import place_channels
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
 from cellprep.learn.prediction.maps import find_instances
@@ -84,18 +85,26 @@ def segment(
         )
     if mask is None and weights.semseg is None:
         raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
-    pixels = _pixels(image, weights.channels, options)
+    pixels, sides = _pixels(image, weights.channels, options)
     predictor = Predictor(weights, options)
+    scale = predictor.scale(pixels, sides)
     if isinstance(mask, str | Path):
         mask = ImageFile(as_place(mask), options.orientation).decode_labels()
-    maps = predictor.predict(pixels, None if mask is None else classes_of_mask(mask))
-    return find_instances(maps, predictor.decoding)[0]
+    classes = None if mask is None else classes_of_mask(mask)
+    if scale is None:
+        return find_instances(predictor.predict(pixels, classes), predictor.decoding)[0]
+    maps = predictor.predict(scale.image(pixels), None if classes is None else scale.classes_of(classes))
+    return scale.labels(find_instances(maps, predictor.decoding_at(scale))[0])[0]
 
 
-def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOptions) -> NDArray[Any]:
-    """Return an image as (C, H, W): an array as it is if it has so many channels in front."""
+def _pixels(
+    image: ArrayLike | Path | str, channels: int, options: PredictionOptions
+) -> tuple[NDArray[Any], Sides | None]:
+    """Return an image as (C, H, W): an array as it is if it has so many channels in front; and its pixels' sides."""
+    sides = None
     if isinstance(image, str | Path):
-        pixels = ImageFile(as_place(image), options.orientation, planes=options.planes).decode()
+        file = ImageFile(as_place(image), options.orientation, planes=options.planes)
+        pixels, sides = file.decode(), file.sides()
     else:
         if options.planes:
             raise UsageError("image is an array: channel, z, time and grey choose what is read of a file; index it")
@@ -106,4 +115,4 @@ def _pixels(image: ArrayLike | Path | str, channels: int, options: PredictionOpt
         if pixels.ndim == 3 and len(pixels) != channels:
             with suppress(ImageFileError):  # the weights are for other channels, which the predictor says
                 pixels = place_channels(pixels)
-    return pixels[None] if pixels.ndim == 2 else pixels
+    return pixels[None] if pixels.ndim == 2 else pixels, sides

@@ -8,7 +8,7 @@ from cellprep.text.wording import count, printable
 
 _NAMED = 3  # of the images of a kind
 
-_NEXT = "look at them with --overlay; for images like these, `cellprep train all` on some of them makes weights"
+_NEXT = "look at them with --overlay; for images like these, `cellprep finetune` makes weights out of some of them"
 
 
 @dataclass

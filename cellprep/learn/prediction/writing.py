@@ -1,6 +1,7 @@
 """Writing what was predicted, so that whoever looks finds it whole or not at all."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from cellprep._version import __version__
 from cellprep.errors import UsageError
+from cellprep.formats.images.file import Pixels
 from cellprep.formats.images.planes import StackOptions
+from cellprep.formats.names import RECORD
 from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
 from cellprep.learn.prediction.outputs import Prediction, outputs_in
 from cellprep.learn.prediction.overlay import draw_overlay
+from cellprep.learn.prediction.scaling import Scale, ScaleReport
 from cellprep.store.plain import write_group
 from cellprep.system.aside import publish, written_aside
 
@@ -42,12 +46,15 @@ class Encoded:
         The bytes of its picture, if there is one.
     maps
         Its maps, if they are written.
+    scale
+        The scale at which networks saw it, if it is not its own: that of its maps.
     """
 
     id: str
     parts: list[Any]
     picture: bytes | None
     maps: PredictedMaps | None
+    scale: Scale | None = None
 
 
 class PredictionWriter:
@@ -89,16 +96,20 @@ class PredictionWriter:
             )
         self._outputs = [] if vectors else outputs_in(aside, options.to)
 
-    def encode(self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None) -> Encoded:
+    def encode(
+        self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None, scale: Scale | None = None
+    ) -> Encoded:
         """Encode the instances of an image; nothing is written as yet. An overlay needs the (C, H, W) image itself."""
         picture = None if image is None else _png(draw_overlay(image, prediction.labels))
         parts = [output.encode(prediction) for output in self._outputs]
-        return Encoded(prediction.id, parts, picture, maps if self._maps_aside else None)
+        return Encoded(prediction.id, parts, picture, maps if self._maps_aside else None, scale)
 
-    def encode_vectors(self, image_id: str, maps: PredictedMaps, image: Any | None) -> Encoded:
-        """Encode the vectors of an image; a picture needs the (C, H, W) image itself."""
+    def encode_vectors(
+        self, image_id: str, maps: PredictedMaps, image: Any | None, scale: Scale | None = None
+    ) -> Encoded:
+        """Encode the vectors of an image; a picture needs the (C, H, W) image as the networks saw it."""
         picture = None if image is None else draw_vectors(image_id, image, maps)
-        return Encoded(image_id, [], picture, maps)
+        return Encoded(image_id, [], picture, maps, scale)
 
     def write(self, encoded: Encoded) -> None:
         """Write an image."""
@@ -107,7 +118,30 @@ class PredictionWriter:
         if encoded.picture:
             (self._pictures / f"{encoded.id}.png").write_bytes(encoded.picture)
         if encoded.maps and self._maps_aside:
-            write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: {"shape": encoded.maps.shape}})
+            told: dict[str, Any] = {"shape": encoded.maps.shape}
+            told |= {"image_shape": encoded.scale.shape, "scale": encoded.scale.factors} if encoded.scale else {}
+            write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: told})
+
+    def write_record(self, pixels: Mapping[str, Pixels], scales: ScaleReport) -> None:
+        """Write which planes were read of images, and at which scale networks saw them; no file where that is nothing.
+
+        Parameters
+        ----------
+        pixels
+            The images by their ids.
+        scales
+            What became of their scales.
+        """
+        images: dict[str, dict[str, Any]] = {}
+        for image_id, one in pixels.items():
+            planes, scale = getattr(one, "planes", None), scales.scaled.get(image_id)
+            told: dict[str, Any] = {"planes": planes.to_dict()} if planes else {}
+            told |= {"scale": scale.factors, "shape": scale.shape, "seen": scale.seen} if scale else {}
+            images |= {image_id: told} if told else {}
+        if images:
+            learned = {} if scales.learned is None else {"pixel_size_of_weights": scales.learned}
+            document = {"version": __version__, **learned, "images": images}
+            (self._aside / RECORD).write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def publish(self) -> None:
         """Put what was written into its place."""

@@ -1,45 +1,133 @@
 """The network that a training begins with."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings
 from cellprep.learn.networks.network import Network, build_network
 from cellprep.learn.networks.vgg16 import load_vgg16
+from cellprep.learn.normalisation import NORMALISATIONS
+from cellprep.learn.prediction.bundle import find_weights
 from cellprep.learn.training.options import TrainOptions
-from cellprep.learn.weights import Weights, load_weights
+from cellprep.learn.weights import Weights, load_all_weights, weights_file
+from cellprep.system.files import read_file
 
 
-def first_network(options: TrainOptions, image_channels: int, levels: int) -> Network:
-    """Build the network, with random weights or those that the options name.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Weights that a training begins with.
+
+    Attributes
+    ----------
+    place
+        The name or path by which the options call them.
+    weights
+        The weights of one network.
+    sha256
+        The hash of their file, in hex.
+    """
+
+    place: str
+    weights: Weights
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"the {self.weights.settings.name} of {self.place}"
+
+    def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
+        """Return what a run records of them; of a path the name alone if others are to see it."""
+        return {
+            "weights": self.place if folders else Path(self.place).name,
+            "network": self.weights.settings.name,
+            "version": self.weights.version,
+            "sha256": self.sha256,
+        }
+
+
+def find_origins(options: TrainOptions) -> list[Origin]:
+    """Read the weights that a training begins with: those of its network, or of each network that this consists of.
+
+    Of a bundle those that are needed are taken, and the others left.
 
     Raises
     ------
     UsageError
-        If the weights are those of another network than is to be trained.
+        If the weights are those of other networks.
     WeightsError
         If a file of weights cannot be read.
     """
-    given = [load_weights(path) for path in options.init]
-    names, parts = sorted(weights.settings.name for weights in given), options.kind.parts
-    if names not in ([], [options.network], sorted(parts)):
-        needed = f"those of a {options.network}" + (f", or of a {' and a '.join(parts)}" if parts else "")
-        raise UsageError(f"--init gives weights of {' and '.join(names)}: give {needed}")
-    settings = _settings(options, given, image_channels, levels)
-    network = build_network(settings, options.seed)
+    held = [origin for place in options.init for origin in _read(place)]
+    for wanted in ((options.network,), options.kind.parts):
+        found = [origin for name in wanted for origin in held if origin.weights.settings.name == name]
+        if len(found) == len(wanted) and {origin.place for origin in found} == {*options.init}:
+            return found
+    if not held:
+        return []
+    *others, last = sorted(origin.weights.settings.name for origin in held)
+    names = f"{', '.join(others)} and {last}" if others else last
+    parts = f", or of a {' and a '.join(options.kind.parts)}" if options.kind.parts else ""
+    raise UsageError(f"--init gives weights of {names}: give those of a {options.network}{parts}")
+
+
+def _read(place: str) -> list[Origin]:
+    origins = []
+    for file in find_weights(place):
+        parts = load_all_weights(file)
+        digest = hashlib.sha256(read_file(weights_file(file))).hexdigest()
+        origins += [Origin(place, weights, digest) for weights in parts]
+    return origins
+
+
+def agreed_normalisation(options: TrainOptions, origins: Sequence[Origin]) -> str:
+    """Return the kind of normalisation: what the options leave open, the weights to start from decide.
+
+    Raises
+    ------
+    UsageError
+        If both name one, and these differ.
+    """
+    for origin in origins:
+        if its := origin.weights.normalisation:
+            if options.normalisation not in ("", its.kind):
+                raise UsageError(
+                    f"{origin} saw images normalised by {its.kind}, and this training normalises by "
+                    f"{options.normalisation}: they must be the same; leave --normalisation out"
+                )
+            return its.kind
+    return options.normalisation or next(iter(NORMALISATIONS))
+
+
+def first_network(options: TrainOptions, origins: Sequence[Origin], image_channels: int, levels: int) -> Network:
+    """Build the network, with random weights or those that it begins with.
+
+    Raises
+    ------
+    UsageError
+        If the weights are for other images or targets, or an option contradicts them.
+    WeightsError
+        If the encoder's file of weights cannot be read.
+    """
+    network = build_network(_settings(options, origins, image_channels, levels), options.seed)
+    first = [origin.weights.network for origin in origins]
     if options.encoder:
         load_vgg16(network, options.encoder)
-    elif len(given) > 1:
-        network.start_from(*(weights.network for part in parts for weights in given if weights.settings.name == part))
-    elif given:
-        network.load_state_dict(given[0].network.state_dict())
+    elif [its.settings.name for its in first] == [options.network]:
+        network.load_state_dict(first[0].state_dict())
+    elif first:
+        network.start_from(*first)
     return network
 
 
-def _settings(options: TrainOptions, given: list[Weights], image_channels: int, levels: int) -> NetworkSettings:
+def _settings(options: TrainOptions, origins: Sequence[Origin], image_channels: int, levels: int) -> NetworkSettings:
     """Return the settings: what the options leave open, the weights to start from decide."""
     arch, base_channels = options.arch, options.base_channels
-    if given:
-        arch = arch or given[0].settings.arch
-        base_channels = base_channels or given[0].settings.base_channels
+    if origins:
+        arch = arch or origins[0].weights.settings.arch
+        base_channels = base_channels or origins[0].weights.settings.base_channels
     assert base_channels is not None  # the options leave it open only if weights are given
     signed_mask = options.background_cell and options.mask != "none"
     settings = NetworkSettings(
@@ -51,12 +139,14 @@ def _settings(options: TrainOptions, given: list[Weights], image_channels: int, 
         masked=not options.background_cell,
         signed_mask=signed_mask,
     )
-    for path, weights in zip(options.init, given, strict=True):
-        found = weights.settings
+    for origin in origins:
+        found = origin.weights.settings
         for name in found.kind.depends_on:
             if getattr(found, name) != getattr(settings, name):
+                given = name in ("arch", "base_channels") and getattr(options, name)
                 raise UsageError(
-                    f"{path} has {name.replace('_', ' ')} {getattr(found, name)}, and this training "
+                    f"{origin} has {name.replace('_', ' ')} {getattr(found, name)}, and this training "
                     f"{getattr(settings, name)}: they must be the same"
+                    + (f"; leave --{name.replace('_', '-')} out" if given else "")
                 )
     return settings

@@ -149,7 +149,7 @@ class RunFolder:
             done, epochs = state["epoch"] if state else 0, settings["options"]["epochs"]
             if epochs < done:
                 raise UsageError(f"the run in {self.path} has {done} epochs already: --epochs {epochs} is too few")
-            write_whole(self._settings, json.dumps(settings, indent=2) + "\n")
+            write_whole(self._settings, json.dumps(before | settings, indent=2) + "\n")
         return state
 
     def _check_epochs(self, before: dict[str, Any], epochs: int) -> None:

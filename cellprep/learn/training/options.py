@@ -1,5 +1,6 @@
 """How a network is trained: what the command line offers, known without torch."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,14 @@ from cellprep.learn.data.augmentation import AUGMENTATIONS, USUAL_AUGMENTATIONS,
 from cellprep.learn.data.samples import MASKS
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, find_kind, having
 from cellprep.learn.normalisation import NORMALISATIONS
-from cellprep.learn.settings import FINE_TUNING_RATE, Device, Precision
+from cellprep.learn.settings import (
+    END_TO_END_RATE,
+    FINE_TUNING_EPOCHS,
+    FINE_TUNING_RATE,
+    FINE_TUNING_SAMPLES,
+    Device,
+    Precision,
+)
 from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: What stands for all networks, one after the other.
@@ -24,8 +32,23 @@ SCHEDULES = ("one-cycle", "constant")
 #: Options that only some networks have: see `NetworkKind.options`.
 OF_SOME = ("mask", "background_cell", "encoder")
 
+_EPOCHS = 50  # of a training that begins with random weights
+
+#: What stands for fine-tuning, where a run says what it trains.
+FINE_TUNING = "finetune"
+
+#: Options that weights decide which are trained on, and those that a run of several networks has of its own.
+DECIDED_BY_WEIGHTS = (
+    *("network", "out", "resume", "init", "encoder", "arch", "base_channels"),
+    *("mask", "background_cell", "normalisation"),
+)
+
 #: What a run may change when it goes on, because its result does not depend on it.
 MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+
+OnlyNetworks = Annotated[
+    Sequence[str], Option("Network to train, repeatable; all that the weights hold unless given", NETWORKS)
+]
 
 _DESCRIBED = {
     **{name: kind.about for name, kind in NETWORKS.items()},
@@ -78,7 +101,17 @@ class TrainOptions:
             usual="runs/NETWORK, or with a number behind it",
         ),
     ] = None
-    epochs: Annotated[int, Option("Number of passes over the training images.")] = 50
+    epochs: Annotated[
+        int | None,
+        Option("Number of passes over the training images.", usual=f"{_EPOCHS}, {FINE_TUNING_EPOCHS} with --init"),
+    ] = None
+    samples_per_epoch: Annotated[
+        int | None,
+        Option(
+            "Crops in an epoch.",
+            usual=f"as many as the training images could be cut into; {FINE_TUNING_SAMPLES} at least with --init",
+        ),
+    ] = None
     batch_size: Annotated[int, Option("Crops per step.")] = 8
     crop: Annotated[int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.")] = 256
     base_channels: Annotated[
@@ -111,8 +144,22 @@ class TrainOptions:
         float,
         Option("Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean."),
     ] = 0.0
-    normalisation: Annotated[str, Option("How intensities are normalised", NORMALISATIONS)] = "dataset"
-    init: Annotated[tuple[Path, ...], Option(f"Weights to start from; {'; '.join(_MADE_OF)}: repeat it.")] = ()
+    normalisation: Annotated[
+        str,
+        Option(
+            f"How intensities are normalised: {', '.join(NORMALISATIONS)}.",
+            NORMALISATIONS,
+            usual="dataset, and with --init as for the weights",
+        ),
+    ] = ""
+    init: Annotated[
+        tuple[str, ...],
+        Option(
+            "Weights to start from: a file, a run's folder, or a bundle such as `nuclei`, of which the network's are "
+            f"taken; {'; '.join(_MADE_OF)}: repeat it.",
+            metavar="WEIGHTS",
+        ),
+    ] = ()
     encoder: Annotated[
         Path | None,
         Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
@@ -121,7 +168,10 @@ class TrainOptions:
     schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES)] = "one-cycle"
     max_lr: Annotated[
         float | None,
-        Option("Highest learning rate.", usual=f"{_usual('max_lr')}, {FINE_TUNING_RATE:g} with --init"),
+        Option(
+            "Highest learning rate.",
+            usual=f"{_usual('max_lr')}; with --init {FINE_TUNING_RATE:g}, {END_TO_END_RATE:g} for wn",
+        ),
     ] = None
     weight_decay: Annotated[float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam")] = None
     patience: Annotated[int, Option("Epochs without a lower validation loss after which to stop; 0 = never.")] = 0
@@ -150,10 +200,11 @@ class TrainOptions:
         check_augmentations(self.augment)
         for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
-        object.__setattr__(self, "init", tuple(map(Path, self.init)))
+        object.__setattr__(self, "init", tuple(map(as_named, self.init)))
         if self.arch not in ("", *self.kind.architectures):
             raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
         self._fill_in()
+        assert self.epochs is not None
         assert self.max_lr is not None
         assert self.weight_decay is not None
         least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
@@ -186,20 +237,30 @@ class TrainOptions:
         """Decide what is left open; of a network that starts from weights, these decide what it is."""
         known = self.kind.architectures
         arch = self.arch or ("published" if self.encoder else self.kind.trained_with)
+        rate = END_TO_END_RATE if self.kind.parts else FINE_TUNING_RATE
         defaults: dict[str, Any] = {
-            "max_lr": FINE_TUNING_RATE if self.init else known[arch].max_lr,
+            "epochs": FINE_TUNING_EPOCHS if self.init else _EPOCHS,
+            "max_lr": rate if self.init else known[arch].max_lr,
             "weight_decay": 1e-2 if self.optimiser == "adamw" else 0.0,
         }
         if not self.init:
             defaults |= {"arch": arch, "base_channels": known[arch].base_channels}
+            defaults["normalisation"] = next(iter(NORMALISATIONS))
         for name, value in defaults.items():
             if getattr(self, name) in (None, ""):
                 object.__setattr__(self, name, value)
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
+        values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
         unset = MAY_CHANGE if self.ema else {*MAY_CHANGE, "ema"}  # older runs have none
-        return {name: as_json(value, folders) for name, value in asdict(self).items() if name not in unset}
+        return {name: as_json(value, folders) for name, value in values.items() if name not in unset}
+
+
+def as_named(weights: Path | str) -> str:
+    """Return the text that names weights; that of a path is not the name of a bundle that comes with the package."""
+    text = str(weights)
+    return f"./{text}" if isinstance(weights, Path) and weights.name == text else text
 
 
 def as_json(value: Any, folders: bool = True) -> Any:

@@ -1,7 +1,8 @@
 """The plan of a training, made before it starts: everything that can be wrong is reported here."""
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from cellprep.core.targets import Recipe, sampled_targets
@@ -9,13 +10,17 @@ from cellprep.errors import UsageError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
 from cellprep.learn.data.describing import describe_cells
+from cellprep.learn.data.drawing import crops_of
 from cellprep.learn.data.fitting import fit_normalisation
 from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
+from cellprep.learn.pixel_size import learned_size
+from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
+from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
-from cellprep.store import Store
+from cellprep.store import Store, StoredImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Plan:
         Number of images of the store that are left out because they have no pixels.
     appearance
         How the cells of the images to train on look; None for a network that sees no images.
+    pixel_size
+        The side of a pixel of the images to train on, in micrometres; None if it is unknown, or not one.
+    origins
+        The weights that it begins with; none if these are random.
     """
 
     train_ids: list[str]
@@ -48,6 +57,18 @@ class Plan:
     data: str
     without_pixels: int = 0
     appearance: AppearanceRange | None = None
+    pixel_size: float | None = None
+    origins: list[Origin] = field(default_factory=list)
+
+    @property
+    def validation_images(self) -> int:
+        """How many images it is validated on that it is not trained on."""
+        return len(set(self.val_ids).difference(self.train_ids))
+
+    @property
+    def decoding(self) -> Decoding:
+        """How energy is decoded: as that of the weights that it begins with."""
+        return self.origins[-1].weights.decoding if self.origins else Decoding()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run that goes on must agree with, as JSON has it."""
@@ -66,24 +87,38 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     Raises
     ------
     UsageError
-        If the options do not fit the store.
+        If the options do not fit the store, or the weights that it begins with.
+    WeightsError
+        If a file of weights to begin with cannot be read.
     """
     train_ids, val_ids, together = choose_and_check(store, options)
+    origins = find_origins(options)
     crops = CropSettings(
         crop=options.crop,
         augment=options.augment,
         mask=options.mask,
+        samples_per_epoch=_samples(options, origins, together.images[: len(train_ids)]),
         seed=options.seed,
         in_memory=options.in_memory,
     )
     normalisation, appearance, left_out = None, None, 0
     if options.kind.sees_images:
-        normalisation = fit_normalisation(store, train_ids, options.normalisation, together.channels)
+        normalisation = fit_normalisation(store, train_ids, agreed_normalisation(options, origins), together.channels)
         appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
     recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance)
+    size = learned_size(store[image_id] for image_id in train_ids)
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size, origins)
+
+
+def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[StoredImage]) -> int | None:
+    """Return how many crops an epoch has; None for as many as the images could be cut into."""
+    begins_as_it_is = [origin.weights.settings.name for origin in origins] == [options.network]
+    if options.samples_per_epoch or not begins_as_it_is:
+        return options.samples_per_epoch
+    usual = crops_of([image.shape for image in images], options.crop).sum()
+    return FINE_TUNING_SAMPLES if usual < FINE_TUNING_SAMPLES else None
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:

@@ -49,7 +49,7 @@ class TrainReport:
     rows
         The figures of every epoch.
     train_images, val_images
-        Number of images that it was trained and validated on.
+        Number of images that it was trained on, and of others that it was validated on; 0 for the same ones.
     machine
         Where, in words.
     drawn
@@ -73,7 +73,7 @@ class TrainReport:
     tells: bool = True
 
     def __repr__(self) -> str:
-        images = f"{count(self.train_images, 'image')}, validated on {count(self.val_images, 'other')}"
+        images = f"{count(self.train_images, 'image')}, validated on {_others(self.val_images)}"
         return f"<TrainReport {self.out}: {count(len(self.rows), 'epoch')} on {images}; best: {_in_words(self.best)}>"
 
     def _repr_html_(self) -> str:
@@ -95,7 +95,7 @@ class TrainReport:
             return []
         return [
             f"{count(len(self.rows), 'epoch')} on {count(self.train_images, 'image')}, validated on "
-            f"{count(self.val_images, 'other')}, on {self.machine}",
+            f"{_others(self.val_images)}, on {self.machine}",
             f"best: {_in_words(self.best)}",
             *self.notes_on_data(),
             f"weights: {RunFolder(self.out).best}",
@@ -169,7 +169,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     board = TensorBoard(folder.tensorboard) if options.tensorboard and writes else None
     plan = make_plan(store, options)
     channels = plan.normalisation.channels if plan.normalisation else 1
-    network = first_network(options, channels, plan.recipe.levels)
+    network = first_network(options, plan.origins, channels, plan.recipe.levels)
     workers = machine.workers() if options.workers < 0 else options.workers
     batches = train_loader(
         store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
@@ -179,7 +179,8 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     with folder.held() if writes else nullcontext():
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
-            folder.begin(settings)
+            folder.begin(settings | ({"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}))
+        assert options.epochs is not None
         trainer = Trainer(network, options, machine, options.epochs * len(batches))
         rows: list[Row] = []
         if state:
@@ -202,7 +203,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         out,
         rows,
         len(plan.train_ids),
-        len(plan.val_ids),
+        plan.validation_images,
         str(machine) if here.count == 1 else f"{machine}, {here.count} processes",
         has_matplotlib(),
         next_steps(out, options, store.path),
@@ -217,6 +218,7 @@ def _epochs(
     """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
     places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
     shown_places = set(places.round().astype(int).tolist())
+    assert options.epochs is not None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
     with progress_bar(total, "step", quiet=quiet, initial=done, smoothing=0.05) as bar:
         while not _ends(rows, options):
@@ -232,6 +234,7 @@ def _beginning(
 ) -> Iterator[str]:
     """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
     yield _begin_in_words(folder, trainer.network, plan)
+    assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
         yield f"it goes on after epoch {len(rows)}" if left else "it is finished already"
@@ -244,8 +247,13 @@ def _begin_in_words(folder: RunFolder, network: Network, plan: Plan) -> str:
     size = sum(parameter.numel() for parameter in network.parameters())
     return (
         f"{folder.path}: {settings.name} ({settings.arch}, {settings.base_channels} base channels, {size / 1e6:.1f} "
-        f"million parameters) on {count(len(plan.train_ids), 'image')}, validated on {len(plan.val_ids):,}"
+        f"million parameters) on {count(len(plan.train_ids), 'image')}, validated on "
+        f"{f'{plan.validation_images:,}' if plan.validation_images else 'the same'}"
     )
+
+
+def _others(number: int) -> str:
+    return count(number, "other") if number else "the same"
 
 
 def _keep(
@@ -254,8 +262,17 @@ def _keep(
     """Write all that an epoch leaves, the state last."""
     figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
+    if plan.origins:
+        training["origin"] = [its.to_dict(folders=False) for its in plan.origins]
     weights = Weights(
-        trainer.result, plan.normalisation, plan.recipe, options.mask, training, appearance=plan.appearance
+        trainer.result,
+        plan.normalisation,
+        plan.recipe,
+        options.mask,
+        training,
+        decoding=plan.decoding,
+        appearance=plan.appearance,
+        pixel_size=plan.pixel_size,
     )
     is_best = rows[-1] is _best(rows)
     if is_best:
@@ -275,6 +292,7 @@ def _best(rows: list[Row]) -> Row:
 
 def _ends(rows: list[Row], options: TrainOptions) -> bool:
     """Return whether a training is over."""
+    assert options.epochs is not None
     return len(rows) >= options.epochs or _is_stale(rows, options.patience)
 
 

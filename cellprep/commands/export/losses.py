@@ -1,0 +1,36 @@
+"""What of an image's content a format cannot hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cellprep.core.overlaps import find_overlaps
+from cellprep.formats.annotations.content import Content
+from cellprep.formats.writers import FEATURES, Exporter
+
+
+def losses_of(content: Content, exporter: Exporter) -> dict[str, Any]:
+    """Return ``losses`` and ``joined`` as `Written` has them."""
+    told_of = (set(FEATURES) - exporter.holds) | exporter.joined
+    found = {name: number for name in FEATURES if name in told_of and (number := _COUNTS[name](content))}
+    return {
+        "losses": {name: number for name, number in found.items() if name not in exporter.holds},
+        "joined": {name: number for name, number in found.items() if name in exporter.holds},
+    }
+
+
+def _overlapping(content: Content) -> int:
+    return int(np.count_nonzero(find_overlaps(content.annotated.runs).contested)) if content.annotated else 0
+
+
+#: Returns how many cells have each of `FEATURES`; of regions to ignore, whether there are any.
+_COUNTS: dict[str, Callable[[Content], int]] = {
+    "overlaps": _overlapping,
+    "holes": lambda content: sum(any(len(polygon) > 1 for polygon in cell) for cell in content.exact_outlines),
+    "pieces": lambda content: sum(len(cell) > 1 for cell in content.exact_outlines),
+    "types": lambda content: sum(map(bool, content.known.cell_types)),
+    "scores": lambda content: len(content.known.scores or ()),
+    "names": lambda content: sum(bool(name) and not name.isdecimal() for name in content.known.names or ()),
+    "ignore": lambda content: int(content.ignore is not None),
+}

@@ -1,0 +1,105 @@
+"""Zeiss's CZI, by its maker's library pylibCZIrw; tiles are put together, and each scene is one."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellprep.errors import ImageFileError
+from cellprep.formats.images.czi_segments import check_segments
+from cellprep.formats.images.pixel_size import Sides, sides_in_micrometres
+from cellprep.formats.images.scenes import Scene, load_library, problems_of
+from cellprep.formats.images.stacks import Stack
+
+# Of a kind of pixels: the type of a value, and how many there are. Colours are stored as blue, green, red.
+_KINDS = {"Gray8": ("u1", 1), "Gray16": ("u2", 1), "Gray32Float": ("f4", 1), "Bgr24": ("u1", 3), "Bgr48": ("u2", 3)}
+_MOST = 100_000  # planes along an axis: a few bytes may claim any number, each of which the library looks for
+
+
+@contextmanager
+def open_czi(stream: IO[bytes]) -> Iterator[list[Scene]]:
+    """Give the scenes of a file, each with its name if all have some."""
+    library = load_library("pylibCZIrw.czi", "Zeiss CZI")
+    check_segments(stream)
+    with _in_a_file(stream) as path, problems_of("pylibCZIrw"), library.open_czi(str(path)) as document:
+        yield list(_scenes(document))
+
+
+@contextmanager
+def _in_a_file(stream: IO[bytes]) -> Iterator[Path]:
+    """Give the path of a file, which the library needs: of one in memory, that of a copy."""
+    if isinstance(name := getattr(stream, "name", None), str):
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image.czi")
+        path.write_bytes(stream.read())
+        yield path
+
+
+def _scenes(document: Any) -> Iterator[Scene]:
+    box = document.total_bounding_box_no_pyramid
+    others = {axis: size for axis, (_, size) in box.items() if axis not in "XYSM" and size > 1}
+    if max(others.values(), default=0) > _MOST:
+        raise ImageFileError(f"it is damaged: it claims {max(others.values()):,} planes in a row")
+    kinds = set(document.pixel_types.values())
+    if len(kinds) != 1 or not kinds <= _KINDS.keys():
+        raise ImageFileError(
+            f"its pixels are of the kinds {', '.join(sorted(map(str, kinds)))}: one of {', '.join(_KINDS)} is read"
+        )
+    dtype, samples = _KINDS[kinds.pop()]
+    names, channels, sides = _told(document.raw_metadata)
+    channels = channels if len(channels) == others.get("C", 1) and all(channels) else ()
+    boxes = document.scenes_bounding_rectangle_no_pyramid or {None: document.total_bounding_rectangle_no_pyramid}
+    for number, (_, _, width, height) in boxes.items():
+        form = {**others, "Y": height, "X": width, **({"S": samples} if samples > 1 else {})}
+        stack = Stack("".join(form), tuple(form.values()), channels)
+        yield Scene(names.get(number, ""), stack, np.dtype(dtype), partial(_read, document, number, stack), sides)
+
+
+def _told(xml: str) -> tuple[dict[int | None, str], tuple[str, ...], Sides | None]:
+    """Return what the metadata say: the names of scenes by their numbers, those of channels, and a pixel's sides."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return {}, (), None
+    image = root.find("./Metadata/Information/Image/Dimensions")
+    scenes = [] if image is None else image.findall("./S/Scenes/Scene")
+    names: dict[int | None, str] = {
+        int(scene.get("Index", "")): scene.get("Name", "") for scene in scenes if scene.get("Index", "").isdecimal()
+    }
+    channels = [] if image is None else image.findall("./Channels/Channel")
+    lengths = []
+    for axis in "YX":
+        told = root.findtext(f"./Metadata/Scaling/Items/Distance[@Id='{axis}']/Value")
+        lengths.append(math.nan)
+        with suppress(TypeError, ValueError):
+            lengths[-1] = 1e6 * float(told or "")  # of metres
+    return names, tuple(channel.get("Name", "") for channel in channels), sides_in_micrometres(*lengths)
+
+
+def _read(document: Any, scene: int | None, stack: Stack, at: Mapping[str, int]) -> NDArray[Any]:
+    """Return a plane; what no tile covers is black."""
+    plane = {axis: at.get(axis, 0) for axis in "CZT"}
+    where = {axis: number for axis, number in plane.items() if stack.size(axis) > 1}
+    where |= {} if scene is None else {"S": scene}
+    if where:
+        found: list[int] = []
+
+        def stop_at(number: int, _: Any) -> bool:
+            found.append(number)
+            return False
+
+        document.enumerate_subblocks_subset(stop_at, plane=where)
+        if not found:
+            place = ", ".join(f"{axis} {number}" for axis, number in where.items())
+            raise ImageFileError(f"it has no pixels at {place}")
+    values: NDArray[Any] = document.read(plane=plane, scene=scene)
+    return values[..., ::-1] if stack.size("S") > 1 else values[..., 0]

@@ -1,0 +1,442 @@
+"""Fine-tuning: the networks of a bundle trained on with own images, and whether that made them better."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellprep.commands.evaluate import EvaluationReport
+from cellprep.commands.report.finetuning import RESULT, report_finetuning
+from cellprep.core.scores import ImageScore, summarise
+from cellprep.core.targets import Recipe
+from cellprep.errors import UsageError
+from cellprep.learn.devices import choose_machine
+from cellprep.learn.networks.kind import NETWORKS
+from cellprep.learn.prediction.bundle import Bundle, as_bundle, find_weights, load_bundle, save_bundle, with_decoding
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
+from cellprep.learn.processes import joined, share
+from cellprep.learn.training.first import agreed_normalisation, find_origins, first_network
+from cellprep.learn.training.options import (
+    DECIDED_BY_WEIGHTS,
+    FINE_TUNING,
+    OnlyNetworks,
+    TrainOptions,
+    as_named,
+)
+from cellprep.learn.training.plan import choose_and_check
+from cellprep.learn.training.run import TrainReport, train
+from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.weights import FINE_TUNED, Weights, load_all_weights, load_weights
+from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.options import taken, takes, unfolded
+from cellprep.system.output import write_whole
+from cellprep.system.places import is_place, local_path
+from cellprep.text.notebook import notebook_html
+from cellprep.text.score_table import score_table
+from cellprep.text.wording import count, described
+from cellprep.workflows.series import (
+    all_metrics,
+    begin_series,
+    changeable,
+    lasting,
+    notes_on_data,
+    options_in,
+    recorded_origin,
+    score,
+    take_up_series,
+    validation_images,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_BEFORE, _AFTER = "before", "after"  # the folders of predictions, and what scores are called
+_SHOWN = ("images", "kaggle_map", "ap", "truth", "predicted", "missed", "false", "merged", "split")
+_LEVELS = ("0.50", "0.70", "0.90")
+_FEW = 2  # images held out, of which a difference may be chance
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneReport:
+    """The result of fine-tuning.
+
+    Attributes
+    ----------
+    out
+        The folder of the runs, one for each network, named by it.
+    weights
+        What was fine-tuned, by name or path.
+    trained
+        What came of each network.
+    bundle
+        The file with all weights: of those before and after fine-tuning the better ones.
+    before, after
+        Scores of the predictions of the held-out images, as `cellprep.core.scores.summarise` has them; None if there
+        are none.
+    by_image
+        Kaggle's mean precision per held-out image, ``before`` and ``after``.
+    held_out
+        Number of images that were held out; 0 if the scores are those of the images that were trained on.
+    unknown
+        What the scores do not tell.
+    problems
+        What failed in predicting and scoring.
+    tells
+        Whether this process is to tell of it: the first of several.
+    """
+
+    out: Path
+    weights: list[str]
+    trained: list[TrainReport]
+    bundle: Path
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    by_image: list[dict[str, Any]] = field(default_factory=list)
+    held_out: int = 0
+    unknown: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    tells: bool = True
+
+    def __repr__(self) -> str:
+        score = ""
+        if self.before and self.after:
+            score = f"; Kaggle's mean precision {self.before['kaggle_map']:.3f}, then {self.after['kaggle_map']:.3f}"
+        return f"<FinetuneReport {self.out}: {count(len(self.trained), 'network')}{score}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of it: a table of what is told."""
+        return notebook_html("FinetuneReport", [(str(self.out), [*self.notes(), *self.problems])])
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the fine-tuned networks are no worse than those before, so that they are in the bundle."""
+        return not (self.before and self.after) or self.after["kaggle_map"] >= self.before["kaggle_map"]
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+        return all_metrics(self.trained)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return {
+            "weights": self.weights,
+            "networks": [run.out.name for run in self.trained],
+            "train_images": max(run.train_images for run in self.trained),
+            "held_out": self.held_out,
+            _BEFORE: self.before,
+            _AFTER: self.after,
+            "by_image": self.by_image,
+            "bundle": str(self.bundle),
+            "kept": _AFTER if self.is_better else _BEFORE,
+            "unknown": self.unknown,
+            "problems": self.problems,
+        }
+
+    def table(self) -> list[str]:
+        """Lay out the scores before and after."""
+        if not (self.before and self.after):
+            return []
+        return score_table({_BEFORE: _in_short(self.before), _AFTER: _in_short(self.after)})
+
+    def notes(self) -> list[str]:
+        """Return what is to be told."""
+        if not self.tells:
+            return []
+        names = ", ".join(run.out.name for run in self.trained)
+        images = count(max(run.train_images for run in self.trained), "image")
+        lines = [*notes_on_data(self.trained), f"{self.out}: {names} of {', '.join(self.weights)}, trained on {images}"]
+        if self.before and self.after:
+            lines.append(self._compared())
+        return [
+            *lines,
+            *(f"note: {line}" for line in self.unknown),
+            *([] if self.is_better else [self._warning()]),
+            f"weights: {self.bundle}",
+            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+        ]
+
+    def _compared(self) -> str:
+        assert self.before and self.after
+        changes = [image[_AFTER] - image[_BEFORE] for image in self.by_image]
+        better, worse = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
+        images = f"{count(self.held_out, 'image')} held out" if self.held_out else "the images that were trained on"
+        return (
+            f"on {images}: Kaggle's mean precision {self.before['kaggle_map']:.3f} before, "
+            f"{self.after['kaggle_map']:.3f} after; {better:,} better, {worse:,} worse"
+        )
+
+    def _warning(self) -> str:
+        names = [str(run.out) for run in self.trained]
+        return (
+            f"warning: fine-tuning made it worse, so {self.bundle.name} holds the weights of before; those of after "
+            f"are in {', '.join(names)}. Add images, or try a lower --max-lr or fewer --epochs"
+        )
+
+    def errors(self) -> list[str]:
+        """Return what failed after the trainings; one that fails raises."""
+        return self.problems
+
+
+@takes(TrainOptions, but=DECIDED_BY_WEIGHTS)
+def finetune(
+    store: StoreLike,
+    out: Path | str | None = None,
+    weights: Path | str | Iterable[Path | str] | None = None,
+    *,
+    only: OnlyNetworks = (),
+    resume: bool = False,
+    **settings: Any,
+) -> FinetuneReport:
+    """Train the networks of a bundle on with own images, and score the held-out images before and after.
+
+    Of both, the better weights are bundled. All that is finished is left alone if it is resumed, and what was
+    interrupted goes on.
+
+    Parameters
+    ----------
+    store
+        A store with images, or its path. A single image is trained on and scored as well; of more, some are held out.
+    out
+        Folder of the runs, predictions, scores and the bundle; ``runs/finetune``, or with a number behind it, unless
+        given. If it is resumed, the newest one.
+    weights
+        The weights to begin with, by name or path, as `cellprep.learn.load_bundle` takes them; ``nuclei`` unless given.
+    only
+        Networks to train; all that the weights hold unless given.
+    resume
+        Whether to go on with what is there.
+    **settings
+        Options of `TrainOptions`, which hold for every network; what the networks are, the weights decide.
+
+    Returns
+    -------
+    FinetuneReport
+        Its result.
+
+    Raises
+    ------
+    UsageError, WeightsError, TrainingError, OutputError
+        As `cellprep.learn.train`; UsageError also if the weights tell no instances, or lack a network to train.
+    """
+    store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
+    given: dict[str, Any] = dict(settings)
+    if weights is not None or not resume:
+        given["weights"] = _named(DEFAULT_WEIGHTS if weights is None else weights)
+    if only or not resume:
+        given["only"] = sorted(only)
+    free = changeable(settings)
+    machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
+    with joined(machine.device) as here:
+        writes = here.rank == 0
+        chosen = local_path(out) if out else share(choose_folder(FINE_TUNING, resume=resume) if writes else None)
+        assert chosen is not None
+        recorded = take_up_series(chosen, FINE_TUNING, given) if resume else lasting(given)
+        tuning = _Tuning(store, chosen, recorded, free)
+        if resume:
+            tuning.take_up()
+        else:
+            tuning.begin(writes)
+        held_out = share(validation_images(chosen) if writes else [])
+        # First, so that what cannot be predicted is found before hours of training; other processes would not wait.
+        before = tuning.score(tuning.bundle, held_out, _BEFORE) if here.count == 1 else None
+        trained = [train(store, tuning.options(network)) for network in tuning.networks]
+    place = chosen / FINE_TUNED
+    if not writes:
+        return FinetuneReport(chosen, recorded["weights"], trained, place, tells=False)
+    before = before or tuning.score(tuning.bundle, held_out, _BEFORE)
+    tuned = tuning.tuned()
+    after = tuning.score(tuned, held_out, _AFTER)
+    report = _report(tuning, trained, place, before, after)
+    save_bundle(place, tuned if report.is_better else tuning.bundle)
+    write_whole(chosen / RESULT, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
+    report_finetuning(chosen, chosen / "report.html")
+    return report
+
+
+_Scored = tuple[EvaluationReport | None, list[str]]
+
+
+class _Tuning:
+    """The bundle that is trained on, and how.
+
+    Parameters
+    ----------
+    store
+        What it learns from.
+    out
+        The folder of the runs.
+    recorded
+        The options that the result depends on, as JSON has them.
+    free
+        Those that a run may change when it goes on.
+
+    Raises
+    ------
+    UsageError
+        If the weights tell no instances, or lack a network to train.
+    """
+
+    def __init__(self, store: Store, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> None:
+        self.store, self.out, self.free = store, out, free
+        self.places: list[str] = recorded["weights"]
+        self.settings = {name: value for name, value in recorded.items() if name not in ("weights", "only")}
+        self.bundle = load_bundle(self.places)
+        self._parts = {part.settings.name: part for part in self.bundle.parts}
+        if not self.bundle.tells_instances:
+            raise UsageError(
+                f"{', '.join(self.places)}: a dn alone tells no instances, so that nobody could tell whether "
+                "fine-tuning helps: give the weights of a wtn, too, or use `cellprep train dn --init`"
+            )
+        self.only: list[str] = recorded["only"]
+        self.networks = [name for name in NETWORKS if name in self._parts and (not self.only or name in self.only)]
+        if missing := [name for name in self.only if name not in self._parts]:
+            raise UsageError(f"{', '.join(self.places)} hold no {missing[0]}: they hold {', '.join(self._parts)}")
+
+    def begin(self, writes: bool) -> None:
+        """Find out whether all networks can be trained, and record what they begin with.
+
+        Raises
+        ------
+        UsageError
+            If the store does not fit the weights.
+        """
+        asked = [self.settings.get(name) for name in ("val_fraction", "val_ids", "folds")]
+        if self._images() == 1 and asked == [None, None, None]:
+            self.settings["val_fraction"] = 0
+        checked: list[tuple[list[str], Recipe]] = []
+        origins = []
+        for network in self.networks:
+            options = self.options(network)
+            _, val_ids, together = choose_and_check(self.store, options)
+            begins = find_origins(options)
+            origins += [origin.to_dict() for origin in begins]
+            agreed_normalisation(options, begins)
+            first_network(options, begins, together.channels or 1, together.recipe.levels)
+            checked.append((val_ids, together.recipe))
+        recipe = checked[0][1]
+        as_bundle(replace(part, recipe=recipe) if name in self.networks else part for name, part in self._parts.items())
+        if writes:
+            val_ids = max((ids for ids, _ in checked), key=len)
+            recorded = {"weights": self.places, "only": self.only, **self.settings}
+            begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins)
+
+    def take_up(self) -> None:
+        """Find out whether the weights are those that were begun with.
+
+        Raises
+        ------
+        UsageError
+            If their files have changed.
+        """
+        before = recorded_origin(self.out)
+        for name in self.networks:
+            for origin in find_origins(self.options(name)):
+                if origin.to_dict() not in before:
+                    raise UsageError(
+                        f"{origin} is another one than {self.out} began with: begin again in another folder"
+                    )
+
+    def _images(self) -> int:
+        return sum("image" in image.arrays for image in self.store.values())
+
+    def options(self, network: str) -> TrainOptions:
+        """Return the options of one network."""
+        part, kind = self._parts[network], NETWORKS[network]
+        own = {**self.settings, "init": [self._place_of(network)]}
+        if "mask" in kind.options:
+            own["mask"] = part.mask
+        if "background_cell" in kind.options:
+            own["background_cell"] = part.recipe.background_cell
+        return options_in(self.out, network, own, self.free)
+
+    def _place_of(self, network: str) -> str:
+        """Return the place that holds the weights of a network: as it was named, if it is a single file."""
+        for place in self.places:
+            files = find_weights(place)
+            for file in files:
+                if network in [part.settings.name for part in load_all_weights(file)]:
+                    return place if len(files) == 1 else str(file)
+        raise AssertionError(network)  # of which the bundle has weights
+
+    def tuned(self) -> Bundle:
+        """Return the bundle with the weights that were trained, decoded as before."""
+        parts: list[Weights] = [
+            load_weights(self.out / name) if name in self.networks else part for name, part in self._parts.items()
+        ]
+        return with_decoding(as_bundle(parts), self.bundle.decoding)
+
+    def score(self, bundle: Bundle, image_ids: Sequence[str], name: str) -> _Scored:
+        """Predict images, and score them."""
+        report, problems = score(self.store, bundle, image_ids, self.out / name, self.free, overlay=True)
+        if report:
+            report.write_csv(self.out / f"{name}.csv")
+        return report, problems
+
+
+def _report(
+    tuning: _Tuning, trained: list[TrainReport], place: Path, before: _Scored, after: _Scored
+) -> FinetuneReport:
+    scores = [_scores(report) for report, _ in (before, after)]
+    common = [image_id for image_id in scores[0] if image_id in scores[1]]  # those that failed are in neither score
+    before_all, after_all = (
+        summarise([found[image_id] for image_id in common]) if common else None for found in scores
+    )
+    by_image = [
+        {
+            "image": image_id,
+            _BEFORE: scores[0][image_id].kaggle_precision,
+            _AFTER: scores[1][image_id].kaggle_precision,
+        }
+        for image_id in common
+    ]
+    held_out = max(run.val_images for run in trained)
+    return FinetuneReport(
+        tuning.out,
+        tuning.places,
+        trained,
+        place,
+        before_all,
+        after_all,
+        by_image,
+        held_out,
+        [*_unknown(held_out), *_by_true_masks(tuning)],
+        list(dict.fromkeys([*before[1], *after[1]])),
+    )
+
+
+def _scores(report: EvaluationReport | None) -> dict[str, ImageScore]:
+    return {image.image_id: score for image, score in report.scored} if report else {}
+
+
+def _unknown(held_out: int) -> list[str]:
+    """Say what scores of so few images do not tell."""
+    if held_out == 0:
+        return [
+            "no image is held out: the scores are those of the images that were trained on, and how other images fare "
+            "is not known; annotate one more"
+        ]
+    if held_out <= _FEW:
+        return [
+            f"with {count(held_out, 'image')} held out, it is not known whether others gain as much: hold out more by "
+            "--val-fraction or --val-ids, or take turns by --folds"
+        ]
+    return []
+
+
+def _by_true_masks(tuning: _Tuning) -> list[str]:
+    if tuning.bundle.semseg:
+        return []
+    return [f"{', '.join(tuning.places)} hold no semseg: before and after, the true masks told where cells are"]
+
+
+def _named(weights: Any) -> list[str]:
+    places = [weights] if is_place(weights) or not isinstance(weights, Iterable) else [*weights]
+    if not places or not all(map(is_place, places)):
+        raise UsageError(f"weights must be a name, or one or several paths, not {described(weights)}")
+    return [*map(as_named, places)]
+
+
+def _in_short(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: scores[name] for name in _SHOWN} | {"ap": {level: scores["ap"][level] for level in _LEVELS}}
