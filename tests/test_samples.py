@@ -229,18 +229,22 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
 
 
 @pytest.mark.parametrize(
-    ("targets", "name"),
-    [("instance-distance:signed=true", "instance_distance"), ("affinities:offsets=-1/0+-200/0", "affinities")],
+    ("targets", "name", "top"),
+    [
+        ("instance-distance:signed=true", "instance_distance", 300),
+        ("affinities:offsets=-1/0+-200/0", "affinities", 300),
+        ("stardist", "stardist_probability", 0),
+    ],
 )
-def test_what_other_targets_look_at_is_computed_around_a_crop(targets, name):
-    """A cell far from a crop: its distance, below 0 in the background, and whether it is 200 pixels away."""
+def test_what_other_targets_look_at_is_computed_around_a_crop(targets, name, top):
+    """A cell far from a crop, to which the distance is below 0; whether it is 200 pixels away; one at the top edge."""
     recipe, labels = Recipe(targets=targets), np.zeros((600, 600), np.uint16)
-    labels[100:120, 300:320] = 1
+    labels[100:120, 300:320], labels[:9, 305:330] = 1, 2
     cells = cells_from_labels(labels)
-    view = View(labels.shape, Warp(np.eye(2)), Placement((7.5, 7.5), (307.5, 307.5)))
-    whole = WholeImage.of(cells.labels.__getitem__, labels.shape, 1)
+    view = View(labels.shape, Warp(np.eye(2)), Placement((7.5, 7.5), (top + 7.5, 307.5)))
+    whole = WholeImage.of(cells.labels.__getitem__, labels.shape, 2)
     found, counts = warp_targets([name], cells.labels, cells.areas, whole, recipe, view, 16)
-    expected = cut_targets(compute_targets(cells, recipe), Span(300, 316), Span(300, 316))
+    expected = cut_targets(compute_targets(cells, recipe), Span(top, top + 16), Span(300, 316))
     np.testing.assert_array_equal(found[name], expected[name])
     assert counts.all()
 

@@ -150,7 +150,7 @@ class _Surroundings:
         cells = replace(_part(shown, box), areas=areas * zoom**2, whole=whole.scaled(zoom))
         seen = _without_mirror(cells, window, box)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
-        cut_off = _cut_off(reach_of_cells(names, recipe), seen.labels, inner, complete=complete)
+        cut_off = _cut_off(reach_of_cells(names, recipe), seen.labels, inner, box, len(span))
         done: Targets = {}
         suffices = not cut_off.any() or halo >= _most_halo(recipe)
         for name in [name for name in TARGETS if name in far and suffices]:
@@ -201,12 +201,25 @@ def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
     return target.around(recipe) + max((_pixels_around(need, far, recipe) for need in target.needs), default=0)
 
 
-def _cut_off(reach: int | None, labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
-    """Return which pixels of a crop are so near to cells that go on beyond the edge of the label image around it."""
-    if complete or reach is None:
+def _cut_off(
+    reach: int | None, labels: NDArray[Any], inner: Sequence[Span], box: Sequence[Span], size: int
+) -> NDArray[np.bool_]:
+    """Return which pixels of a crop are so near to cells that go on beyond the edge of the window around it.
+
+    The label image shows rows and columns `box` of a window of so many; where it ends earlier, the image does.
+    """
+    rows, columns = box
+    ends = [
+        (rows.start == 0, labels[0]),
+        (rows.stop == size, labels[-1]),
+        (columns.start == 0, labels[:, 0]),
+        (columns.stop == size, labels[:, -1]),
+    ]
+    edges = [line for is_cut, line in ends if is_cut]
+    if reach is None or not edges:
         return np.zeros(cut(labels, *inner).shape, np.bool_)
-    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    on_edge = np.isin(labels, np.unique(edges[edges > 0])).astype(np.uint8)
+    of_edges = np.concatenate(edges)
+    on_edge = np.isin(labels, np.unique(of_edges[of_edges > 0])).astype(np.uint8)
     near = cv2.dilate(on_edge, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) if reach else on_edge
     return cut(near, *inner) > 0
 
