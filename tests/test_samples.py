@@ -232,12 +232,12 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
     ("targets", "name", "top"),
     [
         ("instance-distance:signed=true", "instance_distance", 300),
-        ("affinities:offsets=-1/0+-200/0", "affinities", 300),
+        ("affinities:offsets=-1/0+-190/0", "affinities", 300),
         ("stardist", "stardist_probability", 0),
     ],
 )
 def test_what_other_targets_look_at_is_computed_around_a_crop(targets, name, top):
-    """A cell far from a crop, to which the distance is below 0; whether it is 200 pixels away; one at the top edge."""
+    """A cell far from a crop, to which the distance is below 0; whether one is 190 pixels away; one at the top edge."""
     recipe, labels = Recipe(targets=targets), np.zeros((600, 600), np.uint16)
     labels[100:120, 300:320], labels[:9, 305:330] = 1, 2
     cells = cells_from_labels(labels)
