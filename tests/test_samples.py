@@ -250,7 +250,7 @@ def test_what_other_targets_look_at_is_computed_around_a_crop(targets, name, top
 
 
 def test_what_targets_look_at_is_there_also_where_cells_are_changed(tmp_path, monkeypatch):
-    recipe = Recipe(targets="affinities:offsets=0/700")
+    recipe = Recipe(targets="affinities:offsets=0/700+0/-700")
     labels = discs((40, 1500), 150)
     store = write_store(tmp_path / "data.zarr", {"long": (labels, noise(labels.shape))}, recipe)
     found = []
