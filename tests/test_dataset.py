@@ -79,7 +79,9 @@ def test_samples_depend_on_seed_epoch_and_place_alone(store):
     for epoch, expected in ((1, second), (0, first)):  # in workers that run already
         dataset.set_epoch(epoch)
         assert_same(list(loader), expected)
-    again = pickle.loads(pickle.dumps(StoreDataset(store.path, crop=32)))
+    shown = StoreDataset(store.path, crop=32)
+    assert_same([shown[0]], first[:1])  # what was looked at here can be sent to workers still
+    again = pickle.loads(pickle.dumps(shown))
     assert_same(samples(again, epoch=1, num_workers=1, multiprocessing_context="spawn"), second)
     again.set_epoch(0)
     assert_same([again[3], again[-1]], [first[3], first[-1]])

@@ -1,6 +1,7 @@
 """Samples: what networks see and are to answer, cut from a store or warped."""
 
 import dataclasses
+import weakref
 
 import cv2
 import numpy as np
@@ -42,9 +43,9 @@ PLAIN = Normalisation("dataset", (0.0,), (1.0,))
 GEOMETRIC = ("flips", "rotation", "zoom", "elastic")
 
 
-def warp(labels, areas, *rest):
+def warp(labels, areas, *rest, more=()):
     whole = WholeImage.of(labels.__getitem__, labels.shape, len(areas))
-    return warp_targets(sampled_targets(), labels, areas, whole, *rest)
+    return warp_targets([*sampled_targets(), *more], labels, areas, whole, *rest)
 
 
 def maker(store, normalisation=PLAIN, ids=None, **settings):
@@ -215,13 +216,66 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
         place = Placement((7.5, 7.5), (start + 7.5, 300))
         view = View(labels.shape, Warp(np.eye(2)), place)
         place = dataclasses.replace(place, image=(start + 7.5, 300 + 7.5))
-        found, _ = warp(labels, cells.areas, Recipe(), dataclasses.replace(view, place=place), 16)
+        found, _ = warp(labels, cells.areas, Recipe(), dataclasses.replace(view, place=place), 16, more=["distance"])
         expected = cut_targets(targets, Span(start, start + 16), Span(300, 316))
         np.testing.assert_array_equal(found["energy"], expected["energy"])
         if start < 240:
             np.testing.assert_array_equal(found["uvec"], expected["uvec"])
+            np.testing.assert_array_equal(found["distance"], expected["distance"])
         else:  # deeper than 256 pixels: nobody knows where the border is
             assert not found["uvec"].any()
+            assert (found["distance"] == found["distance"].max()).all()
+            assert (found["distance"] > 240).all() and (found["distance"] < expected["distance"]).all()
+
+
+@pytest.mark.parametrize(
+    ("targets", "name", "top"),
+    [
+        ("instance-distance:signed=true", "instance_distance", 300),
+        ("affinities:offsets=-1/0+-190/0", "affinities", 300),
+        ("stardist", "stardist_probability", 0),
+    ],
+)
+def test_what_other_targets_look_at_is_computed_around_a_crop(targets, name, top):
+    """A cell far from a crop, to which the distance is below 0; whether one is 190 pixels away; one at the top edge."""
+    recipe, labels = Recipe(targets=targets), np.zeros((600, 600), np.uint16)
+    labels[100:120, 300:320], labels[:9, 305:330] = 1, 2
+    cells = cells_from_labels(labels)
+    view = View(labels.shape, Warp(np.eye(2)), Placement((7.5, 7.5), (top + 7.5, 307.5)))
+    whole = WholeImage.of(cells.labels.__getitem__, labels.shape, 2)
+    found, counts = warp_targets([name], cells.labels, cells.areas, whole, recipe, view, 16)
+    expected = cut_targets(compute_targets(cells, recipe), Span(top, top + 16), Span(300, 316))
+    np.testing.assert_array_equal(found[name], expected[name])
+    assert counts.all()
+
+
+def test_what_targets_look_at_is_there_also_where_cells_are_changed(tmp_path, monkeypatch):
+    recipe = Recipe(targets="affinities:offsets=0/700+0/-700")
+    labels = discs((40, 1500), 150)
+    store = write_store(tmp_path / "data.zarr", {"long": (labels, noise(labels.shape))}, recipe)
+    found = []
+    for changes in ((), ((lambda scene, rng: None, 0),)):
+        monkeypatch.setitem(
+            AUGMENTATIONS, "debris", lambda plan, *_, now=changes: dataclasses.replace(plan, changes=now)
+        )
+        found.append(maker(store, crop=32, augment=("debris",)).crop(0, np.random.default_rng(0)))
+    assert 0 < found[0]["affinities"].mean() < 1
+    assert_same(*found)
+
+
+def test_labels_are_not_kept_when_a_sample_is_made(drawn):
+    made, kept = maker(drawn, crop=32), []
+    read = made.images.read
+
+    def noted(*given):
+        arrays = read(*given)
+        kept.append(weakref.ref(arrays["labels"]))
+        return arrays
+
+    made.images.read = noted
+    made.crop(0, np.random.default_rng(0))
+    assert kept
+    assert not any(labels() is not None for labels in kept)
 
 
 def test_a_cell_without_background_in_sight_has_no_vectors_and_the_highest_level(tmp_path, no_warp):

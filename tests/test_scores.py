@@ -269,6 +269,8 @@ def test_classes_are_scored_as_coco_does_and_counted_pair_by_pair(images, seed):
         ((["a"], ["a", "b"]), "there are 2 classes, but 1 true cells: each needs one"),
         ((["a"], [""]), "1 of 1 true cells have no class: each needs one"),
         (([""], ["a"]), "1 of 1 predicted cells have no class: each needs one"),
+        (("a", ["a"]), "classes of predicted cells are the text 'a': give a list"),
+        ((["a"], [3]), "a class of true cells is the int 3: give texts"),
     ],
 )
 def test_cells_without_a_class_are_refused(classes, message):

@@ -188,6 +188,8 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     }.items():
         result = cli(*how, *words)
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+    result = cli("train", "all", *how[2:4], "--fold", "all", "--folds", tmp_path / "folds.csv")
+    assert (result.exit_code, "--fold all trains one kind of network: name it" in result.stderr) == (2, True)
     with pytest.raises(UsageError, match="train_folds trains a network for each"):
         train(discs, "semseg", folds=tmp_path / "folds.csv", fold="all")
 

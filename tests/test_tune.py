@@ -2,12 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from stores import discs, noise, write_store
 
-from cellprep import summarise
+from cellprep import compute_targets, summarise
 from cellprep.core.scores import score_image
 from cellprep.errors import UsageError
 from cellprep.learn import NetworkSettings, Normalisation, Weights, build_network, load_bundle
@@ -108,7 +109,7 @@ def test_a_tuning_goes_on_where_it_was_interrupted(store, bundle, maps, tmp_path
     with pytest.raises(KeyboardInterrupt):
         tune(store, tmp_path / "out", bundle, decoders=["watershed"], jobs=1, quiet=True)
     with (tmp_path / "out" / "tuning.jsonl").open("ab") as file:
-        file.write(b'{"image": "image-0", "pl')  # a line that was cut
+        file.write(b'damaged\n{"image": "image-0", "pl')  # a line that was cut
     monkeypatch.setattr(module, "_score_all", lambda task: done.append(task) or score_all(task))
     again = tune(store, tmp_path / "out", bundle, decoders=["watershed"], jobs=1, quiet=True)
     assert again.to_dict() | {"weights": ""} == whole.to_dict() | {"weights": ""}
@@ -132,6 +133,19 @@ def test_folders_of_something_else_are_refused(store, bundle, maps, tmp_path):
         tune(store, tmp_path / "new", Bundle(bundle.vectors))
     with pytest.raises(UsageError, match="decoder 'x' is unknown"):
         tune(store, tmp_path / "new", bundle, decoders=["x"])
+
+
+def test_images_of_another_pixel_size_are_seen_at_the_scale_of_the_weights(bundle, tmp_path, monkeypatch):
+    labels = discs(SHAPE, 12)
+    of_store = write_store(tmp_path / "s.zarr", {"coarse": (labels, noise(SHAPE), {"attributes": {"pixel_size": 1.0}})})
+    twice = compute_targets(np.kron(labels, np.ones((2, 2), int)))
+    maps = PredictedMaps(
+        twice["semseg"].argmax(2).astype(np.uint8), True, twice["energy"], np.zeros(twice["energy"].shape, bool)
+    )
+    monkeypatch.setattr(predictor.Predictor, "predict", lambda _, image: maps if image.shape[1:] == maps.shape else 1)
+    fine = replace(bundle, vectors=replace(bundle.vectors, pixel_size=0.5))
+    report = tune(of_store, tmp_path / "out", fine, decoders=["watershed"], jobs=1, quiet=True)
+    assert report.choice.score > 0.8
 
 
 def test_an_image_that_fails_stops_no_other(store, bundle, maps, tmp_path, cli, monkeypatch):

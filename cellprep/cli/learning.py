@@ -41,11 +41,11 @@ def train_command(
     from cellprep.workflows.train_folds import train_folds
 
     store = open_store(data)
-    if given.get("fold") == ALL_FOLDS:
+    if network == ALL:
+        tell(train_all(store, out, resume=resume, **given), quiet)
+    elif given.get("fold") == ALL_FOLDS:
         del given["fold"]
         tell(train_folds(store, network, out, resume=resume, **given), quiet)
-    elif network == ALL:
-        tell(train_all(store, out, resume=resume, **given), quiet)
     elif resume:
         options = runs.options_of(out or runs.choose_folder(network, resume=True), network, given)
         tell(run.train(store, options), quiet)

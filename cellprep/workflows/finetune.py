@@ -422,7 +422,7 @@ def _unknown(held_out: int) -> list[str]:
     if held_out <= _FEW:
         return [
             f"with {count(held_out, 'image')} held out, it is not known whether others gain as much: hold out more by "
-            "--val-fraction or --val-ids, or take turns by --folds"
+            "--val-fraction or --val-ids, or use --folds"
         ]
     return []
 

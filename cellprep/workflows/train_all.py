@@ -128,7 +128,7 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     UsageError, WeightsError, TrainingError, OutputError
         As `cellprep.learn.train`.
     """
-    if settings.get("fold") == ALL_FOLDS:
+    if settings.get("fold") in (ALL, ALL_FOLDS):
         raise UsageError("--fold all trains one kind of network: name it instead of all")
     if settings.get("init"):
         raise UsageError("--init gives first weights to one network: name it instead of all")

@@ -20,6 +20,7 @@ from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import PredictedMaps, decode_maps, leave_out_small
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
+from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tuning import Choice, TuneOptions, candidates, choose, rounds, survivors, value_of
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BUNDLE
@@ -102,14 +103,14 @@ class TuneReport(Report):
 
     def notes(self) -> list[str]:
         """Return what was found, and what it is worth."""
-        choice, best = self.choice, self.tried[0][0] if self.choice.place else self.decoding
+        choice = self.choice
         checked = "" if choice.checked is None else f"; on images that the choice did not see {choice.checked:.3f}"
         lines = [
             f"{count(self.candidates, 'way')} of decoding tried on {count(self.images, 'image')}",
             f"{self.score} before {choice.before:.3f}, best {choice.score:.3f}{checked}",
         ]
         if choice.is_gain:
-            lines.append(f"chosen: {describe(best)}")
+            lines.append(f"chosen: {describe(self.decoding)}")
         else:
             lines.append(f"kept: {describe(self.decoding)}, as nothing is better on images that the choice did not see")
         return [*lines, f"weights: {self.out / BUNDLE}", f"all that was tried: {self.out / _TABLE}"]
@@ -242,6 +243,7 @@ class _Task:
 
     image_id: str
     maps: PredictedMaps
+    scale: Scale | None  # at which networks saw it, if it is not its own
     truth: ImageRecord
     decodings: tuple[Decoding, ...]
 
@@ -256,7 +258,8 @@ def _score_all(task: _Task) -> list[ImageScore]:
         for place, decoding in group:  # by ascending least area: what is left out stays out
             labels = decode_maps(task.maps, decoding) if labels is None else labels
             leave_out_small(labels, decoding.min_area)
-            found[place] = score_image(labels, truth.runs, truth.ignore)
+            shown = task.scale.labels(labels)[0] if task.scale else labels
+            found[place] = score_image(shown, truth.runs, truth.ignore)
     return [found[place] for place in range(len(task.decodings))]
 
 
@@ -284,7 +287,7 @@ class _Trial:
         self._bundle, self._options, self._images, self._folder = bundle, options, images, out
         self._path = out / _PROGRESS
         self._known: dict[str, dict[int, ImageScore]] = {name: {} for name in images}  # by place of the candidate
-        self._maps: dict[str, PredictedMaps] = {}
+        self._maps: dict[str, tuple[PredictedMaps, Scale | None]] = {}
 
     def begin(self) -> None:
         """Take up what is in the folder, or make it."""
@@ -296,7 +299,7 @@ class _Trial:
                 raise UsageError(
                     f"{self._folder} is a tuning of other weights, images or options: choose another folder (--out)"
                 )
-            for line in told[1:]:
+            for line in filter(None, told[1:]):  # of what cannot be read, scores are computed again
                 self._known[line["image"]] |= dict(zip(line["places"], map(_told, line["scores"]), strict=True))
             if cut:
                 self._path.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -314,7 +317,7 @@ class _Trial:
         wanted = {name: missing for name, missing in wanted.items() if missing}
         failed = self._predict([name for name in wanted if name not in self._maps])
         tasks = [
-            _Task(name, self._maps[name], self._images[name][1], tuple(self.every[at] for at in wanted[name]))
+            _Task(name, *self._maps[name], self._images[name][1], tuple(self.every[at] for at in wanted[name]))
             for name in wanted
             if name in self._maps
         ]
@@ -354,7 +357,10 @@ class _Trial:
         with progress_bar(len(image_ids), "image", quiet=self._options.quiet) as bar:
             for name in image_ids:
                 try:
-                    self._maps[name] = predictor.predict(self._images[name][0].load())
+                    image, _ = self._images[name]
+                    pixels = image.load()
+                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None)
+                    self._maps[name] = predictor.predict(scale.image(pixels) if scale else pixels), scale
                 except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are tuned on
                     failed[name] = Failed.of(error).problem
                 bar.update()
@@ -370,6 +376,7 @@ class _Trial:
             [(name, record.fingerprint()) for name, (_, record) in self._images.items()],
             [describe(decoding) for decoding in self.every],
             self._options.precision,
+            self._bundle.pixel_size,
         ]
         found.update(json.dumps(told).encode())
         return found.hexdigest()

@@ -1,7 +1,7 @@
 """Which class each cell is of, and which one was predicted: scores by class, and who was taken for whom."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from cellprep.core.scores.pairs import find_pairs
 from cellprep.core.scores.sides import both_sides, counting
 from cellprep.core.scores.summary import summarise
 from cellprep.errors import UsageError
+from cellprep.text.wording import described
 
 #: Stands for the cell that is not there: a true cell that was missed, or a predicted one that is false.
 NOBODY = ""
@@ -90,11 +91,16 @@ def score_classes(
 
 def _checked(classes: Sequence[str], cells: Runs, side: str) -> NDArray[np.str_]:
     """Return the class of each cell of a side."""
-    if len(classes) != len(cells):
-        raise UsageError(f"there are {len(classes)} classes, but {len(cells)} {side} cells: each needs one")
-    if missing := sum(not name for name in classes):
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise UsageError(f"classes of {side} cells are {described(classes)}: give a list, of a text for each cell")
+    names = [*classes]
+    if len(names) != len(cells):
+        raise UsageError(f"there are {len(names)} classes, but {len(cells)} {side} cells: each needs one")
+    if wrong := [name for name in names if name is not None and not isinstance(name, str)]:
+        raise UsageError(f"a class of {side} cells is {described(wrong[0])}: give texts")
+    if missing := sum(not name for name in names):
         raise UsageError(f"{missing:,} of {len(cells):,} {side} cells have no class: each needs one")
-    return np.array(classes, np.str_)
+    return np.array(names, np.str_)
 
 
 def _and_blank(matched: NDArray[np.int64], cells: Runs) -> NDArray[np.int64]:

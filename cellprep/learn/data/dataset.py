@@ -41,8 +41,8 @@ class StoreDataset(Dataset[Sample]):
     - ``uvec``, (2, h, w) float32: components y and x;
     - ``energy``, (h, w) int64: levels from 0;
     - ``area``, (h, w) float32, in pixels;
-    - ``counts``, (h, w) bool: False where a pixel is to be left out of the loss, because it is padding or lies in a
-      region to ignore;
+    - ``counts``, (h, w) bool: False where a pixel is to be left out of the loss, because it is padding, lies in a
+      region to ignore, or has a target that needs the whole of a cell that reaches more than 256 pixels farther;
     - ``position``, (2,) int64: row and column of the image where the sample begins, before it is rotated or zoomed;
     - ``id``, a str: the image.
 

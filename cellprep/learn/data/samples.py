@@ -26,8 +26,8 @@ from cellprep.learn.data.scene import Scene
 from cellprep.learn.data.specks import draw_empty
 from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.data.views import View
-from cellprep.learn.data.warp import Placement
-from cellprep.learn.data.warping import warp_targets
+from cellprep.learn.data.warp import GRID, Placement
+from cellprep.learn.data.warping import most_pixels_around, warp_targets
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
 
@@ -38,7 +38,7 @@ MASKS = {
     "none": "no mask: the network sees the whole image; only where the background is a cell",
 }
 
-_STAGE = 384  # pixels around a crop that may be changed with it; its targets look at 300 or so
+_STAGE = 384  # pixels around a crop that may be changed with it, at least; few targets look as far
 _MOST_NEW = 64  # cells
 _AROUND = 64  # pixels around a part of an image: what lies farther off hardly changes what a network makes of it
 
@@ -222,7 +222,7 @@ class SampleMaker:
             self._normalise, index, whole=arrays.get("image")
         )
         areas = arrays["cells"][:, 1]
-        whole = self._whole_of(index, arrays["labels"], len(areas))
+        whole = self._whole.setdefault(index, WholeImage(partial(self._nobodys, index), partial(self._sizes, index)))
         if plan.changes or plan.empty is not None:
             view, scene, arrays = self._staged(view, arrays, areas, normalised)
             whole = _change(scene, plan, whole)
@@ -255,8 +255,9 @@ class SampleMaker:
         Beyond it nothing is known to the targets: it reaches farther than they ever look.
         """
         size = self.settings.crop
+        stage = max(_STAGE, most_pixels_around(self.images.targets, self.images.recipe) + GRID)
         around, seen = (
-            view.warp.bounds(view.place, Span(-more, size + more), Span(-more, size + more)) for more in (_STAGE, 0)
+            view.warp.bounds(view.place, Span(-more, size + more), Span(-more, size + more)) for more in (stage, 0)
         )
         box = [span.limited(length) for span, length in zip(around, view.shape, strict=True)]
         down, across = (slice(span.start, span.stop) for span in box)
@@ -284,12 +285,16 @@ class SampleMaker:
         image = np.stack([draw_empty(shape, rng) for _ in range(self.images.channels)])
         return self.normalisation.apply_alone(image)
 
-    def _whole_of(self, index: int, labels: NDArray[Any], count: int) -> WholeImage:
-        """Return what is known of an image; its labels are not kept."""
-        if index not in self._whole:
-            whole = WholeImage.of(labels.__getitem__, labels.shape, count)
-            self._whole[index] = whole
-        return self._whole[index]
+    def _nobodys(self, index: int) -> float:
+        return self._facts(index).nobodys
+
+    def _sizes(self, index: int) -> NDArray[Any]:
+        return self._facts(index).sizes
+
+    def _facts(self, index: int) -> WholeImage:
+        """Read the labels of an image for what is known of all of it; they would be kept with it."""
+        read = self.images.read(index, ["labels", "cells"])
+        return WholeImage.of(read["labels"].__getitem__, read["labels"].shape, len(read["cells"]))
 
     def _normalise(self, index: int, part: NDArray[Any], whole: Any) -> NDArray[np.float32]:
         assert self.normalisation is not None

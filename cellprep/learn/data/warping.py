@@ -1,6 +1,6 @@
 """Targets of an image that is moved freely: its labels are warped, and all else computed anew from them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,8 +81,17 @@ def warp_targets(
         halo = min(most, _on_grid(wanted))
 
 
+def most_pixels_around(names: Iterable[str], recipe: Recipe) -> int:
+    """Return how many pixels around a sample `warp_targets` looks at, at most."""
+    return _most_halo(recipe) + _around(with_needs(name for name in names if name in TARGETS), recipe)
+
+
 def _most_halo(recipe: Recipe) -> int:
     return max(_MOST_HALO, _on_grid(recipe.bins[-1] / LEAST_STEP + 2))
+
+
+def _around(names: Iterable[str], recipe: Recipe) -> int:
+    return _on_grid(max((pixels_around(name, recipe) for name in names), default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +137,8 @@ class _Surroundings:
         Nothing is computed where cells are cut off, as more will be looked at then, unless that is all that may be.
         """
         far = with_needs(name for name in names if TARGETS[name].beyond is not Beyond.NOTHING)
-        # The outermost pixels lack farther walls.
-        margin = halo + _on_grid(max((pixels_around(name, recipe) for name in far), default=0))
+        # The outermost pixels lack farther walls, and whatever else targets of the crop look at.
+        margin = halo + _around(names, recipe)
         span = Span(-margin, size + margin)
         window = view.window(span, span)
         box = window.box()
@@ -141,7 +150,7 @@ class _Surroundings:
         cells = replace(_part(shown, box), areas=areas * zoom**2, whole=whole.scaled(zoom))
         seen = _without_mirror(cells, window, box)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
-        cut_off = _cut_off(reach_of_cells(names, recipe), seen.labels, inner, complete=complete)
+        cut_off = _cut_off(reach_of_cells(names, recipe), seen.labels, inner, box, len(span))
         done: Targets = {}
         suffices = not cut_off.any() or halo >= _most_halo(recipe)
         for name in [name for name in TARGETS if name in far and suffices]:
@@ -159,8 +168,8 @@ class _Surroundings:
 
     @property
     def deepest(self) -> float:
-        """The longest distance."""
-        return max((float(self.done[name].max()) for name in self._distances()), default=0.0)
+        """The longest distance, of the background, too, where there it is below 0."""
+        return max((float(np.abs(self.done[name]).max()) for name in self._distances()), default=0.0)
 
     @property
     def suffice(self) -> bool:
@@ -172,10 +181,11 @@ class _Surroundings:
         made = with_needs(name for name in names if name in TARGETS)
         done = compute_some(self.cells, dict(self.done), recipe, made - self.done.keys())
         for distance in self._distances():
-            unknown = self.done[distance] > self.known
+            unknown = np.abs(self.done[distance]) > self.known
             for name in made if unknown.any() else ():
                 if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of two unknown ones
                     done[name][unknown] = 0
+            done[distance] = np.clip(done[distance], -self.known, self.known)
         done["labels"] = self.cells.labels
         return cut_targets({name: done[name] for name in names}, *self.crop)
 
@@ -191,12 +201,25 @@ def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
     return target.around(recipe) + max((_pixels_around(need, far, recipe) for need in target.needs), default=0)
 
 
-def _cut_off(reach: int | None, labels: NDArray[Any], inner: Sequence[Span], *, complete: bool) -> NDArray[np.bool_]:
-    """Return which pixels of a crop are so near to cells that go on beyond the edge of the label image around it."""
-    if complete or reach is None:
+def _cut_off(
+    reach: int | None, labels: NDArray[Any], inner: Sequence[Span], box: Sequence[Span], size: int
+) -> NDArray[np.bool_]:
+    """Return which pixels of a crop are so near to cells that go on beyond the edge of the window around it.
+
+    The label image shows rows and columns `box` of a window of so many; where it ends earlier, the image does.
+    """
+    rows, columns = box
+    ends = [
+        (rows.start == 0, labels[0]),
+        (rows.stop == size, labels[-1]),
+        (columns.start == 0, labels[:, 0]),
+        (columns.stop == size, labels[:, -1]),
+    ]
+    edges = [line for is_cut, line in ends if is_cut]
+    if reach is None or not edges:
         return np.zeros(cut(labels, *inner).shape, np.bool_)
-    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    on_edge = np.isin(labels, np.unique(edges[edges > 0])).astype(np.uint8)
+    of_edges = np.concatenate(edges)
+    on_edge = np.isin(labels, np.unique(of_edges[of_edges > 0])).astype(np.uint8)
     near = cv2.dilate(on_edge, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) if reach else on_edge
     return cut(near, *inner) > 0
 

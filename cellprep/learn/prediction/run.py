@@ -113,7 +113,7 @@ def predict(
         given = _chosen(given, only)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    several = [f"weights: {', '.join(bundle.names)}; means of several count"] if bundle.more else []
+    several = [f"weights: {', '.join(bundle.names)}; of several of a kind, the mean counts"] if bundle.more else []
     notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)

@@ -5,7 +5,7 @@ file is whole, and the state is that of an epoch all of whose files are written.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,9 @@ class RunFolder:
             raise UsageError(f"there is no run in {self.path} to go on with: leave --resume out to begin one")
         try:
             before = json.loads(self._settings.read_text(encoding="utf-8"))
-            differences = [*_differences(before["options"], settings["options"]), *_differences(before, settings)]
+            options = before["options"]
+            differences = _differences(options, settings["options"], {**settings["options"], **options})
+            differences += _differences(before, settings, settings)  # a run also records what nobody compares
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"{self._settings} is damaged: begin again in another folder") from error
         prolonged = differences == ["epochs", "options"]
@@ -187,6 +189,6 @@ class RunFolder:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(before: dict[str, Any], now: dict[str, Any], names: Iterable[str]) -> list[str]:
     now = json.loads(json.dumps(now))  # which makes tuples lists
-    return [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    return [name for name in names if before.get(name) != now.get(name)]
