@@ -20,6 +20,7 @@ from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import PredictedMaps, decode_maps, leave_out_small
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
+from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tuning import Choice, TuneOptions, candidates, choose, rounds, survivors, value_of
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BUNDLE
@@ -102,16 +103,17 @@ class TuneReport(Report):
 
     def notes(self) -> list[str]:
         """Return what was found, and what it is worth."""
-        choice, best = self.choice, self.tried[0][0] if self.choice.place else self.decoding
+        choice = self.choice
         checked = "" if choice.checked is None else f"; on images that the choice did not see {choice.checked:.3f}"
         lines = [
             f"{count(self.candidates, 'way')} of decoding tried on {count(self.images, 'image')}",
             f"{self.score} before {choice.before:.3f}, best {choice.score:.3f}{checked}",
         ]
         if choice.is_gain:
-            lines.append(f"chosen: {describe(best)}")
+            lines.append(f"chosen: {describe(self.decoding)}")
         else:
-            lines.append(f"kept: {describe(self.decoding)}, as nothing is better on images that the choice did not see")
+            where = " on images that the choice did not see" if choice.place else ""
+            lines.append(f"kept: {describe(self.decoding)}, as nothing is better{where}")
         return [*lines, f"weights: {self.out / BUNDLE}", f"all that was tried: {self.out / _TABLE}"]
 
     def _tried(self) -> int:
@@ -238,10 +240,11 @@ def _values(scores: Sequence[ImageScore]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """An image whose maps are decoded in many ways."""
+    """An image whose maps, at the scale that the networks saw, are decoded in many ways."""
 
     image_id: str
     maps: PredictedMaps
+    scale: Scale | None
     truth: ImageRecord
     decodings: tuple[Decoding, ...]
 
@@ -256,7 +259,8 @@ def _score_all(task: _Task) -> list[ImageScore]:
         for place, decoding in group:  # by ascending least area: what is left out stays out
             labels = decode_maps(task.maps, decoding) if labels is None else labels
             leave_out_small(labels, decoding.min_area)
-            found[place] = score_image(labels, truth.runs, truth.ignore)
+            own = task.scale.labels(labels)[0] if task.scale else labels
+            found[place] = score_image(own, truth.runs, truth.ignore)
     return [found[place] for place in range(len(task.decodings))]
 
 
@@ -284,7 +288,7 @@ class _Trial:
         self._bundle, self._options, self._images, self._folder = bundle, options, images, out
         self._path = out / _PROGRESS
         self._known: dict[str, dict[int, ImageScore]] = {name: {} for name in images}  # by place of the candidate
-        self._maps: dict[str, PredictedMaps] = {}
+        self._maps: dict[str, tuple[PredictedMaps, Scale | None]] = {}
 
     def begin(self) -> None:
         """Take up what is in the folder, or make it."""
@@ -314,7 +318,7 @@ class _Trial:
         wanted = {name: missing for name, missing in wanted.items() if missing}
         failed = self._predict([name for name in wanted if name not in self._maps])
         tasks = [
-            _Task(name, self._maps[name], self._images[name][1], tuple(self.every[at] for at in wanted[name]))
+            _Task(name, *self._maps[name], self._images[name][1], tuple(self.every[at] for at in wanted[name]))
             for name in wanted
             if name in self._maps
         ]
@@ -345,7 +349,7 @@ class _Trial:
         write_whole(self._folder / _TABLE, text.getvalue())
 
     def _predict(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Predict the maps of images; return what is wrong with those that fail."""
+        """Predict the maps of images, at the scale of the weights; return what is wrong with those that fail."""
         failed: dict[str, str] = {}
         if not image_ids:
             return failed
@@ -354,7 +358,10 @@ class _Trial:
         with progress_bar(len(image_ids), "image", quiet=self._options.quiet) as bar:
             for name in image_ids:
                 try:
-                    self._maps[name] = predictor.predict(self._images[name][0].load())
+                    image = self._images[name][0]
+                    pixels = image.load()
+                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None)
+                    self._maps[name] = predictor.predict(scale.image(pixels) if scale else pixels), scale
                 except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are tuned on
                     failed[name] = Failed.of(error).problem
                 bar.update()
@@ -370,6 +377,7 @@ class _Trial:
             [(name, record.fingerprint()) for name, (_, record) in self._images.items()],
             [describe(decoding) for decoding in self.every],
             self._options.precision,
+            self._bundle.pixel_size,
         ]
         found.update(json.dumps(told).encode())
         return found.hexdigest()
