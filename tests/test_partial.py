@@ -270,6 +270,14 @@ def test_what_is_ignored_counts_in_no_score(folder):
     assert evaluate({"a": found}, {"a": LABELS % 9}, jobs=1).scores["overall"]["false"] == 1
 
 
+def test_regions_of_the_truth_are_no_predicted_cells_either(tmp_path):
+    """Two annotators have drawn the same field; what one drew is scored as if it were predicted."""
+    fields = [{"annotated_classes": "field"}, {"ignore_classes": "field"}]
+    found = [evaluate(labelme_json(tmp_path), labelme_json(tmp_path), jobs=1, **field) for field in fields]
+    counts = [[report.scores["overall"][name] for name in ("truth", "predicted", "merged")] for report in found]
+    assert counts == [[1, 1, 0], [1, 1, 0]]
+
+
 def test_cells_keep_their_numbers(folder, tmp_path):
     labels = {"a": np.rot90(labels_with(255, np.uint8), 2)}
     build_targets(labels, tmp_path / "s.zarr", ignore_labels=255, jobs=1, quiet=True)

@@ -117,6 +117,10 @@ class Annotations:
             names=None if self.names is None else tuple(compress(self.names, kept)),
         )
 
+    def without_classes(self, classes: Sequence[str]) -> "Annotations":
+        """Leave out the annotations of some classes."""
+        return self.take(~self._are_of(classes)) if classes else self
+
     def part(self, partial: Partial) -> "Annotations":
         """Return what is annotated, and put all else into the regions to ignore.
 
@@ -128,7 +132,7 @@ class Annotations:
         AnnotationError
             If there is no region that says what is annotated, though such regions do.
         """
-        cells = self.take(~self._are_of(partial.classes))
+        cells = self.without_classes(partial.classes)
         region = self._region(partial)
         runs = cells.runs
         at_edge = WindowedRuns.of(runs).at_edge if partial.drop_edge else np.zeros(len(runs), bool)
