@@ -54,7 +54,8 @@ def test_parts_are_those_of_a_slow_restatement(stack, data, order, drop_edge, fi
     np.testing.assert_array_equal(part.runs.to_masks(), stack[kept])
     np.testing.assert_array_equal(np.zeros_like(crowd) if part.ignore is None else part.ignore, expected)
     assert (part.ignored.regions, part.ignored.annotated) == (types.count("void"), types.count("field"))
-    assert len(part.rows) + sum(part.ignored) == len(stack)
+    assert len(part.rows) + sum(part.ignored.counts().values()) == len(stack)
+    assert part.ignored.absent == {f"class {name}" for name in partial.classes if name not in types}
     assert part.cell_type in ("cell", "")
 
 
@@ -193,7 +194,7 @@ def test_fields_that_are_annotated(tmp_path, write):
     assert len(cells.runs) == 1
     assert cells.runs.to_masks()[0, 1, 1]
     np.testing.assert_array_equal(cells.ignore, [[0, 0, 0, 1]] * 3)
-    assert cells.ignored == (0, 1, 0, 1)
+    assert cells.ignored == (0, 1, 0, 1, frozenset())
     assert "field" not in {*cells.cell_types, cells.cell_type}
     assert not [note for note in source.notes if "rectangle" in note]
 
@@ -259,6 +260,17 @@ def test_every_command_on_sources_says_what_is_ignored(cli, folder, tmp_path):
     assert store["a"].metadata.ignored == {"regions": 1, "annotated": 0, "at_edge": 1, "within": 0}
     data = COCO(str(tmp_path / "c.json"))
     assert sorted(entry["iscrowd"] for entry in data.anns.values()) == [0, 1]
+
+
+def test_what_is_given_in_vain_is_named(cli, folder, tmp_path):
+    """A number or class with a slip would leave a region among the cells: it is named unless some image has it."""
+    tifffile.imwrite(folder / "b.tif", labels_with(9, np.int16))
+    result = cli("check", folder, *GIVEN, "--ignore-label", "9", "--ignore-label", "255", "--ignore-class", "x")
+    assert "\n2 regions ignored, 2 cells at the edge left to ignore\nwarning: no image has class x or label 255\n" in (
+        result.stderr
+    )
+    kept = cli("measure", coco(tmp_path), "--ignore-class", "fields", "--drop-edge", "--out", tmp_path / "cells.csv")
+    assert "warning: no image has class fields\n" in kept.stderr
 
 
 def test_what_is_ignored_counts_in_no_score(folder):
