@@ -120,6 +120,13 @@ def test_numbers_of_label_images(tmp_path, write, number, dtype):
     assert only(path).fingerprint() != record.fingerprint()
 
 
+def test_numbers_are_those_of_the_file_where_the_background_was_less_than_0(tmp_path):
+    """Cellpose once wrote -1 for background, and 0 for the first cell."""
+    path = seg(tmp_path, labels_with(9, np.int32) - 1)
+    (record,) = open_source(path, ignore_labels=8).images()
+    np.testing.assert_array_equal(record.load().ignore, LABELS == 9)
+
+
 def test_numbers_are_no_pieces(tmp_path):
     path = tiff(tmp_path, labels_with(255, np.uint8))
     (record,) = open_source(path, components=8, ignore_labels=[255, 300]).images()
