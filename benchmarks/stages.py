@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import original
 from benchmarks.data import images_of
 from benchmarks.timing import Timing, table, time_each
-from cellprep import TARGETS, Recipe, compute_targets, open_source, resolve_overlaps
+from cellprep import Recipe, compute_targets, open_source, resolve_overlaps
 from cellprep.formats.annotations.record import ImageRecord
 from cellprep.store import ImageContent, write_image
 from cellprep.store.arrays import encode_chunk
@@ -49,7 +49,7 @@ def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[s
     rows["overlaps"] = time_each(lambda image: resolve_overlaps(runs[image.image_id]), images)
     cells = {name: resolve_overlaps(run) for name, run in runs.items()}
     done = {name: compute_targets(cell) for name, cell in cells.items()}
-    for name, target in TARGETS.items():
+    for name, target in RECIPE.made.items():
         rows[name] = time_each(_target(target.compute, cells, done), images)
     rows["**all targets from text**"] = time_each(compute, images)
     contents = {image.image_id: content_of(image) for image in images}

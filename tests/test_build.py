@@ -22,6 +22,7 @@ from cellprep import (
 )
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.commands.check import CheckOptions, check_source
+from cellprep.core.targets import compute_some
 from cellprep.errors import ImageFileError, StoreError, StoreWriteError, UsageError
 
 ROWS = [
@@ -473,12 +474,12 @@ def test_equal_recipes_are_equal_however_they_are_given(csv, out):
 
 
 def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
-    def explode(cells, recipe):
+    def explode(cells, *others):
         if cells.labels.shape == (3, 4):
             raise ZeroDivisionError("of\nsome sort")
-        return compute_targets(cells, recipe)
+        return compute_some(cells, *others)
 
-    monkeypatch.setattr("cellprep.core.targets.by_window.compute_targets", explode)
+    monkeypatch.setattr("cellprep.core.targets.by_window.compute_some", explode)
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]

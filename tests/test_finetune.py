@@ -251,6 +251,9 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
         with pytest.raises(UsageError, match=message):
             finetune(store, tmp_path / "no", tmp_path / f"{name}.safetensors", only=only, **TINY)
         assert not (tmp_path / "no").exists()
+    several = ["nuclei", SHIPPED["nuclei"]]
+    with pytest.raises(UsageError, match="hold several networks of a kind: fine-tune one of each"):
+        finetune(store, tmp_path / "no", several, **TINY)
 
 
 def test_the_page_of_what_others_made_shows_no_other_files_and_says_what_is_damaged(tmp_path):

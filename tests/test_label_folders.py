@@ -275,6 +275,7 @@ FAULTY_LABELS = {
     "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
     "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
     "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),
+    "stack of three": ("a.npy", np.zeros((3, 9, 8), int), "a.npy: it is a stack (3 x 9 x 8): labels and masks are one"),
     "stack": ("a.npy", np.zeros((5, 9, 8), int), "a.npy: it is a stack (5 x 9 x 8): labels and masks are one plane"),
     "stack in a TIFF": (
         "a.tif",

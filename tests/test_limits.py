@@ -28,7 +28,7 @@ def bins(count):
 
 LIMITS = {
     "an odd number from 1 (no walls) to 99": (lambda width: Recipe(wall_width=width), [1, 99], [0, 2, 101]),
-    "1 to 255, rising": (lambda count: Recipe(**bins(count)), [1, 255], [0, 256]),
+    "1 to 255, ascending": (lambda count: Recipe(**bins(count)), [1, 255], [0, 256]),
     "at most 200 bytes": (lambda length: _refuse(id_problem("x" * length)), [1, 200], [0, 201]),
     "to 16,777,216 in arrays": (lambda label: as_label_image([[0, label]]), [0, 16_777_216], [-1, 16_777_217]),
     "1 to 1024 base channels": (lambda count: NetworkSettings("dn", base_channels=count), [1, 1024], [0, 1025]),
@@ -37,7 +37,9 @@ LIMITS = {
 
 
 def test_memory_a_pixel_is_as_documented():
-    assert f"{record._LEAST_BYTES} bytes a pixel, {content._BYTES_A_PIXEL} to build it" in TEXT
+    recipe = Recipe()
+    to_build = content._BYTES_BESIDE + sum(target.bytes_a_pixel(recipe) for target in recipe.stored.values())
+    assert f"{record._LEAST_BYTES} bytes a pixel, {to_build} to build it" in TEXT
     assert f"at most {record._LARGEST:,} pixels" in TEXT
     assert f"times its pixels, or {record._MOST_BOXES:,}" in TEXT
 

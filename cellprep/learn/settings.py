@@ -10,7 +10,7 @@ from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the pla
 from cellprep.system.options import Option
 
 #: How weights that are given are trained on: the highest learning rate, the epochs, and the crops that an epoch of few
-#: images has at least; what did well with three images of other cells (docs/finetuning.md).
+#: images has at least; chosen by small experiments (docs/finetuning.md).
 FINE_TUNING_RATE, FINE_TUNING_EPOCHS, FINE_TUNING_SAMPLES = 1e-3, 20, 64
 
 #: The highest learning rate of a network of several that were trained on their own, as in the notes of qAp.

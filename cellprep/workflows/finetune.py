@@ -289,6 +289,8 @@ class _Tuning:
                 f"{', '.join(self.places)}: a dn alone tells no instances, so that nobody could tell whether "
                 "fine-tuning helps: give the weights of a wtn, too, or use `cellprep train dn --init`"
             )
+        if len(self._parts) < len(self.bundle.parts):
+            raise UsageError(f"{', '.join(self.places)} hold several networks of a kind: fine-tune one of each")
         self.only: list[str] = recorded["only"]
         self.networks = [name for name in NETWORKS if name in self._parts and (not self.only or name in self.only)]
         if missing := [name for name in self.only if name not in self._parts]:

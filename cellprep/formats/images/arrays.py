@@ -64,8 +64,6 @@ def _read(stream: IO[bytes], size: int) -> Raster:
     values: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if values.ndim < 2 or not values.size:
         raise ImageFileError(f"it has the shape {values.shape}: an image is (height, width)")
-    return _raster(place_channels(values))
-
-
-def _raster(values: NDArray[Any]) -> Raster:
-    return Raster(values=values, is_rgb=values.ndim == 3 and len(values) == 3)
+    placed = place_channels(values)
+    is_rgb = placed.ndim == 3 and len(placed) == 3
+    return Raster(values=placed, is_rgb=is_rgb, is_stacked=is_rgb and values.shape[-1] != 3)

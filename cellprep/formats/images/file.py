@@ -232,7 +232,10 @@ class ImageFile:
 
     def _plane(self) -> Raster:
         try:
-            return self._raster()
+            raster = self._raster()
+            if raster.is_stacked:
+                raise UnnamedAxesError("it may be a stack", " x ".join(map(str, raster.values.shape)))
+            return raster
         except UnnamedAxesError as error:
             raise ImageFileError(
                 f"it is a stack ({error.sizes}): labels and masks are one plane, height x width: save the plane that "

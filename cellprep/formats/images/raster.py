@@ -64,6 +64,8 @@ class Raster:
         Whether the value 0 is white.
     bits
         Number of bits of a value.
+    is_stacked
+        Whether three channels came as three planes, one after the other: such labels are more likely those of a stack.
     is_plain_array
         Whether who wrote it meant the numbers as they are, whatever the tags say of white and black.
     orientation
@@ -78,6 +80,7 @@ class Raster:
     palette: NDArray[np.uint8] | None = None
     white_is_zero: bool = False
     bits: int = 0
+    is_stacked: bool = False
     is_plain_array: bool = False
     orientation: int = 1
     to_choose: StackOptions | None = None
