@@ -17,7 +17,7 @@ class SizeReport:
     given
         The size that was given for all images, in micrometres, if one was.
     advice
-        What is said of pixels that are no squares unless a size was given.
+        What is said of pixels that are not square, unless a size was given.
     told
         Per image whose file tells them the sides of a pixel.
     sizes
@@ -49,7 +49,7 @@ class SizeReport:
         lines = []
         if oblong:
             lines = [
-                f"{count(len(oblong), 'image')} whose pixels are no squares{'' if self.given else self.advice}:",
+                f"{count(len(oblong), 'image')} whose pixels are not square{'' if self.given else self.advice}:",
                 *capped(oblong, "image"),
             ]
         sides: Counter[float | None] = Counter(side for told in self.told.values() if (side := side_of(told)))
