@@ -139,6 +139,25 @@ def test_reads_compressed_czi(tmp_path, compression):
     np.testing.assert_array_equal(ImageFile(tmp_path / "a.czi", planes=PLANE).decode(), SCENES[0, 1, 1, 0])
 
 
+@pytest.mark.parametrize("scenes", [SCENES, SCENES[:1]], ids=["two scenes", "one"])
+def test_a_pyramid_that_reaches_beyond_the_image_adds_no_pixels(tmp_path, monkeypatch, scenes):
+    """Slides have smaller copies of their tiles, whose pixels, as wide as several, may overhang."""
+    from pylibCZIrw.czi import CziReader
+
+    one, several = CziReader.total_bounding_rectangle.fget, CziReader.scenes_bounding_rectangle.fget
+
+    def wider(box):
+        return box._replace(w=box.w + 1, h=box.h + 2)
+
+    monkeypatch.setattr(CziReader, "total_bounding_rectangle", property(lambda czi: wider(one(czi))))
+    boxes = property(lambda czi: {scene: wider(box) for scene, box in several(czi).items()})
+    monkeypatch.setattr(CziReader, "scenes_bounding_rectangle", boxes)
+    write_czi(tmp_path / "a.czi", scenes, CHANNELS)
+    for number, scene in enumerate(scenes):
+        read = ImageFile(tmp_path / "a.czi", planes=StackOptions(scene=number, channel=0, z=1, time=1)).decode()
+        np.testing.assert_array_equal(read, scene[1, 1, 0])
+
+
 def test_claims_of_czi_that_end_the_process_are_refused(tmp_path):
     """Its library believes how many dimensions a block has."""
     write_czi(tmp_path / "a.czi", SCENES[:1], CHANNELS)

@@ -54,7 +54,8 @@ def test_parts_are_those_of_a_slow_restatement(stack, data, order, drop_edge, fi
     np.testing.assert_array_equal(part.runs.to_masks(), stack[kept])
     np.testing.assert_array_equal(np.zeros_like(crowd) if part.ignore is None else part.ignore, expected)
     assert (part.ignored.regions, part.ignored.annotated) == (types.count("void"), types.count("field"))
-    assert len(part.rows) + sum(part.ignored) == len(stack)
+    assert len(part.rows) + sum(part.ignored.counts().values()) == len(stack)
+    assert part.ignored.absent == {f"class {name}" for name in partial.classes if name not in types}
     assert part.cell_type in ("cell", "")
 
 
@@ -117,6 +118,13 @@ def test_numbers_of_label_images(tmp_path, write, number, dtype):
     assert cells.ignored.regions == 1
     assert only(path).partial.content() != record.partial.content()
     assert only(path).fingerprint() != record.fingerprint()
+
+
+def test_numbers_are_those_of_the_file_where_the_background_was_less_than_0(tmp_path):
+    """Cellpose once wrote -1 for background, and 0 for the first cell."""
+    path = seg(tmp_path, labels_with(9, np.int32) - 1)
+    (record,) = open_source(path, ignore_labels=8).images()
+    np.testing.assert_array_equal(record.load().ignore, LABELS == 9)
 
 
 def test_numbers_are_no_pieces(tmp_path):
@@ -193,7 +201,7 @@ def test_fields_that_are_annotated(tmp_path, write):
     assert len(cells.runs) == 1
     assert cells.runs.to_masks()[0, 1, 1]
     np.testing.assert_array_equal(cells.ignore, [[0, 0, 0, 1]] * 3)
-    assert cells.ignored == (0, 1, 0, 1)
+    assert cells.ignored == (0, 1, 0, 1, frozenset())
     assert "field" not in {*cells.cell_types, cells.cell_type}
     assert not [note for note in source.notes if "rectangle" in note]
 
@@ -261,6 +269,17 @@ def test_every_command_on_sources_says_what_is_ignored(cli, folder, tmp_path):
     assert sorted(entry["iscrowd"] for entry in data.anns.values()) == [0, 1]
 
 
+def test_what_is_given_in_vain_is_named(cli, folder, tmp_path):
+    """A number or class with a slip would leave a region among the cells: it is named unless some image has it."""
+    tifffile.imwrite(folder / "b.tif", labels_with(9, np.int16))
+    result = cli("check", folder, *GIVEN, "--ignore-label", "9", "--ignore-label", "255", "--ignore-class", "x")
+    assert "\n2 regions ignored, 2 cells at the edge left to ignore\nwarning: no image has class x or label 255\n" in (
+        result.stderr
+    )
+    kept = cli("measure", coco(tmp_path), "--ignore-class", "fields", "--drop-edge", "--out", tmp_path / "cells.csv")
+    assert "warning: no image has class fields\n" in kept.stderr
+
+
 def test_what_is_ignored_counts_in_no_score(folder):
     """A cell in the unannotated region, one at the edge that is drawn too large, and a right one."""
     found = np.where(LABELS == 9, 3, LABELS)
@@ -268,6 +287,14 @@ def test_what_is_ignored_counts_in_no_score(folder):
     scores = evaluate({"a": found}, folder, ignore_labels=-1, drop_edge=True, jobs=1).scores["overall"]
     assert (scores["truth"], scores["predicted"], scores["false"], scores["missed"]) == (1, 1, 0, 0)
     assert evaluate({"a": found}, {"a": LABELS % 9}, jobs=1).scores["overall"]["false"] == 1
+
+
+def test_regions_of_the_truth_are_no_predicted_cells_either(tmp_path):
+    """Two annotators have drawn the same field; what one drew is scored as if it were predicted."""
+    fields = [{"annotated_classes": "field"}, {"ignore_classes": "field"}]
+    found = [evaluate(labelme_json(tmp_path), labelme_json(tmp_path), jobs=1, **field) for field in fields]
+    counts = [[report.scores["overall"][name] for name in ("truth", "predicted", "merged")] for report in found]
+    assert counts == [[1, 1, 0], [1, 1, 0]]
 
 
 def test_cells_keep_their_numbers(folder, tmp_path):

@@ -1,5 +1,7 @@
 """The size of a pixel: what files tell of it, and what becomes of it in stores, exports and predictions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cellprep import build_targets, convert, measure, open_store
+from cellprep import build_targets, convert, measure, measure_to_file, open_store
 from cellprep.errors import UsageError, WeightsError
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import side_of
@@ -147,7 +149,7 @@ def test_a_store_has_each_images_own_size(folder):
     report, store = build(folder)
     assert (report.failures, sizes(store)) == ({}, [0.5, 0.5005, 0.25, None, None])
     assert report.notes()[:3] == [
-        "1 image whose pixels are no squares, so their size is unknown; --pixel-size gives one:",
+        "1 image whose pixels are not square, so their size is unknown; --pixel-size gives one:",
         "  d: 0.5 x 0.25 µm (height x width)",
         "pixel size: 0.25 µm (1 image), 0.5 µm (1 image), 0.5005 µm (1 image), unknown (2 images)",
     ]
@@ -161,7 +163,7 @@ def test_the_option_counts_and_is_held_against_the_files(folder):
     report, store = build(folder, pixel_size=0.5)
     assert sizes(store) == [0.5] * 5
     assert report.notes()[2] == "warning: --pixel-size 0.5 counts, but image files tell 0.25 µm (1 image)"
-    assert report.notes()[0] == "1 image whose pixels are no squares:"
+    assert report.notes()[0] == "1 image whose pixels are not square:"
 
 
 def test_a_size_that_a_file_tells_is_part_of_the_recipe_only_where_it_counts(folder, monkeypatch):
@@ -186,6 +188,9 @@ def test_sizes_are_exported_converted_and_measured(folder):
     table = measure(folder / "train.csv", properties=["area"], **options).set_index("image")
     assert table.loc["a", "area_um2"] == table.loc["a", "area"] * 0.25
     assert np.isnan(table.loc["e", "area_um2"])
+    told = partial(measure_to_file, folder / "train.csv", folder / "cells.csv", properties=["area"], **options)
+    assert told().notes()[:2] == build(folder)[0].notes()[:2]  # pixels that are not square
+    assert told(pixel_size=0.5).notes()[:3] == build(folder, pixel_size=0.5)[0].notes()[:3]
     again = measure(folder / "labels", properties=["area"], jobs=1, quiet=True).set_index("image")
     assert again.loc["a", "area_um2"] == table.loc["a", "area_um2"]  # label images may tell it, too
 

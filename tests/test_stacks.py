@@ -249,5 +249,7 @@ def test_predictions_are_of_what_is_chosen(tmp_path):
         segment(tmp_path / "images" / "a.tif", bundle, np.ones((5, 6)), channel=1, z="max", time=0),
         segment(plane, bundle, np.ones((5, 6))),
     )
-    with pytest.raises(UsageError, match="image is an array: channel, z, time and grey choose what is read of a file"):
+    with pytest.raises(
+        UsageError, match="image is an array: scene, channel, z, time and grey choose what is read of a file"
+    ):
         segment(plane, bundle, np.ones((5, 6)), channel=1)

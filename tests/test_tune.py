@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from stores import discs, noise, write_store
 
-from cellprep import compute_targets, summarise
+from cellprep import summarise
+from cellprep.core.cells import cells_from_labels
 from cellprep.core.scores import score_image
+from cellprep.core.targets import compute_targets
 from cellprep.errors import UsageError
 from cellprep.learn import NetworkSettings, Normalisation, Weights, build_network, load_bundle
 from cellprep.learn.prediction import predictor
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import PredictedMaps, find_instances
+from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tuning import SCORES, candidates, choose, rounds, survivors
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BUNDLE
@@ -135,17 +138,30 @@ def test_folders_of_something_else_are_refused(store, bundle, maps, tmp_path):
         tune(store, tmp_path / "new", bundle, decoders=["x"])
 
 
-def test_images_of_another_pixel_size_are_seen_at_the_scale_of_the_weights(bundle, tmp_path, monkeypatch):
-    labels = discs(SHAPE, 12)
-    of_store = write_store(tmp_path / "s.zarr", {"coarse": (labels, noise(SHAPE), {"attributes": {"pixel_size": 1.0}})})
-    twice = compute_targets(np.kron(labels, np.ones((2, 2), int)))
-    maps = PredictedMaps(
-        twice["semseg"].argmax(2).astype(np.uint8), True, twice["energy"], np.zeros(twice["energy"].shape, bool)
-    )
-    monkeypatch.setattr(predictor.Predictor, "predict", lambda _, image: maps if image.shape[1:] == maps.shape else 1)
-    fine = replace(bundle, vectors=replace(bundle.vectors, pixel_size=0.5))
-    report = tune(of_store, tmp_path / "out", fine, decoders=["watershed"], jobs=1, quiet=True)
-    assert report.choice.score > 0.8
+def test_maps_are_those_of_the_scale_at_which_predictions_are_made(bundle, tmp_path, monkeypatch):
+    """Networks that know pixels of 1 µm see images of 0.5 µm at half their size; cells are scored at their own."""
+    truth = {f"image-{k}": discs(SHAPE, 6, seed=k) for k in range(2)}
+    images = {name: (labels, noise(SHAPE), {"attributes": {"pixel_size": 0.5}}) for name, labels in truth.items()}
+    scale, told = Scale(SHAPE, (30, 40)), []
+    seen = [compute_targets(cells_from_labels(scale.classes_of(labels), "smaller-on-top")) for labels in truth.values()]
+
+    def predict(self, image, *args, **keywords):
+        assert image.shape == (1, 30, 40)
+        targets = seen[len(told)]
+        classes = targets["semseg"].argmax(2).astype(np.uint8)
+        told.append(PredictedMaps(classes, True, targets["energy"], np.zeros(scale.seen, bool)))
+        return told[-1]
+
+    monkeypatch.setattr(predictor.Predictor, "predict", predict)
+    first, second = (replace(part, pixel_size=1.0) for part in bundle.parts)
+    known = Bundle(first, semseg=second)
+    store = write_store(tmp_path / "s.zarr", images)
+    report = tune(store, tmp_path / "out", known, decoders=["watershed"], jobs=1, quiet=True)
+    for decoding, values in report.tried:
+        found = [scale.labels(find_instances(maps, decoding)[0])[0] for maps in told]
+        scores = [score_image(labels, own) for labels, own in zip(found, truth.values(), strict=True)]
+        assert values["kaggle_map"] == pytest.approx(summarise(scores)["kaggle_map"])
+    assert report.choice.score > 0
 
 
 def test_an_image_that_fails_stops_no_other(store, bundle, maps, tmp_path, cli, monkeypatch):

@@ -82,9 +82,9 @@ def evaluate_command(
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)
+    show(report, as_json, options.quiet)
     if confusion and report.class_scores:
         draw_confusion(report.class_scores["confusion"], confusion)
-    show(report, as_json, options.quiet)
     draw = partial(draw_worst, report, found, known, worst, pictures, options)
     show_worst(report, as_json, options.quiet, worst, draw)
     tell(report, options.quiet, *known.notes, *found.notes)

@@ -35,6 +35,8 @@ class Option:
         What it is; the choices follow, unless it ends with a full stop.
     choices
         The values that it can have, by name.
+    listed
+        Names of which values are made, where there are more values than names.
     flags
         Its names on the command line, where they are others than the field's.
     metavar
@@ -57,11 +59,13 @@ class Option:
     typed: str | None = None
     usual: str = ""
     unset: tuple[str, str] | None = None
+    listed: Collection[str] = ()
 
     @property
     def text(self) -> str:
-        """The help, with the choices unless it is a whole sentence."""
-        return f"{self.help}: {', '.join(self.choices)}." if self.choices and self.help[-1] != "." else self.help
+        """The help, with the choices or names unless it is a whole sentence."""
+        names = ", ".join(self.choices or self.listed)
+        return self.help if self.help[-1] == "." else f"{self.help}: {names}." if names else f"{self.help}."
 
 
 Jobs = Annotated[int, Option("Number of processes; -1 for one per core.")]

@@ -112,7 +112,8 @@ class TuneReport(Report):
         if choice.is_gain:
             lines.append(f"chosen: {describe(self.decoding)}")
         else:
-            lines.append(f"kept: {describe(self.decoding)}, as nothing is better on images that the choice did not see")
+            where = " on images that the choice did not see" if choice.place else ""
+            lines.append(f"kept: {describe(self.decoding)}, as nothing is better{where}")
         return [*lines, f"weights: {self.out / BUNDLE}", f"all that was tried: {self.out / _TABLE}"]
 
     def _tried(self) -> int:
@@ -239,7 +240,7 @@ def _values(scores: Sequence[ImageScore]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """An image whose maps are decoded in many ways."""
+    """An image whose maps, at the scale that the networks saw, are decoded in many ways."""
 
     image_id: str
     maps: PredictedMaps
@@ -348,7 +349,7 @@ class _Trial:
         write_whole(self._folder / _TABLE, text.getvalue())
 
     def _predict(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Predict the maps of images; return what is wrong with those that fail."""
+        """Predict the maps of images, at the scale of the weights; return what is wrong with those that fail."""
         failed: dict[str, str] = {}
         if not image_ids:
             return failed

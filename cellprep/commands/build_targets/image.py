@@ -99,7 +99,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
         attributes["planes"] = planes.to_dict()
     if annotations.ignored is not None:
-        attributes["ignored"] = annotations.ignored._asdict()
+        attributes["ignored"] = annotations.ignored.counts()
     if computed := task.recipe.computed:
         attributes["computed"] = computed
     with one_opencv_thread():
@@ -138,8 +138,7 @@ def _outcome_of(image_id: str, stored: StoredImage) -> ImageOutcome:
     found = ImageOutcome(image_id, Status.CURRENT, cells=told.cells)
     if told.hidden:
         found = _outcome(image_id, Status.CURRENT, told.hidden, stored.read("cells"))
-    known = told.ignored or {}
-    ignored = Ignored(*(known.get(name, 0) for name in Ignored._fields)) if known else None
+    ignored = Ignored.of_counts(told.ignored) if told.ignored else None
     return replace(found, turned=told.orientation or "", ignored=ignored)
 
 

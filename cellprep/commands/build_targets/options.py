@@ -41,7 +41,9 @@ class BuildOptions:
         default_factory=Recipe
     )
     only: Only = ()
-    pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres.")] = None
+    pixel_size: Annotated[
+        float | None, Option("Side of a pixel, in micrometres; what image files say unless given.")
+    ] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     channels: Annotated[

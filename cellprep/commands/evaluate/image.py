@@ -82,6 +82,8 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
 def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
     """Load the annotations of both sides; a side that tells no size has that of the other, or of the image.
 
+    Classes that mark regions of the truth are no cells on either side.
+
     Raises
     ------
     CellprepError
@@ -94,9 +96,11 @@ def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
         shape = (height, width)
     if truth.needs_shape:
         found = predicted.load(shape)
-        return found, truth.load(found.runs.shape)
-    known = truth.load()
-    return predicted.load(known.runs.shape), known
+        known = truth.load(found.runs.shape)
+    else:
+        known = truth.load()
+        found = predicted.load(known.runs.shape)
+    return found.without_classes(truth.partial.classes), known
 
 
 def _whole(record: ImageRecord | FaultyImage, side: str) -> ImageRecord:

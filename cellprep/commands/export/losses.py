@@ -24,6 +24,11 @@ def _overlapping(content: Content) -> int:
     return int(np.count_nonzero(find_overlaps(content.annotated.runs).contested)) if content.annotated else 0
 
 
+def _is_own(name: str) -> bool:
+    """Return whether somebody gave a name: tools number cells, and ImageJ calls them by their places, 0012-0345."""
+    return bool(name) and not name.replace("-", "").isdecimal()
+
+
 #: Returns how many cells have each of `FEATURES`; of regions to ignore, whether there are any.
 _COUNTS: dict[str, Callable[[Content], int]] = {
     "overlaps": _overlapping,
@@ -31,6 +36,6 @@ _COUNTS: dict[str, Callable[[Content], int]] = {
     "pieces": lambda content: sum(len(cell) > 1 for cell in content.exact_outlines),
     "types": lambda content: sum(map(bool, content.known.cell_types)),
     "scores": lambda content: len(content.known.scores or ()),
-    "names": lambda content: sum(bool(name) and not name.isdecimal() for name in content.known.names or ()),
+    "names": lambda content: sum(map(_is_own, content.known.names or ())),
     "ignore": lambda content: int(content.ignore is not None),
 }

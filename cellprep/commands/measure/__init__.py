@@ -17,6 +17,7 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.images.file import Pixels
 from cellprep.formats.images.planes import with_planes
+from cellprep.formats.images.sizes import SizeReport
 from cellprep.formats.label_images.arrays import ArrayPixels, by_id
 from cellprep.formats.layouts.pairing import open_images, with_images
 from cellprep.formats.readers import SourceLike, SourceOptions, as_source
@@ -136,7 +137,7 @@ def measure_to_file(
     source, keywords = as_source(source, keywords)
     options, out = options_of(MeasureOptions, options, keywords), local_path(out)
     check_table(out)
-    report = MeasureReport(str(out))
+    report = MeasureReport(str(out), sizes=SizeReport(options.pixel_size))
     try:
         with Pieces(options.chosen, out.resolve().parent) as pieces:
             _measure_all(source, options, pieces, report)
@@ -165,6 +166,7 @@ def _measure_all(source: Source, options: MeasureOptions, pieces: Pieces, report
     place = {image_id: k for k, image_id in enumerate(ids)}
     report.rows.sort(key=lambda row: place[row["image"]])
     report.failures = dict(sorted(report.failures.items(), key=lambda item: place[item[0]]))
+    report.sizes.sort(place)
 
 
 def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:

@@ -16,7 +16,7 @@ from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.cellprep_store import StoredLabels, StoredPixels
 from cellprep.formats.images.file import fitting
-from cellprep.formats.images.pixel_size import side_of
+from cellprep.formats.images.pixel_size import Sides, side_of
 from cellprep.store import StoredImage
 from cellprep.store.documents import is_huge, windows_of
 from cellprep.system.executor import one_opencv_thread
@@ -63,11 +63,14 @@ class Measured:
         The number of the image's channels; 0 without an image.
     ignored
         How much of the image is ignored, if something was to be.
+    sides
+        The sides of a pixel that its files tell, if they do.
     """
 
     columns: Columns
     channels: int
     ignored: Ignored | None = None
+    sides: Sides | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,12 @@ def measure_image(task: MeasureTask) -> Measured:
     image = Readable(known.shape, known.read, list(windows_of(known.shape)), channels, pixels)
     with one_opencv_thread():
         measured = measure_cells(image, task.properties)
-    return Measured(_complete(measured, task, record, known), channels, known.ignored)
+    sides = record.sides()
+    side = task.pixel_size or known.pixel_size or side_of(sides)
+    return Measured(_complete(measured, task, record, known, side), channels, known.ignored, sides)
 
 
-def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: _Known) -> Columns:
+def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: _Known, side: float | None) -> Columns:
     """Put what is known of each cell before its measures, and lengths in micrometres behind them."""
     labels = measured.pop("label")
     rows, cell_types = known.rows[labels - 1], known.cell_types[labels - 1]
@@ -125,7 +130,6 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
-    side = task.pixel_size or known.pixel_size or side_of(record.sides())
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)

@@ -5,6 +5,8 @@ from typing import Any
 
 from cellprep.commands.measure.image import Measured
 from cellprep.formats.annotations.partial import Ignored, ignored_notes, total
+from cellprep.formats.images.pixel_size import side_of
+from cellprep.formats.images.sizes import SizeReport
 from cellprep.system.executor import Failed
 from cellprep.system.report import Report
 from cellprep.text.wording import count
@@ -24,6 +26,8 @@ class MeasureReport(Report):
         Numbers of images that were measured, and of cells in them.
     ignored
         How much of the images is ignored, if something was to be.
+    sizes
+        The sizes of their pixels.
     failures
         Per image that could not be measured what is wrong with it.
     rows
@@ -35,6 +39,7 @@ class MeasureReport(Report):
     images: int = 0
     cells: int = 0
     ignored: Ignored | None = None
+    sizes: SizeReport = field(default_factory=SizeReport, repr=False)
     failures: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -47,6 +52,7 @@ class MeasureReport(Report):
         self.images += 1
         self.cells += cells
         self.ignored = total([self.ignored, found.ignored])
+        self.sizes.add(image_id, self.sizes.given or side_of(found.sides), found.sides)
         self.rows.append({"image": image_id, "cells": cells, "channels": found.channels})
 
     def notes(self) -> list[str]:
@@ -56,7 +62,7 @@ class MeasureReport(Report):
         without = sum(row["channels"] == 0 for row in self.rows)
         pixels = f"; {count(without, 'image')} without pixels, and so without intensities" if without else ""
         cells = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}, {count(len(self.columns), 'column')}"
-        return [*ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}"]
+        return [*self.sizes.problems(), *ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}"]
 
     def _aftermath(self) -> str:
         return ", and are not in the table" if self.images else f"; {self.out} was not written"

@@ -14,7 +14,8 @@ from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
-from cellprep.commands.roundtrip.families import ALL, DecodingFamilies, decoding_families
+from cellprep.commands.roundtrip.families import ALL, decoding_families
+from cellprep.core.targets import Family
 from cellprep.formats.annotations.source import Source
 from cellprep.formats.cellprep_store import recipe_of
 from cellprep.formats.images.orientation import TurnedBy
@@ -47,7 +48,15 @@ class ReportOptions:
         Source | Path | str | None,
         Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
     ] = None
-    targets: DecodingFamilies = field(default_factory=lambda: decoding_families(ALL))
+    targets: Annotated[
+        tuple[Family, ...],
+        Option(
+            "Methods to compare by what their targets, decoded again, bring back of the cells, as in roundtrip; "
+            "all unless given.",
+            metavar="all|NAME,...",
+            parse=decoding_families,
+        ),
+    ] = field(default_factory=lambda: decoding_families(ALL))
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1

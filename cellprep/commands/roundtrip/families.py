@@ -16,6 +16,7 @@ from cellprep.system.executor import one_opencv_thread
 from cellprep.system.options import Option
 
 ALL = "all"
+_DECODED = [name for name, kind in FAMILIES.items() if kind.decodes()]
 
 
 def decoding_families(given: Any) -> tuple[Family, ...]:
@@ -49,8 +50,9 @@ def decoding_families(given: Any) -> tuple[Family, ...]:
 DecodingFamilies = Annotated[
     tuple[Family, ...],
     Option(
-        "Methods whose targets are made of the labels and decoded again, in place of those of a store: all, or names "
-        "after commas with options after colons, repeatable.",
+        "Compare methods instead: the targets of each are made of the labels and decoded again. Give all, or some, "
+        "separated by commas, with options after colons (NAME:rays=64)",
+        listed=_DECODED,
         metavar="all|NAME,...",
         parse=decoding_families,
     ),

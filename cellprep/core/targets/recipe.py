@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self, TypeVar, cast
 import numpy as np
 
 from cellprep.core.cells import Overlap, find_rule
-from cellprep.core.targets.family import Family, find_families
+from cellprep.core.targets.family import FAMILIES, Family, find_families
 from cellprep.core.targets.transforms import DISTANCES, find_distance
 from cellprep.errors import RecipeError, SourceError
 from cellprep.system.files import read_file
@@ -112,7 +112,8 @@ class Recipe:
     targets: Annotated[
         tuple[Family, ...],
         Option(
-            "Whose targets to make, by names after commas, each with its options after colons, such as NAME:rays=64.",
+            "Methods whose targets to make, separated by commas, with options after colons (NAME:rays=64)",
+            listed=FAMILIES,  # they are registered later: the help of commands lists them
             metavar="NAME,...",
             parse=find_families,
             typed=",".join(_USUAL_TARGETS),

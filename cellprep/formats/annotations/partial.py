@@ -1,6 +1,6 @@
 """Images of which only parts are annotated: regions to ignore, which are neither cells nor background."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -22,33 +22,51 @@ class Ignored(NamedTuple):
         Cells at the edge of their image.
     within
         Further cells most of whose pixels are in regions to ignore.
+    absent
+        Labels and classes, in words, that were given and are not there.
     """
 
     regions: int = 0
     annotated: int = 0
     at_edge: int = 0
     within: int = 0
+    absent: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int]) -> "Ignored":
+        """Return the numbers that `counts` returned."""
+        return cls(**{name: counts.get(name, 0) for name in _COUNTS})  # type: ignore[arg-type]
+
+    def counts(self) -> dict[str, int]:
+        """Return its numbers by name."""
+        return {name: getattr(self, name) for name in _COUNTS}
+
+
+_COUNTS = ("regions", "annotated", "at_edge", "within")
 
 
 def total(ignored: Iterable[Ignored | None]) -> Ignored | None:
-    """Return the sums of what is ignored in images; None if nothing was to be ignored in any.
+    """Return the sums of what is ignored in images, and what is absent in all; None if nothing was to be ignored.
 
     Examples
     --------
-    >>> total([Ignored(1, at_edge=2), None, Ignored(2)])
-    Ignored(regions=3, annotated=0, at_edge=2, within=0)
+    >>> total([Ignored(1, at_edge=2), None, Ignored(2)]).counts()
+    {'regions': 3, 'annotated': 0, 'at_edge': 2, 'within': 0}
     """
     known = [one for one in ignored if one is not None]
-    return Ignored(*map(sum, zip(*known, strict=True))) if known else None
+    if not known:
+        return None
+    sums = Ignored.of_counts({name: sum(getattr(one, name) for one in known) for name in _COUNTS})
+    return sums._replace(absent=frozenset.intersection(*(one.absent for one in known)))
 
 
 def ignored_notes(ignored: Ignored | None) -> list[str]:
-    """Return a line on what is ignored; none if nothing was to be.
+    """Return lines on what is ignored, and on what was given in vain; none if nothing was to be.
 
     Examples
     --------
-    >>> ignored_notes(Ignored(3, at_edge=12))
-    ['3 regions ignored, 12 cells at the edge left to ignore']
+    >>> ignored_notes(Ignored(3, at_edge=12, absent=frozenset(["class debirs"])))
+    ['3 regions ignored, 12 cells at the edge left to ignore', 'warning: no image has class debirs']
     """
     if ignored is None:
         return []
@@ -58,7 +76,18 @@ def ignored_notes(ignored: Ignored | None) -> list[str]:
         f"{count(ignored.at_edge, 'cell')} at the edge left to ignore": ignored.at_edge,
         f"{count(ignored.within, 'cell')} mostly in ignored regions left to ignore": ignored.within,
     }
-    return [", ".join(words for words, number in parts.items() if number) or "nothing was found to ignore"]
+    lines = [", ".join(words for words, number in parts.items() if number) or "nothing was found to ignore"]
+    return lines + [f"warning: no image has {' or '.join(sorted(ignored.absent))}"] * bool(ignored.absent)
+
+
+def named_label(number: int) -> str:
+    """Return in words a number of label images that is ignored."""
+    return f"label {number}"
+
+
+def named_class(name: str) -> str:
+    """Return in words a class of regions."""
+    return f"class {printable(name)}"
 
 
 @documented
@@ -116,8 +145,8 @@ class Partial:
     def __str__(self) -> str:
         """Return in words what is ignored."""
         parts = [
-            *(f"label {number}" for number in self.ignore_labels),
-            *(f"class {printable(name)}" for name in self.ignore_classes),
+            *map(named_label, self.ignore_labels),
+            *map(named_class, self.ignore_classes),
             *(["all outside of " + ", ".join(map(printable, self.annotated_classes))] * bool(self.annotated_classes)),
             *(["cells at the edge"] * self.drop_edge),
         ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
-from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial
+from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial, named_class, named_label
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
 from cellprep.formats.images.pixel_size import Sides
@@ -117,6 +117,10 @@ class Annotations:
             names=None if self.names is None else tuple(compress(self.names, kept)),
         )
 
+    def without_classes(self, classes: Sequence[str]) -> "Annotations":
+        """Leave out the annotations of some classes."""
+        return self.take(~self._are_of(classes)) if classes else self
+
     def part(self, partial: Partial) -> "Annotations":
         """Return what is annotated, and put all else into the regions to ignore.
 
@@ -128,7 +132,7 @@ class Annotations:
         AnnotationError
             If there is no region that says what is annotated, though such regions do.
         """
-        cells = self.take(~self._are_of(partial.classes))
+        cells = self.without_classes(partial.classes)
         region = self._region(partial)
         runs = cells.runs
         at_edge = WindowedRuns.of(runs).at_edge if partial.drop_edge else np.zeros(len(runs), bool)
@@ -136,7 +140,8 @@ class Annotations:
         kept = cells.take(~(at_edge | within))
         region = (region | runs.take(at_edge | within).covered()) & ~kept.runs.covered()
         region |= False if self.ignore is None else self.ignore
-        told = self.ignored or Ignored()
+        told = self.ignored or Ignored(absent=frozenset(map(named_label, partial.ignore_labels)))
+        absent = told.absent.union(map(named_class, set(partial.classes).difference(self.cell_types)))
         marked, annotated = (
             sum(map(self.cell_types.count, classes)) for classes in (partial.ignore_classes, partial.annotated_classes)
         )
@@ -144,7 +149,7 @@ class Annotations:
             kept,
             cell_type="" if kept.cell_type in partial.classes else kept.cell_type,
             ignore=region if region.any() else None,
-            ignored=Ignored(told.regions + marked, annotated, int(at_edge.sum()), int(within.sum())),
+            ignored=Ignored(told.regions + marked, annotated, int(at_edge.sum()), int(within.sum()), absent),
         )
 
     def _region(self, partial: Partial) -> NDArray[np.bool_]:

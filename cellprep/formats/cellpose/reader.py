@@ -59,9 +59,10 @@ class CellposeImage(ImageRecord):
         if masks.ndim == 3:
             planes, height, width = masks.shape
             raise AnnotationError(f"{self.path} holds a stack of {planes} planes, {height} x {width}: one is expected")
-        if masks.size and masks.min() == -1 and -1 not in self.partial.ignore_labels:  # its background once
-            masks = masks.astype(np.int64) + 1
-        return annotations_of_labels(masks, str(self.path), self.partial.ignore_labels).without(self.excluded)
+        ignore = self.partial.ignore_labels
+        if masks.size and masks.min() == -1 and -1 not in ignore:  # its background once, so that cells began at 0
+            masks, ignore = masks.astype(np.int64) + 1, [number + 1 for number in ignore]
+        return annotations_of_labels(masks, str(self.path), ignore).without(self.excluded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

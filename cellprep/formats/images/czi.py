@@ -45,8 +45,8 @@ def _in_a_file(stream: IO[bytes]) -> Iterator[Path]:
 
 
 def _scenes(document: Any) -> Iterator[Scene]:
-    box = document.total_bounding_box_no_pyramid
-    others = {axis: size for axis, (_, size) in box.items() if axis not in "XYSM" and size > 1}
+    axes = document.total_bounding_box_no_pyramid
+    others = {axis: size for axis, (_, size) in axes.items() if axis not in "XYSM" and size > 1}
     if max(others.values(), default=0) > _MOST:
         raise ImageFileError(f"it is damaged: it claims {max(others.values()):,} planes in a row")
     kinds = set(document.pixel_types.values())
@@ -58,10 +58,11 @@ def _scenes(document: Any) -> Iterator[Scene]:
     names, channels, sides = _told(document.raw_metadata)
     channels = channels if len(channels) == others.get("C", 1) and all(channels) else ()
     boxes = document.scenes_bounding_rectangle_no_pyramid or {None: document.total_bounding_rectangle_no_pyramid}
-    for number, (_, _, width, height) in boxes.items():
+    for number, box in boxes.items():
+        _, _, width, height = box
         form = {**others, "Y": height, "X": width, **({"S": samples} if samples > 1 else {})}
         stack = Stack("".join(form), tuple(form.values()), channels)
-        yield Scene(names.get(number, ""), stack, np.dtype(dtype), partial(_read, document, number, stack), sides)
+        yield Scene(names.get(number, ""), stack, np.dtype(dtype), partial(_read, document, number, box, stack), sides)
 
 
 def _told(xml: str) -> tuple[dict[int | None, str], tuple[str, ...], Sides | None]:
@@ -85,8 +86,8 @@ def _told(xml: str) -> tuple[dict[int | None, str], tuple[str, ...], Sides | Non
     return names, tuple(channel.get("Name", "") for channel in channels), sides_in_micrometres(*lengths)
 
 
-def _read(document: Any, scene: int | None, stack: Stack, at: Mapping[str, int]) -> NDArray[Any]:
-    """Return a plane; what no tile covers is black."""
+def _read(document: Any, scene: int | None, box: Any, stack: Stack, at: Mapping[str, int]) -> NDArray[Any]:
+    """Return a plane; what no tile covers is black. Of a scene, a pyramid may reach beyond its `box`."""
     plane = {axis: at.get(axis, 0) for axis in "CZT"}
     where = {axis: number for axis, number in plane.items() if stack.size(axis) > 1}
     where |= {} if scene is None else {"S": scene}
@@ -101,5 +102,5 @@ def _read(document: Any, scene: int | None, stack: Stack, at: Mapping[str, int])
         if not found:
             place = ", ".join(f"{axis} {number}" for axis, number in where.items())
             raise ImageFileError(f"it has no pixels at {place}")
-    values: NDArray[Any] = document.read(plane=plane, scene=scene)
+    values: NDArray[Any] = document.read(roi=box, plane=plane, scene=scene)
     return values[..., ::-1] if stack.size("S") > 1 else values[..., 0]

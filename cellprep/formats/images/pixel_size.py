@@ -25,7 +25,7 @@ _OME = {**_SHORT, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
 
 
 def side_of(sides: Sides | None) -> float | None:
-    """Return the side of a square pixel; None if it is unknown, or the pixel is no square.
+    """Return the side of a square pixel; None if it is unknown, or the pixel is not square.
 
     Examples
     --------

@@ -17,7 +17,7 @@ class SizeReport:
     given
         The size that was given for all images, in micrometres, if one was.
     advice
-        What is said of pixels that are no squares unless a size was given.
+        What is said of pixels that are not square, unless a size was given.
     told
         Per image whose file tells them the sides of a pixel.
     sizes
@@ -41,6 +41,11 @@ class SizeReport:
 
     def notes(self) -> list[str]:
         """Return lines on the sizes; none if no file tells any."""
+        is_told = self.given is None and any(map(side_of, self.told.values()))
+        return [*self.problems(), *([f"pixel size: {_listed(self.sizes)}"] if is_told else [])]
+
+    def problems(self) -> list[str]:
+        """Return lines on pixels that are not square, and on files that tell another size than the one given."""
         oblong = [
             f"{printable(name)}: {sides[0]:g} x {sides[1]:g} µm (height x width)"
             for name, sides in self.told.items()
@@ -49,14 +54,11 @@ class SizeReport:
         lines = []
         if oblong:
             lines = [
-                f"{count(len(oblong), 'image')} whose pixels are no squares{'' if self.given else self.advice}:",
+                f"{count(len(oblong), 'image')} whose pixels are not square{'' if self.given else self.advice}:",
                 *capped(oblong, "image"),
             ]
-        sides: Counter[float | None] = Counter(side for told in self.told.values() if (side := side_of(told)))
-        if self.given is None:
-            return [*lines, f"pixel size: {_listed(self.sizes)}"] if sides else lines
         others: Counter[float | None] = Counter(
-            {side: images for side, images in sides.items() if side and differ(side, self.given)}
+            side for told in self.told.values() if (side := side_of(told)) and self.given and differ(side, self.given)
         )
         if others:
             lines.append(f"warning: --pixel-size {self.given:g} counts, but image files tell {_listed(others)}")

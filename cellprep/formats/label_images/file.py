@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cellprep.core.label_images import looks_like_picture, whole_numbers
 from cellprep.core.rle import runs_from_labels
 from cellprep.errors import AnnotationError
-from cellprep.formats.annotations.partial import Ignored
+from cellprep.formats.annotations.partial import Ignored, named_label
 from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
@@ -101,9 +101,10 @@ def annotations_of_labels(labels: NDArray[Any], place: str, ignore: Sequence[int
     AnnotationError
         If they are no label image.
     """
-    labels, ignored = _without(_as_integers(labels, place), ignore)
+    whole = _as_integers(labels, place)
+    labels, ignored = _without(whole, ignore)
     runs, values = runs_from_labels(_checked(labels, place))
-    return _ignoring(Annotations(runs, tuple(values.tolist()), ("",) * len(runs), ""), ignored)
+    return _ignoring(Annotations(runs, tuple(values.tolist()), ("",) * len(runs), ""), whole, ignored, ignore)
 
 
 def annotations_of_pieces(
@@ -124,14 +125,16 @@ def annotations_of_pieces(
     """
     from skimage.measure import label
 
-    labels, ignored = _without(_as_integers(labels, place), ignore)
+    whole = _as_integers(labels, place)
+    labels, ignored = _without(whole, ignore)
     labels = _checked(labels, place)
     numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)  # small ones, whatever the labels are
     pieces = label(numbers, background=0 if labels.min() == 0 else -1, connectivity=1 if components == 4 else 2)
     runs, values = runs_from_labels(pieces)
     firsts = labels.ravel()[runs.starts[runs.offsets[:-1]]]
     cell_types = tuple(map(str, firsts.tolist()))
-    return _ignoring(Annotations(runs, tuple(values.tolist()), cell_types, most_common(cell_types)), ignored)
+    found = Annotations(runs, tuple(values.tolist()), cell_types, most_common(cell_types))
+    return _ignoring(found, whole, ignored, ignore)
 
 
 def _as_integers(labels: NDArray[Any], place: str) -> NDArray[Any]:
@@ -156,14 +159,17 @@ def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any]
     return (np.where(ignored, labels.dtype.type(0), labels), ignored) if ignored.any() else (labels, None)
 
 
-def _ignoring(annotations: Annotations, ignored: NDArray[np.bool_] | None) -> Annotations:
+def _ignoring(
+    annotations: Annotations, labels: NDArray[Any], ignored: NDArray[np.bool_] | None, numbers: Sequence[int]
+) -> Annotations:
     """Return annotations with pixels to ignore, whose connected pieces are counted as regions."""
     if ignored is None:
         return annotations
     import cv2
 
     pieces = cv2.connectedComponents(ignored.astype(np.uint8), connectivity=8)[0] - 1
-    return replace(annotations, ignore=ignored, ignored=Ignored(regions=pieces))
+    absent = frozenset(map(named_label, set(numbers).difference(np.unique(labels[ignored]).tolist())))
+    return replace(annotations, ignore=ignored, ignored=Ignored(regions=pieces, absent=absent))
 
 
 def _checked(labels: NDArray[Any], place: str) -> NDArray[Any]:

@@ -107,7 +107,9 @@ def _pixels(
         pixels, sides = file.decode(), file.sides()
     else:
         if options.planes:
-            raise UsageError("image is an array: channel, z, time and grey choose what is read of a file; index it")
+            raise UsageError(
+                "image is an array: scene, channel, z, time and grey choose what is read of a file; index it"
+            )
         right = "a file, or an array (H, W), or with up to four channels before or after"
         pixels = as_numbers(image, "image", right)
         if pixels.ndim not in (2, 3):
