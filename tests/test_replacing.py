@@ -31,7 +31,7 @@ from cellprep.commands.demo import write_dataset
 from cellprep.commands.report import ReportOptions, report_dataset
 from cellprep.errors import CellprepError, TrainingError, UsageError
 from cellprep.learn.data.training_set import TrainingSet
-from cellprep.store.replacing import DOT_FOLDER, OUTGOING
+from cellprep.store.replacing import DOT_FOLDER, OUTGOING, all_names
 from cellprep.system.files import read_file
 
 IMAGES = 5
@@ -199,6 +199,25 @@ def test_readers_find_every_image_while_images_are_replaced(tmp_path, how):
 
 def images(out):
     return {name: content for name, content in tree(out).items() if name != "zarr.json"}
+
+
+@pytest.mark.parametrize("gone", [".cellprep", ".cellprep/run", ".cellprep/run/old"])
+def test_a_run_may_end_while_images_are_listed(tmp_path, monkeypatch, gone):
+    (tmp_path / "a").mkdir()
+    (tmp_path / ".cellprep/run/old/b").mkdir(parents=True)
+    assert all_names(tmp_path) == {".cellprep", "a", "b"}
+    scan = os.scandir
+
+    def scandir(place="."):
+        if (
+            str(place) == str(tmp_path / gone) and not (tmp_path / "b").exists()
+        ):  # the run brings its image back, and its folder is gone
+            (tmp_path / ".cellprep/run/old/b").rename(tmp_path / "b")
+            shutil.rmtree(tmp_path / ".cellprep")
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert {"a", "b"} <= all_names(tmp_path)
 
 
 def test_an_image_whose_place_cannot_be_filled_stays(tmp_path, monkeypatch):

@@ -26,9 +26,16 @@ def all_names(store: Path) -> set[str]:
     """Return the names of all that lies in a store's folder, and of the images that are away."""
     names = set(names_in(store))
     if DOT_FOLDER in names and not is_remote(store):
-        names.update(place.name for place in (store / DOT_FOLDER).glob(f"*/{OUTGOING}/*"))
+        names.update(place.name for place in _away(store, "*"))
         names.update(names_in(store))  # where those are now that came back meanwhile
     return names
+
+
+def _away(store: Path, pattern: str) -> list[Path]:
+    """Return where images are that runs have moved away: a run may end, and take its folder with it, meanwhile."""
+    folder = store / DOT_FOLDER  # pathlib's glob raises where a folder is gone
+    found = glob.glob(f"*/{OUTGOING}/{pattern}", root_dir=folder, include_hidden=True)  # noqa: PTH207
+    return [folder / place for place in found]
 
 
 def patiently(image: Path, look: Callable[[], T]) -> T:
@@ -65,7 +72,7 @@ def identity(image: Path) -> tuple[int, int] | None:
 
 def _was_replaced(image: Path, before: tuple[int, int] | None) -> bool:
     """Return whether another image has the place of one that was there, or will have it soon."""
-    away = (image.parent / DOT_FOLDER).glob(f"*/{OUTGOING}/{glob.escape(image.name)}")
+    away = _away(image.parent, glob.escape(image.name))
     return any(map(_is_recent, away)) or identity(image) != before
 
 
