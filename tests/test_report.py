@@ -229,6 +229,8 @@ def test_logarithmic_axes_have_ticks_wherever_they_begin(values):
 
 def test_charts_tell_their_values():
     assert tips(bars("t", "x", [0.25, 0.75], ["a", "b"])) == ["a: 25.00 %", "b: 75.00 %"]
+    two = bars("t", "x", [0.25, 0.75], ["a-b", "instance-distance"])
+    assert [name for _, name in two.ticks_x] == ["a-b", "instance-\ndistance"]
     chart = lines("t", "epoch", [1, 2], {"loss": [0.5, float("nan")]})
     assert tips(chart) == ["loss, 1: 0.5"]
     assert not tips(lines("t", "epoch", [1], {"loss": [float("nan")]}))

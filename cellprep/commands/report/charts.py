@@ -10,6 +10,7 @@ import numpy as np
 _WIDTH, _HEIGHT = 640, 274
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, _WIDTH - 12, 26, _HEIGHT - 44
 _BINS = 30
+_LONG = 10  # letters of a name below a bar; longer ones go on in a second line
 
 
 class Mark(NamedTuple):
@@ -95,7 +96,8 @@ def bars(title: str, axis: str, values: Sequence[float], names: Sequence[str]) -
         scale.bar(place + 0.1, place + 0.9, 100 * value, f"{name}: {100 * value:.2f} %")
         for place, (value, name) in enumerate(zip(values, names, strict=True))
     ]
-    ticks = [(f"{scale.x(place + 0.5):.1f}", name) for place, name in enumerate(names)]
+    shown = [name.replace("-", "-\n", 1) if len(name) > _LONG else name for name in names]
+    ticks = [(f"{scale.x(place + 0.5):.1f}", name) for place, name in enumerate(shown)]
     return Chart(title, axis, "%", ticks, scale.ticks_y(), [Shape("bars", "", "", marks)])
 
 
