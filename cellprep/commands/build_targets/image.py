@@ -93,15 +93,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         "cell_type": _cell_type(annotations) or None,
         "categories": categories,
         "cells_of_category": [annotations.cell_types.count(name) for name in categories],
+        **_told_where_there_is_something(task, record, annotations, turned, has_pixels=pixels is not None),
     }
-    if turned and pixels is not None:
-        attributes["orientation"] = turned
-    if pixels is not None and (planes := getattr(record.pixels, "planes", None)):
-        attributes["planes"] = planes.to_dict()
-    if annotations.ignored is not None:
-        attributes["ignored"] = annotations.ignored.counts()
-    if computed := task.recipe.computed:
-        attributes["computed"] = computed
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
     outcome = _outcome(record.image_id, Status.BUILT, hidden, table)
@@ -114,6 +107,20 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         metadata=ImageMetadata.of(written),
         sides=sides,
     )
+
+
+def _told_where_there_is_something(
+    task: ImageTask, record: ImageRecord, annotations: Annotations, turned: str, *, has_pixels: bool
+) -> dict[str, Any]:
+    """Return the attributes that only some images have."""
+    planes = getattr(record.pixels, "planes", None)
+    told = {
+        "orientation": turned if has_pixels else "",
+        "planes": planes.to_dict() if planes and has_pixels else None,
+        "ignored": None if annotations.ignored is None else annotations.ignored.counts(),
+        "computed": task.recipe.computed,
+    }
+    return {name: value for name, value in told.items() if value not in (None, "", [])}
 
 
 def _is_current(stored: StoredImage, recipe_hash: str, recipe: Recipe) -> bool:

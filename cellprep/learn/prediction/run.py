@@ -113,12 +113,7 @@ def predict(
         given = _chosen(given, only)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    several = [f"weights: {', '.join(bundle.names)}; of several of a kind, the mean counts"] if bundle.more else []
-    notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
-    report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
-    report.unlike = UnlikeImages(bundle.appearance)
-    report.sizes = SizeReport(options.pixel_size, advice="")
-    report.scales = ScaleReport(bundle.pixel_size)
+    report = _begin_report(out, predictor, given)
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
@@ -146,6 +141,18 @@ def predict(
         if report.images:
             writer.write_record(report.pixels, report.scales)
             writer.publish()
+    return report
+
+
+def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionReport:
+    """Return the report on images that are to be predicted."""
+    bundle, options = predictor.bundle, predictor.options
+    several = [f"weights: {', '.join(bundle.names)}; of several of a kind, the mean counts"] if bundle.more else []
+    notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
+    report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
+    report.unlike = UnlikeImages(bundle.appearance)
+    report.sizes = SizeReport(options.pixel_size, advice="")
+    report.scales = ScaleReport(bundle.pixel_size)
     return report
 
 
