@@ -262,7 +262,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
         ({"properties": "size"}, "property 'size' is unknown: it is one of area, "),
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
-        ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
+        ({"images": {"z": PIXELS}}, "image 'z' has no labels in labels in memory"),
         ({"images": {"a": PIXELS.astype(str)}}, r"image a must be numbers, .*, not <U\d+ of shape \(60, 80\)"),
         ({"images": PIXELS * 1j}, r"images must be \(H, W\) or .*, not complex128 of shape \(60, 80\)"),
         ({"images": 5}, "images must be .*, not the int64 5"),

@@ -174,7 +174,7 @@ def test_a_training(tmp_path, cli):
     assert not is_training(run)
     (run / "validation").mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"options": {"network": "dn", "seed": 3}, "train_images": ["a", "b"]}))
-    with pytest.raises(CellprepError, match="has no epoch as yet"):
+    with pytest.raises(CellprepError, match="has not finished an epoch yet"):
         report_training(run, tmp_path / "r.html")
     (run / "metrics.csv").write_text(
         "epoch,rate,seconds,train_loss,val_loss,val_angle\n1,.1,2,3,nan,50\n2,.2,2,2,1,nan\n3,.2,2,2,2,8\n"

@@ -184,7 +184,7 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
     for words, message in {
         ("--fold", "x"): "fold 'x' is not possible: give its number, from 0, or all",
-        ("--fold", "all", "--resume"): "needs the folder of their runs: give --out",
+        ("--fold", "all", "--resume"): "to resume the runs of all folds, give their folder: --out",
     }.items():
         result = cli(*how, *words)
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr

@@ -134,17 +134,17 @@ TAMPERED = {
         "labels",
         assigning((0, 0), 1),
         "hidden cells",
-        "1 label contradict `hidden`: 1 is in `hidden`, but",
+        "1 label wrong in `hidden`: 1 is in `hidden`, but",
     ),
-    "row": ("cells", assigning((1, 0), 6), "rows", "source row 6 is there 2 times"),
+    "row": ("cells", assigning((1, 0), 6), "rows", "source row 6 occurs 2 times"),
     "area": (
         "cells",
         assigning((3, 1), 3),
         "areas of annotations",
-        "1 area wrong, the first of label 4: 3; it owns 41",
+        "1 area wrong, the first is that of label 4: 3, but the label has 41",
     ),
     "category": ("cells", assigning((0, 2), 1), "categories", "label 1 has category 1 of 1"),
-    "cell type": ("cells", None, "cell type", "`cell_type` is 'y': most cells are 'x'"),
+    "cell type": ("cells", None, "cell type", "`cell_type` is 'y', but most cells are 'x'"),
     "two classes": ("semseg", assigning((5, 7, 1), 1), "walls", "1 pixel wrong, the first at y 5, x 7: (1, 1, 0); it"),
     "background": ("semseg", assigning((0, 3), (1, 0, 0)), "walls", "y 0, x 3: (1, 0, 0); it should be (0, 0, 1)"),
     "wall": ("semseg", swap_cells, "walls", "the first at y 5, x 2: (0, 1, 0); it should be (1, 0, 0)"),
@@ -185,7 +185,7 @@ TAMPERED = {
         "y 2, x 4: (1, 0); it should be (0, -1)",
     ),
     "level": ("energy", assigning((4, 4), 200), "levels of the distance", "y 4, x 4: 200; it should be "),
-    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it is 1 or 0, and"),
+    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it should be 1 or 0, and"),
     "area of owner": (
         "area",
         assigning((11, 11), 7),
@@ -399,9 +399,9 @@ DAMAGE = {
         "zarr.json",
         "is not as cellprep wrote it",
     ),
-    "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no image any more"),
-    "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no image any more"),
-    "not complete": (lambda b: edit(b, {"complete": False}), "zarr.json", "is no image any more"),
+    "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no longer an image"),
+    "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no longer an image"),
+    "not complete": (lambda b: edit(b, {"complete": False}), "zarr.json", "is no longer an image"),
 }
 
 
@@ -486,12 +486,15 @@ def test_repair_waits_for_no_other_run(out):
 
 # What is wrong with what a store says of itself.
 ROOTS = {
-    "summary": (lambda s: edit(s, {"summary": {**summary(s), "cells": 5}}), "not true: `cells` is 5 where the images"),
+    "summary": (lambda s: edit(s, {"summary": {**summary(s), "cells": 5}}), "wrong: `cells` is 5, but the images"),
     "summary's form": (lambda s: edit(s, {"summary": []}), "its summary is damaged"),
     "stored": (lambda s: edit(s, {"summary": {**summary(s), "source_images_stored": 9}}), "more images of the source"),
-    "image lost": (lambda s: shutil.rmtree(s / "a"), "not true: `images` is 3 where the images say 2"),
-    "source": (lambda s: edit(s, {"source": None}), "does not tell its source"),
-    "format": (lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"), "is not as cellprep"),
+    "image lost": (lambda s: shutil.rmtree(s / "a"), "wrong: `images` is 3, but the images have 2"),
+    "source": (lambda s: edit(s, {"source": None}), "has no source"),
+    "format": (
+        lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"),
+        "was changed since cellprep",
+    ),
 }
 
 
@@ -522,7 +525,7 @@ def test_a_store_whose_own_metadata_are_lost(csv, out, content):
         (out / "zarr.json").write_text(content)
     flip(out / "b/energy/c.0.0")
     report = verify(out)
-    assert report.store_faults == ["its zarr.json is missing or damaged: nobody can open the store"]
+    assert report.store_faults == ["its zarr.json is missing or damaged, so that the store cannot be opened"]
     assert report.broken.keys() == {"b"}
     assert verify(out, repair=True).removed == ["b"]
     build(csv, out)
