@@ -35,6 +35,10 @@ class Prediction:
         The image itself.
     pixel_size
         Side of a pixel in micrometres, if known.
+    types
+        The name of each instance's class, in the order of the labels; None where the networks know no classes.
+    type_scores
+        (n,) the mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
     """
 
     id: str
@@ -42,6 +46,8 @@ class Prediction:
     scores: NDArray[np.float64] | None
     pixels: Pixels | None = None
     pixel_size: float | None = None
+    types: Sequence[str] | None = None
+    type_scores: NDArray[np.float64] | None = None
 
     @property
     def content(self) -> Content:
