@@ -162,7 +162,7 @@ def _tensors(weights: Weights) -> dict[str, Tensor]:
 def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
-    network, recipe = asdict(weights.settings), weights.recipe.to_dict()
+    network, recipe = weights.settings.to_dict(), weights.recipe.to_dict()
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
