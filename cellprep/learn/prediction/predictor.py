@@ -15,7 +15,7 @@ from cellprep.formats.images.pixel_size import Sides
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
-from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.options import PredictionOptions, known_classes
 from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
@@ -81,6 +81,7 @@ class Predictor:
         self.bundle = bundle
         self.options = options
         self.decoding = options.decoding(bundle.decoding)
+        known_classes(options.by_class, bundle.types)
         self.machine = choose_machine(options.device, options.precision)
         self._turns = TURNS if options.tta else TURNS[:1]
         self._vectors, self._energy = bundle.alike(bundle.vectors), bundle.alike(bundle.energy)
@@ -107,9 +108,7 @@ class Predictor:
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
         """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
-        if scale is None or self.options.min_area is None:
-            return self.decoding
-        return self.decoding.changed(min_area=round(self.options.min_area * prod(scale.factors)))
+        return self.decoding if scale is None else self.options.decoding(self.bundle.decoding, prod(scale.factors))
 
     def predict(
         self,
