@@ -131,7 +131,7 @@ class Bundle:
     @property
     def types(self) -> tuple[str, ...]:
         """The names of the classes of cells that they tell apart; none if they tell none."""
-        return tuple(getattr(self.semseg.settings, "types", ())) if self.semseg else ()
+        return tuple(getattr(self.semseg.settings, "classes", ())) if self.semseg else ()
 
     @property
     def appearance(self) -> AppearanceRange | None:
