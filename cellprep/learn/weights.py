@@ -163,12 +163,11 @@ def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
     network, recipe = weights.settings.to_dict(), weights.recipe.to_dict()
-    decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
-    return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
+    return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": weights.decoding.to_dict(), **others}
 
 
 def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:

@@ -137,6 +137,11 @@ class Bundle:
         return (self.energy or self.vectors).decoding
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """The names of the classes of cells that they tell apart; none if they tell none."""
+        return self.semseg.settings.classes if self.semseg else ()
+
+    @property
     def appearance(self) -> AppearanceRange | None:
         """How the cells looked that they learned from, those of ``semseg`` first; None if no file says so."""
         return (self.semseg and self.semseg.appearance) or self.vectors.appearance

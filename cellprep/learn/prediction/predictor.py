@@ -16,7 +16,7 @@ from cellprep.learn.data.loading import of_each_class
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
-from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.options import PredictionOptions, known_classes
 from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
@@ -82,6 +82,7 @@ class Predictor:
         self.bundle = bundle
         self.options = options
         self.decoding = options.decoding(bundle.decoding)
+        known_classes(options.by_class, bundle.types)
         self.machine = choose_machine(options.device, options.precision)
         self._turns = TURNS if options.tta else TURNS[:1]
         self._vectors, self._energy = bundle.alike(bundle.vectors), bundle.alike(bundle.energy)
@@ -108,9 +109,7 @@ class Predictor:
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
         """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
-        if scale is None or self.options.min_area is None:
-            return self.decoding
-        return self.decoding.changed(min_area=round(self.options.min_area * prod(scale.factors)))
+        return self.decoding if scale is None else self.options.decoding(self.bundle.decoding, prod(scale.factors))
 
     def predict(
         self,
@@ -157,6 +156,11 @@ class Predictor:
         seen = self._types_by_window(types if probabilities is None else None, probabilities)
         energy, still = self._find_energy(image, classes, None if walls_known else confidence, uvec, seen)
         return PredictedMaps(classes, walls_known, energy, still, confidence, uvec, names, probabilities)
+
+    @property
+    def types_needed(self) -> tuple[str, ...]:
+        """The classes whose masks somebody has to give, as the networks see them, and none of them tells them."""
+        return () if self.bundle.types else self._seen_types
 
     @property
     def _seen_types(self) -> tuple[str, ...]:

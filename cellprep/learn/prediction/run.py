@@ -15,7 +15,8 @@ from cellprep.learn.appearance import Appearance, measure_appearance, sample_pix
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
+from cellprep.learn.prediction.instances import find_typed_instances
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
@@ -200,6 +201,8 @@ def _predict(
 ) -> _Predicted:
     pixels = decoded = image.load()
     classes = source.find(image, decoded.shape[1:]) if source else None
+    needed = predictor.types_needed
+    types = source.find_types(image, needed) if source and needed else None
     if classes is not None and isinstance(image.pixels, ImageFile):
         fitted = fitting(image.pixels, decoded, classes.shape)
         pixels = fitted if fitted.ndim == 3 else fitted[None]
@@ -212,6 +215,7 @@ def _predict(
     maps = predictor.predict(
         seen,
         scale.classes_of(classes) if scale and classes is not None else classes,
+        scale.classes_of(types) if scale and types is not None else types,
         keep_uvec=wanted.maps is not None or not instances,
         keep_confidence=wanted.needs_scores and instances,
     )
@@ -222,17 +226,16 @@ def _predict(
     shown = np.asarray(pixels) if wanted.overlay else None
     sampled = sample_pixels(seen) if predictor.bundle.appearance else None
     del pixels, seen  # which may take as much memory as its maps
-    labels, left_out = find_instances(maps, predictor.decoding_at(scale))
-    scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
-    appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
+    found = find_typed_instances(maps, predictor.decoding_at(scale))
+    scores = None if maps.confidence is None else mean_confidence(maps.confidence, found.labels)
+    appearance = measure_appearance(sampled, found.labels, count_pixels(found.labels)[1:]) if sampled else None
     if scale:
-        before = int(labels.max())
-        labels, kept = scale.labels(labels)
-        left_out += before - len(kept)
+        found, kept = found.at_scale_of_image(scale)
         scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
-    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels, size), maps, shown, scale)
-    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance)
+    prediction = Prediction(image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores)
+    encoded = writer.encode(prediction, maps, shown, scale)
+    return _Predicted(encoded, has_mask, sides, turned, found.count, found.left_out, appearance)
 
 
 def _places(images: Any) -> list[Path | str]:

@@ -71,20 +71,14 @@ def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
     --------
     >>> found = candidates(Decoding(), ["watershed"])
     >>> len(found), found[1]
-    (16, Decoding(decoder='watershed', min_area=10, options={'min_seed': 10}))
+    (16, Decoding(decoder='watershed', min_area=10, options={'min_seed': 10}, by_class={}))
     """
     found = [usual]
     for name in decoders or DECODERS:
         options = {option: known.tried for option, known in DECODERS[name].options().items() if known.tried}
         for values in product(*options.values()):
             found += [Decoding(name, area, dict(zip(options, values, strict=True))) for area in MIN_AREAS]
-    return [one for place, one in enumerate(found) if not place or _whole(one) != _whole(usual)]
-
-
-def _whole(decoding: Decoding) -> tuple[str, int, dict[str, float]]:
-    """Return a way of decoding with the values of all options, so that equal ones are equal."""
-    defaults = DECODERS[decoding.decoder].defaults()
-    return decoding.decoder, decoding.min_area, {**defaults, **decoding.options}
+    return [one for place, one in enumerate(found) if not place or one.key != usual.key]
 
 
 def rounds(image_ids: Sequence[str]) -> list[list[str]]:
