@@ -167,7 +167,13 @@ def _describe(weights: Weights) -> dict[str, Any]:
         others["appearance"] = asdict(weights.appearance)
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
-    return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": weights.decoding.to_dict(), **others}
+    return {
+        "network": network,
+        "normalisation": normalisation,
+        "recipe": recipe,
+        "decoding": weights.decoding.to_dict(),
+        **others,
+    }
 
 
 def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:

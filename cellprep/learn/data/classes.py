@@ -47,7 +47,7 @@ def classes_of_labels(image: StoredImage, table: NDArray[np.int64], names: Seque
     places = {name: place for place, name in enumerate(names)}
     numbers = np.array([*(places.get(name, NO_CLASS) for name in image.metadata.categories), NO_CLASS])
     categories = table[:, 2]
-    if len(table) and not (-1 <= categories.min() and categories.max() < len(numbers) - 1):
+    if len(table) and not (categories.min() >= -1 and categories.max() < len(numbers) - 1):
         raise StoreError(f"image {printable(image.id)}: a cell has a category that the image lacks: run `verify`")
     return np.concatenate([[NO_CLASS], numbers[categories]])  # the category -1, none, is the last number
 
@@ -161,7 +161,9 @@ def refuse_unknown_classes(store: Store, images: Sequence[StoredImage], known: S
     told = f"{origin} tells {', '.join(map(printable, known))}"
     names = class_names(images)
     if not names:
-        raise UsageError(f"{told}, and the cells of {store.path} have no types: build the store from annotations with them")
+        raise UsageError(
+            f"{told}, and the cells of {store.path} have no types: build the store from annotations with them"
+        )
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
             f"{told}, and {store.path} has cells of {', '.join(map(printable, unknown))}: name their types as those "
