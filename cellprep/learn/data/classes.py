@@ -1,4 +1,4 @@
-"""The classes of cells that a network learns: which there are in a store, how many of each, and how much a pixel weighs."""
+"""The classes of cells that a network learns: which a store has, how many cells of each, and the weight of a pixel."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -240,7 +240,8 @@ def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
     >>> of_each_class(np.array([[0, -1, 1]]), 2).tolist()
     [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
     """
-    return (classes == np.arange(number)[:, None, None]).astype(np.float32)
+    masks: NDArray[np.float32] = (classes == np.arange(number)[:, None, None]).astype(np.float32)
+    return masks
 
 
 def _targets(settings: CropSettings) -> list[str]:
