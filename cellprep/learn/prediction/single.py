@@ -13,7 +13,7 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.raster import place_channels
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
-from cellprep.learn.prediction.maps import find_instances
+from cellprep.learn.prediction.instances import find_typed_instances
 from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
@@ -92,9 +92,9 @@ def segment(
         mask = ImageFile(as_place(mask), options.orientation).decode_labels()
     classes = None if mask is None else classes_of_mask(mask)
     if scale is None:
-        return find_instances(predictor.predict(pixels, classes), predictor.decoding)[0]
+        return find_typed_instances(predictor.predict(pixels, classes), predictor.decoding).labels
     maps = predictor.predict(scale.image(pixels), None if classes is None else scale.classes_of(classes))
-    return scale.labels(find_instances(maps, predictor.decoding_at(scale))[0])[0]
+    return scale.labels(find_typed_instances(maps, predictor.decoding_at(scale)).labels)[0]
 
 
 def _pixels(
