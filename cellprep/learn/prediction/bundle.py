@@ -11,7 +11,7 @@ from cellprep.learn.networks.wn import WN
 from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
-from cellprep.text.wording import count, described
+from cellprep.text.wording import count, described, printable
 
 _MODELS = Path(__file__).parents[1] / "models"
 
@@ -66,6 +66,13 @@ class Bundle:
                 f"the weights do not belong together: {names[0]} is for images of {self.channels} channels, semseg "
                 f"of {self.semseg.settings.image_channels}"
             )
+        seen, told = self.vectors.settings.classes, self.types
+        if seen and self.semseg and seen != told:
+            what = f"classes of semseg are {', '.join(map(printable, told))}" if told else "semseg tells no classes"
+            raise UsageError(
+                f"the weights do not belong together: {names[0]} sees the classes {', '.join(map(printable, seen))}, "
+                f"and {what}"
+            )
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
@@ -90,7 +97,8 @@ class Bundle:
         ]
         if facts[0] != facts[1]:
             raise UsageError(
-                f"two {name} of the weights do not belong together: their channels, masks, levels or recipes differ"
+                f"two {name} of the weights do not belong together: their channels, classes, masks, levels or recipes "
+                "differ"
             )
 
     def __repr__(self) -> str:
@@ -131,7 +139,7 @@ class Bundle:
     @property
     def types(self) -> tuple[str, ...]:
         """The names of the classes of cells that they tell apart; none if they tell none."""
-        return tuple(getattr(self.semseg.settings, "classes", ())) if self.semseg else ()
+        return self.semseg.settings.classes if self.semseg else ()
 
     @property
     def appearance(self) -> AppearanceRange | None:

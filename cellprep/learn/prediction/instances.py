@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellprep.core.decode.numbering import number_in_raster_order
-from cellprep.errors import UsageError
 from cellprep.learn.prediction.maps import PredictedMaps, count_pixels, decode_maps, find_instances, sums_of_labels
 from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.settings import Decoding
@@ -56,10 +55,7 @@ class Instances:
 
     def of_types(self, wanted: set[str]) -> tuple[Self, NDArray[np.int64]]:
         """Return the instances of some classes, and the number that each of them had."""
-        if self.types is None:
-            raise UsageError(
-                "nothing tells the classes of its cells, of which some are to be kept: masks from elsewhere do not"
-            )
+        assert self.types is not None
         kept = np.flatnonzero(np.isin(self.types, [self.names.index(name) for name in wanted])) + 1
         table = np.zeros(self.count + 1, self.labels.dtype)
         table[kept] = np.arange(1, len(kept) + 1)

@@ -17,6 +17,7 @@ from cellprep.formats.writers import EXPORTERS, Exporter, OneFile
 from cellprep.store.image_ids import composed
 from cellprep.system.output import write_files
 
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The instances of one image.

@@ -111,7 +111,9 @@ class PredictionReport(Report):
         images = Counter(row["class"] for row in rows if row["class"])
         lines = [f"cells by class: {_counted(cells)}"]
         if images:
-            lines.append(f"images by the class of most of their cells: {_counted(images)}; {IMAGE_CLASSES} tells of each")
+            lines.append(
+                f"images by the class of most of their cells: {_counted(images)}; {IMAGE_CLASSES} tells of each"
+            )
         if self.of_other_classes:
             lines.append(f"{count(self.of_other_classes, 'cell')} of other classes than --class left out")
         return lines

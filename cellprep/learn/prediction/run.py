@@ -116,14 +116,13 @@ def predict(
     known_classes(outputs.classes, bundle.types)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
-    types = bundle.types if given.masks is None else ()  # which the network that finds the masks tells
     report = _begin_report(out, predictor, given)
-    report.classes = types
+    report.classes = bundle.types
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
         prediction_writer(
-            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=types
+            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=bundle.types
         ) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
@@ -216,6 +215,8 @@ def _predict(
 ) -> _Predicted:
     pixels = decoded = image.load()
     classes = source.find(image, decoded.shape[1:]) if source else None
+    needed = predictor.types_needed
+    types = source.find_types(image, needed) if source and needed else None
     if classes is not None and isinstance(image.pixels, ImageFile):
         fitted = fitting(image.pixels, decoded, classes.shape)
         pixels = fitted if fitted.ndim == 3 else fitted[None]
@@ -228,6 +229,7 @@ def _predict(
     maps = predictor.predict(
         seen,
         scale.classes_of(classes) if scale and classes is not None else classes,
+        scale.classes_of(types) if scale and types is not None else types,
         keep_uvec=wanted.maps is not None or not instances,
         keep_confidence=wanted.needs_scores and instances,
     )
@@ -249,9 +251,7 @@ def _predict(
         found, kept = found.of_types(known_classes(wanted.classes, predictor.bundle.types))
         scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
-    prediction = Prediction(
-        image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores
-    )
+    prediction = Prediction(image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores)
     encoded = writer.encode(prediction, maps, shown, scale)
     return _Predicted(encoded, has_mask, sides, turned, found, before - found.count, appearance)
 
