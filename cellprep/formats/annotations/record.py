@@ -59,6 +59,8 @@ class Annotations:
         (n,) how sure a network is of each, if the source tells of all.
     names
         (n,) what each is called, empty text where nothing tells, if the format has names.
+    type_scores
+        (n,) the probability of each one's category, NaN where nothing tells; None if the source has none.
     ignored
         How much of the image is ignored, if something was to be.
     """
@@ -73,6 +75,7 @@ class Annotations:
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
+    type_scores: tuple[float, ...] | None = None
     ignored: Ignored | None = None
 
     def __post_init__(self) -> None:
@@ -115,6 +118,7 @@ class Annotations:
             areas=None if self.areas is None else self.areas[kept],
             scores=None if self.scores is None else tuple(compress(self.scores, kept)),
             names=None if self.names is None else tuple(compress(self.names, kept)),
+            type_scores=None if self.type_scores is None else tuple(compress(self.type_scores, kept)),
         )
 
     def without_classes(self, classes: Sequence[str]) -> "Annotations":

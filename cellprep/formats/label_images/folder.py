@@ -13,6 +13,7 @@ from cellprep.formats.label_images.file import LabelFileImage
 from cellprep.formats.layouts.groups import Pair
 from cellprep.formats.layouts.layout import Layout, listed
 from cellprep.formats.layouts.listing import hash_of_listing
+from cellprep.formats.names import TYPES_END
 from cellprep.store.image_ids import composed, id_problem
 
 
@@ -58,6 +59,7 @@ class LabelFolder(FolderSource):
             raise SourceError(problem or nothing)
         self._image_folders = [str(folder) for group in layout.groups for folder in group.image_folders]
         self._files = {composed(file.stem): file for group in layout.groups for file in group.images}
+        self._types = {file for group in layout.groups for file in group.types}
         self.notes = layout.notes()
         self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
 
@@ -85,6 +87,7 @@ class LabelFolder(FolderSource):
                 yield FaultyImage(image_id, problem)
             else:
                 pixels = ImageFile(pair.images[0]) if pair.images else None
+                types = pair.masks[0].with_name(f"{pair.masks[0].stem}{TYPES_END}")
                 yield LabelFileImage(
                     image_id=image_id,
                     source=self.name,
@@ -92,6 +95,7 @@ class LabelFolder(FolderSource):
                     pixels=pixels,
                     may_be_picture=self.is_chosen,
                     components=self.components,
+                    types=types if types in self._types and not self.components else None,
                 )
 
     def _problem(self, pair: Pair) -> str:

@@ -15,7 +15,7 @@ from cellprep.learn.appearance import Appearance, measure_appearance, sample_pix
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.instances import find_typed_instances
+from cellprep.learn.prediction.instances import Instances, find_typed_instances
 from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import (
@@ -23,6 +23,7 @@ from cellprep.learn.prediction.options import (
     MaskOptions,
     OutputOptions,
     PredictionOptions,
+    known_classes,
     refuse_instances,
 )
 from cellprep.learn.prediction.outputs import Prediction
@@ -112,13 +113,17 @@ def predict(
     given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
     if only:
         given = _chosen(given, only)
+    known_classes(outputs.classes, bundle.types)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     report = _begin_report(out, predictor, given)
+    report.classes = bundle.types
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
-        prediction_writer(out, outputs, vectors=not bundle.tells_instances, planes=options.planes) as writer,
+        prediction_writer(
+            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=bundle.types
+        ) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
         for image in given.images:
@@ -129,7 +134,15 @@ def predict(
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
-                report.add(image.id, predicted.cells, predicted.left_out, predicted.has_mask)
+                found = predicted.instances
+                report.add(
+                    image.id,
+                    found.count if found else 0,
+                    found.left_out if found else 0,
+                    predicted.has_mask,
+                    found.type_names if found else None,
+                    predicted.of_other_classes,
+                )
                 report.turned[image.id] = predicted.turned
                 if image.pixels:
                     report.pixels[image.id] = image.pixels
@@ -141,6 +154,7 @@ def predict(
             bar.update()
         if report.images:
             writer.write_record(report.pixels, report.scales)
+            writer.write_images(report.rows)
             writer.publish()
     return report
 
@@ -191,8 +205,8 @@ class _Predicted:
     has_mask: bool
     sides: Sides | None = None
     turned: str = ""
-    cells: int = 0
-    left_out: int = 0
+    instances: Instances | None = None
+    of_other_classes: int = 0
     appearance: Appearance | None = None
 
 
@@ -232,10 +246,14 @@ def _predict(
     if scale:
         found, kept = found.at_scale_of_image(scale)
         scores = None if scores is None else scores[kept - 1]
+    before = found.count
+    if wanted.classes:
+        found, kept = found.of_types(known_classes(wanted.classes, predictor.bundle.types))
+        scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
     prediction = Prediction(image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores)
     encoded = writer.encode(prediction, maps, shown, scale)
-    return _Predicted(encoded, has_mask, sides, turned, found.count, found.left_out, appearance)
+    return _Predicted(encoded, has_mask, sides, turned, found, before - found.count, appearance)
 
 
 def _places(images: Any) -> list[Path | str]:
