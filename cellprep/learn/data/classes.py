@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,18 @@ def classes_of_labels(image: StoredImage, table: NDArray[np.int64], names: Seque
     if len(table) and not (categories.min() >= -1 and categories.max() < len(numbers) - 1):
         raise StoreError(f"image {printable(image.id)}: a cell has a category that the image lacks: run `verify`")
     return np.concatenate([[NO_CLASS], numbers[categories]])  # the category -1, none, is the last number
+
+
+def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
+    """Return where each of so many classes is, (number, H, W) of 0 and 1, from the class of each pixel.
+
+    Examples
+    --------
+    >>> of_each_class(np.array([[0, -1, 1]]), 2).tolist()
+    [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
+    """
+    masks: NDArray[np.float32] = (classes == np.arange(number)[:, None, None]).astype(np.float32)
+    return masks
 
 
 @dataclass(frozen=True, slots=True)

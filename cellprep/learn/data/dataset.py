@@ -289,7 +289,7 @@ def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]
     if targets is None:
         images = (store[image_id] for image_id in ids[:1] if image_id in store)
         return ["labels", *sampled_targets(next((image.recipe for image in images), None))]
-    known = ["labels", CLASSES, *TARGETS]
+    known = ["labels", *TARGETS, CLASSES]
     names = dict.fromkeys(_names("targets", targets))
     for name in names:
         if name not in known:
