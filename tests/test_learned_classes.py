@@ -290,11 +290,11 @@ def test_probabilities_of_classes_are_the_mean_over_tiles_turns_and_networks():
     settings = NetworkSettings("semseg", base_channels=2, classes=("a", "b", "c"))
     parts = [Weights(build_network(settings, seed), NORMALISATION) for seed in (0, 1)]
     wn = Weights(build_network(NetworkSettings("wn", arch="unet", base_channels=1), 0), NORMALISATION)
-    image = np.random.default_rng(0).integers(0, 255, (1, 30, 300), dtype=np.uint8)
-    options = PredictionOptions(device="cpu", tile_size=256, tta=True, quiet=True)
+    image = np.random.default_rng(0).integers(0, 255, (1, 30, 340), dtype=np.uint8)
+    options = PredictionOptions(device="cpu", tile_size=288, tta=True, quiet=True)
     found = Predictor(Bundle(wn, None, parts[0], (parts[1],)), options).predict(image)
     assert found.types == ("a", "b", "c")
-    (whole,) = cut_tiles((30, 300), 16, 112, 1024)
+    (whole,) = cut_tiles((30, 340), 16, 112, 1024)
     seen = torch.from_numpy(see(NORMALISATION.apply(image), whole.window)[None])
     views = []
     with torch.no_grad():
