@@ -10,7 +10,7 @@ from stores import write_store
 from test_predict import NORMALISATION, QUIET, Oracle
 
 from cellprep import Recipe, cells_from_labels, compute_targets
-from cellprep.errors import StoreError, UsageError
+from cellprep.errors import StoreError, UsageError, WeightsError
 from cellprep.learn import (
     Bundle,
     NetworkSettings,
@@ -26,6 +26,7 @@ from cellprep.learn import (
     segment,
     segment_types,
     train,
+    train_all,
 )
 from cellprep.learn.losses import class_loss
 from cellprep.learn.prediction.options import PredictionOptions
@@ -335,3 +336,18 @@ def test_networks_of_other_classes_have_no_mean():
 def test_classes_that_cannot_be_told_apart_are_refused(names):
     with pytest.raises(UsageError, match="give 2 to 254 different names"):
         NetworkSettings("semseg", classes=names)
+
+
+def test_of_all_networks_the_semantic_one_learns_classes(store, tmp_path, monkeypatch):
+    """Vectors that were learned with true classes would suffer from predicted ones."""
+    asked = {}
+    monkeypatch.setattr(
+        "cellprep.workflows.train_all.train", lambda _, options: asked.update({options.network: options})
+    )
+    with pytest.raises(WeightsError):  # as nothing was trained
+        train_all(store, tmp_path / "all", classes=True, quiet=True)
+    assert [name for name, options in asked.items() if options.classes] == ["semseg"]
+    untyped = write_store(tmp_path / "s.zarr", {name: typed([-1] * 9) for name in "ab"})
+    with pytest.raises(UsageError, match="have no types"):
+        train_all(untyped, tmp_path / "none", classes=True, quiet=True)
+    assert not (tmp_path / "none").exists()
