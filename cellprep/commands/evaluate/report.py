@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellprep.commands.evaluate.classes import never_predicted, table_of_confusion
+from cellprep.commands.evaluate.classes import on_one_side_only, table_of_confusion
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
 from cellprep.errors import UsageError
@@ -169,7 +169,7 @@ class EvaluationReport(Report):
             ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
-        lines += never_predicted(self.class_scores.get("by_class", {}))
+        lines += on_one_side_only(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [

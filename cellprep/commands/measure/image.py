@@ -144,17 +144,18 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
 def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
-    names = np.array([*told.categories, ""], object)  # -1 stands for none
+    categories = record.categories.renamed(told.categories) if record.categories else told.categories
+    names = np.array([*categories, ""], object)  # -1 stands for none
     labels = np.arange(len(table) + 1)
     ignored = None
-    if record.partial:
+    if record.partial or record.categories:
         annotations = record.load()
         labels[1:] *= np.isin(table[:, 0], annotations.rows)  # cells keep their numbers
         ignored = annotations.ignored
 
     def read(window: Window) -> NDArray[Any]:
         here = image.read("labels", (window[0], window[1]))
-        return look_up(labels, here) if record.partial else here
+        return look_up(labels, here) if record.partial or record.categories else here
 
     return _Known(
         image.shape,
