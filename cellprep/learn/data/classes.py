@@ -1,9 +1,9 @@
-"""The classes of cells that a network learns: which there are in a store, how many of each, and how much a pixel weighs."""
+"""The classes of cells that a network learns: which a store has, how many cells of each, and the weight of a pixel."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +47,21 @@ def classes_of_labels(image: StoredImage, table: NDArray[np.int64], names: Seque
     places = {name: place for place, name in enumerate(names)}
     numbers = np.array([*(places.get(name, NO_CLASS) for name in image.metadata.categories), NO_CLASS])
     categories = table[:, 2]
-    if len(table) and not (-1 <= categories.min() and categories.max() < len(numbers) - 1):
+    if len(table) and not (categories.min() >= -1 and categories.max() < len(numbers) - 1):
         raise StoreError(f"image {printable(image.id)}: a cell has a category that the image lacks: run `verify`")
     return np.concatenate([[NO_CLASS], numbers[categories]])  # the category -1, none, is the last number
+
+
+def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
+    """Return where each of so many classes is, (number, H, W) of 0 and 1, from the class of each pixel.
+
+    Examples
+    --------
+    >>> of_each_class(np.array([[0, -1, 1]]), 2).tolist()
+    [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
+    """
+    masks: NDArray[np.float32] = (classes == np.arange(number)[:, None, None]).astype(np.float32)
+    return masks
 
 
 @dataclass(frozen=True, slots=True)

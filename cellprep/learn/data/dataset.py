@@ -42,7 +42,7 @@ class StoreDataset(Dataset[Sample]):
     - ``uvec``, (2, h, w) float32: components y and x;
     - ``energy``, (h, w) int64: levels from 0;
     - ``area``, (h, w) float32, in pixels;
-    - ``classes``, (h, w) int64, if asked for: the place among `classes` of the type of the cell, -1 where there is none;
+    - ``classes``, (h, w) int64, if asked for: the place of the cell's type among `classes`, -1 where there is none;
     - ``counts``, (h, w) bool: False where a pixel is to be left out of the loss, because it is padding, lies in a
       region to ignore, or has a target that needs the whole of a cell that reaches more than 256 pixels farther;
     - ``position``, (2,) int64: row and column of the image where the sample begins, before it is rotated or zoomed;
@@ -93,8 +93,8 @@ class StoreDataset(Dataset[Sample]):
     multiple
         Sides of samples are multiples of it: whole images are padded, mirrored, below and at the right.
     classes
-        Names of the classes of cells, in order, where ``classes`` are asked for; all types of the images' cells, sorted,
-        unless given.
+        Names of the classes of cells, in order, where ``classes`` are asked for; unless given all types of the images'
+        cells, sorted.
     transform
         Called with each sample; what it returns is the sample. To be sent to spawned workers, it must be picklable.
 
@@ -289,7 +289,7 @@ def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]
     if targets is None:
         images = (store[image_id] for image_id in ids[:1] if image_id in store)
         return ["labels", *sampled_targets(next((image.recipe for image in images), None))]
-    known = ["labels", CLASSES, *TARGETS]
+    known = ["labels", *TARGETS, CLASSES]
     names = dict.fromkeys(_names("targets", targets))
     for name in names:
         if name not in known:

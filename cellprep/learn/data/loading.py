@@ -14,13 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cellprep.core.targets import sampled_targets
 from cellprep.errors import CellprepError, UsageError
-from cellprep.learn.data.classes import CLASSES
+from cellprep.learn.data.classes import CLASSES, of_each_class
 from cellprep.learn.data.dataset import StoreDataset
 from cellprep.learn.data.drawing import crop_batches
 from cellprep.learn.data.samples import Arrays, CropSettings
@@ -230,17 +229,6 @@ def validation_loader(
     here = processes()
     batches = [[sample] for sample in range(len(dataset))][here.rank :: here.count]
     return _loader(store, dataset, settings, batches, workers)
-
-
-def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
-    """Return where each of so many classes is, (number, H, W) of 0 and 1, from the class of each pixel.
-
-    Examples
-    --------
-    >>> of_each_class(np.array([[0, -1, 1]]), 2).tolist()
-    [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
-    """
-    return (classes == np.arange(number)[:, None, None]).astype(np.float32)
 
 
 def _targets(settings: CropSettings) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cellprep.errors import UsageError
 from cellprep.formats.images.pixel_size import Sides
-from cellprep.learn.data.loading import of_each_class
+from cellprep.learn.data.classes import of_each_class
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
