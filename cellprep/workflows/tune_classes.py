@@ -150,7 +150,7 @@ class ClassTuneReport(Report):
         if self.strangers:
             lines.append(f"true classes that the weights do not tell: {', '.join(map(printable, self.strangers))}")
         lines.append(
-            f"all classes decoded together, mean {self.score} of classes: before {self.before:.3f}, now {self.after:.3f}"
+            f"all classes together, mean {self.score} over classes: before {self.before:.3f}, now {self.after:.3f}"
         )
         gained = [found for found in self.classes if found.is_gain]
         if not gained:
@@ -269,12 +269,6 @@ def _values(scores: Sequence[ImageScore]) -> dict[str, float]:
 
 
 def _shown(value: Any) -> str:
-    return (
-        ""
-        if value is None
-        else f"{value:.3f}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else value
-    )
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
