@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cellprep import build_targets, evaluate, measure, open_source, open_store
 from cellprep.commands.convert import convert
@@ -55,6 +56,34 @@ def test_categories_of_every_format_are_mapped(csv, map_file, tmp_path, kind):
     assert "cells by category: 2 glia, 1 neuron" in report.notes()
     assert open_store(tmp_path / "out.zarr").attributes["source"]["categories"] == MAP
     assert measure(given, properties=["area"], jobs=1, quiet=True)["cell_type"].tolist() == ["glia", "neuron", "glia"]
+
+
+@pytest.mark.parametrize("components", [None, 8])
+def test_folders_of_label_images_may_be_classes(tmp_path, components, cli):
+    """Two classes, of which one overlaps the other, in labels or in black and white; of image b one has no file."""
+    labels = {"astro": np.zeros((6, 9), np.uint8), "neuron": np.zeros((6, 9), np.uint8)}
+    labels["astro"][:3, :3], labels["astro"][4:, 4:] = 1, 2
+    labels["neuron"][2:4, 2:4] = 1
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name in ("a", "b"):
+        Image.fromarray(np.arange(54, dtype=np.uint8).reshape(6, 9)).save(tmp_path / f"data/images/{name}.png")
+        for kind, found in labels.items():
+            folder = tmp_path / "data" / "masks" / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            if (name, kind) != ("b", "neuron"):
+                Image.fromarray(255 * (found > 0).astype(np.uint8) if components else found).save(
+                    folder / f"{name}.png"
+                )
+    source = open_source(tmp_path / "data", class_folders=True, components=components)
+    assert source.notes == ["folders as classes: astro, neuron", "note: 1 image without a label image of neuron"]
+    first, second = (record.load() for record in source.images())
+    assert (first.cell_types, second.cell_types) == (("astro", "astro", "neuron"), ("astro", "astro"))
+    assert first.runs.areas.tolist() == [9, 10, 4]
+    report = build_targets(source, tmp_path / "out.zarr", jobs=1, quiet=True)
+    assert (report.new, counts(tmp_path / "out.zarr")) == (2, {"astro": 4, "neuron": 1})
+    assert "image" in open_store(tmp_path / "out.zarr")["a"].arrays
+    with pytest.raises(CellprepError, match=r"a.png lies in no folder of a class"):
+        open_source(tmp_path / "data" / "masks" / "astro", class_folders=True)
 
 
 def test_the_map_is_part_of_what_targets_depend_on(csv, map_file, tmp_path, cli):

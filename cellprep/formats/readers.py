@@ -72,6 +72,14 @@ ComponentsAre = Annotated[
     ),
 ]
 
+ClassFolders = Annotated[
+    bool,
+    Option(
+        "Take the folders that label images lie in as classes, as masks/<class>/<id>.*: an image has the cells of all "
+        "files of its name."
+    ),
+]
+
 #: The readers by format; the first that recognises a path reads it.
 READERS: dict[str, type[Source]] = {
     "kaggle-csv": KaggleCSV,
@@ -100,6 +108,7 @@ class SourceOptions:
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
     components: ComponentsAre = None
+    class_folders: ClassFolders = False
     category_map: CategoriesAre = None
     partial: Annotated[
         Partial, Option("What of the images is annotated; its options are taken by their names, too.")
@@ -108,7 +117,14 @@ class SourceOptions:
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
         return open_source(
-            path, self.format, self.rle_order, self.crowds, self.components, self.partial, self.category_map
+            path,
+            self.format,
+            self.rle_order,
+            self.crowds,
+            self.components,
+            self.partial,
+            self.category_map,
+            class_folders=self.class_folders,
         )
 
 
@@ -128,6 +144,8 @@ def open_source(
     components: int | None = None,
     partial: Partial | None = None,
     category_map: "CategoryMap | Mapping[str, str] | Path | str | None" = None,
+    *,
+    class_folders: bool = False,
     **keywords: Any,
 ) -> Source:
     """Open an annotation source.
@@ -153,6 +171,8 @@ def open_source(
     category_map
         What becomes of categories, as `CategoryMap` or what makes one: a file, or new names by old ones, of which an
         empty one leaves annotations out. `Partial` takes the old names.
+    class_folders
+        Whether the folders that label images lie in are classes of cells, as ``masks/<class>/<id>.*``.
     **keywords
         Fields of `Partial`, such as ``ignore_labels=255``, by name.
 
@@ -182,7 +202,9 @@ def open_source(
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
-        source = _open_as(format, layout, rle_order, crowds, partial)
+        # Folders of classes may look like folders of masks of one cell each.
+        named = LabelFolder.format if class_folders and format == "auto" and path.is_dir() else format
+        source = _open_as(named, layout, rle_order, crowds, partial)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -193,7 +215,16 @@ def open_source(
     if components and not isinstance(source, (LabelFolder, MaskFolder)):
         raise UsageError(f"{path} is of the format {source.format}, whose cells are told apart: it has no --components")
     source.components = cast("Components | None", components)
+    if class_folders:
+        _take_folders_as_classes(source)
     return _taking(source, partial, category_map)
+
+
+def _take_folders_as_classes(source: Source) -> None:
+    if not isinstance(source, LabelFolder):
+        problem = f"{source.path} is of the format {source.format}"
+        raise UsageError(f"{problem}: --class-folders is for folders of label images")
+    source.take_folders_as_classes()
 
 
 def open_prediction(

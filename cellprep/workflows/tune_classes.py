@@ -192,8 +192,8 @@ def tune_classes(
                 for name, found in of_class.items():
                     kept = survivors([value_in_class(values, options.score) for values in found])
                     places[name] = [places[name][position] for position in kept]
-        found = [_tuned(name, [every[at] for at in places[name]], of_class[name], options.score) for name in names]
-        of_gains = {one.name: one.decoding for one in found if one.is_gain}
+        tuned = [_tuned(name, [every[at] for at in places[name]], of_class[name], options.score) for name in names]
+        of_gains = {one.name: one.decoding for one in tuned if one.is_gain}
         new = replace(bundle.decoding, by_class=dict(sorted({**bundle.decoding.by_class, **of_gains}.items())))
         both = trial.together([bundle.decoding, new], [*scores])
         before, after = (_mean(one, names, options.score) for one in both)
@@ -205,7 +205,7 @@ def tune_classes(
         out=out,
         score=options.score,
         decoding=decoding,
-        classes=found,
+        classes=tuned,
         before=before,
         after=after,
         strangers=sorted(told.difference(names)),
