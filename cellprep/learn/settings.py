@@ -8,6 +8,7 @@ from cellprep.core.decode import DECODERS, DEFAULT_DECODER, find_decoder, parse_
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the place that it had before
 from cellprep.system.options import Option
+from cellprep.text.wording import described
 
 #: How weights that are given are trained on: the highest learning rate, the epochs, and the crops that an epoch of few
 #: images has at least; chosen by small experiments (docs/finetuning.md).
@@ -161,7 +162,7 @@ def parse_by_class(texts: Iterable[str]) -> dict[str, OfClass]:
     >>> parse_by_class(["neuron:decoder=tops", "neuron:depth=2", "astro:min_area=40"])["neuron"]
     OfClass(decoder='tops', min_area=None, options={'depth': 2})
     """
-    given: dict[str, dict[str, str]] = {}
+    given: dict[str, dict[str, Any]] = {}
     for text in texts:
         left, equals, value = text.rpartition("=")
         name, colon, option = left.rpartition(":")
@@ -173,10 +174,29 @@ def parse_by_class(texts: Iterable[str]) -> dict[str, OfClass]:
         if option in given.setdefault(name, {}):
             raise UsageError(f"{option} of class {name} is given twice: give it once")
         given[name][option] = value
-    return {name: _of_class(name, values) for name, values in given.items()}
+    return of_classes(given)
 
 
-def _of_class(name: str, values: dict[str, str]) -> OfClass:
+def of_classes(given: Mapping[str, Any]) -> dict[str, OfClass]:
+    """Return how instances of single classes are decoded: an `OfClass` each, or values by name, as they are typed.
+
+    Raises
+    ------
+    UsageError
+        If a value is impossible.
+
+    Examples
+    --------
+    >>> of_classes({"neuron": {"min_area": 40, "depth": 2}})
+    {'neuron': OfClass(decoder=None, min_area=40, options={'depth': 2})}
+    """
+    return {name: its if isinstance(its, OfClass) else _of_class(name, its) for name, its in given.items()}
+
+
+def _of_class(name: str, given: Any) -> OfClass:
+    if not isinstance(given, Mapping):
+        raise UsageError(f"the decoding of class {name} is {described(given)}: give values by name")
+    values = {option: str(value) for option, value in given.items()}
     area = values.pop("min_area", None)
     if area is not None and not area.isdecimal():
         raise UsageError(f"minimal area {area} of class {name} is not possible: give 0 or more pixels")

@@ -63,8 +63,7 @@ class ImageConversion(WritingTask):
         """Return the types of its cells; None if they are known only when it is loaded."""
         if isinstance(self.record, FaultyImage):
             return frozenset()
-        known = self.record.known_types()
-        return None if known is None else known.difference(self.record.partial.classes)
+        return self.record.loaded_types()
 
     def knowing(self, types: tuple[str, ...]) -> "ImageConversion":
         """Return it with the types of all images' cells."""

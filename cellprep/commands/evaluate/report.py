@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellprep.commands.evaluate.classes import never_predicted, table_of_confusion
+from cellprep.commands.evaluate.classes import on_one_side_only, table_of_confusion
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
+from cellprep.core.scores.image import NO_CELLS
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
@@ -152,7 +153,7 @@ class EvaluationReport(Report):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "cell_type", *_row(_NOTHING)])
+        writer.writerow(["image", "cell_type", *_row(NO_CELLS)])
         for row in self.rows:
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row.values()])
         write_whole(local_path(path, "path"), text.getvalue())
@@ -169,7 +170,7 @@ class EvaluationReport(Report):
             ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
-        lines += never_predicted(self.class_scores.get("by_class", {}))
+        lines += on_one_side_only(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [
@@ -186,9 +187,6 @@ class EvaluationReport(Report):
 
     def _aftermath(self) -> str:
         return ", and are in no score"
-
-
-_NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)
 
 
 def _of_image(score: ImageScore) -> dict[str, Any]:

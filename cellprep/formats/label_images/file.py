@@ -64,6 +64,10 @@ class LabelFileImage(ImageRecord):
         """Return that no annotation has a type, unless there is a table: the labels show which are there."""
         return None if self.types else frozenset({""})
 
+    def all_types(self) -> frozenset[str]:
+        """Read the table, if there is one."""
+        return frozenset(read_types(self.types)[0].names.values()) if self.types else frozenset({""})
+
     def sides(self) -> Sides | None:
         """Return the sides of a pixel that its image tells, or else the label image."""
         image = None if self.pixels is None else self.pixels.sides()

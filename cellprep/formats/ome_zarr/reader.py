@@ -48,6 +48,10 @@ class OMEZarrLabels(ImageRecord):
         """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
         return None if label_properties(self.labels.path).types else frozenset({""})
 
+    def all_types(self) -> frozenset[str]:
+        """Return the types that its metadata tell."""
+        return frozenset(label_properties(self.labels.path).types.values())
+
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         found = annotations_of_labels(self.labels.decode(), str(self.labels), self.partial.ignore_labels)

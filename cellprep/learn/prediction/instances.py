@@ -62,7 +62,8 @@ class Instances:
         return self._taken(table[self.labels], kept, self.left_out), kept
 
     def _taken(self, labels: NDArray[Any], kept: NDArray[np.int64], left_out: int) -> Self:
-        types, scores = (None if values is None else values[kept - 1] for values in (self.types, self.type_scores))
+        types = None if self.types is None else self.types[kept - 1]
+        scores = None if self.type_scores is None else self.type_scores[kept - 1]
         return type(self)(labels, left_out, self.names, types, scores)
 
 

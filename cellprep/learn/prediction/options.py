@@ -11,7 +11,7 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
-from cellprep.learn.settings import ByClass, Decoder, Decoding, Device, MinArea, Precision
+from cellprep.learn.settings import ByClass, Decoder, Decoding, Device, MinArea, Precision, of_classes
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, documented, take_values
 from cellprep.text.wording import printable
@@ -62,6 +62,7 @@ class PredictionOptions:
 
     def __post_init__(self) -> None:
         take_values(self)
+        object.__setattr__(self, "by_class", of_classes(self.by_class))
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
