@@ -10,7 +10,7 @@ from stores import write_store
 from test_predict import NORMALISATION, QUIET, Oracle
 
 from cellprep import Recipe, cells_from_labels, compute_targets
-from cellprep.errors import StoreError, UsageError
+from cellprep.errors import StoreError, UsageError, WeightsError
 from cellprep.learn import (
     Bundle,
     NetworkSettings,
@@ -26,6 +26,7 @@ from cellprep.learn import (
     segment,
     segment_types,
     train,
+    train_all,
 )
 from cellprep.learn.losses import class_loss
 from cellprep.learn.prediction.options import PredictionOptions
@@ -290,11 +291,11 @@ def test_probabilities_of_classes_are_the_mean_over_tiles_turns_and_networks():
     settings = NetworkSettings("semseg", base_channels=2, classes=("a", "b", "c"))
     parts = [Weights(build_network(settings, seed), NORMALISATION) for seed in (0, 1)]
     wn = Weights(build_network(NetworkSettings("wn", arch="unet", base_channels=1), 0), NORMALISATION)
-    image = np.random.default_rng(0).integers(0, 255, (1, 30, 300), dtype=np.uint8)
-    options = PredictionOptions(device="cpu", tile_size=256, tta=True, quiet=True)
+    image = np.random.default_rng(0).integers(0, 255, (1, 30, 340), dtype=np.uint8)
+    options = PredictionOptions(device="cpu", tile_size=288, tta=True, quiet=True)
     found = Predictor(Bundle(wn, None, parts[0], (parts[1],)), options).predict(image)
     assert found.types == ("a", "b", "c")
-    (whole,) = cut_tiles((30, 300), 16, 112, 1024)
+    (whole,) = cut_tiles((30, 340), 16, 112, 1024)
     seen = torch.from_numpy(see(NORMALISATION.apply(image), whole.window)[None])
     views = []
     with torch.no_grad():
@@ -335,3 +336,18 @@ def test_networks_of_other_classes_have_no_mean():
 def test_classes_that_cannot_be_told_apart_are_refused(names):
     with pytest.raises(UsageError, match="give 2 to 254 different names"):
         NetworkSettings("semseg", classes=names)
+
+
+def test_of_all_networks_the_semantic_one_learns_classes(store, tmp_path, monkeypatch):
+    """Vectors that were learned with true classes would suffer from predicted ones."""
+    asked = {}
+    monkeypatch.setattr(
+        "cellprep.workflows.train_all.train", lambda _, options: asked.update({options.network: options})
+    )
+    with pytest.raises(WeightsError):  # as nothing was trained
+        train_all(store, tmp_path / "all", classes=True, quiet=True)
+    assert [name for name, options in asked.items() if options.classes] == ["semseg"]
+    untyped = write_store(tmp_path / "s.zarr", {name: typed([-1] * 9) for name in "ab"})
+    with pytest.raises(UsageError, match="have no types"):
+        train_all(untyped, tmp_path / "none", classes=True, quiet=True)
+    assert not (tmp_path / "none").exists()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cellprep import Recipe, cells_from_labels, compute_targets, evaluate, measure, open_source
+from cellprep.core.colours import type_colours
 from cellprep.errors import UsageError
 from cellprep.learn import (
     Bundle,
@@ -30,7 +31,7 @@ from cellprep.learn.prediction.bundle import with_decoding
 from cellprep.learn.prediction.instances import find_typed_instances, type_instances
 from cellprep.learn.prediction.maps import PredictedMaps, decode_maps, find_instances
 from cellprep.learn.prediction.options import PredictionOptions
-from cellprep.learn.prediction.overlay import draw_overlay, type_colours
+from cellprep.learn.prediction.overlay import draw_overlay
 from cellprep.learn.prediction.tiles import cut_tiles, see
 from cellprep.learn.settings import OfClass, parse_by_class
 

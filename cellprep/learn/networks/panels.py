@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.colours import SEMSEG_COLOURS, class_colours, grey_levels, vector_colours
+from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, type_colours, vector_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def show_classes(classes: NDArray[Any]) -> Panel:
 
 def show_types(types: NDArray[np.integer[Any]], names: Sequence[str]) -> Panel:
     """Show the classes of cells (H, W), by their places among the names, dark where it is -1; and their colours."""
-    colours = class_colours(len(names) + 1)
+    colours = np.concatenate([type_colours(len(names)), SEMSEG_COLOURS[-1:]])  # the last one is the place -1
 
     def draw(axes: "Axes") -> None:
         from matplotlib.patches import Patch

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.cells import ROWS_AT_ONCE
-from cellprep.core.colours import label_colours
+from cellprep.core.colours import TYPE_COLOURS, type_colours
 from cellprep.text.wording import printable
 
-# Those of Okabe and Ito that stand out from grey, which the colour-blind can tell apart.
-_COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
 _TEXT_SIZES = (10, 40)  # pixels of a legend's letters, at least and at most
 _LIMITS = (0.5, 99.5)  # percentiles of intensities that become black and white
 
@@ -54,24 +52,12 @@ def draw_overlay(
         edge = _edges(found)[min(top, 1) :][: len(part)]
         picture[rows] = part
         numbers = labels[rows][edge] - 1
-        picture[rows][edge] = _COLOURS[numbers % len(_COLOURS)] if types is None else colours[numbers]
+        picture[rows][edge] = TYPE_COLOURS[numbers % len(TYPE_COLOURS)] if types is None else colours[numbers]
     if types is None:
         return picture
     counts = np.bincount(np.array(types, int), minlength=len(names))
     legend = [f"{printable(name)} ({number:,})" for name, number in zip(names, counts, strict=True)]
     return np.concatenate([picture, draw_legend(legend, type_colours(len(names)), picture.shape[1])])
-
-
-def type_colours(count: int) -> NDArray[np.uint8]:
-    """Return a colour for each of so many classes: (count, 3) uint8, RGB; of the first five the colour-blind know all.
-
-    Examples
-    --------
-    >>> type_colours(2).tolist(), type_colours(9).shape
-    ([[230, 159, 0], [86, 180, 233]], (9, 3))
-    """
-    more = label_colours(np.arange(max(0, count - len(_COLOURS)) + 1)[np.newaxis])[0, 1:]
-    return np.concatenate([_COLOURS, more])[:count]
 
 
 def draw_legend(texts: Sequence[str], colours: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
