@@ -61,7 +61,7 @@ class Annotations:
     names
         (n,) what each is called, empty text where nothing tells, if the format has names.
     type_scores
-        (n,) the probability of each one's category, NaN where nothing tells; None if the source has none.
+        (n,) the probability of each one's category, if the source tells of all.
     ignored
         How much of the image is ignored, if something was to be.
     """

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -94,7 +93,8 @@ def _typed(annotations: Annotations, table: Path) -> Annotations:
     """Return annotations with the classes that a table tells of their labels."""
     types, _ = read_types(table)
     names = tuple(types.names.get(row, "") for row in annotations.rows)
-    scores = tuple(types.scores.get(row, nan) for row in annotations.rows) if types.scores else None
+    told = annotations.rows and types.scores.keys() >= set(annotations.rows)
+    scores = tuple(types.scores[row] for row in annotations.rows) if told else None
     return replace(annotations, cell_types=names, cell_type=most_common(names), type_scores=scores)
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Sequence
-from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,21 +64,29 @@ def read_types(path: Path) -> tuple[LabelTypes, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path} cannot be read: {error}") from error
     rows = csv.DictReader(io.StringIO(text))
-    if not {"label", "class"} <= set(rows.fieldnames or ()):
-        raise AnnotationError(f"{path}: it needs the columns label and class, and may have probability")
+    try:
+        if not {"label", "class"} <= set(rows.fieldnames or ()):
+            raise AnnotationError(f"{path}: it needs the columns label and class, and may have probability")
+        return _types_in(rows), digest(text)
+    except csv.Error as error:
+        raise AnnotationError(f"{path} row {rows.line_num}: it is no CSV: {error}") from error
+    except ValueError as error:
+        raise AnnotationError(f"{path} row {rows.line_num}: {error}") from None
+
+
+def _types_in(rows: "csv.DictReader[str]") -> LabelTypes:
+    """Take what each row says; raises ValueError if that cannot be."""
     found = LabelTypes({}, {})
     for row in rows:
-        try:
-            label = int(row["label"])
-            score = float(row.get("probability") or "nan")
-        except (TypeError, ValueError):
-            raise AnnotationError(
-                f"{path} row {rows.line_num}: label {row['label']!r}, probability {row.get('probability')!r}: give "
-                "a whole number, and a number or nothing"
-            ) from None
+        text, score = row["label"] or "", (row.get("probability") or "").strip()
+        if not text.strip().isdecimal():
+            raise ValueError(f"label {text[:20]!r} is no whole number from 0 on")
+        label = int(text)
         if label in found.names:
-            raise AnnotationError(f"{path} row {rows.line_num}: label {label} has a class already: keep one row of it")
+            raise ValueError(f"label {label} has a class already: keep one row of it")
         found.names[label] = row["class"] or ""
-        if not isnan(score):
-            found.scores[label] = score
-    return found, digest(text)
+        if score:
+            if not 0 <= float(score) <= 1:
+                raise ValueError(f"probability {score[:20]} is none from 0 to 1")
+            found.scores[label] = float(score)
+    return found

@@ -52,7 +52,7 @@ class PredictionReport(Report):
         Number of instances that were left out as their classes were not asked for.
     rows
         Per image that was predicted its numbers of instances, and whether a pixel is said to be of a cell; where the
-        networks know classes, the ``class`` of most of its instances, their ``share``, and numbers ``of_class``.
+        networks know classes, the ``class`` of most of its instances, their ``share``, and numbers ``cells_<class>``.
     """
 
     out: str
@@ -100,15 +100,15 @@ class PredictionReport(Report):
         counts = {name: found[name] for name in self.classes}
         most = max(counts, key=counts.__getitem__) if types else ""
         share = round(counts[most] / len(types), 4) if types else None
-        return {"of_other_classes": of_other_classes, "class": most, "share": share, "of_class": counts}
+        numbers = {f"cells_{name}": number for name, number in counts.items()}
+        return {"of_other_classes": of_other_classes, "class": most, "share": share, **numbers}
 
     def _notes_on_classes(self) -> list[str]:
         """Return lines on the classes of cells and images; none where the networks told none."""
-        rows = [row for row in self.rows if "of_class" in row]
-        if not rows:
+        if not self.classes:
             return []
-        cells = {name: sum(row["of_class"][name] for row in rows) for name in self.classes}
-        images = Counter(row["class"] for row in rows if row["class"])
+        cells = {name: sum(row[f"cells_{name}"] for row in self.rows) for name in self.classes}
+        images = Counter(row["class"] for row in self.rows if row["class"])
         lines = [f"cells by class: {_counted(cells)}"]
         if images:
             lines.append(

@@ -161,7 +161,7 @@ class PredictionWriter:
             columns = [*IMAGE_COLUMNS, *(f"cells_{name}" for name in self.types)]
             writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-            writer.writerows({**row, **{f"cells_{name}": k for name, k in row["of_class"].items()}} for row in rows)
+            writer.writerows(rows)
             (self._aside / IMAGE_CLASSES).write_text(text.getvalue(), encoding="utf-8")
 
     def publish(self) -> None:
