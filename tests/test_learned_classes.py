@@ -151,8 +151,8 @@ def test_a_training_tells_what_there_is_of_each_class(store, options, capsys):
     train(store, options(classes=True, **few))
     told = capsys.readouterr().err
     assert "classes to train on: dark 20 cells in 5 images; light 29 cells in 6 images" in told
-    assert "5 cells without a type: the mask learns from them" in told
-    assert "warning: fewer than 30 cells to train on of dark (20), light (29)" in told
+    assert "5 cells without a type: the mask is trained on them, the classes are not" in told
+    assert "warning: fewer than 30 training cells of dark (20), light (29)" in told
 
 
 def test_without_classes_a_file_of_weights_says_nothing_of_them(tmp_path):
@@ -164,8 +164,16 @@ def test_without_classes_a_file_of_weights_says_nothing_of_them(tmp_path):
 @pytest.mark.parametrize(
     ("types", "names", "problem"),
     [
-        ([-1] * 9, NAMES, "the cells of .* have no types, which --classes learns: build the store from annotations"),
-        ([1] * 9, NAMES, "all cells with a type in .* are of 'light': .* nothing to tell apart; leave --classes out"),
+        (
+            [-1] * 9,
+            NAMES,
+            "the cells of .* have no types, so that --classes has nothing to learn: build the store from",
+        ),
+        (
+            [1] * 9,
+            NAMES,
+            "all cells with a type in .* have the type light: --classes needs two types or more; leave it out",
+        ),
     ],
     ids=["none", "one"],
 )
@@ -178,8 +186,8 @@ def test_without_two_types_there_is_nothing_to_learn(tmp_path, options, types, n
 @pytest.mark.parametrize(
     ("network", "settings", "problem"),
     [
-        ("wtn", {"classes": True}, "classes belong to semseg and dn and wn only"),
-        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "with --mask none leave --classes out"),
+        ("wtn", {"classes": True}, "--classes is for semseg and dn and wn only"),
+        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask dn and wn take no classes"),
     ],
     ids=["wtn", "no mask"],
 )
@@ -207,8 +215,12 @@ def test_weights_without_classes_may_begin_one_with(network, tmp_path, options):
 @pytest.mark.parametrize(
     ("known", "asked", "problem"),
     [
-        (("dark", "red"), True, "tells dark, red, and .* has cells of light: name their types as those are named"),
-        (("dark", "light"), False, "learned dark, light: give --classes, too"),
+        (
+            ("dark", "red"),
+            True,
+            "has the classes dark, red, but .* has cells of type light: rename these types, or train without",
+        ),
+        (("dark", "light"), False, "has the classes dark, light: give --classes, too"),
     ],
     ids=["others", "not asked for"],
 )
@@ -271,7 +283,7 @@ def test_the_networks_that_tell_vectors_see_the_mask_of_each_class(typing, maske
 def test_somebody_must_tell_the_classes_that_a_network_sees(typing, store, tmp_path):
     """Else than a semantic network, a store does."""
     bundle, image, labels, _ = typing
-    with pytest.raises(UsageError, match=r"nothing tells the classes of the cells \(dark, light\)"):
+    with pytest.raises(UsageError, match=r"wn needs the classes of the cells \(dark, light\): give weights"):
         segment(image, Bundle(bundle.vectors), labels, QUIET)
     dn = build_network(NetworkSettings("dn", arch="unet", base_channels=1, classes=("light", "dark")), seed=0)
     seen = []
@@ -308,8 +320,8 @@ def test_probabilities_of_classes_are_the_mean_over_tiles_turns_and_networks():
 @pytest.mark.parametrize(
     ("sees", "tells", "problem"),
     [
-        (("a", "b"), (), "wn sees the classes a, b, and semseg tells no classes"),
-        (("a", "b"), ("b", "a"), "wn sees the classes a, b, and classes of semseg are b, a"),
+        (("a", "b"), (), "wn has the classes a, b, and semseg has no classes"),
+        (("a", "b"), ("b", "a"), "wn has the classes a, b, and semseg has the classes b, a"),
     ],
     ids=["none", "another order"],
 )

@@ -12,13 +12,13 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.store import Store, StoredImage
 from cellprep.text.wording import count, printable
 
-#: The name of the array of samples that tells the class of each pixel.
+#: The name of the array of samples that holds the class of each pixel.
 CLASSES = "classes"
 
 #: The class of a pixel of no cell, or of a cell without a type.
 NO_CLASS = -1
 
-_FEW = 30  # cells of a class, of which a network may not learn how they look
+_FEW = 30  # training cells of a class, below which a network may not learn it
 _HEAVIEST = 20.0  # weight of a pixel of a rare class, in weights of one of the most frequent one
 
 
@@ -66,7 +66,7 @@ def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes that a training learns, with what there is of each.
+    """The classes that a network is trained on, with the numbers of their cells.
 
     Attributes
     ----------
@@ -108,20 +108,22 @@ class Classes:
         )
 
     def notes(self) -> list[str]:
-        """Return what is to be told before a training: what there is of each class, and of which there is little."""
+        """Return the lines to print before a training: the cells of each class, and a warning about rare classes."""
         told = [
             f"{printable(name)} {count(cells, 'cell')} in {count(images, 'image')}"
             for name, cells, images in zip(self.names, self.cells, self.images, strict=True)
         ]
         lines = [f"classes to train on: {'; '.join(told)}"]
         if self.untyped:
-            lines.append(f"{count(self.untyped, 'cell')} without a type: the mask learns from them, the classes do not")
+            lines.append(
+                f"{count(self.untyped, 'cell')} without a type: the mask is trained on them, the classes are not"
+            )
         rare = [(name, cells) for name, cells in zip(self.names, self.cells, strict=True) if cells < _FEW]
         if rare:
             few = ", ".join(f"{printable(name)} ({cells:,})" for name, cells in rare)
             lines.append(
-                f"warning: fewer than {_FEW} cells to train on of {few}: how these look may not be learned; annotate "
-                "more of them, or join them with a class like them"
+                f"warning: fewer than {_FEW} training cells of {few}: the network may not learn these classes; annotate "
+                "more such cells, or merge the class with a similar one"
             )
         return lines
 
@@ -141,7 +143,7 @@ def class_weights(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_classes(store: Store, images: Sequence[StoredImage]) -> list[str]:
-    """Return the types of the cells of images, in which there is something to tell apart.
+    """Return the types of the cells of images, of which there must be two or more.
 
     Raises
     ------
@@ -151,33 +153,33 @@ def two_classes(store: Store, images: Sequence[StoredImage]) -> list[str]:
     names = class_names(images)
     if not names:
         raise UsageError(
-            f"the cells of {store.path} have no types, which --classes learns: build the store from annotations that "
-            "have them, such as a CSV with a column cell_type or COCO categories; or leave --classes out"
+            f"the cells of {store.path} have no types, so that --classes has nothing to learn: build the store from "
+            "annotations with types, such as a CSV with a column cell_type or COCO categories, or leave --classes out"
         )
     if len(names) == 1:
         raise UsageError(
-            f"all cells with a type in {store.path} are of {printable(names[0])!r}: with one class there is nothing to "
-            "tell apart; leave --classes out"
+            f"all cells with a type in {store.path} have the type {printable(names[0])}: --classes needs two types or "
+            "more; leave it out"
         )
     return names
 
 
 def refuse_unknown_classes(store: Store, images: Sequence[StoredImage], known: Sequence[str], origin: str) -> None:
-    """Refuse images whose types are not among the classes of weights to start from.
+    """Refuse images whose types are not among the classes of the weights to start from.
 
     Raises
     ------
     UsageError
         If there is another type, or none at all.
     """
-    told = f"{origin} tells {', '.join(map(printable, known))}"
+    told = f"{origin} has the classes {', '.join(map(printable, known))}"
     names = class_names(images)
     if not names:
         raise UsageError(
-            f"{told}, and the cells of {store.path} have no types: build the store from annotations with them"
+            f"{told}, but the cells of {store.path} have no types: build the store from annotations with types"
         )
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
-            f"{told}, and {store.path} has cells of {', '.join(map(printable, unknown))}: name their types as those "
-            "are named, or begin without these weights"
+            f"{told}, but {store.path} has cells of type {', '.join(map(printable, unknown))}: rename these types, or "
+            "train without these weights"
         )

@@ -68,10 +68,10 @@ class Bundle:
             )
         seen, told = self.vectors.settings.classes, self.types
         if seen and self.semseg and seen != told:
-            what = f"classes of semseg are {', '.join(map(printable, told))}" if told else "semseg tells no classes"
+            what = f"the classes {', '.join(map(printable, told))}" if told else "no classes"
             raise UsageError(
-                f"the weights do not belong together: {names[0]} sees the classes {', '.join(map(printable, seen))}, "
-                f"and {what}"
+                f"the weights do not belong together: {names[0]} has the classes {', '.join(map(printable, seen))}, "
+                f"and semseg has {what}"
             )
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):

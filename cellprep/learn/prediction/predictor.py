@@ -185,8 +185,8 @@ class Predictor:
             return lambda window: see(types, window)
         names = ", ".join(map(printable, self._seen_types))
         raise UsageError(
-            f"nothing tells the classes of the cells ({names}), of which {self.bundle.vectors.settings.name} sees the "
-            "masks: give weights of a semseg that learned them, or a store whose cells have types"
+            f"{self.bundle.vectors.settings.name} needs the classes of the cells ({names}): give weights of a semseg "
+            "with these classes, or a store whose cells have types"
         )
 
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:

@@ -31,7 +31,7 @@ def segment(
     options: PredictionOptions | None = None,
     **keywords: Any,
 ) -> NDArray[Any]:
-    """Predict the instances of an image; `segment_types` tells their classes, too.
+    """Predict the instances of an image; `segment_types` also returns their classes.
 
     Parameters
     ----------
@@ -107,9 +107,7 @@ def segment_types(
     """
     found = _segmented(image, weights, mask, options, keywords)
     if found.types is None:
-        raise UsageError(
-            "the weights tell no classes: give those of a semseg that learned them (`cellprep train semseg --classes`)"
-        )
+        raise UsageError("the weights have no classes: give those of a semseg that was trained with `--classes`")
     return found
 
 

@@ -113,8 +113,8 @@ def first_network(
 ) -> Network:
     """Build the network, with random weights or those that it begins with.
 
-    Weights that tell no classes may begin one that learns them: what it answers of these begins at random, and what it
-    is given of them begins with no effect.
+    Weights without classes may start a network with classes: its new outputs start at random, and its new inputs with
+    weights of 0.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _settings(
             if name == "classes" and not found.classes and found.name == options.network:
                 continue  # they are learned from here on
             if name == "classes" and found.classes and not classes:
-                raise UsageError(f"{origin} learned {', '.join(map(printable, found.classes))}: give --classes, too")
+                raise UsageError(f"{origin} has the classes {_in_words(found.classes)}: give --classes, too")
             if getattr(found, name) != getattr(settings, name):
                 given = name in ("arch", "base_channels", "classes") and getattr(options, name)
                 raise UsageError(

@@ -135,8 +135,8 @@ class TrainOptions:
     classes: Annotated[
         bool,
         Option(
-            "Learn the classes of cells as well, which are their types in the store: semseg tells them, dn and wn see "
-            "the mask of each."
+            "Learn the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
+            "each class."
         ),
     ] = False
     augment: Annotated[
@@ -232,11 +232,11 @@ class TrainOptions:
         if wrong - {"classes"}:
             raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
         if wrong:
-            raise UsageError(f"classes belong to {having('classes')} only")
+            raise UsageError(f"--classes is for {having('classes')} only: leave it out")
         if self.mask == "none" and not self.background_cell:
             raise UsageError(f"without a mask {masked} see the background as a cell: give --background-cell, too")
         if self.mask == "none" and self.classes:
-            raise UsageError(f"{masked} see classes in their mask: with --mask none leave --classes out")
+            raise UsageError(f"without a mask {masked} take no classes: leave --classes out, or give a mask")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 
