@@ -122,8 +122,8 @@ class Classes:
         if rare:
             few = ", ".join(f"{printable(name)} ({cells:,})" for name, cells in rare)
             lines.append(
-                f"warning: fewer than {_FEW} training cells of {few}: the network may not learn these classes; annotate "
-                "more such cells, or merge the class with a similar one"
+                f"warning: fewer than {_FEW} training cells of {few}: the network may not learn these classes; "
+                "annotate more such cells, or merge the class with a similar one"
             )
         return lines
 
