@@ -117,12 +117,12 @@ def predict(
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     report = _begin_report(out, predictor, given)
-    report.classes = bundle.types
+    report.classes = bundle.types if bundle.tells_instances else ()
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
         prediction_writer(
-            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=bundle.types
+            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=report.classes
         ) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
