@@ -25,6 +25,8 @@ class Finding:
         What is wrong, in words, where numbers do not tell.
     partner
         The row of the annotation that it was compared to, if it was.
+    area
+        Pixels of the annotation that was measured; None if it is the image as a whole, or cannot be read.
     usual
         The median area of its type, if its area was compared to it.
     """
@@ -36,6 +38,7 @@ class Finding:
     value: float | None = None
     note: str = ""
     partner: int | None = None
+    area: int | None = None
     usual: float | None = None
 
 

@@ -123,6 +123,7 @@ def _judge_annotations(
                 value=float(measured[place]) if rule in thresholds else None,
                 note="" if partner is None else f"with row {partner}",
                 partner=partner,
+                area=int(annotations.runs.areas[place]),
             )
     if twice > thresholds["annotated-twice"]:
         yield Finding(image_id, "annotated-twice", cell_type=annotations.cell_type, value=twice)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
@@ -34,6 +34,18 @@ _COLUMNS = {
 }
 
 _NAMED = 10  # images of a rule that the table's words name
+
+
+class Flag(NamedTuple):
+    """A finding as text: a line of a CSV of flags."""
+
+    image: str
+    row: str
+    cell_type: str
+    rule: str
+    value: str
+    threshold: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -115,13 +127,16 @@ class CheckReport(Report):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "row", "cell_type", "rule", "value", "threshold", "note"])
-        for found in self.flagged:
-            row = "" if found.row is None else found.row
-            value = "" if found.value is None else f"{found.value:.4g}"
-            threshold = self.thresholds.get(found.rule, "")
-            writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
+        writer.writerow(Flag._fields)
+        writer.writerows(map(self.flag, self.flagged))
         write_whole(local_path(path, "path"), text.getvalue())
+
+    def flag(self, found: Finding) -> Flag:
+        """Return a finding as a line of `write_flags`."""
+        row = "" if found.row is None else str(found.row)
+        value = "" if found.value is None else f"{found.value:.4g}"
+        threshold = str(self.thresholds.get(found.rule, ""))
+        return Flag(found.image_id, row, found.cell_type, found.rule, value, threshold, found.note)
 
     def findings_dataframe(self) -> "DataFrame":
         """Return a table with a row per finding that is flagged, as `write_flags` writes them.

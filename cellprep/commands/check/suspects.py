@@ -61,26 +61,20 @@ def find_suspects(
     findings
         What to put together.
     images
-        All images, which know the areas.
+        All images, which know the sizes of their pixels.
     thresholds
         Of the rules that have one.
     """
     together: dict[tuple[str, int | None], list[Finding]] = {}
     for one in findings:
         together.setdefault((one.image_id, one.row), []).append(one)
-    named = {image_id for image_id, _ in together}
-    sizes = {
-        (image.image_id, row): _Size(area, image.pixel_size)
-        for image in images
-        if image.image_id in named
-        for row, area in zip(image.rows, image.areas, strict=True)
-    }
+    sides = {image.image_id: image.pixel_size for image in images}
     suspects = [
         Suspect(
             *place,
             cell_type=found[0].cell_type,
             findings=tuple(found),
-            words=tuple(_in_words(one, sizes.get(place, _Size(0, None))) for one in found),
+            words=tuple(_in_words(one, _Size(one.area or 0, sides.get(one.image_id))) for one in found),
             severity=sum(_severity(one, thresholds.get(one.rule)) for one in found),
         )
         for place, found in together.items()

@@ -1,5 +1,6 @@
 """The page on a data set: annotations, or a store, and predictions scored against it."""
 
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
 
 _MOST_THUMBNAILS = 600
+_THUMBNAIL = 224  # pixels of the longer side of so many; fewer may be larger
+_LARGEST_THUMBNAIL = 896
 _MOST_CROPS = 900
 _WORST = 12
 _MOST_DECODED = 12  # images whose targets of several methods are decoded again
@@ -167,6 +170,7 @@ def report_dataset(
     ]
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
     rules = Counter(one.rule for one in check.flagged)
+    entries = sections.entries(check, crops)
     gallery = [image for image in facts if image.thumbnail]
     text = page(
         "dataset.html",
@@ -180,7 +184,9 @@ def report_dataset(
         cells=sections.cells(facts),
         targets=sections.targets(facts),
         methods=sections.methods(facts),
-        findings=sections.findings(check, crops),
+        findings=len(check.flagged),
+        entries=entries,
+        key=sections.key_of(entries),
         rules={name: RULES[name].says for name in RULES if name in rules},
         rule_choices={name: f"{name} ({rules[name]:,})" for name in RULES if name in rules},
         finding_types=choices(one.cell_type for one in check.flagged),
@@ -229,9 +235,10 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
     records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
     shown = _spread(len(records), _MOST_THUMBNAILS)
     decoded = _spread(len(records), _MOST_DECODED)
+    side = min(_LARGEST_THUMBNAIL, int(_THUMBNAIL * math.sqrt(_MOST_THUMBNAILS / max(1, len(shown)))))
     for number, record in enumerate(records):
         rows = tuple(drawn.get(record.image_id, {}).items())
-        yield ImageTask(record, recipe, rows, number in shown, options.targets if number in decoded else ())
+        yield ImageTask(record, recipe, rows, side if number in shown else 0, options.targets if number in decoded else ())
 
 
 def _spread(number: int, most: int) -> set[int]:
