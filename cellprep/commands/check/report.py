@@ -215,8 +215,8 @@ class CheckReport(Report):
         turned = turning_notes((image.image_id, image.turned) for image in self.images)
         cut = sum(image.cut for image in self.images)
         untold = (
-            f"{count(cut, 'annotation')} lost pixels to others when the store was built: their shapes are judged by what "
-            "is left, and overlaps cannot be judged; check the annotations that the store was built from as well"
+            f"{count(cut, 'annotation')} lost pixels to others when the store was built: their shapes are judged by "
+            "what is left, and overlaps cannot be judged; check the annotations that the store was built from as well"
         )
         ignored = ignored_notes(total(image.ignored for image in self.images))
         return [*turned, *ignored, *([untold] if cut else [])]

@@ -79,7 +79,7 @@ def find_suspects(
         )
         for place, found in together.items()
     ]
-    return sorted(suspects, key=lambda suspect: -suspect.severity)  # of equals the first in the source comes first
+    return sorted(suspects, key=lambda suspect: -suspect.severity)  # equals stay in their order
 
 
 def _severity(found: Finding, threshold: float | None) -> float:
@@ -94,10 +94,6 @@ def _in_words(found: Finding, size: _Size) -> str:
     """Say what is wrong, as a sentence, with units."""
     value, partner = found.value or 0.0, f"row {found.partner}"
     match found.rule:
-        case "fault":
-            return f"Its mask cannot be read: {printable(found.note)}."
-        case "blank":
-            return "It has no pixels."
         case "duplicate" if value == 1:
             return f"It is an exact copy of {partner}."
         case "duplicate":

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -210,7 +211,7 @@ def _first_apart(choices: Iterable[Ticks]) -> Ticks:
 def _are_apart(ticks: Ticks) -> bool:
     """Return whether the texts of ticks below an axis stand clear of each other."""
     ends = [(float(x) - _LETTER * len(text) / 2, float(x) + _LETTER * len(text) / 2) for x, text in ticks]
-    return all(end + _APART <= start for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
+    return all(end + _APART <= start for (_, end), (start, _) in pairwise(ends))
 
 
 def _steps(name: str, edges: Sequence[float], counts: Sequence[int], scale: _Scale) -> Shape:

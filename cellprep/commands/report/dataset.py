@@ -238,7 +238,9 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
     side = min(_LARGEST_THUMBNAIL, int(_THUMBNAIL * math.sqrt(_MOST_THUMBNAILS / max(1, len(shown)))))
     for number, record in enumerate(records):
         rows = tuple(drawn.get(record.image_id, {}).items())
-        yield ImageTask(record, recipe, rows, side if number in shown else 0, options.targets if number in decoded else ())
+        yield ImageTask(
+            record, recipe, rows, side if number in shown else 0, options.targets if number in decoded else ()
+        )
 
 
 def _spread(number: int, most: int) -> set[int]:

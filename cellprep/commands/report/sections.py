@@ -78,9 +78,12 @@ def overview(facts: Sequence[ImageFacts], check: CheckReport) -> Table:
     rows.append(["annotations that can be read", *_counts(len(areas[name]) for name in types)])
     rows.append(["suspicious", *_counts(suspicious[name] for name in types)])
     columns = [*areas.values(), [area for found in areas.values() for area in found]]
-    for name, share in (("area, median", 50), ("area, 5 of 100 have less", 5), ("area, 5 of 100 have more", 95)):
-        values = (f"{np.percentile(found, share):,.0f}" if found else "-" for found in columns)
-        rows.append([f"{name}, pixels", *values])
+    sides = {image.pixel_size for image in check.images}
+    side = sides.pop() if len(sides) == 1 else None  # micrometres say nothing where images differ
+    for unit, size, digits in (("px", 1.0, ",.0f"), *([("µm²", side**2, ",.4g")] if side else [])):
+        for name, share in (("median", 50), ("5th percentile", 5), ("95th percentile", 95)):
+            values = (f"{size * np.percentile(found, share):{digits}}" if found else "-" for found in columns)
+            rows.append([f"area in {unit}, {name}", *values])
     return Table("What there is, by type of cell", ["", *choices(types).values(), "all"], rows)
 
 
@@ -96,9 +99,9 @@ def cells(facts: Sequence[ImageFacts]) -> list[Chart]:
         for of in ("areas", "elongations", "eccentricities", "solidities")
     )
     return [
-        histogram("Areas", "area in pixels, logarithmic", areas, logarithmic=True),
-        histogram("Elongation", "length over width, logarithmic", elongations, logarithmic=True),
-        histogram("Eccentricity", "0 of a circle, towards 1 of a line", eccentricities),
+        histogram("Areas", "area in px, logarithmic scale", areas, logarithmic=True),
+        histogram("Elongation", "length over width, logarithmic scale", elongations, logarithmic=True),
+        histogram("Eccentricity", "0 for a circle, close to 1 for a line", eccentricities),
         histogram("Solidity", "share of the convex hull that the cell fills", solidities),
         histogram("Cells in an image", "cells", numbers),
     ]
@@ -172,7 +175,8 @@ def entries(check: CheckReport, crops: Mapping[tuple[str, int], Picture]) -> lis
             row="" if one.row is None else str(one.row),
             cell_type=one.cell_type,
             findings=[
-                FindingLine(*flag[3:], words=words) for flag, words in zip(map(check.flag, one.findings), one.words, strict=True)
+                FindingLine(*flag[3:], words=words)
+                for flag, words in zip(map(check.flag, one.findings), one.words, strict=True)
             ],
             picture=None if one.row is None else crops.get((one.image_id, one.row)),
         )

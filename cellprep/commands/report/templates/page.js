@@ -17,6 +17,7 @@ new ResizeObserver(() => (root.style.scrollPaddingTop = `${header.offsetHeight +
 
 // The navigation marks the section that is being read: the last one whose top has passed the header.
 const links = [...document.querySelectorAll("nav a")];
+const strip = document.querySelector("nav");
 const markSection = () => {
   const passed = links.filter((link) => {
     const section = document.querySelector(link.hash);
@@ -27,6 +28,7 @@ const markSection = () => {
     if (link === current) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
+  strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.offsetWidth / 3; // where the links do not all fit
 };
 document.addEventListener("scroll", markSection, { passive: true });
 markSection();
