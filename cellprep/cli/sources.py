@@ -37,7 +37,8 @@ def check_command(
 ) -> None:
     """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
 
-    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+    The table counts what each rule finds, by cell type; below it are the ten worst annotations. `--out` names every
+    finding, with the value measured.
 
     Example: `cellprep check train.csv --out flags.csv`
     """

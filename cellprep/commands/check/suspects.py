@@ -66,15 +66,20 @@ def find_suspects(
         Of the rules that have one.
     """
     together: dict[tuple[str, int | None], list[Finding]] = {}
+    copies: dict[tuple[str, int | None], int | None] = {}
     for one in findings:
         together.setdefault((one.image_id, one.row), []).append(one)
+        if one.rule == "duplicate":
+            copies[one.image_id, one.partner] = one.row
     sides = {image.image_id: image.pixel_size for image in images}
     suspects = [
         Suspect(
             *place,
             cell_type=found[0].cell_type,
             findings=tuple(found),
-            words=tuple(_in_words(one, _Size(one.area or 0, sides.get(one.image_id))) for one in found),
+            words=tuple(
+                _in_words(one, _Size(one.area or 0, sides.get(one.image_id)), copies.get(place)) for one in found
+            ),
             severity=sum(_severity(one, thresholds.get(one.rule)) for one in found),
         )
         for place, found in together.items()
@@ -90,8 +95,8 @@ def _severity(found: Finding, threshold: float | None) -> float:
     return 1 - threshold / found.value
 
 
-def _in_words(found: Finding, size: _Size) -> str:
-    """Say what is wrong, as a sentence, with units."""
+def _in_words(found: Finding, size: _Size, copy: int | None) -> str:
+    """Say what is wrong, as a sentence, with units; `copy` is a row that repeats it."""
     value, partner = found.value or 0.0, f"row {found.partner}"
     match found.rule:
         case "duplicate" if value == 1:
@@ -102,6 +107,8 @@ def _in_words(found: Finding, size: _Size) -> str:
             return f"{'All' if value == 1 else _share(value)} of this cell lies inside {partner}."
         case "overlap":
             return f"{'All' if value == 1 else _share(value)} of this cell is claimed by others as well."
+        case "hidden" if copy is not None:
+            return f"It gets no pixels, as row {copy} repeats it: exclude only one of the two."
         case "hidden":
             return "Other cells cover it completely, so it gets no pixels."
         case "components":
