@@ -184,6 +184,7 @@ def test_predictions_are_scored_as_evaluate_does(discs, tmp_path, cli):
     assert shown.row("missed") == [f"{scores['missed']}"] == ["5"]
     assert "AP and F1" in (tmp_path / "r.html").read_text()
     assert sum(attributes["alt"].startswith("0") for attributes in shown.of("img")) == 5
+    assert [attributes["class"] for attributes in shown.of("path")][:4] == ["matched", "missed"] * 2
 
 
 def test_a_training(tmp_path, cli):
@@ -212,7 +213,7 @@ def test_a_training(tmp_path, cli):
 def test_text_never_becomes_markup(tmp_path):
     """The script, style and policy apart, whatever is filled in."""
     path = tmp_path / "p.html"
-    figures = Table(HOSTILE, [HOSTILE], [[HOSTILE, HOSTILE]])
+    figures = Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]])
     chart = lines(HOSTILE, HOSTILE, [1.0], {HOSTILE: [1.0], "b": [2.0]})
     drawn = [(HOSTILE, Picture(b"x", 1, 1))]
     text = page(
@@ -222,7 +223,7 @@ def test_text_never_becomes_markup(tmp_path):
     path.write_text(text, encoding="utf-8")
     shown = Page(path)
     assert shown.of("img")[0]["alt"] == HOSTILE
-    assert shown.rows == [[HOSTILE], [HOSTILE, HOSTILE]] * 2
+    assert shown.rows == [[HOSTILE, HOSTILE]] * 4
     assert len(shown.of("script")) == text.count("<script>") == 1
 
 

@@ -1,7 +1,6 @@
 """The page on a data set: annotations, or a store, and predictions scored against it."""
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from cellprep.commands.check import RULES, Finding, check_source
-from cellprep.commands.evaluate import draw_worst, evaluate, require_matplotlib
+from cellprep.commands.evaluate import evaluate
 from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
-from cellprep.commands.report.drawing import Picture, draw_files
+from cellprep.commands.report.drawing import Picture
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page
+from cellprep.commands.report.scored import draw_lowest
 from cellprep.commands.roundtrip.families import ALL, decoding_families
 from cellprep.core.targets import Family
 from cellprep.formats.annotations.source import Source
@@ -34,7 +34,6 @@ _MOST_THUMBNAILS = 600
 _THUMBNAIL = 224  # pixels of the longer side of so many; fewer may be larger
 _LARGEST_THUMBNAIL = 896
 _MOST_CROPS = 900
-_WORST = 12
 _MOST_DECODED = 12  # images whose targets of several methods are decoded again
 
 
@@ -145,6 +144,7 @@ def report_dataset(
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,8 2 14 2,6,5")
@@ -157,8 +157,6 @@ def report_dataset(
     out = local_path(out)
     check_place(out)
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
-    if predicted:
-        require_matplotlib()
     shared = {name: getattr(options, name) for name in ("images", "orientation", "planes", "jobs", "quiet")}
     check = check_source(source, **shared)
     drawn = _chosen(check.flagged)
@@ -256,15 +254,14 @@ class _Scores(NamedTuple):
     table: Table | None
     failures: dict[str, str]
     charts: list[Chart]
-    worst: list[tuple[str, Picture]]
+    worst: Sequence[tuple[str, Picture]]
 
 
 def _scores(source: Source, predicted: Source, shared: dict[str, Any]) -> _Scores:
     """Score predictions, and draw the images with the lowest scores."""
     report = evaluate(predicted, source, **shared)
     scored = report.scored
-    with tempfile.TemporaryDirectory() as folder:
-        worst = draw_files(draw_worst(report, predicted, source, _WORST, Path(folder), **shared | {"quiet": True}))
+    worst = draw_lowest(report, predicted, source, shared)
     overall = report.scores["overall"]
     charts = []
     if overall:

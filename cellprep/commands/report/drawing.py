@@ -18,13 +18,15 @@ from cellprep.text.wording import printable
 _WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
 _CROP = 288  # pixels of a picture of an annotation, the longer side, at most
 _LEAST = 48  # pixels of the image that it shows at least
-_TOLERANCE = 0.8  # pixels by which outlines of whole images may stray
 _SEEN = 150  # parts of a picture's side by which the outlines around an annotation may stray
 _MOST_OUTLINES = 16_000  # characters of all outlines of an image
 
 
 class Outlines(NamedTuple):
-    """Outlines of one kind above a picture: ``own``, ``partner``, ``other`` or ``cells``, as the path of an SVG."""
+    """Outlines above a picture, as the path of an SVG.
+
+    Their kind is ``cells``, ``own``, ``partner`` or ``other``, or what became of predicted and true cells.
+    """
 
     kind: str
     path: str
@@ -89,22 +91,27 @@ def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: int) -> Picture:
     """Draw an image with so many pixels on its longer side, at most, and its cells' outlines above it."""
+    traced, outlines = labels, ""
+    # Coarser and coarser, until the outlines take no more room than the image does.
+    for finer, tolerance in ((2, 0.4), (2, 0.8), (1, 0.8), (0.5, 0.8)):
+        step = max(1, round(max(labels.shape) / (finer * side)))
+        traced = labels[::step, ::step]
+        cells = trace_outlines(traced).values()
+        outlines = "".join(svg_path(simplify_polygons(polygons, tolerance)) for polygons in cells)
+        if len(outlines) <= _MOST_OUTLINES:
+            break
+    return draw_grey(grey, side, traced.shape, [Outlines("cells", outlines)] if outlines else [])
+
+
+def draw_grey(grey: NDArray[np.uint8], side: int, shape: tuple[int, ...], outlines: Iterable[Outlines] = ()) -> Picture:
+    """Draw an image with so many pixels on its longer side, at most, below outlines in pixels of `shape`, (H, W)."""
     import cv2
 
     scale = min(1.0, side / max(grey.shape))
     size = [max(1, round(length * scale)) for length in grey.shape[::-1]]
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    traced, outlines = labels, ""
-    # Coarser and coarser, until the outlines take no more room than the image does.
-    for finer in (2, 1, 0.5):
-        step = max(1, round(max(labels.shape) / (finer * side)))
-        traced = labels[::step, ::step]
-        cells = trace_outlines(traced).values()
-        outlines = "".join(svg_path(simplify_polygons(polygons, _TOLERANCE)) for polygons in cells)
-        if len(outlines) <= _MOST_OUTLINES:
-            break
-    layer = (Outlines("cells", outlines),) if outlines else ()
-    return replace(_compress_grey(small), width=traced.shape[1], height=traced.shape[0], outlines=layer)
+    drawn = compress(np.repeat(small[..., np.newaxis], 3, axis=2), 70)
+    return replace(drawn, width=shape[1], height=shape[0], outlines=tuple(outlines))
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:
@@ -119,13 +126,9 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
     cutouts
         Of all annotations, by row.
     """
-    import cv2
-
     top, left, bottom, right = _window(cutouts[row], grey.shape)
     height, width = bottom - top, right - left
     scale = min(1.0, _CROP / max(height, width))
-    size = [max(1, round(width * scale)), max(1, round(height * scale))]
-    small = cv2.resize(grey[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
     others = np.zeros((height + 2, width + 2), np.int32)  # with a margin: there the window cuts cells, unseen
     layers = []
     for place, (number, cutout) in enumerate(cutouts.items(), start=1):
@@ -139,7 +142,7 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
     layers.sort(key=lambda layer: layer.kind, reverse=True)  # the annotation itself above its partner
     if others.any():
         layers.insert(0, Outlines("other", _outline(others, scale, max(height, width) / _SEEN)))
-    return replace(_compress_grey(small), width=width, height=height, outlines=tuple(layers))
+    return draw_grey(grey[top:bottom, left:right], _CROP, (height, width), layers)
 
 
 def svg_path(polygons: Iterable[Sequence[NDArray[np.int64]]]) -> str:
@@ -168,10 +171,6 @@ def _outline(labels: NDArray[np.integer], scale: float, tolerance: float = 0.0) 
         svg_path([[ring - 1 for ring in polygon] for polygon in simplify_polygons(polygons, tolerance)])
         for polygons in cells
     )
-
-
-def _compress_grey(grey: NDArray[np.uint8]) -> Picture:
-    return compress(np.repeat(grey[..., np.newaxis], 3, axis=2), 70)
 
 
 def _window(cutout: Cutout, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
