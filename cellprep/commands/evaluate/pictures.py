@@ -110,7 +110,7 @@ def _draw(drawing: Drawing) -> None:
         label = f"{cells.outcome} ({cells.side})"
         names += axes.plot([], [], color=cells.colour, linestyle=style, linewidth=3, label=label)
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    axes.set_title(_title(drawing, truth.cell_type), fontsize=15)
+    axes.set_title(title(drawing, truth.cell_type).replace("$", r"\$"), fontsize=15)
     figure.legend(
         handles=names,
         loc="outside lower center",
@@ -123,7 +123,8 @@ def _draw(drawing: Drawing) -> None:
     figure.savefig(drawing.path)
 
 
-def _title(drawing: Drawing, cell_type: str) -> str:
+def title(drawing: Drawing, cell_type: str) -> str:
+    """Return what stands above a picture: the image's name and type, and its scores."""
     score = drawing.score
     parts = [
         drawing.task.image_id,
@@ -132,7 +133,7 @@ def _title(drawing: Drawing, cell_type: str) -> str:
         f"{score.matched[0]:,} of {score.truth:,} cells found",
         *(f"{getattr(score, name):,} {name}" for name in ("missed", "false", "merged", "split")),
     ]
-    return "  ·  ".join(part for part in parts if part).replace("$", r"\$")
+    return "  ·  ".join(part for part in parts if part)
 
 
 def background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]:

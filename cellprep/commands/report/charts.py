@@ -196,7 +196,10 @@ def _round_numbers(low: float, high: float, most: int = 5, *, whole: bool = Fals
 def _number(value: float) -> str:
     """Return a number that is short enough to stand at an axis."""
     text = f"{value:,.6g}"
-    return text if len(text) <= _LONGEST else f"{value:.3g}"
+    if len(text) <= _LONGEST and not 0 < abs(value) < 1e-3:
+        return text
+    factor, _, power = f"{value:.2e}".partition("e")
+    return f"{float(factor):g}e{int(power)}"
 
 
 def _first_apart(choices: Iterable[Ticks]) -> Ticks:

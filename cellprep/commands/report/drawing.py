@@ -109,7 +109,7 @@ def draw_grey(grey: NDArray[np.uint8], side: int, shape: tuple[int, ...], outlin
 
     scale = min(1.0, side / max(grey.shape))
     size = [max(1, round(length * scale)) for length in grey.shape[::-1]]
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
     drawn = compress(np.repeat(small[..., np.newaxis], 3, axis=2), 70)
     return replace(drawn, width=shape[1], height=shape[0], outlines=tuple(outlines))
 
