@@ -51,7 +51,7 @@ def check_command(
     show(report, as_json, options.quiet)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
-    if not (options.quiet or as_json):
+    if not (options.quiet or as_json or (annotations.format == "cellprep" and not report.flagged)):
         images = ["--images", str(options.images)] if options.images else []
         then = ["report", str(source), *images] if report.flagged else ["build-targets", str(source), *images]
         same = "" if reading == SourceOptions() else ", with the same options on how SOURCE is read"

@@ -77,7 +77,7 @@ def check_image(task: CheckTask) -> ImageFindings | Failed:
         tuple(areas.tolist()),
         turned,
         annotations.ignored,
-        annotations.pixel_size or side_of(record.sides()),
+        annotations.pixel_size or (None if pixels is None else side_of(record.sides())),
         int((areas > annotations.runs.areas).sum()),
     )
 
