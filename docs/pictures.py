@@ -1,4 +1,4 @@
-"""Draws the pictures of the algorithm and of all targets, and writes their tables: ``python docs/pictures.py``."""
+"""Draws the pictures of the algorithm, of all targets and of a report, and writes tables of targets: ``python docs/pictures.py``."""
 
 import io
 import shutil
@@ -210,6 +210,8 @@ def report_page() -> None:
                 "Emulation.setDeviceMetricsOverride",
                 {"width": 960, "height": 640, "deviceScaleFactor": 1, "mobile": True},
             )
+            still = {"name": "prefers-reduced-motion", "value": "reduce"}  # the page would scroll while it is taken
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
             browser.get(Path(folder, "report.html").as_uri())
             browser.find_element("css selector", "body").send_keys("jx")
             browser.execute_script("document.querySelector('.entries').scrollIntoView()")
