@@ -1,4 +1,4 @@
-"""Draws the pictures of the algorithm, of all targets and of a report, and writes tables of targets: ``python docs/pictures.py``."""
+"""Draws the pictures of the algorithm, all targets and a report, and writes tables: ``python docs/pictures.py``."""
 
 import io
 import shutil
