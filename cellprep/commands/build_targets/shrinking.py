@@ -29,8 +29,8 @@ def still_to_shrink(annotations: Annotations, recipe: Recipe) -> int:
     before = annotations.shrink
     if recipe.shrink % before:
         raise AnnotationError(
-            f"it is at 1/{before} of its size already, and cannot be built at {_size(recipe.shrink)}: --shrink {before} "
-            f"keeps it, a multiple of {before} makes it smaller"
+            f"it is at 1/{before} of its size already, and cannot be built at {_size(recipe.shrink)}: "
+            f"--shrink {before} keeps it, a multiple of {before} makes it smaller"
         )
     return recipe.shrink // before
 

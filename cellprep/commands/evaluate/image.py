@@ -88,7 +88,8 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
 def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
     """Load the annotations of both sides; a side that tells no size has that of the other, or of the image.
 
-    Predicted cells of a whole image are brought to the size at which a store has the true ones. Classes that mark regions of the truth are no cells on either side.
+    Predicted cells of a whole image are brought to the size at which a store has the true ones. Classes that mark
+    regions of the truth are no cells on either side.
 
     Raises
     ------

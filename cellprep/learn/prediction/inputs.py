@@ -58,6 +58,11 @@ class InputImage:
             pixels = replace(pixels, orientation=orientation)
         return replace(self, pixels=pixels)
 
+    @property
+    def shrunk(self) -> int:
+        """N, if it is in a store that has it at 1/N of its size."""
+        return self.pixels.image.recipe.shrink if isinstance(self.pixels, StoredPixels) else 1
+
     def load(self) -> Any:
         """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.
 

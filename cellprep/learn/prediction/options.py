@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
@@ -17,6 +17,14 @@ from cellprep.system.options import Option, Quiet, documented, take_values
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
+
+
+def _as_diameter(given: Any) -> float | str:
+    """Return a diameter as it is meant: a number, or auto."""
+    try:
+        return "auto" if given == "auto" else float(given)
+    except (TypeError, ValueError):
+        raise UsageError(f"diameter {given!r} is neither a number of pixels nor auto") from None
 
 
 @documented
@@ -45,6 +53,15 @@ class PredictionOptions:
             "theirs see images at this scale."
         ),
     ] = None
+    diameter: Annotated[
+        float | Literal["auto"] | None,
+        Option(
+            "Typical diameter of the cells, in pixels of the images: these are seen so large that it is that of the "
+            "cells that the weights learned from. auto estimates it in each image.",
+            metavar="PIXELS|auto",
+            parse=_as_diameter,
+        ),
+    ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
@@ -66,6 +83,10 @@ class PredictionOptions:
             self.decoding(Decoding())
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+        if self.diameter not in (None, "auto") and not 0 < self.diameter < float("inf"):
+            raise UsageError(f"diameter {self.diameter} is no length above 0, in pixels, and not auto")
+        if self.diameter is not None and self.pixel_size is not None:
+            raise UsageError("--pixel-size and --diameter both tell how large cells are: give one of them")
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
@@ -150,6 +171,7 @@ def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None
         "--decoder": options.decoder is not None,
         "--decoder-option": bool(options.decoder_options),
         "--min-area": options.min_area is not None,
+        "--diameter auto": options.diameter == "auto",
     }
     wrong = [name for name, given in asked.items() if given]
     if wrong:
