@@ -91,9 +91,8 @@ def test_a_store_at_a_third_of_the_size(source, cli):
     assert (image.shape, image.metadata.pixel_size, image.recipe.shrink) == ((14, 17), 0.9, 3)
     labels, pixels = (tifffile.imread(source / name / "a.tif") for name in ("labels", "images"))
     np.testing.assert_array_equal(image["image"], shrink_image(pixels, 3))
-    np.testing.assert_array_equal(
-        image["labels"], np.where(labels == 9, 4, labels)[np.ix_(middles(41, 3), middles(50, 3))]
-    )
+    middle_pixels = np.ix_(middles(41, 3), middles(50, 3))
+    np.testing.assert_array_equal(image["labels"], labels[middle_pixels])
     again = build(source, shrink=3)
     assert (again.current, again.blank) == (1, {"a": (9,)})
     assert cli("verify", source / "s.zarr").exit_code == cli("roundtrip", source / "s.zarr").exit_code == 0

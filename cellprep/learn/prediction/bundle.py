@@ -9,14 +9,10 @@ from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.pixel_size import ALIKE
+from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
-
-_MODELS = Path(__file__).parents[1] / "models"
-
-#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
-SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 #: What makes up instances: a network that tells where cells are, and from images and masks to energy a single one, or
 #: two in a row; of these the first one alone tells vectors.

@@ -15,6 +15,11 @@ from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precisio
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, documented, take_values
 
+_MODELS = Path(__file__).parents[1] / "models"
+
+#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
+SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
+
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
 

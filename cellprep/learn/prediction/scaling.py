@@ -131,14 +131,12 @@ class Scale:
             (m,) the number that each of them had; those without a pixel are left out.
         """
         height, width = self.shape
-        is_larger = height > self.seen[0] or width > self.seen[1]
         if self.shrink > 1:  # the last blocks may reach beyond the image
-            whole = self.seen[0] * self.shrink, self.seen[1] * self.shrink
-            found = _enlarged(labels, whole)[:height, :width]
+            found = _enlarged(labels, (self.seen[0] * self.shrink, self.seen[1] * self.shrink))[:height, :width]
+        elif height > self.seen[0] or width > self.seen[1]:
+            found = _enlarged(labels, self.shape)
         else:
-            found = (
-                _enlarged(labels, self.shape) if is_larger else labels[np.ix_(*map(_nearest, self.shape, self.seen))]
-            )
+            found = labels[np.ix_(*map(_nearest, self.shape, self.seen))]
         numbers, firsts = np.unique(found, return_index=True)
         kept = numbers[numbers > 0][np.argsort(firsts[numbers > 0])].astype(np.int64)
         table = np.zeros(int(labels.max()) + 1, labels.dtype)
