@@ -15,6 +15,7 @@ from cellprep.commands.build_targets.shrinking import shrunk
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import runs_from_masks
 from cellprep.core.shrinking import middles, shrink_image
+from cellprep.core.targets import Recipe
 from cellprep.errors import RecipeError
 from cellprep.formats.annotations.record import Annotations
 
@@ -120,4 +121,4 @@ def test_what_was_shrunk_is_shrunk_on_from_there(source):
     assert (image.shape, image.metadata.pixel_size) == ((11, 13), 1.2)
     for by in (0, 9, 2.5):
         with pytest.raises(RecipeError, match="is not a whole number"):
-            build(source, shrink=by)
+            Recipe(shrink=by)
