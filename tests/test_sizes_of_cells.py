@@ -25,6 +25,7 @@ from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.scaling import Scale
+from cellprep.learn.training.first import Origin, refuse_larger_images
 
 LOOKS = AppearanceRange((0.1, 0.3), (0.0, 0.1), (0.2, 0.5), (5.0, 20.0))
 
@@ -136,3 +137,14 @@ def test_nuclei_that_are_made_larger_are_found_again(tmp_path):
     )
     assert json.loads((out / "cellprep-prediction.json").read_text())["images"]["a"]["diameter"] > 30
     assert load_bundle("nuclei").diameter == pytest.approx(17.5, abs=0.1)
+
+
+def test_a_training_goes_on_at_the_size_of_the_weights_or_below(tmp_path):
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels/a.tif", np.kron([[1, 0], [2, 3]], np.ones((16, 16), np.uint8)))
+    build_targets(tmp_path / "labels", tmp_path / "s.zarr", jobs=1, quiet=True)
+    origin = [Origin("phase", weights(), "")]
+    store = open_store(tmp_path / "s.zarr")
+    with pytest.raises(UsageError, match=r"the wn of phase learned .* at full size: build a store with --shrink 2"):
+        refuse_larger_images(store, origin, Recipe())
+    refuse_larger_images(store, origin, Recipe(shrink=4))

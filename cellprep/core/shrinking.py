@@ -37,7 +37,8 @@ def middles(size: int, by: int) -> NDArray[np.int64]:
     (array([1, 4, 6]), array([1, 3, 5, 6]))
     """
     starts = np.arange(0, size, by)
-    return starts + np.minimum(by, size - starts) // 2
+    places: NDArray[np.int64] = starts + np.minimum(by, size - starts) // 2
+    return places
 
 
 def shrink_pixels(pixels: NDArray[Any], by: int) -> NDArray[Any]:
@@ -71,7 +72,7 @@ def shrink_image(image: NDArray[Any], by: int) -> NDArray[Any]:
             total[..., : part.shape[-2], : part.shape[-1]] += part
     rows, columns = (np.minimum(by, size - np.arange(0, size, by)) for size in (height, width))
     pixels = rows[:, np.newaxis] * columns
-    if is_exact:
-        return ((2 * total + pixels) // (2 * pixels)).astype(image.dtype)
-    mean = total / pixels
-    return (mean if image.dtype.kind == "f" else np.floor(mean + 0.5)).astype(image.dtype)
+    means: NDArray[Any] = (2 * total + pixels) // (2 * pixels) if is_exact else total / pixels
+    if not is_exact and image.dtype.kind != "f":
+        means = np.floor(means + 0.5)
+    return means.astype(image.dtype)
