@@ -123,7 +123,7 @@ def test_a_first_look_tells_the_scale(monkeypatch, side, count, found, seen):
 def test_nuclei_that_are_made_larger_are_found_again(tmp_path):
     csv = write_nuclei(tmp_path, count=1, shape=(128, 160))
     (record,) = open_source(csv).images()
-    small = cv2.imread(str(tmp_path / "nuclei/nuclei-0.png"), cv2.IMREAD_UNCHANGED)
+    small = cv2.imread(str(tmp_path / "nuclei/nuclei-1.png"), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
     truth = np.kron(resolve_overlaps(record.load().runs).labels, np.ones((4, 4), int))
     scores = {}

@@ -118,8 +118,8 @@ def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe
         if by > recipe.shrink:
             size = f"at 1/{recipe.shrink}" if recipe.shrink > 1 else "at full size"
             raise UsageError(
-                f"{origin} learned from images at 1/{by} of their size, and {store.path} has them {size}: build a store "
-                f"with --shrink {by}"
+                f"{origin} learned from images at 1/{by} of their size, and {store.path} has them {size}: build a "
+                f"store with --shrink {by}"
             )
 
 
