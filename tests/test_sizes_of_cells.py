@@ -15,7 +15,7 @@ from cellprep import build_targets, open_source, open_store
 from cellprep.commands.demo import write_nuclei
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.scores import score_image
-from cellprep.core.shrinking import middles
+from cellprep.core.shrinking import middles, shrink_image, shrink_pixels
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
 from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, load_bundle, predict
@@ -120,22 +120,24 @@ def test_a_first_look_tells_the_scale(monkeypatch, side, count, found, seen):
         assert (first.scale, first.maps, first.diameter is None) == (scale, "maps", count < 10)
 
 
-def test_nuclei_that_are_made_larger_are_found_again(tmp_path):
-    csv = write_nuclei(tmp_path, count=1, shape=(128, 160))
+def test_nuclei_that_are_made_smaller_are_found_again(tmp_path):
+    csv = write_nuclei(tmp_path, count=1, shape=(256, 320))
     (record,) = open_source(csv).images()
-    small = cv2.imread(str(tmp_path / "nuclei/nuclei-1.png"), cv2.IMREAD_UNCHANGED)
-    cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC))
-    truth = np.kron(resolve_overlaps(record.load().runs).labels, np.ones((4, 4), int))
-    scores = {}
-    for asked in (None, 80, "auto"):
+    pixels = cv2.imread(str(tmp_path / "nuclei/nuclei-1.png"), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / "a.png"), shrink_image(pixels, 3))
+    truth = shrink_pixels(resolve_overlaps(record.load().runs).labels, 3)
+    scores, notes = {}, {}
+    for asked in (None, 7, "auto"):
         out = tmp_path / str(asked)
         report = predict([tmp_path / "a.png"], out, quiet=True, **({"diameter": asked} if asked else {}))
         scores[asked] = score_image(tifffile.imread(out / "a.tif"), truth).kaggle_precision
-    assert scores[80] > scores[None] and scores["auto"] > scores[None], scores
-    assert report.notes()[0].startswith(
-        "the weights learned from cells 17.5 pixels across in the median; the cells of 1"
-    )
-    assert json.loads((out / "cellprep-prediction.json").read_text())["images"]["a"]["diameter"] > 30
+        notes[asked] = report.notes()
+    assert min(scores[7], scores["auto"]) > scores[None] + 0.2, scores
+    learned = "the weights learned from cells 17.5 pixels across in the median; "
+    assert notes[7][0] == f"{learned}1 image seen so that cells of 7 pixels are as large:"
+    assert notes["auto"][0] == f"{learned}the cells of 1 image were estimated:"
+    assert notes["auto"][1].startswith("  a: 7.") and "86 x 107 pixels seen as" in notes["auto"][1]
+    assert 7 < json.loads((out / "cellprep-prediction.json").read_text())["images"]["a"]["diameter"] < 8
     assert load_bundle("nuclei").diameter == pytest.approx(17.5, abs=0.1)
 
 

@@ -61,8 +61,8 @@ class PredictionOptions:
     diameter: Annotated[
         float | Literal["auto"] | None,
         Option(
-            "Typical diameter of the cells, in pixels of the images: these are seen so large that it is that of the "
-            "cells that the weights learned from. auto estimates it in each image.",
+            "Typical diameter of the cells, in pixels. Images are rescaled so that it is that of the cells that the "
+            "weights learned from; auto estimates it for each image.",
             metavar="PIXELS|auto",
             parse=_as_diameter,
         ),
@@ -88,7 +88,7 @@ class PredictionOptions:
             self.decoding(Decoding())
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
-        if self.diameter not in (None, "auto") and not 0 < self.diameter < float("inf"):
+        if isinstance(self.diameter, float) and not 0 < self.diameter < float("inf"):
             raise UsageError(f"diameter {self.diameter} is no length above 0, in pixels, and not auto")
         if self.diameter is not None and self.pixel_size is not None:
             raise UsageError("--pixel-size and --diameter both tell how large cells are: give one of them")

@@ -155,8 +155,8 @@ def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionRe
     report.sizes = SizeReport(options.pixel_size, advice="")
     report.scales = ScaleReport(bundle.pixel_size, bundle.shrink)
     if options.diameter and bundle.diameter:
-        given = None if options.diameter == "auto" else options.diameter
-        report.scales.of_cells = CellScales(bundle.diameter, given)
+        told = None if options.diameter == "auto" else options.diameter
+        report.scales.of_cells = CellScales(bundle.diameter, told)
     return report
 
 
