@@ -17,7 +17,7 @@ def shrink_runs(runs: Runs, by: int) -> Runs:
     >>> from cellprep import parse_rle
     >>> shrunk = shrink_runs(parse_rle(["1 3 7 3", "12 1"], (3, 4)), 2)
     >>> shrunk.starts, shrunk.lengths, shrunk.offsets
-    (array([0, 3]), array([1, 1]), array([0, 1, 2]))
+    (array([1, 3]), array([1, 1]), array([0, 1, 2]))
     """
     return Runs.joined([_shrunk(piece, by) for piece in runs.pieces()])
 
