@@ -48,9 +48,8 @@ def _row(parameter: Any) -> str:
     is_option = parameter.opts[0].startswith("-")
     name = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() if is_option else parameter.metavar
     default = "" if parameter.default in (None, False, "", ()) else f"`{parameter.default}`"
-    return (
-        f"| `{name}` | {'required' if parameter.required else default} | {parameter.help.replace('|', chr(92) + '|')} |"
-    )
+    cells = f"`{name}`", "required" if parameter.required else default, parameter.help
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def write_commands(sphinx: Sphinx) -> None:
