@@ -239,8 +239,8 @@ class ScaleReport:
             return self.of_cells.notes(self.scaled)
         lines = []
         if shrunk := sum(scale.shrink > 1 for scale in self.scaled.values()):
-            size = f"1/{self.shrink} of their size, which the weights learned from"
-            lines = [f"{count(shrunk, 'image')} seen at {size}, and given back at their own"]
+            size = f"1/{self.shrink} of full size, as the training images were"
+            lines = [f"{count(shrunk, 'image')} seen at {size}; cells are given back at full size"]
         if self.learned is None:
             why = "the weights do not know the size of the pixels that they learned from, so nothing is scaled"
             return lines or ([f"note: {why}"] if self.known else [])
