@@ -138,7 +138,7 @@ class Predictor:
         if scale is None:
             return self.predict(image, classes, types, **keep)
         told = [None if known is None else scale.classes_of(known) for known in (classes, types)]
-        return self.predict(scale.image(image), *told, **keep)
+        return self.predict(scale.image(image), told[0], told[1], **keep)
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
         """Return how maps are decoded: a least area that was asked for counts pixels of the image."""

@@ -240,7 +240,7 @@ def _predict(
     seen = scale.image(pixels) if scale else pixels
     if maps is None:
         told = [scale.classes_of(known) if scale and known is not None else known for known in (classes, types)]
-        maps = predictor.predict(seen, *told, **keep)
+        maps = predictor.predict(seen, told[0], told[1], **keep)
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
         encoded = writer.encode_vectors(image.id, maps, seen if has_matplotlib() else None, scale)
