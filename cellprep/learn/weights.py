@@ -165,6 +165,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     network, recipe = weights.settings.to_dict(), weights.recipe.to_dict()
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
+        if weights.appearance.median_diameter is None:  # so that older weights stay the same bytes
+            del others["appearance"]["median_diameter"]
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
     return {

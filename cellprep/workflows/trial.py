@@ -254,9 +254,9 @@ class Trial:
                 try:
                     image, _ = self._images[name]
                     pixels = image.load()
-                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None)
+                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None, image.shrunk)
                     path = self._store / f"{len(self._maps)}.npz"
-                    _save(path, predictor.predict(scale.image(pixels) if scale else pixels))
+                    _save(path, predictor.look(pixels, None, scale))
                     self._maps[name] = path, scale
                 except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are tuned on
                     failed[name] = Failed.of(error).problem
@@ -274,6 +274,7 @@ class Trial:
             [describe(decoding) for decoding in self.every],
             self._options.precision,
             self._bundle.pixel_size,
+            *([self._bundle.shrink] if self._bundle.shrink > 1 else []),
             *([self._bundle.types] if self.by_class else []),
         ]
         found.update(json.dumps(told).encode())

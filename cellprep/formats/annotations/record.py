@@ -64,6 +64,8 @@ class Annotations:
         (n,) the probability of each one's category, if the source tells of all.
     ignored
         How much of the image is ignored, if something was to be.
+    shrink
+        At 1/N of which size they are: a store may hold images so.
     """
 
     runs: Runs
@@ -78,6 +80,7 @@ class Annotations:
     names: tuple[str, ...] | None = None
     type_scores: tuple[float, ...] | None = None
     ignored: Ignored | None = None
+    shrink: int = 1
 
     def __post_init__(self) -> None:
         check_shape(self.runs.shape)

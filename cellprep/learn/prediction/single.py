@@ -13,6 +13,7 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.raster import place_channels
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
+from cellprep.learn.prediction.diameter import look_first
 from cellprep.learn.prediction.instances import Instances, find_typed_instances
 from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
@@ -135,10 +136,12 @@ def _segmented(
     if isinstance(mask, str | Path):
         mask = ImageFile(as_place(mask), options.orientation).decode_labels()
     classes = None if mask is None else classes_of_mask(mask)
-    if scale is None:
-        return find_typed_instances(predictor.predict(pixels, classes), predictor.decoding)
-    maps = predictor.predict(scale.image(pixels), None if classes is None else scale.classes_of(classes))
-    return find_typed_instances(maps, predictor.decoding_at(scale)).at_scale_of_image(scale)[0]
+    maps = None
+    if options.diameter == "auto":
+        scale, maps, _ = look_first(predictor, pixels, classes, scale)
+    maps = maps or predictor.look(pixels, classes, scale)
+    found = find_typed_instances(maps, predictor.decoding_at(scale))
+    return found if scale is None else found.at_scale_of_image(scale)[0]
 
 
 def _pixels(
