@@ -10,6 +10,7 @@ from stores import write_store
 from test_predict import NORMALISATION, QUIET, Oracle
 
 from cellprep import Recipe, cells_from_labels, compute_targets
+from cellprep.core.colours import type_colours
 from cellprep.errors import StoreError, UsageError, WeightsError
 from cellprep.learn import (
     Bundle,
@@ -111,6 +112,14 @@ def test_a_table_that_names_no_category_of_its_image_is_damage(tmp_path):
 # --- training
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Draw no pictures of trainings: drawing takes longer than training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellprep.learn.training.run.has_matplotlib", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     def make(network="semseg", **others):
@@ -130,7 +139,6 @@ def test_a_network_learns_classes_and_keeps_their_names(trained, store, tmp_path
     assert min(trained.best[f"val_right_class{name}"] for name in ("", "_dark", "_light")) > 0.9
     weights = load_weights(trained.out)
     assert weights.settings.classes == tuple(NAMES)
-    assert (trained.out / "validation").is_dir()
     other = Weights(build_network(NetworkSettings("wn", arch="unet", base_channels=1), 0), NORMALISATION)
     save_bundle(tmp_path / "all.safetensors", Bundle(other, None, weights))
     bundle = load_bundle(tmp_path / "all.safetensors")
@@ -153,6 +161,20 @@ def test_a_training_tells_what_there_is_of_each_class(store, options, capsys):
     assert "classes to train on: dark 20 cells in 5 images; light 29 cells in 6 images" in told
     assert "5 cells without a type: the mask is trained on them, the classes are not" in told
     assert "warning: fewer than 30 training cells of dark (20), light (29)" in told
+
+
+def test_pictures_show_the_classes_of_true_and_of_predicted_cells():
+    figure = pytest.importorskip("matplotlib.figure")
+    settings = NetworkSettings("semseg", classes=("a_$x$", "b"))
+    found = {"semseg": np.eye(3)[[0, 1, 2]].T[:, None], "classes": np.array([[[0, 9, 9]], [[1, 0, 0]]])}
+    true = {"semseg": np.array([[0, 2, 0]]), "classes": np.array([[0, -1, 1]])}
+    dark, first, second = (25, 25, 25), *map(tuple, type_colours(2).tolist())
+    expected = {"true": [first, dark, second], "predicted": [second, first, dark]}
+    for name, colours in expected.items():
+        axes = figure.Figure().subplots()
+        settings.kind.panels(settings, found, true)[f"{name} classes of cells"](axes)
+        assert [*map(tuple, axes.get_images()[0].get_array()[0].tolist())] == colours
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == [r"a_\$x\$", "b"]
 
 
 def test_without_classes_a_file_of_weights_says_nothing_of_them(tmp_path):
