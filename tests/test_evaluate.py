@@ -338,18 +338,11 @@ def test_scores_by_class(cli, classed, truth, tmp_path):
         assert min(picture.size) > 200
 
 
-def test_classes_on_one_side_only_are_an_error(cli, classed, found, truth, write_csv):
+def test_cells_without_a_class_are_an_error(cli, found, truth):
     result = cli("evaluate", found, truth, "--by-class")
     assert result.exit_code == 2
     assert result.stderr.startswith(
         "error: found.csv has cells without a class, such as in a: for scores by class each"
-    )
-    other = write_csv(*classed.read_text().replace("round", "Round").splitlines()[1:], name="other.csv")
-    result = cli("evaluate", other, truth, "--by-class", "--quiet")
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "error: no cell of train.csv has the class Round that other.csv predicts; its classes are long, round: give "
-        "both sides the same names\n"
     )
     report = evaluate(truth, truth, by_class=True, only=["b"], jobs=1)
     assert list(report.class_scores["by_class"]) == ["long"]

@@ -121,7 +121,7 @@ def labels_from_coco(out, store, scratch):
 
 
 def labels_from_tiffs(out, store, scratch):
-    return {path.stem: ImageFile(path).decode() for path in out.iterdir()}
+    return {path.stem: ImageFile(path).decode() for path in out.glob("*.tif")}
 
 
 def labels_from_geojson(out, store, scratch):
@@ -419,7 +419,7 @@ def test_features_are_as_qupath_takes_them(store, tmp_path):
 def test_label_tiffs(tmp_path, dtype, pixel_size):
     labels = np.arange(12, dtype=dtype).reshape(3, 4) + np.iinfo(dtype).max // 2
     path = tmp_path / "x.tif"
-    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size)))
+    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size))["x.tif"])
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         assert (tiff.is_ome, page.compression.name, page.dtype) == (True, "ADOBE_DEFLATE", dtype)

@@ -46,7 +46,14 @@ def convert_command(
         annotations = reading.open(source)
     else:
         annotations = open_prediction(
-            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components, reading.partial
+            source,
+            truth,
+            reading.format,
+            reading.rle_order,
+            reading.crowds,
+            reading.components,
+            reading.partial,
+            reading.category_map,
         )
     announced(annotations, options.quiet)
     tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

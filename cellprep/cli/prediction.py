@@ -16,12 +16,14 @@ from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
+    SHIPPED,
     MaskOptions,
     OutputOptions,
     PredictionOptions,
     SemsegWeights,
+    known_classes,
 )
-from cellprep.learn.settings import Decoder, MinArea
+from cellprep.learn.settings import ByClass, Decoder, MinArea
 from cellprep.system.options import Only, Quiet
 
 
@@ -40,7 +42,8 @@ class ListsWeights(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-_WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn"
+_OF_PACKAGE = f"a name of what comes with the package ({', '.join(SHIPPED)})"
+_WEIGHTS = f"Weights of a wn, or a bundle, or the folder of a run, or {_OF_PACKAGE}; twice for those of a dn and a wtn"
 _UNNAMED = "Without a name, lists those at hand."
 
 
@@ -109,6 +112,7 @@ def bundle_command(
     decoder: Decoder = None,
     decoder_options: DecoderOptions = MappingProxyType({}),
     min_area: MinArea = None,
+    by_class: ByClass = MappingProxyType({}),
     quiet: Quiet = False,
 ) -> None:
     """Put weights that belong together into one file, which `predict --weights` takes alone.
@@ -119,7 +123,8 @@ def bundle_command(
     from cellprep.learn import load_bundle, save_bundle, with_decoding
 
     bundle = load_bundle(weights, semseg_weights)
-    bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, decoder_options))
+    known_classes(by_class, bundle.types)
+    bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, decoder_options, by_class))
     save_bundle(out, bundle, half=half)
     if not quiet:
         typer.echo(f"{out}: {', '.join(bundle.names)}, {out.stat().st_size / 1e6:,.1f} MB", err=True)

@@ -18,6 +18,7 @@ from cellprep.commands.evaluate import (
     refuse_confusion,
     refuse_pictures,
 )
+from cellprep.formats.annotations.categories import CategoriesAre
 from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
 from cellprep.system.output import refuse_to_overwrite
@@ -51,6 +52,7 @@ def evaluate_command(
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: CrowdsAre = None,
     predicted_components: ComponentsAre = None,
+    predicted_category_map: CategoriesAre = None,
     options: EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
     confusion: Annotated[
@@ -77,7 +79,13 @@ def evaluate_command(
         options = replace(options, by_class=True)
     known = announced(reading.open(truth), options.quiet)
     found = open_prediction(
-        predicted, known, predicted_format, predicted_rle_order, predicted_crowds, predicted_components
+        predicted,
+        known,
+        predicted_format,
+        predicted_rle_order,
+        predicted_crowds,
+        predicted_components,
+        category_map=predicted_category_map,
     )
     report = evaluate(found, known, options)
     if out:

@@ -255,7 +255,8 @@ def _typed(recipe: Any) -> Any:
 
 def _pairs(told: Any) -> Iterator[str]:
     for key, value in told.items() if isinstance(told, dict) else ():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        pairs = [f"{old} -> {new or '(left out)'}" for old, new in value.items()] if isinstance(value, dict) else value
+        text = ", ".join(map(str, pairs)) if isinstance(pairs, list) else str(value)
         yield f"{printable(key.replace('_', ' '))}: {printable(text)}"
 
 

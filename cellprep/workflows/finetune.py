@@ -17,7 +17,12 @@ from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, find_weights, load_bundle, save_bundle, with_decoding
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.processes import joined, share
-from cellprep.learn.training.first import agreed_normalisation, find_origins, first_network
+from cellprep.learn.training.first import (
+    agreed_normalisation,
+    find_origins,
+    first_network,
+    refuse_larger_images,
+)
 from cellprep.learn.training.options import (
     DECIDED_BY_WEIGHTS,
     FINE_TUNING,
@@ -25,7 +30,7 @@ from cellprep.learn.training.options import (
     TrainOptions,
     as_named,
 )
-from cellprep.learn.training.plan import choose_and_check
+from cellprep.learn.training.plan import choose_and_check, learned_classes
 from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import choose_folder
 from cellprep.learn.weights import FINE_TUNED, Weights, load_all_weights, load_weights
@@ -313,9 +318,11 @@ class _Tuning:
             options = self.options(network)
             _, val_ids, together = choose_and_check(self.store, options)
             begins = find_origins(options)
+            refuse_larger_images(self.store, begins, together.recipe)
             origins += [origin.to_dict() for origin in begins]
             agreed_normalisation(options, begins)
-            first_network(options, begins, together.channels or 1, together.recipe.levels)
+            classes = learned_classes(self.store, options, begins, together)
+            first_network(options, begins, together.channels or 1, together.recipe.levels, classes)
             checked.append((val_ids, together.recipe))
         recipe = checked[0][1]
         as_bundle(replace(part, recipe=recipe) if name in self.networks else part for name, part in self._parts.items())
@@ -351,6 +358,10 @@ class _Tuning:
             own["mask"] = part.mask
         if "background_cell" in kind.options:
             own["background_cell"] = part.recipe.background_cell
+        # A semantic network may begin to learn classes; of others that saw none, each cell keeps its vectors.
+        begins = bool(own.pop("classes", False)) and kind.tells_classes
+        if begins or part.settings.classes:
+            own["classes"] = True
         return options_in(self.out, network, own, self.free)
 
     def _place_of(self, network: str) -> str:

@@ -120,8 +120,8 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     resume
         Whether to go on with what is there.
     **settings
-        Options of `TrainOptions`, which hold for every network that has them. The WN is trained on from the DN and
-        the WTN, at a rate of 1e-4 and for a fifth of the epochs.
+        Options of `TrainOptions`, which hold for every network that has them, but ``classes`` for ``semseg`` alone. The
+        WN is trained on from the DN and the WTN, at a rate of 1e-4 and for a fifth of the epochs.
 
     Raises
     ------
@@ -160,6 +160,8 @@ def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -
     strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # what fits it, fits the others
     options = _options(strictest, out, recorded, {})
     _, val_ids, together = choose_and_check(store, options)
+    if recorded.get("classes"):
+        choose_and_check(store, _options(SEMANTIC, out, recorded, {}))
     if options.encoder:  # else a file that does not fit would be found after hours
         first_network(options, [], together.channels, together.recipe.levels)
     if writes:
@@ -171,6 +173,9 @@ def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping
     """Return the options of one network: its own if it was begun already, and else those of all that it has."""
     kind = NETWORKS[network]
     absent = {*OF_SOME}.difference(kind.options).union(_DECIDED if kind.parts else ())
+    absent |= (
+        set() if kind.tells_classes else {"classes"}
+    )  # vectors learned with true classes suffer from predicted ones
     own = {name: value for name, value in recorded.items() if name not in absent}
     if recorded.get("encoder") and not own.get("arch"):
         own["arch"] = "published"

@@ -2,15 +2,17 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellprep.commands.evaluate.classes import never_predicted, table_of_confusion
+from cellprep.commands.evaluate.classes import on_one_side_only, table_of_confusion
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
+from cellprep.core.scores.image import NO_CELLS
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
@@ -152,7 +154,7 @@ class EvaluationReport(Report):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "cell_type", *_row(_NOTHING)])
+        writer.writerow(["image", "cell_type", *_row(NO_CELLS)])
         for row in self.rows:
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row.values()])
         write_whole(local_path(path, "path"), text.getvalue())
@@ -161,6 +163,11 @@ class EvaluationReport(Report):
         """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        sizes = Counter(image.shrink for image in self.images if image.shrink > 1)
+        lines += [
+            f"the predicted cells of {count(images, 'image')} are scored at 1/{by} of their size, as the true ones are"
+            for by, images in sorted(sizes.items())
+        ]
         lines += ignored_notes(total(image.ignored for image in self.images))
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
             lines += [
@@ -169,7 +176,7 @@ class EvaluationReport(Report):
             ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
-        lines += never_predicted(self.class_scores.get("by_class", {}))
+        lines += on_one_side_only(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [
@@ -186,9 +193,6 @@ class EvaluationReport(Report):
 
     def _aftermath(self) -> str:
         return ", and are in no score"
-
-
-_NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)
 
 
 def _of_image(score: ImageScore) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellprep.errors import WeightsError
 from cellprep.formats.cellprep_store import CellprepStore
-from cellprep.learn.prediction.bundle import SHIPPED
+from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, describe_weights
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
@@ -88,7 +88,7 @@ def _describe(name: str, file: Path, origin: str = "") -> WeightsAtHand | None:
 
 def _in_words(figures: Mapping[str, float]) -> str:
     return ", ".join(
-        f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}"
+        f"{printable(name.removeprefix('val_').replace('_', ' '))} {value:.3g}"
         for name, value in figures.items()
         if name.startswith("val_")
     )

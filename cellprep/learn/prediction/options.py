@@ -1,9 +1,9 @@
 """How prediction runs and what it writes: known without torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
@@ -11,12 +11,26 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
-from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
+from cellprep.learn.settings import ByClass, Decoder, Decoding, Device, MinArea, Precision, of_classes
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, documented, take_values
+from cellprep.text.wording import printable
+
+_MODELS = Path(__file__).parents[1] / "models"
+
+#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
+SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
+
+
+def _as_diameter(given: Any) -> float | str:
+    """Return a diameter as it is meant: a number, or auto."""
+    try:
+        return "auto" if given == "auto" else float(given)
+    except (TypeError, ValueError):
+        raise UsageError(f"diameter {given!r} is neither a number of pixels nor auto") from None
 
 
 @documented
@@ -45,9 +59,19 @@ class PredictionOptions:
             "theirs see images at this scale."
         ),
     ] = None
+    diameter: Annotated[
+        float | Literal["auto"] | None,
+        Option(
+            "Typical diameter of the cells, in pixels. Images are rescaled so that it is that of the cells that the "
+            "weights learned from; auto estimates it for each image.",
+            metavar="PIXELS|auto",
+            parse=_as_diameter,
+        ),
+    ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
+    by_class: ByClass = field(default_factory=dict)
     tta: Annotated[bool, Option("Look at each image in its eight flips and turns, and take the mean.")] = False
     device: Device = "auto"
     precision: Precision = "float32"
@@ -60,19 +84,32 @@ class PredictionOptions:
 
     def __post_init__(self) -> None:
         take_values(self)
+        object.__setattr__(self, "by_class", of_classes(self.by_class))
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+        if isinstance(self.diameter, float) and not 0 < self.diameter < float("inf"):
+            raise UsageError(f"diameter {self.diameter} is no length above 0, in pixels, and not auto")
+        if self.diameter is not None and self.pixel_size is not None:
+            raise UsageError("--pixel-size and --diameter both tell how large cells are: give one of them")
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
 
-    def decoding(self, usual: Decoding) -> Decoding:
-        """Return how maps are decoded: as asked for, and else as usual."""
-        return usual.changed(self.decoder, self.min_area, self.decoder_options)
+    def decoding(self, usual: Decoding, factor: float = 1.0) -> Decoding:
+        """Return how maps are decoded: as asked for, and else as usual.
+
+        A least area that is asked for counts pixels of the image, of which networks see `factor` for one.
+        """
+        by_class = {name: replace(its, min_area=_scaled(its.min_area, factor)) for name, its in self.by_class.items()}
+        return usual.changed(self.decoder, _scaled(self.min_area, factor), self.decoder_options, by_class)
+
+
+def _scaled(area: int | None, factor: float) -> int | None:
+    return None if area is None else round(area * factor)
 
 
 SemsegWeights = Annotated[Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.")]
@@ -122,6 +159,14 @@ class OutputOptions:
     )
     maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
     overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.")] = False
+    classes: Annotated[
+        Sequence[str],
+        Option(
+            "Class of cells to keep, repeatable, or several after commas; all unless given.",
+            flags=("--class",),
+            metavar="NAME",
+        ),
+    ] = ()
 
     @property
     def needs_scores(self) -> bool:
@@ -134,6 +179,26 @@ class OutputOptions:
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
             raise UsageError(f"{wrong}: give one or several of {', '.join(EXPORTERS)}, each once")
+
+
+def known_classes(asked: Iterable[str], known: Sequence[str]) -> set[str]:
+    """Return the classes that are asked for; one text may hold several after commas.
+
+    Raises
+    ------
+    UsageError
+        If one is not known.
+
+    Examples
+    --------
+    >>> sorted(known_classes(["b,c", "a, old"], ["a, old", "b", "c"]))
+    ['a, old', 'b', 'c']
+    """
+    names = {name for text in asked for name in ([text] if text in known else map(str.strip, text.split(",")))}
+    if unknown := sorted(names.difference(known)):
+        there = f"they know {', '.join(map(printable, known))}" if known else "they know no classes of cells"
+        raise UsageError(f"class {printable(unknown[0])} is unknown to these weights: {there}")
+    return names
 
 
 def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:
@@ -150,6 +215,9 @@ def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None
         "--decoder": options.decoder is not None,
         "--decoder-option": bool(options.decoder_options),
         "--min-area": options.min_area is not None,
+        "--per-class": bool(options.by_class),
+        "--class": bool(outputs.classes),
+        "--diameter auto": options.diameter == "auto",
     }
     wrong = [name for name, given in asked.items() if given]
     if wrong:

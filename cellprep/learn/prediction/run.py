@@ -13,21 +13,24 @@ from cellprep.formats.images.pixel_size import Sides, side_of
 from cellprep.formats.images.sizes import SizeReport
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
+from cellprep.learn.prediction.diameter import look_first
 from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
+from cellprep.learn.prediction.instances import Instances, find_typed_instances
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
     MaskOptions,
     OutputOptions,
     PredictionOptions,
+    known_classes,
     refuse_instances,
 )
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
-from cellprep.learn.prediction.scaling import ScaleReport
+from cellprep.learn.prediction.scaling import CellScales, ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
@@ -111,13 +114,17 @@ def predict(
     given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
     if only:
         given = _chosen(given, only)
+    known_classes(outputs.classes, bundle.types)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     report = _begin_report(out, predictor, given)
+    report.classes = bundle.types if bundle.tells_instances else ()
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
     with (
-        prediction_writer(out, outputs, vectors=not bundle.tells_instances, planes=options.planes) as writer,
+        prediction_writer(
+            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=report.classes
+        ) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
         for image in given.images:
@@ -128,18 +135,27 @@ def predict(
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
-                report.add(image.id, predicted.cells, predicted.left_out, predicted.has_mask)
+                found = predicted.instances
+                report.add(
+                    image.id,
+                    found.count if found else 0,
+                    found.left_out if found else 0,
+                    predicted.has_mask,
+                    found.type_names if found else None,
+                    predicted.of_other_classes,
+                )
                 report.turned[image.id] = predicted.turned
                 if image.pixels:
                     report.pixels[image.id] = image.pixels
                 report.sizes.add(image.id, options.pixel_size or side_of(predicted.sides), predicted.sides)
                 is_known = bool(options.pixel_size or predicted.sides)
-                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known)
+                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known, cells=predicted.diameter)
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
             bar.update()
         if report.images:
             writer.write_record(report.pixels, report.scales)
+            writer.write_images(report.rows)
             writer.publish()
     return report
 
@@ -152,7 +168,10 @@ def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionRe
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
     report.sizes = SizeReport(options.pixel_size, advice="")
-    report.scales = ScaleReport(bundle.pixel_size)
+    report.scales = ScaleReport(bundle.pixel_size, bundle.shrink)
+    if options.diameter and bundle.diameter:
+        told = None if options.diameter == "auto" else options.diameter
+        report.scales.of_cells = CellScales(bundle.diameter, told)
     return report
 
 
@@ -190,9 +209,10 @@ class _Predicted:
     has_mask: bool
     sides: Sides | None = None
     turned: str = ""
-    cells: int = 0
-    left_out: int = 0
+    instances: Instances | None = None
+    of_other_classes: int = 0
     appearance: Appearance | None = None
+    diameter: float | None = None
 
 
 def _predict(
@@ -200,6 +220,8 @@ def _predict(
 ) -> _Predicted:
     pixels = decoded = image.load()
     classes = source.find(image, decoded.shape[1:]) if source else None
+    needed = predictor.types_needed
+    types = source.find_types(image, needed) if source and needed else None
     if classes is not None and isinstance(image.pixels, ImageFile):
         fitted = fitting(image.pixels, decoded, classes.shape)
         pixels = fitted if fitted.ndim == 3 else fitted[None]
@@ -207,14 +229,18 @@ def _predict(
     del decoded
     wanted, instances = writer.options, predictor.bundle.tells_instances
     sides = image.pixels.sides() if image.pixels else None
-    scale = predictor.scale(pixels, sides)
+    scale = predictor.scale(pixels, sides, image.shrunk)
+    keep = {
+        "keep_uvec": wanted.maps is not None or not instances,
+        "keep_confidence": wanted.needs_scores and instances,
+    }
+    maps = diameter = None
+    if predictor.options.diameter == "auto":
+        scale, maps, diameter = look_first(predictor, pixels, classes, scale, types, **keep)
     seen = scale.image(pixels) if scale else pixels
-    maps = predictor.predict(
-        seen,
-        scale.classes_of(classes) if scale and classes is not None else classes,
-        keep_uvec=wanted.maps is not None or not instances,
-        keep_confidence=wanted.needs_scores and instances,
-    )
+    if maps is None:
+        told = [scale.classes_of(known) if scale and known is not None else known for known in (classes, types)]
+        maps = predictor.predict(seen, told[0], told[1], **keep)
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
         encoded = writer.encode_vectors(image.id, maps, seen if has_matplotlib() else None, scale)
@@ -222,17 +248,20 @@ def _predict(
     shown = np.asarray(pixels) if wanted.overlay else None
     sampled = sample_pixels(seen) if predictor.bundle.appearance else None
     del pixels, seen  # which may take as much memory as its maps
-    labels, left_out = find_instances(maps, predictor.decoding_at(scale))
-    scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
-    appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
+    found = find_typed_instances(maps, predictor.decoding_at(scale))
+    scores = None if maps.confidence is None else mean_confidence(maps.confidence, found.labels)
+    appearance = measure_appearance(sampled, found.labels, count_pixels(found.labels)[1:]) if sampled else None
     if scale:
-        before = int(labels.max())
-        labels, kept = scale.labels(labels)
-        left_out += before - len(kept)
+        found, kept = found.at_scale_of_image(scale)
+        scores = None if scores is None else scores[kept - 1]
+    before = found.count
+    if wanted.classes:
+        found, kept = found.of_types(known_classes(wanted.classes, predictor.bundle.types))
         scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
-    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels, size), maps, shown, scale)
-    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance)
+    prediction = Prediction(image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores)
+    encoded = writer.encode(prediction, maps, shown, scale)
+    return _Predicted(encoded, has_mask, sides, turned, found, before - found.count, appearance, diameter)
 
 
 def _places(images: Any) -> list[Path | str]:

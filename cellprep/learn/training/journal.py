@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cellprep.errors import MissingExtraError, OutputError, UsageError, WeightsError
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
+from cellprep.text.wording import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -114,7 +115,7 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
         panels[0].plot(epochs, [row[name] for row in rows], color=colour, label=name.replace("_", " "))
     panels[0].plot(best["epoch"], best["val_loss"], "o", color="#d55e00", label=f"best: epoch {best['epoch']:.0f}")
     for name in measures:
-        panels[1].plot(epochs, [row[name] for row in rows], label=name.replace("_", " ").removeprefix("val "))
+        panels[1].plot(epochs, [row[name] for row in rows], label=_in_words(name))
     panels[-1].plot(epochs, [row["rate"] for row in rows], color="0.4", label="learning rate")
     names = ["loss", *(["validation"] if measures else []), "learning rate"]
     for axes, name in zip(panels, names, strict=True):
@@ -129,6 +130,11 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_whole(path, buffer.getvalue())
+
+
+def _in_words(measure: str) -> str:
+    """Return a measure as a legend has it, which takes a text between two dollars for mathematics."""
+    return printable(measure.replace("_", " ").removeprefix("val ")).replace("$", r"\$")
 
 
 class TensorBoard:

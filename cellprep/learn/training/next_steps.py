@@ -35,8 +35,9 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
     missing = [name for name in needed if name not in runs]
     if missing:
         words = ["cellprep", "train", missing[0], *data]
-        has_background = options.background_cell and "background_cell" in NETWORKS[missing[0]].options
-        words += ["--background-cell"] if has_background else []
+        kind = NETWORKS[missing[0]]
+        words += ["--background-cell"] if options.background_cell and "background_cell" in kind.options else []
+        words += ["--classes"] if options.classes and kind.tells_classes else []  # as vectors need none
         words += ["--out", str(free_name(out.parent / missing[0]))] if out.parent != RUNS else []
         return (*looks, f"next: {shlex.join(words)}")
     names = [END_TO_END] if END_TO_END in runs else IN_A_ROW

@@ -30,7 +30,7 @@ OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
 #: Options that only some networks have: see `NetworkKind.options`.
-OF_SOME = ("mask", "background_cell", "encoder")
+OF_SOME = ("mask", "background_cell", "encoder", "classes")
 
 _EPOCHS = 50  # of a training that begins with random weights
 
@@ -132,6 +132,13 @@ class TrainOptions:
             "the store must be built so."
         ),
     ] = False
+    classes: Annotated[
+        bool,
+        Option(
+            "Learn the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
+            "each class."
+        ),
+    ] = False
     augment: Annotated[
         tuple[str, ...],
         Option(
@@ -221,10 +228,15 @@ class TrainOptions:
             )
         masked = having("mask")
         usual = {its.name: its.default for its in fields(self)}
-        if any(getattr(self, name) != usual[name] for name in {*OF_SOME} - {*self.kind.options}):
+        wrong = {name for name in {*OF_SOME} - {*self.kind.options} if getattr(self, name) != usual[name]}
+        if wrong - {"classes"}:
             raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
+        if wrong:
+            raise UsageError(f"--classes is for {having('classes')} only: leave it out")
         if self.mask == "none" and not self.background_cell:
             raise UsageError(f"without a mask {masked} see the background as a cell: give --background-cell, too")
+        if self.mask == "none" and self.classes:
+            raise UsageError(f"without a mask {masked} take no classes: leave --classes out, or give a mask")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 
@@ -253,7 +265,7 @@ class TrainOptions:
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
         values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
-        unset = MAY_CHANGE if self.ema else {*MAY_CHANGE, "ema"}  # older runs have none
+        unset = MAY_CHANGE | {name for name in ("ema", "classes") if not getattr(self, name)}  # older runs have none
         return {name: as_json(value, folders) for name, value in values.items() if name not in unset}
 
 

@@ -30,7 +30,7 @@ from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
 from cellprep.text.notebook import notebook_html
-from cellprep.text.wording import count
+from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -169,7 +169,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     board = TensorBoard(folder.tensorboard) if options.tensorboard and writes else None
     plan = make_plan(store, options)
     channels = plan.normalisation.channels if plan.normalisation else 1
-    network = first_network(options, plan.origins, channels, plan.recipe.levels)
+    network = first_network(options, plan.origins, channels, plan.recipe.levels, plan.crops.classes)
     workers = machine.workers() if options.workers < 0 else options.workers
     batches = train_loader(
         store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
@@ -234,6 +234,7 @@ def _beginning(
 ) -> Iterator[str]:
     """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
     yield _begin_in_words(folder, trainer.network, plan)
+    yield from plan.classes.notes() if plan.classes else ()
     assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
@@ -282,7 +283,7 @@ def _keep(
     if has_matplotlib():
         draw_curves(folder.curves, rows, f"{options.network}, trained on {count(len(plan.train_ids), 'image')}")
         if is_best:
-            draw_validation(folder.pictures, options.kind, shown, rows[-1])
+            draw_validation(folder.pictures, trainer.network.settings, shown, rows[-1])
     folder.keep({"epoch": len(rows), "rows": rows, **trainer.state()})
 
 
@@ -303,7 +304,7 @@ def _is_stale(rows: list[Row], patience: int) -> bool:
 
 def _in_words(row: Row) -> str:
     measures = [
-        f"{name.removeprefix('val_').replace('_', ' ')} {value:.4g}"
+        f"{printable(name.removeprefix('val_').replace('_', ' '))} {value:.4g}"
         for name, value in row.items()
         if name.startswith("val_") and name != "val_loss"
     ]

@@ -170,7 +170,9 @@ class Trainer:
             kept = None
             if place in shown:
                 kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()})
-            found.append(_Measured(place, str(given["id"][0]), loss, self.kind.measure(maps, batch), kept))
+            found.append(
+                _Measured(place, str(given["id"][0]), loss, self.kind.measure(self.network.settings, maps, batch), kept)
+            )
         found = sorted(gather(found), key=lambda image: image.place)
         sums: dict[str, Share] = {}
         for image in found:
