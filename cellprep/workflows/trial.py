@@ -180,7 +180,7 @@ class Trial:
             told = list(map(_read, lines))
             if not told or told[0] != first:
                 raise UsageError(
-                    f"{self._folder} contains a tuning with other weights, images or options: choose another folder (--out)"
+                    f"{self._folder} is a tuning with other weights, images or options: choose another folder (--out)"
                 )
             for line in filter(None, told[1:]):  # scores of unreadable lines are computed again
                 self._known[line["image"]] |= dict(zip(line["places"], map(_told, line["scores"]), strict=True))

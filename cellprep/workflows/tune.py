@@ -206,7 +206,7 @@ def _given(
     bundle = weights if isinstance(weights, Bundle) else load_bundle(places)
     if not bundle.tells_instances or bundle.semseg is None:
         raise UsageError(
-            "tuning needs weights that find cells without other input: those of a semseg, and of a wn, or of a dn and a wtn"
+            "tuning needs weights that find cells without a given mask: a semseg, and a wn or a dn and a wtn"
         )
     inputs = {image.id: image for image in find_given(bundle, None, find_runs(places), None, store.path).images}
     if unknown := [name for name in only if name not in inputs]:

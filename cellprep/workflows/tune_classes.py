@@ -54,7 +54,7 @@ class TunedClass:
 
     @property
     def is_gain(self) -> bool:
-        """Whether its decoding has changed."""
+        """True if its decoding has changed."""
         return self.choice is not None and self.choice.is_gain
 
     @property
@@ -111,7 +111,7 @@ class ClassTuneReport(Report):
 
     @property
     def is_gain(self) -> bool:
-        """Whether tuning is a gain if all classes are decoded together."""
+        """True if tuning is a gain with all classes decoded together."""
         return self.after > self.before
 
     @property
@@ -158,7 +158,7 @@ class ClassTuneReport(Report):
                 "kept: the decoding of all classes, as no candidate is better on images not used for the choice"
             )
         elif not self.is_gain:
-            lines.append("kept: the decoding of all classes, as together the best candidates are no better")
+            lines.append("kept: the decoding of all classes, as the best candidates together are not better")
         return [*lines, f"weights: {self.out / BUNDLE}", f"all candidates: {self.out / TABLE}"]
 
     def _tried(self) -> int:

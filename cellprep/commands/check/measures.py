@@ -74,9 +74,8 @@ def _greatest(
     places: NDArray[np.int64], values: NDArray[np.float64], partners: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the largest value of each place, and its partner; 0 and -1 where there is none."""
-    order = np.lexsort(
-        (-partners, values, places)
-    )  # the largest comes last, and among equals that of the first partner
+    # The largest value comes last, and among equals that of the first partner.
+    order = np.lexsort((-partners, values, places))
     greatest, partner = np.zeros(count), np.full(count, -1)
     greatest[places[order]] = values[order]
     partner[places[order]] = partners[order]

@@ -56,7 +56,7 @@ class ImageConversion(WritingTask):
 
     @property
     def has_scores(self) -> bool:
-        """Whether the reader already knows that there are scores."""
+        """True if the reader already knows that there are scores."""
         return getattr(self.record, "scores", None) is not None
 
     def known_types(self) -> frozenset[str] | None:

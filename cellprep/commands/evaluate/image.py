@@ -55,7 +55,7 @@ class ImageEvaluation:
     classes
         Its scores by class, if requested.
     shrink
-        At 1/N of which size its predicted cells were scored, that of the true ones.
+        Factor N by which its predicted cells were reduced to the size of the true cells.
     """
 
     image_id: str
@@ -111,7 +111,7 @@ def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
 
 
 def _at_size_of(truth: Annotations, predicted: Annotations) -> Annotations:
-    """Return predicted cells at 1/N of their size, if the true ones are those of the same image at that size."""
+    """Return predicted cells at 1/N of their size, if the true cells are of the same image at that size."""
     shape, by = predicted.runs.shape, truth.shrink
     if predicted.shrink > 1 or shape == truth.runs.shape or shrunk_shape(shape, by) != truth.runs.shape:
         return replace(predicted, shrink=1)

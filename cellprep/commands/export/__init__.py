@@ -22,8 +22,8 @@ __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1, quiet: Quiet = False) -> ExportReport:
     r"""Export the labels of a store: its cells after overlaps are resolved.
 
-    The output is written to a temporary path, and moved to `out` when it is complete. The other images are exported even
-    if some fail; if all fail, nothing is written.
+    The output is written to a temporary path, and moved to `out` when it is complete. The other images are exported
+    even if some fail; if all fail, nothing is written.
 
     Parameters
     ----------

@@ -127,16 +127,16 @@ class ExportReport(WrittenReport):
     Attributes
     ----------
     shapes
-        Per N at 1/N of whose size the store holds images: (H, W) and the number of images, unless N is 1.
+        Numbers of images by factor N and size (H, W), for images that the store has at 1/N of their size, N > 1.
     """
 
     shapes: Counter[tuple[int, int, int]] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
-        """Return lines on what was done and noticed, first the sizes of images that are smaller than annotated."""
+        """Return lines on what was done and noticed, starting with images that are smaller than annotated."""
         sizes = [
             f"{height} x {width}: {count(images, 'image')} at 1/{by}"
             for (by, height, width), images in self.shapes.most_common()
         ]
-        what = "files have the size that the store has, and not that of the annotated images (height x width):"
+        what = "files have the size of the images in the store, not of the annotated images (height x width):"
         return [*([what, *capped(sizes, "size")] if sizes else []), *super().notes()]

@@ -145,7 +145,7 @@ def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
     categories = record.categories.renamed(told.categories) if record.categories else told.categories
-    names = np.array([*categories, ""], object)  # -1 is no category
+    names = np.array([*categories, ""], object)  # for index -1
     labels = np.arange(len(table) + 1)
     ignored = None
     if record.partial or record.categories:

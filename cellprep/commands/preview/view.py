@@ -157,7 +157,6 @@ class View:
             first = max(band.start, seen.start)
             first += (seen.start - first) % self.step
             part = self.image.read(name, (slice(first, min(band.stop, seen.stop)), columns))
-            parts.append(
-                part[(..., each, each) if name == "image" else (each, each)].copy()
-            )  # a view would keep the whole band
+            every = (..., each, each) if name == "image" else (each, each)
+            parts.append(part[every].copy())  # a view would keep the whole band
         return np.concatenate(parts, axis=-2 if name == "image" else 0)

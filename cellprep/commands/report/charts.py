@@ -66,7 +66,7 @@ class Chart:
 
     @property
     def named(self) -> bool:
-        """Whether the chart needs a legend."""
+        """True if the chart needs a legend."""
         names = [shape.name for shape in self.shapes]
         return len(names) > 1 or any(names)
 

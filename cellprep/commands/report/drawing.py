@@ -92,7 +92,7 @@ def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: int) -> Picture:
     """Draw an image, at most `side` pixels on its longer side, with the outlines of its cells."""
     traced, outlines = labels, ""
-    # Simplify outlines until they take no more bytes than the image.
+    # Simplify outlines until they are at most as large as the image.
     for finer, tolerance in ((2, 0.4), (2, 0.8), (1, 0.8), (0.5, 0.8)):
         step = max(1, round(max(labels.shape) / (finer * side)))
         traced = labels[::step, ::step]
