@@ -45,7 +45,7 @@ def test_the_help_begins_with_one_sentence(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_shows_every_default(cli, name):
-    entries = re.split(r"\n│[ *]+(?=-)", cli(name, "--help").output)
+    entries = re.split(r"\n│[ *]{1,6}(?=-)", cli(name, "--help").output)
     shown = {entry.split()[0]: re.sub(r"[\s│]+", " ", entry) for entry in entries}
     for option in COMMANDS[name].params:
         if option.default not in (None, False, "", ()):

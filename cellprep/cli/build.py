@@ -20,7 +20,10 @@ def build_targets_command(
     source: SourcePath,
     *,
     out: Annotated[
-        Path, typer.Option(parser=as_place, metavar="STORE", help="Store to write, a folder or a URL.")
+        Path,
+        typer.Option(
+            parser=as_place, metavar="STORE", help="Store to write, a folder or a URL.", rich_help_panel="Output"
+        ),
     ] = Path("data.zarr"),
     reading: SourceOptions,
     options: BuildOptions,
@@ -39,9 +42,9 @@ def build_targets_command(
 @command("demo")
 def demo_command(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
-        "cellprep-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the data set, its store and the picture.", rich_help_panel="Output")
+    ] = Path("cellprep-demo"),
     given: Annotated[dict[str, Any], run_demo],
 ) -> None:
     """Generate small data sets, build the targets of one, and draw a picture of them.

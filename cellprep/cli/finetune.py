@@ -16,7 +16,7 @@ from cellprep.learn.training.options import DECIDED_BY_WEIGHTS, OnlyNetworks, Tr
 from cellprep.system.places import as_place
 
 
-@command("finetune", cls=ListsWeights)
+@command("finetune", cls=ListsWeights, writes=("out",))
 def finetune_command(
     context: typer.Context,
     *,
@@ -24,23 +24,33 @@ def finetune_command(
         list[str] | None,
         typer.Option(
             help=f"Weights to begin with: a bundle, by name or path, or the folders of runs; {DEFAULT_WEIGHTS} unless "
-            "given. Without a name, lists those at hand."
+            "given. Without a name, lists those at hand.",
+            rich_help_panel="Network",
         ),
     ] = None,
     data: Annotated[
-        Path, typer.Option(parser=as_place, metavar="STORE", help="Store of your images; it may be a URL.")
+        Path,
+        typer.Option(
+            parser=as_place, metavar="STORE", help="Store of your images; it may be a URL.", rich_help_panel="Data"
+        ),
     ] = Path("data.zarr"),
     out: Annotated[
         Path | None,
         typer.Option(
             help="Folder of the runs and of finetuned.safetensors; it must be new.",
             show_default="runs/finetune, or with a number behind it",
+            rich_help_panel="Output",
         ),
     ] = None,
     only: OnlyNetworks = (),
     given: Annotated[dict[str, Any], TrainOptions, DECIDED_BY_WEIGHTS],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what is in --out, or the newest such folder, by its options.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what is in --out, or the newest such folder, by its options.",
+            rich_help_panel="Run",
+        ),
     ] = False,
     as_json: JSON = False,
 ) -> None:

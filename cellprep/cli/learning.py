@@ -16,13 +16,18 @@ from cellprep.store import open_store
 from cellprep.system.places import as_place
 
 
-@command("train")
+@command("train", writes=("out",))
 def train_command(
     context: typer.Context,
     *,
     data: Annotated[
         Path,
-        typer.Option(parser=as_place, metavar="STORE", help="Store to learn from, with images; it may be a URL."),
+        typer.Option(
+            parser=as_place,
+            metavar="STORE",
+            help="Store to learn from, with images; it may be a URL.",
+            rich_help_panel="Data",
+        ),
     ] = Path("data.zarr"),
     given: Annotated[dict[str, Any], TrainOptions],
 ) -> None:
@@ -58,13 +63,18 @@ def tune_command(
     *,
     data: Annotated[
         Path,
-        typer.Option(parser=as_place, metavar="STORE", help="Store with images and their true cells; it may be a URL."),
+        typer.Option(
+            parser=as_place,
+            metavar="STORE",
+            help="Store with images and their true cells; it may be a URL.",
+            rich_help_panel="Data",
+        ),
     ] = Path("data.zarr"),
     weights: Annotated[
         list[str] | None,
         typer.Option(
             help=f"Weights as `cellprep predict` takes them, repeatable; {DEFAULT_WEIGHTS} unless given. Of trainings, "
-            "the images that they were validated on are taken; else all of the store."
+            "the images that they were validated on are taken; else all of the store.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write: the weights, and a table of all that was tried.")],

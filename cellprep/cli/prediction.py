@@ -7,9 +7,8 @@ from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from cellprep.cli.declare import command
+from cellprep.cli.declare import Command, command
 from cellprep.cli.words import tell
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
@@ -25,7 +24,7 @@ from cellprep.learn.settings import Decoder, MinArea
 from cellprep.system.options import Only, Quiet
 
 
-class ListsWeights(TyperCommand):
+class ListsWeights(Command):
     """A command that tells which weights are at hand when `--weights` names none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -44,7 +43,7 @@ _WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for thos
 _UNNAMED = "Without a name, lists those at hand."
 
 
-@command("predict", cls=ListsWeights)
+@command("predict", cls=ListsWeights, writes=("out", "maps", "measure"))
 def predict_command(
     images: Annotated[
         list[str] | None,
@@ -59,11 +58,13 @@ def predict_command(
         Path | None,
         typer.Option(
             help="Folder to write; it must not exist, or be empty. Unless given predictions, or with a number behind "
-            "it that is free."
+            "it that is free.",
+            rich_help_panel="Output",
         ),
     ] = None,
     weights: Annotated[
-        list[str] | None, typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}")
+        list[str] | None,
+        typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}", rich_help_panel="Weights"),
     ] = None,
     only: Only = (),
     masks: MaskOptions,
@@ -71,7 +72,8 @@ def predict_command(
     measure: Annotated[
         Path | None,
         typer.Option(
-            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet."
+            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet.",
+            rich_help_panel="Output",
         ),
     ] = None,
     options: PredictionOptions,
@@ -98,10 +100,10 @@ def predict_command(
         tell(predict(images or None, out, given, **how), options.quiet)
 
 
-@command("bundle", cls=ListsWeights)
+@command("bundle", cls=ListsWeights, writes=("out",))
 def bundle_command(
-    weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
+    weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}", rich_help_panel="Weights")],
+    out: Annotated[Path, typer.Option(help="File to write.", rich_help_panel="Output")],
     semseg_weights: SemsegWeights = None,
     half: Annotated[
         bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")

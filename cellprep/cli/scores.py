@@ -20,7 +20,7 @@ from cellprep.commands.evaluate import (
 )
 from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
-from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.output import check_place
 from cellprep.system.places import as_place
 
 
@@ -31,7 +31,7 @@ class TruthOptions(SourceOptions):
     format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS))] = "auto"
 
 
-@command("evaluate")
+@command("evaluate", writes=("out", "confusion", "pictures"))
 def evaluate_command(
     predicted: Annotated[
         Path,
@@ -47,15 +47,20 @@ def evaluate_command(
     ],
     *,
     reading: TruthOptions,
-    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS))] = "auto",
+    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS), group="Predictions")] = "auto",
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: CrowdsAre = None,
     predicted_components: ComponentsAre = None,
     options: EvaluationOptions,
-    out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write, with a row of scores per image.", rich_help_panel="Output")
+    ] = None,
     confusion: Annotated[
         Path | None,
-        typer.Option(help="Picture to write of which class was taken for which, such as .png; means --by-class."),
+        typer.Option(
+            help="Picture to write of which class was taken for which, such as .png; means --by-class.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     worst: Worst = 0,
     pictures: Pictures = Path("worst"),
@@ -67,9 +72,8 @@ def evaluate_command(
 
     Example: `cellprep evaluate predictions/ train.csv --out scores.csv`
     """
-    for source in (predicted, truth):
-        if out:
-            refuse_to_overwrite(out, source)
+    if out:
+        check_place(out)
     if worst:
         refuse_pictures(pictures)
     if confusion:

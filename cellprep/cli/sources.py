@@ -19,20 +19,25 @@ from cellprep.commands.report import (
 )
 from cellprep.commands.split import SplitOptions, split_source
 from cellprep.formats.readers import SourceOptions, as_prediction
-from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.output import check_place
 from cellprep.system.places import as_place
 
 
-@command("check")
+@command("check", writes=("out",))
 def check_command(
     source: SourcePath,
     reading: SourceOptions,
     options: CheckOptions,
     out: Annotated[
-        Path | None, typer.Option(help="CSV of flags to write, a row per finding, for `build-targets --exclude`.")
+        Path | None,
+        typer.Option(
+            help="CSV of flags to write, a row per finding, for `build-targets --exclude`.", rich_help_panel="Output"
+        ),
     ] = None,
     as_json: JSON = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.", rich_help_panel="Rules")
+    ] = False,
 ) -> None:
     """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
 
@@ -41,7 +46,7 @@ def check_command(
     Example: `cellprep check train.csv --out flags.csv`
     """
     if out:
-        refuse_to_overwrite(out, source)
+        check_place(out)
     annotations = announced(reading.open(source), options.quiet)
     report = check_source(annotations, options)
     if out:
@@ -53,7 +58,7 @@ def check_command(
         raise typer.Exit(1)
 
 
-@command("report")
+@command("report", writes=("out",))
 def report_command(
     source: Annotated[
         Path,
@@ -62,7 +67,7 @@ def report_command(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.", rich_help_panel="Output")] = Path("report.html"),
     reading: SourceOptions,
     options: ReportOptions,
 ) -> None:
@@ -70,7 +75,7 @@ def report_command(
 
     Example: `cellprep report data.zarr --out report.html`
     """
-    refuse_to_overwrite(out, source)
+    check_place(out)
     if is_training(source):
         show = report_finetuning if is_finetuning(source) else report_training
         tell(show(source, out), options.quiet)
@@ -81,11 +86,11 @@ def report_command(
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
 
 
-@command("split")
+@command("split", writes=("out",))
 def split_command(
     source: SourcePath,
     *,
-    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("folds.csv"),
+    out: Annotated[Path, typer.Option(help="CSV to write.", rich_help_panel="Output")] = Path("folds.csv"),
     reading: SourceOptions,
     options: SplitOptions,
 ) -> None:
@@ -95,7 +100,7 @@ def split_command(
 
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
-    refuse_to_overwrite(out, source)
+    check_place(out)
     annotations = announced(reading.open(source), options.quiet)
     report = split_source(annotations, out, options)
     tell(report, options.quiet, annotations.description, *annotations.notes)

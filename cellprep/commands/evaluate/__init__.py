@@ -58,11 +58,19 @@ class EvaluationOptions:
 
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, named by id: to draw, and for sizes that neither side tells.", metavar="FOLDER"),
+        Option(
+            "Folder of image files, named by id: to draw, and for sizes that neither side tells.",
+            metavar="FOLDER",
+            group="Images",
+        ),
     ] = None
     by_class: Annotated[
         bool,
-        Option("Score each class of cells, too, and count which class was taken for which.", flags=("--by-class",)),
+        Option(
+            "Score each class of cells, too, and count which class was taken for which.",
+            flags=("--by-class",),
+            group="Scores",
+        ),
     ] = False
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
