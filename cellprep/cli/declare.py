@@ -59,12 +59,16 @@ def _named(word: str, aliases: Mapping[str, str]) -> str:
 
 
 def command(
-    name: str, cls: type[Command] = Command, writes: tuple[str, ...] = ()
+    name: str,
+    cls: type[Command] = Command,
+    writes: tuple[str, ...] = (),
+    check: Callable[..., object] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a function a command of the application.
 
     `writes` are the parameters that say where it writes: what is there already is refused before the function is
-    called, unless ``--overwrite`` is given, which such a command has.
+    called, unless ``--overwrite`` is given, which such a command has. `check` raises, given the values of what stands
+    for options, if they do not go together; the function does so, too, when it is called.
 
     The function's parameters are as Typer takes them, but for three kinds:
 
@@ -108,7 +112,13 @@ def command(
             with replaced(places, reads, "" if resumes is None else SETTINGS) if overwrites else nullcontext():
                 function(**values, **made)
 
+        def find_fault(values: dict[str, Any]) -> None:
+            made = [make(values) for make in makers.values()]
+            if check:
+                check(*made)
+
         run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        run.check = find_fault  # type: ignore[attr-defined]
         run.aliases, run.writes = aliases, writes  # type: ignore[attr-defined]
         app.command(name, cls=cls)(run)
         return run

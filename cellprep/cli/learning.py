@@ -16,7 +16,13 @@ from cellprep.store import open_store
 from cellprep.system.places import as_place
 
 
-@command("train", writes=("out",))
+def _check_training(given: dict[str, Any]) -> None:
+    """Refuse options of a single network that do not go together, unless those of the run hold as well."""
+    if given["network"] != ALL and not given["resume"]:
+        TrainOptions(**given)
+
+
+@command("train", writes=("out",), check=_check_training)
 def train_command(
     context: typer.Context,
     *,

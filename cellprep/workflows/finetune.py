@@ -322,7 +322,7 @@ class _Tuning:
         if writes:
             val_ids = max((ids for ids, _ in checked), key=len)
             recorded = {"weights": self.places, "only": self.only, **self.settings}
-            begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins)
+            begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins, store=str(self.store.path))
 
     def take_up(self) -> None:
         """Find out whether the weights are those that were begun with.

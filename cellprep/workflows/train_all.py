@@ -163,7 +163,7 @@ def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -
     if options.encoder:  # else a file that does not fit would be found after hours
         first_network(options, [], together.channels, together.recipe.levels)
     if writes:
-        begin_series(out, ALL, recorded, val_ids)
+        begin_series(out, ALL, recorded, val_ids, store=str(store.path))
     return recorded
 
 

@@ -179,7 +179,8 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     with folder.held() if writes else nullcontext():
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
-            folder.begin(settings | ({"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}))
+            origin = {"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}
+            folder.begin({**settings, **origin, "store": str(store.path)})
         assert options.epochs is not None
         trainer = Trainer(network, options, machine, options.epochs * len(batches))
         rows: list[Row] = []
