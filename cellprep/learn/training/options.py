@@ -44,7 +44,7 @@ DECIDED_BY_WEIGHTS = (
 )
 
 #: What a run may change when it goes on, because its result does not depend on it.
-MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+MAY_CHANGE = {"out", "device", "workers", "in_memory", "validation_instances", "resume", "tensorboard", "quiet"}
 
 OnlyNetworks = Annotated[
     Sequence[str],
@@ -214,6 +214,13 @@ class TrainOptions:
             group="Data",
         ),
     ] = None
+    validation_instances: Annotated[
+        int,
+        Option(
+            "Number of validation images whose instances are scored after each epoch, all else being true; 0 for none.",
+            group="Run",
+        ),
+    ] = 4
     seed: Annotated[int, Option("Random seed.", group="Optimisation")] = 0
     device: Device = "auto"
     precision: Precision = "auto"
@@ -239,7 +246,8 @@ class TrainOptions:
         assert self.epochs is not None
         assert self.max_lr is not None
         assert self.weight_decay is not None
-        least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
+        least_of = {"epochs": 1, "batch_size": 1, "crop": 32}
+        least_of |= {"patience": 0, "validation_instances": 0, "seed": 0, "workers": -1}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 words = name.replace("_", " ")
