@@ -190,7 +190,8 @@ def test_images_on_one_side_only_are_an_error(cli, found, truth, write_csv, tmp_
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "error: both sides need the same images, and nothing is scored; missing in the predictions: b, c; "
-        "missing in the truth: z. One without cells needs its empty annotation, label image or entry, too\n"
+        "missing in the truth: z. One without cells needs its empty annotation, label image or entry, too; "
+        "--common scores those that both have\n"
     )
     assert not (tmp_path / "scores.csv").exists()
     assert scores_of(cli, fewer, truth, "--image", "a")["images"] == 1

@@ -35,8 +35,8 @@ def build_targets_command(
 
     Example: `cellprep build-targets train.csv --out data.zarr`
     """
-    annotations = announced(reading.open(source), options.quiet)
-    tell(build_targets(annotations, out, options), options.quiet, annotations.description, *annotations.notes)
+    annotations = announced(reading.open(source), options.quiet, out)
+    tell(build_targets(annotations, out, options), options.quiet, *annotations.notes)
 
 
 @command("demo")

@@ -58,5 +58,5 @@ def convert_command(
         annotations = open_prediction(
             source, truth, reading.format, reading.rle_order, reading.crowds, reading.components, reading.partial
         )
-    announced(annotations, options.quiet)
+    announced(annotations, options.quiet, out)
     tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

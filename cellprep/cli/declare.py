@@ -20,6 +20,7 @@ from cellprep.cli.options import ALIASES
 from cellprep.errors import UsageError
 from cellprep.learn.training.runs import SETTINGS
 from cellprep.system.options import GROUPS, Declared, Option, options_of, taken, unfolded
+from cellprep.system.progress import say_first
 
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel="Output")
@@ -100,6 +101,7 @@ def command(
         @wraps(function)
         def run(**values: Any) -> None:
             del values["version"]
+            say_first()
             places = _written(writes, values)
             reads = [*_each(value for name, value in values.items() if name not in writes)]
             refuse_read(places, reads)

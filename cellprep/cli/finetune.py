@@ -9,8 +9,7 @@ from cellprep.cli.declare import command
 from cellprep.cli.learning import typed
 from cellprep.cli.options import JSON
 from cellprep.cli.prediction import ListsWeights
-from cellprep.cli.words import show, tell
-from cellprep.learn import require_torch
+from cellprep.cli.words import need_torch, show, tell
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.training.options import DECIDED_BY_WEIGHTS, OnlyNetworks, TrainOptions
 from cellprep.system.places import as_place
@@ -61,10 +60,10 @@ def finetune_command(
 
     Example: `cellprep finetune --weights nuclei --data data.zarr --out runs/mine`
     """
-    require_torch("cellprep finetune")
+    quiet = given["quiet"]
+    need_torch("cellprep finetune", quiet)
     from cellprep.workflows.finetune import finetune
 
-    quiet = given["quiet"]
     report = finetune(data, out, weights, only=only, resume=resume, **typed(context, given))
     if report.tells:
         show(report, as_json, quiet)

@@ -7,8 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON
-from cellprep.cli.words import show, tell
-from cellprep.learn import require_torch
+from cellprep.cli.words import need_torch, show, tell
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.prediction.tuning import TuneOptions
 from cellprep.learn.training.options import ALL, ALL_FOLDS, TrainOptions
@@ -46,7 +45,7 @@ def train_command(
     network, out, resume, quiet = given.pop("network"), given.pop("out"), given.pop("resume"), given["quiet"]
     if resume:  # the run's own options hold where nothing is typed
         given = typed(context, given)
-    require_torch("cellprep train")
+    need_torch("cellprep train", quiet)
     from cellprep.learn.training import run, runs
     from cellprep.workflows.train_all import train_all
     from cellprep.workflows.train_folds import train_folds
@@ -95,7 +94,7 @@ def tune_command(
 
     Example: `cellprep tune --data data.zarr --weights runs/all --out tuned`
     """
-    require_torch("cellprep tune")
+    need_torch("cellprep tune", options.quiet)
     from cellprep.workflows.tune import tune
 
     report = tune(data, out, weights or [DEFAULT_WEIGHTS], options)

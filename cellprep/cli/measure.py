@@ -31,5 +31,5 @@ def measure_command(
     Example: `cellprep measure data.zarr --out cells.csv`
     """
     check_place(out)
-    known = announced(reading.open(source), options.quiet)
-    tell(measure_to_file(known, out, options), options.quiet, known.description, *known.notes)
+    known = announced(reading.open(source), options.quiet, out)
+    tell(measure_to_file(known, out, options), options.quiet, *known.notes)

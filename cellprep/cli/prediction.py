@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from cellprep.cli.declare import Command, command
-from cellprep.cli.words import tell
+from cellprep.cli.words import need_torch, tell
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
-from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
     MaskOptions,
@@ -29,9 +28,11 @@ class ListsWeights(Command):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the words apart, or list the weights at hand."""
-        unnamed = (name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*args, ""]))
+        unnamed = (
+            name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*self.named(args), ""])
+        )
         if not ctx.resilient_parsing and any(unnamed):  # as it is when a shell asks how the line may go on
-            require_torch("--weights")
+            need_torch("--weights", quiet=True)
             from cellprep.learn.prediction.at_hand import list_weights
 
             typer.echo("\n".join(["error: --weights needs a name; at hand:", *list_weights()]), err=True)
@@ -86,7 +87,7 @@ def predict_command(
 
     Example: `cellprep predict images/ --out predictions`
     """
-    require_torch("cellprep predict")
+    need_torch("cellprep predict", options.quiet)
     from cellprep.learn import predict
     from cellprep.workflows.predict_and_measure import predict_and_measure
 
@@ -117,7 +118,7 @@ def bundle_command(
 
     Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
     """
-    require_torch("cellprep bundle")
+    need_torch("cellprep bundle", quiet)
     from cellprep.learn import load_bundle, save_bundle, with_decoding
 
     bundle = load_bundle(weights, semseg_weights)

@@ -22,6 +22,7 @@ from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder
 from cellprep.system.options import Option
 from cellprep.system.output import check_place
 from cellprep.system.places import as_place
+from cellprep.system.progress import say_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ def evaluate_command(
     found = open_prediction(
         predicted, known, predicted_format, predicted_rle_order, predicted_crowds, predicted_components
     )
+    if not options.quiet:
+        say_first(found.description, f"against {known.description}")
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)

@@ -21,6 +21,7 @@ from cellprep.commands.split import SplitOptions, split_source
 from cellprep.formats.readers import SourceOptions, as_prediction
 from cellprep.system.output import check_place
 from cellprep.system.places import as_place
+from cellprep.system.progress import take_unsaid
 
 
 @command("check", writes=("out",))
@@ -47,11 +48,13 @@ def check_command(
     """
     if out:
         check_place(out)
-    annotations = announced(reading.open(source), options.quiet)
+    annotations = announced(reading.open(source), options.quiet, out)
     report = check_source(annotations, options)
     if out:
         report.write_flags(out)
     show(report, as_json, options.quiet)
+    for line in [] if options.quiet else take_unsaid():
+        typer.echo(line, err=True)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
     if strict and report.flagged:
@@ -80,7 +83,7 @@ def report_command(
         show = report_finetuning if is_finetuning(source) else report_training
         tell(show(source, out), options.quiet)
         return
-    known = announced(reading.open(source), options.quiet)
+    known = announced(reading.open(source), options.quiet, out)
     found = as_prediction(options.predicted, known) if options.predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
@@ -101,6 +104,5 @@ def split_command(
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
     check_place(out)
-    annotations = announced(reading.open(source), options.quiet)
-    report = split_source(annotations, out, options)
-    tell(report, options.quiet, annotations.description, *annotations.notes)
+    annotations = announced(reading.open(source), options.quiet, out)
+    tell(split_source(annotations, out, options), options.quiet, *annotations.notes)

@@ -1,6 +1,8 @@
 """The output of commands: data to stdout, messages to stderr."""
 
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +10,8 @@ from typing import Any, Protocol
 import typer
 
 from cellprep.formats.annotations.source import Source
+from cellprep.learn import require_torch
+from cellprep.system.progress import passing_words, say_first, take_unsaid
 
 
 class _Report(Protocol):
@@ -26,11 +30,28 @@ class _Scores(_Table, Protocol):
     def table_of_worst(self, number: int) -> list[str]: ...
 
 
-def announced(source: Source, quiet: bool) -> Source:
-    """Return a source, having said what of it is to be ignored before anything is done with it."""
+def announced(source: Source, quiet: bool, out: Path | None = None) -> Source:
+    """Return a source, having said what of it is to be ignored; what it was taken for is said when work begins.
+
+    `out` is where results go, which is said, too.
+    """
     if source.partial and not quiet:
         typer.echo(f"{source.name}: {source.partial}", err=True)
+    if not quiet:
+        say_first(source.description, *([f"writes {out}"] if out else []))
     return source
+
+
+def need_torch(purpose: str, quiet: bool) -> None:
+    """Load torch, which takes a moment, as `cellprep.learn.require_torch` does."""
+    with passing_words("loading PyTorch", quiet=quiet or "torch" in sys.modules):
+        require_torch(purpose)
+
+
+def tell_next(quiet: bool, *words: object) -> None:
+    """Say which command to type next."""
+    if not quiet:
+        typer.echo(f"next: {shlex.join(map(str, words))}", err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -55,7 +76,7 @@ def show_worst(report: _Scores, as_json: bool, quiet: bool, worst: int, draw: Ca
 def tell(report: _Report, quiet: bool, *first: str) -> None:
     """Say what was done, and exit with 1 if something failed; if quiet, say only what failed."""
     errors = report.errors()
-    for line in errors if quiet else [*first, *report.notes(), *errors]:
+    for line in errors if quiet else [*take_unsaid(), *first, *report.notes(), *errors]:
         typer.echo(line, err=True)
     if errors:
         raise typer.Exit(1)

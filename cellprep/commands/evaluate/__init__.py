@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cellprep.commands.evaluate.choosing import choose_images
 from cellprep.commands.evaluate.classes import (
     draw_confusion,
     refuse_cells_without_class,
@@ -72,6 +73,15 @@ class EvaluationOptions:
             group="Scores",
         ),
     ] = False
+    folds: Annotated[
+        Path | str | None,
+        Option("CSV that `cellprep split` wrote: the images of --fold are scored.", group="Scores"),
+    ] = None
+    fold: Annotated[int | None, Option("The fold of --folds to score.", group="Scores")] = None
+    common: Annotated[
+        bool,
+        Option("Score the images that both sides have; the others are counted and named.", group="Scores"),
+    ] = False
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     only: Only = ()
@@ -109,7 +119,7 @@ def evaluate(
     Raises
     ------
     UnpairedError
-        If an image is on one side only; then nothing is scored.
+        If an image is on one side only, unless ``common`` leaves it out; then nothing is scored.
     UsageError
         If an image that is asked for is on neither; or if scores by class are asked for, and cells have no class, or
         predicted ones a class that no true cell has.
@@ -132,6 +142,8 @@ def evaluate(
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
+    only, left_out = choose_images(predicted, truth, options.only, options.folds, options.fold, common=options.common)
+    options = replace(options, only=only)
     tasks = list(_tasks(predicted, truth, options))
     if options.by_class:
         refuse_cells_without_class(tasks, predicted, truth)
@@ -142,7 +154,7 @@ def evaluate(
     ]
     refuse_unknown_classes(images, predicted, truth)
     again = partial(_table_of_matches, predicted, truth, options)
-    return EvaluationReport(predicted.description, truth.description, images, again)
+    return EvaluationReport(predicted.description, truth.description, images, again, left_out)
 
 
 def _table_of_matches(predicted: Source, truth: Source, options: EvaluationOptions) -> "DataFrame":

@@ -249,7 +249,7 @@ def _beginning(
     folder: RunFolder, plan: Plan, options: TrainOptions, trainer: Trainer, steps: int, rows: list[Row]
 ) -> Iterator[str]:
     """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
-    yield _begin_in_words(folder, trainer.network, plan)
+    yield f"{_begin_in_words(folder, trainer.network, plan)}, on {trainer.machine}"
     assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
