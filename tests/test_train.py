@@ -283,9 +283,9 @@ def test_a_run_has_a_folder_of_its_own_and_the_newest_one_goes_on(discs, options
         ({}, "dn", "cellprep train semseg"),
         ({"semseg": "semseg"}, "dn", "cellprep train wtn"),
         ({"semseg": "semseg", "dn": "a dn"}, "wtn",
-         "cellprep predict IMAGES --weights 'runs/a dn' --weights runs/wtn --semseg-weights runs/semseg"),
-        ({"semseg": "semseg"}, "wn", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
-        ({"wn": "wn"}, "semseg", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
+         "cellprep predict --weights 'runs/a dn' --weights runs/wtn --semseg-weights runs/semseg"),
+        ({"semseg": "semseg"}, "wn", "cellprep predict --weights runs/wn --semseg-weights runs/semseg"),
+        ({"wn": "wn"}, "semseg", "cellprep predict --weights runs/wn --semseg-weights runs/semseg"),
     ],
 )  # fmt: skip
 def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, command, tmp_path, monkeypatch):
@@ -583,7 +583,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     assert result.exit_code == 0, result.stderr
     assert re.search(r"on 2 validation images: Kaggle's mean precision \d\.\d{3}; AP", result.stderr)
     assert result.stderr.endswith(
-        "weights: runs/all/cells.safetensors\nnext: cellprep predict IMAGES --weights runs/all\n"
+        f"weights: runs/all/cells.safetensors\nnext: cellprep predict --weights runs/all --data {discs.path}\n"
     )
     assert sorted(path.name for path in Path("runs/all").iterdir()) == [
         "cells.safetensors", "dn", "predictions", "run.json", "scores.csv", "semseg", "wn", "wtn",

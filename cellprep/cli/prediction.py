@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cellprep.cli.declare import Command, command
-from cellprep.cli.words import need_torch, tell
+from cellprep.cli.words import free, need_torch, tell, tell_next
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
 from cellprep.learn.prediction.options import (
@@ -89,6 +89,7 @@ def predict_command(
     """
     need_torch("cellprep predict", options.quiet)
     from cellprep.learn import predict
+    from cellprep.learn.prediction.at_hand import DEFAULT_STORE
     from cellprep.workflows.predict_and_measure import predict_and_measure
 
     if masks.semseg_weights and not weights:
@@ -96,9 +97,19 @@ def predict_command(
     given = weights or [DEFAULT_WEIGHTS]
     how: dict[str, Any] = {"only": only, "outputs": outputs, "options": options, **asdict(masks)}
     if measure:
-        tell(predict_and_measure(images or None, measure, out, given, **how), options.quiet)
+        measured = predict_and_measure(images or None, measure, out, given, **how)
+        report = measured.prediction
+        tell(measured, options.quiet)
     else:
-        tell(predict(images or None, out, given, **how), options.quiet)
+        report = predict(images or None, out, given, **how)
+        tell(report, options.quiet)
+    if report.vectors or not report.images:
+        return
+    if not images:  # those of a store, whose true cells are known
+        tell_next(options.quiet, "evaluate", report.out, masks.data or DEFAULT_STORE, "--common")
+    elif not measure:
+        folder = ["--images", images[0]] if len(images) == 1 and Path(images[0]).is_dir() else []
+        tell_next(options.quiet, "measure", report.out, *folder, *free("--out", "cells.csv"))
 
 
 @command("bundle", cls=ListsWeights, writes=("out",))

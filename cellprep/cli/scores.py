@@ -9,7 +9,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, Pictures, Worst
-from cellprep.cli.words import announced, show, show_worst, tell
+from cellprep.cli.words import announced, free, show, show_worst, tell, tell_next
 from cellprep.commands.evaluate import (
     EvaluationOptions,
     draw_confusion,
@@ -95,3 +95,4 @@ def evaluate_command(
     draw = partial(draw_worst, report, found, known, worst, pictures, options)
     show_worst(report, as_json, options.quiet, worst, draw)
     tell(report, options.quiet, *known.notes, *found.notes)
+    tell_next(options.quiet or as_json, "measure", predicted, *free("--out", "cells.csv"))

@@ -7,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, SourcePath
-from cellprep.cli.words import announced, show, tell
+from cellprep.cli.words import announced, free, show, tell, tell_next, typed_again
 from cellprep.commands.check import CheckOptions, check_source
 from cellprep.commands.report import (
     ReportOptions,
@@ -18,7 +18,10 @@ from cellprep.commands.report import (
     report_training,
 )
 from cellprep.commands.split import SplitOptions, split_source
+from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.readers import SourceOptions, as_prediction
+from cellprep.learn.training.options import ALL
+from cellprep.learn.training.runs import data_option
 from cellprep.system.output import check_place
 from cellprep.system.places import as_place
 from cellprep.system.progress import take_unsaid
@@ -26,6 +29,7 @@ from cellprep.system.progress import take_unsaid
 
 @command("check", writes=("out",))
 def check_command(
+    context: typer.Context,
     source: SourcePath,
     reading: SourceOptions,
     options: CheckOptions,
@@ -57,12 +61,15 @@ def check_command(
         typer.echo(line, err=True)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
+    again = typed_again(context, SourceOptions, "images")
+    tell_next(options.quiet or as_json, "report", source, *again, *free("--out", "report.html"))
     if strict and report.flagged:
         raise typer.Exit(1)
 
 
 @command("report", writes=("out",))
 def report_command(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(
@@ -87,6 +94,12 @@ def report_command(
     found = as_prediction(options.predicted, known) if options.predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
+    if known.format == CellprepStore.format:
+        tell_next(options.quiet, "train", ALL, *data_option(source))
+    elif Path("data.zarr").exists():
+        tell_next(options.quiet, "train", ALL)
+    else:
+        tell_next(options.quiet, "build-targets", source, *typed_again(context, SourceOptions, "images"))
 
 
 @command("split", writes=("out",))

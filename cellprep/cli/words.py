@@ -11,6 +11,8 @@ import typer
 
 from cellprep.formats.annotations.source import Source
 from cellprep.learn import require_torch
+from cellprep.system.options import unfolded
+from cellprep.system.output import free_name
 from cellprep.system.progress import passing_words, say_first, take_unsaid
 
 
@@ -49,9 +51,37 @@ def need_torch(purpose: str, quiet: bool) -> None:
 
 
 def tell_next(quiet: bool, *words: object) -> None:
-    """Say which command to type next."""
+    """Say which command to type next, as a shell takes it."""
     if not quiet:
-        typer.echo(f"next: {shlex.join(map(str, words))}", err=True)
+        typer.echo(f"next: {shlex.join(['cellprep', *map(str, words)])}", err=True)
+
+
+def free(option: str, usual: str) -> list[str]:
+    """Return the option for a file that is free; nothing if the usual one is, which is meant unless it is given."""
+    chosen = free_name(Path(usual))
+    return [] if chosen == Path(usual) else [option, str(chosen)]
+
+
+def typed_again(context: typer.Context, *options: Any) -> list[str]:
+    """Return those options that were typed, as another command takes them, too.
+
+    Parameters
+    ----------
+    context
+        Of the command.
+    options
+        Names of options, or dataclasses of some.
+    """
+    named = [name for one in options for name in ([one] if isinstance(one, str) else (o.name for o in unfolded(one)))]
+    words: list[str] = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in named or source is None or source.name != "COMMANDLINE":
+            continue
+        flag, value = parameter.opts[0], context.params[parameter.name]
+        values = value if isinstance(value, list | tuple) else [value]
+        words += [flag] if value is True else [word for one in values for word in (flag, str(one))]
+    return words
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from cellprep.learn.training.options import (
 )
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
-from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import FINE_TUNED, Weights, load_all_weights, load_weights
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
@@ -85,6 +85,8 @@ class FinetuneReport:
         What failed in predicting and scoring.
     tells
         Whether this process is to tell of it: the first of several.
+    data
+        The option that names the store, for the command that comes next.
     """
 
     out: Path
@@ -98,6 +100,7 @@ class FinetuneReport:
     unknown: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     tells: bool = True
+    data: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         score = ""
@@ -154,7 +157,7 @@ class FinetuneReport:
             *(f"note: {line}" for line in self.unknown),
             *([] if self.is_better else [self._warning()]),
             f"weights: {self.bundle}",
-            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+            f"next: {shlex.join(['cellprep', 'predict', '--weights', str(self.out), *self.data])}",
         ]
 
     def _compared(self) -> str:
@@ -405,6 +408,7 @@ def _report(
         held_out,
         [*_unknown(held_out), *_by_true_masks(tuning)],
         list(dict.fromkeys([*before[1], *after[1]])),
+        data=data_option(tuning.store.path),
     )
 
 

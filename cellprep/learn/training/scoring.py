@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_SECONDS = 5.0  # of the processor in an epoch; if it takes more, later epochs score fewer images
 _TELLING = {"semseg", "energy"}  # maps of which one decides the instances
+_NEEDED = {*_TELLING, "uvec"}
 
 
 class InstanceScorer:
@@ -63,11 +64,7 @@ class InstanceScorer:
         image = self._store[shown.batch["id"][0]]
         height, width = image.shape
         true, answered = (
-            {
-                name: values[0, ..., :height, :width].numpy()
-                for name, values in arrays.items()
-                if hasattr(values, "numpy")
-            }
+            {name: arrays[name][0, ..., :height, :width].numpy() for name in _NEEDED.intersection(arrays)}
             for arrays in (shown.batch, shown.maps)
         )
         labels, _ = find_instances(maps_of(answered, true), self._decoding)
