@@ -10,12 +10,15 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 project = "cellprep"
 author = "The cellprep developers"
 version = release = cellprep.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "commands"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"cellprep {version}"
 html_show_sphinx = False
 html_show_sourcelink = html_copy_source = False
+copybutton_prompt_text = "$ "  # lines with a prompt are copied without it; output is not copied
+copybutton_line_continuation_character = "\\"
+myst_enable_extensions = ["deflist"]
 default_role = "py:obj"  # names in docstrings lead to what they name
 myst_heading_anchors = 3
 myst_links_external_new_tab = False

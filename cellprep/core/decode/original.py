@@ -22,11 +22,16 @@ class Original(Decoder):
     comes out empty, as the author's code takes the lowest value to be the background.
     """
 
-    level: int = option(1, "what is cut away: pixels up to this level", 0, 254, tried=(1, 2, 3))
-    min_size: int = option(20, "pixels of a piece; smaller ones are dropped before the dilation", 0, tried=(10, 20, 40))
-    min_hole: int = option(64, "pixels of a hole; smaller ones are filled", 0)
+    level: int = option(1, "level of the cut; pixels up to this level are removed", 0, 254, tried=(1, 2, 3))
+    min_size: int = option(
+        20,
+        "minimum size of a component, in pixels; smaller ones are dropped before the dilation",
+        0,
+        tried=(10, 20, 40),
+    )
+    min_hole: int = option(64, "minimum size of a hole, in pixels; smaller ones are filled", 0)
     dilation: int = option(
-        3, "side in pixels of the square that each piece is dilated by; 1 for none", 1, 99, odd=True, tried=(1, 3, 5)
+        3, "side of the square that dilates each component, in pixels; 1 for none", 1, 99, odd=True, tried=(1, 3, 5)
     )
 
     def __call__(self, maps: Maps) -> Labels:

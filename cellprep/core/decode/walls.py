@@ -30,11 +30,18 @@ class Walls(Decoder):
     """
 
     min_piece: int = option(
-        10, "pixels of a cell that touches others; smaller ones go to these", 0, tried=(5, 10, 20, 40)
+        10,
+        "minimum size of a cell that touches others, in pixels; smaller ones are merged into these",
+        0,
+        tried=(5, 10, 20, 40),
     )
-    min_below: int = option(30, "the same, of a cell that lies below one three times as large", 0, tried=(15, 30, 60))
+    min_below: int = option(30, "the same for a cell below one three times as large", 0, tried=(15, 30, 60))
     max_rim: int = option(
-        WIDEST, "pixels that cells may grow beyond a mask that has lost its rim", 0, WIDEST, tried=(0, 1, WIDEST)
+        WIDEST,
+        "maximum growth of cells beyond a mask that has lost its rim, in pixels",
+        0,
+        WIDEST,
+        tried=(0, 1, WIDEST),
     )
 
     def __call__(self, maps: Maps) -> Labels:

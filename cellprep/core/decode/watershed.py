@@ -17,7 +17,7 @@ class Watershed(Decoder):
     The growth is scikit-image's watershed of a flat surface: a pixel goes to the seed that reaches it first.
     """
 
-    min_seed: int = option(20, "pixels of a piece between walls; smaller ones are no seeds", 0, tried=(10, 20, 40))
+    min_seed: int = option(20, "minimum size of a seed between walls, in pixels", 0, tried=(10, 20, 40))
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

@@ -28,7 +28,7 @@ def centre_heat(labels: NDArray[Any], sigma: int = SIGMA, origin: tuple[int, int
     labels
         (H, W) integers, 0 = background.
     sigma
-        Standard deviation of the hills, in pixels.
+        Standard deviation of the Gaussians, in pixels.
     origin
         Row and column of the first pixel in the image that `labels` are a part of.
 
@@ -46,7 +46,7 @@ def centre_heat(labels: NDArray[Any], sigma: int = SIGMA, origin: tuple[int, int
     reach = 3 * sigma + 1
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     hill = np.exp(-(x**2 + y**2) / (2 * sigma**2)).astype(np.float32)
-    # The image is padded, so that hills may go beyond it.
+    # The image is padded, so that Gaussians may extend beyond it.
     height, width = labels.shape
     heat = np.zeros((height + 2 * reach, width + 2 * reach), np.float32)
     centres = Objects.of(labels, origin).centres.astype(np.int64) - origin
@@ -109,8 +109,8 @@ HEAT = Values(
     name="centre_heat",
     compute=_heat,
     dtype="float32",
-    about="a Gaussian of height 1 at the centre of each cell, 0 beyond three times its standard deviation; "
-    "where several meet, the highest",
+    about="Gaussian of height 1 at the centre of each cell, 0 beyond three standard deviations; the maximum where "
+    "several overlap",
     title="heat of centres",
     rule="heat of centres",
     around=lambda recipe: 3 * recipe.of(PanopticDeepLab).sigma + 1,
@@ -124,7 +124,7 @@ OFFSETS = Vectors(
     compute=_offsets,
     dtype="float32",
     channels=2,
-    about="the way from each pixel to the mean of its cell's pixels, components (y, x) in pixels; 0 on the background",
+    about="offset from each pixel to the centroid of its cell, components (y, x) in pixels; 0 on the background",
     title="offset to the centre",
     rule="offsets to the centre",
     beyond=Beyond.CELLS,
@@ -133,13 +133,13 @@ OFFSETS = Vectors(
 
 @dataclass(frozen=True, slots=True)
 class PanopticDeepLab(Family):
-    """Hills at the centres of cells, and the way there."""
+    """Gaussians at the centres of cells, and offsets to the centres."""
 
     name = "panoptic-deeplab"
     title = "Panoptic-DeepLab"
     about = (
-        "Foreground, hills at the centres of cells, and the way to its centre from each pixel: "
-        "what Panoptic-DeepLab learns to tell instances apart."
+        "Foreground, Gaussians at the centres of cells, and the offset of each pixel to the centre of its cell: the "
+        "targets of Panoptic-DeepLab."
     )
     credit = (
         "heat and offsets are after Panoptic-DeepLab by Cheng et al., CVPR 2020, "
@@ -147,7 +147,7 @@ class PanopticDeepLab(Family):
     )
     targets = (FOREGROUND, HEAT, OFFSETS)
 
-    sigma: int = option(SIGMA, "standard deviation of the hills, in pixels", 1, 100)
+    sigma: int = option(SIGMA, "standard deviation of the Gaussians, in pixels", 1, 100)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the pixels that point to each centre: (H, W) int32, 0 = background."""
