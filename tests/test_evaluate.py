@@ -200,6 +200,28 @@ def test_images_on_one_side_only_are_an_error(cli, found, truth, write_csv, tmp_
     assert (caught.value.not_predicted, caught.value.not_true) == (["b"], [])
 
 
+def test_images_of_a_fold_or_of_both_sides(cli, found, truth, write_csv, tmp_path):
+    fewer = write_csv(*rows("a", FOUND["a"]), *rows("b", FOUND["b"]), *rows("z", []), name="fewer.csv")
+    (tmp_path / "folds.csv").write_text("image,fold\na,0\nb,1\nc,1\n")
+    told = scores_of(cli, fewer, truth, "--common")
+    assert (told["images"], told["left_out"]) == (2, {"predictions": ["c"], "truth": ["z"]})
+    assert told["overall"] == scores_of(cli, fewer, truth, "--image", "a", "--image", "b")["overall"]
+    words = cli("evaluate", fewer, truth, "--common", "--jobs", 1).stderr
+    assert "1 image missing in the predictions are in no score:\n  c\n1 image missing in the truth" in words
+    fold = ("--folds", tmp_path / "folds.csv", "--fold")
+    assert scores_of(cli, found, truth, *fold, 1)["images"] == 2
+    assert "missing in the predictions: c" in cli("evaluate", fewer, truth, *fold, 1).stderr
+    assert scores_of(cli, fewer, truth, *fold, 1, "--common")["by_image"][0]["image"] == "b"
+    assert "has no fold 2: it has 0, 1" in cli("evaluate", found, truth, *fold, 2).stderr
+    assert "belong together: give both" in cli("evaluate", found, truth, *fold[:2]).stderr
+
+
+def test_no_cells_come_with_a_hint(cli, truth, write_csv):
+    none = write_csv(*rows("a", []), *rows("b", []), *rows("c", []), name="none.csv")
+    assert "no predicted cells in any image" in cli("evaluate", none, truth, "--jobs", 1).stderr
+    assert "no true cells in any image" in cli("evaluate", truth, none, "--jobs", 1).stderr
+
+
 def test_many_missing_images_are_counted(found, write_csv):
     many = write_csv(*(row for k in range(50) for row in rows(f"x{k}", [])), name="many.csv")
     with pytest.raises(UnpairedError, match=r"x0, x1, .*, x19 and 30 more; missing in the truth: a, b, c"):

@@ -105,6 +105,35 @@ def test_a_run_leaves_all_that_it_should(discs, options, network):
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
 
 
+def test_a_record_begins_the_same_training_anew(discs, options, cli, tmp_path):
+    """But for scores of instances, without which all else is the same."""
+    report = train(discs, options("wn", epochs=1, out=tmp_path / "a", seed=3))
+    assert 0 <= report.rows[0]["val_ap50"] <= 1
+    out = tmp_path / "b"
+    changes = ["--set", f"out={out}", "--set", "validation-instances=0", "--set", "device=cpu", "--set", "workers=0"]
+    result = cli("run", tmp_path / "a" / "run.json", *changes, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    for name in ("best.safetensors", "last.safetensors", "run.json"):
+        assert (out / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    assert [*read_metrics(tmp_path / "a")] == [*read_metrics(out), "val_ap50"]
+
+
+@pytest.mark.parametrize("answers", ["semseg", "energy"])
+def test_instances_of_the_truth_score_1(discs, answers):
+    kind = find_kind({"semseg": "semseg", "energy": "wn"}[answers])
+    whole = validation_loader(discs, [*discs], CropSettings(), None, 16, 0)
+    scorer = InstanceScorer(discs, kind, Decoding(), [0, 1, 99])
+    shown = []
+    for place, batch in enumerate(whole.epoch(0)):
+        one_hot = torch.nn.functional.one_hot(batch[answers], 20).movedim(-1, 1).float()
+        shown.append(Shown(batch, {answers: one_hot}, place))
+    assert scorer.score(shown)["val_ap50"] > 0.8  # as decoding gives true maps back
+    assert scorer.places == [0, 1]
+    shown = [replace(image, maps={answers: torch.roll(image.maps[answers], 5, 1)}) for image in shown]
+    assert scorer.score(shown)["val_ap50"] < 0.5
+    assert InstanceScorer(discs, find_kind("dn"), Decoding(), [0]).score(shown) == {}
+
+
 @pytest.mark.parametrize("network", ["semseg", "dn"])
 def test_networks_learn(discs, options, network):
     arch = "unet" if network == "dn" else ""

@@ -171,11 +171,12 @@ def read_steps(path: Path, find: Find, changes: Sequence[str] = ()) -> list[Step
         raise UsageError(f"{path} has no tables: name a command in brackets, such as [train.dn], and its options below")
     changed = _changes([name for name, _, _ in tables], changes)
     return [
-        _step(path, name, command, [content, changed.get(name, {})], find(command)) for name, command, content in tables
+        _step(path, name, command, [*contents, changed.get(name, {})], find(command))
+        for name, command, contents in tables
     ]
 
 
-_Table = tuple[str, str, dict[str, Any]]  # its name, the command, the options
+_Table = tuple[str, str, list[dict[str, Any]]]  # its name, the command, options, of which the last ones count
 
 
 def _tables(document: Any, path: Path) -> Iterator[_Table]:
@@ -193,9 +194,9 @@ def _tables(document: Any, path: Path) -> Iterator[_Table]:
         runs = {name: value for name, value in content.items() if isinstance(value, dict)}
         for name, more in runs.items():
             network = {"network": name} if command == "train" else {}
-            yield f"{command}.{name}", command, network | own | more
+            yield f"{command}.{name}", command, [network, own, more]
         if not runs:
-            yield command, command, own
+            yield command, command, [own]
 
 
 def _of_run(document: Any, path: Path) -> _Table:
@@ -209,8 +210,8 @@ def _of_run(document: Any, path: Path) -> _Table:
     options |= {"augment": ["none"]} if given.get("augment") == [] else {}
     options |= {"data": store} if store else {}
     if network == FINE_TUNING:
-        return FINE_TUNING, FINE_TUNING, options
-    return f"train.{network}", "train", {"network": network, **options}
+        return FINE_TUNING, FINE_TUNING, [options]
+    return f"train.{network}", "train", [{"network": network, **options}]
 
 
 def _changes(tables: Sequence[str], changes: Iterable[str]) -> dict[str, dict[str, Any]]:
