@@ -68,7 +68,7 @@ def run_command(
             continue
         if not quiet:
             typer.echo(f"[{step.table}] {_typed(step)}", err=True)
-        _run(file, step, find, steps[place + 1 :])
+        _run(file, step, find, steps[place + 1 :], quiet)
 
 
 def _finder(context: typer.Context) -> Find:
@@ -84,7 +84,7 @@ def _typed(step: Step) -> str:
     return shlex.join(["cellprep", step.command, *step.words])
 
 
-def _run(file: Path, step: Step, find: Find, left: list[Step]) -> None:
+def _run(file: Path, step: Step, find: Find, left: list[Step], quiet: bool) -> None:
     """Run a step; when it fails or is interrupted, say how to go on."""
     its = find(step.command)
     again = ["cellprep", "run", str(file), "--from", step.table]
@@ -92,7 +92,8 @@ def _run(file: Path, step: Step, find: Find, left: list[Step]) -> None:
         again += ["--set", f"{step.table}.resume=true"]
     others = f"; {count(len(left), 'table')} behind it did not run" if left else ""
     try:
-        with its.make_context(step.command, [*step.words]) as context:
+        silent = ["--quiet"] if quiet and any(option.name == "quiet" for option in its.params) else []
+        with its.make_context(step.command, [*silent, *step.words]) as context:
             its.invoke(context)
     except typer.Exit as error:
         if error.exit_code:

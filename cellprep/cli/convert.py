@@ -14,7 +14,7 @@ from cellprep.formats.writers import EXPORTERS
 from cellprep.system.places import as_place
 
 
-@command("convert", writes=("out",))
+@command("convert", writes=("out",), folders=("out",))
 def convert_command(
     source: SourcePath,
     *,

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from cellprep.cli.application import Version, app
-from cellprep.cli.existing import is_first_process, refuse_existing, refuse_read, replaced
+from cellprep.cli.existing import is_first_process, is_folder, refuse_existing, refuse_read, replaced
 from cellprep.cli.options import ALIASES
 from cellprep.errors import UsageError
 from cellprep.learn.training.runs import SETTINGS
@@ -63,12 +63,14 @@ def command(
     name: str,
     cls: type[Command] = Command,
     writes: tuple[str, ...] = (),
+    folders: tuple[str, ...] = (),
     check: Callable[..., object] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a function a command of the application.
 
     `writes` are the parameters that say where it writes: what is there already is refused before the function is
-    called, unless ``--overwrite`` is given, which such a command has. `check` raises, given the values of what stands
+    called, unless ``--overwrite`` is given, which such a command has; `folders` are those of them that may be folders,
+    as a file never takes the place of one. `check` raises, given the values of what stands
     for options, if they do not go together; the function does so, too, when it is called.
 
     The function's parameters are as Typer takes them, but for three kinds:
@@ -102,7 +104,7 @@ def command(
         def run(**values: Any) -> None:
             del values["version"]
             say_first()
-            places = _written(writes, values)
+            places = _written(writes, folders, values)
             reads = [*_each(value for name, value in values.items() if name not in writes)]
             refuse_read(places, reads)
             overwrites, resumes = values.pop("overwrite", False), values.get("resume")
@@ -128,10 +130,15 @@ def command(
     return decorate
 
 
-def _written(writes: Iterable[str], values: Mapping[str, Any]) -> list[Path]:
-    """Return where a command writes; pictures of the worst images are written if some are asked for."""
-    names = [name for name in writes if name != "pictures" or values.get("worst")]
-    return [Path(values[name]) for name in names if values[name] is not None] if is_first_process() else []
+def _written(writes: Iterable[str], folders: Iterable[str], values: Mapping[str, Any]) -> list[Path]:
+    """Return where a command writes; pictures of the worst images are written if some are asked for.
+
+    A folder where a file is to be is left out: the function refuses it, whatever is asked for.
+    """
+    if not is_first_process():
+        return []
+    names = [name for name in writes if values[name] is not None and (name != "pictures" or values["worst"])]
+    return [Path(values[name]) for name in names if name in folders or not is_folder(Path(values[name]))]
 
 
 def _each(values: Iterable[Any]) -> Iterator[Any]:

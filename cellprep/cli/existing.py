@@ -24,7 +24,7 @@ def refuse_read(places: Iterable[Path], read: Iterable[Any]) -> None:
     """
     inputs = [Path(place) for place in read if is_place(place) and not is_remote(place)]
     for path in places:
-        if path.exists() and any(place.exists() and path.samefile(place) for place in inputs):
+        if _is_there(path) and any(_is_there(place) and path.samefile(place) for place in inputs):
             raise UsageError(f"--out {path} is the file that is read: choose another")
 
 
@@ -81,8 +81,20 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Ite
                 aside.rename(folder)
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long, of which whoever writes it tells
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there."""
+    return _is_there(path) and path.is_dir()
+
+
 def _is_taken(path: Path) -> bool:
-    return path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    return _is_there(path) and not (path.is_dir() and not any(path.iterdir()))
 
 
 def _refuse_foreign(folder: Path, inputs: Iterable[Path], mark: str) -> None:

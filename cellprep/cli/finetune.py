@@ -15,7 +15,7 @@ from cellprep.learn.training.options import DECIDED_BY_WEIGHTS, OnlyNetworks, Tr
 from cellprep.system.places import as_place
 
 
-@command("finetune", cls=ListsWeights, writes=("out",))
+@command("finetune", cls=ListsWeights, writes=("out",), folders=("out",))
 def finetune_command(
     context: typer.Context,
     *,

@@ -21,7 +21,7 @@ def _check_training(given: dict[str, Any]) -> None:
         TrainOptions(**given)
 
 
-@command("train", writes=("out",), check=_check_training)
+@command("train", writes=("out",), folders=("out",), check=_check_training)
 def train_command(
     context: typer.Context,
     *,

@@ -44,7 +44,7 @@ _WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for thos
 _UNNAMED = "Without a name, lists those at hand."
 
 
-@command("predict", cls=ListsWeights, writes=("out", "maps", "measure"))
+@command("predict", cls=ListsWeights, writes=("out", "maps", "measure"), folders=("out", "maps"))
 def predict_command(
     images: Annotated[
         list[str] | None,

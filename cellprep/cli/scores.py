@@ -32,7 +32,7 @@ class TruthOptions(SourceOptions):
     format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS))] = "auto"
 
 
-@command("evaluate", writes=("out", "confusion", "pictures"))
+@command("evaluate", writes=("out", "confusion", "pictures"), folders=("pictures",))
 def evaluate_command(
     predicted: Annotated[
         Path,

@@ -77,7 +77,7 @@ def fit_bins_command(
     tell(fit_bins(store, out, **given), given["quiet"])
 
 
-@command("roundtrip", writes=("pictures",))
+@command("roundtrip", writes=("pictures",), folders=("pictures",))
 def roundtrip_command(
     store: Annotated[
         Path,
@@ -109,7 +109,7 @@ def roundtrip_command(
     tell(report, options.quiet)
 
 
-@command("export", writes=("out",))
+@command("export", writes=("out",), folders=("out",))
 def export_command(
     store: StorePath,
     to: Annotated[

@@ -73,14 +73,14 @@ def notes_on_left_out(left_out: Mapping[str, Sequence[str]]) -> list[str]:
     Examples
     --------
     >>> notes_on_left_out({"predictions": ["a", "b"], "truth": []})
-    ['2 images missing in the predictions are in no score:', '  a', '  b']
+    ['in no score, missing in the predictions: 2 images', '  a', '  b']
     """
     return [
         line
         for side, names in left_out.items()
         if names
         for line in (
-            f"{count(len(names), 'image')} missing in the {side} are in no score:",
+            f"in no score, missing in the {side}: {count(len(names), 'image')}",
             *capped(map(printable, names), "image", "; --json names all"),
         )
     ]

@@ -1,9 +1,9 @@
 """The instances that a network makes of validation images, scored after each epoch: what losses do not tell.
 
 What the network answers stands in place of the true targets, and all else is true: of a ``wn`` or ``wtn`` the energy
-(and vectors) within true masks, of a ``semseg`` the masks and walls with the true energy. So each score is that of one
-network alone, and cells cannot be had better from it. A network that answers neither has none: vectors alone part no
-cells, as those of one cell meet along its ridge, not in a point.
+(and vectors) within true masks, whose walls are not told; of a ``semseg`` the masks and walls, with the true energy. So
+each score is that of one network alone, and cells cannot be had better from it. A network that answers neither has
+none: vectors alone part no cells, as those of one cell meet along its ridge, not in a point.
 """
 
 import time
@@ -92,7 +92,8 @@ def maps_of(answered: Arrays, true: Arrays) -> PredictedMaps:
     inside = classes != BACKGROUND
     vectors = answered.get("uvec", true["uvec"])
     still = (vectors == 0).all(axis=0) & inside
-    return PredictedMaps(classes, True, _highest(answered, true, "energy") * inside, still)
+    walls_known = "semseg" in answered  # true walls would tell the instances, whatever the energy is
+    return PredictedMaps(classes, walls_known, _highest(answered, true, "energy") * inside, still)
 
 
 def _highest(answered: Arrays, true: Arrays, name: str) -> NDArray[Any]:
