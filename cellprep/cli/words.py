@@ -40,7 +40,7 @@ def announced(source: Source, quiet: bool, out: Path | None = None) -> Source:
     if source.partial and not quiet:
         typer.echo(f"{source.name}: {source.partial}", err=True)
     if not quiet:
-        say_first(f"{source.description}, to {out}" if out else source.description)
+        say_first(source.description, *([f"writes {out}"] if out else []))
     return source
 
 
