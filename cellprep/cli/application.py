@@ -76,12 +76,12 @@ COMMANDS = {
         "stores",
         "Decode the targets of a store, and score the cells against its labels: what is lost before any network.",
     ),
+    "export": ("stores", "Export the labels of a store, in a format that other tools read."),
     "run": ("config", "Run the commands of a file, in its order."),
     "config": (
         "config",
         "Begin a file of options for `cellprep run`: every option with its help and default, commented out.",
     ),
-    "export": ("stores", "Export the labels of a store, in a format that other tools read."),
 }
 
 
