@@ -185,7 +185,7 @@ def augmentation(folder: Path) -> None:
         there = (uvec[y, x] != 0).any(-1)
         v, u = np.moveaxis(uvec[y, x][there], -1, 0)
         axes[number + 6].quiver(x[there], y[there], u, v, angles="xy", scale_units="xy", scale=0.14, width=0.009)
-    save(figure, "augmentation", quality=45)
+    save(figure, "augmentation", quality=30)
 
 
 def bins(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Draws the pictures of the algorithm and of all targets, and writes their tables: ``python docs/pictures.py``."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def families_page() -> str:
 
 def _family_lines(kind: type[Family]) -> Iterator[str]:
     recipe = Recipe(targets=kind.name)
-    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, f"Credit: {kind.credit}.", "")
+    yield from (f"## {kind.title}: `{kind.name}`", "", *_wrapped(kind.about), *_wrapped(f"Credit: {kind.credit}."), "")
     yield from (f"![Targets of the family {kind.name}](targets-{kind.name}.webp)", "")
     yield from ("| array | shape | dtype | contents |", "|---|---|---|---|")
     for target in recipe.made.values():
@@ -174,6 +175,10 @@ def _family_lines(kind: type[Family]) -> Iterator[str]:
         yield from ("", "| option | default | values | meaning |", "|---|---|---|---|")
     for name, its in kind.options().items():
         yield f"| `{name}` | {str(kind.defaults()[name]).lower()} | {its.right} | {its.help} |"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def write_families() -> None:

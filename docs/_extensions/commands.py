@@ -106,9 +106,8 @@ def _row(parameter: Any) -> str:
     name = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() if is_option else parameter.metavar
     name = (name or parameter.name).replace("|", chr(92) + "|")
     default = "" if parameter.default in (None, False, "", ()) else f"`{parameter.default}`"
-    return (
-        f"| `{name}` | {'required' if parameter.required else default} | {parameter.help.replace('|', chr(92) + '|')} |"
-    )
+    cells = f"`{name}`", "required" if parameter.required else default, parameter.help
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def write_commands(sphinx: Sphinx) -> None:
