@@ -104,7 +104,7 @@ def describe(name: str, command: Any) -> str:
 def _row(parameter: Any) -> str:
     is_option = parameter.opts[0].startswith("-")
     name = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() if is_option else parameter.metavar
-    name = (name or parameter.name).replace("|", chr(92) + "|")
+    name = name or parameter.name
     default = "" if parameter.default in (None, False, "", ()) else f"`{parameter.default}`"
     cells = f"`{name}`", "required" if parameter.required else default, parameter.help
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
