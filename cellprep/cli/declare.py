@@ -15,10 +15,9 @@ from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from cellprep.cli.application import Version, app
-from cellprep.cli.existing import is_first_process, is_folder, refuse_existing, refuse_read, replaced
+from cellprep.cli.existing import RUN, is_first_process, is_folder, refuse_existing, refuse_read, replaced
 from cellprep.cli.options import ALIASES
 from cellprep.errors import UsageError
-from cellprep.learn.training.runs import SETTINGS
 from cellprep.system.options import GROUPS, Declared, Option, options_of, taken, unfolded
 from cellprep.system.progress import say_first
 
@@ -113,7 +112,7 @@ def command(
                 refuse_existing(places)
             if overwrites and resumes:
                 raise UsageError("--resume goes on with what is there, and --overwrite replaces it: give one of them")
-            with replaced(places, reads, "" if resumes is None else SETTINGS) if overwrites else nullcontext():
+            with replaced(places, reads, "" if resumes is None else RUN) if overwrites else nullcontext():
                 function(**values, **made)
 
         def find_fault(values: dict[str, Any]) -> None:

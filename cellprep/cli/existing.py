@@ -11,6 +11,7 @@ from typing import Any
 from cellprep.errors import OutputError, UsageError
 from cellprep.system.places import is_place, is_remote
 
+RUN = "run.json"  # of every training's folder
 MAPS_KEY = "cellprep-maps"  # of the attributes of predicted maps
 
 

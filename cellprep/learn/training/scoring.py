@@ -49,7 +49,9 @@ class InstanceScorer:
 
     def score(self, shown: "Iterable[Shown]") -> Row:
         """Return the average precision at an IoU of .5 over all cells; nothing if no image is scored."""
-        started, found, done = time.process_time(), [], []
+        started = time.process_time()
+        found: list[ImageScore] = []
+        done: list[int] = []
         for image in shown:
             if image.place not in self.places or "part" in image.batch:
                 continue
@@ -61,7 +63,7 @@ class InstanceScorer:
         return {INSTANCES: float(summarise(found)["ap"]["0.50"])} if found else {}
 
     def _score(self, shown: "Shown") -> ImageScore:
-        image = self._store[shown.batch["id"][0]]
+        image = self._store[str(shown.batch["id"][0])]
         height, width = image.shape
         true, answered = (
             {name: arrays[name][0, ..., :height, :width].numpy() for name in _NEEDED.intersection(arrays)}
