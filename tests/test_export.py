@@ -607,7 +607,7 @@ def test_the_command(cli, store, tmp_path):
     assert again.stderr == (
         f"error: {tmp_path / 'out.json'} exists: it is left alone; --overwrite replaces it, or choose another place\n"
     )
-    assert cli(*args, "png").exit_code == 2
+    assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (
         f"error: {tmp_path} is no cellprep store\n"
     )

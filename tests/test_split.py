@@ -138,7 +138,7 @@ def test_the_file(write_csv, tmp_path, cli):
     assert [line.split()[1] for line in table[1:4]] == ["10", "10", "10"]
     assert table[4].split()[:2] == ["spread", "0"]
     assert int(table[4].split()[2]) == np.ptp([int(line.split()[2]) for line in table[1:4]])
-    assert cli("split", path, "--folds", 3, "--out", out, "--jobs", 2, "--quiet").output == ""
+    assert cli("split", path, "--folds", 3, "--out", out, "--jobs", 2, "--quiet", "--overwrite").output == ""
     assert set(tree(tmp_path)) == {"train.csv", "folds.csv"}
 
 
