@@ -46,7 +46,8 @@ def check_command(
 ) -> None:
     """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
 
-    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+    The table counts what each rule finds, by cell type; below it are the ten worst annotations. `--out` names every
+    finding, with the value measured.
 
     Example: `cellprep check train.csv --out flags.csv`
     """
@@ -61,8 +62,10 @@ def check_command(
         typer.echo(line, err=True)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
-    again = typed_again(context, SourceOptions, "images")
-    tell_next(options.quiet or as_json, "report", source, *again, *free("--out", "report.html"))
+    if not (options.quiet or as_json or (annotations.format == CellprepStore.format and not report.flagged)):
+        again = typed_again(context, SourceOptions, "images")
+        page = ["report", source, *again, *free("--out", "report.html")]
+        tell_next(options.quiet, *(page if report.flagged else ["build-targets", source, *again]))
     if strict and report.flagged:
         raise typer.Exit(1)
 
