@@ -122,3 +122,9 @@ def test_the_help_comes_at_once():
     subprocess.run([SCRIPT, "--help"], capture_output=True, check=True)
     after = os.times()
     assert after.children_user + after.children_system - before.children_user - before.children_system < 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_long_help_has_a_group_for_every_option(name):
+    groups = [its.rich_help_panel for its in COMMANDS[name].params if its.opts[0].startswith("-")]
+    assert all(groups) or not any(groups)

@@ -29,7 +29,7 @@ from cellprep.system.progress import say_first
 class TruthOptions(SourceOptions):
     """How the true cells are read."""
 
-    format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS))] = "auto"
+    format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS), group="Annotations")] = "auto"
 
 
 @command("evaluate", writes=("out", "confusion", "pictures"), folders=("pictures",))

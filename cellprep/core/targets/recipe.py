@@ -114,7 +114,9 @@ class Recipe:
     shrink: Annotated[
         int,
         Option(
-            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.", metavar="N"
+            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.",
+            metavar="N",
+            group="Targets",
         ),
     ] = 1
     targets: Annotated[

@@ -66,6 +66,7 @@ class PredictionOptions:
             "weights learned from; auto estimates it for each image.",
             metavar="PIXELS|auto",
             parse=_as_diameter,
+            group="Images",
         ),
     ] = None
     decoder: Decoder = None
