@@ -11,7 +11,7 @@ from cellprep.formats.names import IMAGE_CLASSES
 from cellprep.learn.prediction.scaling import ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.system.report import Report
-from cellprep.text.wording import count, listed_problems, turning_notes
+from cellprep.text.wording import count, listed_problems, printable, turning_notes
 
 
 @dataclass
