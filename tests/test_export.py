@@ -605,9 +605,9 @@ def test_the_command(cli, store, tmp_path):
     again = cli(*args, "coco")
     assert again.exit_code == 1
     assert again.stderr == (
-        f"error: {tmp_path / 'out.json'} exists: it is left alone; move it away, or choose another --out\n"
+        f"error: {tmp_path / 'out.json'} exists: it is left alone; --overwrite replaces it, or choose another place\n"
     )
-    assert cli(*args, "png").exit_code == 2
+    assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (
         f"error: {tmp_path} is no cellprep store\n"
     )

@@ -52,14 +52,16 @@ RLEOrder = Annotated[
     Order | None,
     Option(
         "How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. A wrong order "
-        "is noticed, but not on square images."
+        "is noticed, but not on square images.",
+        group="Annotations",
     ),
 ]
 CrowdsAre = Annotated[
     Crowds | None,
     Option(
         "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
-        "you must choose if there is nothing else, as tools such as CVAT mark every mask so."
+        "you must choose if there is nothing else, as tools such as CVAT mark every mask so.",
+        group="Annotations",
     ),
 ]
 
@@ -69,6 +71,7 @@ ComponentsAre = Annotated[
         "Take each connected piece of a label image or a mask as a cell, where it holds classes or all cells in one: 4 "
         "or 8 neighbours are connected. Each number is a cell unless given.",
         metavar="4|8",
+        group="Annotations",
     ),
 ]
 
@@ -104,7 +107,7 @@ READERS: dict[str, type[Source]] = {
 class SourceOptions:
     """How a source is read whose path is given."""
 
-    format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS))] = "auto"
+    format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS), group="Annotations")] = "auto"
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
     components: ComponentsAre = None

@@ -27,12 +27,22 @@ PRECISIONS = {
     "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
 }
 
-Device = Annotated[str, Option("Where networks run; auto takes a GPU where there is one", DEVICES)]
+Device = Annotated[str, Option("Where networks run; auto takes a GPU where there is one", DEVICES, group="Run")]
 Precision = Annotated[
-    str, Option("What networks compute in; auto is bfloat16 where the processor has it built in", PRECISIONS)
+    str,
+    Option("What networks compute in; auto is bfloat16 where the processor has it built in", PRECISIONS, group="Run"),
 ]
-Decoder = Annotated[str | None, Option("Decoder; the one that the weights name unless given", DECODERS)]
-MinArea = Annotated[int | None, Option("Least area of an instance, in pixels; what the weights say unless given.")]
+Decoder = Annotated[
+    str | None, Option("Decoder; the one that the weights name unless given", DECODERS, group="Decoding")
+]
+MinArea = Annotated[
+    int | None,
+    Option(
+        "Least area of an instance, in pixels; what the weights say unless given.",
+        aliases=("--min-size",),
+        group="Decoding",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +222,7 @@ ByClass = Annotated[
         "decoder, min_area and those of the decoder; what is not named is as for all classes.",
         flags=("--per-class",),
         metavar="CLASS:OPTION=VALUE",
+        group="Decoding",
         parse=parse_by_class,
     ),
 ]

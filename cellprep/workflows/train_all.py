@@ -15,7 +15,7 @@ from cellprep.learn.training.first import first_network
 from cellprep.learn.training.options import ALL, ALL_FOLDS, OF_SOME, TrainOptions
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
-from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
@@ -62,6 +62,8 @@ class AllReport:
         What failed in predicting and scoring the validation images.
     tells
         Whether this process is to tell of it: the first of several.
+    data
+        The option that names the store, for the command that comes next.
     """
 
     out: Path
@@ -70,6 +72,7 @@ class AllReport:
     scores: dict[str, Any]
     problems: list[str]
     tells: bool = True
+    data: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         overall = self.scores.get("overall")
@@ -97,7 +100,7 @@ class AllReport:
         return [
             *lines,
             f"weights: {self.bundle}",
-            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+            f"next: {shlex.join(['cellprep', 'predict', '--weights', str(self.out), *self.data])}",
         ]
 
     def errors(self) -> list[str]:
@@ -149,7 +152,7 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     report, problems = score(store, networks, validation_images(chosen), chosen / "predictions", free)
     if report:
         report.write_csv(chosen / "scores.csv")
-    return AllReport(chosen, trained, bundle, report.scores if report else {}, problems)
+    return AllReport(chosen, trained, bundle, report.scores if report else {}, problems, data=data_option(store.path))
 
 
 def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -
     if options.encoder:  # else a file that does not fit would be found after hours
         first_network(options, [], together.channels, together.recipe.levels)
     if writes:
-        begin_series(out, ALL, recorded, val_ids)
+        begin_series(out, ALL, recorded, val_ids, store=str(store.path))
     return recorded
 
 

@@ -200,7 +200,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
-            overwrite=options.overwrite,
+            overwrite=options.rebuild,
             workspace=workspace,
             threads=threads,
             quiet=quiet,

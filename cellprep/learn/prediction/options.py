@@ -56,7 +56,8 @@ class PredictionOptions:
         float | None,
         Option(
             "Side of a pixel of the images, in micrometres; what their files say unless given. Weights that know "
-            "theirs see images at this scale."
+            "theirs see images at this scale.",
+            group="Images",
         ),
     ] = None
     diameter: Annotated[
@@ -66,20 +67,25 @@ class PredictionOptions:
             "weights learned from; auto estimates it for each image.",
             metavar="PIXELS|auto",
             parse=_as_diameter,
+            group="Images",
         ),
     ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
     by_class: ByClass = field(default_factory=dict)
-    tta: Annotated[bool, Option("Look at each image in its eight flips and turns, and take the mean.")] = False
+    tta: Annotated[
+        bool, Option("Look at each image in its eight flips and turns, and take the mean.", group="Decoding")
+    ] = False
     device: Device = "auto"
     precision: Precision = "float32"
     tile_size: Annotated[
         int,
-        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles."),
+        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles.", group="Run"),
     ] = 1024
-    batch_size: Annotated[int, Option("Number of tiles that a network sees at once.")] = 1
+    batch_size: Annotated[
+        int, Option("Number of tiles that a network sees at once.", aliases=("--batch",), group="Run")
+    ] = 1
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
@@ -112,7 +118,9 @@ def _scaled(area: int | None, factor: float) -> int | None:
     return None if area is None else round(area * factor)
 
 
-SemsegWeights = Annotated[Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.")]
+SemsegWeights = Annotated[
+    Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.", group="Weights")
+]
 
 
 @documented
@@ -128,7 +136,9 @@ class MaskOptions:
     masks: Annotated[
         Path | str | None,
         Option(
-            "Label or mask images, named by id, or other annotations, which tell where cells are.", metavar="SOURCE"
+            "Label or mask images, named by id, or other annotations, which tell where cells are.",
+            metavar="SOURCE",
+            group="Weights",
         ),
     ] = None
     data: Annotated[
@@ -136,6 +146,7 @@ class MaskOptions:
         Option(
             "Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
             metavar="STORE",
+            group="Weights",
         ),
     ] = None
 
@@ -154,17 +165,20 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: Annotated[Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
-        _DEFAULT_TO
-    )
-    maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
-    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.")] = False
+    to: Annotated[
+        Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS, group="Output")
+    ] = _DEFAULT_TO
+    maps: Annotated[
+        Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.", group="Output")
+    ] = None
+    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.", group="Output")] = False
     classes: Annotated[
         Sequence[str],
         Option(
             "Class of cells to keep, repeatable, or several after commas; all unless given.",
             flags=("--class",),
             metavar="NAME",
+            group="Output",
         ),
     ] = ()
 

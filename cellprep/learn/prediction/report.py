@@ -11,7 +11,7 @@ from cellprep.formats.names import IMAGE_CLASSES
 from cellprep.learn.prediction.scaling import ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.system.report import Report
-from cellprep.text.wording import count, indented, printable, turning_notes
+from cellprep.text.wording import count, listed_problems, printable, turning_notes
 
 
 @dataclass
@@ -158,7 +158,7 @@ class PredictionReport(Report):
             return []
         nothing = "" if self.images else f"; {self.out} was not written"
         lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
-        return lines + indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())
+        return lines + listed_problems(self.failures.items())
 
 
 def _counted(numbers: Mapping[str, int]) -> str:

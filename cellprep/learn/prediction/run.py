@@ -38,8 +38,8 @@ from cellprep.store import Store, store_place
 from cellprep.system.options import Only, options_of, parted, takes
 from cellprep.system.output import free_name
 from cellprep.system.places import is_place, local_path
-from cellprep.system.progress import progress_bar
-from cellprep.text.wording import described, printable, unexpected
+from cellprep.system.progress import progress_bar, say_first
+from cellprep.text.wording import count, described, printable, unexpected
 
 _OUT = Path("predictions")
 
@@ -121,6 +121,8 @@ def predict(
     report.classes = bundle.types if bundle.tells_instances else ()
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
+    if not options.quiet:
+        say_first(f"{count(len(given.images), 'image')} on {predictor.machine}, to {out}")
     with (
         prediction_writer(
             out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=report.classes

@@ -6,7 +6,7 @@ from pathlib import Path
 from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import END_TO_END, IN_A_ROW, SEMANTIC
 from cellprep.learn.training.options import TrainOptions
-from cellprep.learn.training.runs import RUNS, network_of
+from cellprep.learn.training.runs import RUNS, data_option, network_of
 from cellprep.learn.weights import BEST
 from cellprep.system.output import free_name
 
@@ -27,7 +27,7 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
         The store that it learned from.
     """
     network = options.network
-    data = ["--data", str(store)] if str(store) != "data.zarr" else []
+    data = data_option(store)
     look = ["cellprep", "predict", "--weights", str(out), *data]
     looks = [f"to see what it does: {shlex.join(look)}"] if network in (END_TO_END, IN_A_ROW[0]) else []
     runs = {**_runs_in(out.parent), network: out}
@@ -42,7 +42,7 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
         return (*looks, f"next: {shlex.join(words)}")
     names = [END_TO_END] if END_TO_END in runs else IN_A_ROW
     weights = [word for name in names for word in ("--weights", str(runs[name]))]
-    words = ["cellprep", "predict", "IMAGES", *weights, "--semseg-weights", str(runs[SEMANTIC])]
+    words = ["cellprep", "predict", *weights, "--semseg-weights", str(runs[SEMANTIC]), *data]
     return (*looks, f"next: {shlex.join(words)}")
 
 
