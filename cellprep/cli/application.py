@@ -52,7 +52,7 @@ COMMANDS = {
     ),
     "check": (
         "sources",
-        "Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks and images.",
+        "Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks or images.",
     ),
     "report": (
         "sources",

@@ -210,7 +210,7 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
 
 
 def _parameters(its: Declared) -> Iterator[inspect.Parameter]:
-    """Yield the parameters of Typer for an option, or for an argument if it is required, and for the flag to unset it."""
+    """Yield Typer's parameters for an option, an argument if it is required, and for the flag to unset it."""
     option = its.option
     words = re.sub(r": [^:]+\.$", ".", option.text) if its.short_choices else option.text
     words += _also(option.aliases)

@@ -43,7 +43,7 @@ def refuse_existing(places: Iterable[Path]) -> None:
 
 @contextmanager
 def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Iterator[None]:
-    """Let a command replace existing output: move a folder aside, and restore it unless a new one replaces it.
+    """Replace existing output: move a folder aside, and restore it unless a new one takes its place.
 
     A file stays, as commands replace it when the new one is complete.
 

@@ -42,9 +42,9 @@ class ListsWeights(Command):
         return super().parse_args(ctx, args)
 
 
-_OF_PACKAGE = f"a name of what comes with the package ({', '.join(SHIPPED)})"
-_WEIGHTS = f"Weights of a wn, or a bundle, or the folder of a run, or {_OF_PACKAGE}; twice for those of a dn and a wtn"
-_UNNAMED = "Without a name, lists those at hand."
+_OF_PACKAGE = f"the name of a bundled model ({', '.join(SHIPPED)})"
+_WEIGHTS = f"Weights of a wn, a bundle, the folder of a run, or {_OF_PACKAGE}; repeat it for those of a dn and a wtn"
+_UNNAMED = "Without a value, lists the available weights."
 
 
 @command("predict", cls=ListsWeights, writes=("out", "maps", "measure"), folders=("out", "maps"))
@@ -84,7 +84,7 @@ def predict_command(
 ) -> None:
     """Predict the cells of images with trained networks.
 
-    By default, the bundled weights for fluorescent nuclei are used. Your own weights also need a mask of the cells: from
+    By default, the bundled model for fluorescent nuclei is used. Your own weights also need a mask of the cells: from
     a bundle with a semseg, or from `--semseg-weights`, `--masks` or `--data`. A dn alone predicts vectors instead of
     cells. The other images are predicted even if some fail. `cellprep evaluate` scores the output.
 

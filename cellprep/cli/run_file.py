@@ -156,7 +156,7 @@ def read_steps(path: Path, find: Find, changes: Sequence[str] = ()) -> list[Step
     SourceError
         If the file cannot be read.
     UsageError
-        If a table is not a command, or an option is unknown or has the wrong type. The message has the file and the key.
+        If a table is not a command, or an option is unknown or has the wrong type. The message has the file and key.
     """
     path = path / SETTINGS if path.is_dir() else path
     try:

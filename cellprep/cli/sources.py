@@ -45,7 +45,7 @@ def check_command(
         bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.", rich_help_panel="Rules")
     ] = False,
 ) -> None:
-    """Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks and images.
+    """Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks or images.
 
     The table shows the number of findings of each rule by cell type, followed by the ten worst annotations. `--out`
     lists all findings with the measured values.

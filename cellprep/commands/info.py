@@ -170,7 +170,7 @@ class StoreInfo:
 def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
     r"""Describe the contents of a store.
 
-    The summary of the last run is used if its number of images is right. Otherwise the metadata of every image are read.
+    The summary of the last run is used if its number of images is right. Otherwise the metadata of all images are read.
 
     Parameters
     ----------

@@ -57,10 +57,7 @@ class SplitOptions:
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     keep_annotated_twice: Annotated[
-        bool,
-        Option(
-            "Keep images that are annotated twice: most of their cell pixels are covered several times.", group="Output"
-        ),
+        bool, Option("Keep images in which most cell pixels are annotated twice.", group="Output")
     ] = False
     jobs: Jobs = -1
     quiet: Quiet = False

@@ -119,7 +119,7 @@ class FinetuneReport:
 
     @property
     def is_better(self) -> bool:
-        """Whether the fine-tuned networks are at least as good as the initial ones, and therefore in the bundle."""
+        """True if the fine-tuned networks are at least as good as the initial ones, and therefore in the bundle."""
         return not (self.before and self.after) or self.after["kaggle_map"] >= self.before["kaggle_map"]
 
     def to_dataframe(self) -> "DataFrame":
@@ -398,9 +398,7 @@ def _report(
     tuning: _Tuning, trained: list[TrainReport], place: Path, before: _Scored, after: _Scored
 ) -> FinetuneReport:
     scores = [_scores(report) for report, _ in (before, after)]
-    common = [
-        image_id for image_id in scores[0] if image_id in scores[1]
-    ]  # images that failed on one side are left out of both scores
+    common = [image_id for image_id in scores[0] if image_id in scores[1]]  # without images that failed on one side
     before_all, after_all = (
         summarise([found[image_id] for image_id in common]) if common else None for found in scores
     )

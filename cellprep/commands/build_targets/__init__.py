@@ -188,9 +188,8 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
     only = set(options.only)
     total = len(only or plan.known)
     threads = 1 if options.scheduler else cores_each(options.jobs, total)
-    quiet = (
-        options.quiet or options.scheduler is not None or total > 1
-    )  # the bars of several images would overwrite each other
+    # The bars of several images would overwrite each other.
+    quiet = options.quiet or options.scheduler is not None or total > 1
     for image in source.images():
         if (only and image.image_id not in only) or image.image_id not in plan.known:
             continue

@@ -79,7 +79,7 @@ class ConvertOptions:
             raise UsageError(f"simplify {self.simplify} is invalid: give a number of pixels, 0 for exact outlines")
         if (self.folds is None) != (self.fold is None):
             raise UsageError(
-                "--folds and --fold require each other: give the file of folds, and the number of the fold to validate on"
+                "--folds and --fold require each other: give the file, and the number of the validation fold"
             )
 
 

@@ -46,9 +46,7 @@ def choose_images(
         If the file of folds cannot be read.
     """
     if (folds is None) != (fold is None):
-        raise UsageError(
-            "--folds and --fold require each other: give the file of folds, and the number of the fold to score"
-        )
+        raise UsageError("--folds and --fold require each other: give the file, and the number of the fold to score")
     chosen = list(only)
     if folds is not None:
         fold_of, file = read_folds(folds)

@@ -174,7 +174,7 @@ class EvaluationReport(Report):
         ]
         sizes = Counter(image.shrink for image in self.images if image.shrink > 1)
         lines += [
-            f"the predicted cells of {count(images, 'image')} are scored at 1/{by} of their size, as the true ones are"
+            f"predicted cells of {count(images, 'image')} scored at 1/{by} of their size, the size of the true cells"
             for by, images in sorted(sizes.items())
         ]
         lines += ignored_notes(total(image.ignored for image in self.images))

@@ -78,5 +78,5 @@ class MeasureOptions:
 
     @property
     def needs_images(self) -> bool:
-        """Whether intensities are requested by name."""
+        """True if intensities are requested by name."""
         return any(PROPERTIES[name].of_pixels for name in self.properties)

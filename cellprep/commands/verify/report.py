@@ -91,7 +91,7 @@ class VerifyReport(Report):
 
     @property
     def sound(self) -> bool:
-        """Whether everything could be verified and nothing is wrong."""
+        """True if everything could be verified and nothing is wrong."""
         return not (self.store_faults or self.broken or self.unchecked or self.stopped)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,9 +114,7 @@ class VerifyReport(Report):
             what = "a run was killed and left it; removed" if self.repair else "a run is writing, or was killed"
             lines.append(f"`.cellprep` is in the store: {what}")
         if self.unguarded:
-            lines.append(
-                f"{count(self.unguarded, 'image')} without a checksum of its metadata: add it with build-targets --rebuild"
-            )
+            lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --rebuild adds it")
         if self.computed:
             names = ", ".join(self.computed)
             lines.append(f"{names}: computed from the labels when read, so there is no array to verify")
