@@ -109,7 +109,7 @@ WRONG = {
     "measure_to_file('train.csv', 3)": "out is the int 3: give a path",
     "measure(labels, MeasureOptions())": "images must be (H, W) or (C, H, W), a folder of files, or arrays by id, not",
     "measure(labels, np.ones(3))": "or arrays by id, not float64 of shape (3,)",
-    "draw_worst(evaluate(labels, labels), labels, labels, -1, 'worst')": "number is the int -1: give how many images",
+    "draw_worst(evaluate(labels, labels), labels, labels, -1, 'worst')": "number is the int -1: give the number",
     "evaluate(labels, labels).write_csv(5)": "path is the int 5: give a path",
     "report_training('nowhere', 'r.html')": "nowhere is not the folder of a training: it has no run.json",
     "report_training(5, 'r.html')": "run is the int 5: give a path",

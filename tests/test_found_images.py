@@ -115,7 +115,7 @@ def test_faulty_files_fail_no_image(tmp_path, write_csv, jobs):
         "1 image built without pixels: their files cannot be read:",
         "  d: train/d.png: it is damaged, or not a PNG",
         "1 image built without pixels: their files contradict their annotations:",
-        "  b: train/b.png is 6 x 5 (height x width): its annotations say 5 x 6, which has height and width swapped",
+        "  b: train/b.png is 6 x 5 (height x width): its annotations are 5 x 6; height and width are swapped",
         "images: train/, 4 of 6 found",
         f"{out}: 5 images (5 new, 0 rewritten, 0 current), 4 cells, 1 image without cells",
     ]

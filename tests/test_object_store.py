@@ -177,7 +177,7 @@ def test_memory_is_of_one_process(folder, local):
     source = open_source(folder / "train.csv")
     build_targets(source, url, BuildOptions(images=folder / "train", jobs=2, quiet=True))
     assert remote_tree(url) == local
-    with pytest.raises(UsageError, match="what is in memory:// is of this process alone: no worker of tcp://x:1"):
+    with pytest.raises(UsageError, match="memory:// belongs to this process only, so that the workers of tcp://x:1"):
         build_targets(source, url, BuildOptions(scheduler="tcp://x:1"))
 
 

@@ -639,7 +639,7 @@ def test_weights_without_a_name_tells_those_at_hand(runs, cli, command, more):
     result = cli(command, "--weights", *more)
     assert result.exit_code == 2
     first, _, *rows = result.stderr.splitlines()
-    assert first == "error: --weights needs a name; at hand:"
+    assert first == "error: --weights needs a value; available weights:"
     found = [re.split(r"  +", row) for row in rows]
     assert [row[:-1] for row in found[:2]] == [
         ["runs/dn", "dn", "7", "angle 12.5, loss 0.25"],

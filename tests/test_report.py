@@ -160,7 +160,7 @@ def test_images_that_fail_are_named_and_the_page_is_there(annotations, tmp_path,
     out = tmp_path / "r.html"
     result = cli("report", annotations, "--images", tmp_path / "images", "--out", out, "--jobs", 1)
     assert result.exit_code == 1
-    assert "error: 3 of 3 images failed, and are named in the page:" in result.stderr
+    assert "error: 3 of 3 images failed, and are listed in the report:" in result.stderr
     assert "a: there is no image file a.*" in out.read_text()
 
 

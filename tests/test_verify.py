@@ -419,12 +419,12 @@ def test_damaged_files_are_found_and_repaired(csv, out, damage, subject, words, 
     report = verify(out, jobs=jobs)
     assert report.broken.keys() == {"b"}
     assert any(words in fault.problem for fault in report.broken["b"] if fault.subject == subject), report.errors()
-    assert "--repair removes broken images, and cellprep build-targets makes them again" in report.errors()
+    assert "remove broken images with --repair, then build them again with cellprep build-targets" in report.errors()
     assert (report.images, report.whole, report.store_faults) == (3, 2, [])
 
     repaired = verify(out, repair=True, jobs=jobs)
     assert (repaired.broken, repaired.removed) == (report.broken, ["b"])
-    assert repaired.errors()[-1] == "1 broken image removed: cellprep build-targets makes them again"
+    assert repaired.errors()[-1] == "1 broken image removed: build them again with cellprep build-targets"
     assert not (out / ".cellprep").exists()
     assert verify(out).sound
     assert build(csv, out).new == 1
@@ -459,13 +459,13 @@ def test_what_is_not_cellpreps_is_mentioned_and_left_alone(out):
     assert report.sound
     assert report.foreign == ["__copy", "empty", "gone", "notes\n.txt", "predictions"]
     assert report.notes() == [
-        "5 not cellprep's, left alone:",
+        "5 not written by cellprep, unchanged:",
         "  __copy",
         "  empty",
         "  gone",
         r"  'notes\n.txt'",
         "  predictions",
-        f"{out}: 3 images, 3 whole",
+        f"{out}: 3 images, 3 intact",
     ]
     assert tree(out) == before
 
@@ -475,7 +475,7 @@ def test_a_folder_of_a_run_is_mentioned(out):
     report = verify(out)
     assert (report.sound, report.under_way) == (True, True)
     assert report.notes()[0] == "`.cellprep` is in the store: a run is writing, or was killed"
-    assert verify(out, repair=True).notes()[0] == "`.cellprep` is in the store: a run was killed and left it; cleared"
+    assert verify(out, repair=True).notes()[0] == "`.cellprep` is in the store: a run was killed and left it; removed"
     assert not (out / ".cellprep").exists()
 
 
@@ -557,7 +557,7 @@ def test_what_may_not_be_read_is_not_removed(out, command, locked):
     result = command("verify", out, "--repair", "--jobs", 1, prefix=as_ordinary_user())
     (out / locked).chmod(0o755)
     assert result.returncode == 1
-    assert "error: 1 could not be verified, and may be whole:\n  b: " in result.stderr
+    assert "error: 1 could not be verified, and may be intact:\n  b: " in result.stderr
     assert "Permission denied" in result.stderr
     assert tree(out) == before
 
@@ -591,7 +591,7 @@ def test_something_unexpected_costs_one_image(out, monkeypatch):
 
 def test_the_command(cli, out):
     result = cli("verify", out, "--jobs", 1)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{out}: 3 images, 3 whole\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{out}: 3 images, 3 intact\n")
     assert cli("verify", out, "--jobs", 1, "--quiet").output == ""
     told = json.loads(cli("verify", out, "--jobs", 1, "--json").stdout)
     assert (told["sound"], told["images"], told["whole"], told["broken"]) == (True, 3, 3, {})
