@@ -74,7 +74,7 @@ COMMANDS = {
     ),
     "roundtrip": (
         "stores",
-        "Decode the targets of a store, and score the result against its labels: the best that networks can reach.",
+        "Decode the targets of a store, and score the result against its labels: an upper bound for networks.",
     ),
     "export": ("stores", "Export the labels of a store to a format that other tools read."),
     "run": ("config", "Run the commands in a file, one after the other."),

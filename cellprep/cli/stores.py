@@ -90,10 +90,10 @@ def roundtrip_command(
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
 ) -> None:
-    """Decode the targets of a store, and score the result against its labels: the best that networks can reach.
+    """Decode the targets of a store, and score the result against its labels: an upper bound for networks.
 
     The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder. With --targets, it
-    compares segmentation methods on annotations in any format: the best that each can reach for these cells.
+    compares segmentation methods on annotations in any format: the upper bound of each for these cells.
 
     Example: `cellprep roundtrip data.zarr`
     """
