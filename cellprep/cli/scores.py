@@ -73,7 +73,7 @@ def evaluate_command(
 ) -> None:
     """Score predicted cells against true cells: metrics of Kaggle, StarDist and COCO, and counts of errors.
 
-    Both sides must have the same images. Overlapping true cells are scored as annotated.
+    Both sides must have the same images, unless --common is given. Overlapping true cells are scored as annotated.
 
     Example: `cellprep evaluate predictions/ train.csv --out scores.csv`
     """
