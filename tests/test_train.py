@@ -586,7 +586,7 @@ def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert (
         result.stderr
-        == "interrupted: files written so far are complete; to continue, run the same command with --resume\n"
+        == "interrupted: all files written so far are complete; to continue, run the same command with --resume\n"
     )
 
 

@@ -100,7 +100,7 @@ def _run(file: Path, step: Step, find: Find, left: list[Step], quiet: bool) -> N
             typer.echo(f"stopped at [{step.table}]{others}: cellprep run {file} --from {step.table}", err=True)
             raise
     except KeyboardInterrupt:
-        typer.echo(f"interrupted: files written so far are complete; to continue: {shlex.join(again)}", err=True)
+        typer.echo(f"interrupted: all files written so far are complete; to continue: {shlex.join(again)}", err=True)
         raise typer.Exit(130) from None
     except CellprepError as error:
         kind = UsageError if isinstance(error, UsageError) else CellprepError
