@@ -1,4 +1,4 @@
-"""``python -m cellprep`` is the command ``cellprep``."""
+"""Let ``python -m cellprep`` run the command ``cellprep``."""
 
 from cellprep.cli import main
 

@@ -114,9 +114,9 @@ def test_a_faulty_row_fails_its_image_only(write_csv, rows, message):
         ("../train", "it begins with a dot"),
         ("a/b", "it holds a slash or backslash"),
         ("a\\b", "it holds a slash or backslash"),
-        ("a\tb", "it holds a control character"),
-        ("\x1b[31m", "it holds a control character"),
-        ("zarr.json", "that file name belongs to the store"),
+        ("a\tb", "it contains a control character"),
+        ("\x1b[31m", "it contains a control character"),
+        ("zarr.json", "that file name is reserved for the store"),
         ("__meta", "it begins with two underscores"),
         ("x" * 201, "it is longer than 200 bytes"),
         ("é" * 101, "it is longer than 200 bytes"),
@@ -177,7 +177,7 @@ def test_sources_that_are_not_there(tmp_path):
         open_source(tmp_path, "kaggle-csv")
     with pytest.raises(UsageError, match="RLE order 'col' is unknown: it is 'row' or 'column'"):
         open_source(tmp_path / "train.txt", rle_order="col")
-    with pytest.raises(UsageError, match="format 'yaml' is unknown: it is one of auto, kaggle-csv"):
+    with pytest.raises(UsageError, match="format 'yaml' is unknown: use one of auto, kaggle-csv"):
         open_source(tmp_path / "train.txt", "yaml")
 
 

@@ -255,13 +255,13 @@ def test_strict_makes_findings_an_error(cli, write_csv):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--rule", "x"], "rule 'x' is unknown: it is one of fault, blank, duplicate"),
+        (["--rule", "x"], "rule 'x' is unknown: use one of fault, blank, duplicate"),
         (["--threshold", "x"], "threshold 'x' is not a rule and a number, such as duplicate=0.8"),
         (["--threshold", "hidden=1"], "rule 'hidden' has no threshold; these have one: duplicate, inside"),
         (["--threshold", "holes=0"], "threshold 0.0 of the rule holes is no number above 0"),
         (["--threshold", "holes=nan"], "threshold nan of the rule holes is no number above 0"),
         (["--overlap", "x"], "overlap 'x' is unknown"),
-        (["--out", "train.csv"], "--out train.csv is the file that is read: choose another"),
+        (["--out", "train.csv"], "--out train.csv is the input file: choose another file"),
     ],
 )
 def test_mistakes_are_one_line(cli, write_csv, tmp_path, monkeypatch, args, message):

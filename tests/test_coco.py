@@ -312,7 +312,7 @@ FAULTY_IMAGES = {
     "negative": ([], {"width": -5, "height": -4}, "coco.json image 1: its size is -4 x -5 (height x width)"),
     "endless": ([], {"width": 10**30}, "coco.json image 1: its size is 4 x 1000000000000000000000000000000 "),
     "hidden": ([], {"file_name": ".png"}, "coco.json image 1: image id '.png' is refused: it begins with a dot"),
-    "escape": ([], {"file_name": "\x1b.png"}, "coco.json image 1: image id '\\x1b' is refused: it holds a control"),
+    "escape": ([], {"file_name": "\x1b.png"}, "coco.json image 1: image id '\\x1b' is refused: it contains a control"),
     "image without a size": ([annotation(segmentation=SQUARE)], {"width": 0, "height": 0}, "coco.json gives no width"),
 }
 
@@ -371,7 +371,7 @@ def test_an_image_too_large_for_any_memory_fails_alone(write_json, tmp_path):
     path = write_json(document(CELL, images=[huge, GOOD]))
     report = build_targets(open_source(path), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert report.failures.keys() == {"a"}
-    assert "4,000,000,000.0 GB of memory: there are" in report.failures["a"]
+    assert "4,000,000,000.0 GB of memory, of which there are" in report.failures["a"]
     assert list(open_store(tmp_path / "s.zarr")) == ["good"]
 
 

@@ -331,7 +331,7 @@ def test_crowds_are_told(opened, cli, tmp_path, here, there, note):
 def test_only_coco_has_crowds(write_csv, opened, tmp_path):
     with pytest.raises(UsageError, match=r"train\.csv is of the format kaggle-csv, which has no crowds"):
         open_source(write_csv("a,1 2,5,4,x"), crowds="cells")
-    with pytest.raises(UsageError, match="crowds='both' is unknown: it is one of ignore, cells"):
+    with pytest.raises(UsageError, match="crowds='both' is unknown: use one of ignore, cells"):
         opened(PLAIN, crowds="both")
     (tmp_path / "r.json").write_text("[]")
     with pytest.raises(UsageError, match="holds COCO results, which have no crowds"):

@@ -552,7 +552,7 @@ def test_refuses_what_does_not_fit():
         energy_to_labels(energy, vectors, energy, energy[:2])
     with pytest.raises(UsageError, match=r"energy has shape \(0, 4\)"):
         energy_to_labels(energy[:0], None, energy[:0])
-    with pytest.raises(RecipeError, match="decoder 'best' is unknown: it is one of original, watershed, walls"):
+    with pytest.raises(RecipeError, match="decoder 'best' is unknown: use one of original, watershed, walls"):
         energy_to_labels(energy, vectors, energy, decoder="best")
 
 

@@ -557,7 +557,7 @@ def test_connected_pieces_of_mask_files(tmp_path):
 
 def test_pieces_are_asked_for_of_masks_only(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
-    with pytest.raises(UsageError, match="components=6 is unknown: it is one of 4, 8"):
+    with pytest.raises(UsageError, match="components=6 is unknown: use one of 4, 8"):
         open_source(tmp_path / "a.json", components=6)
     with pytest.raises(
         UsageError, match="is of the format labelme, whose cells are told apart: it has no --components"

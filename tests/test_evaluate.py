@@ -189,8 +189,8 @@ def test_images_on_one_side_only_are_an_error(cli, found, truth, write_csv, tmp_
     result = cli("evaluate", fewer, truth, "--json", "--out", tmp_path / "scores.csv")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error: both sides need the same images, and nothing is scored; missing in the predictions: b, c; "
-        "missing in the truth: z. One without cells needs its empty annotation, label image or entry, too\n"
+        "error: both sides need the same images, so nothing was scored; missing from the predictions: b, c; "
+        "missing from the truth: z. An image without cells still needs an empty annotation, label image or entry\n"
     )
     assert not (tmp_path / "scores.csv").exists()
     assert scores_of(cli, fewer, truth, "--image", "a")["images"] == 1
@@ -360,7 +360,7 @@ def test_classes_on_one_side_only_are_an_error(cli, classed, found, truth, write
     [
         (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is no picture: let its name end in"),
         (["found.csv", "train.csv", "--image", "x"], 2, "image 'x' is neither in found.csv nor in train.csv"),
-        (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
+        (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs is 0: give 1 or more"),
         (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the file that is read"),
         (["found.csv", "train.csv", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
         (["nowhere", "train.csv"], 1, "cannot read the annotation source nowhere"),

@@ -120,7 +120,7 @@ SHAPE = (4, 5)
         ),
         (
             lambda: compute_targets(LABELS, overlap=["background"]),
-            "overlap rule ['background'] is unknown: it is one of",
+            "overlap rule ['background'] is unknown: use one of",
         ),
         (
             lambda: compute_targets(LABELS, bins="papre"),
@@ -166,9 +166,9 @@ SHAPE = (4, 5)
             lambda: summarise([]),
             "scores must be ImageScores, as score_image returns them, one or more: not a list of 0",
         ),
-        (lambda: read_bins(None), "a path must be a text or a Path, not None"),
-        (lambda: open_store(3), "a path must be a text or a Path, not the int 3"),
-        (lambda: open_source([LABELS]), "a path must be a text or a Path, not a list of 1"),
+        (lambda: read_bins(None), "a path must be a string or a Path, not None"),
+        (lambda: open_store(3), "a path must be a string or a Path, not the int 3"),
+        (lambda: open_source([LABELS]), "a path must be a string or a Path, not a list of 1"),
     ],
 )
 def test_guesses_that_are_refused(guess, message):
@@ -196,10 +196,10 @@ def test_a_store_reads_as_dictionaries_do(store):
     ("guess", "message"),
     [
         (lambda store: store["spindel-1"], "s.zarr has no image 'spindel-1': did you mean spindle-1?"),
-        (lambda store: store["nobody"], "s.zarr has no image 'nobody': list(store) has all ids"),
-        (lambda store: store[0], "an image id is a text, not the int 0: list(store) has all ids, in order"),
+        (lambda store: store["nobody"], "s.zarr has no image 'nobody': list(store) returns all ids"),
+        (lambda store: store[0], "an image id is a string, not the int 0: list(store) returns all ids, sorted"),
         (lambda store: store["z"]["enrgy"], "has no array 'enrgy': did you mean energy? It has image, labels"),
-        (lambda store: store["z"][0], "names its arrays by texts, not the int 0: it has image, labels"),
+        (lambda store: store["z"][0], "expects the name of an array, not the int 0: it has image, labels"),
     ],
 )
 def test_wrong_names_are_answered_with_like_ones(store, guess, message):
@@ -263,7 +263,7 @@ def test_huge_and_damaged_images_are_told_and_not_drawn(store, monkeypatch):
     assert "is damaged" in damaged._repr_html_()
     opened = open_store(store.path)
     opened.attributes["recipe"]["wall_width"] = 4
-    assert "its `recipe` is none: wall width 4" in unescape(opened._repr_html_())
+    assert "its `recipe` is invalid: wall width 4" in unescape(opened._repr_html_())
 
 
 class Outcome(Report):

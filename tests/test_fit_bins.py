@@ -222,8 +222,8 @@ def test_a_damaged_image_is_named_and_left_out(write_csv, tmp_path, cli):
         ({"levels": 1}, UsageError, "1 levels are not possible: give 2 to 256"),
         ({"levels": 257}, UsageError, "257 levels are not possible: give 2 to 256"),
         ({"levels": 17}, UsageError, "there are 3: give at most 4 levels"),
-        ({"method": "x"}, RecipeError, "method 'x' is unknown: it is one of distances, quantiles"),
-        ({"jobs": 0}, UsageError, "jobs 0 is no number of processes"),
+        ({"method": "x"}, RecipeError, "method 'x' is unknown: use one of distances, quantiles"),
+        ({"jobs": 0}, UsageError, "jobs is 0: give 1 or more"),
     ],
     ids=str,
 )

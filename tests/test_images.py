@@ -362,7 +362,7 @@ def test_waits_for_no_pipe(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     (tmp_path / "b.png").mkdir()
     for read in (ImageFile.decode, ImageFile.sha256):
-        with pytest.raises(ImageFileError, match=r"cannot read .*a\.png: it is no file, but a pipe or a device"):
+        with pytest.raises(ImageFileError, match=r"cannot read .*a\.png: not a regular file but a pipe or a device"):
             read(ImageFile(tmp_path / "a.png"))
         with pytest.raises(ImageFileError, match=r"cannot read .*b\.png: Is a directory"):
             read(ImageFile(tmp_path / "b.png"))

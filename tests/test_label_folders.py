@@ -368,7 +368,7 @@ def test_names_with_control_characters_stay_one_line(tmp_path):
     save(tmp_path / "labels/a\nb.npy", LABELS)
     report = build(tmp_path / "labels", tmp_path / "s.zarr")
     assert all(line.isprintable() for line in report.errors())
-    assert "it holds a control character" in report.errors()[1]
+    assert "it contains a control character" in report.errors()[1]
 
 
 def test_folders_without_labels(tmp_path):

@@ -258,8 +258,8 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"properties": ["size"]}, "property 'size' is unknown: it is one of area, "),
-        ({"properties": "size"}, "property 'size' is unknown: it is one of area, "),
+        ({"properties": ["size"]}, "property 'size' is unknown: use one of area, "),
+        ({"properties": "size"}, "property 'size' is unknown: use one of area, "),
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
         ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),

@@ -287,9 +287,9 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
     report = predict(
         [folder / "images"], folder / "out", bundle, options=replace(QUIET, orientation=orientation), **where
     )
-    told = "left as stored, against the Orientation tag (EXIF):"
+    told = "kept in its stored orientation; its Orientation tag (EXIF) was ignored:"
     if turns:
-        told = "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored:"
+        told = "rotated as its Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:"
     assert report.notes() == [
         f"2 images {told}",
         "  a",
@@ -387,7 +387,7 @@ def test_maps_are_zarr_and_no_store(folder, all_knowing, targets):
     np.testing.assert_array_equal(group["a/energy"][:], targets["energy"])
     np.testing.assert_allclose(group["a/uvec"][:], targets["uvec"], atol=1e-3)
     assert group["a"].attrs["cellprep-maps"] == {"shape": [33, 50]}
-    with pytest.raises(Exception, match="no cellprep store"):
+    with pytest.raises(Exception, match="not a cellprep store"):
         open_store(folder / "maps.zarr")
 
 
@@ -500,7 +500,7 @@ def test_nothing_is_written_if_all_fail_or_something_is_there(folder, oracles, a
     assert report.errors()[0] == f"error: 2 of 2 images failed; {folder / 'out'} was not written:"
     assert not report.notes()
     before = tree(folder)
-    with pytest.raises(OutputError, match="exists: it is left alone"):
+    with pytest.raises(OutputError, match="already exists and is not overwritten"):
         run(folder, all_knowing, out="images")
     with pytest.raises(UsageError, match="lie in one another"):
         run(folder, all_knowing, maps=folder / "out" / "maps.zarr")

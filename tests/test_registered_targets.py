@@ -389,7 +389,7 @@ def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs
     preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
     assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
     problems = roundtrip(store, jobs=1, quiet=True).failures.values()
-    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
+    assert all("has no array 'energy': build it with --targets example,dwt" in one for one in problems)
     assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
     with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
         TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])

@@ -235,13 +235,13 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
         (["--folds", 1], 2, "1 folds are not possible: give 2 or more"),
         (["--folds", 9], 2, "9 folds need 9 groups of images, and there are 2: give fewer folds"),
         (["--seed", -1], 2, "seed -1 is below 0"),
-        (["--jobs", 0], 2, "jobs 0 is no number of processes"),
+        (["--jobs", 0], 2, "jobs is 0: give 1 or more"),
         (["--group", "site"], 2, "train.csv has no column 'site' to group images by; it has: 'plate', 'well'"),
         (["--group", "cell_type"], 2, "train.csv has no column 'cell_type' to group images by; it has"),
-        (["--out", "train.csv"], 2, "--out train.csv is the file that is read: choose another"),
-        (["--out", "."], 1, "something is there that is no file"),
+        (["--out", "train.csv"], 2, "--out train.csv is the input file: choose another file"),
+        (["--out", "."], 1, "it exists and is not a file"),
         (["--out", "train.csv/f.csv"], 1, "cannot write "),
-        (["--out", "nowhere/f.csv"], 1, "there is no folder nowhere"),
+        (["--out", "nowhere/f.csv"], 1, "the folder nowhere does not exist"),
     ],
     ids=str,
 )
@@ -269,7 +269,7 @@ def test_a_file_is_replaced_whole_and_links_stay(tmp_path):
     assert link.is_symlink()
     assert target.read_bytes() == "ä\n".encode()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputError, match="something is there that is no file"):
+    with pytest.raises(OutputError, match="it exists and is not a file"):
         write_whole(tmp_path / "pipe", "x")
     assert {path.name for path in tmp_path.iterdir()} == {"target", "link", "pipe"}
 

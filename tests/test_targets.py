@@ -378,8 +378,8 @@ def test_rounding_noise_on_a_ridge_is_no_vector():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": "random"}, "overlap rule 'random' is unknown: it is one of smaller-on-top"),
-        ({"distance": "manhattan"}, "distance 'manhattan' is unknown: it is one of cv2"),
+        ({"overlap": "random"}, "overlap rule 'random' is unknown: use one of smaller-on-top"),
+        ({"distance": "manhattan"}, "distance 'manhattan' is unknown: use one of cv2"),
         ({"wall_width": 2}, "wall width 2 is not an odd number"),
         ({"wall_width": -1}, "wall width -1 is not an odd number"),
         ({"wall_width": 3.0}, r"wall width 3\.0 is not a whole number"),

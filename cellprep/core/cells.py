@@ -375,7 +375,7 @@ Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVER
 def find_rule(name: str) -> OverlapRule:
     """Look an overlap rule up by its name."""
     if not isinstance(name, str) or name not in OVERLAP_RULES:
-        raise RecipeError(f"overlap rule {name!r} is unknown: it is one of {', '.join(OVERLAP_RULES)}")
+        raise RecipeError(f"overlap rule {name!r} is unknown: use one of {', '.join(OVERLAP_RULES)}")
     return OVERLAP_RULES[name]
 
 

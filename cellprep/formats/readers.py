@@ -158,7 +158,7 @@ def open_source(
     """
     partial = options_of(Partial, partial, keywords)
     if components not in (None, *get_args(Components)):
-        raise UsageError(f"components={components} is unknown: it is one of 4, 8")
+        raise UsageError(f"components={components} is unknown: use one of 4, 8")
     if rle_order is not None:
         check_order(rle_order)
     if is_frame(path):
@@ -171,7 +171,7 @@ def open_source(
     except OSError as error:
         raise SourceError(f"cannot read the annotation source {path}: {error.strerror}") from error
     if format not in ("auto", *READERS):
-        raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
+        raise UsageError(f"format {format!r} is unknown: use one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
         source = _open_as(format, layout, rle_order, crowds, partial)

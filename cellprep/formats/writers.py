@@ -178,5 +178,5 @@ def find_exporter(name: str) -> Exporter:
         If there is no such format.
     """
     if name not in EXPORTERS:
-        raise UsageError(f"export format {name!r} is unknown: it is one of {', '.join(EXPORTERS)}")
+        raise UsageError(f"export format {name!r} is unknown: use one of {', '.join(EXPORTERS)}")
     return EXPORTERS[name]

@@ -114,7 +114,7 @@ def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decod
     Original(level=2, min_size=20, min_hole=64, dilation=3)
     """
     if not isinstance(name, str) or name not in DECODERS:
-        raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
+        raise RecipeError(f"decoder {name!r} is unknown: use one of {', '.join(DECODERS)}")
     return DECODERS[name].tuned(name, options or {})
 
 

@@ -51,7 +51,7 @@ def choose_bins(histogram: DistanceHistogram, levels: int, method: str = "distan
     (1.0, 1.4142135, 2.0, 2.4494898, 5.0)
     """
     if method not in BIN_METHODS:
-        raise RecipeError(f"method {method!r} is unknown: it is one of {', '.join(BIN_METHODS)}")
+        raise RecipeError(f"method {method!r} is unknown: use one of {', '.join(BIN_METHODS)}")
     if not 2 <= levels <= MOST_BINS + 1:
         raise UsageError(f"{levels} levels are not possible: give 2 to {MOST_BINS + 1}")
     first = _told_apart(histogram.values.astype(np.float64))

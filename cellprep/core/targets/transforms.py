@@ -70,7 +70,7 @@ DISTANCES: dict[str, Callable[[Mask], Distance]] = {
 def find_distance(name: str) -> Callable[[Mask], Distance]:
     """Look a distance method up by its name."""
     if not isinstance(name, str) or name not in DISTANCES:
-        raise RecipeError(f"distance {name!r} is unknown: it is one of {', '.join(DISTANCES)}")
+        raise RecipeError(f"distance {name!r} is unknown: use one of {', '.join(DISTANCES)}")
     return DISTANCES[name]
 
 

@@ -156,7 +156,7 @@ class COCOJSON(Source):
     def __init__(self, path: Path, _order: Order | None = None, crowds: Crowds | None = None) -> None:
         super().__init__(path)
         if crowds not in (None, *get_args(Crowds)):
-            raise UsageError(f"crowds={crowds!r} is unknown: it is one of {', '.join(get_args(Crowds))}")
+            raise UsageError(f"crowds={crowds!r} is unknown: use one of {', '.join(get_args(Crowds))}")
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._crowds = crowds
