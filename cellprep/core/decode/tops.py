@@ -1,4 +1,4 @@
-"""The regions below each top of the energy: the decoder for round cells and for energy from networks."""
+"""Basins around the h-maxima of the energy: the decoder for round cells and for energy from networks."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
 from cellprep.core.tuning import option
 
-#: Steps (y, x) that meet each two neighbours of eight once.
+#: Offsets (y, x) that visit each pair of 8-connected neighbours once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
@@ -24,18 +24,18 @@ class Tops(Decoder):
     """
 
     smoothing: float = option(
-        1.0, "standard deviation in pixels by which the energy is smoothed; 0 for none", 0, 20, tried=(0.7, 1, 1.5, 2)
+        1.0, "standard deviation in pixels of the Gaussian that smooths the energy; 0 for none", 0, 20, tried=(0.7, 1, 1.5, 2)
     )
     depth: float = option(
         1.0,
-        "levels that the energy sinks between two cells, below the lower of their tops",
+        "depth of the valley between two cells, in levels below their lower maximum",
         0,
         255,
         tried=(0.5, 1, 1.5, 2, 3),
     )
     ratio: float = option(
         0.7,
-        "share of the lower top's height that the energy sinks below between two cells",
+        "height of the valley between two cells, relative to their lower maximum",
         0,
         1,
         tried=(0.6, 0.7, 0.8, 0.9),
@@ -46,14 +46,14 @@ class Tops(Decoder):
         return grow(self.part(maps.energy, maps.mask & ~maps.walls), maps.mask)
 
     def part(self, energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
-        """Part an area into basins around the tops of its energy.
+        """Divide an area into basins around the maxima of its energy.
 
         Parameters
         ----------
         energy
             (H, W) uint8 levels.
         area
-            (H, W) bool: what is parted.
+            (H, W) bool: the area to divide.
 
         Returns
         -------
@@ -69,9 +69,9 @@ class Tops(Decoder):
         from skimage.morphology import local_maxima
         from skimage.segmentation import watershed
 
-        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
+        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has maxima, too
         height = smooth(ground, self.smoothing) * area
-        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # flat ones, too
+        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # including plateaus
         basins: Labels = watershed(-height, components(peaks & area), connectivity=2, mask=area).astype(np.int32)
         return self._merge(basins, height)
 
@@ -96,7 +96,7 @@ class Tops(Decoder):
 
 
 def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
-    """Smooth heights by a Gaussian of so many pixels' standard deviation, beyond the edge as if mirrored."""
+    """Smooth heights with a Gaussian of a given standard deviation in pixels, with reflection at the edges."""
     import cv2
 
     if not spread:
@@ -106,7 +106,7 @@ def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
 
 
 def _passes(basins: Labels, height: NDArray[np.float32]) -> list[tuple[float, int, int]]:
-    """Return the highest pass of each two basins that meet, from the highest to the lowest."""
+    """Return the highest pass between each two adjacent basins, in descending order."""
     pairs, heights = [], []
     for dy, dx in _STEPS:
         here = slice(0, basins.shape[0] - dy), slice(max(0, -dx), basins.shape[1] - max(0, dx))

@@ -1,4 +1,4 @@
-"""Options of decoders as they are typed, which several commands take."""
+"""Command-line options of decoders, shared by several commands."""
 
 from collections.abc import Mapping
 from typing import Annotated
