@@ -80,7 +80,7 @@ def test_fingerprint_covers_every_field(write_csv, change):
 
 # Rows (the first is row 2 of the file) that make their image fail, and what is said.
 FAULTY_ROWS = {
-    "rle": (["bad,1 2 3,5,4,x"], "train.csv row 2: it has an odd number of numbers (3)"),
+    "rle": (["bad,1 2 3,5,4,x"], "train.csv row 2: it has an odd number of values (3)"),
     "rle of a later row": (["bad,1 2,5,4,x", "bad,0 2,5,4,x"], "train.csv row 3: start 0 of the run '0 2'"),
     "empty beside others": (["bad,1 2,5,4,x", "bad,,5,4,x"], "train.csv row 3: the annotation is empty, beside"),
     "two empty": (["bad,,5,4,x", "bad, ,5,4,x"], "train.csv row 2: the annotation is empty, beside others"),

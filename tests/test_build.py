@@ -167,7 +167,7 @@ def test_faulty_rows_fail_their_images_and_no_others(write_csv, out):
     assert list(open_store(out)) == ["a", "c"]
     assert report.errors() == [
         "error: 2 of 4 images failed:",
-        "  b: train.csv row 7: it has an odd number of numbers (3): a run is a start and a length",
+        "  b: train.csv row 7: it has an odd number of values (3): a run has a start and a length",
         "  ../d: train.csv row 8: image id '../d' is refused: it begins with a dot",
     ]
 

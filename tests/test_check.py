@@ -118,7 +118,7 @@ def test_faulty_annotations_are_named_one_by_one_and_the_others_checked(write_cs
     report = check_source(open_source(path))
     assert [(f.image_id, f.row, f.note) for f in report.findings if f.rule in ("fault", "image-fault")] == [
         ("a", 2, "run '601 1' goes past the last pixel, 600 (20 x 30)"),
-        ("a", 5, "it has an odd number of numbers (3): a run is a start and a length"),
+        ("a", 5, "it has an odd number of values (3): a run has a start and a length"),
         ("a", 6, "the annotation is empty, beside others"),
         ("b", 7, "'x' is not a whole number"),
         ("c", None, "train.csv row 8: width 'x' is not a whole number of pixels above 0"),

@@ -90,8 +90,8 @@ FAULTY_COUNTS = {
     "huge": ([1 << 70], "the counts are not all whole"),
     "true": ([True, 5], "the counts are not all whole"),
     "none": ([], "the counts do not add up to 6"),
-    "no text": (b"", "the counts are no compressed counts"),
-    "foreign characters": (b"1~", "the counts are no compressed counts"),
+    "no text": (b"", "the counts are not valid compressed counts"),
+    "foreign characters": (b"1~", "the counts are not valid compressed counts"),
     "cut": (b"1P", "the counts end, or go on, in the middle of a number"),
     "endless": (b"P" * 11 + b"0", "the counts end, or go on, in the middle"),
     "compressed, too many": (b"124", "the counts do not add up to 6"),
@@ -134,8 +134,8 @@ def test_polygons_are_the_masks_of_pycocotools(height, width, parts):
 
 
 FAULTY_POLYGONS = {
-    "none": ([], "there is no polygon"),
-    "two points": ([[0, 0, 1, 1]], "a polygon of 4 numbers: it has at least three points, x and y of each"),
+    "none": ([], "it has no polygon"),
+    "two points": ([[0, 0, 1, 1]], "a polygon has 4 numbers: it needs x and y of at least three points"),
     "odd": ([[0, 0, 1, 1, 2, 2, 3]], "a polygon of 7 numbers"),
     "second part": ([*SQUARE, [1, 2]], "a polygon of 2 numbers"),
     "nan": ([[0, 0, 1, 1, 2, float("nan")]], "a polygon has a point that is not finite or a million"),
@@ -299,7 +299,7 @@ FAULTY_IMAGES = {
     "foreign counts": (
         [annotation(5, segmentation={"size": [4, 5], "counts": "é\u0000"})],
         {},
-        "coco.json annotation 5: the counts are no compressed counts",
+        "coco.json annotation 5: the counts are not valid compressed counts",
     ),
     "category": (
         [annotation(5, category_id=3)],

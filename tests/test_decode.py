@@ -642,7 +642,7 @@ def test_real_images_turn(real):
         ("original", ["level=1.5"], "decoder option level is 1.5: give a whole number from 0 to 254"),
         ("walls", ["max_rim=4"], "decoder option max_rim is 4: give a whole number from 0 to 3"),
         ("tops", ["ratio=nan"], "decoder option ratio is nan: give a number from 0 to 1"),
-        ("tops", ["ratio"], "decoder option 'ratio' is no name and number: give name=value"),
+        ("tops", ["ratio"], "decoder option 'ratio' is not a name and a number: give name=value"),
         ("tops", ["ratio=1", "ratio=1"], "decoder option ratio is given twice"),
     ],
     ids=str,

@@ -92,7 +92,7 @@ DAMAGED = {
     ),
     "labelme, a mask outside": (
         tools.labelme(tools.drawn("mask", [[3, 0], [4, 0]], mask=tools.png([[1, 1]]))),
-        "shape 1: its mask, 1 x 2 (height x width) from row 0, column 3 on, lies outside its image, 3 x 4",
+        "shape 1: its mask, 1 x 2 (height x width) at row 0, column 3, exceeds the image, 3 x 4",
     ),
     "labelme, no mask": (
         tools.labelme(tools.drawn("mask", CORNERS)),
@@ -139,11 +139,11 @@ DAMAGED = {
     ),
     "cvat, a mask of gigabytes": (
         tools.cvat(tools.MASKED.format("0, 999999998000000001").replace('"2"', '"999999999"')),
-        "shape 1: its mask, 999999999 x 999999999 (height x width) from row 0, column 1 on, lies outside its image,",
+        "shape 1: its mask, 999999999 x 999999999 (height x width) at row 0, column 1, exceeds the image,",
     ),
     "cvat, no ellipse": (
         tools.cvat('<ellipse cx="1" cy="1" rx="0" ry="1"/>'),
-        "shape 1: an ellipse has a centre and radii above 0",
+        "shape 1: an ellipse needs a finite centre and radii above 0",
     ),
     "cvat, no box": (tools.cvat('<box xtl="1"/>'), "shape 1: its ytl is missing, or null: it is a number"),
     "cvat, no size": (

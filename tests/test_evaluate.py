@@ -214,7 +214,7 @@ def test_images_that_fail_are_named_and_in_no_score(cli, found, truth, write_csv
     )
     assert "images            2" in result.stdout
     small = write_csv(*rows("a", []), "b,1 2,3,2,", *rows("c", []), name="small.csv")
-    message = "b: the predicted cells are of 2 x 3 pixels, the true cells of 20 x 30"
+    message = "b: the predicted cells have 2 x 3 pixels, the true cells of 20 x 30"
     assert message in cli("evaluate", small, truth).stderr
     nothing = write_csv("a,1 x,30,20,", name="nothing.csv")
     result = cli("evaluate", nothing, truth, "--image", "a", "--worst", 1, "--pictures", tmp_path / "worst")

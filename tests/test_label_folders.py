@@ -269,9 +269,9 @@ def test_masks_without_a_folder_of_images(tmp_path):
 # Faults
 
 FAULTY_LABELS = {
-    "halves": ("a.tif", LABELS / 2, "a.tif holds the float64 value 3.5: label images hold integers, or floats"),
+    "halves": ("a.tif", LABELS / 2, "a.tif has the float64 value 3.5: label images have integers, or floats"),
     "large floats": ("a.npy", np.full((3, 4), 2.0**24, np.float32), "a.npy holds the float32 value 16777216.0"),
-    "no numbers": ("a.npy", np.full((3, 4), np.nan), "a.npy holds the float64 value nan: label images hold"),
+    "no numbers": ("a.npy", np.full((3, 4), np.nan), "a.npy has the float64 value nan: label images have"),
     "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
     "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
     "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),

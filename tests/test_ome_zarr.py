@@ -341,7 +341,7 @@ def test_images_that_are_none(tmp_path, pixels, axes, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS / 2, "holds the float64 value 3.5: label images hold integers, or floats that are whole numbers"),
+        (LABELS / 2, "has the float64 value 3.5: label images have integers, or floats that are whole numbers"),
         (-LABELS, "holds the label -100"),
         (np.stack([LABELS] * 2), "has the shape (2, 4, 5): a label image has one number per pixel"),
     ],

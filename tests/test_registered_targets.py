@@ -329,10 +329,10 @@ def test_families_are_given_in_several_ways_and_kept_in_one(registered, given):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("exmaple", "there are no targets 'exmaple': did you mean example"),
+        ("exmaple", "targets 'exmaple' are unknown: did you mean example"),
         ("dwt,dwt", "targets dwt are given twice"),
-        ("", "there are no targets ''"),
-        ([], "no targets are given: name some of dwt, "),
+        ("", "targets '' are unknown"),
+        ([], "no targets are given: choose from dwt, "),
         ("example:far=0", "target option far is 0: give a whole number from 1 to 9"),
         ("example:far=wide", "target option far is 'wide': give a whole number from 1 to 9"),
         ("example:near=2", "target example has no option 'near': its options are far"),

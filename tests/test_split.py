@@ -46,7 +46,7 @@ def problems(draw, grouped=True):
 def test_every_image_once_and_no_group_split(problem):
     classes, groups, folds, seed = problem
     if len(set(groups)) < folds:
-        with pytest.raises(UsageError, match=f"{folds} folds need {folds} groups of images, and there are"):
+        with pytest.raises(UsageError, match=f"{folds} folds need {folds} groups of images, but there are"):
             assign_folds(classes, groups, folds, seed)
         return
     result = assign_folds(classes, groups, folds, seed)
@@ -151,7 +151,7 @@ def test_groups_are_never_split(write_csv):
     assert all(both[f"im{n}"] == both[f"im{n + 12}"] for n in range(12))
     assert len({both[f"im{n}"] for n in range(0, 24, 4)}) > 1  # a plate alone may be split
     assert split(path, folds=4, groups=("plate",)).notes()[0] == "4 groups by plate"
-    with pytest.raises(UsageError, match="5 folds need 5 groups of images, and there are 4"):
+    with pytest.raises(UsageError, match="5 folds need 5 groups of images, but there are 4"):
         split(path, folds=5, groups=("plate",))
 
 
@@ -232,8 +232,8 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--folds", 1], 2, "1 folds are not possible: give 2 or more"),
-        (["--folds", 9], 2, "9 folds need 9 groups of images, and there are 2: give fewer folds"),
+        (["--folds", 1], 2, "cannot make 1 folds: give 2 or more"),
+        (["--folds", 9], 2, "9 folds need 9 groups of images, but there are 2: give fewer folds"),
         (["--seed", -1], 2, "seed -1 is below 0"),
         (["--jobs", 0], 2, "jobs is 0: give 1 or more"),
         (["--group", "site"], 2, "train.csv has no column 'site' to group images by; it has: 'plate', 'well'"),

@@ -67,7 +67,9 @@ def ellipse_spans(
     height, width = shape
     numbers = np.array([*centre, *radii, degrees])
     if not (np.abs(numbers) < 1e9).all() or min(radii) < _LEAST:
-        raise RLEError(0, f"an ellipse needs a finite centre and radii above 0 pixels, but its radii are {radii[0]}, {radii[1]}")
+        raise RLEError(
+            0, f"an ellipse needs a finite centre and radii above 0, but its radii are {radii[0]}, {radii[1]}"
+        )
     # A pixel is inside where a dx^2 + b dx dy + c dy^2 <= 1, which in each row is an interval of dx.
     turned = (cos(radians(degrees)), sin(radians(degrees)))
     a = (turned[0] / radii[0]) ** 2 + (turned[1] / radii[1]) ** 2

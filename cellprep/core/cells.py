@@ -366,7 +366,9 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
     lowest = 0 if indices.dtype.kind == "u" else indices.min(initial=0)
     if lowest < 0 or highest >= end:
         stranger = lowest if lowest < 0 else highest
-        raise AnnotationError(f"the label image contains label {stranger}, but there are only {end - 1} cells: it is damaged")
+        raise AnnotationError(
+            f"the label image contains label {stranger}, but there are only {end - 1} cells: it is damaged"
+        )
 
 
 Overlap = Annotated[str, Option("Rule for pixels that several cells claim", OVERLAP_RULES)]

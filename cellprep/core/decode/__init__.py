@@ -137,7 +137,9 @@ def parse_options(texts: Iterable[str]) -> dict[str, float]:
         try:
             number = float(value)
         except ValueError:
-            raise RecipeError(f"decoder option {text!r} is not a name and a number: give name=value, such as level=2") from None
+            raise RecipeError(
+                f"decoder option {text!r} is not a name and a number: give name=value, such as level=2"
+            ) from None
         if name in options:
             raise RecipeError(f"decoder option {name} is given twice: give it once")
         options[name] = int(number) if number.is_integer() else number

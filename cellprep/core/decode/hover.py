@@ -61,7 +61,7 @@ def hover_to_labels(probability: NDArray[Any], maps: NDArray[Any]) -> Labels:
 
 
 def _steepness(offsets: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    """Return the negative slope of offsets along their axis, (H, W), scaled: 1 for the steepest drop, 0 for the rise."""
+    """Return the downward slope of offsets along their axis, (H, W), scaled: steepest drop 1, steepest rise 0."""
     import cv2
 
     values = _to_one(np.asarray(offsets, np.float32))

@@ -93,7 +93,7 @@ class _Frame:
         return sum_by(contact, more, len(self.contacts)) / np.maximum(count, 1) / len(_NEAR)
 
     def enclosures(self, ends: Ints) -> Floats:
-        """Return whether one seed encloses the other, which then lies on top: 1 if the first does, -1 if the second does.
+        """Return 1 where the first seed encloses the second, -1 for the reverse. The enclosed one lies on top.
 
         A wall without ends touches neither background nor a third seed.
         """

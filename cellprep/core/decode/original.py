@@ -23,10 +23,17 @@ class Original(Decoder):
     """
 
     level: int = option(1, "pixels up to this level are removed", 0, 254, tried=(1, 2, 3))
-    min_size: int = option(20, "smallest component in pixels; smaller ones are removed before dilation", 0, tried=(10, 20, 40))
+    min_size: int = option(
+        20, "smallest component in pixels; smaller ones are removed before dilation", 0, tried=(10, 20, 40)
+    )
     min_hole: int = option(64, "smallest hole in pixels; smaller ones are filled", 0)
     dilation: int = option(
-        3, "side in pixels of the square that dilates each component; 1 for no dilation", 1, 99, odd=True, tried=(1, 3, 5)
+        3,
+        "side in pixels of the square that dilates each component; 1 for no dilation",
+        1,
+        99,
+        odd=True,
+        tried=(1, 3, 5),
     )
 
     def __call__(self, maps: Maps) -> Labels:

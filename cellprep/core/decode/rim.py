@@ -26,7 +26,7 @@ _ROUNDING = 0.6  # compensates for slanted rims, which lose less than straight o
 
 
 def lost_rim(maps: Maps, widest: int = WIDEST) -> NDArray[np.bool_]:
-    """Return background pixels that belong to cells according to the levels: (H, W) bool; at most `widest` pixels wide."""
+    """Return background that belongs to cells according to the levels: (H, W) bool; at most `widest` pixels wide."""
     width = min(lost_width(maps), widest)
     if not width:
         return np.zeros(maps.mask.shape, bool)

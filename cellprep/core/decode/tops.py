@@ -17,14 +17,18 @@ _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 @dataclass(frozen=True, slots=True)
 class Tops(Decoder):
-    """Part the mask without its walls into basins around the tops of its energy, and grow these into the walls.
+    """Divide the mask without walls into basins around the maxima of the energy, then grow them into the walls.
 
-    Two tops are of two cells if every way between them sinks by more than `depth` below the lower one, and below
-    `ratio` times its height. Each pixel goes to the top that it lies below.
+    Two maxima belong to different cells if every path between them falls by more than `depth` below the lower one, and
+    below `ratio` times its height. Each pixel belongs to the maximum that it lies below.
     """
 
     smoothing: float = option(
-        1.0, "standard deviation in pixels of the Gaussian that smooths the energy; 0 for none", 0, 20, tried=(0.7, 1, 1.5, 2)
+        1.0,
+        "standard deviation in pixels of the Gaussian that smooths the energy; 0 for none",
+        0,
+        20,
+        tried=(0.7, 1, 1.5, 2),
     )
     depth: float = option(
         1.0,

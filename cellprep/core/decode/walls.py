@@ -30,7 +30,10 @@ class Walls(Decoder):
     """
 
     min_piece: int = option(
-        10, "smallest size in pixels of a cell that touches others; smaller ones are merged into these", 0, tried=(5, 10, 20, 40)
+        10,
+        "smallest size in pixels of a cell that touches others; smaller ones are merged into these",
+        0,
+        tried=(5, 10, 20, 40),
     )
     min_below: int = option(30, "the same for a cell that lies below one three times as large", 0, tried=(15, 30, 60))
     max_rim: int = option(
