@@ -544,7 +544,7 @@ def test_other_recipes(recipe, with_walls):
 
 def test_refuses_what_does_not_fit():
     energy, vectors = np.zeros((3, 4), np.uint8), np.zeros((3, 4, 2))
-    with pytest.raises(UsageError, match=r"mask has shape \(4, 3\), and energy \(3, 4\): mask should be \(3, 4\)"):
+    with pytest.raises(UsageError, match=r"mask has shape \(4, 3\), and energy \(3, 4\): mask must be \(3, 4\)"):
         energy_to_labels(energy, vectors, energy.T)
     with pytest.raises(UsageError, match=r"uvec has shape \(2, 3, 4\)"):
         energy_to_labels(energy, vectors.transpose(2, 0, 1), energy)

@@ -150,7 +150,7 @@ SHAPE = (4, 5)
         (lambda: energy_to_labels("energy.npy"), "energy must be (H, W) levels, not the text 'energy.npy'"),
         (lambda: energy_to_labels({"enrgy": LABELS}), "energy is missing; given are: enrgy"),
         (lambda: energy_to_labels(LABELS, "uvec"), "uvec must be (H, W, 2), not the text 'uvec'"),
-        (lambda: energy_to_labels(LABELS, LABELS), "uvec has shape (18, 27), and energy (18, 27): uvec should be"),
+        (lambda: energy_to_labels(LABELS, LABELS), "uvec has shape (18, 27), and energy (18, 27): uvec must be"),
         (
             lambda: energy_to_labels(TARGETS, options=3),
             "options must be values by name, such as {'level': 2}, not the int 3",

@@ -28,7 +28,7 @@ def interrupts_deferred() -> Iterator[None]:
 def interrupts_kept_from_workers() -> Iterator[None]:
     """Start processes that ignore Ctrl-C from the beginning; this process handles it.
 
-    Ctrl-C takes effect when the processes have started: threads of libraries receive it even if this thread does not, and
+    Ctrl-C takes effect when the processes have started: threads of libraries receive it even if this one does not, and
     a worker whose parent exits while it starts prints a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):

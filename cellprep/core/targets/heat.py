@@ -170,7 +170,7 @@ class _Tiles:
 
 
 def _beside(tiles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slots without the first and last tile: their left neighbours, themselves, and their right neighbours."""
+    """Return left neighbour, slot and right neighbour of all slots but those of the first and last tile."""
     flat = tiles.ravel()
     return flat[_TILE - 1 : -_TILE - 1], flat[_TILE:-_TILE], flat[_TILE + 1 : 1 - _TILE]
 

@@ -1,9 +1,9 @@
-"""Kinds of files, by their first bytes: so that an error can name what a file is, whatever its name says."""
+"""Kinds of files by magic bytes, so that errors can name a file's format regardless of its extension."""
 
-#: How many bytes tell.
+#: Number of bytes that are examined.
 HEAD = 512
 
-# Offset, bytes, name: the first that fits.
+# Offset, bytes, name: the first match wins.
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -65,7 +65,7 @@ _STEPS = {
 
 
 def kind_of(head: bytes) -> str:
-    r"""Return the kind of a file; empty text if it is of none known.
+    r"""Return the kind of a file; an empty string if it is unknown.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def kind_of(head: bytes) -> str:
 
 
 def unreadable_problem(kind: str) -> str:
-    """Return what a file of a kind is that cannot be read, and the step that helps.
+    """Describe a kind of file that cannot be read, with a remedy.
 
     Examples
     --------
