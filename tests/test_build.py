@@ -255,7 +255,7 @@ def test_a_picture_among_labels_fails_alone_unless_insisted_upon(tmp_path):
         cv2.imwrite(str(folder / f"{name}.png"), image)
     report = build(folder, tmp_path / "s.zarr")
     assert list(report.failures) == ["noise", "smooth"]
-    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture, by its values: a label")
+    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture by its values: a label")
     insisted = build_targets(open_source(folder, "label-folder"), tmp_path / "t.zarr", BuildOptions(jobs=1, quiet=True))
     assert (insisted.new, insisted.failures) == (5, {})
 
@@ -303,7 +303,7 @@ def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeyp
     for command in commands:
         refused = cli(*command, *quick)
         assert refused.exit_code == 1, command
-        assert "its Orientation tag (3) says to turn it" in refused.output, command
+        assert "its Orientation tag (3) asks for a rotation" in refused.output, command
         for choice in ("apply", "ignore"):
             assert cli(*command, *quick, "--orientation", choice).exit_code == 0, command
     for name in "abcd":

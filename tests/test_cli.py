@@ -156,7 +156,8 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (
-        "error: unexpected ZeroDivisionError: of some sort; please report it with the traceback that CELLPREP_TRACEBACK=1 shows\n"
+        "error: unexpected ZeroDivisionError: of some sort; please report it with the traceback that "
+        "CELLPREP_TRACEBACK=1 shows\n"
     )
     monkeypatch.setenv("CELLPREP_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

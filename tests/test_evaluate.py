@@ -132,7 +132,7 @@ def test_coco_json_and_results_with_scores(cli, truth, tmp_path):
         assert (overall["coco_ap"], overall["coco_ap50"], overall["coco_ap75"]) == expected
     result = cli("evaluate", results, truth)
     assert result.exit_code == 1
-    assert "holds COCO results, which name images by the ids of a COCO JSON: give that as the truth" in result.stderr
+    assert "has COCO results, which refer to images by the ids of a COCO JSON: give that as the truth" in result.stderr
 
 
 def test_scores_of_some_cells_only_are_no_scores(cli, truth, tmp_path):
@@ -157,8 +157,14 @@ def test_scores_follow_the_cells_that_are_kept(tmp_path):
     ("content", "message"),
     [
         ("[{]", "is no file of COCO results"),
-        ('[{"image_id": 97}]', "is no file of COCO results: entry 1 needs image_id and score, a number"),
-        ('[{"image_id": 97, "score": "high"}]', "is no file of COCO results: entry 1 needs image_id and score"),
+        (
+            '[{"image_id": 97}]',
+            "is not a file of COCO results: entry 1 needs image_id, category_id, segmentation and a number as score",
+        ),
+        (
+            '[{"image_id": 97, "score": "high"}]',
+            "is not a file of COCO results: entry 1 needs image_id, category_id, segmentation and",
+        ),
     ],
 )
 def test_faulty_results(tmp_path, content, message):
@@ -235,7 +241,7 @@ def test_sizes_come_from_the_other_side_or_the_images(cli, truth, write_csv, tmp
     for name in FOUND:
         Image.fromarray(np.zeros(SHAPE, np.uint8)).save(folder / f"{name}.png")
     assert scores_of(cli, bare, bare, "--images", folder)["overall"]["pq"] == 1
-    assert "a: bare.csv has no columns width and height: give the images" in cli("evaluate", bare, bare).stderr
+    assert "a: bare.csv has no columns width and height: give the image files" in cli("evaluate", bare, bare).stderr
 
 
 def test_a_row_for_each_image(cli, found, truth, tmp_path):

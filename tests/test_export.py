@@ -457,7 +457,7 @@ def lose_metadata(image):
 DAMAGES = {
     "metadata": (lose_metadata, "its zarr.json is missing or damaged: remove it with cellprep verify --repair"),
     "chunk": (break_chunk, "is damaged: its checksum does not match"),
-    "contradiction": (contradict, "its labels and its table of 0 cells contradict each other"),
+    "contradiction": (contradict, "its labels and its table of 0 cells are inconsistent"),
 }
 
 

@@ -253,17 +253,17 @@ GRID = {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}
 CLAIMS = {
     "chunks of a pixel": (
         {"shape": [3000, 3000], "chunk_grid": GRID},
-        "claims 9,000,000 chunks: 1,000,000 are read at most",
+        "claims 9,000,000 chunks: at most 1,000,000 are supported",
     ),
     "chunks without files": (
         {"shape": [900, 900], "chunk_grid": GRID},
-        "claims 810,000 chunks, and has 2 files",
+        "claims 810,000 chunks, but has 2 files",
     ),
     "a chunk of a terabyte": (
         {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [HUGE, HUGE]}}},
         SIZE,
     ),
-    "shapes of no numbers": ({"shape": [4, -4]}, "no metadata that are understood"),
+    "shapes of no numbers": ({"shape": [4, -4]}, "invalid metadata"),
 }
 
 
@@ -310,7 +310,9 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
         document["attributes"]["cellprep"]["shape"] = size
         place.write_text(json.dumps(document, indent=2))
         options = RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)
-        assert "is damaged: its metadata say" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
+        assert (
+            "is damaged: its metadata say" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
+        )
         with pytest.raises(CellprepError, match=r"'a': .* is damaged: its metadata say"):
             fit_bins(open_store(store.path), levels=2, jobs=1, quiet=True)
     place.write_bytes(before)
@@ -360,5 +362,5 @@ def test_a_pipe_given_as_a_file_is_one_line(tmp_path, monkeypatch, cli, write_cs
 @pytest.mark.parametrize("name", ["zarr.json", ".zattrs"])
 def test_a_pipe_in_place_of_the_metadata_of_zarr_is_named(tmp_path, name):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(SourceError, match=rf"it is Zarr whose {name} cannot be read \(it is no file, but a pipe"):
+    with pytest.raises(SourceError, match=rf"it is Zarr with unreadable {name} \(not a regular file but a pipe"):
         open_source(tmp_path)

@@ -106,8 +106,7 @@ def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(comma
     os.close(write)
     assert (result.returncode, result.stderr) == (
         1,
-        "error: standard output is full and non-blocking (O_NONBLOCK): redirect it to a file, or "
-        "`| cat`\n",
+        "error: standard output is full and non-blocking (O_NONBLOCK): redirect it to a file, or `| cat`\n",
     )
 
 

@@ -305,8 +305,8 @@ def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, 
     tifffile.imwrite(folder / "masks" / "b.tif", picture)
     told, a, b = run(folder, oracles, masks=folder / "masks").errors()
     assert told.startswith("error: 2 of 2 images failed")
-    assert "its Orientation tag (6) says to turn it" in a
-    assert "looks like a picture, by its values" in b
+    assert "its Orientation tag (6) asks for a rotation" in a
+    assert "looks like a picture by its values" in b
     save_turned(folder / "images" / "a.png", picture, 6, 1)
     assert run(folder, oracles, masks=folder / "masks").images == 1
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a.tif"), labels)
@@ -441,7 +441,7 @@ def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
     tifffile.imwrite(tmp_path / "a.tif", picture, ome=True, metadata={"axes": "YX", **sizes})
     report = predict(tmp_path / "a.tif", tmp_path / "out", all_knowing, options=QUIET, pixel_size=0.7)
     assert report.notes()[:2] == [
-        "warning: --pixel-size 0.7 counts, but image files tell 0.5 µm (1 image)",
+        "warning: --pixel-size 0.7 is used, but image files have 0.5 µm (1 image)",
         "note: the weights do not know the size of the pixels that they learned from, so nothing is scaled",
     ]
     Image.fromarray(picture).save(tmp_path / "b.png")

@@ -224,7 +224,7 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "images/a.png")  # b's is not needed
     options = ["--folds", 2, "--jobs", 1, "--out", tmp_path / "f.csv"]
-    assert "give the images, whose files tell (--images)" in cli("split", path, *options).stderr
+    assert "give the image files (--images)" in cli("split", path, *options).stderr
     assert cli("split", path, *options, "--images", tmp_path / "images").exit_code == 0
     assert sorted(line[0] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]) == ["a", "b"]
 

@@ -550,7 +550,9 @@ def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.training.run.train", interrupted)
     result = cli("train", "dn", "--data", discs.path, "--out", tmp_path / "run")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted: all files written so far are complete; the same command with --resume goes on\n"
+    assert (
+        result.stderr == "interrupted: all files written so far are complete; the same command with --resume goes on\n"
+    )
 
 
 def test_the_command_trains(discs, cli, tmp_path):

@@ -491,7 +491,10 @@ ROOTS = {
     "stored": (lambda s: edit(s, {"summary": {**summary(s), "source_images_stored": 9}}), "more images of the source"),
     "image lost": (lambda s: shutil.rmtree(s / "a"), "not true: `images` is 3 where the images say 2"),
     "source": (lambda s: edit(s, {"source": None}), "does not tell its source"),
-    "format": (lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"), "was changed since cellprep"),
+    "format": (
+        lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"),
+        "was changed since cellprep",
+    ),
 }
 
 

@@ -242,7 +242,7 @@ def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") ->
         return options_of(SourceOptions, None, how).open(source), others
     partial, how = parted(how, Partial) if not isinstance(source, Source | Store) else ({}, how)
     if how:
-        raise UsageError(f"{', '.join(how)}: options of reading must be given where the path is opened")
+        raise UsageError(f"{', '.join(how)}: options for reading must be given to open_source")
     if isinstance(source, Source):
         return source, others
     if isinstance(source, Store):

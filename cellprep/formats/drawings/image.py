@@ -135,6 +135,6 @@ class DrawnImage(ImageRecord):
             some = ", ".join(f"{self.unit} {row} ({what})" for row, what in without[:_NAMED])
             more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""
             raise AnnotationError(
-                f"{self.place}: {count(len(without), self.unit)} of {len(drawings):,} have no area: {some}{more}: "
+                f"{self.place}: {count(len(without), self.unit)} of {len(drawings):,} without an area: {some}{more}: "
                 "draw outlines around the cells, or exclude these (--exclude)"
             )

@@ -24,7 +24,7 @@ from cellprep.system.memory import check_memory
 from cellprep.text.wording import count
 
 _AT_ONCE = 1 << 24  # bytes
-_WHAT = "GeoJSON of outlines"
+_WHAT = "GeoJSON file of outlines"
 _WITHOUT_AREA = {"Point", "MultiPoint", "LineString", "MultiLineString"}
 _CELLS = ("annotation", "detection", "cell")
 _SCORES = ("Score", "Detection probability")  # the second is written by StarDist's extension of QuPath
@@ -110,13 +110,13 @@ def _features(content: bytes, path: str) -> list[Any]:
             features = document.get("features")
             if isinstance(features, list):
                 return features
-            raise AnnotationError(f"{path} is not {_WHAT}: its features are {shown(features)}: they must be a list")
+            raise AnnotationError(f"{path} is not a {_WHAT}: its features are {shown(features)}: they must be a list")
         if isinstance(kind, str) and kind in GEOJSON_TYPES:
             return [document if kind == "Feature" else {"type": "Feature", "geometry": document}]
-        raise AnnotationError(f"{path} is not {_WHAT}: its type is {shown(kind)}, not FeatureCollection or Feature")
+        raise AnnotationError(f"{path} is not a {_WHAT}: its type is {shown(kind)}, not FeatureCollection or Feature")
     if isinstance(document, list):
         return document
-    raise AnnotationError(f"{path} is not {_WHAT}: it is neither an object nor a list of features")
+    raise AnnotationError(f"{path} is not a {_WHAT}: it is neither an object nor a list of features")
 
 
 def _properties(feature: Any) -> dict[str, Any]:

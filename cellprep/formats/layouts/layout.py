@@ -104,7 +104,7 @@ class Layout:
         return found
 
     def _groups_of_cells(self) -> list[Group]:
-        """Return the groups that may be images of cells; those without cells have siblings with cells, or an own image."""
+        """Return groups that may be images of cells; those without cells have siblings with them, or an image."""
         groups = [group for group in self.groups if group.mask_folders]
         known = {id(group) for group in groups if group.image_folders or any(group.mask_folders.values())}
         places = {(*group.parts[:-1], "") for group in groups if group.parts and id(group) in known}
