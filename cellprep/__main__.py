@@ -1,4 +1,4 @@
-"""Let ``python -m cellprep`` run the command ``cellprep``."""
+"""Run the command ``cellprep`` as ``python -m cellprep``."""
 
 from cellprep.cli import main
 

@@ -311,9 +311,9 @@ def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeyp
         grey = np.arange(36, dtype=np.uint8).reshape(6, 6)
         tifffile.imwrite(f"images/{name}.tif", grey, extratags=[(274, "H", 1, 3, True)])
     for command in commands[:3]:
-        assert "4 images rotated as its Orientation tag (EXIF) says" in cli(*command, *quick).output, command
+        assert "4 images rotated as the Orientation tag (EXIF) says" in cli(*command, *quick).output, command
         ignored = cli(*command, *quick, "--orientation", "ignore").output
-        assert "4 images kept in its stored orientation; its Orientation tag (EXIF) was ignored" in ignored, command
+        assert "4 images kept in the stored orientation; the Orientation tag (EXIF) was ignored" in ignored, command
 
 
 def test_build_tells_of_pixels_that_are_no_numbers(tmp_path):

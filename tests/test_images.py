@@ -346,16 +346,16 @@ def test_an_ome_tiff_may_be_renamed_if_it_is_whole(tmp_path, samples, axes):
 
 def test_names_the_format_of_what_cannot_be_read(tmp_path):
     for name, content, told in [
-        ("a.dcm", b"\0" * 128 + b"DICM", "it is of the format DICOM, which cannot be read: export it as OME-TIFF"),
+        ("a.dcm", b"\0" * 128 + b"DICM", "it has the format DICOM, which cannot be read: export it as OME-TIFF"),
         ("a.tif", b"\xda\xce\xbe\x0a", "it is a Nikon ND2 file with the extension of TIFF: rename it"),
-        ("a.png", b"GIF89a", "it is of the format GIF, which cannot be read: save it as PNG or TIFF"),
-        ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0", "it is of the format PostScript"),
+        ("a.png", b"GIF89a", "it has the format GIF, which cannot be read: save it as PNG or TIFF"),
+        ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0", "it has the format PostScript"),
     ]:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageFileError, match=f"{name}: {told}"):
             decode(tmp_path / name)
     (tmp_path / "b.nrrd").write_bytes(b"NRRD0004")
-    with pytest.raises(ImageFileError, match=r"b\.nrrd: it is of the format NRRD"):
+    with pytest.raises(ImageFileError, match=r"b\.nrrd: it has the format NRRD"):
         ImageFolder(tmp_path).find("b")
 
 

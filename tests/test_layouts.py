@@ -365,7 +365,7 @@ def test_names_that_look_the_same_are_the_same(tmp_path):
     folder = open_images(open_source(lay(tmp_path / "labels", {"\u00fc.tif": "L"})), tmp_path)
     for name in ("\u00fc", decomposed):
         assert folder.find(name).path == tmp_path / decomposed / "Images" / f"{decomposed}.png"
-        with pytest.raises(ImageFileError, match="it is of the format NRRD"):
+        with pytest.raises(ImageFileError, match="it has the format NRRD"):
             folder.find(f"{name}o")
     lay(tmp_path, {f"d/{decomposed}/masks/1.png": "1"})
     assert open_source(tmp_path / "d").image_ids == ["\u00fc"]

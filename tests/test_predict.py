@@ -287,9 +287,9 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
     report = predict(
         [folder / "images"], folder / "out", bundle, options=replace(QUIET, orientation=orientation), **where
     )
-    told = "kept in its stored orientation; its Orientation tag (EXIF) was ignored:"
+    told = "kept in the stored orientation; the Orientation tag (EXIF) was ignored:"
     if turns:
-        told = "rotated as its Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:"
+        told = "rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:"
     assert report.notes() == [
         f"2 images {told}",
         "  a",

@@ -100,7 +100,7 @@ def vector_colours(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 
 
 def label_colours(labels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Give each label a colour that differs from those of the labels before it; (H, W, 3) uint8, RGB."""
+    """Colour each label differently from the labels before it; (H, W, 3) uint8, RGB."""
     from skimage.color import hsv2rgb
 
     count = int(labels.max(initial=0)) + 1

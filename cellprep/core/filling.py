@@ -21,7 +21,7 @@ def fill_outlines(outlines: Sequence[Rings], shape: tuple[int, int]) -> Runs:
 
     The pixel in row y and column x has its centre at (x + 0.5, y + 0.5). A centre on a side belongs to the cell to the
     right of the side or, for a horizontal side, below it, so that no pixel belongs to two adjacent cells. Parts outside
-    the image are cut off.
+    the image are clipped.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class Option:
         return int(number) if self.whole else float(number)
 
     def parsed(self, text: str) -> Any:
-        """Parse the text of a value; raises ValueError if a number is expected and it is none."""
+        """Parse the text of a value; raises ValueError if it should be a number but is not."""
         if self.read:
             return text
         if self.choices:

@@ -133,7 +133,7 @@ class CellprepStore(Source):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether the store has images, from its summary or, without one, from its images."""
+        """True if the store has images, from its summary or, without one, from its images."""
         if summary := self._store.metadata.summary:
             return "image" in summary.arrays
         return any(isinstance(image, ImageRecord) and image.pixels for image in self.images())

@@ -93,7 +93,7 @@ READERS: dict[str, type[Source]] = {
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """How to read a source that is given as a path."""
+    """Options for reading a source that is given as a path."""
 
     format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS))] = "auto"
     rle_order: RLEOrder = None

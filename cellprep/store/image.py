@@ -167,7 +167,7 @@ class StoredImage:
 
     @property
     def is_huge(self) -> bool:
-        """Whether windows of its arrays can be read separately."""
+        """True if windows of its arrays can be read separately."""
         return is_huge(self.shape)
 
     def windows(self) -> Iterator[tuple[slice, slice]]:

@@ -153,7 +153,7 @@ def in_order(
 def _guarded(function: Callable[[Task], Result | Failed], task: Task) -> Result | Failed:
     try:
         return function(task)
-    except Exception as error:  # noqa: BLE001 - whatever happens to one task, the others are done
+    except Exception as error:  # noqa: BLE001 - an error in one task must not stop the others
         return Failed.of(error)
 
 

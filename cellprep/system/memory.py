@@ -41,7 +41,7 @@ def check_memory(needed: int, what: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library reuse freed arrays, if it supports this setting.
+    """Make the C library reuse freed arrays, if it supports this setting.
 
     By default it returns them to the system after every image, and the system clears their pages again, which takes a
     fifth of a build's time. Use it only in processes that do nothing else.

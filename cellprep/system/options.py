@@ -111,7 +111,7 @@ class Declared:
 
     @property
     def is_several(self) -> bool:
-        """Whether it takes several values."""
+        """True if it takes several values."""
         return self.option.typed is None and get_origin(self.types[0]) in _SEVERAL
 
     @property

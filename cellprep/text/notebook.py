@@ -81,7 +81,7 @@ def shown_in_time(images: Iterable[tuple[str, Callable[[], bytes | None]]]) -> l
     for name, draw in images:
         try:
             picture = draw()
-        except Exception:  # noqa: BLE001 - an image that cannot be shown is no reason to show nothing
+        except Exception:  # noqa: BLE001 - one image that cannot be shown must not hide the others
             picture = None
         if picture:
             pictures.append((name, picture))

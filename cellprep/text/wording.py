@@ -90,11 +90,11 @@ def turning_notes(images: Iterable[tuple[str, str]]) -> list[str]:
     Examples
     --------
     >>> turning_notes([("a", "applied"), ("b", "")])
-    ['1 image rotated as its Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:', '  a']
+    ['1 image rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:', '  a']
     """
     told = {
-        "applied": "rotated as its Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation",
-        "ignored": "kept in its stored orientation; its Orientation tag (EXIF) was ignored",
+        "applied": "rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation",
+        "ignored": "kept in the stored orientation; the Orientation tag (EXIF) was ignored",
     }
     names: dict[str, list[str]] = {result: [] for result in told}
     for name, result in images:

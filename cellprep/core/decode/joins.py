@@ -136,7 +136,7 @@ def _surprise(below: Floats, ratio: Floats) -> Floats:
     """Return the evidence against a whole cell of this size relative to the one on top."""
     # Probability that a whole cell of this size lies below: a logistic curve of the log ratio, clipped near 0 and 1.
     expected = _NEVER + (1 - 2 * _NEVER) / (1 + np.exp(-_STEEP * np.log(ratio)))
-    # 0 without evidence (below = 0), rising to -log(expected) as the evidence grows: the penalty for a whole cell is
+    # 0 without evidence (below = 0), increasing to -log(expected) as it grows: the penalty for a whole cell is
     # bounded. Opposite evidence makes it negative without bound, except for the clip, which also keeps exp from
     # overflowing.
     surprise: Floats = -np.log(expected + (1 - expected) * np.exp(-np.clip(below, -30, 30)))

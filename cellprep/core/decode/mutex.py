@@ -5,7 +5,7 @@ clusters of its pixels unless an earlier edge has separated them; a separating e
 
 Adjacent pixels that almost certainly belong together are merged in advance, as no other edge can separate them. Between
 two such pieces only the strongest edge of either sign matters, so that few edges remain. Edges between pieces that
-touch at a corner come last: they merge whatever has not been separated.
+touch at a corner come last: they merge all pieces that have not been separated.
 """
 
 from collections import defaultdict

@@ -26,7 +26,7 @@ _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 def parse_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order = "row") -> Runs:
     """Parse the Kaggle run-length texts of an image's annotations.
 
-    Runs may be in any order, but those of one annotation must not overlap. An empty text is an empty mask.
+    Runs may be in any order, but those of one annotation must not overlap. An empty string is an empty mask.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ AFFINITIES = Values(
 
 @dataclass(frozen=True, slots=True)
 class Affinities(Family):
-    """Whether pixels at given offsets belong to different cells."""
+    """Affinities of pixels at given offsets: 1 if they belong to different cells."""
 
     name = "affinities"
     title = "Affinities"

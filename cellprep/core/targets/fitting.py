@@ -95,7 +95,7 @@ def _spaced(values: Values, spacing: float) -> list[int]:
 
 
 def _by_quantiles(values: Values, pixels: Pixels, count: int) -> list[int]:
-    """Give each level, from the lowest, the share of the remaining pixels that is nearest to equal."""
+    """Assign to each level, from the lowest, the share of the remaining pixels that is nearest to equal."""
     below = np.concatenate(([0], np.cumsum(pixels)))  # pixels below each value
     places = [0]
     for left in range(count, 1, -1):

@@ -115,7 +115,7 @@ class HoVerNet(Family):
     title = "HoVer-Net"
     about = (
         "Which pixels belong to cells, and how far each is from its cell's centre, horizontally and vertically: "
-        "what HoVer-Net learns to tell cells apart."
+        "what HoVer-Net learns to separate cells."
     )
     credit = "maps are after HoVer-Net by Graham, Vu et al., https://github.com/vqdang/hover_net"
     targets = (MASK, MAPS)

@@ -139,7 +139,7 @@ class PanopticDeepLab(Family):
     title = "Panoptic-DeepLab"
     about = (
         "Foreground, hills at the centres of cells, and the way to its centre from each pixel: "
-        "what Panoptic-DeepLab learns to tell instances apart."
+        "what Panoptic-DeepLab learns to separate instances."
     )
     credit = (
         "heat and offsets are after Panoptic-DeepLab by Cheng et al., CVPR 2020, "

@@ -137,7 +137,7 @@ def _exact_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 class _Neighbours:
-    """Whether pixels belong to the same cell as each neighbour, as bits in raster order."""
+    """Bits in raster order: 1 if a pixel belongs to the same cell as a given neighbour."""
 
     BEFORE, AFTER = 1, 2  # padding in bytes, so that bits may be shifted beyond each end
 

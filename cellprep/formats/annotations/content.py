@@ -51,7 +51,7 @@ class Outline:
     number
         Its label.
     cell_type
-        Its type; empty text if it has none.
+        Its type; an empty string if it has none.
     score
         Confidence; None if unknown.
     polygons

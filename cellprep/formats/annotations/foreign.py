@@ -102,10 +102,10 @@ def json_kind(content: bytes) -> str:
     Examples
     --------
     >>> json_kind(b'{"type": "FeatureCollection", "features": []}')
-    'this is of the format geojson: use --format geojson, or no --format'
+    'this is a file of the format geojson: use --format geojson, or no --format'
     """
     if name := format_of_json(content):
-        return _said(f"of the format {name}", f"use --format {name}, or no --format")
+        return _said(f"a file of the format {name}", f"use --format {name}, or no --format")
     top = shallow(content)
     if isinstance(top, list):
         first = shallow(bytes(top[0])) if top else None

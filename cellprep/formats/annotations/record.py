@@ -209,7 +209,7 @@ class ImageRecord(ABC):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether `load` needs the image's size as an argument."""
+        """True if `load` needs the image's size as an argument."""
         return False
 
     @abstractmethod

@@ -122,7 +122,7 @@ class Source(ABC):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether the source itself contains images."""
+        """True if the source itself contains images."""
         return False
 
     @property
@@ -147,7 +147,7 @@ class Source(ABC):
         SourceError
             If it has different values for one image.
         """
-        raise UsageError(f"{self.name} is of the format {self.format}, which has no columns such as {column!r}")
+        raise UsageError(f"{self.name} has the format {self.format}, which has no columns such as {column!r}")
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, valid or not."""

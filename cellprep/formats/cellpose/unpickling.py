@@ -1,9 +1,9 @@
 """Reading Cellpose's ``_seg.npy``, a Python pickle, without executing anything from it.
 
-A pickle is a program that calls whatever it names. Here it can only call the classes of this file, which store their
-arguments and stand in for the four names that NumPy's arrays and numbers need. Anything but numeric arrays, numbers,
-strings and plain containers is refused, and the error names it. Arrays are created afterwards, from bytes of checked
-size.
+A pickle is a program that calls the functions it names. Here it can only call the classes of this file, which store
+their arguments and stand in for the four names that NumPy's arrays and numbers need. Anything but numeric arrays,
+numbers, strings and plain containers is refused, and the error names it. Arrays are created afterwards, from bytes of
+checked size.
 """
 
 import io

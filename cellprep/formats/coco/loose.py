@@ -226,7 +226,7 @@ def _flag(value: Any) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """Return a whole number that may be written as a float or a string; None if it is none."""
+    """Return a whole number, which may be written as a float or a string; None for other values."""
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}(\.0*)?", value.strip()):
         return int(value.strip().partition(".")[0])
     if isinstance(value, float) and value.is_integer():
@@ -239,7 +239,7 @@ def _entry_id(value: Any) -> EntryId | None:
 
 
 def _real(value: Any) -> float | None:
-    """Return a finite number that may be written as a string; None if it is none."""
+    """Return a finite number, which may be written as a string; None for other values."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -60,7 +60,7 @@ class COCOImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file lacks the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None
 
     def content(self) -> list[Any]:

@@ -37,7 +37,7 @@ class DrawnImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file lacks the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None and not self.tells_shape
 
     @property

@@ -114,7 +114,7 @@ class DrawnFiles(FolderSource):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the files."""
+        """True if there are images with the files."""
         return any(pair.images for pair in self._pairs.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:

@@ -50,7 +50,7 @@ class RegionsImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether only its image has the size, which is always the case."""
+        """True if only its image has the size, which is always the case."""
         return True
 
     def content(self) -> list[Any]:

@@ -122,7 +122,7 @@ class ImageFile:
 
     @property
     def is_of_microscope(self) -> bool:
-        """Whether its extension is that of a microscope format."""
+        """True if its extension is that of a microscope format."""
         known = IMAGE_FORMATS.get(self.path.suffix.lower())
         return known is not None and known.is_of_microscope
 

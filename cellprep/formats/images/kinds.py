@@ -91,9 +91,9 @@ def unreadable_problem(kind: str) -> str:
     Examples
     --------
     >>> unreadable_problem("DICOM")
-    'it is of the format DICOM, which cannot be read: export it as OME-TIFF, for example with Fiji or bfconvert'
+    'it has the format DICOM, which cannot be read: export it as OME-TIFF, for example with Fiji or bfconvert'
     """
     step = _STEPS.get(kind, "export it as OME-TIFF, for example with Fiji or bfconvert")
     if kind in ("GIF", "HEIC", "AVIF", "JPEG XL", "JPEG XR", "Photoshop PSD", "GIMP XCF", "SVG", "Netpbm"):
         step = "save it as PNG or TIFF"
-    return f"it is of the format {kind}, which cannot be read: {step}"
+    return f"it has the format {kind}, which cannot be read: {step}"

@@ -110,7 +110,7 @@ class StackOptions:
 
     @property
     def chooses(self) -> bool:
-        """Whether channels, z or time are selected."""
+        """True if channels, z or time are selected."""
         return bool(self.channel) or self.z is not None or self.time is not None
 
     def to_dict(self) -> dict[str, Any]:

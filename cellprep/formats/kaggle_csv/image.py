@@ -35,7 +35,7 @@ class CSVImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file lacks the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None
 
     def content(self) -> list[Any]:

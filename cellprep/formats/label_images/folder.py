@@ -74,7 +74,7 @@ class LabelFolder(FolderSource):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the label images."""
+        """True if there are images with the label images."""
         return bool(self._image_folders) or any(pair.images for pair in self._pairs.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:

@@ -44,7 +44,7 @@ class MaskFilesImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether there is no mask that has the image's size."""
+        """True if there is no mask that has the image's size."""
         if self.components:
             return not self.files
         return self.excluded.issuperset(range(1, len(self.files) + 1))
@@ -156,7 +156,7 @@ class MaskFolder(FolderSource):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the masks."""
+        """True if there are images with the masks."""
         return any(group.image_folders for group in self._groups.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:

@@ -79,5 +79,5 @@ class BesideSource(FolderSource):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the files."""
+        """True if there are images with the files."""
         return any(beside.images for beside in self._images.values())

@@ -74,7 +74,7 @@ class Group:
 
     @property
     def has_masks(self) -> bool:
-        """Whether names mark some files as masks."""
+        """True if names mark some files as masks."""
         return bool(self.masks or self._marked())
 
     def split(self) -> tuple[list[Path], list[Path]]:

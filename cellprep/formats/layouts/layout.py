@@ -68,12 +68,12 @@ class Layout:
 
     @cached_property
     def has_masks(self) -> bool:
-        """Whether names mark some files as masks."""
+        """True if names mark some files as masks."""
         return any(group.has_masks for group in self.groups)
 
     @property
     def has_labels(self) -> bool:
-        """Whether there are label images: marked by name, or in a folder with such a name or without images."""
+        """True if there are label images: marked by name, or in a folder with such a name or without images."""
         named = is_mask_folder(self.path.resolve().name)
         alone = self.groups if named else [self._own]
         return self.has_masks or any(labels_among(group.others) for group in alone)

@@ -118,7 +118,7 @@ class OMEZarr(FolderSource):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the label images."""
+        """True if there are images with the label images."""
         paths = (
             path.parent.parent if is_label_image(path) else path for paths in self._images.values() for path in paths
         )
