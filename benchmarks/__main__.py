@@ -33,9 +33,9 @@ def draw(figures: dict[str, Timing], command: float, source: str) -> None:
     from matplotlib.figure import Figure
 
     bars = {
-        "the original's targets, nothing written": figures["the original's targets"].mean,
+        "the original: targets only": figures["the original's targets"].mean,
         **{name: timing.mean for name, timing in figures.items() if name.split()[0] in ("stardist", "cellpose")},
-        "cellprep: whole command, all written": command,
+        "cellprep: whole command": command,
         "the floor: compute, compress, one raw file": figures[stages.FLOOR].mean,
         "cellprep: all targets": figures["**all targets from text**"].mean,
     }
@@ -47,7 +47,7 @@ def draw(figures: dict[str, Timing], command: float, source: str) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlim(1, 2 * max(bars.values()))
-    axes.set_xlabel("milliseconds of processor time an image of 520 x 704 (mean; logarithmic)")
+    axes.set_xlabel("processor time per image of 520 x 704, ms (mean, logarithmic)")
     axes.set_title(f"{source}: targets of one image")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(CHART)

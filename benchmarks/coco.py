@@ -72,4 +72,4 @@ if __name__ == "__main__":
     with temporary_folder() as name:
         rows = [measure(int(count), Path(name)) for count in sys.argv[1:] or ["400000"]]
     header = ["annotations", "file, MB", "open, s", "all records, s", "memory before, MB", "peak memory, MB"]
-    sys.stdout.write(table("COCO JSON, polygons of 35 points, 305 cells an image", header, rows) + "\n")
+    sys.stdout.write(table("COCO JSON, polygons of 35 points, 305 cells per image", header, rows) + "\n")

@@ -48,5 +48,5 @@ if __name__ == "__main__":
             coco = Path(name, "coco.json")
             write_coco(coco, images * CELLS)
             rows += [measure(coco, images, to, Path(name)) for to in options.to]
-    header = ["images", "to", "processor, min", "ms an image", "parent's peak, MB", "workers' peak, MB", "written, MB"]
-    sys.stdout.write(table(f"Converting COCO JSON, {CELLS} cells an image, 2 jobs", header, rows) + "\n")
+    header = ["images", "to", "processor, min", "ms per image", "parent's peak, MB", "workers' peak, MB", "written, MB"]
+    sys.stdout.write(table(f"Converting COCO JSON, {CELLS} cells per image, 2 jobs", header, rows) + "\n")

@@ -192,17 +192,17 @@ def main() -> None:
     asked = ASKED if given.nuclei else [(one, mask) for one, mask in ASKED if one in SCRATCH]
     rows = [[f"{one.name} given {mask}", f"{angle(given.out, one, mask):.2f}"] for one, mask in asked]
     if given.nuclei is None:
-        say(table("Angle of the vectors on images not seen, degrees", ["network", "angle"], rows) + "\n")
+        say(table("Angle of the vectors on unseen images, degrees", ["network", "angle"], rows) + "\n")
         return
     for zeros in (False, True):
         found = angle(given.out, *ASKED[0], zeros=zeros, border=True)
         rows.append([f"dn, last {BORDER} rows, padded {'by zeros' if zeros else 'symmetrically'}", f"{found:.2f}"])
-    say(table("Angle of the vectors on images not seen, degrees", ["network", "angle"], rows) + "\n")
+    say(table("Angle of the vectors on unseen images, degrees", ["network", "angle"], rows) + "\n")
     ways = {f"{name}, predicted masks": ["--decoder", name] for name in DECODERS}
     for name in ("walls", "tops"):
         ways[f"{name}, true masks"] = ["--decoder", name, "--data", str(given.out / "data.zarr")]
     lines = [[way, *(f"{value:.3f}" for value in scores(given.out, options, way))] for way, options in ways.items()]
-    say(table("Instances of images not seen", ["decoder", "kaggle", "AP .5", "AP .7"], lines) + "\n")
+    say(table("Instances on unseen images", ["decoder", "kaggle", "AP .5", "AP .7"], lines) + "\n")
 
 
 if __name__ == "__main__":

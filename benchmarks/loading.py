@@ -33,8 +33,8 @@ def measure(folder: Path, samples: int = 300, base_channels: int = 64) -> str:
             for in_memory in (False, True):
                 timing = _crops(store, augment, in_memory, samples)
                 rows.append(_row(f"{name}, {way}, {'memory' if in_memory else 'disk'}", timing))
-    rows.append(_row(f"a step of the U-Net of {base_channels} channels, a sample of the batch", _step(base_channels)))
-    header = ["what", "processor time, ms a sample: median (quartiles)", "samples a second and core (mean)"]
+    rows.append(_row(f"training step of the U-Net with {base_channels} channels, per sample", _step(base_channels)))
+    header = ["sample", "processor time, ms per sample: median (quartiles)", "samples per second and core (mean)"]
     return table(f"Samples of {CROP} x {CROP}", header, rows)
 
 

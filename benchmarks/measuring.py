@@ -86,14 +86,16 @@ def measure() -> str:
     """Measure both, each in a process of its own; return a table."""
     rows = []
     for name, way, properties in (
-        ("cellprep, what both have of the default", ours, SHARED),
-        ("regionprops_table, the same", theirs, SHARED),
-        ("cellprep, its default", ours, DEFAULT_PROPERTIES),
+        ("cellprep, shared properties", ours, SHARED),
+        ("regionprops_table, shared properties", theirs, SHARED),
+        ("cellprep, default properties", ours, DEFAULT_PROPERTIES),
     ):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             cells, seconds, grown = pool.submit(_cost, way, properties).result()
         rows.append([name, f"{cells:,}", f"{seconds:.1f}", f"{1e6 * seconds / cells:.0f}", f"{grown:.0f}"])
-    return table("Measuring cells", ["what", "cells", "processor time, s", "us a cell", "peak memory, + MB"], rows)
+    return table(
+        "Measuring cells", ["function", "cells", "processor time, s", "µs per cell", "peak memory, + MB"], rows
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def measure(csv: Path, folder: Path, samples: int = 100) -> str:
         [name, str(_wall(function, ids))]
         for name, function in [("whole sample", ours), ("crop of 256 x 256", crop), ("zarr-python", theirs)]
     ]
-    return table(f"Reading {', '.join(names)} of a random image", ["what", "ms of wall time: median (quartiles)"], rows)
+    return table(f"Reading {', '.join(names)} of a random image", ["read", "wall time, ms: median (quartiles)"], rows)
 
 
 def _wall(function: Callable[[str], None], ids: list[str]) -> Timing:

@@ -87,5 +87,5 @@ def _peak_megabytes(pid: int) -> float:
 if __name__ == "__main__":
     with temporary_folder() as name:
         rows = [measure(int(count), Path(name)) for count in sys.argv[1:] or ["1000", "10000"]]
-    header = ["images", "ms wall an image", "parent's peak, MB", "workers' peak, MB", "run with nothing to do, s"]
+    header = ["images", "wall time, ms per image", "parent's peak, MB", "workers' peak, MB", "repeated run, s"]
     sys.stdout.write(table("Scale, images of 64 x 64 with 12 cells, 2 jobs", header, rows) + "\n")

@@ -66,7 +66,7 @@ def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[s
         [name, str(timing), f"{timing.mean:.2f}", *(f"{timing.mean / unit:.2f}" for unit in units)]
         for name, timing in rows.items()
     ]
-    header = ["stage", "processor time, ms an image: median (quartiles)", "mean", "x all our targets", "x floor"]
+    header = ["stage", "processor time, ms per image: median (quartiles)", "mean", "x all targets", "x floor"]
     return table(f"Stages, {len(images)} images of {csv.parent.name}/{csv.name}", header, lines), rows
 
 

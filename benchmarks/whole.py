@@ -50,11 +50,11 @@ def measure(csv: Path, folder: Path, floor: float) -> tuple[str, float]:
         rows.append([f"{jobs} job{'s' * (jobs > 1)}", _figures(spent), _figures([wall for wall, _ in figures])])
     again = [run("build-targets", many, "--out", stores[0], "--jobs", 2, "--quiet") for _ in range(REPEATS)]
     spent = [1000 * (cost - 3 * start_up) / count for _, cost in again]
-    rows.append(["again, nothing to do", _figures(spent), _figures([wall for wall, _ in again])])
-    rows.append(["speed-up by the second job", "", f"{walls[1] / walls[2]:.2f} (fastest runs)"])
+    rows.append(["repeated without changes", _figures(spent), _figures([wall for wall, _ in again])])
+    rows.append(["speed-up with the second job", "", f"{walls[1] / walls[2]:.2f} (fastest runs)"])
     rows.append(["ratio to the floor, 1 job", f"{costs[1] / floor:.2f}", ""])
     rows.append(["start-up alone", "", f"{start_up:.2f}"])
-    header = ["command", "processor time, ms an image without start-up (each run)", "wall time, s (each run)"]
+    header = ["command", "processor time without start-up, ms per image (each run)", "wall time, s (each run)"]
     return table(f"Whole command, {count} images of {csv.parent.name}/{csv.name}", header, rows), costs[1]
 
 

@@ -1,6 +1,7 @@
-"""Draws the pictures of the algorithm and of all targets, and describes these: ``python docs/pictures.py``."""
+"""Draws the pictures of the algorithm and of all targets, and writes their tables: ``python docs/pictures.py``."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ SHAPE = (56, 72)
 
 
 def disc(y: float, x: float, radius: float, stretch: float = 1.0) -> np.ndarray:
-    """Return the mask of a disc, or of an ellipse that is so much wider than high."""
+    """Return the mask of a disc, or of an ellipse that is `stretch` times as wide as high."""
     rows, columns = np.indices(SHAPE)
     return (rows - y) ** 2 + ((columns - x) / stretch) ** 2 < radius**2
 
@@ -66,16 +67,16 @@ def classes(targets: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def overlaps() -> None:
-    """Draw what becomes of a small cell that a large one covers."""
+    """Draw the result of each rule for a small cell that a large one covers."""
     masks = [disc(28, 30, 9), disc(30, 36, 20, 1.3), disc(22, 52, 8)]  # the large one was annotated second
-    panels = {"annotations; yellow: claimed twice": sum(mask.astype(int) for mask in masks)}
+    panels = {"annotations (yellow: two cells)": sum(mask.astype(int) for mask in masks)}
     for rule in ("later-on-top", "smaller-on-top", "background"):
         panels[rule] = label_colours(cells_of(masks, rule).labels)
     draw("overlaps", panels)
 
 
 def walls() -> None:
-    """Draw what parts two cells that touch."""
+    """Draw the wall that separates two touching cells."""
     cells = cells_of([disc(28, 26, 15), disc(28, 46, 12)])
     targets = compute_targets(cells)
     together = compute_targets(cells_from_labels(np.minimum(cells.labels, 1)))
@@ -83,15 +84,15 @@ def walls() -> None:
         "walls",
         {
             "labels": label_colours(cells.labels),
-            "semseg: the wall is the lower cell's": classes(targets),
-            "distance, with the wall": targets["distance"],
-            "distance, had there been none": together["distance"],
+            "semseg: the wall is part of the lower cell": classes(targets),
+            "distance with the wall": targets["distance"],
+            "distance without a wall": together["distance"],
         },
     )
 
 
 def distance() -> None:
-    """Draw one distance for all cells of a cluster, what is made of it, and a distance for each cell alone."""
+    """Draw one distance for all cells of a cluster, a distance for each cell alone, and the energy and vectors."""
     masks = [disc(24, 20, 14), disc(36, 38, 13, 1.2), disc(18, 42, 9), disc(30, 58, 10), disc(46, 18, 8)]
     cells = cells_of(masks)
     targets = compute_targets(cells)
@@ -100,35 +101,39 @@ def distance() -> None:
         visible = (cells.labels == label) & (targets["semseg"][..., 0] == 1)
         alone += compute_targets(cells_from_labels(visible.astype(int)))["distance"]
     if not np.array_equal(alone, targets["distance"]):
-        raise ValueError("the text beside this picture says that they do not differ")
-    made = {"energy, of that distance": targets["energy"], "uvec, of that distance": vector_colours(targets["uvec"])}
-    draw("distance", {"distance, all cells at once": targets["distance"], "each cell alone": alone, **made})
+        raise ValueError("the page says that these distances are equal")
+    made = {"energy from this distance": targets["energy"], "uvec from this distance": vector_colours(targets["uvec"])}
+    draw("distance", {"distance, all cells at once": targets["distance"], "distance, each cell alone": alone, **made})
 
 
 def padding() -> None:
-    """Draw the vectors of a cell that the image's edge cuts, as they are and as if the cell ended there."""
+    """Draw the vectors of a cell cut by the edge of the image, as in the targets and as with zero padding."""
     cut = cells_of([disc(24, 4, 17)])
     targets = compute_targets(cut)
     ended = np.pad(cut.labels, ((0, 0), (1, 0)))[:, :-1]  # a column of background at the edge
     zeros = compute_targets(cells_from_labels(ended))
-    names = {"the cell goes on beyond the edge": targets, "as zeros beside the image tell it": zeros}
+    names = {"the cell continues beyond the edge": targets, "with zero padding": zeros}
     vectors = {name: made["uvec"][3:45, :40] for name, made in names.items()}
-    panels = {"the left edge cuts a cell": label_colours(cut.labels)[3:45, :40]}
+    panels = {"a cell at the left edge": label_colours(cut.labels)[3:45, :40]}
     draw("padding", panels | {name: vector_colours(array) for name, array in vectors.items()}, vectors)
 
 
 def turning() -> None:
-    """Draw the vectors of a cell, turned rightly and wrongly."""
+    """Draw the vectors of a cell, rotated correctly and incorrectly."""
     targets = compute_targets(cells_of([disc(28, 36, 13, 1.8)]))
     uvec = targets["uvec"][:, 8:64]  # a square
     wrong = np.rot90(uvec)
     right = np.stack([-wrong[..., 1], wrong[..., 0]], axis=-1)
-    panels = {"vectors, into the cell": uvec, "only the pixels turned: wrong": wrong, "and the vectors: right": right}
+    panels = {
+        "vectors point into the cell": uvec,
+        "wrong: only pixels rotated": wrong,
+        "correct: vectors rotated too": right,
+    }
     draw("turning", {name: vector_colours(array) for name, array in panels.items()}, panels)
 
 
 def family(name: str) -> None:
-    """Draw the targets of a family, of a generated image in which cells overlap."""
+    """Draw the targets of a family for a generated image with overlapping cells."""
     cells = resolve_overlaps(list(synthesise_cells(np.random.default_rng(4), (72, 96), "round", share=5)))
     recipe = Recipe(targets=name)
     arrays = compute_targets(cells, recipe)
@@ -143,7 +148,7 @@ def family(name: str) -> None:
     draw(f"targets-{name}", panels, columns=min(len(panels), 4 if len(panels) > 4 else 5))
 
 
-#: By the kind of target, what is drawn of it.
+#: The function that draws each kind of target.
 DRAWN = {
     "values": lambda array: array.astype(float),
     "levels": lambda array: array,
@@ -153,27 +158,31 @@ DRAWN = {
 
 
 def families_page() -> str:
-    """Return what the documentation says of the families, in Markdown."""
+    """Return the sections on the families in Markdown."""
     return "\n\n".join(["\n".join(_family_lines(family)) for family in FAMILIES.values()]) + "\n"
 
 
 def _family_lines(kind: type[Family]) -> Iterator[str]:
     recipe = Recipe(targets=kind.name)
-    yield from (f"## {kind.title}: `{kind.name}`", "", kind.about, f"{kind.credit[0].upper()}{kind.credit[1:]}.", "")
-    yield from (f"![The targets of {kind.title}](targets-{kind.name}.webp)", "")
-    yield from ("| array | shape | dtype | holds |", "|---|---|---|---|")
+    yield from (f"## {kind.title}: `{kind.name}`", "", *_wrapped(kind.about), *_wrapped(f"Credit: {kind.credit}."), "")
+    yield from (f"![Targets of the family {kind.name}](targets-{kind.name}.webp)", "")
+    yield from ("| array | shape | dtype | contents |", "|---|---|---|---|")
     for target in recipe.made.values():
         shape = ", ".join(["H", "W", *map(str, target.shape(1, 1, recipe)[2:])])
-        computed = "" if target.is_stored else "; computed on reading"
+        computed = "" if target.is_stored else "; computed when read"
         yield f"| `{target.name}` | ({shape}) | {target.dtype} | {target.about}{computed} |"
     if kind.options():
-        yield from ("", "| option | default | values | |", "|---|---|---|---|")
+        yield from ("", "| option | default | values | meaning |", "|---|---|---|---|")
     for name, its in kind.options().items():
         yield f"| `{name}` | {str(kind.defaults()[name]).lower()} | {its.right} | {its.help} |"
 
 
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def write_families() -> None:
-    """Write the part of the page on targets that follows from the families."""
+    """Write the sections on the families into the page on targets."""
     page = DOCS / "targets.md"
     head, mark, _ = page.read_text(encoding="utf-8").partition("<!-- families -->\n")
     page.write_text(f"{head}{mark}\n{families_page()}", encoding="utf-8")

@@ -51,7 +51,7 @@ def test_measures_loading(csv, tmp_path, monkeypatch):
     (tmp_path / "generated" / "train").symlink_to(csv.parent / "train")
     text = loading.measure(tmp_path, samples=2, base_channels=2)
     assert all(f"generated, {way}, disk" in text for way in loading.WAYS)
-    assert "a step of the U-Net of 2 channels" in text
+    assert "training step of the U-Net with 2 channels" in text
 
 
 def test_measures_a_coco_file(tmp_path):
@@ -97,7 +97,7 @@ def test_compares_families_with_their_packages(tmp_path, monkeypatch):
         found[name] = {"package": module.PACKAGE, "version": version, "noise": "1", "sets": sets}
         families.save_results(results, found)
     text = families.tables(families.load_results(results))
-    assert "| panoptic_deeplab | restated | dsb2018 | 2 of 2 | 0 | 0 of 972 |" in text
+    assert "| panoptic_deeplab | reimplemented | dsb2018 | 2 of 2 | 0 | 0 of 972 |" in text
     families.draw(families.load_results(results), tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 10_000
     monkeypatch.setattr(module, "ours", lambda labels: {name: array + 1 for name, array in module.peer(labels).items()})

@@ -112,7 +112,7 @@ def test_python_of_the_documents_runs(page, workplace, cli):
 
 
 def test_the_reference_has_every_public_name():
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "api").glob("*.md")))
     listed = re.findall(r"(?:auto\w+:: |^\| `)(cellprep\.[\w.]+)", text, re.MULTILINE)
     public = [f"{module.__name__}.{name}" for module in (cellprep, learn) for name in module.__all__]
     assert sorted([*listed, "cellprep.__version__", "cellprep.learn"]) == sorted(
@@ -221,6 +221,21 @@ def test_pictures_of_the_algorithm_are_those_that_the_library_draws(tmp_path, mo
         assert now.shape == before.shape
         assert np.abs(now - before).mean() < 2, f"draw {name}.webp again: python docs/pictures.py"
     assert len(shown) == 5
+
+
+def test_the_gallery_shows_what_its_script_draws(tmp_path, monkeypatch):
+    """All its pictures have a function; that of the rules fails unless `check` finds each flaw."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "gallery.py"))
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(gallery-(\w+)\.webp\)", text)) == drawing["PICTURES"].keys()
+    monkeypatch.setitem(drawing["save"].__globals__, "DOCS", tmp_path)
+    drawing["rules"](tmp_path)
+    now, before = (
+        np.asarray(Image.open(folder / "gallery-rules.webp").convert("L"), float)
+        for folder in (tmp_path, ROOT / "docs")
+    )
+    assert now.shape == before.shape
+    assert np.abs(now - before).mean() < 2, "draw it again: python docs/gallery.py rules"
 
 
 def test_the_page_on_targets_is_that_of_the_families():

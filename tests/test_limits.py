@@ -39,7 +39,7 @@ LIMITS = {
 def test_memory_a_pixel_is_as_documented():
     recipe = Recipe()
     to_build = content._BYTES_BESIDE + sum(target.bytes_a_pixel(recipe) for target in recipe.stored.values())
-    assert f"{record._LEAST_BYTES} bytes a pixel, {to_build} to build it" in TEXT
+    assert f"{record._LEAST_BYTES} bytes per pixel, {to_build} to build it" in TEXT
     assert f"at most {record._LARGEST:,} pixels" in TEXT
     assert f"times its pixels, or {record._MOST_BOXES:,}" in TEXT
 

@@ -132,7 +132,7 @@ def test_real_cells_come_back(real, targets, least):
 
 @pytest.mark.parametrize("given", ["", "0/0", "1", "1/2/3", "a/1", "1/1001", "1/0+1/0", [(0.5, 1)], [3], 7])
 def test_offsets_that_are_none_are_refused(given):
-    with pytest.raises(RecipeError, match=r"target option offsets is .*: give up to 100 different steps"):
+    with pytest.raises(RecipeError, match=r"target option offsets is .*: give up to 100 different offsets"):
         Recipe(targets={"affinities": {"offsets": given}})
 
 

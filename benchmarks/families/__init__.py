@@ -1,7 +1,7 @@
 """Families of targets beside the packages that they are from: whether they are equal, and what they cost.
 
 Each other file here is one comparison. It offers ``PACKAGE``, the distribution to compare with, or None where a rule is
-restated because no package has it; ``peer(labels)`` and ``ours(labels)``, arrays by the same names; and may offer
+reimplemented because no package has it; ``peer(labels)`` and ``ours(labels)``, arrays by the same names; and may offer
 ``ALIKE``, how far values may be from each other that count as the same.
 """
 
@@ -143,7 +143,7 @@ def tables(results: dict[str, Any]) -> str:
     """Return two tables: which values are equal, and what they cost."""
     equality, costs = [], []
     for name, found in results.items():
-        peer = f"{found['package']} {found['version']}" if found["package"] else "restated"
+        peer = f"{found['package']} {found['version']}" if found["package"] else "reimplemented"
         for place, figures in found["sets"].items():
             worst = max(figures["largest"], key=lambda key: figures["largest"][key])
             largest = f"{figures['largest'][worst]:.3g}" + (f" ({worst})" if figures["largest"][worst] else "")
@@ -155,13 +155,13 @@ def tables(results: dict[str, Any]) -> str:
     return "\n".join(
         [
             table(
-                "The same values",
-                ["family", "package", "images of", "equal images", "largest difference", "pixels that differ"],
+                "Equality",
+                ["family", "package", "data set", "equal images", "largest difference", "differing pixels"],
                 equality,
             ),
             table(
-                "Processor time, ms an image: median (quartiles)",
-                ["family", "images of", "cellprep", "package", "x", "KiB an image in a store", "noise, ms"],
+                "Processor time, ms per image: median (quartiles)",
+                ["family", "data set", "cellprep", "package", "ratio", "KiB per image in a store", "noise, ms"],
                 costs,
             ),
             "",
@@ -184,7 +184,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     rows = np.arange(len(names))
     for axes, source in zip(panels, SOURCES, strict=True):
         for side, shift, colour, label in (
-            ("theirs", -0.2, "#999999", "the family's own package"),
+            ("theirs", -0.2, "#999999", "original package"),
             ("ours", 0.2, "#0072b2", "cellprep"),
         ):
             values = [_median(results[name]["sets"], source, side) for name in names]
@@ -194,7 +194,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for row, ratio, end in zip(rows, ratios, ends, strict=True):
             if np.isfinite(ratio):
                 axes.annotate(f"{ratio:.1f} x", (end, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
-        axes.set(xscale="log", title=source, xlabel="ms of processor time an image")
+        axes.set(xscale="log", title=source, xlabel="processor time per image, ms")
         axes.margins(x=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(rows, [_label(name, results[name]) for name in names])
@@ -211,4 +211,4 @@ def _median(sets: Figures, source: str, key: str) -> float:
 
 
 def _label(name: str, found: dict[str, Any]) -> str:
-    return f"{name}\n({found['package'] or 'restated'})"
+    return f"{name}\n({found['package'] or 'reimplemented'})"

@@ -53,7 +53,7 @@ def main() -> None:
     text = tables(results)
     sys.stdout.write(text)
     options.results.with_suffix(".md").write_text(
-        f"# Families of targets beside their packages\n{text}", encoding="utf-8"
+        f"# Target families compared with their packages\n{text}", encoding="utf-8"
     )
     draw(results, options.chart)
 

@@ -50,7 +50,7 @@ class Option:
         if self.choices:
             return " or ".join(map(_typed, self.choices))
         kind = "an odd number" if self.odd else "a whole number" if self.whole else "a number"
-        return f"{kind} from {self.least:g} " + ("on" if self.most == inf else f"to {self.most:g}")
+        return f"{kind}, {self.least:g} or more" if self.most == inf else f"{kind} from {self.least:g} to {self.most:g}"
 
     def takes(self, value: object) -> bool:
         """Return whether a value is valid."""

@@ -312,7 +312,7 @@ def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
         kept = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
         own = [one.name for one in kept]
         named = [
-            inspect.Parameter(its.name, inspect.Parameter.KEYWORD_ONLY, default=_shown(its))
+            inspect.Parameter(its.name, inspect.Parameter.KEYWORD_ONLY, default=_shown(its), annotation=its.kind)
             for kind in kinds
             for its in unfolded(kind)
             if its.name not in (*own, *but)

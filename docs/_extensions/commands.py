@@ -1,4 +1,4 @@
-"""Writes the page of commands from what their ``--help`` is made of."""
+"""Writes the command reference from the texts of ``--help``."""
 
 import inspect
 from pathlib import Path
@@ -11,22 +11,28 @@ from cellprep.cli import app
 
 HEAD = """# Commands
 
-Every command has `--help`, which tells what stands here, `--version`, and `--quiet`: say nothing but errors. Data go
-to stdout, words and progress to stderr. A failing image does not stop the others; all failures are listed at the end.
+Every command has these options:
 
-| exit code | |
+- `--help` shows the text of this page.
+- `--version` shows the version.
+- `--quiet` shows errors only.
+
+Results go to stdout. Messages and progress go to stderr.
+An image that fails does not stop the others. All failures are listed at the end.
+
+| exit code | meaning |
 |---:|---|
-| 0 | done |
-| 1 | something failed: which image or row, what is wrong, what would be right |
+| 0 | success |
+| 1 | something failed. The error names the image or row, the fault and the valid form |
 | 2 | wrong usage: a command, an option or a value that does not exist |
-| 130 | interrupted by Ctrl-C; what is written is whole |
+| 130 | interrupted by Ctrl-C. Everything written so far is complete |
 
-**Completion.** `cellprep --install-completion` teaches the shell that it is typed into (bash, zsh, fish, PowerShell)
-to complete commands, options, and the names that options such as `--decoder` take. It adds a line to the shell's
-start-up file; `cellprep --show-completion` prints the script instead.
+**Completion.** `cellprep --install-completion` enables shell completion in bash, zsh, fish and PowerShell.
+It completes commands, options, and the values of options such as `--decoder`.
+It adds a line to the start-up file of the shell. `cellprep --show-completion` prints the script instead.
 
-**Defects.** A line that begins with `error: unexpected` is one. With `CELLPREP_TRACEBACK=1` in the environment it
-shows where it comes from; please report it with that.
+**Bugs.** An error that starts with `error: unexpected` is a bug.
+Set the environment variable `CELLPREP_TRACEBACK=1` to see its origin, and include the output in your report.
 """
 
 
@@ -34,7 +40,7 @@ def describe(name: str, command: Any) -> str:
     """Return the section of a command: its text, its example, its arguments and options."""
     text, _, example = inspect.cleandoc(command.callback.__doc__).partition("\n\nExample: ")
     rows = [_row(parameter) for parameter in command.params if parameter.name not in ("quiet", "version")]
-    table = "\n".join(["| | default | |", "|---|---|---|", *rows])
+    table = "\n".join(["| option | default | description |", "|---|---|---|", *rows])
     return f"\n## {name}\n\n{text}\n\n```console\n$ {example.strip('`')}\n```\n\n{table}\n"
 
 
@@ -42,9 +48,8 @@ def _row(parameter: Any) -> str:
     is_option = parameter.opts[0].startswith("-")
     name = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() if is_option else parameter.metavar
     default = "" if parameter.default in (None, False, "", ()) else f"`{parameter.default}`"
-    return (
-        f"| `{name}` | {'needed' if parameter.required else default} | {parameter.help.replace('|', chr(92) + '|')} |"
-    )
+    cells = f"`{name}`", "required" if parameter.required else default, parameter.help
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def write_commands(sphinx: Sphinx) -> None:

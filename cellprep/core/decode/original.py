@@ -22,18 +22,16 @@ class Original(Decoder):
     without any background results in no cells, as the author's code takes the lowest value to be the background.
     """
 
-    level: int = option(1, "pixels up to this level are removed", 0, 254, tried=(1, 2, 3))
+    level: int = option(1, "level of the cut; pixels up to this level are removed", 0, 254, tried=(1, 2, 3))
     min_size: int = option(
-        20, "smallest component in pixels; smaller ones are removed before dilation", 0, tried=(10, 20, 40)
+        20,
+        "minimum size of a component, in pixels; smaller ones are dropped before the dilation",
+        0,
+        tried=(10, 20, 40),
     )
-    min_hole: int = option(64, "smallest hole in pixels; smaller ones are filled", 0)
+    min_hole: int = option(64, "minimum size of a hole, in pixels; smaller ones are filled", 0)
     dilation: int = option(
-        3,
-        "side in pixels of the square that dilates each component; 1 for no dilation",
-        1,
-        99,
-        odd=True,
-        tried=(1, 3, 5),
+        3, "side of the square that dilates each component, in pixels; 1 for none", 1, 99, odd=True, tried=(1, 3, 5)
     )
 
     def __call__(self, maps: Maps) -> Labels:

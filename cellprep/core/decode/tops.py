@@ -25,21 +25,21 @@ class Tops(Decoder):
 
     smoothing: float = option(
         1.0,
-        "standard deviation in pixels of the Gaussian that smooths the energy; 0 for none",
+        "standard deviation of the Gaussian that smooths the energy, in pixels; 0 for none",
         0,
         20,
         tried=(0.7, 1, 1.5, 2),
     )
     depth: float = option(
         1.0,
-        "depth of the valley between two cells, in levels below their lower maximum",
+        "minimum drop of the energy between two cells, below the lower maximum, in levels",
         0,
         255,
         tried=(0.5, 1, 1.5, 2, 3),
     )
     ratio: float = option(
         0.7,
-        "height of the valley between two cells, relative to their lower maximum",
+        "share of the lower maximum that the energy between two cells must fall below",
         0,
         1,
         tried=(0.6, 0.7, 0.8, 0.9),

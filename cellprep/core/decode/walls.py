@@ -31,13 +31,17 @@ class Walls(Decoder):
 
     min_piece: int = option(
         10,
-        "smallest size in pixels of a cell that touches others; smaller ones are merged into these",
+        "minimum size of a cell that touches others, in pixels; smaller ones are merged into these",
         0,
         tried=(5, 10, 20, 40),
     )
-    min_below: int = option(30, "the same for a cell that lies below one three times as large", 0, tried=(15, 30, 60))
+    min_below: int = option(30, "the same for a cell below one three times as large", 0, tried=(15, 30, 60))
     max_rim: int = option(
-        WIDEST, "pixels by which cells may grow beyond a mask that lacks its rim", 0, WIDEST, tried=(0, 1, WIDEST)
+        WIDEST,
+        "maximum growth of cells beyond a mask that has lost its rim, in pixels",
+        0,
+        WIDEST,
+        tried=(0, 1, WIDEST),
     )
 
     def __call__(self, maps: Maps) -> Labels:

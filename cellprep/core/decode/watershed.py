@@ -17,7 +17,7 @@ class Watershed(Decoder):
     They grow by scikit-image's watershed on a flat surface: each pixel is assigned to the seed that reaches it first.
     """
 
-    min_seed: int = option(20, "smallest seed in pixels", 0, tried=(10, 20, 40))
+    min_seed: int = option(20, "minimum size of a seed between walls, in pixels", 0, tried=(10, 20, 40))
 
     def __call__(self, maps: Maps) -> Labels:
         """Decode."""

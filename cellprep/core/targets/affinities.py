@@ -148,8 +148,9 @@ AFFINITIES = Values(
     compute=_affinities,
     dtype="uint8",
     channels=_channels,
-    about="channels foreground, 0 or 1; for each offset y/x, 1 where the pixel there has another label or is outside "
-    "the image, 0 where it has the same; with `mask`, for each of these channels, where both pixels are known",
+    about="channels: foreground, 0 or 1; for each offset y/x, 1 where the pixel at the offset has another label or "
+    "lies outside the image, 0 where it has the same label; with `mask`, a further channel for each of these, 1 where "
+    "both pixels are known",
     title="affinities",
     rule="affinities",
     around=lambda recipe: max(abs(step) for pair in recipe.of(Affinities).pairs for step in pair),
@@ -165,8 +166,8 @@ class Affinities(Family):
     name = "affinities"
     title = "Affinities"
     about = (
-        "Foreground, and whether a pixel and others up to some steps away belong to different cells: "
-        "what networks of torch-em learn for the Mutex Watershed."
+        "Foreground, and whether a pixel and the pixel at a given offset belong to different cells: the targets of "
+        "torch-em's networks for the Mutex Watershed."
     )
     credit = (
         "affinities are after torch-em's AffinityTransform by Pape et al., https://github.com/constantinpape/torch-em"
@@ -175,14 +176,15 @@ class Affinities(Family):
 
     offsets: str = option(
         read_offsets(OFFSETS),
-        "offsets y/x to the other pixel, joined by +",
+        "offsets y/x of the other pixel, joined by +",
         read=read_offsets,
-        right=f"up to {_MOST_OFFSETS} different offsets y/x up to {_FARTHEST} pixels, joined by +, such as -1/0+0/-1",
+        right=f"up to {_MOST_OFFSETS} different offsets y/x of at most {_FARTHEST} pixels, joined by +, "
+        "such as -1/0+0/-1",
     )
-    foreground: bool = option(True, "add the foreground as the first channel")
-    mask: bool = option(False, "add a mask of known values for each channel")
-    ignore_background: bool = option(False, "treat the background as unknown")
-    background_borders: bool = option(False, "treat borders between cells and background as known nevertheless")
+    foreground: bool = option(True, "whether the first channel is the foreground")
+    mask: bool = option(False, "whether to add a channel of known values for each channel")
+    ignore_background: bool = option(False, "whether the background counts as unknown")
+    background_borders: bool = option(False, "whether borders between cells and background then remain known")
 
     @property
     def pairs(self) -> Offsets:

@@ -120,7 +120,7 @@ BOUNDARY_CLASSES = Values(
     name="boundary",
     compute=_classes,
     dtype="uint8",
-    about="0 background, 1 inside of a cell, 2 boundary",
+    about="0 background, 1 interior of a cell, 2 boundary",
     title="boundary: background, inside, boundary",
     rule="boundaries",
     around=lambda recipe: max(1, recipe.of(Boundaries).thickness),
@@ -134,8 +134,8 @@ class Boundaries(Family):
     name = "boundary"
     title = "Boundaries"
     about = (
-        "Background, inside and boundary of cells as three classes: what U-Nets, torch-em's boundary networks and "
-        "nnU-Net learn instances by."
+        "Background, interior and boundary of cells as three classes: the targets of U-Nets, torch-em's boundary "
+        "networks and nnU-Net."
     )
     credit = (
         "boundaries are after scikit-image's find_boundaries; border-core is after acvl_utils by Isensee et al., "
@@ -143,8 +143,8 @@ class Boundaries(Family):
     )
     targets = (BOUNDARY_CLASSES,)
 
-    mode: str = option("inner", "rule for the boundary", choices=tuple(BOUNDARIES))
-    thickness: int = option(2, "width of the boundary in pixels, for border-core", 1, 20)
+    mode: str = option("inner", "definition of boundary pixels", choices=tuple(BOUNDARIES))
+    thickness: int = option(2, "width of the boundary for border-core, in pixels", 1, 20)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the insides, grown into their boundaries: (H, W) int32, 0 = background."""

@@ -29,8 +29,8 @@ FLOWS = Vectors(
     compute=_flows,
     dtype="float32",
     channels=2,
-    about="of `cellpose`: unit vector up the heat that spreads from the middle of the pixel's cell, components (y, x); "
-    "0 on the background",
+    about="unit vector towards higher heat, which diffuses from the centre of the cell; components (y, x); 0 on the "
+    "background",
     title="cellpose flows",
     rule="flows to the middle of cells",
     around=lambda _: 1,
@@ -42,7 +42,7 @@ PROBABILITY = Values(
     name="cellpose_probability",
     compute=_probability,
     dtype="float32",
-    about="of `cellpose`: 1 where there is a cell, 0 elsewhere",
+    about="1 in cells, 0 on the background",
     title="cellpose probability",
     rule="pixels of cells",
 )
@@ -55,8 +55,8 @@ class Cellpose(Family):
     name = "cellpose"
     title = "Cellpose"
     about = (
-        "Flows to the middle of each cell, and where there are cells: what Cellpose learns, "
-        "as `dynamics.labels_to_flows` of cellpose 4.2.1.1 makes them."
+        "Flows to the centre of each cell and a cell mask: the targets of Cellpose, as computed by "
+        "`dynamics.labels_to_flows` of cellpose 4.2.1.1."
     )
     credit = (
         "flows are after Cellpose, Stringer et al., Nature Methods 18:100 (2021), as cellpose 4.2.1.1 computes them, "

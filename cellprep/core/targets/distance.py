@@ -72,8 +72,8 @@ DISTANCE = Values(
     name="distance",
     compute=distance,
     dtype="float32",
-    about="distance of `semseg[..., 0]` to the nearest pixel outside it, in pixels; 0 outside; "
-    "with `--per-instance`, see below",
+    about="distance of `semseg[..., 0]` to the nearest pixel outside it, in pixels; 0 outside; with `--per-instance`, "
+    "distance to the nearest pixel outside the cell",
     title="distance in pixels",
     rule="distances to the border",
     needs=("semseg",),

@@ -27,8 +27,8 @@ class DeepWatershed(Family):
     name = "dwt"
     title = "Deep Watershed"
     about = (
-        "Cells with walls between them, directions away from the border and levels of the distance to it: "
-        "what the networks of `cellprep train` learn."
+        "Cells with walls between them, directions away from the border and levels of the distance to it: the targets "
+        "of the networks of `cellprep train`."
     )
     credit = CREDIT
     targets = (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)

@@ -98,8 +98,7 @@ MAPS = Values(
     compute=maps,
     dtype="float32",
     channels=lambda _: ("horizontal", "vertical"),
-    about="offset from the cell's centre along the row and along the column, from -1 to 1 in each cell; "
-    "0 on the background",
+    about="horizontal and vertical offset from the centre of the cell, from -1 to 1 in each cell; 0 on the background",
     title="HoVer-Net's maps",
     rule="offsets from the centre",
     beyond=Beyond.CELLS,
@@ -114,13 +113,13 @@ class HoVerNet(Family):
     name = "hover"
     title = "HoVer-Net"
     about = (
-        "Which pixels belong to cells, and how far each is from its cell's centre, horizontally and vertically: "
-        "what HoVer-Net learns to separate cells."
+        "A cell mask, and the horizontal and vertical offset of each pixel from the centre of its cell: the targets "
+        "of HoVer-Net."
     )
     credit = "maps are after HoVer-Net by Graham, Vu et al., https://github.com/vqdang/hover_net"
     targets = (MASK, MAPS)
 
-    least: int = option(LEAST_PIXELS, "size in pixels of the smallest component; smaller ones have no maps", 0)
+    least: int = option(LEAST_PIXELS, "minimum size of a component of a cell, in pixels; smaller ones have no maps", 0)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the cells, separated where the maps drop steeply."""

@@ -90,8 +90,8 @@ DISTANCE = Values(
     name="instance_distance",
     compute=_distance,
     dtype="float32",
-    about="distance to the nearest pixel that is not of the same cell, in pixels; 0 outside, or, with `signed`, "
-    "the distance to the nearest cell, below 0",
+    about="distance to the nearest pixel outside the cell, in pixels; 0 on the background or, with `signed`, the "
+    "negative distance to the nearest cell",
     title="distance in cells, in pixels",
     rule="distances of instances",
     beyond=Beyond.DISTANCE,
@@ -102,7 +102,7 @@ RELATIVE = Values(
     name="relative_distance",
     compute=_relative,
     dtype="float32",
-    about="`instance_distance`, divided by the greatest in the cell; 0 outside",
+    about="`instance_distance` divided by the maximum in the cell; 0 on the background",
     title="relative distance in cells",
     rule="relative distances of instances",
     needs=("instance_distance",),
@@ -117,17 +117,17 @@ class InstanceDistance(Family):
     """The exact distance to the border of each instance."""
 
     name = "instance-distance"
-    title = "Distances of instances"
+    title = "Instance distances"
     about = (
-        "How far each pixel is from where its cell ends, in pixels and relative to the deepest pixel: "
-        "what networks learn for a watershed from the deepest pixels."
+        "The distance of each pixel to the border of its cell, in pixels and relative to the deepest pixel: the "
+        "targets of networks that are followed by a watershed from the deepest pixels."
     )
     credit = (
         "distances are defined as in edt by Silversmith, https://github.com/seung-lab/euclidean-distance-transform-3d"
     )
     targets = (DISTANCE, RELATIVE)
 
-    signed: bool = option(False, "give the background its negative distance to the nearest cell")
+    signed: bool = option(False, "whether the background holds the negative distance to the nearest cell")
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the basins around the maxima of the distance: (H, W) int32, 0 = background."""

@@ -132,9 +132,9 @@ OBJECT_DISTANCE = Values(
     compute=_distances,
     dtype="float32",
     channels=_channels,
-    about="channels foreground, 0 or 1; distance to the centre of the object, relative to the farthest pixel's; with "
-    "`directed`, steps y and x to the centre, from -1 to 1; 1 on the object's boundary, down to 0 where it is farthest "
-    "away. All but foreground are 1 outside",
+    about="channels: foreground, 0 or 1; distance to the centre of the object, relative to its maximum; with "
+    "`directed`, steps y and x to the centre, from -1 to 1; closeness to the boundary, from 1 on the boundary of "
+    "the object to 0 at the pixel farthest from it. All channels except the foreground are 1 outside",
     title="distance in objects",
     rule="distances in objects",
     around=lambda _: 1,
@@ -149,17 +149,17 @@ class ObjectDistance(Family):
     """Relative distances to the centre and the boundary of each object."""
 
     name = "object-distance"
-    title = "Distances in objects"
+    title = "Object distances"
     about = (
-        "Foreground, and how far each pixel is from the centre and from the boundary of its object, relative to the "
-        "farthest one: what torch-em's and micro-SAM's decoders learn."
+        "Foreground, and the distance of each pixel to the centre and to the boundary of its object, relative to the "
+        "maximum: the targets of the decoders of torch-em and micro-SAM."
     )
     credit = "distances are after torch-em's PerObjectDistanceTransform by Pape et al., https://github.com/constantinpape/torch-em"
     targets = (OBJECT_DISTANCE,)
 
-    directed: bool = option(False, "include offsets to the centre")
-    pieces: bool = option(True, "treat each connected component of a cell as an object")
-    smallest: int = option(0, "smallest object in pixels; smaller ones become background", 0)
+    directed: bool = option(False, "whether to add channels with the steps to the centre")
+    pieces: bool = option(True, "whether each component of a cell is a separate object")
+    smallest: int = option(0, "minimum size of an object, in pixels; smaller ones are background", 0)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return cells grown from where both distances are short: (H, W) int32, 0 = background."""

@@ -109,8 +109,8 @@ HEAT = Values(
     name="centre_heat",
     compute=_heat,
     dtype="float32",
-    about="a Gaussian of height 1 at the centre of each cell, 0 beyond three times its standard deviation; "
-    "where several meet, the highest",
+    about="Gaussian of height 1 at the centre of each cell, 0 beyond three standard deviations; the maximum where "
+    "several overlap",
     title="heat of centres",
     rule="heat of centres",
     around=lambda recipe: 3 * recipe.of(PanopticDeepLab).sigma + 1,
@@ -124,7 +124,7 @@ OFFSETS = Vectors(
     compute=_offsets,
     dtype="float32",
     channels=2,
-    about="the way from each pixel to the mean of its cell's pixels, components (y, x) in pixels; 0 on the background",
+    about="offset from each pixel to the centroid of its cell, components (y, x) in pixels; 0 on the background",
     title="offset to the centre",
     rule="offsets to the centre",
     beyond=Beyond.CELLS,
@@ -133,13 +133,13 @@ OFFSETS = Vectors(
 
 @dataclass(frozen=True, slots=True)
 class PanopticDeepLab(Family):
-    """Gaussians at the centres of cells, and offsets to them."""
+    """Gaussians at the centres of cells, and offsets to the centres."""
 
     name = "panoptic-deeplab"
     title = "Panoptic-DeepLab"
     about = (
-        "Foreground, hills at the centres of cells, and the way to its centre from each pixel: "
-        "what Panoptic-DeepLab learns to separate instances."
+        "Foreground, Gaussians at the centres of cells, and the offset of each pixel to the centre of its cell: the "
+        "targets of Panoptic-DeepLab."
     )
     credit = (
         "heat and offsets are after Panoptic-DeepLab by Cheng et al., CVPR 2020, "

@@ -356,8 +356,8 @@ RAYS = Values(
     compute=rays,
     dtype="float32",
     channels=angles,
-    about="distance to the cell's border along each ray, in pixels, from the ray along the row towards the next rows; "
-    "0 on the background",
+    about="distance to the border of the cell along each ray, in pixels; ray 0 points along the row, further rays "
+    "turn towards higher rows; 0 on the background",
     title="StarDist's rays",
     rule="rays to the border",
     beyond=Beyond.CELLS,
@@ -369,8 +369,8 @@ PROBABILITY = Values(
     name="stardist_probability",
     compute=probability,
     dtype="float32",
-    about="exact distance to the nearest pixel that is not of the cell, divided by the cell's largest; "
-    "0 on the background",
+    about="exact distance to the nearest pixel outside the cell, divided by the maximum in the cell; 0 on the "
+    "background",
     title="StarDist's probability",
     rule="distances in each cell",
     around=lambda _: 1,
@@ -385,13 +385,13 @@ class StarDist(Family):
     name = "stardist"
     title = "StarDist"
     about = (
-        "How far it is from each pixel to its cell's border along rays, and how far inside the cell it is: "
-        "what the networks of StarDist learn."
+        "The distance from each pixel to the border of its cell along rays, and a probability that rises towards the "
+        "inside of the cell: the targets of StarDist."
     )
     credit = "rays and probability are after StarDist by Schmidt, Weigert et al., https://github.com/stardist/stardist"
     targets = (RAYS, PROBABILITY)
 
-    rays: int = option(32, "number of rays of each pixel", 3, 1024)
+    rays: int = option(32, "number of rays per pixel", 3, 1024)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return the polygons that are probable and do not overlap better ones."""

@@ -103,7 +103,8 @@ UVEC = Vectors(
     compute=uvec,
     dtype="float32",
     channels=2,
-    about="unit vector of the distance's gradient, components (y, x); 0 on the background and where the gradient is 0",
+    about="unit vector along the gradient of the distance, components (y, x); 0 on the background and where the "
+    "gradient is 0",
     title="uvec",
     rule="vectors along the gradient",
     needs=("semseg", "distance"),
