@@ -92,8 +92,8 @@ FAULTY_COUNTS = {
     "none": ([], "the counts do not add up to 6"),
     "no text": (b"", "the counts are not valid compressed counts"),
     "foreign characters": (b"1~", "the counts are not valid compressed counts"),
-    "cut": (b"1P", "the counts end, or go on, in the middle of a number"),
-    "endless": (b"P" * 11 + b"0", "the counts end, or go on, in the middle"),
+    "cut": (b"1P", "the counts end in the middle of a number, or a number is too long"),
+    "endless": (b"P" * 11 + b"0", "the counts end in the middle"),
     "compressed, too many": (b"124", "the counts do not add up to 6"),
     "compressed, negative": (b"O7", "the counts do not add up to 6"),
 }
@@ -383,7 +383,7 @@ FAULTY_FILES = {
     ),
     "SA-1B": (b'{"image": {}, "annotations": []}', "is not a COCO file: this is an SA-1B file"),
     "list": (b"[]", "is not a COCO file: it is a list; COCO JSON is an object with the lists images, annotations and"),
-    "no annotations": (b'{"images": []}', "is not a COCO file: found: 'images'; COCO JSON is an object with the lists"),
+    "no annotations": (b'{"images": []}', "is not a COCO file: it has: 'images'; COCO JSON is an object with the lists"),
     "no images": (b'{"images": [], "annotations": []}', "has no annotations: its list of images is empty"),
     "cut off": (
         b'{"images": [{"id": 1}], "annot',

@@ -134,26 +134,26 @@ def test_a_number_and_its_text_are_two_ids_if_both_are_listed(opened):
 
 # What is at fault, alone: entries of images and annotations, the image named, and what is said of it.
 FAULTS = {
-    "crowd": ({}, {"iscrowd": "yes"}, "a", "c.json image 1: annotation 5: its iscrowd is 'yes': it should be 0 for a "),
+    "crowd": ({}, {"iscrowd": "yes"}, "a", "c.json image 1: annotation 5: its iscrowd is 'yes': it must be 0 for a "),
     "image of it": (
         {},
         {"image_id": None},
         "annotation 5",
         "c.json annotation 5: its image_id is missing, or null: it",
     ),
-    "image list": ({}, {"image_id": [1]}, "annotation 5", "c.json annotation 5: its image_id is [1]: it should be the"),
-    "category": ({}, {"category_id": [1]}, "a", "c.json image 1: annotation 5: its category_id is [1]: it should be"),
-    "score": ({}, {"score": "high"}, "a", "c.json image 1: annotation 5: its score is 'high': it should be a number"),
-    "width": ({"width": 5.5}, {}, "a", "c.json image 1: its width is 5.5: it should be a whole number of pixels; with"),
+    "image list": ({}, {"image_id": [1]}, "annotation 5", "c.json annotation 5: its image_id is [1]: it must be the"),
+    "category": ({}, {"category_id": [1]}, "a", "c.json image 1: annotation 5: its category_id is [1]: it must be"),
+    "score": ({}, {"score": "high"}, "a", "c.json image 1: annotation 5: its score is 'high': it must be a number"),
+    "width": ({"width": 5.5}, {}, "a", "c.json image 1: its width is 5.5: it must be a whole number of pixels; or"),
     "height": (
         {"height": "4 px"},
         {},
         "a",
-        "c.json image 1: its height is '4 px': it should be a whole number of pixels",
+        "c.json image 1: its height is '4 px': it must be a whole number of pixels",
     ),
     "one null": ({"height": None}, {}, "a", "c.json image 1: its size is 0 x 5 (height x width): give both in pixels"),
-    "name": ({"file_name": ["a"]}, {}, "1", "c.json image 1: its file_name is ['a']: it should be a text"),
-    "no id": ({"id": None}, {}, "a", "c.json image 'entry 1 of images': its id is missing, or null: it should be a "),
+    "name": ({"file_name": ["a"]}, {}, "1", "c.json image 1: its file_name is ['a']: it must be a string"),
+    "no id": ({"id": None}, {}, "a", "c.json image 'entry 1 of images': its id is missing, or null: it must be the "),
     "nan": ({}, {"segmentation": [[float("nan"), 1, 3, 1, 3, 3]]}, "a", "c.json annotation 5: its polygon has a coord"),
     "null": (
         {},

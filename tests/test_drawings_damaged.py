@@ -131,7 +131,7 @@ DAMAGED = {
         "image 'a.png': 2 shapes of 2 without an area: shape 1 (points), shape 2 (polyline)",
     ),
     "cvat, too few points": (tools.cvat(tools.polygon("0,0;1,1")), f"a.xml image 'a.png' shape 1: {TOO_FEW}"),
-    "cvat, no point": (tools.cvat(tools.polygon("0,0;1;2,2")), "shape 1: its point '1' is no x,y"),
+    "cvat, no point": (tools.cvat(tools.polygon("0,0;1;2,2")), "shape 1: its point '1' is not x,y"),
     "cvat, too short a mask": (
         tools.cvat(tools.MASKED.format("1, 2")),
         "shape 1: its rle has 3 pixels, but its box is 2 x 2 (width x height)",
@@ -184,13 +184,13 @@ DAMAGED = {
     ),
     "label studio, a brush of nothing": (
         [tools.task(tools.region("brush", {}))],
-        "region 1: its format is missing, or null, its rle missing",
+        "region 1: its format is missing, or null and its rle missing",
     ),
     "label studio, unknown": (
         [
             tools.task(tools.region("bitmask", {})),
         ],
-        "region 1: its type is 'bitmasklabels': polygon, brush, rectangle, ell",
+        "region 1: its type is 'bitmasklabels': only polygon, brush, rectangle, ell",
     ),
     "label studio, no region": (
         [tools.task(3)],
@@ -282,7 +282,7 @@ def test_gzip_of_more_than_memory_holds(tmp_path, monkeypatch):
 
     monkeypatch.setattr("cellprep.formats.geojson.reader.check_memory", refuse)
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(bytes(10**8), 1))
-    with pytest.raises(SourceError, match="unpacked, takes too much"):
+    with pytest.raises(SourceError, match="decompressed, takes too much"):
         tools.only(tmp_path / "a.geojson.gz").load(tools.SHAPE)
 
 

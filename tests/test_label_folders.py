@@ -296,7 +296,7 @@ FAULTY_LABELS = {
         np.zeros((5, 9, 8), np.uint16),
         "a.tif: it is a stack (5 x 9 x 8): labels and masks must be one plane",
     ),
-    "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image has one number per"),
+    "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image must have one number"),
     "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours represent"),
     "half transparent": (
         "a.png",
@@ -341,7 +341,7 @@ def test_a_header_that_promises_too_much(tmp_path):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**7, 10**7)})
     (tmp_path / "a.npy").write_bytes(file.getvalue())
-    with pytest.raises(ImageFileError, match=r"a\.npy: an array of 10000000 x 10000000 values takes 800,000.0 GB"):
+    with pytest.raises(ImageFileError, match=r"a\.npy: an array of 10000000 x 10000000 values needs 800,000.0 GB"):
         read(tmp_path)["a"].load()
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**4, 10**3)})

@@ -223,8 +223,8 @@ def test_what_is_wrong_with_an_image_is_said(tmp_path, files, image_id, problem)
 
 
 REFUSED = {
-    "images alone": ({"images/a.png": "P"}, "holds 1 image file, such as images/a.png, and no masks"),
-    "pictures of subfolders": ({"x/a.png": "P", "y/b.png": "P"}, "holds 2 image files, such as x/a.png, and no masks"),
+    "images alone": ({"images/a.png": "P"}, "contains 1 image file, such as images/a.png, but no masks"),
+    "pictures of subfolders": ({"x/a.png": "P", "y/b.png": "P"}, "contains 2 image files, such as x/a.png, but no masks"),
     "masks that change numbers": (
         {"images/a.png": "P", "masks/a.jpg": "P"},
         r"contains no label image .* masks/a\.jpg",
@@ -322,7 +322,7 @@ def test_masks_are_no_images_to_predict(tmp_path):
     for place in (f"{tmp_path}/x/*", tmp_path / "x"):
         (image,), (note,) = inputs.find_images([place]).images, inputs.find_images([place]).notes
         assert (image.id, note.split(";")[0]) == ("x", f"note: 1 mask by name left out: {tmp_path}/x/mask.png")
-    with pytest.raises(ImageFileError, match=r"contains no image \(.*\); note: 1 mask by name left out"):
+    with pytest.raises(ImageFileError, match=r"holds no image \(.*\); note: 1 mask by name left out"):
         inputs.find_images([lay(tmp_path / "masks-alone", {"masks/a.tif": "L"})])
 
 

@@ -308,7 +308,7 @@ def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
 
 @pytest.mark.parametrize(
     ("place", "problem"),
-    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "contains no images")],
+    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "holds no image")],
 )
 def test_a_place_without_images_is_named(tmp_path, place, problem):
     with pytest.raises(ImageFileError, match=problem):

@@ -144,7 +144,7 @@ def _image(entry: Any, place: int) -> tuple[ImageEntry, str]:
         problems.append(_wrong("id", entry, "the whole number that its annotations have as image_id"))
     file_name = entry.get("file_name")
     if not isinstance(file_name, str | int | None) or isinstance(file_name, bool):
-        problems.append(_wrong("file_name", entry, "a text"))
+        problems.append(_wrong("file_name", entry, "a string"))
         file_name = None
     sizes = {}
     for name in ("width", "height"):
