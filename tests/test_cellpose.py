@@ -230,7 +230,7 @@ def test_outlines_count_where_there_are_no_masks(tmp_path):
     with pytest.raises(AnnotationError, match="does not have the size of its image"):
         second.load()
     for text, problem in (
-        ("1,1,2,2,3,1\n1,2,x,y", "line 2: it is no outline"),
+        ("1,1,2,2,3,1\n1,2,x,y", "line 2: it is not an outline"),
         ("1,1,2,2,3", "line 1: it has 5 numbers"),
         ("1,1,4,2,3,1", "line 1: it reaches x 4, y 2, outside its image, 4 x 3"),
     ):

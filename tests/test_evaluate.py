@@ -220,7 +220,7 @@ def test_images_that_fail_are_named_and_in_no_score(cli, found, truth, write_csv
     )
     assert "images            2" in result.stdout
     small = write_csv(*rows("a", []), "b,1 2,3,2,", *rows("c", []), name="small.csv")
-    message = "b: the predicted cells have 2 x 3 pixels, the true cells of 20 x 30"
+    message = "b: the predicted cells have 2 x 3 pixels, the true cells 20 x 30"
     assert message in cli("evaluate", small, truth).stderr
     nothing = write_csv("a,1 x,30,20,", name="nothing.csv")
     result = cli("evaluate", nothing, truth, "--image", "a", "--worst", 1, "--pictures", tmp_path / "worst")
@@ -367,7 +367,7 @@ def test_classes_on_one_side_only_are_an_error(cli, classed, found, truth, write
         (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is no picture: let its name end in"),
         (["found.csv", "train.csv", "--image", "x"], 2, "image 'x' is neither in found.csv nor in train.csv"),
         (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs is 0: give 1 or more"),
-        (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the file that is read"),
+        (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the input file"),
         (["found.csv", "train.csv", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
         (["nowhere", "train.csv"], 1, "cannot read the annotation source nowhere"),
         (["found.csv", "nowhere"], 1, "cannot read the annotation source nowhere"),

@@ -411,8 +411,8 @@ def test_what_a_worker_sends_back_is_small(sartorius):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ONE, [[1]]), "the predicted cells have 2 x 4 pixels, the true cells of 1 x 1"),
-        ((ONE, ONE, np.zeros((2, 3), bool)), "the regions to ignore have 2 x 3 pixels, the true cells of 2 x 4"),
+        ((ONE, [[1]]), "the predicted cells have 2 x 4 pixels, the true cells 1 x 1"),
+        ((ONE, ONE, np.zeros((2, 3), bool)), "the regions to ignore have 2 x 3 pixels, the true cells 2 x 4"),
         ((ONE, ONE, None, [0.1, 0.2]), "there are 2 scores, but 1 predicted cells"),
         (([[0.5]], ONE), "predicted must be"),
     ],

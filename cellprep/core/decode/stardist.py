@@ -37,7 +37,7 @@ def star_to_labels(
     most_overlap
         Largest shared fraction of the smaller polygon.
     edge
-        Width in pixels of a border without centres, which is ignored if the image has no other centres.
+        Width in pixels of a border without centres, even if the image has no others.
 
     Returns
     -------

@@ -288,7 +288,7 @@ def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
             name = composed(without_mask_start(mask.stem) or "")
         stems = names.get(stem) or names.get(name) or ([] if name else _only_one(pairs.values(), mask.parent))
         pair = pairs[stems[0]] if stems else alone.setdefault(name, Pair(name))
-        for other in stems[1:]:  # if several images share a name, the mask belongs to none of the others
+        for other in stems[1:]:  # it is unknown which of several images of one name it belongs to
             pair.images += pairs.pop(other).images if other in pairs else []
         pair.masks.append(mask)
         if stems and names.get(name) == stems and stems != [name]:
