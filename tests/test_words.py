@@ -52,7 +52,6 @@ WORDS = {
     r"\bbe it\b|\bbe they\b": "whether",
     r"\bfor want of\b": "for lack of",
     r"\bnot least\b": "including",
-    r"\b[Ww]hatever\b": "regardless of",
     r"\bmend(ed|s)?\b": "correct, fix",
     r"\bno end of\b": "too many",
     r"\bthousand million\b": "10^9",
@@ -69,7 +68,6 @@ WORDS = {
     r"\bat fault\b": "invalid",
     r"\bmiswritten\b": "invalid",
     r"\btakes? no more\b": "cannot be written to, is full",
-    r"\bsays so\b|\bsaid so\b": "the fact itself",
 }
 
 #: American spellings, and ours.
