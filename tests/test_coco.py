@@ -339,7 +339,7 @@ def test_every_faulty_mask_of_an_image_is_told(write_json):
         )
     )["a"]
     assert {row: problem[:20] for row, problem in record.faults().items()} == {
-        2: "a polygon has 2 numbe",
+        2: "a polygon has 2 numb",
         3: "it has no segmentati",
         4: "the counts do not ad",
     }
