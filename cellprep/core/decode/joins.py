@@ -157,8 +157,8 @@ def _mean_gap(contacts: Contacts, first: Ints, second: Ints) -> Floats:
     """Return the mean distance from the pixels of the shorter of two contacts to the nearest pixel of the other."""
     # All pixels of the shorter contact times all of the longer one, for all pairs at once, in flat arrays: `pair` and
     # `place` have an entry for each pixel of a shorter contact; `source`, `step` and `target` have one for each
-    # combination
-    # with a pixel of the longer contact. `place` and `target` are indices into y and x, which are sorted by contact.
+    # combination with a pixel of the longer contact. `place` and `target` are indices into y and x, which are sorted by
+    # contact.
     swapped = contacts.length[first] > contacts.length[second]
     short, long = np.where(swapped, second, first), np.where(swapped, first, second)
     by_contact = np.argsort(contacts.contact, kind="stable")
@@ -189,16 +189,15 @@ def _merge(contacts: Contacts, first: Ints, second: Ints, odds: Floats) -> Ints:
     while True:
         low, high = np.minimum(cell[first], cell[second]), np.maximum(cell[first], cell[second])
         one, other = cell[contacts.a[walled]], cell[contacts.b[walled]]
-        # A pair of cells is encoded as one number, so that `isin` can look up pairs. Contacts with their own wall
-        # count.
+        # A pair of cells is encoded as one number, so that `isin` can look up pairs. All contacts with a wall of
+        # their own matter.
         apart = np.minimum(one, other) * count + np.maximum(one, other)
         open_ = (low != high) & ~np.isin(low * count + high, apart)
         first, second, low, high = first[open_], second[open_], low[open_], high[open_]
         if not len(first):
             return cell
         # Pairs are sorted, so a pair's rank is its index; `best` is the most likely pair of each cell. A pair that is
-        # best
-        # for both cells would also come before all others of these cells one by one.
+        # best for both cells would also come before all others of these cells one by one.
         rank = np.arange(len(first))
         best = np.full(count, len(first))
         np.minimum.at(best, low, rank)

@@ -41,8 +41,7 @@ def order_by_size(first: Floats, second: Floats) -> Floats:
     """
     ratio = np.log(first / second)
     # A piecewise linear, odd function of the log ratio: slope 5.9 up to 0.3, then 2.3 up to 1, then -3.8 up to 2.5,
-    # where
-    # the sign has changed, and 0 beyond.
+    # where the sign has changed, and 0 beyond.
     return 3.6 * np.clip(ratio, -0.3, 0.3) + 6.1 * np.clip(ratio, -1, 1) - 3.8 * np.clip(ratio, -2.5, 2.5)
 
 

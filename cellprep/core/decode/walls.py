@@ -104,8 +104,7 @@ def _own_walls(contacts: Contacts, cell: NDArray[np.int32], below: Ints) -> Labe
     owned[contacts.y[several] + 1, contacts.x[several] + 1] = cell[owner[several]]
     alone = ~several & (contacts.highest > 0)
     # A pixel next to one seed only takes the first owner among its neighbours that is another cell. All of them are
-    # looked
-    # up before any is set, so that none copies a value that was just set.
+    # looked up before any is set, so that none copies a value that was just set.
     y, x, mine = contacts.y[alone], contacts.x[alone], cell[contacts.highest[alone]]
     found = np.zeros(len(y), np.int32)
     for dy, dx in NEIGHBOURS:

@@ -50,7 +50,7 @@ class CellsByWindow(Protocol):
         """Return the cells of a window, and their labels in the image unless these are the same as in the window."""
 
     def extent(self, window: Window) -> Window:
-        """Return a window that contains all cells with a pixel in the given window completely."""
+        """Return a window that completely contains all cells with a pixel in the given window."""
 
 
 @dataclass(frozen=True)
