@@ -61,6 +61,8 @@ class Annotations:
         (n,) name of each annotation, an empty string if it has none, if the format has names.
     ignored
         Counts of ignored parts, if something was to be ignored.
+    shrink
+        Factor by which masks are reduced already, as a store may contain reduced images.
     """
 
     runs: Runs
@@ -74,6 +76,7 @@ class Annotations:
     scores: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
     ignored: Ignored | None = None
+    shrink: int = 1
 
     def __post_init__(self) -> None:
         check_shape(self.runs.shape)
