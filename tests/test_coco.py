@@ -383,7 +383,10 @@ FAULTY_FILES = {
     ),
     "SA-1B": (b'{"image": {}, "annotations": []}', "is not a COCO file: this is an SA-1B file"),
     "list": (b"[]", "is not a COCO file: it is a list; COCO JSON is an object with the lists images, annotations and"),
-    "no annotations": (b'{"images": []}', "is not a COCO file: it has: 'images'; COCO JSON is an object with the lists"),
+    "no annotations": (
+        b'{"images": []}',
+        "is not a COCO file: it has: 'images'; COCO JSON is an object with the lists",
+    ),
     "no images": (b'{"images": [], "annotations": []}', "has no annotations: its list of images is empty"),
     "cut off": (
         b'{"images": [{"id": 1}], "annot',

@@ -540,7 +540,9 @@ def test_connected_pieces_of_masks_of_classes(cli, tmp_path, components, labels,
     assert (found, annotations.cell_types) == (labels, types)
     out = ("--out", tmp_path / "s.zarr", "--jobs", 1)
     result = cli("build-targets", tmp_path / "labels", "--components", components, *out)
-    assert f"labels: label-folder, connected components ({components} neighbours) as cells, images: 1\n" in result.stderr
+    assert (
+        f"labels: label-folder, connected components ({components} neighbours) as cells, images: 1\n" in result.stderr
+    )
     assert open_store(tmp_path / "s.zarr")["a"].read("labels").tolist() == labels
     cli("build-targets", tmp_path / "labels", *out)
     assert open_store(tmp_path / "s.zarr")["a"].read("labels").max() == 2  # built again, as the recipe differs

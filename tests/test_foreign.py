@@ -23,7 +23,10 @@ FILES = {
         {"image": {"image_id": 1}, "annotations": [RECORD]},
         "this is an SA-1B file, SAM's masks of one image",
     ),
-    "results.json": ([{**RECORD, "image_id": 1, "score": 0.9}], "this is a list of COCO results: pass it to `cellprep evaluate` "),
+    "results.json": (
+        [{**RECORD, "image_id": 1, "score": 0.9}],
+        "this is a list of COCO results: pass it to `cellprep evaluate` ",
+    ),
     "hovernet.json": ({"mag": 40, "nuc": {}}, "this is HoVer-Net's JSON of nuclei"),
     "info.json": (
         {"images": [], "info": {}},
@@ -36,7 +39,10 @@ FILES = {
     "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label with boxes instead of masks"),
     "outlines.dat": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label: rename it to .txt, and give the folder"),
     "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is not a CSV: this is a YOLO label"),
-    "rims.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: rename it to <id>_cp_outlines.txt"),
+    "rims.txt": (
+        "1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n",
+        "this is Cellpose's outlines: rename it to <id>_cp_outlines.txt",
+    ),
     "table.dat": (
         "id,annotation\na,1 2\n",
         "this looks like a table: if it is a CSV of annotations, rename it to .csv",

@@ -296,7 +296,11 @@ FAULTY_LABELS = {
         np.zeros((5, 9, 8), np.uint16),
         "a.tif: it is a stack (5 x 9 x 8): labels and masks must be one plane",
     ),
-    "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image must have one number"),
+    "channels": (
+        "a.npy",
+        np.zeros((2, 9, 8), int),
+        "a.npy has the shape (2, 9, 8): a label image must have one number",
+    ),
     "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours represent"),
     "half transparent": (
         "a.png",

@@ -224,7 +224,10 @@ def test_what_is_wrong_with_an_image_is_said(tmp_path, files, image_id, problem)
 
 REFUSED = {
     "images alone": ({"images/a.png": "P"}, "contains 1 image file, such as images/a.png, but no masks"),
-    "pictures of subfolders": ({"x/a.png": "P", "y/b.png": "P"}, "contains 2 image files, such as x/a.png, but no masks"),
+    "pictures of subfolders": (
+        {"x/a.png": "P", "y/b.png": "P"},
+        "contains 2 image files, such as x/a.png, but no masks",
+    ),
     "masks that change numbers": (
         {"images/a.png": "P", "masks/a.jpg": "P"},
         r"contains no label image .* masks/a\.jpg",
