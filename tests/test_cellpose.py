@@ -132,7 +132,7 @@ def test_nothing_that_a_pickle_names_is_run(tmp_path, monkeypatch, document):
 def test_a_name_that_is_refused_is_told(tmp_path):
     (tmp_path / "a_seg.npy").write_bytes(HOSTILE["a command"])
     (record,) = open_source(tmp_path).images()
-    with pytest.raises(AnnotationError, match=r"a_seg.npy: .* it names '(posix|nt).system', which may run code"):
+    with pytest.raises(AnnotationError, match=r"a_seg.npy: .* it refers to '(posix|nt).system', which may run code"):
         record.load()
 
 

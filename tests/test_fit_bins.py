@@ -81,7 +81,7 @@ def test_published_bins_are_found_again():
 def test_small_cells_get_as_many_levels_as_they_have_distances(method):
     values = CHAMFER[:9]
     assert choose_bins(histogram(values), 10, method) == tuple(values)
-    message = "11 levels need 10 different distances, but there are 9:  give at most 10 levels"
+    message = "11 levels need 10 different distances, but there are 9: give at most 10 levels"
     with pytest.raises(UsageError, match=message):
         choose_bins(histogram(values), 11, method)
 

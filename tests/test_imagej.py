@@ -189,10 +189,10 @@ HOSTILE = {
     "a bomb": (archive(**{"1.roi": bytes(2**29)}), "claims 536,870,912 bytes"),
     "a claim": (claiming(2**32 - 2), "claims|not the memory|damaged"),
     "cut": (archive(**{"1.roi": region().tobytes()})[:-30], "damaged"),
-    "others in it": (archive(**{"1.roi": region().tobytes(), "run.sh": b""}), "holds 'run.sh' beside regions"),
+    "others in it": (archive(**{"1.roi": region().tobytes(), "run.sh": b""}), "contains 'run.sh' in addition to .roi files"),
     "an entry without a name": (
         archive(**{"1.roi": region().tobytes(), "run.sh": b""}).replace(b"run.sh", b"\0un.sh"),
-        "holds '' beside regions",
+        "contains '' in addition to .roi files",
     ),
     "no region": (archive(**{"1.roi": b"Iout" + bytes(10)}), "region 1: it is damaged"),
     "corners": (archive(**{"1.roi": corners(2**31 - 1)}), "region 1: it is damaged"),
