@@ -189,7 +189,10 @@ HOSTILE = {
     "a bomb": (archive(**{"1.roi": bytes(2**29)}), "claims 536,870,912 bytes"),
     "a claim": (claiming(2**32 - 2), "claims|not the memory|damaged"),
     "cut": (archive(**{"1.roi": region().tobytes()})[:-30], "damaged"),
-    "others in it": (archive(**{"1.roi": region().tobytes(), "run.sh": b""}), "contains 'run.sh' in addition to .roi files"),
+    "others in it": (
+        archive(**{"1.roi": region().tobytes(), "run.sh": b""}),
+        "contains 'run.sh' in addition to .roi files",
+    ),
     "an entry without a name": (
         archive(**{"1.roi": region().tobytes(), "run.sh": b""}).replace(b"run.sh", b"\0un.sh"),
         "contains '' in addition to .roi files",
