@@ -118,8 +118,8 @@ def test_faulty_annotations_are_named_one_by_one_and_the_others_checked(write_cs
     report = check_source(open_source(path))
     assert [(f.image_id, f.row, f.note) for f in report.findings if f.rule in ("fault", "image-fault")] == [
         ("a", 2, "run '601 1' goes past the last pixel, 600 (20 x 30)"),
-        ("a", 5, "it has an odd number of numbers (3): a run is a start and a length"),
-        ("a", 6, "the annotation is empty, beside others"),
+        ("a", 5, "it has an odd number of values (3): a run has a start and a length"),
+        ("a", 6, "the annotation is empty, but there are others"),
         ("b", 7, "'x' is not a whole number"),
         ("c", None, "train.csv row 8: width 'x' is not a whole number of pixels above 0"),
     ]
@@ -353,7 +353,7 @@ def test_the_rules_are_documented():
 
 def test_needs_images_where_only_they_tell_sizes(write_csv):
     source = open_source(write_csv("a,1 2", header="ImageId,EncodedPixels"))
-    with pytest.raises(UsageError, match="has no columns width and height: give the images"):
+    with pytest.raises(UsageError, match="has no columns width and height: give the image files"):
         check_source(source)
 
 

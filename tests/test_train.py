@@ -417,12 +417,12 @@ def test_a_long_training_says_so_before_it_starts():
 @pytest.mark.parametrize(
     ("network", "others", "message"),
     [
-        ("unet", {}, "network 'unet' is unknown: it is one of semseg, dn, wtn, wn"),
+        ("unet", {}, "network 'unet' is unknown: use one of semseg, dn, wtn, wn"),
         ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
         ("dn", {"max_lr": 0}, "a rate of 0"),
-        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells, none"),
+        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
         ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
-        ("semseg", {"arch": "published"}, "arch 'published' is unknown: it is one of unet"),
+        ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
         ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),

@@ -293,7 +293,7 @@ def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]
     names = dict.fromkeys(_names("targets", targets))
     for name in names:
         if name not in known:
-            raise UsageError(f"target {name!r} is unknown: it is one of {', '.join(known)}")
+            raise UsageError(f"target {name!r} is unknown: use one of {', '.join(known)}")
     return [*names]
 
 

@@ -78,7 +78,7 @@ class CropSettings:
     --------
     >>> CropSettings(mask="walls")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: mask 'walls' is unknown: it is one of cells-and-walls, cells, none
+    cellprep.errors.UsageError: mask 'walls' is unknown: use one of cells-and-walls, cells, none
     """
 
     crop: int = 256
@@ -94,7 +94,7 @@ class CropSettings:
         check_augmentations(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))
         if self.mask not in MASKS:
-            raise UsageError(f"mask {self.mask!r} is unknown: it is one of {', '.join(MASKS)}")
+            raise UsageError(f"mask {self.mask!r} is unknown: use one of {', '.join(MASKS)}")
         check_whole_number("crop", self.crop, 1)
         check_whole_number("seed", self.seed, 0)
         if self.samples_per_epoch is not None:

@@ -146,7 +146,7 @@ def find_kind(name: str) -> NetworkKind:
         If there is no such network.
     """
     if name not in NETWORKS:
-        raise UsageError(f"network {name!r} is unknown: it is one of {', '.join(NETWORKS)}")
+        raise UsageError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 

@@ -65,7 +65,7 @@ class TuneOptions:
         take_values(self)
         check_jobs(self.jobs)
         if unknown := [name for name in self.decoders if name not in DECODERS]:
-            raise UsageError(f"decoder {unknown[0]!r} is unknown: it is one of {', '.join(DECODERS)}")
+            raise UsageError(f"decoder {unknown[0]!r} is unknown: use one of {', '.join(DECODERS)}")
 
 
 def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:

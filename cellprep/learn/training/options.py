@@ -248,7 +248,7 @@ class TrainOptions:
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
         object.__setattr__(self, "init", tuple(map(as_named, self.init)))
         if self.arch not in ("", *self.kind.architectures):
-            raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
+            raise UsageError(f"arch {self.arch!r} is unknown: use one of {', '.join(self.kind.architectures)}")
         self._fill_in()
         assert self.epochs is not None
         assert self.max_lr is not None
