@@ -341,7 +341,7 @@ def test_an_image_that_fails_stops_no_other(coco_file, tmp_path, to):
         ("yolo", {"simplify": -1.0}, "simplify -1.0 is invalid"),
         ("coco", {"overlap": "mine"}, "overlap 'mine' is unknown"),
         ("coco", {"folds": "folds.csv", "fold": 0}, "coco has no folds"),
-        ("yolo", {"fold": 0}, "belong together: give both"),
+        ("yolo", {"fold": 0}, "require each other: give the file"),
         ("coco", {"images": True}, "images is the bool True: give a path"),
         ("coco", {"jobs": 0}, "jobs is 0: give 1 or more"),
         ("coco", {"colour": 1}, "there is no option colour"),

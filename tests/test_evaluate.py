@@ -219,7 +219,7 @@ def test_images_of_a_fold_or_of_both_sides(cli, found, truth, write_csv, tmp_pat
     assert "missing in the predictions: c" in cli("evaluate", fewer, truth, *fold, 1).stderr
     assert scores_of(cli, fewer, truth, *fold, 1, "--common")["by_image"][0]["image"] == "b"
     assert "has no fold 2: it has 0, 1" in cli("evaluate", found, truth, *fold, 2).stderr
-    assert "belong together: give both" in cli("evaluate", found, truth, *fold[:2]).stderr
+    assert "require each other: give the file" in cli("evaluate", found, truth, *fold[:2]).stderr
 
 
 def test_no_cells_come_with_a_hint(cli, truth, write_csv):
@@ -315,7 +315,7 @@ def test_pictures_of_the_worst_images(cli, found, truth, tmp_path):
     again = tree(out)
     result = cli("evaluate", found, truth, "--worst", 2, "--pictures", out)
     assert result.exit_code == 1
-    assert f"{out} exists: it is left alone" in result.stderr
+    assert f"{out} already exists" in result.stderr
     assert tree(out) == again
 
 

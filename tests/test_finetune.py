@@ -252,7 +252,7 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
     assert [run.out.name for run in report.trained] == ["wn"]
     assert any("contain no semseg: the true masks were used for both scores" in it for it in report.notes())
     for name, only, message in (
-        ("wn", ["semseg"], r"wn.safetensors hold no semseg: they hold wn$"),
+        ("wn", ["semseg"], r"wn.safetensors contain no semseg, only wn$"),
         ("wn", ["vgg"], "hold no vgg"),
         ("dn", [], "a dn alone tells no instances"),
     ):

@@ -164,5 +164,5 @@ def test_help_of_options_shows_what_is_declared():
     assert "jobs\n    Number of processes; -1 for one per core.\n" in text
     assert "whose workers replace ``jobs``" in text
     assert "no longer in the source" in text
-    assert "files, where the source does not tell" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
+    assert "files, if the source does not contain" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
     assert text.index("quiet\n") < text.index("Raises\n")

@@ -88,7 +88,7 @@ def test_figures_are_those_of_check(annotations, tmp_path):
     assert (report.images, report.findings, report.failures) == (3, len(check.flagged), {})
     shown = Page(out)
     assert shown.row("images") == ["1", "1", "1", "3"]
-    assert shown.row("annotations that can be read") == ["0", "2", "2", "4"]
+    assert shown.row("readable annotations") == ["0", "2", "2", "4"]
     entries = [attributes for attributes in shown.of("li") if "data-key" in attributes]
     assert [(json.loads(entry["data-key"]), entry["data-rule"].split(" ")) for entry in entries] == [
         ([one.image_id, one.row], [found.rule for found in one.findings]) for one in check.suspects
