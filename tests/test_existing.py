@@ -82,7 +82,7 @@ def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monke
         result = cli(*line, out)
         assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
     result = cli("split", source, "--out", own, "--overwrite")
-    assert (result.exit_code, "something is there that is no file" in result.stderr) == (1, True)
+    assert (result.exit_code, "it exists and is not a file" in result.stderr) == (1, True)
     result = cli("train", "dn", "--data", "s.zarr", "--out", own, "--overwrite")
     assert (result.exit_code, "own has no run.json, so that it may contain other files" in result.stderr) == (2, True)
     assert sorted(tmp_path.rglob("*")) == before
