@@ -65,4 +65,4 @@ class BuildOptions:
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", float(self.pixel_size))
             if not 0 < self.pixel_size < float("inf"):
-                raise UsageError(f"pixel size {self.pixel_size} is invalid: give micrometres, more than 0")
+                raise UsageError(f"pixel size {self.pixel_size} is invalid: give a number of micrometres above 0")

@@ -68,7 +68,7 @@ class MeasureOptions:
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
             raise UsageError(f"property {unknown[0]!r} is unknown: use one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
-            raise UsageError(f"pixel size {self.pixel_size} is invalid: give micrometres, more than 0")
+            raise UsageError(f"pixel size {self.pixel_size} is invalid: give a number of micrometres above 0")
         check_jobs(self.jobs)
 
     @property
