@@ -260,7 +260,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
     [
         ({"properties": ["size"]}, "property 'size' is unknown: use one of area, "),
         ({"properties": "size"}, "property 'size' is unknown: use one of area, "),
-        ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
+        ({"pixel_size": 0}, "pixel size 0 is invalid: give a number of micrometres"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
         ({"images": {"z": PIXELS}}, "image 'z' has no labels in labels in memory"),
         ({"images": {"a": PIXELS.astype(str)}}, r"image a must be numbers, .*, not <U\d+ of shape \(60, 80\)"),
