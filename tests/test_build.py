@@ -342,7 +342,7 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
     [
         ({"only": 5}, "only is the int 5: give one string or a list of strings"),
         ({"jobs": 0}, "jobs is 0: give 1 or more"),
-        ({"jobs": -2}, "jobs -2 is no number"),
+        ({"jobs": -2}, "jobs is -2: give 1 or more"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is invalid: give a number of micrometres"),
         ({"pixel_size": float("nan")}, "pixel size nan is not"),
     ],

@@ -188,7 +188,7 @@ def test_layers_of_napari_hold_what_the_store_does(store):
     assert len(starts) == (uvec != 0).any(-1).sum()
     np.testing.assert_array_equal(ways, uvec[tuple(starts.astype(int).T)])
     assert len(napari_layers(image, every=4)[-1][0]) < len(starts) / 10
-    with pytest.raises(UsageError, match="every 0 is no step"):
+    with pytest.raises(UsageError, match="every is 0"):
         napari_layers(image, every=0)
 
 
