@@ -344,7 +344,7 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
         ({"jobs": 0}, "jobs is 0: give 1 or more"),
         ({"jobs": -2}, "jobs is -2: give 1 or more"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is invalid: give a number of micrometres"),
-        ({"pixel_size": float("nan")}, "pixel size nan is not"),
+        ({"pixel_size": float("nan")}, "pixel size nan is invalid"),
     ],
 )
 def test_options_are_validated(options, message):

@@ -73,7 +73,7 @@ def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monke
     (tmp_path / "link").symlink_to(own)
     before = sorted(tmp_path.rglob("*"))
     for out, why in {
-        own: "is read and lies in",
+        own: "own/train.csv is in ",
         source: "is the input file",
         tmp_path: "contains the working directory or your home",
         tmp_path / "s.zarr": "is a store or other Zarr data",

@@ -65,7 +65,7 @@ MISTAKES = {
     "type": ('[train.dn]\nepochs = "3"', "[train.dn]: epochs is the text '3': give a whole number"),
     "flag": ("[train.dn]\nresume = 1", "[train.dn]: resume is the int 1: give true or false"),
     "no list": ("[train.dn]\nseed = [1]", "[train.dn]: seed is a list of 1: give one value"),
-    "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': it is one of apply, ignore"),
+    "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': use one of apply, ignore"),
     "value": ('[build-targets]\nsource = "a"\nwall-width = 4', "[build-targets]: wall width 4 is not an odd number"),
     "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask dn and wn see the background as a cell"),
     "twice": ("[train.dn]\nlr = 1.0\nmax_lr = 1.0", "max_lr is an alias of an option that is already given"),

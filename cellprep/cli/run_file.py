@@ -24,7 +24,7 @@ _NOT_IN_FILES = ("run", "config")
 #: Valid types of a value, by its type on the command line; any other value is a string, or a number read as one.
 _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
-    int: ((int,), "an integer"),
+    int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
 }
 _TEXT = (str, int, float), "a string in quotes"
