@@ -177,7 +177,7 @@ def test_images_may_be_declined(tmp_path, write_csv, cli):
     csv, out = write_csv(*ROWS), tmp_path / "s.zarr"
     save(tmp_path / "train/a.png", (5, 6))
     result = cli("build-targets", csv, "--out", out, "--no-images", "--jobs", 1)
-    assert result.stderr.splitlines()[-2] == WITHOUT
+    assert WITHOUT in result.stderr.splitlines()
     assert stored_pixels(out) == {}
     assert read_attributes(out)["recipe"]["images"] is False
     result = cli("build-targets", csv, "--out", out, "--no-images", "--images", tmp_path / "train")

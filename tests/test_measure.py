@@ -290,7 +290,7 @@ def test_labels_that_are_none_are_refused():
         measure(np.stack([LABELS] * 2).astype(np.int64))
     with pytest.raises(AnnotationError, match="the image id is empty"):
         measure({"": LABELS}, quiet=True)
-    with pytest.raises(UsageError, match="two images have the id '5', as a text"):
+    with pytest.raises(UsageError, match="two images have the id '5' after conversion to a string"):
         measure({5: LABELS, "5": LABELS})
     with pytest.raises(UsageError, match=r"images is uint8 of shape \(60, 80\), and labels in memory has 2 images"):
         measure({"a": LABELS, "b": LABELS}, PIXELS)
