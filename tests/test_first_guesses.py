@@ -162,7 +162,7 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
 def test_help_of_options_shows_what_is_declared():
     text = cellprep.BuildOptions.__doc__
     assert "jobs\n    Number of processes; -1 for one per core.\n" in text
-    assert "whose workers replace ``jobs``" in text
+    assert "instead of ``jobs``" in text
     assert "no longer in the source" in text
     assert "files, if the source does not contain" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
     assert text.index("quiet\n") < text.index("Raises\n")

@@ -139,7 +139,7 @@ def test_refuses(cli, built, tmp_path):
     for decoders in ((), ("walls", "original")):
         with pytest.raises(UsageError, match="options of a decoder need exactly one decoder: name it"):
             RoundtripOptions(decoders=decoders, decoder_options={"level": 2})
-    with pytest.raises(UsageError, match="jobs 0"):
+    with pytest.raises(UsageError, match="jobs is 0"):
         RoundtripOptions(jobs=0)
     assert cli("roundtrip", built, "--decoder", "best").exit_code == 2
     shutil.copytree(built, tmp_path / "empty.zarr", ignore=lambda folder, names: set(names) - {"zarr.json"})
