@@ -70,7 +70,7 @@ class UnpairedError(CellprepError):
         super().__init__(
             f"both sides need the same images, so nothing was scored; {'; '.join(missing)}. "
             "An image without cells still needs an empty annotation, label image or entry; "
-            "--common scores the images that both sides have"
+            "--common scores only the images that both sides have"
         )
 
 

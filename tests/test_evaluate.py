@@ -195,9 +195,9 @@ def test_images_on_one_side_only_are_an_error(cli, found, truth, write_csv, tmp_
     result = cli("evaluate", fewer, truth, "--json", "--out", tmp_path / "scores.csv")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error: both sides need the same images, so nothing was scored; missing in the predictions: b, c; "
-        "missing in the truth: z. An image without cells still needs an empty annotation, label image or entry; "
-        "--common scores the images that both sides have\n"
+        "error: both sides need the same images, so nothing was scored; missing from the predictions: b, c; "
+        "missing from the truth: z. An image without cells still needs an empty annotation, label image or entry; "
+        "--common scores only the images that both sides have\n"
     )
     assert not (tmp_path / "scores.csv").exists()
     assert scores_of(cli, fewer, truth, "--image", "a")["images"] == 1
