@@ -152,7 +152,7 @@ def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
     (folder / "c.png").write_bytes(b"not a picture")
     report = build(csv, out, images=folder)
     assert counts(report) == (1, 0, 0, 2)
-    sizes = "6 x 5 (height x width): its annotations say 5 x 6, which has height and width swapped"
+    sizes = "6 x 5 (height x width): its annotations are 5 x 6; height and width are swapped"
     assert report.failures["b"] == f"{folder / 'b.png'} is {sizes}"
     assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or not a PNG"
     (folder / "b.png").unlink()
@@ -177,7 +177,7 @@ def test_a_failed_rebuild_removes_the_stale_image(write_csv, out):
     report = build(write_csv(*ROWS, "b,0 3,6,5,x"), out)
     assert list(open_store(out)) == ["a", "c"]
     assert report.removed == ["b"]
-    assert report.errors()[-2:] == ["the stale versions of these failed images were removed:", "  b"]
+    assert report.errors()[-2:] == ["the stale versions of these failed images were removed from the store:", "  b"]
 
 
 def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, out):
@@ -185,13 +185,13 @@ def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, o
     report = build(write_csv(*ROWS[:2]), out)
     assert report.gone == ["b", "c"]
     assert report.notes()[:3] == [
-        "2 images no longer in the source, or left out (kept; --prune removes them):",
+        "2 images no longer in the source, or excluded (kept; --prune removes them):",
         "  b",
         "  c",
     ]
     assert list(open_store(out)) == ["a", "b", "c"]
     report = build(write_csv(*ROWS[:2]), out, prune=True)
-    assert report.notes()[0] == "2 images no longer in the source, or left out (removed):"
+    assert report.notes()[0] == "2 images no longer in the source, or excluded (removed):"
     assert list(open_store(out)) == ["a"]
 
 
@@ -238,7 +238,7 @@ def column_major_rows():
 def test_masks_in_the_other_order_are_noticed(write_csv, out):
     csv = write_csv(*column_major_rows())
     report = build(csv, out)
-    assert any("run again with --rle-order column" in line for line in report.notes())
+    assert any("again with --rle-order column" in line for line in report.notes())
     right = build_targets(open_source(csv, rle_order="column"), out, BuildOptions(jobs=1))
     assert not right.looks_scattered
 
@@ -342,9 +342,9 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
     [
         ({"only": 5}, "only is the int 5: give one string or a list of strings"),
         ({"jobs": 0}, "jobs is 0: give 1 or more"),
-        ({"jobs": -2}, "jobs -2 is no number"),
-        ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
-        ({"pixel_size": float("nan")}, "pixel size nan is not"),
+        ({"jobs": -2}, "jobs is -2: give 1 or more"),
+        ({"pixel_size": 0.0}, "pixel size 0.0 is invalid: give a number of micrometres"),
+        ({"pixel_size": float("nan")}, "pixel size nan is invalid"),
     ],
 )
 def test_options_are_validated(options, message):

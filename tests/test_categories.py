@@ -140,9 +140,9 @@ def test_predicted_classes_are_mapped_to_the_true_ones(write_csv, tmp_path, cli)
     result = cli("evaluate", found, truth, "--by-class")
     assert result.exit_code == 2
     assert result.stderr.endswith(
-        "error: train.csv knows no class Astro that found.csv predicts: predicted are Astro, debris, neuron, oligo; "
-        "true are astro, debris, neuron, oligo. Give both sides the same names by --predicted-category-map; a name "
-        "that it maps to itself is right\n"
+        "error: found.csv has the class Astro, which train.csv does not have. Predicted classes: Astro, debris, "
+        "neuron, oligo; true classes: astro, debris, neuron, oligo. Give both sides the same names with "
+        "--predicted-category-map; map a name to itself to accept it\n"
     )
     (tmp_path / "map.csv").write_text("old,new\nAstro,astro\n")
     result = cli("evaluate", found, truth, "--by-class", "--predicted-category-map", tmp_path / "map.csv", "--json")
@@ -150,7 +150,7 @@ def test_predicted_classes_are_mapped_to_the_true_ones(write_csv, tmp_path, cli)
     (tmp_path / "map.csv").write_text("old,new\nAstro,Astro\n")
     result = cli("evaluate", found, truth, "--by-class", "--predicted-category-map", tmp_path / "map.csv")
     assert result.exit_code == 0
-    assert "classes of predicted cells that no true cell has, which count in no mean:\n  Astro" in result.stderr
+    assert "predicted classes that no true cell has, which are left out of means:\n  Astro" in result.stderr
 
 
 def test_a_rare_class_that_no_image_has_is_no_error(write_csv):

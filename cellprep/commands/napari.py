@@ -1,4 +1,4 @@
-"""Images of a store as layers that napari shows; napari itself is not needed."""
+"""Images of a store as napari layers; napari itself is not needed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,26 +11,26 @@ from cellprep.errors import UsageError
 from cellprep.store import StoredImage
 from cellprep.text.wording import described
 
-#: Data, what napari is told of them, and the kind of layer: what ``napari.layers.Layer.create`` takes.
+#: Data, settings and kind of a layer: the arguments of ``napari.layers.Layer.create``.
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 
 def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
-    r"""Return an image and its targets as layers of napari, the image lowest.
+    r"""Return an image and its targets as napari layers, with the image at the bottom.
 
     Parameters
     ----------
     image
         From ``open_store(...)[image_id]``.
     every
-        Show the vector of each so-many-th pixel in rows and columns: napari is slow with all of them.
+        Show the vector of every n-th pixel in rows and columns, as napari is slow with all of them.
 
     Returns
     -------
     list of tuple
         The layers ``image`` if there is one, ``distance``, ``energy`` and ``area`` (hidden), ``semseg`` (hidden;
-        1 cell, 2 wall), ``labels``, and ``uvec`` as arrows: (n, 2, 2), where each begins and how far it goes, as
-        (y, x). In micrometres if the size of pixels is known.
+        1 cell, 2 wall), ``labels``, and ``uvec`` as arrows: (n, 2, 2), the start and the direction of each as (y, x).
+        In micrometres if the pixel size is known.
 
     Raises
     ------
@@ -60,9 +60,9 @@ def napari_layers(image: StoredImage, every: int = 4) -> list[LayerData]:
             viewer.add_layer(napari.layers.Layer.create(*layer))
     """
     if not isinstance(image, StoredImage):
-        raise UsageError(f"image is {described(image)}: give one of a store, as open_store(...)[image_id]")
+        raise UsageError(f"image is {described(image)}: give an image of a store, open_store(...)[image_id]")
     if every < 1:
-        raise UsageError(f"every {every} is no step: give 1 or more")
+        raise UsageError(f"every is {every}: give 1 or more")
     size = image.metadata.pixel_size
     common: dict[str, Any] = {"scale": (size or 1.0, size or 1.0), "units": "micrometer" if size else "pixel"}
     layers: list[LayerData] = []
@@ -83,7 +83,7 @@ def _of_values(values: NDArray[Any], name: str, common: dict[str, Any], every: i
 
 
 def _of_classes(classes: NDArray[Any], name: str, common: dict[str, Any], every: int) -> LayerData:
-    """Return the classes from 1, and the last, which is the background, as 0."""
+    """Return the layer of classes, numbered from 1; the last class, the background, is 0."""
     return _numbers(classes), {**common, "name": name, "visible": False}, "labels"
 
 
@@ -97,7 +97,7 @@ def _of_vectors(vectors: NDArray[Any], name: str, common: dict[str, Any], every:
     return _arrows(vectors, every), settings, "vectors"
 
 
-# By the kind of target, its layer.
+# The layer of each kind of target.
 _LAYERS: dict[str, Callable[[NDArray[Any], str, dict[str, Any], int], LayerData]] = {
     "values": _of_values,
     "levels": _of_values,
@@ -116,7 +116,7 @@ def _channels(pixels: NDArray[Any], common: dict[str, Any]) -> list[LayerData]:
 
 
 def _arrows(vectors: NDArray[np.float32], every: int) -> NDArray[np.float32]:
-    """Return where arrows begin and how far they go, for vectors that are not 0."""
+    """Return the start and the direction of the arrow of each vector that is not 0."""
     half = every // 2
     y, x = np.mgrid[half : vectors.shape[0] : every, half : vectors.shape[1] : every]
     shown = vectors[y, x]

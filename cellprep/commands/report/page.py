@@ -1,4 +1,4 @@
-"""Pages from templates, which escape whatever text is filled in: no text of others can become markup."""
+"""Pages from templates, which escape all inserted text, so that it cannot become markup."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ _TEMPLATES = files("cellprep.commands.report") / "templates"
 
 
 class Table(NamedTuple):
-    """A table of a page: all cells but the first of a row are numbers."""
+    """A table of a page: all cells except the first in a row are numbers."""
 
     caption: str
     header: Sequence[str]
@@ -21,7 +21,7 @@ class Table(NamedTuple):
 
 
 def page(template: str, title: str, **values: Any) -> str:
-    """Return a whole page: it loads nothing, and runs no script but its own.
+    """Return a complete page, which loads nothing and runs only its own script.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def page(template: str, title: str, **values: Any) -> str:
     title
         Title of the page.
     values
-        What the template fills in.
+        Values for the template.
     """
     import jinja2
     from markupsafe import Markup
@@ -52,7 +52,7 @@ def page(template: str, title: str, **values: Any) -> str:
 
 
 def choices(names: Iterable[str]) -> dict[str, str]:
-    """Return types of cell as a filter offers them, with the words for each."""
+    """Return the cell types for a filter, each with its label."""
     return {name: printable(name) if name else "no type" for name in sorted(set(names))}
 
 
