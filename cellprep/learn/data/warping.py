@@ -173,7 +173,7 @@ class _Surroundings:
 
     @property
     def suffice(self) -> bool:
-        """Return whether all targets are exact."""
+        """True if all targets are exact."""
         return self.deepest <= self.known and not self.cut_off.any()
 
     def targets(self, names: Collection[str], recipe: Recipe) -> Targets:
