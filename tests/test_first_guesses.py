@@ -126,7 +126,7 @@ WRONG = {
     "PreviewOptions(crop=5)": "crop 5 is no part of an image: give y,x,h,w",
     "check_source([labels])": "source is a list of 1: give a path",
     "check_source('train.csv', CheckOptions)": "options are the class CheckOptions: give CheckOptions(...)",
-    "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: it is one of flips, rotation",
+    "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: use one of flips, rotation",
     "TrainOptions('dn', max_lr='x')": "max_lr is the text 'x': give a number",
     "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
 }

@@ -485,7 +485,7 @@ def spoilt(state, **changes):
         ("text.pth", lambda _: b"what", "cannot be read"),
         ("text.safetensors", lambda _: b"what", "cannot be read"),
         ("code.pth", lambda _: pickle.dumps(Code()), "cannot be read"),
-        ("list.pth", lambda _: [1], "no tensors by name"),
+        ("list.pth", lambda _: [1], "no named tensors"),
         ("lacks.pth", lambda state: {k: v for k, v in state.items() if "28" not in k}, r"features\.28\.weight"),
         ("shape.pth", lambda s: spoilt(s, features_5_bias=torch.zeros(3)), r"features\.5\.bias of shape \(128,\)"),
         ("whole.pth", lambda s: spoilt(s, features_5_bias=torch.ones(128).long()), r"no tensor features\.5\.bias"),

@@ -114,7 +114,7 @@ def test_a_channel_of_one_value_becomes_0(tmp_path, kind):
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (("z", (0,), (1,)), "normalisation 'z' is unknown: it is one of dataset, percentile, noise-floor"),
+        (("z", (0,), (1,)), "normalisation 'z' is unknown: use one of dataset, percentile, noise-floor"),
         (("dataset", (0, 1), (1,)), "2 low and 1 high values"),
         (("dataset", (), ()), "0 low and 0 high values"),
     ],
@@ -126,5 +126,5 @@ def test_refuses_what_is_no_normalisation(values, problem):
 
 
 def test_refuses_images_of_other_channels():
-    with pytest.raises(UsageError, match=r"shape \(3, 2, 2\): it should be \(1, H, W\)"):
+    with pytest.raises(UsageError, match=r"shape \(3, 2, 2\): it must be \(1, H, W\)"):
         Normalisation("dataset", (0,), (1,)).apply(np.zeros((3, 2, 2)))

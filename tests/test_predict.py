@@ -209,7 +209,7 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
         (np.zeros((0, 30)), None, "the image is "),
         (np.full((20, 30), np.nan), None, "no finite numbers"),
         (np.zeros((20, 30), bool), None, "no finite numbers"),
-        (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, and the image 20 x 30"),
+        (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, but the image 20 x 30"),
         (np.zeros((20, 30)), np.zeros(30), r"the mask has shape \(30,\)"),
     ],
     ids=str,
@@ -403,7 +403,7 @@ def test_images_are_seen_at_the_scale_of_the_weights(tmp_path, all_knowing, labe
     assert (report.failures, report.cells) == ({}, 5)
     assert report.notes()[:3] == [
         "pixel size: 0.5 µm (1 image)",
-        "1 image seen at the scale of the weights, 1 µm a pixel, and given back at its own:",
+        "1 image seen at the scale of the weights, 1 µm a pixel; results are at the original scale:",
         "  a: 66 x 100 pixels seen as 33 x 50 (times 0.5)",
     ]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), larger[1])
@@ -432,7 +432,7 @@ def test_a_size_that_is_given_scales_arrays_and_least_areas(all_knowing, labels,
     least = int(np.sort(areas)[-2])
     assert segment(larger[0], bundle, options=QUIET, pixel_size=0.5, min_area=least).max() == np.sum(areas >= least)
     np.testing.assert_array_equal(segment(picture, bundle, options=QUIET, pixel_size=1.02), labels)  # as it is
-    with pytest.raises(UsageError, match="the mask is 33 x 50, and the image 66 x 100"):
+    with pytest.raises(UsageError, match="the mask is 33 x 50, but the image 66 x 100"):
         segment(larger[0], bundle, mask=labels, options=QUIET, pixel_size=0.5)
 
 
@@ -442,14 +442,14 @@ def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
     report = predict(tmp_path / "a.tif", tmp_path / "out", all_knowing, options=QUIET, pixel_size=0.7)
     assert report.notes()[:2] == [
         "warning: --pixel-size 0.7 counts, but image files tell 0.5 µm (1 image)",
-        "note: the weights do not know the size of the pixels that they learned from, so nothing is scaled",
+        "note: the weights do not have the pixel size of their training images, so nothing is scaled",
     ]
     Image.fromarray(picture).save(tmp_path / "b.png")
     parts = (replace(part, pixel_size=1.0) for part in (all_knowing.vectors, all_knowing.semseg))
     report = predict(tmp_path / "b.png", tmp_path / "out2", Bundle(next(parts), semseg=next(parts)), options=QUIET)
     assert report.notes()[0] == (
-        "note: 1 image of unknown pixel size seen as stored; the weights learned from pixels of 1 µm, --pixel-size "
-        "tells those of the images"
+        "note: 1 image of unknown pixel size seen as stored; the weights were trained on pixels of 1 µm: give "
+        "those of the images with --pixel-size"
     )
     assert not (tmp_path / "out2" / "cellprep-prediction.json").exists()
 
@@ -597,8 +597,8 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     result = cli("predict", "--weights", "runs/dn")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.splitlines()[:3] == [
-        "images: 1 image of data.zarr, those that runs/dn was validated on",
-        "masks: those of data.zarr, as there is no semantic network",
+        "images: 1 image of data.zarr that runs/dn was validated on",
+        "masks: from data.zarr, as there is no semantic network",
         "predictions: vectors of 1 image, no instances (on cpu, float32)",
     ]
     assert sorted(path.name for path in Path("predictions").iterdir()) == ["b.png", "maps.zarr"]
@@ -612,24 +612,24 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     result = cli("predict", "--weights", "runs", "--data", "other.zarr", "--to", "coco")
     assert result.exit_code == 0, result.stderr
     first, second, *_ = result.stderr.splitlines()
-    assert first.endswith("of other.zarr, those that runs/dn, runs/semseg and runs/wtn were validated on")
+    assert first.endswith("of other.zarr that runs/dn, runs/semseg and runs/wtn were validated on")
     assert second.startswith("predictions-2: 1 image, ")
     (Path("runs/dn/run.json")).write_text('{"validation_images": ["c"]}')
     result = cli("predict", "--weights", "runs/dn", "--data", "other.zarr")
-    assert result.stderr.startswith("error: other.zarr does not hold c, which runs/dn was validated on: give the store")
+    assert result.stderr.startswith("error: other.zarr does not contain c, which runs/dn was validated on: give ")
 
 
 def test_without_images_and_runs_all_of_the_store(folder, all_knowing, monkeypatch):
     monkeypatch.chdir(folder)
     report = predict(weights=all_knowing, options=QUIET)
-    assert report.chosen == ["images: 2 images of data.zarr, all that it holds"]
+    assert report.chosen == ["images: all 2 images of data.zarr"]
     assert (report.out, report.images) == ("predictions", 2)
 
 
 def test_what_may_tell_the_mask_is_named(runs, cli):
     result = cli("predict", "--weights", "runs/dn", "images")
     assert result.exit_code == 2
-    assert result.stderr.endswith("holds a semseg; at hand: --semseg-weights runs/semseg, --data data.zarr\n")
+    assert result.stderr.endswith("a semseg network; at hand: --semseg-weights runs/semseg, --data data.zarr\n")
 
 
 @pytest.mark.parametrize("command", ["predict", "bundle"])
@@ -723,7 +723,7 @@ def test_the_commands_bundle_and_predict(files, cli):
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ([], "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"),
+        ([], "give --semseg-weights, --masks or --data, or a bundle with a semseg network"),
         (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
         (["--masks", "masks", "--decoder-option", "level=2"], "decoder walls has no option 'level': its options are"),
         (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),

@@ -308,7 +308,7 @@ def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
 
 @pytest.mark.parametrize(
     ("place", "problem"),
-    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "holds no image")],
+    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "contains no image")],
 )
 def test_a_place_without_images_is_named(tmp_path, place, problem):
     with pytest.raises(ImageFileError, match=problem):
@@ -513,7 +513,7 @@ def test_weights_for_other_images_are_refused():
 
 def test_a_machine_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="device 'cuda' is not there: give "):
+    with pytest.raises(UsageError, match="device 'cuda' is not available: use "):
         choose_machine("cuda", "float32")
     assert choose_machine("cpu", "bfloat16").dtype == torch.bfloat16
     assert choose_machine("auto", "float32").dtype == torch.float32

@@ -133,10 +133,10 @@ def test_nuclei_that_are_made_smaller_are_found_again(tmp_path):
         scores[asked] = score_image(tifffile.imread(out / "a.tif"), truth).kaggle_precision
         notes[asked] = report.notes()
     assert min(scores[7], scores["auto"]) > scores[None] + 0.2, scores
-    learned = "the weights learned from cells 17.5 pixels across in the median; "
-    assert notes[7][0] == f"{learned}1 image seen so that cells of 7 pixels are as large:"
-    assert notes["auto"][0] == f"{learned}the cells of 1 image were estimated:"
-    assert "pixels across, 86 x 107 pixels seen as" in notes["auto"][1]
+    learned = "the weights were trained on cells with a median diameter of 17.5 pixels; "
+    assert notes[7][0] == f"{learned}1 image scaled so that cells of 7 pixels have this size:"
+    assert notes["auto"][0] == f"{learned}estimated for 1 image:"
+    assert " pixels, 86 x 107 pixels seen as" in notes["auto"][1]
     assert 6 < json.loads((out / "cellprep-prediction.json").read_text())["images"]["a"]["diameter"] < 8
     assert load_bundle("nuclei").diameter == pytest.approx(17.5, abs=0.1)
 

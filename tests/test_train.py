@@ -350,7 +350,7 @@ def test_a_wtn_learns_without_images_and_others_from_those_that_have_some(option
     assert "2 images of the store left out: no pixels" in report.notes()
     blind = write_store(tmp_path / "blind.zarr", {name: (array, None) for name, array in labels.items()})
     assert train(blind, options("wtn", epochs=1, out=tmp_path / "blind")).rows
-    with pytest.raises(UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER`"):
+    with pytest.raises(UsageError, match=r"no image of .* has pixels: add them by running `build-targets SOURCE"):
         train(blind, options("dn"))
 
 
@@ -394,7 +394,7 @@ def test_a_long_training_says_so_before_it_starts():
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
         ("dn", {"augment": ("mirrors",)}, "mirrors"),
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
-        ("dn", {"device": "cuda"}, "device 'cuda' is not there: give"),
+        ("dn", {"device": "cuda"}, "device 'cuda' is not available: use"),
         ("dn", {"resume": True}, "there is no run in .* to go on with"),
         ("semseg", {"crop": 16}, "crop 16 is not possible: give 32 or more"),
         ("semseg", {"crop": 40}, "crop 40 is no multiple of 16"),
@@ -424,7 +424,7 @@ def test_runs_are_not_mixed_up(discs, options):
     state = options("wtn").out / "state.pt"
     for content in (b"", b"PK no zip", state.read_bytes()[:-400]):
         state.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"state\.pt is damaged or no state"):
+        with pytest.raises(WeightsError, match=r"state\.pt is damaged, or not a training state"):
             train(discs, options("wtn", epochs=1, resume=True))
 
 
@@ -490,7 +490,7 @@ def test_semantic_masks_are_refused(options, tmp_path):
     build_targets(open_source(source), tmp_path / "masks.zarr", BuildOptions(jobs=1, quiet=True))
     store = open_store(tmp_path / "masks.zarr")
     for network in ("dn", "wtn", "wn"):
-        with pytest.raises(UsageError, match="holds semantic masks: no image has more than one cell"):
+        with pytest.raises(UsageError, match="contains semantic masks: no image has more than one cell"):
             train(store, options(network))
     assert train(store, options("semseg", epochs=1)).rows
 

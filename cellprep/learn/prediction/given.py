@@ -108,7 +108,7 @@ def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
             f"{store} does not contain {printable(min(missing))}, which {names} validated on: "
             "give the store of the training with --data, or the images to predict"
         )
-    note = f"images: the {count(len(chosen), 'image')} of {store} that {names} validated on"
+    note = f"images: {count(len(chosen), 'image')} of {store} that {names} validated on"
     return [image for image in found if image.id in chosen], note
 
 

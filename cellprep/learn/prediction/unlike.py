@@ -57,7 +57,8 @@ def _polarity(usual: AppearanceRange, _: list[Appearance]) -> str:
 def _coverage(usual: AppearanceRange, found: list[Appearance]) -> str:
     return (
         f"the predicted cells cover {_percent([image.coverage for image in found])} of the pixels, but these weights "
-        f"were trained on {_cells(usual)} that cover {usual.coverage[1]:.0%} at most: background may be mistaken for cells"
+        f"were trained on {_cells(usual)} that cover {usual.coverage[1]:.0%} at most: the background "
+        "may have been mistaken for cells"
     )
 
 

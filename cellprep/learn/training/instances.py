@@ -44,6 +44,6 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
         others = ", ".join(name for name, kind in NETWORKS.items() if not kind.needs_cells)
         raise UsageError(
             f"{store.path} contains semantic masks: no image has more than one cell, and most are in pieces "
-            f"({int(np.median(pieces))} in the median). {network} learns to separate cells, which takes one label per cell; "
-            f"{others} can be trained on this store"
+            f"({int(np.median(pieces))} in the median). {network} learns to separate cells, which takes one label per "
+            f"cell; {others} can be trained on this store"
         )
