@@ -1,5 +1,6 @@
 """Commands on annotation sources."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,8 @@ def check_command(
 ) -> None:
     """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
 
-    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+    The table counts what each rule finds, by cell type; below it are the ten worst annotations. `--out` names every
+    finding, with the value measured.
 
     Example: `cellprep check train.csv --out flags.csv`
     """
@@ -49,6 +51,11 @@ def check_command(
     show(report, as_json, options.quiet)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
+    if not (options.quiet or as_json or (annotations.format == "cellprep" and not report.flagged)):
+        images = ["--images", str(options.images)] if options.images else []
+        then = ["report", str(source), *images] if report.flagged else ["build-targets", str(source), *images]
+        same = "" if reading == SourceOptions() else ", with the same options on how SOURCE is read"
+        typer.echo(f"next: {shlex.join(['cellprep', *then])}{same}", err=True)
     if strict and report.flagged:
         raise typer.Exit(1)
 

@@ -38,6 +38,7 @@ __all__ = [
     "ImageEvaluation",
     "draw_confusion",
     "draw_worst",
+    "drawings_of_worst",
     "evaluate",
     "refuse_confusion",
     "refuse_pictures",
@@ -180,15 +181,11 @@ def draw_worst(
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
-    worst = report.worst(number)
-    tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write pictures to {out}: {error.strerror}") from error
-    scores = {image.image_id: score for image, score in report.scored}
-    paths = {image_id: out / f"{rank:02}-{image_id}.png" for rank, image_id in enumerate(worst, start=1)}
-    drawings = [Drawing(tasks[image_id], scores[image_id], path) for image_id, path in paths.items()]
+    drawings = drawings_of_worst(report, predicted, truth, number, out, options)
     for drawing, drawn in run_tasks(
         draw_verdicts,
         drawings,
@@ -200,7 +197,20 @@ def draw_worst(
     ):
         if isinstance(drawn, Failed):
             raise OutputError(f"cannot draw {drawing.path}: {drawn.problem}")
-    return list(paths.values())
+    return [drawing.path for drawing in drawings]
+
+
+def drawings_of_worst(
+    report: EvaluationReport, predicted: Source, truth: Source, number: int, out: Path, options: EvaluationOptions
+) -> list[Drawing]:
+    """Return what is to be drawn by `draw_worst`, the worst image first."""
+    worst = report.worst(number)
+    tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
+    scores = {image.image_id: score for image, score in report.scored}
+    return [
+        Drawing(tasks[image_id], scores[image_id], out / f"{rank:02}-{image_id}.png")
+        for rank, image_id in enumerate(worst, start=1)
+    ]
 
 
 def refuse_pictures(out: Path | str) -> None:
