@@ -240,7 +240,7 @@ def test_refuses_other_shapes(name, arch, wrong):
         "axes": (channels, m, m),
     }[wrong]
     given = [torch.zeros(shape)] * len(given_to(settings))
-    with pytest.raises(UsageError, match=rf"\(N, {channels}, H, W\), H and W multiples of {m}$"):
+    with pytest.raises(UsageError, match=rf"\(N, {channels}, H, W\), with H and W multiples of {m}$"):
         network(*given)
 
 
