@@ -69,7 +69,8 @@ class UnpairedError(CellprepError):
         ]
         super().__init__(
             f"both sides need the same images, and nothing is scored; {'; '.join(missing)}. "
-            "One without cells needs its empty annotation, label image or entry, too"
+            "One without cells needs its empty annotation, label image or entry, too; "
+            "--common scores those that both have"
         )
 
 

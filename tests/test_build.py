@@ -114,7 +114,7 @@ def test_a_second_run_writes_nothing(csv, out):
         {"recipe": Recipe(bins=(1.0, 2.0))},
         {"recipe": Recipe(background_cell=True)},
         {"pixel_size": 0.5},
-        {"overwrite": True},
+        {"rebuild": True},
     ],
 )
 def test_other_options_make_images_stale(csv, out, tmp_path, change):

@@ -38,8 +38,9 @@ def test_every_option_has_a_help_text(name):
 
 def test_help_names_what_the_registries_hold(cli):
     text = words(cli("build-targets", "--help"))
-    for registry in (READERS, OVERLAP_RULES, DISTANCES):
+    for registry in (READERS, OVERLAP_RULES):
         assert ", ".join(registry) + "." in text
+    assert f"[{'|'.join(DISTANCES)}]" in text  # few and short ones stand in place of the value
 
 
 def test_builds_and_says_so_on_stderr(cli, write_csv, tmp_path):
@@ -48,7 +49,7 @@ def test_builds_and_says_so_on_stderr(cli, write_csv, tmp_path):
     result = cli(*args)
     assert (result.exit_code, result.stdout) == (0, "")
     summary = "s.zarr: 2 images (2 new, 0 rewritten, 0 current), 1 cell, 1 image without cells\n"
-    assert result.stderr.endswith(summary)
+    assert result.stderr.endswith(f"{summary}next: cellprep check {csv}\n")
     assert "(0 new, 0 rewritten, 2 current)" in cli(*args).stderr
     assert cli(*args, "--quiet").output == ""
 

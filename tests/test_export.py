@@ -121,7 +121,7 @@ def labels_from_coco(out, store, scratch):
 
 
 def labels_from_tiffs(out, store, scratch):
-    return {path.stem: ImageFile(path).decode() for path in out.iterdir()}
+    return {path.stem: ImageFile(path).decode() for path in out.glob("*.tif")}
 
 
 def labels_from_geojson(out, store, scratch):
@@ -419,7 +419,7 @@ def test_features_are_as_qupath_takes_them(store, tmp_path):
 def test_label_tiffs(tmp_path, dtype, pixel_size):
     labels = np.arange(12, dtype=dtype).reshape(3, 4) + np.iinfo(dtype).max // 2
     path = tmp_path / "x.tif"
-    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size)))
+    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size))["x.tif"])
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         assert (tiff.is_ome, page.compression.name, page.dtype) == (True, "ADOBE_DEFLATE", dtype)
@@ -605,9 +605,9 @@ def test_the_command(cli, store, tmp_path):
     again = cli(*args, "coco")
     assert again.exit_code == 1
     assert again.stderr == (
-        f"error: {tmp_path / 'out.json'} exists: it is left alone; move it away, or choose another --out\n"
+        f"error: {tmp_path / 'out.json'} exists: it is left alone; --overwrite replaces it, or choose another place\n"
     )
-    assert cli(*args, "png").exit_code == 2
+    assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (
         f"error: {tmp_path} is no cellprep store\n"
     )

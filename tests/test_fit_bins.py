@@ -264,7 +264,7 @@ def test_the_command(store, cli, tmp_path):
         "images": 2,
         "pixels": 25,
     }
-    assert cli(*args, "--jobs", 2, "--quiet").output == ""
+    assert cli(*args, "--jobs", 2, "--quiet", "--overwrite").output == ""
     assert out.read_bytes() == first
     assert read_bins(out) == STEPS[:2]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

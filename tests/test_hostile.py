@@ -144,7 +144,7 @@ def test_a_link_in_the_place_of_an_image_is_left_alone(store, tmp_path):
         (out / name).rename(tmp_path / name)
     (out / "a").symlink_to(elsewhere)
     (out / "b").symlink_to(tmp_path / "b")
-    report = build(tmp_path / "a.csv", out, overwrite=True)
+    report = build(tmp_path / "a.csv", out, rebuild=True)
     assert {name: "move it away" in problem for name, problem in report.failures.items()} == {"a": True, "b": True}
     assert tree(elsewhere) == before
     assert (out / "a").is_symlink()

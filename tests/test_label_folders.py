@@ -479,7 +479,7 @@ def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):
     crumbs = np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16)
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "a.tif").write_bytes(encode(Content("a", crumbs, [], [], "", None, None, ())))
+    (folder / "a.tif").write_bytes(encode(Content("a", crumbs, [], [], "", None, None, ()))["a.tif"])
     tifffile.imwrite(folder / "b.tif", crumbs)
     report = build(folder, tmp_path / "s.zarr")
     assert (report.new, list(report.failures)) == (1, ["b"])

@@ -168,7 +168,7 @@ def test_the_option_counts_and_is_held_against_the_files(folder):
 
 def test_a_size_that_a_file_tells_is_part_of_the_recipe_only_where_it_counts(folder, monkeypatch):
     def recipes(**options):
-        store = build(folder, overwrite=True, **options)[1]
+        store = build(folder, rebuild=True, **options)[1]
         return {name: store[name].metadata.recipe for name in "abcde"}
 
     told, given = recipes(), recipes(pixel_size=0.5)

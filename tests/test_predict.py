@@ -596,7 +596,8 @@ def runs(folder, monkeypatch):
 def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     result = cli("predict", "--weights", "runs/dn")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.splitlines()[:3] == [
+    assert result.stderr.splitlines()[:4] == [
+        "1 image on cpu, float32, to predictions",
         "images: 1 image of data.zarr that runs/dn was validated on",
         "masks: from data.zarr, as there is no semantic network",
         "predictions: vectors of 1 image, no instances (on cpu, float32)",
@@ -611,7 +612,7 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     )
     result = cli("predict", "--weights", "runs", "--data", "other.zarr", "--to", "coco")
     assert result.exit_code == 0, result.stderr
-    first, second, *_ = result.stderr.splitlines()
+    _, first, second, *_ = result.stderr.splitlines()
     assert first.endswith("of other.zarr that runs/dn, runs/semseg and runs/wtn were validated on")
     assert second.startswith("predictions-2: 1 image, ")
     (Path("runs/dn/run.json")).write_text('{"validation_images": ["c"]}')
@@ -709,7 +710,7 @@ def test_the_commands_bundle_and_predict(files, cli):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"
         tuned = ("--decoder", "tops", "--decoder-option", "depth=2", "--decoder-option", "ratio=0.5")
-        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge).exit_code == 0
+        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge, "--overwrite").exit_code == 0
         assert load_bundle(huge).decoding == Decoding("tops", 10**6, {"depth": 2, "ratio": 0.5})
         result = cli("predict", "--weights", huge, files / "images", "--out", place, *more)
         assert ("more too small, 2 images without cells" in result.stderr) == (not kept)

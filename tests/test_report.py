@@ -208,7 +208,7 @@ def test_a_training(tmp_path, cli):
     assert shown.row("val angle") == ["50", "nan", "8"]
     assert [image["width"] for image in shown.of("img")] == ["1600"]
     (run / "metrics.csv").write_text("epoch\nx\n")
-    result = cli("report", run, "--out", tmp_path / "r.html")
+    result = cli("report", run, "--out", tmp_path / "r.html", "--overwrite")
     assert (result.exit_code, result.stderr.startswith(f"error: the training {run} is damaged")) == (1, True)
 
 

@@ -845,7 +845,7 @@ def test_attributes_of_other_tools_are_named_and_kept(csv, out):
     assert set(root) == {"b", "c"}  # the copy of the metadata went with the image
     assert build(csv, out).new == 1
     assert verify(out).foreign == ADDED[:-1]
-    build(csv, out, overwrite=True)
+    build(csv, out, rebuild=True)
     assert verify(out).foreign == ADDED[-3:-1]  # images built anew are as cellprep makes them
 
 

@@ -369,7 +369,7 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
         raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
 
 
-Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES)]
+Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES, group="Targets")]
 
 
 def find_rule(name: str) -> OverlapRule:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 #: Of cell, wall and background, (3, 3) uint8.
 SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
 
+#: Of classes of cells, (5, 3) uint8: those of Okabe and Ito that stand out from grey, which the colour-blind can tell
+#: apart.
+TYPE_COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
+
 #: Of cells' outlines, RGB.
 OUTLINE = (255, 204, 25)
 
@@ -25,6 +29,18 @@ def class_colours(count: int) -> NDArray[np.uint8]:
     more = label_colours(np.arange(count)[np.newaxis])[0, 2:]
     colours = np.concatenate([SEMSEG_COLOURS[:-1], more])[: count - 1]
     return np.concatenate([colours, SEMSEG_COLOURS[-1:]])
+
+
+def type_colours(count: int) -> NDArray[np.uint8]:
+    """Return a colour for each of so many classes: (count, 3) uint8, RGB; of the first five the colour-blind know all.
+
+    Examples
+    --------
+    >>> type_colours(2).tolist(), type_colours(9).shape
+    ([[230, 159, 0], [86, 180, 233]], (9, 3))
+    """
+    more = label_colours(np.arange(max(0, count - len(TYPE_COLOURS)) + 1)[np.newaxis])[0, 1:]
+    return np.concatenate([TYPE_COLOURS, more])[:count]
 
 
 def grey_levels(pixels: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.float64]:

@@ -21,11 +21,14 @@ _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines"
 _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground truth", "groundtruth", "gt"}
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
-#: The file in which predictions tell how images were read.
-RECORD = "cellprep-prediction.json"
+#: The files in which predictions tell how images were read, and of which class most cells of each are.
+RECORD, IMAGE_CLASSES = "cellprep-prediction.json", "cellprep-images.csv"
+
+#: How the name of the table ends that says of which class each label of a label image is: ``<image>_classes.csv``.
+TYPES_END = "_classes.csv"
 
 _FOREIGN = re.compile(
-    rf"{re.escape(RECORD)}|"
+    rf"{re.escape(RECORD)}|{re.escape(IMAGE_CLASSES)}|"
     r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
     re.IGNORECASE,
 )

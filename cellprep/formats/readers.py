@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Order, check_order
 from cellprep.errors import SourceError, UsageError
+from cellprep.formats.annotations.categories import CategoriesAre, CategoryMap, read_category_map
 from cellprep.formats.annotations.foreign import ends_of, kind_of
 from cellprep.formats.annotations.json_kinds import reader_of_json
 from cellprep.formats.annotations.partial import ALL_ANNOTATED, Partial
@@ -51,14 +52,16 @@ RLEOrder = Annotated[
     Order | None,
     Option(
         "How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. A wrong order "
-        "is noticed, but not on square images."
+        "is noticed, but not on square images.",
+        group="Annotations",
     ),
 ]
 CrowdsAre = Annotated[
     Crowds | None,
     Option(
         "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
-        "you must choose if there is nothing else, as tools such as CVAT mark every mask so."
+        "you must choose if there is nothing else, as tools such as CVAT mark every mask so.",
+        group="Annotations",
     ),
 ]
 
@@ -68,6 +71,15 @@ ComponentsAre = Annotated[
         "Take each connected piece of a label image or a mask as a cell, where it holds classes or all cells in one: 4 "
         "or 8 neighbours are connected. Each number is a cell unless given.",
         metavar="4|8",
+        group="Annotations",
+    ),
+]
+
+ClassFolders = Annotated[
+    bool,
+    Option(
+        "Take the folders that label images lie in as classes, as masks/<class>/<id>.*: an image has the cells of all "
+        "files of its name."
     ),
 ]
 
@@ -95,17 +107,28 @@ READERS: dict[str, type[Source]] = {
 class SourceOptions:
     """How a source is read whose path is given."""
 
-    format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS))] = "auto"
+    format: Annotated[str, Option("Format of SOURCE", ("auto", *READERS), group="Annotations")] = "auto"
     rle_order: RLEOrder = None
     crowds: CrowdsAre = None
     components: ComponentsAre = None
+    class_folders: ClassFolders = False
+    category_map: CategoriesAre = None
     partial: Annotated[
         Partial, Option("What of the images is annotated; its options are taken by their names, too.")
     ] = field(default_factory=Partial)
 
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
-        return open_source(path, self.format, self.rle_order, self.crowds, self.components, self.partial)
+        return open_source(
+            path,
+            self.format,
+            self.rle_order,
+            self.crowds,
+            self.components,
+            self.partial,
+            self.category_map,
+            class_folders=self.class_folders,
+        )
 
 
 #: What a source may be taken from, or a data frame, for which pandas is not loaded: see `as_source`.
@@ -123,6 +146,9 @@ def open_source(
     crowds: Crowds | None = None,
     components: int | None = None,
     partial: Partial | None = None,
+    category_map: "CategoryMap | Mapping[str, str] | Path | str | None" = None,
+    *,
+    class_folders: bool = False,
     **keywords: Any,
 ) -> Source:
     """Open an annotation source.
@@ -145,6 +171,11 @@ def open_source(
         cell unless it is given.
     partial
         What of the images is annotated.
+    category_map
+        What becomes of categories, as `CategoryMap` or what makes one: a file, or new names by old ones, of which an
+        empty one leaves annotations out. `Partial` takes the old names.
+    class_folders
+        Whether the folders that label images lie in are classes of cells, as ``masks/<class>/<id>.*``.
     **keywords
         Fields of `Partial`, such as ``ignore_labels=255``, by name.
 
@@ -164,7 +195,7 @@ def open_source(
     if is_frame(path):
         if components:
             raise UsageError("a data frame has cells that are told apart: it has no components")
-        return _taking(_open_frame(path, format, rle_order, crowds), partial)
+        return _taking(_open_frame(path, format, rle_order, crowds), partial, category_map)
     path = as_place(path)
     try:
         check_file(path)
@@ -174,7 +205,9 @@ def open_source(
         raise UsageError(f"format {format!r} is unknown: it is one of auto, {', '.join(READERS)}")
     try:
         layout = Layout(path)
-        source = _open_as(format, layout, rle_order, crowds, partial)
+        # Folders of classes may look like folders of masks of one cell each.
+        named = LabelFolder.format if class_folders and format == "auto" and path.is_dir() else format
+        source = _open_as(named, layout, rle_order, crowds, partial)
     except OSError as error:
         raise SourceError(f"cannot read {error.filename or path}: {error.strerror}") from error
     source.is_chosen = format != "auto"
@@ -185,7 +218,16 @@ def open_source(
     if components and not isinstance(source, (LabelFolder, MaskFolder)):
         raise UsageError(f"{path} is of the format {source.format}, whose cells are told apart: it has no --components")
     source.components = cast("Components | None", components)
-    return _taking(source, partial)
+    if class_folders:
+        _take_folders_as_classes(source)
+    return _taking(source, partial, category_map)
+
+
+def _take_folders_as_classes(source: Source) -> None:
+    if not isinstance(source, LabelFolder):
+        problem = f"{source.path} is of the format {source.format}"
+        raise UsageError(f"{problem}: --class-folders is for folders of label images")
+    source.take_folders_as_classes()
 
 
 def open_prediction(
@@ -196,12 +238,13 @@ def open_prediction(
     crowds: Crowds | None = None,
     components: int | None = None,
     partial: Partial | None = None,
+    category_map: "CategoryMap | Mapping[str, str] | Path | str | None" = None,
 ) -> Source:
     """Open predicted cells: any annotation source, or a file of COCO results.
 
     Parameters
     ----------
-    path, format, rle_order, crowds, components, partial
+    path, format, rle_order, crowds, components, partial, category_map
         As `open_source` takes them.
     truth
         The true cells, or their path; for COCO results the COCO file that lists their images.
@@ -215,8 +258,9 @@ def open_prediction(
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds or components:
             raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
-        return _taking(COCOResults(path, as_source(truth, {}, "truth")[0]), partial or ALL_ANNOTATED)
-    return open_source(path, format, rle_order, crowds, components, partial)
+        results = COCOResults(path, as_source(truth, {}, "truth")[0])
+        return _taking(results, partial or ALL_ANNOTATED, category_map)
+    return open_source(path, format, rle_order, crowds, components, partial, category_map)
 
 
 def as_source(source: Any, keywords: Mapping[str, Any], name: str = "source") -> tuple[Source, dict[str, Any]]:
@@ -261,13 +305,13 @@ def as_prediction(predicted: Any, truth: Source) -> Source:
     return open_prediction(predicted, truth) if is_place(predicted) else as_source(predicted, {}, "predicted")[0]
 
 
-def _taking(source: Source, partial: Partial) -> Source:
-    """Return a source of which only a part is annotated.
+def _taking(source: Source, partial: Partial, category_map: Any = None) -> Source:
+    """Return a source of which only a part is annotated, or some categories have other names.
 
     Raises
     ------
     UsageError
-        If numbers of label images are to be ignored, and it has none.
+        If numbers of label images are to be ignored, and it has none, or a category is unknown.
     """
     if partial.ignore_labels and not source.has_numbers:
         able = ", ".join(name for name, reader in READERS.items() if reader.has_numbers)
@@ -276,7 +320,12 @@ def _taking(source: Source, partial: Partial) -> Source:
             "--ignore-class names a class"
         )
     source.partial = partial
-    return source
+    if category_map is None:
+        return source
+    categories = category_map if isinstance(category_map, CategoryMap) else read_category_map(category_map)
+    if both := set(categories.dropped).intersection(partial.classes):
+        raise UsageError(f"class {min(both)!r} is both to be left out and a region: map it, or ignore it")
+    return source.with_categories(categories)
 
 
 def _open_as(

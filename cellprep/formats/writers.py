@@ -143,7 +143,7 @@ EXPORTERS: dict[str, Exporter] = {
         is_outlines=True,
         needs_types=True,
     ),
-    "label-tiff": FilePerImage(label_tiff.encode, ".tif", holds=_LABELS),
+    "label-tiff": FilesPerImage(label_tiff.encode, holds=_LABELS | {"types"}),
     "geojson": FilePerImage(geojson.encode, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True),
     "geojson-detections": FilePerImage(
         geojson.encode_detections, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True

@@ -37,6 +37,10 @@ class Option:
         The values that it can have, by name.
     listed
         Names of which values are made, where there are more values than names.
+    aliases
+        Further flags of the command line: what other tools call it. They name it in files as well.
+    group
+        What it is about: one of `GROUPS`, under which a long help shows it.
     flags
         Its names on the command line, where they are others than the field's.
     metavar
@@ -60,6 +64,8 @@ class Option:
     usual: str = ""
     unset: tuple[str, str] | None = None
     listed: Collection[str] = ()
+    aliases: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def text(self) -> str:
@@ -68,12 +74,27 @@ class Option:
         return self.help if self.help[-1] == "." else f"{self.help}: {names}." if names else f"{self.help}."
 
 
-Jobs = Annotated[int, Option("Number of processes; -1 for one per core.")]
-Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"))]
-Only = Annotated[Sequence[str], Option("Id of an image to take, repeatable; all unless given.", flags=("--image",))]
+#: What options are about, in the order in which a long help shows it.
+GROUPS = (
+    *("Data", "Annotations", "Predictions", "Weights", "Images", "Targets", "Network", "Optimisation", "Augmentation"),
+    *("Decoding", "Rules", "Scores", "Output", "Run"),
+)
+
+_SHORT = 32  # characters of choices in brackets
+
+Jobs = Annotated[int, Option("Number of processes; -1 for one per core.", aliases=("--n-jobs",), group="Run")]
+Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"), group="Run")]
+Only = Annotated[
+    Sequence[str],
+    Option("Id of an image to take, repeatable; all unless given.", flags=("--image",), group="Images"),
+]
 Scheduler = Annotated[
     str | None,
-    Option("Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.", metavar="ADDRESS"),
+    Option(
+        "Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.",
+        metavar="ADDRESS",
+        group="Run",
+    ),
 ]
 
 
@@ -110,6 +131,11 @@ class Declared:
         return tuple(kind for kind in union or (self.kind,) if kind is not NoneType)
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its further names, as a field would have them."""
+        return tuple(flag.lstrip("-").replace("-", "_") for flag in self.option.aliases)
+
+    @property
     def is_several(self) -> bool:
         """Whether several values are given, one by one."""
         return self.option.typed is None and get_origin(self.types[0]) in _SEVERAL
@@ -118,6 +144,12 @@ class Declared:
     def choices(self) -> Collection[str]:
         """The values that a single one can have; none if it can have others."""
         return get_args(self.types[0]) if get_origin(self.types[0]) is Literal else self.option.choices
+
+    @property
+    def short_choices(self) -> str:
+        """The choices in brackets, as a help shows them in place of a value; empty text if they are too many."""
+        words = f"[{'|'.join(self.choices)}]"
+        return words if self.choices and len(words) <= _SHORT and not self.option.metavar else ""
 
     def taken(self, value: Any) -> Any:
         """Return a value as the field has it: parsed if it is typed text, and in a tuple where several can be given.
@@ -267,6 +299,7 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     """
     if given is not None and not isinstance(given, kind):
         raise UsageError(f"options are {described(given)}: give {kind.__name__}(...), or each option by its name")
+    keywords = by_field([kind], keywords)
     refuse_unknown(keywords, _names(kind))
     values = {}
     for name, its in declared(kind).items():
@@ -287,9 +320,33 @@ def taken(options: Iterable[Declared], keywords: Mapping[str, Any]) -> dict[str,
     return {name: known[name].taken(value) for name, value in keywords.items()}
 
 
+def by_field(kinds: Iterable[Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keywords by the names of their fields: some are also called as other tools call them.
+
+    Raises
+    ------
+    UsageError
+        If one is given by two names.
+
+    Examples
+    --------
+    >>> from cellprep.learn.training.options import TrainOptions
+    >>> by_field([TrainOptions], {"lr": 0.01, "seed": 1})
+    {'max_lr': 0.01, 'seed': 1}
+    """
+    called = {alias: its.name for kind in kinds for its in unfolded(kind) for alias in its.aliases}
+    found: dict[str, Any] = {}
+    for key, value in keywords.items():
+        name = called.get(key, key)
+        if name in found:
+            raise UsageError(f"{name} is given twice, as {key} as well: give it once")
+        found[name] = value
+    return found
+
+
 def parted(keywords: Mapping[str, Any], kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the keywords that are options of a dataclass, and the others."""
-    own = _names(kind)
+    keywords, own = by_field([kind], keywords), _names(kind)
     return (
         {name: value for name, value in keywords.items() if name in own},
         {name: value for name, value in keywords.items() if name not in own},
@@ -323,6 +380,7 @@ def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
 
         @wraps(function)
         def checked(*given: Any, **keywords: Any) -> Any:
+            keywords = by_field([function, *kinds], keywords)
             refuse_unknown(keywords, known)
             own_options = {name: value for name, value in keywords.items() if name in options}
             return function(*given, **keywords | taken(options.values(), own_options))

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cellprep.errors import OutputError, UsageError
+from cellprep.errors import OutputError
 from cellprep.system.flushing import flush_file, flush_names
-from cellprep.system.places import is_remote
 
 
 @contextmanager
@@ -88,18 +87,3 @@ def check_place(path: Path) -> None:
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def refuse_to_overwrite(out: Path, source: Path) -> None:
-    """Refuse a file to write that is the one to read, under whatever name, or a place where no file can be.
-
-    Raises
-    ------
-    UsageError
-        If both are the same file.
-    OutputError
-        If no file can be there.
-    """
-    check_place(out)
-    if out.exists() and not is_remote(source) and source.exists() and out.samefile(source):
-        raise UsageError(f"--out {out} is the file that is read: choose another")

@@ -1,6 +1,8 @@
 """Progress of a long run: a bar in a terminal, and in a log file a line now and then."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +10,38 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LINES = 60.0
 _LINE = "{desc}{n_fmt} of {total_fmt}{unit}s, {elapsed} so far, about {remaining} left{postfix}"
+
+_unsaid: list[str] = []  # what is to be said when long work begins
+
+
+def say_first(*lines: str) -> None:
+    """Note what the next long work is about, in place of what was noted before: it is said when that begins.
+
+    What is refused before is a single line so, without words on work that is not done.
+    """
+    _unsaid[:] = lines
+
+
+def take_unsaid() -> list[str]:
+    """Return what was noted and is not said yet, to be said now."""
+    lines = [*_unsaid]
+    _unsaid.clear()
+    return lines
+
+
+@contextmanager
+def passing_words(words: str, *, quiet: bool) -> Iterator[None]:
+    """Show on a terminal what takes a moment, and take it away again; log files need no such line."""
+    shows = sys.stderr.isatty() and not quiet
+    if shows:
+        sys.stderr.write(f"{words} ...\r")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if shows:
+            sys.stderr.write("\x1b[2K")
+            sys.stderr.flush()
 
 
 def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm[Any]":
@@ -26,6 +60,8 @@ def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm
     """
     from tqdm import tqdm
 
+    for line in take_unsaid() if not quiet else ():
+        sys.stderr.write(line + "\n")
     if quiet or sys.stderr.isatty():
         return tqdm(total=total, unit=f" {unit}", disable=quiet, **{"smoothing": 0.1, **options})
     options.pop("position", None)

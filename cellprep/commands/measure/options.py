@@ -38,6 +38,7 @@ class MeasureOptions:
         Option(
             "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
             metavar="FOLDER",
+            group="Images",
         ),
     ] = None
     properties: Annotated[
@@ -49,11 +50,12 @@ class MeasureOptions:
             PROPERTIES,
             ("--property",),
             "NAME",
+            group="Output",
         ),
     ] = ()
-    pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.")] = (
-        None
-    )
+    pixel_size: Annotated[
+        float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.", group="Images")
+    ] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     overlap: Overlap = "smaller-on-top"

@@ -44,11 +44,17 @@ class ReportOptions:
 
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files by id, to show; those of SOURCE itself unless given.", metavar="FOLDER"),
+        Option(
+            "Folder of image files by id, to show; those of SOURCE itself unless given.",
+            metavar="FOLDER",
+            group="Images",
+        ),
     ] = None
     predicted: Annotated[
         Source | Path | str | None,
-        Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
+        Option(
+            "Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED", group="Predictions"
+        ),
     ] = None
     targets: Annotated[
         tuple[Family, ...],
@@ -57,6 +63,7 @@ class ReportOptions:
             "all unless given.",
             metavar="all|NAME,...",
             parse=decoding_families,
+            group="Scores",
         ),
     ] = field(default_factory=lambda: decoding_families(ALL))
     orientation: TurnedBy = None

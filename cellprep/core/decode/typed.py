@@ -20,5 +20,6 @@ DecoderOptions = Annotated[
         flags=("--decoder-option",),
         metavar="NAME=VALUE",
         parse=parse_options,
+        group="Decoding",
     ),
 ]

@@ -80,6 +80,10 @@ class ImageScore:
         return self.predicted - self.matched[0]
 
 
+#: The score of an image without a cell on either side.
+NO_CELLS = ImageScore(0, 0, (0,) * 10, 0.0, (1.0,) * 10, None, None, 0, 0, 0, 0, None)
+
+
 def score_image(
     predicted: Runs | ArrayLike,
     truth: Runs | ArrayLike,

@@ -94,9 +94,9 @@ class Recipe:
 
     overlap: Overlap = "smaller-on-top"
     wall_width: Annotated[
-        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.")
+        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.", group="Targets")
     ] = 3
-    distance: Annotated[str, Option("Distance transform", DISTANCES)] = "cv2"
+    distance: Annotated[str, Option("Distance transform", DISTANCES, group="Targets")] = "cv2"
     bins: Annotated[
         tuple[float, ...],
         Option(
@@ -104,16 +104,19 @@ class Recipe:
             metavar="NAME|FILE",
             parse=lambda given: find_bins(given) if isinstance(given, str) else given,
             typed="sartorius",
+            group="Targets",
         ),
     ] = BIN_PRESETS["sartorius"].bins
-    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.")] = False
+    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.", group="Targets")] = False
     per_instance: Annotated[
-        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
+        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.", group="Targets")
     ] = False
     shrink: Annotated[
         int,
         Option(
-            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.", metavar="N"
+            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.",
+            metavar="N",
+            group="Targets",
         ),
     ] = 1
     targets: Annotated[
@@ -124,6 +127,7 @@ class Recipe:
             metavar="NAME,...",
             parse=find_families,
             typed=",".join(_USUAL_TARGETS),
+            group="Targets",
         ),
     ] = cast("tuple[Family, ...]", _USUAL_TARGETS)
 

@@ -33,6 +33,8 @@ class Masks:
         (n,) how sure a network is of each; None if unknown.
     names
         (n,) what each is called, empty text where nothing tells; None if the source has no names.
+    type_scores
+        (n,) the probability of each one's type; None if unknown.
     """
 
     runs: Runs
@@ -40,6 +42,7 @@ class Masks:
     cell_types: list[str]
     scores: list[float] | None = None
     names: list[str] | None = None
+    type_scores: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Outline:
         Its polygons, as `cellprep.core.outlines.trace_outlines` returns them.
     name
         What it is called; empty text if nothing tells.
+    type_score
+        The probability of its type; None if unknown.
     """
 
     number: int
@@ -65,6 +70,7 @@ class Outline:
     score: float | None
     polygons: list[Polygon]
     name: str = ""
+    type_score: float | None = None
 
     @property
     def area(self) -> float:
@@ -157,6 +163,8 @@ class Content:
         How sure a network is of each visible cell; None if unknown.
     names
         What each visible cell is called, empty text where nothing tells; None if the source has no names.
+    type_scores
+        The probability of the type of each visible cell; None if unknown.
     annotated
         The cells before overlaps are resolved; None where `labels` tell all.
     picture
@@ -179,6 +187,7 @@ class Content:
     hidden_rows: tuple[int, ...]
     scores: list[float] | None = None
     names: list[str] | None = None
+    type_scores: list[float] | None = None
     annotated: Masks | None = None
     picture: Picture | None = None
     types: tuple[str, ...] = ("",)
@@ -205,7 +214,7 @@ class Content:
         """Return the masks of its cells, as annotated where that is known; pixels are counted in an order."""
         if self.annotated is None:
             runs = runs_from_labels(self.labels, order)[0]
-            return Masks(runs, self.visible, self.cell_types, self.scores, self.names)
+            return Masks(runs, self.visible, self.cell_types, self.scores, self.names, self.type_scores)
         known = self.annotated
         return replace(known, runs=Runs.joined([piece.in_order(order) for piece in known.runs.pieces()]))
 
@@ -232,6 +241,7 @@ class Content:
                 None if known.scores is None else known.scores[place],
                 simplify_polygons(polygons, self.simplify),
                 known.names[place] if known.names else "",
+                None if known.type_scores is None else known.type_scores[place],
             )
 
 

@@ -109,6 +109,7 @@ class Partial:
             "Number in label images that means: not annotated here, such as 255 or -1; repeatable.",
             flags=("--ignore-label",),
             metavar="NUMBER",
+            group="Annotations",
         ),
     ] = ()
     ignore_classes: Annotated[
@@ -117,6 +118,7 @@ class Partial:
             "Class, category or type of annotations that are regions to ignore, and no cells; repeatable.",
             flags=("--ignore-class",),
             metavar="NAME",
+            group="Annotations",
         ),
     ] = ()
     annotated_classes: Annotated[
@@ -126,9 +128,10 @@ class Partial:
             "such a region fails.",
             flags=("--annotated-class",),
             metavar="NAME",
+            group="Annotations",
         ),
     ] = ()
-    drop_edge: Annotated[bool, Option("Ignore cells that touch the edge of their image.")] = False
+    drop_edge: Annotated[bool, Option("Ignore cells that touch the edge of their image.", group="Annotations")] = False
 
     def __post_init__(self) -> None:
         take_values(self)

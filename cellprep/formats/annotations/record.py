@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.categories import CategoryMap
 from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial, named_class, named_label
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
@@ -59,6 +60,8 @@ class Annotations:
         (n,) how sure a network is of each, if the source tells of all.
     names
         (n,) what each is called, empty text where nothing tells, if the format has names.
+    type_scores
+        (n,) the probability of each one's category, if the source tells of all.
     ignored
         How much of the image is ignored, if something was to be.
     shrink
@@ -75,6 +78,7 @@ class Annotations:
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
+    type_scores: tuple[float, ...] | None = None
     ignored: Ignored | None = None
     shrink: int = 1
 
@@ -118,11 +122,18 @@ class Annotations:
             areas=None if self.areas is None else self.areas[kept],
             scores=None if self.scores is None else tuple(compress(self.scores, kept)),
             names=None if self.names is None else tuple(compress(self.names, kept)),
+            type_scores=None if self.type_scores is None else tuple(compress(self.type_scores, kept)),
         )
 
     def without_classes(self, classes: Sequence[str]) -> "Annotations":
         """Leave out the annotations of some classes."""
         return self.take(~self._are_of(classes)) if classes else self
+
+    def renamed(self, categories: CategoryMap) -> "Annotations":
+        """Return them with other names of their categories."""
+        (cell_type,) = categories.renamed([self.cell_type])
+        cell_types = categories.renamed(self.cell_types)
+        return replace(self, cell_types=cell_types, cell_type=most_common(cell_types) or cell_type)
 
     def part(self, partial: Partial) -> "Annotations":
         """Return what is annotated, and put all else into the regions to ignore.
@@ -193,6 +204,8 @@ class ImageRecord(ABC):
         Whether Orientation tags of its files are applied, where nothing tells.
     partial
         What of it is annotated.
+    categories
+        What becomes of its categories, if some are renamed or left out.
     rows_are_labels
         Whether the rows of its annotations are the numbers of a label image.
     knows_pixel_size
@@ -209,6 +222,7 @@ class ImageRecord(ABC):
     excluded: frozenset[int] = frozenset()
     orientation: Orientation | None = None
     partial: Partial = ALL_ANNOTATED
+    categories: CategoryMap | None = None
 
     @property
     def needs_shape(self) -> bool:
@@ -233,12 +247,14 @@ class ImageRecord(ABC):
             Naming the place and the value at fault.
         """
         found = self.read(shape)
-        if not self.partial:
-            return found
-        try:
-            return found.part(self.partial)
-        except AnnotationError as error:
-            raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+        if self.categories:
+            found = found.without_classes(self.categories.dropped)
+        if self.partial:
+            try:
+                found = found.part(self.partial)
+            except AnnotationError as error:
+                raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+        return found.renamed(self.categories) if self.categories else found
 
     @abstractmethod
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
@@ -248,8 +264,32 @@ class ImageRecord(ABC):
         """
 
     def known_types(self) -> frozenset[str] | None:
-        """Return the types of its annotations, empty text for those without; None if only `load` tells."""
+        """Return the types of its annotations, empty text for those without; None if only `read` tells.
+
+        They are the format's own, before some are renamed, left out or regions.
+        """
         return None
+
+    def all_types(self) -> frozenset[str]:
+        """Return its `known_types`, or read them.
+
+        Raises
+        ------
+        CellprepError
+            If they cannot be read.
+        """
+        known = self.known_types()
+        return frozenset(self.read().cell_types) if known is None else known
+
+    def loaded_types(self) -> frozenset[str] | None:
+        """Return the types of the annotations that `load` returns; None if only it tells."""
+        known = self.known_types()
+        if known is None:
+            return None
+        known = known.difference(self.partial.classes)
+        return (
+            frozenset(self.categories.renamed(known.difference(self.categories.dropped))) if self.categories else known
+        )
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
         """Return for each row what is wrong with its mask, where it can be told apart from the others."""
@@ -264,7 +304,9 @@ class ImageRecord(ABC):
         return self.fingerprint(), self
 
     def _hash_of(self, content: list[Any]) -> str:
-        return digest([*content, sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
+        partial = [self.partial.content()] if self.partial else []
+        categories = [{"categories": self.categories.content()}] if self.categories else []
+        return digest([*content, sorted(self.excluded), *partial, *categories])
 
     def without(self, rows: Iterable[int]) -> Self:
         """Leave out the annotations of some more rows."""

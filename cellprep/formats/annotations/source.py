@@ -2,16 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
-from cellprep.errors import ImageFileError, UsageError
+from cellprep.errors import CellprepError, ImageFileError, UsageError
+from cellprep.formats.annotations.categories import CategoryMap
 from cellprep.formats.annotations.partial import ALL_ANNOTATED
 from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.annotations.table import COLUMNS, annotation_rows
@@ -65,6 +67,8 @@ class Source(ABC):
         By which neighbours pixels are connected, if connected pieces are cells, for formats that leave the choice.
     partial
         What of the images is annotated.
+    categories
+        What becomes of categories, if some are renamed or left out.
     has_numbers
         Whether cells are the numbers of label images, of which some may be to be ignored.
     notes
@@ -87,6 +91,7 @@ class Source(ABC):
         self.is_chosen = False
         self.components: Components | None = None
         self.partial = ALL_ANNOTATED
+        self.categories: CategoryMap | None = None
         self.notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -152,10 +157,31 @@ class Source(ABC):
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield every image once, be it whole or at fault."""
         for record in self.records():
-            if self.partial and isinstance(record, ImageRecord):
-                yield replace(record, partial=self.partial)
+            if (self.partial or self.categories) and isinstance(record, ImageRecord):
+                yield replace(record, partial=self.partial, categories=self.categories)
             else:
                 yield record
+
+    @property
+    def declared_types(self) -> frozenset[str]:
+        """The types that annotations may have, as far as the source lists them, be there one or not."""
+        return frozenset()
+
+    def with_categories(self, categories: CategoryMap) -> Self:
+        """Rename or leave out categories, and note what becomes of them.
+
+        Raises
+        ------
+        UsageError
+            If one is to be renamed that the source does not have.
+        """
+        types = set(self.declared_types)
+        for record in self.records():
+            with suppress(CellprepError):  # what cannot be read is named when it is needed
+                types |= record.all_types() if isinstance(record, ImageRecord) else frozenset()
+        self.notes.append(categories.check(types, self.name))
+        self.categories = categories
+        return self
 
     @abstractmethod
     def records(self) -> Iterator[ImageRecord | FaultyImage]:

@@ -214,6 +214,11 @@ class COCOJSON(Source):
         return [*self._images, *self._strays]
 
     @property
+    def declared_types(self) -> frozenset[str]:
+        """The names of its categories."""
+        return frozenset(self._names.values())
+
+    @property
     def file_names(self) -> dict[str, str]:
         """The names of the images' files by id."""
         return {name: images[0].file_name for name, images in self._images.items() if images[0].file_name}

@@ -29,6 +29,9 @@ def encode(content: Content) -> list[dict[str, Any]]:
     if masks.scores is not None:
         scores = np.round(np.array(masks.scores, np.float64), 4).tolist()
         annotations = [{**one, "score": score} for one, score in zip(annotations, scores, strict=True)]
+    if masks.type_scores is not None:
+        scores = np.round(np.array(masks.type_scores, np.float64), 4).tolist()
+        annotations = [{**one, "category_score": score} for one, score in zip(annotations, scores, strict=True)]
     if content.ignore is not None:
         annotations += _annotations(runs_from_labels((content.ignore > 0).astype(np.uint8), "column")[0], [None])
     return annotations

@@ -80,6 +80,10 @@ class DrawnImage(ImageRecord):
             f"{self.place} tells no size of its image, and there is no image file: give the images (--images)"
         )
 
+    def all_types(self) -> frozenset[str]:
+        """Parse the document; nothing is rasterised, so that the image's size does not matter."""
+        return frozenset(drawing.cell_type for drawing in self.parse(self._bytes(), self.shape or (1, 1)))
+
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the document and rasterise its shapes."""
         size, drawings = self._drawings(shape)

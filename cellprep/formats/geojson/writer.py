@@ -33,6 +33,7 @@ def _feature(content: Content, outline: Outline, objects: str) -> dict[str, Any]
     coordinates = [[ring.tolist() for ring in polygon] for polygon in outline.polygons]
     single = len(coordinates) == 1
     measurements = {} if outline.score is None else {"Score": round(outline.score, 4)}
+    measurements |= {} if outline.type_score is None else {"Class probability": round(outline.type_score, 4)}
     if objects == "detection":
         measurements |= _area(outline, content.pixel_size)
     return {

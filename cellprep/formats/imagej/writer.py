@@ -73,8 +73,9 @@ def _region(outline: Outline, name: str) -> ImagejRoi:
 
 def _properties(outline: Outline) -> str:
     """Return the lines of a region's properties; line breaks in a type would be others."""
+    numbers = {"Score": outline.score, "Class probability": outline.type_score}
     lines = [f"Class: {' '.join(outline.cell_type.split())}\n"] if outline.cell_type else []
-    return "".join([*lines, *([] if outline.score is None else [f"Score: {outline.score:.4f}\n"])])
+    return "".join([*lines, *(f"{name}: {value:.4f}\n" for name, value in numbers.items() if value is not None)])
 
 
 def _path(ring: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -15,7 +15,8 @@ TurnedBy = Annotated[
     Orientation | None,
     Option(
         "Whether images are turned as their Orientation tag (EXIF) says; unless given, their annotations' size "
-        "decides, and where it cannot they are."
+        "decides, and where it cannot they are.",
+        group="Images",
     ),
 ]
 

@@ -55,6 +55,7 @@ class StackOptions:
             "number, which counts from 0.",
             metavar="NAME|N",
             parse=_plain,
+            group="Images",
         ),
     ] = None
     channel: Annotated[
@@ -64,6 +65,7 @@ class StackOptions:
             "which counts from 0. All unless given.",
             metavar="NAME|N",
             parse=tuple,
+            group="Images",
         ),
     ] = ()
     z: Annotated[
@@ -73,12 +75,18 @@ class StackOptions:
             "plane with the largest variance of its Laplacian, the first of equals.",
             metavar="N|max|mean|focus",
             parse=_parse_z,
+            group="Images",
         ),
     ] = None
-    time: Annotated[int | None, Option("The time of the images to read, which counts from 0.", metavar="N")] = None
+    time: Annotated[
+        int | None, Option("The time of the images to read, which counts from 0.", metavar="N", group="Images")
+    ] = None
     grey: Annotated[
         bool,
-        Option("Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type."),
+        Option(
+            "Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type.",
+            group="Images",
+        ),
     ] = False
 
     def __post_init__(self) -> None:

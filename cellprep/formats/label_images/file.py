@@ -15,6 +15,7 @@ from cellprep.formats.annotations.partial import Ignored, named_label
 from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
+from cellprep.formats.label_images.types import read_types
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
 
@@ -33,6 +34,8 @@ class LabelFileImage(ImageRecord):
         By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
     file
         The file with its bytes, if `fingerprinted` has read them.
+    types
+        The table of the labels' classes, if there is one.
     """
 
     rows_are_labels: ClassVar[bool] = True
@@ -41,6 +44,7 @@ class LabelFileImage(ImageRecord):
     may_be_picture: bool = False
     components: Components | None = None
     file: ImageFile | None = None
+    types: Path | None = None
 
     def content(self) -> list[Any]:
         """Return the file's hash, and whether pieces are cells."""
@@ -52,11 +56,16 @@ class LabelFileImage(ImageRecord):
         return self._hash_of(self._content(sha256)), replace(self, file=file)
 
     def _content(self, sha256: str) -> list[Any]:
-        return [sha256, *filter(None, [self.components])]
+        types = [read_types(self.types)[1]] if self.types else []
+        return [sha256, *filter(None, [self.components]), *types]
 
-    def known_types(self) -> frozenset[str]:
-        """Return that no annotation has a type."""
-        return frozenset({""})
+    def known_types(self) -> frozenset[str] | None:
+        """Return that no annotation has a type, unless there is a table: the labels show which are there."""
+        return None if self.types else frozenset({""})
+
+    def all_types(self) -> frozenset[str]:
+        """Read the table, if there is one."""
+        return frozenset(read_types(self.types)[0].names.values()) if self.types else frozenset({""})
 
     def sides(self) -> Sides | None:
         """Return the sides of a pixel that its image tells, or else the label image."""
@@ -76,7 +85,17 @@ class LabelFileImage(ImageRecord):
                 "images <id>_masks.*, or keep them in masks/ beside images/; masks hold 0 and 1. Where a command has "
                 "--format, label-folder takes it as it is"
             )
-        return annotations_of_labels(labels, str(self.path), self.partial.ignore_labels).without(self.excluded)
+        found = annotations_of_labels(labels, str(self.path), self.partial.ignore_labels)
+        return (_typed(found, self.types) if self.types else found).without(self.excluded)
+
+
+def _typed(annotations: Annotations, table: Path) -> Annotations:
+    """Return annotations with the classes that a table tells of their labels."""
+    types, _ = read_types(table)
+    names = tuple(types.names.get(row, "") for row in annotations.rows)
+    told = annotations.rows and types.scores.keys() >= set(annotations.rows)
+    scores = tuple(types.scores[row] for row in annotations.rows) if told else None
+    return replace(annotations, cell_types=names, cell_type=most_common(names), type_scores=scores)
 
 
 def _is_our_own(file: ImageFile) -> bool:

@@ -1,5 +1,6 @@
 """Reader of folders of label images: beside their images, above or below them, or alone."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 from cellprep.formats.annotations.source import FolderSource
 from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS
 from cellprep.formats.images.file import ImageFile
+from cellprep.formats.label_images.class_folders import ClassFoldersImage
 from cellprep.formats.label_images.file import LabelFileImage
 from cellprep.formats.layouts.groups import Pair
 from cellprep.formats.layouts.layout import Layout, listed
 from cellprep.formats.layouts.listing import hash_of_listing
+from cellprep.formats.names import TYPES_END
 from cellprep.store.image_ids import composed, id_problem
+from cellprep.text.wording import count, printable
 
 
 class LabelFolder(FolderSource):
@@ -58,8 +62,42 @@ class LabelFolder(FolderSource):
             raise SourceError(problem or nothing)
         self._image_folders = [str(folder) for group in layout.groups for folder in group.image_folders]
         self._files = {composed(file.stem): file for group in layout.groups for file in group.images}
+        self._layout = layout
+        self._classes: dict[str, dict[str, Path]] = {}
+        self._types = {file for group in layout.groups for file in group.types}
         self.notes = layout.notes()
         self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
+
+    def take_folders_as_classes(self) -> None:
+        """Take the folders that label images lie in as classes: an image has the cells of all files of its name.
+
+        Raises
+        ------
+        SourceError
+            If there are no such folders, or one has two label images of an image.
+        """
+        pairs = self._layout.pairs()
+        images = {pair.id: pair.images for _, pair in pairs if pair.images}
+        files: dict[str, dict[str, Path]] = defaultdict(dict)
+        for group, pair in pairs:
+            for mask in pair.masks:
+                name = group.parts[-1] if group.parts else ""
+                if not name or name in files[pair.id]:
+                    problem = "lies in no folder of a class" if not name else f"is a second one of {pair.id} in {name}"
+                    raise SourceError(
+                        f"{mask} {problem}: label images of classes are <class>/<id>.*, one for each class"
+                    )
+                files[pair.id][name] = mask
+        self._classes = {image_id: files[image_id] for image_id in sorted(files)}
+        self._pairs = {
+            name: Pair(name, [*found.values()], images.get(name, [])) for name, found in self._classes.items()
+        }
+        self.unannotated = [str(file) for name, found in images.items() if name not in self._pairs for file in found]
+        every = sorted({name for found in self._classes.values() for name in found})
+        self.notes = [f"folders as classes: {', '.join(map(printable, every))}"]
+        for name in every:
+            if missing := sum(name not in found for found in self._classes.values()):
+                self.notes.append(f"note: {count(missing, 'image')} without a label image of {printable(name)}")
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
@@ -81,10 +119,19 @@ class LabelFolder(FolderSource):
         for image_id, pair in self._pairs.items():
             if problem := id_problem(image_id):
                 yield FaultyImage(image_id, f"{pair.masks[0]}: {problem}")
+            elif image_id in self._classes:
+                yield ClassFoldersImage(
+                    image_id=image_id,
+                    source=self.name,
+                    files=tuple(sorted(self._classes[image_id].items())),
+                    components=self.components,
+                    pixels=ImageFile(pair.images[0]) if len(pair.images) == 1 else None,
+                )
             elif problem := self._problem(pair):
                 yield FaultyImage(image_id, problem)
             else:
                 pixels = ImageFile(pair.images[0]) if pair.images else None
+                types = pair.masks[0].with_name(f"{pair.masks[0].stem}{TYPES_END}")
                 yield LabelFileImage(
                     image_id=image_id,
                     source=self.name,
@@ -92,6 +139,7 @@ class LabelFolder(FolderSource):
                     pixels=pixels,
                     may_be_picture=self.is_chosen,
                     components=self.components,
+                    types=types if types in self._types and not self.components else None,
                 )
 
     def _problem(self, pair: Pair) -> str:

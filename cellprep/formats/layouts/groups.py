@@ -9,6 +9,7 @@ from pathlib import Path
 from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.formats.layouts.listing import walk
 from cellprep.formats.names import (
+    TYPES_END,
     is_by_product,
     is_image_folder,
     is_mask_folder,
@@ -54,6 +55,8 @@ class Group:
         Cellpose's ``_seg.npy``, which may run code when they are read.
     outlines
         Cellpose's ``_cp_outlines.txt``.
+    types
+        Tables of the classes of labels.
     """
 
     parts: Parts
@@ -66,6 +69,7 @@ class Group:
     unreadable: list[Path] = field(default_factory=list)
     pickles: list[Path] = field(default_factory=list)
     outlines: list[Path] = field(default_factory=list)
+    types: list[Path] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -211,7 +215,9 @@ def _add(group: Group, folder: Folder, role: str) -> None:
     pickles = {file for file in files if is_pickled(file)}
     group.pickles += sorted(pickles)
     group.outlines += [file for file in files if outlined_image(file.name)]
-    files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
+    tables = {file for file in files if file.name.lower().endswith(TYPES_END)}
+    group.types += sorted(tables)
+    files = [file for file in files if file not in pickles | tables and not is_by_product(file.stem)]
     if role == "masks":
         masks = labels_among(files)
         readable = set(masks)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -226,21 +226,34 @@ def label_names(image: Path) -> list[str]:
     return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
 
 
-def label_properties(labels: Path) -> tuple[dict[int, str], dict[int, float]]:
-    """Return the types (``class``) and scores (``score``) of labels that a label image's properties tell."""
+class LabelProperties(NamedTuple):
+    """What a label image's properties tell of its labels.
+
+    Attributes
+    ----------
+    types, scores, type_scores
+        Per label its ``class``, ``score`` and ``class_probability``, of those that have one.
+    """
+
+    types: dict[int, str]
+    scores: dict[int, float]
+    type_scores: dict[int, float]
+
+
+def label_properties(labels: Path) -> LabelProperties:
+    """Return what a label image's properties tell of its labels."""
     about = ome_attributes(labels).get("image-label")
     listed = about.get("properties") if isinstance(about, dict) else None
-    types: dict[int, str] = {}
-    scores: dict[int, float] = {}
+    told = LabelProperties({}, {}, {})
     for entry in listed if isinstance(listed, list) else []:
         label = entry.get("label-value") if isinstance(entry, dict) else None
         if type(label) is int:
-            kind, score = entry.get("class"), entry.get("score")
-            if isinstance(kind, str) and kind:
-                types[label] = kind
-            if type(score) in (int, float):
-                scores[label] = float(score)
-    return types, scores
+            if isinstance(kind := entry.get("class"), str) and kind:
+                told.types[label] = kind
+            for name, values in (("score", told.scores), ("class_probability", told.type_scores)):
+                if type(value := entry.get(name)) in (int, float):
+                    values[label] = float(value)
+    return told
 
 
 def ome_attributes(folder: Path) -> dict[str, Any]:

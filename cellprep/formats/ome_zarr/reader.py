@@ -41,31 +41,39 @@ class OMEZarrLabels(ImageRecord):
 
     def content(self) -> list[Any]:
         """Return the labels' hash and the scale, and the types of labels if there are any."""
-        types, _ = label_properties(self.labels.path)
+        types = label_properties(self.labels.path).types
         return [self.labels.sha256(), self._pixel_size(), *([sorted(types.items())] if types else [])]
 
     def known_types(self) -> frozenset[str] | None:
         """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
-        return None if label_properties(self.labels.path)[0] else frozenset({""})
+        return None if label_properties(self.labels.path).types else frozenset({""})
+
+    def all_types(self) -> frozenset[str]:
+        """Return the types that its metadata tell."""
+        return frozenset(label_properties(self.labels.path).types.values())
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         found = annotations_of_labels(self.labels.decode(), str(self.labels), self.partial.ignore_labels)
-        types, scores = label_properties(self.labels.path)
-        cell_types = tuple(types.get(row, "") for row in found.rows)
+        told = label_properties(self.labels.path)
+        cell_types = tuple(told.types.get(row, "") for row in found.rows)
         return replace(
             found,
             cell_types=cell_types,
             cell_type=most_common(cell_types),
             pixel_size=self._pixel_size(),
-            scores=tuple(scores[row] for row in found.rows)
-            if found.rows and scores.keys() >= set(found.rows)
-            else None,
+            scores=_of_rows(told.scores, found.rows),
+            type_scores=_of_rows(told.type_scores, found.rows),
         ).without(self.excluded)
 
     def _pixel_size(self) -> float | None:
         image = None if self.pixels is None else side_of(self.pixels.sides())
         return image or side_of(self.labels.sides())
+
+
+def _of_rows(values: dict[int, float], rows: tuple[int, ...]) -> tuple[float, ...] | None:
+    """Return a value for each row; None if one has none."""
+    return tuple(values[row] for row in rows) if rows and values.keys() >= set(rows) else None
 
 
 class OMEZarr(FolderSource):

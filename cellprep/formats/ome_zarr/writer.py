@@ -40,7 +40,10 @@ def _properties(content: Content) -> list[dict[str, Any]]:
     if content.scores is None and not any(content.cell_types):
         return []
     scores = [{}] * len(content.visible) if content.scores is None else [{"score": round(s, 4)} for s in content.scores]
-    types = [{"class": name} if name else {} for name in content.cell_types]
+    types: list[dict[str, Any]] = [{"class": name} if name else {} for name in content.cell_types]
+    if content.type_scores is not None:
+        pairs = zip(types, content.type_scores, strict=True)
+        types = [{**kind, "class_probability": round(value, 4)} for kind, value in pairs]
     return [
         {"label-value": label, **kind, **score}
         for label, kind, score in zip(content.visible, types, scores, strict=True)

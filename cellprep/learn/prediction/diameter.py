@@ -33,7 +33,12 @@ class FirstLook(NamedTuple):
 
 
 def look_first(
-    predictor: Predictor, image: Any, classes: NDArray[np.uint8] | None, scale: Scale | None, **keep: bool
+    predictor: Predictor,
+    image: Any,
+    classes: NDArray[np.uint8] | None,
+    scale: Scale | None,
+    types: NDArray[np.uint8] | None = None,
+    **keep: bool,
 ) -> FirstLook:
     """Predict an image once, to find the scale at which its cells are as large as the training cells.
 
@@ -47,10 +52,12 @@ def look_first(
         Classes of the image's pixels, as in `Predictor.predict`.
     scale
         The scale of this prediction.
+    types
+        Types of the cells' pixels, as in `Predictor.predict`.
     **keep
         The maps to keep, as in `Predictor.predict`.
     """
-    maps = predictor.look(image, classes, scale, **keep)
+    maps = predictor.look(image, classes, scale, types, **keep)
     areas = count_pixels(find_instances(maps, predictor.decoding_at(scale))[0])[1:]
     learned = predictor.bundle.diameter
     if len(areas) < LEAST_CELLS or learned is None:
