@@ -184,7 +184,7 @@ class NetworkSettings:
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is not valid.
 
     Examples
     --------
