@@ -32,9 +32,7 @@ Precision = Annotated[
     str,
     Option("Precision of the networks; auto is bfloat16 where the processor supports it", PRECISIONS, group="Run"),
 ]
-Decoder = Annotated[
-    str | None, Option("Decoder; by default that of the weights", DECODERS, group="Decoding")
-]
+Decoder = Annotated[str | None, Option("Decoder; by default that of the weights", DECODERS, group="Decoding")]
 MinArea = Annotated[
     int | None,
     Option(
@@ -94,7 +92,7 @@ class Decoding:
 
         If the decoder stays the same, other options keep their values; if it changes, they are reset. Values without a
         class also apply to classes with their own decoding; options without a decoder only if these use the same
-        decoder. `by_class` takes precedence; for a class without its own decoding, it changes a copy of the general one.
+        decoder. `by_class` takes precedence; for a class without its own decoding, it changes the general one.
 
         Examples
         --------

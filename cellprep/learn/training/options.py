@@ -122,7 +122,7 @@ class TrainOptions:
     ] = None
     batch_size: Annotated[int, Option("Crops per step.", aliases=("--batch",), group="Optimisation")] = 8
     crop: Annotated[
-        int, Option("Side of a crop, in pixels: a multiple of 16, 32 at least.", aliases=("--patch-size",), group="Data")
+        int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.", aliases=("--patch-size",), group="Data")
     ] = 256
     base_channels: Annotated[
         int | None,
