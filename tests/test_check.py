@@ -118,8 +118,8 @@ def test_faulty_annotations_are_named_one_by_one_and_the_others_checked(write_cs
     report = check_source(open_source(path))
     assert [(f.image_id, f.row, f.note) for f in report.findings if f.rule in ("fault", "image-fault")] == [
         ("a", 2, "run '601 1' goes past the last pixel, 600 (20 x 30)"),
-        ("a", 5, "it has an odd number of numbers (3): a run is a start and a length"),
-        ("a", 6, "the annotation is empty, beside others"),
+        ("a", 5, "it has an odd number of values (3): a run has a start and a length"),
+        ("a", 6, "the annotation is empty, but there are others"),
         ("b", 7, "'x' is not a whole number"),
         ("c", None, "train.csv row 8: width 'x' is not a whole number of pixels above 0"),
     ]
@@ -325,13 +325,13 @@ def test_strict_makes_findings_an_error(cli, write_csv):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--rule", "x"], "rule 'x' is unknown: it is one of fault, blank, duplicate"),
+        (["--rule", "x"], "rule 'x' is unknown: use one of fault, blank, duplicate"),
         (["--threshold", "x"], "threshold 'x' is not a rule and a number, such as duplicate=0.8"),
         (["--threshold", "hidden=1"], "rule 'hidden' has no threshold; these have one: duplicate, inside"),
         (["--threshold", "holes=0"], "threshold 0.0 of the rule holes is no number above 0"),
         (["--threshold", "holes=nan"], "threshold nan of the rule holes is no number above 0"),
         (["--overlap", "x"], "overlap 'x' is unknown"),
-        (["--out", "train.csv"], "--out train.csv is the file that is read: choose another"),
+        (["--out", "train.csv"], "--out train.csv is the input file: choose another file"),
     ],
 )
 def test_mistakes_are_one_line(cli, write_csv, tmp_path, monkeypatch, args, message):
@@ -353,7 +353,7 @@ def test_the_rules_are_documented():
 
 def test_needs_images_where_only_they_tell_sizes(write_csv):
     source = open_source(write_csv("a,1 2", header="ImageId,EncodedPixels"))
-    with pytest.raises(UsageError, match="has no columns width and height: give the images"):
+    with pytest.raises(UsageError, match="has no columns width and height: give the image files"):
         check_source(source)
 
 

@@ -93,14 +93,14 @@ def test_failures_are_listed_with_exit_code_1(cli, write_csv, tmp_path):
 # What users get wrong: what they type, the exit code, and the one line that they read.
 MISTAKES = {
     "no source": (["nowhere.csv"], 1, "cannot read the annotation source nowhere.csv: No such file"),
-    "no format": (["{csv}", "--format", "yaml"], 2, "format 'yaml' is unknown: it is one of auto, kaggle-csv"),
-    "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: it is one of smaller-on-top"),
+    "no format": (["{csv}", "--format", "yaml"], 2, "format 'yaml' is unknown: use one of auto, kaggle-csv"),
+    "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: use one of smaller-on-top"),
     "even wall": (["{csv}", "--wall-width", "4"], 2, "wall width 4 is not an odd number"),
-    "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: it is one of cv2"),
+    "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: use one of cv2"),
     "no bins": (["{csv}", "--bins", "nowhere.json"], 1, "there are no bins nowhere.json: give one of sartorius, paper"),
     "no image": (["{csv}", "--image", "x"], 2, "image 'x' is not in train.csv"),
     "no folder": (["{csv}", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
-    "jobs": (["{csv}", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
+    "jobs": (["{csv}", "--jobs", "0"], 2, "jobs is 0: give 1 or more"),
     "foreign": (["{csv}", "--out", "{csv}"], 1, "cannot hold a store: Not a directory"),
 }
 
@@ -157,7 +157,8 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (
-        "error: unexpected ZeroDivisionError: of some sort; please report it, with what CELLPREP_TRACEBACK=1 shows\n"
+        "error: unexpected ZeroDivisionError: of some sort; please report it with the traceback that "
+        "CELLPREP_TRACEBACK=1 shows\n"
     )
     monkeypatch.setenv("CELLPREP_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

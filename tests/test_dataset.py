@@ -166,7 +166,7 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(tmp_path, workers):
     dataset = StoreDataset(store, crop=32)
     chunk = tmp_path / "data.zarr" / "torn" / "labels" / "instances" / "0" / "c" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
-    with pytest.raises(SampleError, match=r"^image torn: .* is damaged: its checksum differs$"):
+    with pytest.raises(SampleError, match=r"^image torn: .* is damaged: its checksum does not match$"):
         samples(dataset, num_workers=workers)
 
 
@@ -189,7 +189,7 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
     [
         ({"store": 5}, "store is the int 5: give the path of a store"),
         ({"targets": "semseg"}, "targets='semseg' is no sequence: give a list of names"),
-        ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: it is one of labels, semseg, distance, uvec"),
+        ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: use one of labels, semseg, distance, uvec"),
         ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
         ({"crop": 2.5}, "crop 2.5 is not possible: give a whole number from 1"),
         ({"crop": 40, "multiple": 16}, "crop 40 is no multiple of 16, .* give 32"),

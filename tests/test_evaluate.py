@@ -132,7 +132,7 @@ def test_coco_json_and_results_with_scores(cli, truth, tmp_path):
         assert (overall["coco_ap"], overall["coco_ap50"], overall["coco_ap75"]) == expected
     result = cli("evaluate", results, truth)
     assert result.exit_code == 1
-    assert "holds COCO results, which name images by the ids of a COCO JSON: give that as the truth" in result.stderr
+    assert "has COCO results, which refer to images by the ids of a COCO JSON: give that as the truth" in result.stderr
 
 
 def test_scores_of_some_cells_only_are_no_scores(cli, truth, tmp_path):
@@ -157,8 +157,14 @@ def test_scores_follow_the_cells_that_are_kept(tmp_path):
     ("content", "message"),
     [
         ("[{]", "is no file of COCO results"),
-        ('[{"image_id": 97}]', "is no file of COCO results: entry 1 needs image_id and score, a number"),
-        ('[{"image_id": 97, "score": "high"}]', "is no file of COCO results: entry 1 needs image_id and score"),
+        (
+            '[{"image_id": 97}]',
+            "is not a file of COCO results: entry 1 needs image_id, category_id, segmentation and a number as score",
+        ),
+        (
+            '[{"image_id": 97, "score": "high"}]',
+            "is not a file of COCO results: entry 1 needs image_id, category_id, segmentation and",
+        ),
     ],
 )
 def test_faulty_results(tmp_path, content, message):
@@ -240,7 +246,7 @@ def test_images_that_fail_are_named_and_in_no_score(cli, found, truth, write_csv
     )
     assert "images            2" in result.stdout
     small = write_csv(*rows("a", []), "b,1 2,3,2,", *rows("c", []), name="small.csv")
-    message = "b: the predicted cells are of 2 x 3 pixels, the true cells of 20 x 30"
+    message = "b: the predicted cells have 2 x 3 pixels, the true cells 20 x 30"
     assert message in cli("evaluate", small, truth).stderr
     nothing = write_csv("a,1 x,30,20,", name="nothing.csv")
     result = cli("evaluate", nothing, truth, "--image", "a", "--worst", 1, "--pictures", tmp_path / "worst")
@@ -261,7 +267,7 @@ def test_sizes_come_from_the_other_side_or_the_images(cli, truth, write_csv, tmp
     for name in FOUND:
         Image.fromarray(np.zeros(SHAPE, np.uint8)).save(folder / f"{name}.png")
     assert scores_of(cli, bare, bare, "--images", folder)["overall"]["pq"] == 1
-    assert "a: bare.csv has no columns width and height: give the images" in cli("evaluate", bare, bare).stderr
+    assert "a: bare.csv has no columns width and height: give the image files" in cli("evaluate", bare, bare).stderr
 
 
 def test_a_row_for_each_image(cli, found, truth, tmp_path):
@@ -379,8 +385,8 @@ def test_cells_without_a_class_are_an_error(cli, found, truth):
     [
         (["found.csv", "train.csv", "--confusion", "x.txt"], 2, "--confusion x.txt is no picture: let its name end in"),
         (["found.csv", "train.csv", "--image", "x"], 2, "image 'x' is neither in found.csv nor in train.csv"),
-        (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
-        (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the file that is read"),
+        (["found.csv", "train.csv", "--jobs", "0"], 2, "jobs is 0: give 1 or more"),
+        (["found.csv", "train.csv", "--out", "found.csv"], 2, "--out found.csv is the input file"),
         (["found.csv", "train.csv", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
         (["nowhere", "train.csv"], 1, "cannot read the annotation source nowhere"),
         (["found.csv", "nowhere"], 1, "cannot read the annotation source nowhere"),

@@ -455,9 +455,9 @@ def lose_metadata(image):
 
 
 DAMAGES = {
-    "metadata": (lose_metadata, "its zarr.json is missing or damaged: cellprep verify --repair removes it"),
-    "chunk": (break_chunk, "is damaged: its checksum differs"),
-    "contradiction": (contradict, "its labels and its table of 0 cells contradict each other"),
+    "metadata": (lose_metadata, "its zarr.json is missing or damaged: remove it with cellprep verify --repair"),
+    "chunk": (break_chunk, "is damaged: its checksum does not match"),
+    "contradiction": (contradict, "its labels and its table of 0 cells are inconsistent"),
 }
 
 
@@ -565,7 +565,7 @@ def test_what_is_there_is_left_alone(store, tmp_path, to, kind):
     else:
         out.symlink_to(tmp_path / "nowhere")
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match="out exists: it is left alone"):
+    with pytest.raises(OutputError, match="out already exists and is not overwritten"):
         export(store, to, out)
     assert tree(tmp_path) == before
 
@@ -591,9 +591,9 @@ def test_an_empty_store(tmp_path):
 
 
 def test_wrong_usage(store, tmp_path):
-    with pytest.raises(UsageError, match="export format 'png' is unknown: it is one of kaggle-csv, coco, "):
+    with pytest.raises(UsageError, match="export format 'png' is unknown: use one of kaggle-csv, coco, "):
         export(store, "png", tmp_path / "out")
-    with pytest.raises(UsageError, match="jobs 0 is no number of processes"):
+    with pytest.raises(UsageError, match="jobs is 0: give 1 or more"):
         export(store, "coco", tmp_path / "out", jobs=0)
 
 
@@ -609,7 +609,7 @@ def test_the_command(cli, store, tmp_path):
     )
     assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (
-        f"error: {tmp_path} is no cellprep store\n"
+        f"error: {tmp_path} is not a cellprep store\n"
     )
 
 

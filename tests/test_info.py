@@ -272,7 +272,7 @@ def test_hostile_names_are_printable(write_csv, out):
 def test_no_store(tmp_path):
     with pytest.raises(StoreError, match="there is no store"):
         describe_store(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match="is no cellprep store"):
+    with pytest.raises(StoreError, match="is not a cellprep store"):
         describe_store(tmp_path)
 
 

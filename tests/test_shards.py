@@ -299,10 +299,10 @@ def test_only_the_chunks_of_a_window_are_read(stored):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:100], "it is too short|its checksum differs"),
-        (lambda content: content[:-1] + b"x", "its checksum differs"),
-        (lambda content: b"x" + content[1:], "its checksum differs"),
-        (lambda content: content[:50] + content[60:], "a chunk is missing|its checksum differs"),
+        (lambda content: content[:100], "it is too short|its checksum does not match"),
+        (lambda content: content[:-1] + b"x", "its checksum does not match"),
+        (lambda content: b"x" + content[1:], "its checksum does not match"),
+        (lambda content: content[:50] + content[60:], "a chunk is missing|its checksum does not match"),
         (lambda content: b"", "it is too short"),
     ],
 )

@@ -46,7 +46,7 @@ def problems(draw, grouped=True):
 def test_every_image_once_and_no_group_split(problem):
     classes, groups, folds, seed = problem
     if len(set(groups)) < folds:
-        with pytest.raises(UsageError, match=f"{folds} folds need {folds} groups of images, and there are"):
+        with pytest.raises(UsageError, match=f"{folds} folds need {folds} groups of images, but there are"):
             assign_folds(classes, groups, folds, seed)
         return
     result = assign_folds(classes, groups, folds, seed)
@@ -151,7 +151,7 @@ def test_groups_are_never_split(write_csv):
     assert all(both[f"im{n}"] == both[f"im{n + 12}"] for n in range(12))
     assert len({both[f"im{n}"] for n in range(0, 24, 4)}) > 1  # a plate alone may be split
     assert split(path, folds=4, groups=("plate",)).notes()[0] == "4 groups by plate"
-    with pytest.raises(UsageError, match="5 folds need 5 groups of images, and there are 4"):
+    with pytest.raises(UsageError, match="5 folds need 5 groups of images, but there are 4"):
         split(path, folds=5, groups=("plate",))
 
 
@@ -224,7 +224,7 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "images/a.png")  # b's is not needed
     options = ["--folds", 2, "--jobs", 1, "--out", tmp_path / "f.csv"]
-    assert "give the images, whose files tell (--images)" in cli("split", path, *options).stderr
+    assert "give the image files (--images)" in cli("split", path, *options).stderr
     assert cli("split", path, *options, "--images", tmp_path / "images").exit_code == 0
     assert sorted(line[0] for line in (tmp_path / "f.csv").read_text().splitlines()[1:]) == ["a", "b"]
 
@@ -232,16 +232,16 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--folds", 1], 2, "1 folds are not possible: give 2 or more"),
-        (["--folds", 9], 2, "9 folds need 9 groups of images, and there are 2: give fewer folds"),
+        (["--folds", 1], 2, "cannot make 1 folds: give 2 or more"),
+        (["--folds", 9], 2, "9 folds need 9 groups of images, but there are 2: give fewer folds"),
         (["--seed", -1], 2, "seed -1 is below 0"),
-        (["--jobs", 0], 2, "jobs 0 is no number of processes"),
+        (["--jobs", 0], 2, "jobs is 0: give 1 or more"),
         (["--group", "site"], 2, "train.csv has no column 'site' to group images by; it has: 'plate', 'well'"),
         (["--group", "cell_type"], 2, "train.csv has no column 'cell_type' to group images by; it has"),
-        (["--out", "train.csv"], 2, "--out train.csv is the file that is read: choose another"),
-        (["--out", "."], 1, "something is there that is no file"),
+        (["--out", "train.csv"], 2, "--out train.csv is the input file: choose another file"),
+        (["--out", "."], 1, "it exists and is not a file"),
         (["--out", "train.csv/f.csv"], 1, "cannot write "),
-        (["--out", "nowhere/f.csv"], 1, "there is no folder nowhere"),
+        (["--out", "nowhere/f.csv"], 1, "the folder nowhere does not exist"),
     ],
     ids=str,
 )
@@ -268,7 +268,7 @@ def test_a_file_is_replaced_whole_and_links_stay(tmp_path):
     assert link.is_symlink()
     assert target.read_bytes() == "ä\n".encode()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputError, match="something is there that is no file"):
+    with pytest.raises(OutputError, match="it exists and is not a file"):
         write_whole(tmp_path / "pipe", "x")
     assert {path.name for path in tmp_path.iterdir()} == {"target", "link", "pipe"}
 

@@ -417,12 +417,12 @@ def test_a_long_training_says_so_before_it_starts():
 @pytest.mark.parametrize(
     ("network", "others", "message"),
     [
-        ("unet", {}, "network 'unet' is unknown: it is one of semseg, dn, wtn, wn"),
+        ("unet", {}, "network 'unet' is unknown: use one of semseg, dn, wtn, wn"),
         ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
         ("dn", {"max_lr": 0}, "a rate of 0"),
-        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells, none"),
+        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
         ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
-        ("semseg", {"arch": "published"}, "arch 'published' is unknown: it is one of unet"),
+        ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
         ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
@@ -584,7 +584,9 @@ def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.training.run.train", interrupted)
     result = cli("train", "dn", "--data", discs.path, "--out", tmp_path / "run")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted: what is written is whole; the same command with --resume goes on\n"
+    assert (
+        result.stderr == "interrupted: all files written so far are complete; the same command with --resume goes on\n"
+    )
 
 
 def test_the_command_trains(discs, cli, tmp_path):

@@ -134,7 +134,7 @@ class _Application(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
         except KeyboardInterrupt:
-            typer.echo(f"interrupted: what is written is whole; {self._how_to_go_on(ctx)}", err=True)
+            typer.echo(f"interrupted: all files written so far are complete; {self._how_to_go_on(ctx)}", err=True)
             raise typer.Exit(130) from None
 
     def _how_to_go_on(self, ctx: Any) -> str:

@@ -1,4 +1,4 @@
-"""Progress of a long run: a bar in a terminal, and in a log file a line now and then."""
+"""Progress of a long run: a bar in a terminal, occasional lines in a log file."""
 
 import sys
 from collections.abc import Iterator
@@ -45,18 +45,18 @@ def passing_words(words: str, *, quiet: bool) -> Iterator[None]:
 
 
 def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm[Any]":
-    """Return a bar on standard error: where that is no terminal, lines a minute apart, and none in the first minute.
+    """Return a progress bar on standard error. Without a terminal, it prints at most one line a minute.
 
     Parameters
     ----------
     total
-        Number of items to do.
+        Number of items.
     unit
-        What an item is, in the singular.
+        Singular noun for an item.
     quiet
-        Whether to show nothing.
+        Whether to hide the bar.
     **options
-        Of `tqdm.tqdm`.
+        Options of `tqdm.tqdm`.
     """
     from tqdm import tqdm
 
@@ -80,7 +80,7 @@ def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm
 
 
 class _Lines:
-    """The text that a bar writes, each state on a line of its own instead of over the one before."""
+    """A stream that writes each state of a bar on a line of its own instead of overwriting the last."""
 
     def write(self, text: str) -> None:
         if line := text.strip():

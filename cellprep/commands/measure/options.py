@@ -30,7 +30,7 @@ class MeasureOptions:
     --------
     >>> MeasureOptions(properties=("size",))
     Traceback (most recent call last):
-    cellprep.errors.UsageError: property 'size' is unknown: it is one of area, area_bbox, ...
+    cellprep.errors.UsageError: property 'size' is unknown: use one of area, area_bbox, ...
     """
 
     images: Annotated[
@@ -66,7 +66,7 @@ class MeasureOptions:
     def __post_init__(self) -> None:
         take_values(self)
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
-            raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
+            raise UsageError(f"property {unknown[0]!r} is unknown: use one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
         check_jobs(self.jobs)

@@ -1,4 +1,4 @@
-"""Reader of folders of label images: beside their images, above or below them, or alone."""
+"""Reader of folders of label images: next to, above or below their images, or without images."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,10 +23,11 @@ from cellprep.text.wording import count, printable
 class LabelFolder(FolderSource):
     """Annotations in one label image per image, in one of many layouts.
 
-    ``masks/<id>.*`` beside ``images/<id>.*`` (StarDist), or below the images; ``<id>_masks.*``, ``mask_<id>.*`` and the
-    like beside ``<id>.*`` (Cellpose); ``mask.*`` beside ``image.*`` in a folder called ``<id>``; any of these in
-    folders below; or label images without images, which may be elsewhere. `cellprep.formats.names` has all names.
-    Where images of several folders have one name, the names of their folders are put before it: ``train_a``.
+    ``masks/<id>.*`` next to ``images/<id>.*`` (StarDist), or in a subfolder of the images; ``<id>_masks.*``,
+    ``mask_<id>.*`` and similar names next to ``<id>.*`` (Cellpose); ``mask.*`` next to ``image.*`` in a folder called
+    ``<id>``; any of these in subfolders; or label images without images, which may be elsewhere.
+    `cellprep.formats.names` has all names. If images of several folders have the same name, the names of their folders
+    are prepended: ``train_a``.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class LabelFolder(FolderSource):
     Raises
     ------
     SourceError
-        If the folder cannot be read, or holds no label image.
+        If the folder cannot be read, or contains no label image.
     """
 
     format = "label-folder"
@@ -58,7 +59,7 @@ class LabelFolder(FolderSource):
         problem = layout.problem()
         if problem or not self._pairs:
             folders = [str(folder) for group in layout.groups for folder in group.mask_folders]
-            nothing = f"{listed(folders) or path} holds no label image ({', '.join(LABEL_FORMATS)})"
+            nothing = f"{listed(folders) or path} contains no label image ({', '.join(LABEL_FORMATS)})"
             raise SourceError(problem or nothing)
         self._image_folders = [str(folder) for group in layout.groups for folder in group.image_folders]
         self._files = {composed(file.stem): file for group in layout.groups for file in group.images}
@@ -101,17 +102,17 @@ class LabelFolder(FolderSource):
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder holds label images."""
+        """Return whether a folder contains label images."""
         return layout.has_labels
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
+        """Ids of all images, sorted."""
         return list(self._pairs)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images beside the label images."""
+        """True if there are images with the label images."""
         return bool(self._image_folders) or any(pair.images for pair in self._pairs.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
@@ -150,6 +151,6 @@ class LabelFolder(FolderSource):
             return ""
         ends = ", ".join(IMAGE_FORMATS)
         if unreadable := self._files.get(pair.id) or self._files.get(composed(pair.masks[0].stem)):
-            problem = f"{unreadable} is no image that can be read ({ends}): export it as TIFF, for example with Fiji"
+            problem = f"{unreadable} is not a supported image ({ends}): export it as TIFF, for example with Fiji"
             return ImageFile(unreadable).format_problem() or problem
         return f"there is no image file {pair.id}.* in {listed(self._image_folders) or self.path} ({ends})"

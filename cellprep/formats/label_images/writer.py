@@ -21,10 +21,10 @@ def encode(content: Content) -> dict[str, bytes]:
 def _encode_image(content: Content) -> bytes:
     """Return the labels as an OME-TIFF, compressed with zlib; labels keep their numbers.
 
-    The pixel's size, where it is known, is written twice: in the OME-XML, which Bio-Formats and QuPath read, and as
-    the TIFF's resolution, which ImageJ reads.
+    The pixel size, if known, is written twice: in the OME-XML, for Bio-Formats and QuPath, and as the resolution of the
+    TIFF, for ImageJ.
     """
-    # The UUID that tifffile makes else differs from run to run.
+    # The UUID that tifffile generates would differ from run to run.
     metadata: dict[str, Any] = {
         "axes": "YX",
         "UUID": file_uuid(content.image_id),

@@ -77,13 +77,13 @@ def _of_rows(values: dict[int, float], rows: tuple[int, ...]) -> tuple[float, ..
 
 
 class OMEZarr(FolderSource):
-    """OME-Zarr images, each with one label image, or one called ``instances``.
+    """OME-Zarr images with one label image each, or one called ``instances``.
 
     Parameters
     ----------
     path
-        The image's folder; one label image's folder, ``<image>/labels/<name>``; a plate, whose images are called
-        ``<row>_<column>_<field>``; what bioformats2raw wrote, whose images are called ``<name>_<series>`` if there are
+        Folder of an image; of one label image, ``<image>/labels/<name>``; of a plate, whose images are called
+        ``<row>_<column>_<field>``; output of bioformats2raw, whose images are called ``<name>_<series>`` if there are
         several; or a folder of these.
 
     Raises
@@ -99,7 +99,7 @@ class OMEZarr(FolderSource):
         super().__init__(path)
         found = ome_zarr_images(path, layout)
         if not found:
-            raise SourceError(f"{path} is no OME-Zarr image, and holds none")
+            raise SourceError(f"{path} is not an OME-Zarr image, and contains none")
         self._images = {
             image_id: paths
             for image_id, paths in found.items()
@@ -107,24 +107,26 @@ class OMEZarr(FolderSource):
         }
         self.unannotated = [image_id for image_id in found if image_id not in self._images]
         if not self._images:
-            raise SourceError(f"{path} holds no OME-Zarr image with label images: they lie in <image>/labels/<name>")
+            raise SourceError(
+                f"{path} contains no OME-Zarr image with label images, which must be in <image>/labels/<name>"
+            )
         self.sha256 = digest({image_id: list(map(ome_attributes, paths)) for image_id, paths in found.items()})
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder is an OME-Zarr image or holds some."""
+        """Return whether a folder is an OME-Zarr image or contains some."""
         path = layout.path.resolve()
         found = is_image(path) or is_collection(path)
         return found or (bool(ome_zarr_images(path, layout)) and not layout.has_masks)
 
     @property
     def image_ids(self) -> list[str]:
-        """The names of all images, sorted."""
+        """Names of all images, sorted."""
         return list(self._images)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images beside label images."""
+        """True if there are images with the label images."""
         paths = (
             path.parent.parent if is_label_image(path) else path for paths in self._images.values() for path in paths
         )
@@ -154,12 +156,12 @@ class OMEZarr(FolderSource):
 
 
 def zarr_problem(path: Path) -> str:
-    """Return what Zarr a folder is that cannot be read as annotations, and what helps; empty text if it is none."""
+    """Describe a Zarr folder that cannot be read as annotations, with a remedy; an empty string if it is not Zarr."""
     if not (found := describe_zarr(path)):
         return ""
     return (
-        f"{path} is of no known kind: it is {found}. OME-Zarr has multiscales, which say what its axes are, and label "
-        "images in labels/<name>: write it so, or save images and label images as TIFF"
+        f"{path} has an unknown format: it is {found}. OME-Zarr has multiscales, which define its axes, and label "
+        "images in labels/<name>: write it in this form, or save images and label images as TIFF"
     )
 
 

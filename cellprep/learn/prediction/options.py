@@ -47,7 +47,7 @@ class PredictionOptions:
     --------
     >>> PredictionOptions(precision="float16")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: precision 'float16' is unknown: it is one of auto, float32, bfloat16
+    cellprep.errors.UsageError: precision 'float16' is unknown: use one of auto, float32, bfloat16
     """
 
     orientation: TurnedBy = None
