@@ -247,7 +247,7 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
     for name, only, message in (
         ("wn", ["semseg"], r"wn.safetensors hold no semseg: they hold wn$"),
         ("wn", ["vgg"], "hold no vgg"),
-        ("dn", [], "a dn alone tells no instances"),
+        ("dn", [], "a dn alone does not predict"),
     ):
         with pytest.raises(UsageError, match=message):
             finetune(store, tmp_path / "no", tmp_path / f"{name}.safetensors", only=only, **TINY)

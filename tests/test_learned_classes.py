@@ -159,7 +159,7 @@ def test_a_training_tells_what_there_is_of_each_class(store, options, capsys):
     train(store, options(classes=True, **few))
     told = capsys.readouterr().err
     assert "classes to train on: dark 20 cells in 5 images; light 29 cells in 6 images" in told
-    assert "5 cells without a type: the mask is trained on them, the classes are not" in told
+    assert "5 cells without a type: used for training the mask, but not the classes" in told
     assert "warning: fewer than 30 training cells of dark (20), light (29)" in told
 
 
@@ -189,12 +189,12 @@ def test_without_classes_a_file_of_weights_says_nothing_of_them(tmp_path):
         (
             [-1] * 9,
             NAMES,
-            "the cells of .* have no types, so that --classes has nothing to learn: build the store from",
+            "the cells of .* have no types, which --classes needs: build the store from",
         ),
         (
             [1] * 9,
             NAMES,
-            "all cells with a type in .* have the type light: --classes needs two types or more; leave it out",
+            "all cells with a type in .* have the type light, but --classes needs two or more: omit it",
         ),
     ],
     ids=["none", "one"],
@@ -208,7 +208,7 @@ def test_without_two_types_there_is_nothing_to_learn(tmp_path, options, types, n
 @pytest.mark.parametrize(
     ("network", "settings", "problem"),
     [
-        ("wtn", {"classes": True}, "--classes is for semseg and dn and wn only"),
+        ("wtn", {"classes": True}, "only semseg and dn and wn take --classes"),
         ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask dn and wn take no classes"),
     ],
     ids=["wtn", "no mask"],

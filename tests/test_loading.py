@@ -175,12 +175,12 @@ def test_a_killed_worker_is_told_of_and_names_its_image(store, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"multiple": 24}, "crop 32 is no multiple of 24, as the network wants it: give 24"),
-        ({"batch_size": 0}, "0 samples are no batch"),
-        ({"workers": -1}, "-1 workers are not possible"),
+        ({"multiple": 24}, "crop 32 is not a multiple of 24, as the network needs: give 24"),
+        ({"batch_size": 0}, "the batch size is 0"),
+        ({"workers": -1}, "the number of workers is -1"),
         (
             {"normalisation": Normalisation("dataset", (0, 0), (1, 1))},
-            "have 1 channels, and the normalisation is for 2",
+            "have 1 channels, but the normalisation is for 2",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

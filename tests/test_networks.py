@@ -75,7 +75,7 @@ def test_the_signed_mask_is_that_of_the_authors_network_for_the_background():
     vectors = network(image, mask)
     assert torch.equal(seen[0], torch.cat([image, torch.where(mask > 0, 0.5, -0.5)], 1))
     assert vectors.norm(dim=1).min() > 0.99  # everywhere
-    with pytest.raises(UsageError, match="is masked, or sees a mask of both signs"):
+    with pytest.raises(UsageError, match="masked and signed_mask contradict"):
         small("dn", signed_mask=True)
 
 

@@ -209,7 +209,7 @@ def test_weights_remember_one_size(folder, tmp_path):
         assert load_weights(tmp_path / "w.safetensors").pixel_size == size
         assert (b"pixel_size" in (tmp_path / "w.safetensors").read_bytes()) == (size is not None)
     save_weights(tmp_path / "w.safetensors", Weights(network, Normalisation("dataset", (0,), (1,)), pixel_size=-1))
-    with pytest.raises(WeightsError, match="are described wrongly"):
+    with pytest.raises(WeightsError, match="have an invalid description"):
         load_weights(tmp_path / "w.safetensors")
     normalisation = Normalisation("dataset", (0,), (1,))
     parts = [
@@ -221,7 +221,7 @@ def test_weights_remember_one_size(folder, tmp_path):
 
 def test_a_size_that_is_none_is_refused():
     for size in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="is no length above 0"):
+        with pytest.raises(UsageError, match="is not a length above 0"):
             PredictionOptions(pixel_size=size)
 
 

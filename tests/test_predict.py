@@ -520,8 +520,8 @@ def test_the_same_images_give_the_same_bytes(folder, all_knowing):
         ({"precision": "float16"}, "precision 'float16' is unknown"),
         ({"device": "tpu"}, "device 'tpu' is unknown"),
         ({"decoder": "best"}, "decoder 'best' is unknown"),
-        ({"min_area": -1}, "minimal area -1 is not possible"),
-        ({"batch_size": 0}, "batch size 0 is not possible"),
+        ({"min_area": -1}, "the minimum area is -1"),
+        ({"batch_size": 0}, "batch size is 0"),
     ],
     ids=str,
 )
@@ -571,7 +571,7 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
 )
 def test_a_dn_alone_is_not_asked_for_instances(folder, option, outputs, options):
     outputs, options = OutputOptions(**outputs), PredictionOptions(**options)
-    with pytest.raises(UsageError, match=f"tells no instances, which {option} is of"):
+    with pytest.raises(UsageError, match=f"{option} needs instances, which a dn alone does not predict"):
         predict(
             folder / "images", None, Bundle(weights("dn")), masks=folder / "masks", outputs=outputs, options=options
         )

@@ -153,9 +153,9 @@ def test_some_classes_are_kept(bundle, folder):
     assert "6 cells of other classes than --class left out" in report.notes()
     found = evaluate(folder / "out" / "coco.json", folder / "truth.csv", by_class=True, jobs=1, quiet=True)
     assert found.class_scores["confusion"]["table"][0] == [0, 1, 6]
-    with pytest.raises(UsageError, match="class oval is unknown to these weights: they know round, a, long, rare"):
+    with pytest.raises(UsageError, match="class oval is unknown to these weights: use round, a, long, rare"):
         run(bundle, folder, classes=["round,oval"])
-    with pytest.raises(UsageError, match="unknown to these weights: they know no classes of cells"):
+    with pytest.raises(UsageError, match="unknown to these weights: they have no classes of cells"):
         run(Bundle(bundle.vectors), folder, masks=folder / "truth.csv", classes=["round"])
 
 
@@ -273,10 +273,10 @@ def test_what_is_said_of_a_class_goes_before_and_is_kept_with_the_weights(tmp_pa
 @pytest.mark.parametrize(
     ("texts", "problem"),
     [
-        (["round=5"], "'round=5' is no class, option and value: give CLASS:OPTION=VALUE"),
-        (["round:min_area=-1"], "minimal area -1 of class round is not possible"),
+        (["round=5"], "'round=5' is not a class, option and value: give CLASS:OPTION=VALUE"),
+        (["round:min_area=-1"], "the minimum area of class round is -1"),
         (["round:depth=1", "round:depth=2"], "depth of class round is given twice"),
-        (["oval:min_area=4"], "class oval is unknown to these weights: they know round, a, long, rare"),
+        (["oval:min_area=4"], "class oval is unknown to these weights: use round, a, long, rare"),
         (["round:depth=2"], "decoder walls has no option 'depth'"),
         (["round:decoder=x"], "decoder 'x' is unknown"),
     ],

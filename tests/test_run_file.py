@@ -67,7 +67,7 @@ MISTAKES = {
     "no list": ("[train.dn]\nseed = [1]", "[train.dn]: seed is a list of 1: give one value"),
     "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': it is one of apply, ignore"),
     "value": ('[build-targets]\nsource = "a"\nwall-width = 4', "[build-targets]: wall width 4 is not an odd number"),
-    "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask dn and wn see the background as a cell"),
+    "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask, dn and wn need the background as a cell"),
     "twice": ("[train.dn]\nlr = 1.0\nmax_lr = 1.0", "max_lr is another name of an option that is given already"),
     "command": ("[trian.dn]", "[trian]: there is no such command: did you mean train?"),
     "itself": ("[run]", "[run]: there is no such command"),

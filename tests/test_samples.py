@@ -559,10 +559,10 @@ def test_grey_among_colours_stands_for_three_channels(tmp_path):
     ("images", "problem"),
     [
         ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
-        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels and a has 1: all images must have"),
+        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels, but a has 1: all images must have"),
         (
             {"a": ONE, "b": (*ONE, {"attributes": {"options": Recipe(wall_width=5).to_dict()}})},
-            "image b was built by another recipe than a",
+            "image b was built with another recipe than a",
         ),
         ({}, "no image of .* is chosen"),
     ],
@@ -618,10 +618,10 @@ def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
+        ({"crop": 0}, "crop is 0: give a whole number from 1"),
         ({"mask": "walls"}, "mask 'walls' is unknown"),
         ({"augment": ("flip",)}, "augmentation 'flip' is unknown"),
-        ({"samples_per_epoch": 0}, "samples_per_epoch 0 is not possible"),
+        ({"samples_per_epoch": 0}, "samples_per_epoch is 0"),
         ({"seed": -1}, "seed -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

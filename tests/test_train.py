@@ -217,7 +217,7 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # what is no run is left alone
     assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
     for words, message in {
-        ("--fold", "x"): "fold 'x' is not possible: give its number, from 0, or all",
+        ("--fold", "x"): "fold 'x' is not valid: give a number from 0, or all",
         ("--fold", "all", "--resume"): "needs the folder of their runs: give --out",
     }.items():
         result = cli(*how, *words)
@@ -418,10 +418,10 @@ def test_a_long_training_says_so_before_it_starts():
     ("network", "others", "message"),
     [
         ("unet", {}, "network 'unet' is unknown: use one of semseg, dn, wtn, wn"),
-        ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
-        ("dn", {"max_lr": 0}, "a rate of 0"),
+        ("dn", {"epochs": 0}, "epochs is 0: give 1 or more"),
+        ("dn", {"max_lr": 0}, "the learning rate is 0"),
         ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
-        ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
+        ("dn", {"mask": "none"}, "without a mask, dn and wn need the background as a cell: give --background-cell"),
         ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
         ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
@@ -430,8 +430,8 @@ def test_a_long_training_says_so_before_it_starts():
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
         ("dn", {"device": "cuda"}, "device 'cuda' is not available: use"),
         ("dn", {"resume": True}, "there is no run in .* to go on with"),
-        ("semseg", {"crop": 16}, "crop 16 is not possible: give 32 or more"),
-        ("semseg", {"crop": 40}, "crop 40 is no multiple of 16"),
+        ("semseg", {"crop": 16}, "crop is 16: give 32 or more"),
+        ("semseg", {"crop": 40}, "crop 40 is not a multiple of 16"),
     ],
 )
 def test_options_that_cannot_be(discs, options, tmp_path, network, others, message):
