@@ -180,7 +180,9 @@ def test_an_image_is_named_once(tmp_path):
 def test_a_store_that_is_removed_is_one_line(tmp_path):
     dataset = StoreDataset(write_store(tmp_path / "data.zarr", {"a": (discs((40, 40), 3), noise((40, 40)))}), crop=32)
     shutil.rmtree(tmp_path / "data.zarr")
-    with pytest.raises(SampleError, match=r"^image a: \S*a was removed during the training: leave stores in use unchanged$"):
+    with pytest.raises(
+        SampleError, match=r"^image a: \S*a was removed during the training: leave stores in use unchanged$"
+    ):
         samples(dataset)
 
 
@@ -195,11 +197,11 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
         ({"crop": 40, "multiple": 16}, "crop 40 is not a multiple of 16, .* give 32"),
         ({"multiple": 0}, "multiple is 0: give a whole number from 1"),
         ({"augment": ["flip"]}, "augmentation 'flip' is unknown: use one of flips, rotation"),
-        ({"augment": "flips"}, "augment='flips' is no sequence"),
+        ({"augment": "flips"}, "augment='flips' is not a sequence"),
         ({"augment": ["flips"], "crop": None}, r"augment=\['flips'\] is for crops, but crop=None returns whole images"),
         ({"samples_per_epoch": 0}, "samples_per_epoch is 0: give a whole number from 1"),
         ({"seed": -1}, "seed is -1: give a whole number from 0"),
-        ({"ids": "a"}, "ids='a' is no sequence"),
+        ({"ids": "a"}, "ids='a' is not a sequence"),
         ({"ids": [3]}, "ids contains 3: give names as strings"),
         ({"ids": ["z"]}, "image z is not in .*data.zarr"),
         ({"ids": []}, "no image of .* is chosen"),

@@ -209,7 +209,7 @@ def test_without_two_types_there_is_nothing_to_learn(tmp_path, options, types, n
     ("network", "settings", "problem"),
     [
         ("wtn", {"classes": True}, "only semseg and dn and wn take --classes"),
-        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask dn and wn take no classes"),
+        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask, dn and wn take no classes"),
     ],
     ids=["wtn", "no mask"],
 )
@@ -342,8 +342,8 @@ def test_probabilities_of_classes_are_the_mean_over_tiles_turns_and_networks():
 @pytest.mark.parametrize(
     ("sees", "tells", "problem"),
     [
-        (("a", "b"), (), "wn has the classes a, b, and semseg has no classes"),
-        (("a", "b"), ("b", "a"), "wn has the classes a, b, and semseg has the classes b, a"),
+        (("a", "b"), (), "wn has the classes a, b, but semseg has no classes"),
+        (("a", "b"), ("b", "a"), "wn has the classes a, b, but semseg has the classes b, a"),
     ],
     ids=["none", "another order"],
 )
@@ -362,7 +362,7 @@ def test_networks_of_other_classes_have_no_mean():
         for names in (("a", "b"), ("a", "c"))
     ]
     wn = Weights(build_network(NetworkSettings("wn", arch="unet", base_channels=1), 0), NORMALISATION)
-    with pytest.raises(UsageError, match="two semseg of the weights do not belong together: their channels, classes"):
+    with pytest.raises(UsageError, match="two semseg of the weights do not match: their channels, classes"):
         Bundle(wn, None, parts[0], (parts[1],))
 
 

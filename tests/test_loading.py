@@ -167,7 +167,9 @@ def test_a_killed_worker_is_told_of_and_names_its_image(store, monkeypatch):
     wait = dataloader._MultiProcessingDataLoaderIter._try_get_data
     monkeypatch.setattr(wait, "__defaults__", (0.2,))  # seconds between looks at the workers
     before = signal.getsignal(signal.SIGCHLD)
-    with pytest.raises(CellprepError, match=r"^a worker .* was killed, probably because memory ran out; it was at d$"):
+    with pytest.raises(
+        CellprepError, match=r"^a worker .* was killed, probably because memory ran out; it was reading d$"
+    ):
         list(load(store, 2).epoch(0))
     assert signal.getsignal(signal.SIGCHLD) == before  # no signal raises in the middle of a training step
 

@@ -170,7 +170,7 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
 
 
 def test_tiles_that_are_too_small_are_refused():
-    problem = r"tile size 200 is too small: these networks see up to 135 pixels .* need 272 or more"
+    problem = r"tile size 200 is too small: the receptive field .* extends 135 pixels .* use 272 or more"
     with pytest.raises(UsageError, match=problem):
         Predictor(Bundle(weights("wn", arch="unet")), PredictionOptions(tile_size=200))
 
@@ -203,12 +203,12 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
         (
             np.zeros((2, 20, 30), np.uint8),
             None,
-            "and the weights are for 1: take some of them, or their",
+            "but the weights are for 1: select or average",
         ),
         (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
-        (np.full((20, 30), np.nan), None, "no finite numbers"),
-        (np.zeros((20, 30), bool), None, "no finite numbers"),
+        (np.full((20, 30), np.nan), None, "values that are not finite"),
+        (np.zeros((20, 30), bool), None, "values that are not finite"),
         (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, but the image 20 x 30"),
         (np.zeros((20, 30)), np.zeros(30), r"the mask has shape \(30,\)"),
     ],
@@ -227,12 +227,12 @@ def test_images_smaller_than_the_padding():
 
 
 def test_somebody_must_tell_where_cells_are():
-    with pytest.raises(UsageError, match="give a mask, or weights of a semseg"):
+    with pytest.raises(UsageError, match="there is no mask of cells: give one, or add the weights of a semseg"):
         segment(np.zeros((20, 30)), Bundle(weights("wn", base_channels=1)))
 
 
 def test_a_dn_alone_tells_no_instances():
-    with pytest.raises(UsageError, match="a dn alone tells vectors, no instances: give the weights of a wtn"):
+    with pytest.raises(UsageError, match="a dn alone predicts vectors, not instances: also give the weights of a wtn"):
         segment(np.zeros((20, 30)), Bundle(weights("dn")), np.ones((20, 30)))
 
 
@@ -556,7 +556,7 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     report = run(folder, bundle, "plain", masks=folder / "masks")
     assert [path.name for path in (folder / "plain").iterdir()] == ["maps.zarr"]
-    assert report.notes()[-1] == "no pictures, which need matplotlib: pip install 'cellprep[plot]'"
+    assert report.notes()[-1] == "no pictures, as matplotlib is missing: pip install 'cellprep[plot]'"
 
 
 @pytest.mark.parametrize(

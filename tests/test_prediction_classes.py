@@ -150,7 +150,7 @@ def test_formats_hold_the_probability_of_a_class(bundle, folder):
 def test_some_classes_are_kept(bundle, folder):
     report = run(bundle, folder, classes=["round"], to=["label-tiff", "coco"])
     assert (report.cells, report.of_other_classes, report.left_out) == (4, 6, 0)
-    assert "6 cells of other classes than --class left out" in report.notes()
+    assert "6 cells of other classes than --class removed" in report.notes()
     found = evaluate(folder / "out" / "coco.json", folder / "truth.csv", by_class=True, jobs=1, quiet=True)
     assert found.class_scores["confusion"]["table"][0] == [0, 1, 6]
     with pytest.raises(UsageError, match="class oval is unknown to these weights: use round, a, long, rare"):

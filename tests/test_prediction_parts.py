@@ -443,14 +443,14 @@ def test_files_of_weights_come_together(tmp_path):
     save_bundle(tmp_path / "both", both)
     replaced = load_bundle([tmp_path / "both"], tmp_path / "semseg")
     assert replaced.semseg is not None
-    with pytest.raises(UsageError, match="holds weights of wn: semseg weights are of a semseg alone"):
+    with pytest.raises(UsageError, match="contains weights of wn: semseg weights must contain semseg"):
         load_bundle([tmp_path / "wn"], tmp_path / "wn")
 
 
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn, or for vectors alone a dn"),
+        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn, or a dn for vectors only"),
         (["wtn"], "the weights are of wtn"),
         (["semseg"], "the weights are of semseg"),
         (["wn", "wtn"], "the weights are of wn, wtn"),
@@ -505,7 +505,7 @@ def test_networks_of_a_kind_that_differ_in_what_they_answer_are_refused(other):
 
 def test_weights_for_other_images_are_refused():
     colours = Weights(weights("semseg", image_channels=3).network, Normalisation("dataset", (1, 1, 1), (2, 2, 2)))
-    with pytest.raises(UsageError, match="wn is for images of 1 channels, semseg of 3"):
+    with pytest.raises(UsageError, match="wn is for images with 1 channels, semseg for 3"):
         as_bundle([weights("wn"), colours])
 
 

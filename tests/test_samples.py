@@ -622,7 +622,7 @@ def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
         ({"mask": "walls"}, "mask 'walls' is unknown"),
         ({"augment": ("flip",)}, "augmentation 'flip' is unknown"),
         ({"samples_per_epoch": 0}, "samples_per_epoch is 0"),
-        ({"seed": -1}, "seed -1"),
+        ({"seed": -1}, "seed is -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

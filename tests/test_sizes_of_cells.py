@@ -60,7 +60,7 @@ def test_networks_see_images_as_the_store_had_them(tmp_path):
     quarter = predictor([weights(shrink=4)])
     assert quarter.scale(of_store.load(), None, of_store.shrunk) == Scale((16, 20), (8, 10), 2)
     assert predictor([weights(shrink=1)]).scale(of_store.load(), None, of_store.shrunk) is None
-    with pytest.raises(UsageError, match="wn learned from images at 1/2 of their size, semseg at 1/1"):
+    with pytest.raises(UsageError, match="wn was trained on images at 1/2 of their size, semseg at 1/1"):
         Bundle(weights(), semseg=weights("semseg", 1))
 
 
@@ -88,7 +88,7 @@ def test_a_diameter_is_a_scale():
     assert predictor(bundle, diameter="20").scale(image, None) == Scale((60, 80), (30, 40), 2)
     kept = replace(LOOKS, median_diameter=8.0)
     assert predictor([weights(appearance=kept)], diameter=8).scale(image, None) is None
-    with pytest.raises(UsageError, match="the weights do not know how large the cells were"):
+    with pytest.raises(UsageError, match="the weights do not have the diameter of"):
         predictor([weights()], diameter=5)
     for wrong in ("large", -1, float("nan")):
         with pytest.raises(UsageError, match="diameter"):

@@ -332,7 +332,7 @@ def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, com
     *looks, last = next_steps(Path("runs") / network, TrainOptions(network), Path("data.zarr"))
     assert last == f"next: {command}"
     shows = network in ("dn", "wn")
-    assert looks == [f"to see what it does: cellprep predict --weights runs/{network}"] * shows
+    assert looks == [f"to see its results: cellprep predict --weights runs/{network}"] * shows
 
 
 def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options, tmp_path):
@@ -345,7 +345,9 @@ def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options
     with pytest.raises(UsageError, match=r"has 3 epochs already: --epochs 2 is too few"):
         train(discs, replace(constant, epochs=2, resume=True))
     train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match=r"falls to nearly 0 by epoch 1, .*: train on from its weights by `--init "):
+    with pytest.raises(
+        UsageError, match=r"decreases to nearly 0 by epoch 1, .*: start a new run from its weights with `--init "
+    ):
         train(discs, options("wtn", epochs=3, resume=True))
 
 
@@ -409,7 +411,7 @@ def test_a_long_training_says_so_before_it_starts():
         r"an epoch of 5 steps takes about \S+ (s|min) on this CPU, 10 epochs about \S+ (s|min)", lines[0]
     )
     lines = expect_duration(network, options, machine, steps=10**7, epochs=10)
-    assert re.fullmatch(r"that is long: with --base-channels 16 instead of 17 an epoch takes about .*", lines[1])
+    assert re.fullmatch(r"this is long: with --base-channels 16 instead of 17, an epoch takes about .*", lines[1])
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
 
@@ -424,12 +426,12 @@ def test_a_long_training_says_so_before_it_starts():
         ("dn", {"mask": "none"}, "without a mask, dn and wn need the background as a cell: give --background-cell"),
         ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
-        ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
+        ("dn", {"background_cell": True}, "the background is not a cell in .*: build a store with"),
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
         ("dn", {"augment": ("mirrors",)}, "mirrors"),
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
         ("dn", {"device": "cuda"}, "device 'cuda' is not available: use"),
-        ("dn", {"resume": True}, "there is no run in .* to go on with"),
+        ("dn", {"resume": True}, "there is no run in .* to resume"),
         ("semseg", {"crop": 16}, "crop is 16: give 32 or more"),
         ("semseg", {"crop": 40}, "crop 40 is not a multiple of 16"),
     ],
@@ -444,13 +446,13 @@ def test_options_that_cannot_be(discs, options, tmp_path, network, others, messa
 
 def test_runs_are_not_mixed_up(discs, options):
     train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match="has a run already: --resume goes on"):
+    with pytest.raises(UsageError, match="contains a run already: resume it"):
         train(discs, options("wtn", epochs=1))
     with pytest.raises(UsageError, match="differs in epochs, crop: give the same"):
         train(discs, options("wtn", epochs=3, crop=48, resume=True))
-    with pytest.raises(UsageError, match=r"--init gives weights of wtn: give those of a dn$"):
+    with pytest.raises(UsageError, match=r"--init contains weights of wtn: give those of a dn$"):
         train(discs, options("dn", init=(options("wtn").out / "best.safetensors",)))
-    with pytest.raises(UsageError, match="has base channels 2, and this training 3"):
+    with pytest.raises(UsageError, match="has base channels 2, but this training has 3"):
         train(
             discs,
             options("wtn", init=(options("wtn").out / "best.safetensors",), base_channels=3, out=discs.path / "x"),
@@ -661,7 +663,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
         ({"fold": -1}, "--fold all trains one kind of network"),
         ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
         ({"epochs": "3"}, "epochs is the text '3': give a whole number"),
-        ({"background_cell": True}, "the background is no cell"),
+        ({"background_cell": True}, "the background is not a cell"),
         ({"encoder": Path("vgg16.pth")}, "vgg16.pth"),
     ],
 )

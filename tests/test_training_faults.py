@@ -85,5 +85,5 @@ def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
     with RunFolder(tmp_path / "run").held():
         result = cli(*words, tmp_path / "run")
     assert result.exit_code == 2
-    assert result.stderr == f"error: another process trains in {tmp_path / 'run'}: wait until it ends\n"
+    assert result.stderr == f"error: another process is training in {tmp_path / 'run'}: wait until it ends\n"
     assert not list(tmp_path.iterdir())

@@ -75,8 +75,7 @@ class Bundle:
         if len(sizes := {part.recipe.shrink: part.settings.name for part in self._first}) > 1:
             (by, name), (other, second) = sizes.items()
             raise UsageError(
-                f"the weights do not belong together: {name} learned from images at 1/{by} of their size, {second} at "
-                f"1/{other}"
+                f"the weights do not match: {name} was trained on images at 1/{by} of their size, {second} at 1/{other}"
             )
         for further in self.more:
             self._compare(further)

@@ -199,7 +199,9 @@ def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
         f"maps: {outputs.maps or out / MAPS_OF_VECTORS} (Zarr)",
         "a dn alone only predicts vectors; for cells, also give the weights of a wtn, or use those of a wn",
     ]
-    return lines if has_matplotlib() else [*lines, "no pictures: they need matplotlib: pip install 'cellprep[plot]'"]
+    return (
+        lines if has_matplotlib() else [*lines, "no pictures, as matplotlib is missing: pip install 'cellprep[plot]'"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,5 +281,5 @@ def _problem(error: Exception) -> str:
         return str(error)
     # torch raises RuntimeError for many problems, which only the message distinguishes.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):
-        return "it does not fit into memory: use a smaller --tile-size or --batch-size"
+        return "there is not enough memory for it: use a smaller --tile-size or --batch-size"
     return unexpected(error)

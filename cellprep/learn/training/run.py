@@ -109,7 +109,7 @@ class TrainReport:
         if self.without_pixels:
             lines.append(f"{count(self.without_pixels, 'image')} of the store left out: no pixels")
         if not self.drawn:
-            lines.append("no pictures, which need matplotlib: pip install 'cellprep[plot]'")
+            lines.append("no pictures, as matplotlib is missing: pip install 'cellprep[plot]'")
         return lines
 
     def errors(self) -> list[str]:
