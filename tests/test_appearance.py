@@ -1,4 +1,4 @@
-"""Weights know how the cells looked that they learned from, and images that look otherwise are noticed."""
+"""Weights contain the appearance of their training cells, and different images are noticed."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which images are trained on, and which validate."""
+"""The choice of training images and validation images."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Stores as data sets of torch: what samples are, and that they are the same however they are loaded."""
+"""Stores as torch datasets: samples, which do not depend on the way of loading."""
 
 import pickle
 import shutil

@@ -1,4 +1,4 @@
-"""Training that begins with the weights of a bundle, and fine-tuning all of its networks."""
+"""Training from the weights of a bundle, and fine-tuning all of its networks."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""First guesses with arrays and stores: each works, or one line names the argument, the value and what is right."""
+"""First guesses with arrays and stores: each works, or one line names the argument, its value and the right form."""
 
 import re
 from base64 import b64decode

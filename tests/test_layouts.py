@@ -1,4 +1,4 @@
-"""Layouts of folders: what each reader and `predict` take every file for, and what is said of the others."""
+"""Layouts of folders: the roles of files for each reader and `predict`, and notes on other files."""
 
 import unicodedata
 

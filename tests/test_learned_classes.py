@@ -1,4 +1,4 @@
-"""The classes of cells: in samples and training, in networks that see and tell them, and of predicted instances."""
+"""The classes of cells: in samples, in training, as inputs and outputs of networks, and of predicted instances."""
 
 from dataclasses import replace
 from itertools import product
@@ -221,7 +221,7 @@ def test_options_that_need_what_a_network_lacks(network, settings, problem):
 
 @pytest.mark.parametrize("network", ["semseg", "dn"])
 def test_weights_without_classes_may_begin_one_with(network, tmp_path, options):
-    """What they answered stays, whatever the classes are."""
+    """Its other outputs equal those of the initial weights, for any classes."""
     plain = build_network(NetworkSettings(network, arch="unet", base_channels=4), seed=0)
     save_weights(tmp_path / "plain.safetensors", Weights(plain, NORMALISATION))
     begun = options(network, classes=True, init=(str(tmp_path / "plain.safetensors"),))
@@ -303,7 +303,7 @@ def test_the_networks_that_tell_vectors_see_the_mask_of_each_class(typing, maske
 
 
 def test_somebody_must_tell_the_classes_that_a_network_sees(typing, store, tmp_path):
-    """Else than a semantic network, a store does."""
+    """A store may provide them instead of a semantic network."""
     bundle, image, labels, _ = typing
     with pytest.raises(UsageError, match=r"wn needs the classes of the cells \(dark, light\): give weights"):
         segment(image, Bundle(bundle.vectors), labels, QUIET)

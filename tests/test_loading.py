@@ -1,4 +1,4 @@
-"""Batches: the same whatever the number of workers, and what becomes of failures."""
+"""Batches, which do not depend on the number of workers, and failures."""
 
 import multiprocessing
 import os

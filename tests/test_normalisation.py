@@ -1,4 +1,4 @@
-"""Grey values as networks see them."""
+"""Normalisation of intensities for networks."""
 
 import dataclasses
 

@@ -189,7 +189,7 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
         assert not vectors[~inside].any()
     assert 0 < np.abs(short - one)[inside].mean() < 0.1
     assert np.abs(turned - one).max() > 0.1
-    # What is predicted of a turned image is the turned prediction: of one view alone it is not.
+    # The prediction of a rotated image is the rotated prediction, which does not hold for a single view.
     options = PredictionOptions(device="cpu", quiet=True, tta=True)
     small, mask = picture[:32, :48], labels[:32, :48]
     np.testing.assert_array_equal(
@@ -300,7 +300,7 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
 
 
 def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, oracles):
-    save_turned(folder / "masks" / "a.png", labels.astype(np.uint8), 6, 1)  # as nobody says to turn it
+    save_turned(folder / "masks" / "a.png", labels.astype(np.uint8), 6, 1)  # without the option orientation
     (folder / "masks" / "a.tif").unlink()
     tifffile.imwrite(folder / "masks" / "b.tif", picture)
     told, a, b = run(folder, oracles, masks=folder / "masks").errors()
@@ -577,12 +577,12 @@ def test_a_dn_alone_is_not_asked_for_instances(folder, option, outputs, options)
         )
 
 
-# --- what nobody said
+# --- defaults
 
 
 @pytest.fixture
 def runs(folder, monkeypatch):
-    """The folders of three trainings, beside the store that they learned from."""
+    """The folders of three runs, next to their store."""
     monkeypatch.chdir(folder)
     for name in ("dn", "wtn", "semseg"):
         run = folder / "runs" / name

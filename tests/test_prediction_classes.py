@@ -1,4 +1,4 @@
-"""Predictions whose cells have classes: what is written of them, which are kept, and each class decoded in its way."""
+"""Predictions with classes of cells: outputs, selection, and decodings of single classes."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_classes_and_their_probabilities_are_in_tables(bundle, folder, cli):
     assert "cells by class: 4 round, 6 a, long, 0 rare" in notes
     assert "images by the class of most of their cells: 2 a, long;" in notes
     source = open_source(folder / "out")
-    assert not source.notes  # the tables are nothing that is left aside
+    assert not source.notes  # the tables are not reported as skipped
     (folder / "out" / "one_classes.csv").write_text("label,class\n1,a\n1,b\n")
     with pytest.raises(Exception, match="row 3: label 1 has a class already"):
         measure(folder / "out", jobs=1, quiet=True, only=["one"])

@@ -1,4 +1,4 @@
-"""The parts of prediction: tiles, turns, how far networks see, decoding in blocks, images and bundles."""
+"""The parts of prediction: tiles, flips and rotations, receptive fields, decoding in blocks, images and bundles."""
 
 import shutil
 from pathlib import Path

@@ -132,7 +132,7 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
 
 @pytest.fixture
 def read_files(monkeypatch):
-    """How often each metadata file is read, by the name of its folder."""
+    """Return the number of reads of each metadata file, by the name of its folder."""
     counted = Counter()
 
     def counting(path):

@@ -1,4 +1,4 @@
-"""Runs as files: what a table means, what is refused, and that a begun file says what the command line does."""
+"""Run files: the meaning of tables, refused values, and generated files that equal the command line."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Samples: what networks see and are to answer, cut from a store or warped."""
+"""Samples: inputs and targets of networks, cut from a store or warped."""
 
 import dataclasses
 import weakref
@@ -62,7 +62,7 @@ def assert_same(first, second):
 
 @pytest.fixture
 def no_warp(monkeypatch):
-    """Let a zoom be by 1, so that the way of the warp has nothing to do."""
+    """Set the zoom to 1, so that the warp has no effect."""
     monkeypatch.setitem(AUGMENTATIONS, "zoom", lambda plan, channels, rng: plan)
 
 
@@ -222,7 +222,7 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
         if start < 240:
             np.testing.assert_array_equal(found["uvec"], expected["uvec"])
             np.testing.assert_array_equal(found["distance"], expected["distance"])
-        else:  # deeper than 256 pixels: nobody knows where the border is
+        else:  # deeper than 256 pixels: the border is unknown
             assert not found["uvec"].any()
             assert (found["distance"] == found["distance"].max()).all()
             assert (found["distance"] > 240).all() and (found["distance"] < expected["distance"]).all()

@@ -1,4 +1,4 @@
-"""The weights that come with the package: there, small, and as good as their model card says."""
+"""The bundled weights: present, small, and with the scores of their model card."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Cells of other sizes than networks learned from: weights of shrunk images, and the diameters of cells."""
+"""Cells of other sizes than the training cells: weights of shrunk images, and the diameters of cells."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Images with several channels, z planes and times: what is chosen of them, against NumPy on the whole array."""
+"""Selections from images with several channels, z planes and times, against NumPy on the whole array."""
 
 import numpy as np
 import pytest

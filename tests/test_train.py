@@ -214,7 +214,7 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     before = (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns
     (tmp_path / "semsegs/fold-1/run.json").unlink()
     result = cli(*how, "--fold", "all", "--out", tmp_path / "semsegs", "--resume")
-    assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # what is no run is left alone
+    assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # other folders are not touched
     assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
     for words, message in {
         ("--fold", "x"): "fold 'x' is not valid: give a number from 0, or all",

@@ -1,4 +1,4 @@
-"""Files of weights: networks come back as they were, and nothing else comes in."""
+"""Files of weights: networks are restored exactly, and no other content is accepted."""
 
 import json
 import math
@@ -176,7 +176,7 @@ def rewrite(path, tensors=None, metadata=None, **description):
 
 
 class Code:
-    """What would run a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self):
         return (Path.touch, (Path("ran"),))

@@ -1,4 +1,4 @@
-"""Windows, turns and warps of images, against slow and obvious references."""
+"""Windows, flips, rotations and warps of images against slow, obvious references."""
 
 import cv2
 import numpy as np
