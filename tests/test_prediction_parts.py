@@ -499,7 +499,7 @@ def test_equal_networks_predict_what_one_of_them_does(tta):
     "other", [Weights(weights("wn").network, mask="cells"), weights("wn", levels=9)], ids=["mask", "levels"]
 )
 def test_networks_of_a_kind_that_differ_in_what_they_answer_are_refused(other):
-    with pytest.raises(UsageError, match="two wn of the weights do not belong together"):
+    with pytest.raises(UsageError, match="two wn of the weights do not match"):
         as_bundle([weights("wn"), other])
 
 

@@ -93,7 +93,7 @@ def test_a_diameter_is_a_scale():
     for wrong in ("large", -1, float("nan")):
         with pytest.raises(UsageError, match="diameter"):
             PredictionOptions(diameter=wrong)
-    with pytest.raises(UsageError, match="give one of them"):
+    with pytest.raises(UsageError, match="give only one of them"):
         PredictionOptions(diameter=5, pixel_size=0.5)
 
 
@@ -103,14 +103,14 @@ def test_a_diameter_is_a_scale():
     ids=["large", "as learned", "few"],
 )
 def test_a_first_look_tells_the_scale(monkeypatch, side, count, found, seen):
-    """Of squares at half of the image's size; weights that learned from cells 10 pixels across."""
+    """Squares at half of the image's size, and weights that were trained on cells with a diameter of 10 pixels."""
     labels = np.zeros((120, 160), int)
     for k in range(count):
         y, x = 30 * (k // 4), 30 * (k % 4)
         labels[y : y + side, x : x + side] = k + 1
     monkeypatch.setattr(diameter, "find_instances", lambda maps, decoding: (labels, 0))
     looking = predictor([weights(appearance=LOOKS)], diameter="auto")
-    monkeypatch.setattr(Predictor, "look", lambda self, image, classes, scale, **keep: "maps")
+    monkeypatch.setattr(Predictor, "look", lambda self, image, classes, scale, types, **keep: "maps")
     image = np.zeros((1, 120, 158))
     scale = looking.scale(image, None)
     first = diameter.look_first(looking, image, None, scale)
@@ -147,6 +147,6 @@ def test_a_training_goes_on_at_the_size_of_the_weights_or_below(tmp_path):
     build_targets(tmp_path / "labels", tmp_path / "s.zarr", jobs=1, quiet=True)
     origin = [Origin("phase", weights(), "")]
     store = open_store(tmp_path / "s.zarr")
-    with pytest.raises(UsageError, match=r"the wn of phase learned .* at full size: build a store with --shrink 2"):
+    with pytest.raises(UsageError, match=r"the wn of phase was trained .* at full size: build a store with --shrink 2"):
         refuse_larger_images(store, origin, Recipe())
     refuse_larger_images(store, origin, Recipe(shrink=4))
