@@ -1,4 +1,4 @@
-"""Categories that are renamed, joined and left out as annotations are read, in every format that has some."""
+"""Categories are renamed, merged and dropped when annotations are read, in every format with categories."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_categories_of_every_format_are_mapped(csv, map_file, tmp_path, kind):
         convert(csv, kind, source, jobs=1, quiet=True)
     given = open_source(source, category_map=map_file)
     assert given.notes[-1] == "categories: astro -> glia; oligo -> glia; debris left out; kept as they are: neuron"
-    if kind in ("geojson", "labelme"):  # which tell no size without images
+    if kind in ("geojson", "labelme"):  # they have no size without images
         types = [record.load((5, 6)).cell_types for record in given.images()]
         assert sorted(name for names in types for name in names) == ["glia", "glia", "neuron"]
         return

@@ -1,4 +1,4 @@
-"""What the README and the examples tell people to type does work."""
+"""The commands and code in the README, the documents and the examples work."""
 
 import re
 import runpy
@@ -246,7 +246,7 @@ def test_the_page_on_targets_is_that_of_the_families():
 
 
 def test_no_data_come_into_the_repository():
-    """What is no source is few and small: pictures of the documents, and the images of the examples."""
+    """Files other than source are few and small: pictures of the documents, and the images of the examples."""
     if not (ROOT / ".git").exists():
         pytest.skip("this is no git repository")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

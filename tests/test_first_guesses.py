@@ -1,4 +1,4 @@
-"""First guesses at the API, as a new user types them: each works, or one line says what would be right."""
+"""First guesses of new users at the API: each works, or one line names the right way."""
 
 import re
 from pathlib import Path
