@@ -176,7 +176,7 @@ def test_the_architecture_has_a_sentence_for_every_room():
 
 def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
-    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

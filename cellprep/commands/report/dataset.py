@@ -13,7 +13,7 @@ from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture, draw_files
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
-from cellprep.commands.report.page import Table, choices, page
+from cellprep.commands.report.page import Table, choices, page, require_jinja
 from cellprep.commands.roundtrip.families import ALL, decoding_families
 from cellprep.core.targets import Family
 from cellprep.formats.annotations.source import Source
@@ -133,6 +133,8 @@ def report_dataset(
 
     Raises
     ------
+    MissingExtraError
+        If Jinja2 is not installed; Matplotlib, too, if there are predictions.
     OutputError
         If the page cannot be written.
     ImageFileError
@@ -153,6 +155,7 @@ def report_dataset(
     options = options_of(ReportOptions, options, keywords)
     out = local_path(out)
     check_place(out)
+    require_jinja()
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
     if predicted:
         require_matplotlib()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from cellprep.errors import MissingExtraError
 from cellprep.text.wording import printable
 
 _TEMPLATES = files("cellprep.commands.report") / "templates"
@@ -19,6 +20,14 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def require_jinja() -> None:
+    """Raise MissingExtraError if no page can be made, as Jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("a report", "jinja2", "plot") from error
+
+
 def page(template: str, title: str, **values: Any) -> str:
     """Return a whole page: it loads nothing, and runs no script but its own.
 
@@ -30,7 +39,13 @@ def page(template: str, title: str, **values: Any) -> str:
         Title of the page.
     values
         What the template fills in.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja2 is not installed.
     """
+    require_jinja()
     import jinja2
     from markupsafe import Markup
 
