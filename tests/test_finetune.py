@@ -11,7 +11,8 @@ from stores import discs, write_store
 from cellprep.commands.report import report_finetuning
 from cellprep.errors import CellprepError, UsageError, WeightsError
 from cellprep.learn import NetworkSettings, Normalisation, Weights, build_network, load_bundle, train
-from cellprep.learn.prediction.bundle import SHIPPED, Bundle, save_bundle
+from cellprep.learn.prediction.bundle import Bundle, save_bundle
+from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.plan import make_plan

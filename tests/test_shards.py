@@ -163,6 +163,7 @@ RECIPES = [
     Recipe(overlap="later-on-top", wall_width=1, distance="cv2-exact", bins=(1.0, 7.5)),
     Recipe(background_cell=True),
     Recipe(per_instance=True),
+    Recipe(overlap="later-on-top", shrink=2),
 ]
 
 

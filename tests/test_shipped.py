@@ -17,10 +17,10 @@ from cellprep.core.cells import resolve_overlaps
 from cellprep.core.scores import score_image, summarise
 from cellprep.errors import WeightsError
 from cellprep.learn import Decoding, load_bundle, predict, segment
-from cellprep.learn.prediction.bundle import SHIPPED
-from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
+from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, SHIPPED, PredictionOptions
 
 MODELS = Path(cellprep.__file__).parent / "learn" / "models"
+DOCS = Path(__file__).parents[1] / "docs" / "models"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def test_every_bundle_is_small_and_has_a_card():
     for name, path in SHIPPED.items():
         assert path.stat().st_size <= 8_000_000
         assert (MODELS / f"{name}.md").read_text(encoding="utf-8").startswith("# ")
+        assert (DOCS / f"{name}.md").is_file()  # which the site lists
 
 
 def test_weights_know_how_they_are_used(nuclei):

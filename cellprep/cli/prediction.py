@@ -16,6 +16,7 @@ from cellprep.errors import UsageError
 from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
+    SHIPPED,
     MaskOptions,
     OutputOptions,
     PredictionOptions,
@@ -40,7 +41,8 @@ class ListsWeights(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-_WEIGHTS = "Weights of a wn, or a bundle, or the folder of a run; twice for those of a dn and a wtn"
+_OF_PACKAGE = f"a name of what comes with the package ({', '.join(SHIPPED)})"
+_WEIGHTS = f"Weights of a wn, or a bundle, or the folder of a run, or {_OF_PACKAGE}; twice for those of a dn and a wtn"
 _UNNAMED = "Without a name, lists those at hand."
 
 

@@ -91,6 +91,7 @@ class StoredLabels(ImageRecord):
             overlap=image.recipe.overlap,
             ignore=image.read("ignore") != 0 if "ignore" in image.arrays else None,
             pixel_size=image.metadata.pixel_size,
+            shrink=image.recipe.shrink,
         ).without(self.excluded)
 
 

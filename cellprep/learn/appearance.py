@@ -82,6 +82,8 @@ class AppearanceRange:
         Percentiles 1 and 99 over all cells, in pixels; None if it is not known where cells part.
     noise
         As of images; None in weights that were made before it was measured.
+    median_diameter
+        Of all cells, in pixels; None if it is not known, or in weights that were made before it was kept.
 
     Raises
     ------
@@ -102,12 +104,15 @@ class AppearanceRange:
     contrast: tuple[float, float]
     diameter: tuple[float, float] | None = None
     noise: tuple[float, float] | None = None
+    median_diameter: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("coverage", "background", "contrast", "diameter", "noise"):
             low, high = getattr(self, name) or (0, 0)
             if not -np.inf < low <= high < np.inf:
                 raise UsageError(f"the {name} of cells from {low} to {high} is no range")
+        if self.median_diameter is not None and not 0 < self.median_diameter < np.inf:
+            raise UsageError(f"the median diameter of cells, {self.median_diameter}, is no length above 0")
 
     @classmethod
     def of(cls, found: Sequence[Appearance], diameters: NDArray[np.float64] | None) -> "AppearanceRange | None":
@@ -127,7 +132,18 @@ class AppearanceRange:
         background = _range([image.background for image in measured])
         contrast = _range([image.contrast for image in measured])
         noise = _range([image.noise for image in measured], digits=4)
-        return cls(coverage, background, contrast, None if diameters is None else _range(diameters, digits=1), noise)
+        if diameters is None:
+            return cls(coverage, background, contrast, None, noise)
+        median = round(float(np.median(diameters)), 1)
+        return cls(coverage, background, contrast, _range(diameters, digits=1), noise, median)
+
+    @property
+    def middle_diameter(self) -> float | None:
+        """The median diameter; where it was not kept the geometric mean of the usual ones; None if none is known."""
+        if self.median_diameter is not None or self.diameter is None or self.diameter[0] <= 0:
+            return self.median_diameter
+        low, high = self.diameter
+        return float(np.sqrt(low * high))
 
     @property
     def polarity(self) -> int:

@@ -166,6 +166,8 @@ def _describe(weights: Weights) -> dict[str, Any]:
     decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
+        if weights.appearance.median_diameter is None:  # so that older weights stay the same bytes
+            del others["appearance"]["median_diameter"]
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
     return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}

@@ -360,8 +360,8 @@ class _Trial:
                 try:
                     image, _ = self._images[name]
                     pixels = image.load()
-                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None)
-                    self._maps[name] = predictor.predict(scale.image(pixels) if scale else pixels), scale
+                    scale = predictor.scale(pixels, image.pixels.sides() if image.pixels else None, image.shrunk)
+                    self._maps[name] = predictor.look(pixels, None, scale), scale
                 except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are tuned on
                     failed[name] = Failed.of(error).problem
                 bar.update()
@@ -378,6 +378,7 @@ class _Trial:
             [describe(decoding) for decoding in self.every],
             self._options.precision,
             self._bundle.pixel_size,
+            *([self._bundle.shrink] if self._bundle.shrink > 1 else []),
         ]
         found.update(json.dumps(told).encode())
         return found.hexdigest()

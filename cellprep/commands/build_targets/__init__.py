@@ -89,7 +89,7 @@ def build_targets(
             )
         options = replace(options, jobs=1)
     report = BuildReport(str(out), source.order, total=plan.pixels.report.total, pixels=plan.pixels.report)
-    report.sizes.given = options.pixel_size
+    report.sizes.given, report.shrink = options.pixel_size, options.recipe.shrink
     report.unannotated = folder.others(source.image_ids) if folder else source.unannotated
     with store_writer(out) as writer:
         writer.set_attributes(_store_attributes(source, options, plan))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellprep.commands.build_targets.content import make_content
 from cellprep.commands.build_targets.pixels import Lack, Lacking
+from cellprep.commands.build_targets.shrinking import shrunk, still_to_shrink
 from cellprep.commands.build_targets.task import ImageOutcome, ImageTask, Status
 from cellprep.core.rle import Runs, touching_runs
 from cellprep.core.targets import Recipe
@@ -18,7 +19,7 @@ from cellprep.errors import AnnotationError, ImageFileError, StoreError
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile, all_finite, fitting, how_turned
-from cellprep.formats.images.pixel_size import side_of
+from cellprep.formats.images.pixel_size import enlarged, side_of
 from cellprep.store import SCHEMA_VERSION, ImageContent, StoredImage
 from cellprep.store.documents import is_huge
 from cellprep.store.integrity import has_all_bytes
@@ -73,6 +74,11 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     _check_sizes(pixels, annotations, record)
     pixels = pixels if task.store_pixels else None
     _check_overlap_rule(annotations, task.recipe)
+    touching = _touching(annotations.runs)
+    pixel_size = task.pixel_size or annotations.pixel_size or told
+    if (by := still_to_shrink(annotations, task.recipe)) > 1:
+        annotations, pixels = shrunk(annotations, pixels, by, task.recipe.overlap)
+        pixel_size = enlarged(pixel_size, by)
     content = make_content(annotations, pixels, task.recipe, task.threads)
     blocks = content.blocks
     if blocks and not task.quiet:
@@ -81,7 +87,6 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     categories = sorted(set(annotations.cell_types) - {""})
     table = _cells_table(annotations, content.areas, categories)
     arrays = _in_order({**content.arrays, "cells": table})
-    pixel_size = task.pixel_size or annotations.pixel_size or told
     attributes = {
         "recipe": recipe_hash,
         "options": options,
@@ -102,7 +107,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         outcome,
         turned=attributes.get("orientation", ""),
         has_nan=pixels is not None and not all_finite(pixels),
-        touching=_touching(annotations.runs),
+        touching=touching,
         ignored=annotations.ignored,
         metadata=ImageMetadata.of(written),
         sides=sides,

@@ -33,7 +33,7 @@ class BuildReport(Report):
     hidden
         Per image the source rows of the cells that others cover entirely.
     blank
-        Per image the source rows of the annotations that have no pixel.
+        Per image the source rows of the annotations that have no pixel, at the size that is stored.
     turned, as_stored
         Images that their Orientation tag says to turn: those that were turned, and those that were not.
     nan
@@ -56,6 +56,8 @@ class BuildReport(Report):
         Where the images' pixels come from, and which images have none.
     sizes
         The sizes of the images' pixels.
+    shrink
+        At 1/N of which size images and cells are stored.
     rows
         Per image in the store what became of it, and its numbers of cells.
     """
@@ -84,6 +86,7 @@ class BuildReport(Report):
     stopped: str = ""
     pixels: PixelReport = field(default_factory=PixelReport)
     sizes: SizeReport = field(default_factory=SizeReport)
+    shrink: int = 1
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
@@ -161,7 +164,8 @@ class BuildReport(Report):
                 *capped(map(printable, self.gone), "image"),
             ]
         lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
-        lines += _rows_of("without any pixel, kept in `cells`", self.blank)
+        small = f" at 1/{self.shrink} of the size" if self.shrink > 1 else ""
+        lines += _rows_of(f"without any pixel{small}, kept in `cells`", self.blank)
         lines += _some("image file", "without annotations, not in the store", self.unannotated)
         tags = dict.fromkeys(self.turned, "applied") | dict.fromkeys(self.as_stored, "ignored")
         lines += turning_notes(tags.items())
@@ -197,9 +201,10 @@ class BuildReport(Report):
     def _summary(self) -> str:
         parts = [f"{self.new} new", f"{self.rewritten} rewritten", f"{self.current} current"]
         empty = f", {count(self.empty, 'image')} without cells" if self.empty else ""
+        small = f", at 1/{self.shrink} of the size" if self.shrink > 1 else ""
         return (
             f"{self.store}: {count(self.new + self.rewritten + self.current, 'image')} "
-            f"({', '.join(parts)}), {count(self.cells, 'cell')}{empty}"
+            f"({', '.join(parts)}), {count(self.cells, 'cell')}{empty}{small}"
         )
 
 

@@ -1,8 +1,10 @@
 """Scoring one image: what a worker does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cellprep.core.rle import shrink_runs
 from cellprep.core.scores import ClassScores, ImageScore, score_classes, score_image
+from cellprep.core.shrinking import shrunk_shape
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.partial import Ignored
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
@@ -52,6 +54,8 @@ class ImageEvaluation:
         How much of the truth is ignored, if something was to be.
     classes
         Its scores by class, if they were asked for.
+    shrink
+        At 1/N of which size its predicted cells were scored, that of the true ones.
     """
 
     image_id: str
@@ -62,6 +66,7 @@ class ImageEvaluation:
     predicted_ignore: bool = False
     ignored: Ignored | None = None
     classes: ClassScores | None = None
+    shrink: int = 1
 
 
 def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
@@ -74,6 +79,7 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
         score_image(*sides, *judged),
         overlap=truth.overlap,
         predicted_ignore=predicted.ignore is not None,
+        shrink=predicted.shrink,
         ignored=truth.ignored,
         classes=score_classes(*sides, predicted.cell_types, truth.cell_types, *judged) if task.by_class else None,
     )
@@ -82,7 +88,8 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
 def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
     """Load the annotations of both sides; a side that tells no size has that of the other, or of the image.
 
-    Classes that mark regions of the truth are no cells on either side.
+    Predicted cells of a whole image are brought to the size at which a store has the true ones. Classes that mark
+    regions of the truth are no cells on either side.
 
     Raises
     ------
@@ -100,7 +107,15 @@ def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
     else:
         known = truth.load()
         found = predicted.load(known.runs.shape)
-    return found.without_classes(truth.partial.classes), known
+    return _at_size_of(known, found.without_classes(truth.partial.classes)), known
+
+
+def _at_size_of(truth: Annotations, predicted: Annotations) -> Annotations:
+    """Return predicted cells at 1/N of their size, if the true ones are those of the same image at that size."""
+    shape, by = predicted.runs.shape, truth.shrink
+    if predicted.shrink > 1 or shape == truth.runs.shape or shrunk_shape(shape, by) != truth.runs.shape:
+        return replace(predicted, shrink=1)
+    return replace(predicted, runs=shrink_runs(predicted.runs, by), areas=None, ignore=None, shrink=by)
 
 
 def _whole(record: ImageRecord | FaultyImage, side: str) -> ImageRecord:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -161,6 +162,11 @@ class EvaluationReport(Report):
         """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        sizes = Counter(image.shrink for image in self.images if image.shrink > 1)
+        lines += [
+            f"the predicted cells of {count(images, 'image')} are scored at 1/{by} of their size, as the true ones are"
+            for by, images in sorted(sizes.items())
+        ]
         lines += ignored_notes(total(image.ignored for image in self.images))
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
             lines += [

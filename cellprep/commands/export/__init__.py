@@ -73,6 +73,9 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
         raise StoreError(f"{store.path} holds no images: there is nothing to export")
     damaged = damaged_images(store.path, {image.id for image in images})
     report = ExportReport(str(out), to, exporter, total=len(images) + len(damaged), failures=damaged)
+    report.shapes.update(
+        (by, *image.metadata.shape) for image in images if (by := image.metadata.options.get("shrink", 1)) != 1
+    )
     types = _types(images) if exporter.needs_types else ()
     tasks = (ImageExport(exporter=exporter, image=image, types=types) for image in images)
     write_images(

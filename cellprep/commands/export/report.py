@@ -1,5 +1,6 @@
 """The reports of written files: what was written, and what the format cannot hold."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,5 +120,23 @@ class WrittenReport(Report):
         return "" if self.images else f"; {self.out} was not written"
 
 
+@dataclass
 class ExportReport(WrittenReport):
-    """The outcome for every image of a store."""
+    """The outcome for every image of a store.
+
+    Attributes
+    ----------
+    shapes
+        Per N at 1/N of whose size the store holds images: (H, W) and the number of images, unless N is 1.
+    """
+
+    shapes: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+
+    def notes(self) -> list[str]:
+        """Return lines on what was done and noticed, first the sizes of images that are smaller than annotated."""
+        sizes = [
+            f"{height} x {width}: {count(images, 'image')} at 1/{by}"
+            for (by, height, width), images in self.shapes.most_common()
+        ]
+        what = "files have the size that the store has, and not that of the annotated images (height x width):"
+        return [*([what, *capped(sizes, "size")] if sizes else []), *super().notes()]

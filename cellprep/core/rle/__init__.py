@@ -3,6 +3,7 @@
 from cellprep.core.rle.coco import has_no_pixel, parse_coco_counts, polygon_counts
 from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, runs_from_masks, with_all_labels
 from cellprep.core.rle.runs import Order, Runs, touching_runs
+from cellprep.core.rle.shrinking import shrink_runs
 from cellprep.core.rle.text import check_order, decode_rle, encode_labels, encode_rle, format_rle, parse_rle
 from cellprep.core.rle.windows import WindowedRuns, around
 
@@ -23,6 +24,7 @@ __all__ = [
     "runs_from_bands",
     "runs_from_labels",
     "runs_from_masks",
+    "shrink_runs",
     "touching_runs",
     "with_all_labels",
 ]

@@ -136,7 +136,8 @@ def _boxes(runs: Runs) -> NDArray[np.int32]:
     return boxes
 
 
-def _cut(runs: Runs, lines: slice, places: slice, shape: tuple[int, int]) -> Runs:
+def lines_of(runs: Runs) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return runs cut at the ends of lines: the annotation of each part, its line, and begin and end along that."""
     line_length = _line_length(runs)
     line, first = np.divmod(runs.starts, line_length)
     beyond = first + runs.lengths  # counted from the first line's begin
@@ -146,9 +147,14 @@ def _cut(runs: Runs, lines: slice, places: slice, shape: tuple[int, int]) -> Run
     line = np.repeat(line, count) + step
     begin = np.where(step, 0, np.repeat(first, count))
     end = np.minimum(np.repeat(beyond, count) - step * line_length, line_length)
+    return np.repeat(runs.owners, count), line, begin, end
+
+
+def _cut(runs: Runs, lines: slice, places: slice, shape: tuple[int, int]) -> Runs:
+    owners, line, begin, end = lines_of(runs)
     begin, end = np.maximum(begin, places.start), np.minimum(end, places.stop)
     kept = (line >= lines.start) & (line < lines.stop) & (begin < end)
-    owners = np.repeat(runs.owners, count)[kept]
+    owners = owners[kept]
     line, begin, end = line[kept], begin[kept], end[kept]
     starts = (line - lines.start) * (places.stop - places.start) + begin - places.start
     return Runs(starts, end - begin, np.searchsorted(owners, np.arange(len(runs) + 1)), shape, runs.order)

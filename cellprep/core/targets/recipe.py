@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar, cast
 import numpy as np
 
 from cellprep.core.cells import Overlap, find_rule
+from cellprep.core.shrinking import MOST_SHRINK
 from cellprep.core.targets.family import FAMILIES, Family, find_families
 from cellprep.core.targets.transforms import DISTANCES, find_distance
 from cellprep.errors import RecipeError, SourceError
@@ -66,7 +67,7 @@ _SHOWN_BINS = 6  # in words; of more only the first and the last
 _USUAL_TARGETS = ("dwt",)
 
 #: Options that came later than others: `Recipe.to_dict` has them only where they are not the default.
-CHOSEN_LATER = ("per_instance", "targets")
+CHOSEN_LATER = ("per_instance", "shrink", "targets")
 
 
 @documented
@@ -109,6 +110,12 @@ class Recipe:
     per_instance: Annotated[
         bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
     ] = False
+    shrink: Annotated[
+        int,
+        Option(
+            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.", metavar="N"
+        ),
+    ] = 1
     targets: Annotated[
         tuple[Family, ...],
         Option(
@@ -123,14 +130,18 @@ class Recipe:
     def __post_init__(self) -> None:
         find_rule(self.overlap)
         find_distance(self.distance)
-        try:
-            object.__setattr__(self, "wall_width", operator.index(self.wall_width))
-        except TypeError:
-            raise RecipeError(f"wall width {self.wall_width!r} is not a whole number") from None
+        for name in ("wall_width", "shrink"):
+            try:
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
+            except TypeError:
+                words = name.replace("_", " ")
+                raise RecipeError(f"{words} {getattr(self, name)!r} is not a whole number") from None
         for name in ("background_cell", "per_instance"):
             object.__setattr__(self, name, _as_flag(name, getattr(self, name)))
         if not (1 <= self.wall_width <= _WIDEST_WALL and self.wall_width % 2):
             raise RecipeError(f"wall width {self.wall_width} is not an odd number from 1 to {_WIDEST_WALL}")
+        if not 1 <= self.shrink <= MOST_SHRINK:
+            raise RecipeError(f"shrink {self.shrink} is not a whole number from 1 to {MOST_SHRINK}")
         object.__setattr__(self, "bins", _checked_bins(self.bins))
         object.__setattr__(self, "targets", find_families(self.targets))
 
@@ -139,6 +150,8 @@ class Recipe:
         words["targets"] = repr(",".join(map(str, self.targets)))
         if self._are_usual_targets:
             del words["targets"]
+        if self.shrink == 1:
+            del words["shrink"]
         if self.preset:
             words["bins"] = repr(self.preset)
         elif len(self.bins) > _SHOWN_BINS:
@@ -192,6 +205,8 @@ class Recipe:
         options["targets"] = {family.name: asdict(family) for family in self.targets}
         if not self.per_instance:
             del options["per_instance"]
+        if self.shrink == 1:
+            del options["shrink"]
         if self._are_usual_targets:
             del options["targets"]
         return options

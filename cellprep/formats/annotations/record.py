@@ -61,6 +61,8 @@ class Annotations:
         (n,) what each is called, empty text where nothing tells, if the format has names.
     ignored
         How much of the image is ignored, if something was to be.
+    shrink
+        At 1/N of which size they are: a store may hold images so.
     """
 
     runs: Runs
@@ -74,6 +76,7 @@ class Annotations:
     scores: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
     ignored: Ignored | None = None
+    shrink: int = 1
 
     def __post_init__(self) -> None:
         check_shape(self.runs.shape)

@@ -38,6 +38,17 @@ def side_of(sides: Sides | None) -> float | None:
     return x if x == y else _rounded((x + y) / 2)
 
 
+def enlarged(side: float | None, by: int) -> float | None:
+    """Return the side of a pixel that is so many times as long; None if it is unknown.
+
+    Examples
+    --------
+    >>> enlarged(0.1, 3), enlarged(2, 1), enlarged(None, 2)
+    (0.3, 2, None)
+    """
+    return side if side is None or by == 1 else float(f"{side * by:.12g}")
+
+
 def differ(one: float, other: float) -> bool:
     """Return whether two sizes differ by more than rounding explains, 1 %."""
     return abs(one - other) > SAME * min(one, other)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellprep.errors import WeightsError
 from cellprep.formats.cellprep_store import CellprepStore
-from cellprep.learn.prediction.bundle import SHIPPED
+from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, describe_weights
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable

@@ -9,14 +9,10 @@ from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.networks.semseg import SEMSEG
 from cellprep.learn.networks.wn import WN
 from cellprep.learn.pixel_size import ALIKE
+from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
 from cellprep.text.wording import count, described
-
-_MODELS = Path(__file__).parents[1] / "models"
-
-#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
-SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
 #: What makes up instances: a network that tells where cells are, and from images and masks to energy a single one, or
 #: two in a row; of these the first one alone tells vectors.
@@ -69,8 +65,14 @@ class Bundle:
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
-        for other in self.more:
-            self._compare(other)
+        if len(sizes := {part.recipe.shrink: part.settings.name for part in self._first}) > 1:
+            (by, name), (other, second) = sizes.items()
+            raise UsageError(
+                f"the weights do not belong together: {name} learned from images at 1/{by} of their size, {second} at "
+                f"1/{other}"
+            )
+        for further in self.more:
+            self._compare(further)
 
     def _compare(self, other: Weights) -> None:
         """Refuse a further network that does not see and answer what the first one of its kind does."""
@@ -84,7 +86,7 @@ class Bundle:
             [
                 part.mask,
                 *(getattr(part.settings, its) for its in names),
-                *(getattr(part.recipe, its) for its in _SHARED),
+                *(getattr(part.recipe, its) for its in (*_SHARED, "shrink")),
             ]
             for part in (first, other)
         ]
@@ -138,6 +140,19 @@ class Bundle:
         """The side of a pixel that they learned from, in micrometres; None if no file says so, or they differ."""
         sizes = [weights.pixel_size for weights in self.parts if weights.pixel_size]
         return sizes[0] if sizes and max(sizes) <= (1 + ALIKE) * min(sizes) else None
+
+    @property
+    def shrink(self) -> int:
+        """N, if the images that they learned from were stored at 1/N of their size."""
+        return self.vectors.recipe.shrink
+
+    @property
+    def diameter(self) -> float | None:
+        """The median diameter of the cells that they learned from, in pixels as they saw them; None if it is unknown.
+
+        Of older weights, which know only what is usual, the middle of that on a scale of ratios.
+        """
+        return self.appearance.middle_diameter if self.appearance else None
 
     @property
     def channels(self) -> int:

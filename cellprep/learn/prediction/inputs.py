@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cellprep.errors import CellprepError, ImageFileError
+from cellprep.errors import CellprepError, ImageFileError, StoreError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.cellprep_store import CellprepStore, StoredPixels
 from cellprep.formats.images import IMAGE_FORMATS
@@ -57,6 +57,13 @@ class InputImage:
         if isinstance(pixels, ImageFile):
             pixels = replace(pixels, orientation=orientation)
         return replace(self, pixels=pixels)
+
+    @property
+    def shrunk(self) -> int:
+        """N, if it is in a store that has it at 1/N of its size."""
+        with suppress(StoreError):  # of a recipe that is damaged, which its pixels do not need
+            return self.pixels.image.recipe.shrink if isinstance(self.pixels, StoredPixels) else 1
+        return 1
 
     def load(self) -> Any:
         """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
@@ -15,8 +15,21 @@ from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precisio
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, documented, take_values
 
+_MODELS = Path(__file__).parents[1] / "models"
+
+#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
+SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
+
 #: The bundle that is meant unless weights are named.
 DEFAULT_WEIGHTS = "nuclei"
+
+
+def _as_diameter(given: Any) -> float | str:
+    """Return a diameter as it is meant: a number, or auto."""
+    try:
+        return "auto" if given == "auto" else float(given)
+    except (TypeError, ValueError):
+        raise UsageError(f"diameter {given!r} is neither a number of pixels nor auto") from None
 
 
 @documented
@@ -45,6 +58,15 @@ class PredictionOptions:
             "theirs see images at this scale."
         ),
     ] = None
+    diameter: Annotated[
+        float | Literal["auto"] | None,
+        Option(
+            "Typical diameter of the cells, in pixels. Images are rescaled so that it is that of the cells that the "
+            "weights learned from; auto estimates it for each image.",
+            metavar="PIXELS|auto",
+            parse=_as_diameter,
+        ),
+    ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
@@ -66,6 +88,10 @@ class PredictionOptions:
             self.decoding(Decoding())
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+        if isinstance(self.diameter, float) and not 0 < self.diameter < float("inf"):
+            raise UsageError(f"diameter {self.diameter} is no length above 0, in pixels, and not auto")
+        if self.diameter is not None and self.pixel_size is not None:
+            raise UsageError("--pixel-size and --diameter both tell how large cells are: give one of them")
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
@@ -150,6 +176,7 @@ def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None
         "--decoder": options.decoder is not None,
         "--decoder-option": bool(options.decoder_options),
         "--min-area": options.min_area is not None,
+        "--diameter auto": options.diameter == "auto",
     }
     wrong = [name for name, given in asked.items() if given]
     if wrong:

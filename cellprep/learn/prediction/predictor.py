@@ -67,7 +67,8 @@ class Predictor:
     Raises
     ------
     UsageError
-        If the device is not there, or tiles are too small for what the networks see.
+        If the device is not there, tiles are too small for what the networks see, or a diameter of cells is given,
+        and the weights know none.
 
     Attributes
     ----------
@@ -93,17 +94,41 @@ class Predictor:
                 f"tile size {options.tile_size} is too small: these networks see up to {(least - 1) // 2:,} pixels "
                 f"around each pixel, and need {least} or more"
             )
+        if options.diameter and bundle.diameter is None:
+            raise UsageError(
+                "the weights do not know how large the cells were that they learned from: leave --diameter out, or "
+                "train them again"
+            )
         for part in bundle.parts:
             part.network.to(self.machine.device).eval()
 
-    def scale(self, image: Any, sides: Sides | None) -> Scale | None:
+    def scale(self, image: Any, sides: Sides | None, shrunk: int = 1) -> Scale | None:
         """Return the scale at which the networks see an image, (C, H, W); None if they see it as it is.
 
-        `sides` are those of its pixels, (y, x) in micrometres, unless the options tell one.
+        Parameters
+        ----------
+        image
+            The image.
+        sides
+            Those of its pixels, (y, x) in micrometres, unless the options tell one.
+        shrunk
+            N, if it is from a store that has it at 1/N of its size.
         """
-        given = self.options.pixel_size
+        bundle, given = self.bundle, self.options.pixel_size
         height, width = image.shape[-2:]
-        return Scale.of((height, width), (given, given) if given else sides, self.bundle.pixel_size)
+        by = 1 if bundle.shrink % shrunk else bundle.shrink // shrunk
+        if isinstance(self.options.diameter, float) and bundle.diameter:
+            return Scale.of((height, width), (bundle.diameter, bundle.diameter), self.options.diameter, by)
+        sides = (given, given) if given else sides
+        if sides and bundle.pixel_size:
+            return Scale.of((height, width), sides, bundle.pixel_size, by)
+        return Scale.of((height, width), (1.0, 1.0), max(1.0, bundle.shrink / shrunk), by)
+
+    def look(self, image: Any, classes: NDArray[np.uint8] | None, scale: Scale | None, **keep: bool) -> PredictedMaps:
+        """Predict the maps of an image, as `predict` does, at a scale; `classes` are those of its own pixels."""
+        if scale is None:
+            return self.predict(image, classes, **keep)
+        return self.predict(scale.image(image), None if classes is None else scale.classes_of(classes), **keep)
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
         """Return how maps are decoded: a least area that was asked for counts pixels of the image."""

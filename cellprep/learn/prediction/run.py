@@ -13,6 +13,7 @@ from cellprep.formats.images.pixel_size import Sides, side_of
 from cellprep.formats.images.sizes import SizeReport
 from cellprep.learn.appearance import Appearance, measure_appearance, sample_pixels
 from cellprep.learn.prediction.bundle import Bundle, load_bundle
+from cellprep.learn.prediction.diameter import look_first
 from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
@@ -27,7 +28,7 @@ from cellprep.learn.prediction.options import (
 from cellprep.learn.prediction.outputs import Prediction
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.report import PredictionReport
-from cellprep.learn.prediction.scaling import ScaleReport
+from cellprep.learn.prediction.scaling import CellScales, ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.learn.prediction.writing import MAPS_OF_VECTORS, Encoded, PredictionWriter, prediction_writer
 from cellprep.learn.training.pictures import has_matplotlib
@@ -134,7 +135,7 @@ def predict(
                     report.pixels[image.id] = image.pixels
                 report.sizes.add(image.id, options.pixel_size or side_of(predicted.sides), predicted.sides)
                 is_known = bool(options.pixel_size or predicted.sides)
-                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known)
+                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known, cells=predicted.diameter)
                 if predicted.appearance:
                     report.unlike.add(image.id, predicted.appearance)
             bar.update()
@@ -152,7 +153,10 @@ def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionRe
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
     report.sizes = SizeReport(options.pixel_size, advice="")
-    report.scales = ScaleReport(bundle.pixel_size)
+    report.scales = ScaleReport(bundle.pixel_size, bundle.shrink)
+    if options.diameter and bundle.diameter:
+        told = None if options.diameter == "auto" else options.diameter
+        report.scales.of_cells = CellScales(bundle.diameter, told)
     return report
 
 
@@ -193,6 +197,7 @@ class _Predicted:
     cells: int = 0
     left_out: int = 0
     appearance: Appearance | None = None
+    diameter: float | None = None
 
 
 def _predict(
@@ -207,14 +212,17 @@ def _predict(
     del decoded
     wanted, instances = writer.options, predictor.bundle.tells_instances
     sides = image.pixels.sides() if image.pixels else None
-    scale = predictor.scale(pixels, sides)
+    scale = predictor.scale(pixels, sides, image.shrunk)
+    keep = {
+        "keep_uvec": wanted.maps is not None or not instances,
+        "keep_confidence": wanted.needs_scores and instances,
+    }
+    maps = diameter = None
+    if predictor.options.diameter == "auto":
+        scale, maps, diameter = look_first(predictor, pixels, classes, scale, **keep)
     seen = scale.image(pixels) if scale else pixels
-    maps = predictor.predict(
-        seen,
-        scale.classes_of(classes) if scale and classes is not None else classes,
-        keep_uvec=wanted.maps is not None or not instances,
-        keep_confidence=wanted.needs_scores and instances,
-    )
+    if maps is None:
+        maps = predictor.predict(seen, scale.classes_of(classes) if scale and classes is not None else classes, **keep)
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
         encoded = writer.encode_vectors(image.id, maps, seen if has_matplotlib() else None, scale)
@@ -232,7 +240,7 @@ def _predict(
         scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
     encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels, size), maps, shown, scale)
-    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance)
+    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance, diameter)
 
 
 def _places(images: Any) -> list[Path | str]:

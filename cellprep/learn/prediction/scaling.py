@@ -1,5 +1,6 @@
 """Images at the scale that networks know, and what was found in them at their own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +10,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellprep.core.cells import look_up
+from cellprep.core.shrinking import shrink_image, shrink_pixels, shrunk_shape
 from cellprep.errors import UsageError
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.learn.pixel_size import ALIKE
 from cellprep.system.memory import check_memory
 from cellprep.text.wording import capped, count, printable
+
+#: Fewer cells do not tell how large those of an image are.
+LEAST_CELLS = 10
 
 _TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)  # that OpenCV resizes
 
@@ -28,13 +33,16 @@ class Scale:
         (H, W) of the image.
     seen
         (H, W) as the networks see it.
+    shrink
+        N, if each pixel that they see is the mean of N x N, as in a store at 1/N of the size; 1 if they are resampled.
     """
 
     shape: tuple[int, int]
     seen: tuple[int, int]
+    shrink: int = 1
 
     @classmethod
-    def of(cls, shape: tuple[int, int], sides: Sides | None, learned: float | None) -> "Scale | None":
+    def of(cls, shape: tuple[int, int], sides: Sides | None, learned: float | None, shrink: int = 1) -> "Scale | None":
         """Return the scale of an image; None if it is seen as it is.
 
         Parameters
@@ -42,9 +50,11 @@ class Scale:
         shape
             (H, W) of the image.
         sides
-            (y, x): the sides of its pixels, in micrometres; None if they are unknown.
+            (y, x): the sides of its pixels, in micrometres or any other unit; None if they are unknown.
         learned
-            The side of the pixels that networks learned from; None if it is unknown.
+            The side of the pixels that networks learned from, in the same unit; None if it is unknown.
+        shrink
+            N, if these stood for N x N pixels each: an image that is to be as small is so exactly.
 
         Examples
         --------
@@ -52,15 +62,22 @@ class Scale:
         (200, 160)
         >>> Scale.of((100, 80), (0.52, 0.52), 0.5), Scale.of((100, 80), None, 0.5)
         (None, None)
+        >>> Scale.of((101, 80), (0.25, 0.25), 0.5, 2)
+        Scale(shape=(101, 80), seen=(51, 40), shrink=2)
         """
-        if sides is None or learned is None or all(_is_like(side, learned) for side in sides):
+        if sides is None or learned is None:
             return None
+        for by in (shrink, 1):
+            if all(_is_like(by * side, learned) for side in sides):
+                return cls(shape, shrunk_shape(shape, by), by) if by > 1 else None
         y, x = (max(1, round(size * side / learned)) for size, side in zip(shape, sides, strict=True))
         return cls(shape, (y, x))
 
     @property
     def factors(self) -> tuple[float, float]:
         """(y, x): how many pixels the networks see for one of the image."""
+        if self.shrink > 1:
+            return 1 / self.shrink, 1 / self.shrink
         (y, x), (seen_y, seen_x) = self.shape, self.seen
         return seen_y / y, seen_x / x
 
@@ -76,6 +93,8 @@ class Scale:
         needed = len(image) * (height * width + self.shape[0] * self.shape[1]) * image.dtype.itemsize
         check_memory(needed, f"the image at the scale of the weights, {height} x {width} pixels,")
         pixels = np.asarray(image)
+        if self.shrink > 1:
+            return shrink_image(pixels, self.shrink)
         pixels = pixels if pixels.dtype in _TYPES else pixels.astype(np.float64)
         return np.stack([_resized(_resized(channel, (height, channel.shape[1])), self.seen) for channel in pixels])
 
@@ -90,6 +109,8 @@ class Scale:
         if classes.shape != self.shape:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, self.shape)]
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
+        if self.shrink > 1:
+            return shrink_pixels(classes, self.shrink)
         return classes[np.ix_(*map(_nearest, self.seen, self.shape))]
 
     def labels(self, labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -109,8 +130,13 @@ class Scale:
         kept
             (m,) the number that each of them had; those without a pixel are left out.
         """
-        is_larger = self.shape[0] > self.seen[0] or self.shape[1] > self.seen[1]
-        found = _enlarged(labels, self.shape) if is_larger else labels[np.ix_(*map(_nearest, self.shape, self.seen))]
+        height, width = self.shape
+        if self.shrink > 1:  # the last blocks may reach beyond the image
+            found = _enlarged(labels, (self.seen[0] * self.shrink, self.seen[1] * self.shrink))[:height, :width]
+        elif height > self.seen[0] or width > self.seen[1]:
+            found = _enlarged(labels, self.shape)
+        else:
+            found = labels[np.ix_(*map(_nearest, self.shape, self.seen))]
         numbers, firsts = np.unique(found, return_index=True)
         kept = numbers[numbers > 0][np.argsort(firsts[numbers > 0])].astype(np.int64)
         table = np.zeros(int(labels.max()) + 1, labels.dtype)
@@ -181,6 +207,10 @@ class ScaleReport:
     ----------
     learned
         The side of the pixels that the networks learned from, in micrometres; None if it is unknown.
+    shrink
+        N, if images were stored at 1/N of their size for them.
+    of_cells
+        What is said of scales that cells decide; None where they do not.
     scaled
         Per image that was scaled its scale.
     known, unknown
@@ -188,33 +218,87 @@ class ScaleReport:
     """
 
     learned: float | None = None
+    shrink: int = 1
+    of_cells: "CellScales | None" = None
     scaled: dict[str, Scale] = field(default_factory=dict)
     known: int = 0
     unknown: int = 0
 
-    def add(self, image_id: str, scale: Scale | None, *, is_known: bool) -> None:
-        """Count an image."""
+    def add(self, image_id: str, scale: Scale | None, *, is_known: bool, cells: float | None = None) -> None:
+        """Count an image; `cells` is the median diameter of what was found at first, if enough was."""
         self.known += is_known
         self.unknown += not is_known
         if scale:
             self.scaled[image_id] = scale
+        if self.of_cells:
+            self.of_cells.found[image_id] = cells
 
     def notes(self) -> list[str]:
         """Return lines on what was scaled, and what could not be; none if no size is known."""
+        if self.of_cells:
+            return self.of_cells.notes(self.scaled)
+        lines = []
+        if shrunk := sum(scale.shrink > 1 for scale in self.scaled.values()):
+            size = f"1/{self.shrink} of full size, as the training images were"
+            lines = [f"{count(shrunk, 'image')} seen at {size}; cells are given back at full size"]
         if self.learned is None:
             why = "the weights do not know the size of the pixels that they learned from, so nothing is scaled"
-            return [f"note: {why}"] if self.known else []
-        lines = []
-        if self.scaled:
-            scaled = [f"{printable(name)}: {_in_words(scale)}" for name, scale in self.scaled.items()]
+            return lines or ([f"note: {why}"] if self.known else [])
+        if others := {name: scale for name, scale in self.scaled.items() if scale.shrink == 1}:
             what = f"seen at the scale of the weights, {self.learned:g} µm a pixel, and given back at its own"
-            lines = [f"{count(len(scaled), 'image')} {what}:", *capped(scaled, "image")]
+            lines += [f"{count(len(others), 'image')} {what}:", *_listed(others)]
         if self.unknown:
+            size = f"at 1/{self.shrink} of its size" if self.shrink > 1 else "as stored"
             lines.append(
-                f"note: {count(self.unknown, 'image')} of unknown pixel size seen as stored; the weights learned from "
+                f"note: {count(self.unknown, 'image')} of unknown pixel size seen {size}; the weights learned from "
                 f"pixels of {self.learned:g} µm, --pixel-size tells those of the images"
             )
         return lines
+
+
+@dataclass
+class CellScales:
+    """What is said of scales that the diameters of cells decide.
+
+    Attributes
+    ----------
+    learned
+        The median diameter of the cells that networks learned from, in pixels.
+    given
+        That of the images' cells; None if it is estimated.
+    found
+        Per image the estimate; None where too few cells were found.
+    """
+
+    learned: float
+    given: float | None = None
+    found: dict[str, float | None] = field(default_factory=dict)
+
+    def notes(self, scaled: Mapping[str, Scale]) -> list[str]:
+        """Return lines on what was scaled, and what could not be."""
+        of_weights = f"the weights learned from cells {self.learned:.3g} pixels across in the median"
+        if self.given is not None:
+            what = f"{count(len(scaled), 'image')} seen so that cells of {self.given:g} pixels are as large:"
+            return [f"{of_weights}; {what}", *_listed(scaled)]
+        few = [printable(name) for name, diameter in self.found.items() if diameter is None]
+        sizes = {name: _in_words(scale) for name, scale in scaled.items()}
+        told = [
+            f"{printable(name)}: {diameter:.3g} pixels across, {sizes.get(name, 'seen as it is')}"
+            for name, diameter in self.found.items()
+            if diameter is not None
+        ]
+        lines = [f"{of_weights}; the cells of {count(len(told), 'image')} were estimated:", *capped(told, "image")]
+        if few:
+            lines += [
+                f"note: of {count(len(few), 'image')} the size of the cells is not known, as fewer than {LEAST_CELLS} "
+                "were found; --diameter PIXELS tells it:",
+                *capped(few, "image"),
+            ]
+        return lines if told else lines[1:]
+
+
+def _listed(scaled: Mapping[str, Scale]) -> list[str]:
+    return capped((f"{printable(name)}: {_in_words(scale)}" for name, scale in scaled.items()), "image")
 
 
 def _in_words(scale: Scale) -> str:

@@ -13,6 +13,7 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.raster import place_channels
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
+from cellprep.learn.prediction.diameter import look_first
 from cellprep.learn.prediction.maps import find_instances
 from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
@@ -91,10 +92,12 @@ def segment(
     if isinstance(mask, str | Path):
         mask = ImageFile(as_place(mask), options.orientation).decode_labels()
     classes = None if mask is None else classes_of_mask(mask)
-    if scale is None:
-        return find_instances(predictor.predict(pixels, classes), predictor.decoding)[0]
-    maps = predictor.predict(scale.image(pixels), None if classes is None else scale.classes_of(classes))
-    return scale.labels(find_instances(maps, predictor.decoding_at(scale))[0])[0]
+    maps = None
+    if options.diameter == "auto":
+        scale, maps, _ = look_first(predictor, pixels, classes, scale)
+    maps = maps or predictor.look(pixels, classes, scale)
+    labels, _ = find_instances(maps, predictor.decoding_at(scale))
+    return labels if scale is None else scale.labels(labels)[0]
 
 
 def _pixels(

@@ -93,7 +93,7 @@ def _size(usual: AppearanceRange, found: list[Appearance]) -> str:
     ends = " to ".join(dict.fromkeys(f"{value:.0f}" for value in (min(here), max(here))))
     return (
         f"what was found is {ends} pixels across in the median; these weights learned from cells of {low:.0f} to "
-        f"{high:.0f}: scaled images may suit them"
+        f"{high:.0f}: --diameter auto, or --diameter with a number of pixels, scales such images"
     )
 
 

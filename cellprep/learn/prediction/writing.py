@@ -125,6 +125,8 @@ class PredictionWriter:
     def write_record(self, pixels: Mapping[str, Pixels], scales: ScaleReport) -> None:
         """Write which planes were read of images, and at which scale networks saw them; no file where that is nothing.
 
+        Where the diameter of cells was estimated, it is written, too.
+
         Parameters
         ----------
         pixels
@@ -137,6 +139,8 @@ class PredictionWriter:
             planes, scale = getattr(one, "planes", None), scales.scaled.get(image_id)
             told: dict[str, Any] = {"planes": planes.to_dict()} if planes else {}
             told |= {"scale": scale.factors, "shape": scale.shape, "seen": scale.seen} if scale else {}
+            diameter = scales.of_cells.found.get(image_id) if scales.of_cells else None
+            told |= {"diameter": diameter} if diameter else {}
             images |= {image_id: told} if told else {}
         if images:
             learned = {} if scales.learned is None else {"pixel_size_of_weights": scales.learned}

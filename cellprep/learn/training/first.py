@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings
 from cellprep.learn.networks.network import Network, build_network
@@ -14,6 +15,7 @@ from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.bundle import find_weights
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_all_weights, weights_file
+from cellprep.store import Store
 from cellprep.system.files import read_file
 
 
@@ -99,6 +101,26 @@ def agreed_normalisation(options: TrainOptions, origins: Sequence[Origin]) -> st
                 )
             return its.kind
     return options.normalisation or next(iter(NORMALISATIONS))
+
+
+def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe) -> None:
+    """Refuse weights that learned from images at 1/N of their size, where a store has them larger.
+
+    Weights that learned at full size may go on with smaller images: that is a choice.
+
+    Raises
+    ------
+    UsageError
+        If there are such.
+    """
+    for origin in origins:
+        by = origin.weights.recipe.shrink
+        if by > recipe.shrink:
+            size = f"at 1/{recipe.shrink}" if recipe.shrink > 1 else "at full size"
+            raise UsageError(
+                f"{origin} learned from images at 1/{by} of their size, and {store.path} has them {size}: build a "
+                f"store with --shrink {by}"
+            )
 
 
 def first_network(options: TrainOptions, origins: Sequence[Origin], image_channels: int, levels: int) -> Network:
