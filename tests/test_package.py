@@ -49,7 +49,7 @@ def test_the_page_of_an_index_has_no_links_that_lead_nowhere():
     page = metadata.get_payload()
     assert metadata["Version"] == __version__
     assert page.startswith("# cellprep\n")
-    assert {heading for heading in re.findall("^## (.+)", page, re.MULTILINE)} > {"Installation", "Commands"}
+    assert {*re.findall("^## (.+)", page, re.MULTILINE)} > {"Installation", "Commands"}
     assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]*)\)", page))
     assert not re.search(r"constraints\.txt|make (demo|test)", page)
 
