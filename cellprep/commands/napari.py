@@ -226,4 +226,6 @@ def _stack(
         return padded
 
     chunks = ((1,) * len(images), *((side,) for side in shape))
-    return dask.array.map_blocks(plane, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    meta = np.empty((0,) * len(chunks), dtype)  # else Dask would call the function to learn what it returns
+    stack: dask.array.Array = dask.array.map_blocks(plane, chunks=chunks, dtype=dtype, meta=meta)
+    return stack

@@ -49,7 +49,7 @@ def sample_nuclei() -> list[LayerData]:
     """Return three images of synthetic fluorescent nuclei, which the weights of the package suit."""
     with tempfile.TemporaryDirectory() as folder:
         write_nuclei(Path(folder))
-        images = [ImageFile(path).decode()[0] for path in sorted(Path(folder, "nuclei").iterdir())]
+        images = [ImageFile(path).decode() for path in sorted(Path(folder, "nuclei").iterdir())]
     return [(np.stack(images), {"name": "nuclei", "axis_labels": ("image", "y", "x")}, "image")]
 
 
