@@ -1,4 +1,4 @@
-"""``python -m cellprep`` is the command ``cellprep``."""
+"""Run the command ``cellprep`` as ``python -m cellprep``."""
 
 from cellprep.cli import main
 

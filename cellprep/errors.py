@@ -1,27 +1,27 @@
-"""The one family of errors: each is a single line that says what is wrong and what would be right."""
+"""Exceptions of cellprep. Each message is a single line that names the problem and the remedy."""
 
 from cellprep.text.wording import printable
 
-_NAMED = 20  # names in a line; more are counted
+_NAMED = 20  # names listed in a message; the rest are counted
 
 
 class CellprepError(Exception):
-    """Base of all errors that a user can cause and mend; ``str`` of it is one line, on which no terminal acts."""
+    """Base of all errors that users can cause and fix. Its ``str`` is a single line, safe to print to a terminal."""
 
     def __str__(self) -> str:
-        """Return the line: what others wrote and no terminal may act on, such as a name in a file, is escaped."""
+        """Return the message with unprintable characters, such as those of file names, escaped."""
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in Exception.__str__(self))
 
 
 class RLEError(CellprepError):
-    """A run-length text is at fault.
+    """A run-length encoding is invalid.
 
     Parameters
     ----------
     place
-        Index of the faulty annotation among those given.
+        Index of the faulty annotation.
     problem
-        What is wrong, with the offending value, and what would be right.
+        What is wrong, with the offending value, and what is valid.
     """
 
     def __init__(self, place: int, problem: str) -> None:
@@ -31,30 +31,30 @@ class RLEError(CellprepError):
 
 
 class UsageError(CellprepError):
-    """A command was called with options that do not fit the data or each other (exit code 2)."""
+    """Options of a command do not fit the data or each other (exit code 2)."""
 
 
 class RecipeError(UsageError):
-    """An option of the targets has a value that it cannot have."""
+    """An option of the targets has an invalid value."""
 
 
 class SourceError(CellprepError):
-    """An annotation source as a whole cannot be read."""
+    """A whole annotation source cannot be read."""
 
 
 class AnnotationError(CellprepError):
-    """One image's annotations are at fault, at a known place of the source."""
+    """The annotations of one image are invalid."""
 
 
 class UnpairedError(CellprepError):
-    """Images are on one side of a comparison only, so that nothing is compared.
+    """The two sides of a comparison do not have the same images.
 
     Parameters
     ----------
     not_predicted
-        The images that are missing among the predicted ones.
+        Images that have no prediction.
     not_true
-        The images that are missing among the true ones.
+        Images that have no ground truth.
     """
 
     def __init__(self, not_predicted: list[str], not_true: list[str]) -> None:
@@ -62,23 +62,24 @@ class UnpairedError(CellprepError):
         self.not_true = not_true
         sides = {"predictions": not_predicted, "truth": not_true}
         missing = [
-            f"missing in the {side}: {', '.join(map(printable, names[:_NAMED]))}"
+            f"missing from the {side}: {', '.join(map(printable, names[:_NAMED]))}"
             + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
             for side, names in sides.items()
             if names
         ]
         super().__init__(
             f"both sides need the same images, and nothing is scored; {'; '.join(missing)}. "
-            "One without cells needs its empty annotation, label image or entry, too"
+            "One without cells needs its empty annotation, label image or entry, too; "
+            "--common scores those that both have"
         )
 
 
 class ImageFileError(CellprepError):
-    """An image file is missing, unreadable, or not what its annotations say."""
+    """An image file is missing, unreadable or does not match its annotations."""
 
 
 class TooLargeError(ImageFileError):
-    """An image claims a size that does not fit into memory."""
+    """An image is too large for the memory."""
 
 
 class StoreError(CellprepError):
@@ -86,18 +87,18 @@ class StoreError(CellprepError):
 
 
 class NotInStoreError(StoreError, KeyError):
-    """A store has no image of an id, or an image no array of a name: mappings raise KeyError, too."""
+    """A store has no such image, or an image no such array. It is also a KeyError, as mappings require."""
 
 
 class StoreWriteError(StoreError):
-    """The store's disk takes no more: full, read-only or gone. It concerns all images, so a run stops.
+    """The disk of the store is full, read-only or gone. All images are affected, so the run stops.
 
     Parameters
     ----------
     path
-        What was to be written.
+        The file or folder to be written.
     reason
-        What the operating system says.
+        The operating system's message.
     """
 
     def __init__(self, path: object, reason: str) -> None:
@@ -106,27 +107,27 @@ class StoreWriteError(StoreError):
 
 
 class OutputError(CellprepError):
-    """A file that a command is to write cannot be written."""
+    """An output file cannot be written."""
 
 
 class WeightsError(CellprepError):
-    """A file of weights, or a checkpoint, is not what it should be."""
+    """A file of weights or a checkpoint is invalid."""
 
 
 class TrainingError(CellprepError):
-    """A training cannot go on."""
+    """Training cannot continue."""
 
 
 class SampleError(CellprepError):
-    """A sample of a data set cannot be made."""
+    """A sample of a data set cannot be computed."""
 
     def __init__(self, problem: str) -> None:
-        # Of a worker's error, torch hands over the traceback, at the end of which is the problem.
+        # torch passes on a worker's error with its traceback; the message is at its end.
         super().__init__(problem.rstrip("\n").rpartition(f"{__name__}.SampleError: ")[2])
 
 
 class ClusterError(CellprepError):
-    """A cluster cannot be used, or is lost."""
+    """A cluster cannot be used, or the connection to it is lost."""
 
 
 class MissingExtraError(CellprepError):

@@ -1,15 +1,19 @@
-"""Draws the pictures of the algorithm and of all targets, and writes their tables: ``python docs/pictures.py``."""
+"""Draws the pictures of the algorithm, all targets and a report, and writes tables: ``python docs/pictures.py``."""
 
 import io
+import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from cellprep import FAMILIES, Recipe, cells_from_labels, compute_targets, resolve_overlaps
+from cellprep.commands.demo import write_dataset
+from cellprep.commands.report import report_dataset
 from cellprep.core.cells import Cells
 from cellprep.core.colours import SEMSEG_COLOURS, class_colours, label_colours, vector_colours
 from cellprep.core.rle import encode_rle, parse_rle
@@ -57,8 +61,7 @@ def draw(
             )  # fmt: skip
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    picture = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE).convert("RGB")
-    picture.save(DOCS / f"{name}.webp", lossless=True, quality=100, method=6)
+    save(Image.open(buffer), name)
 
 
 def classes(targets: dict[str, np.ndarray]) -> np.ndarray:
@@ -188,8 +191,44 @@ def write_families() -> None:
     page.write_text(f"{head}{mark}\n{families_page()}", encoding="utf-8")
 
 
+def report_page() -> None:
+    """Photograph the page of a report, in which a cell that was annotated twice is excluded."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    with TemporaryDirectory() as folder:
+        csv = write_dataset(Path(folder), images_per_type=2)
+        *_, last = csv.read_text().splitlines()
+        csv.write_text(f"{csv.read_text()}{last}\n")
+        report_dataset(csv, Path(folder, "report.html"), images=csv.parent / "train", jobs=1, quiet=True)
+        browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            browser.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": 960, "height": 640, "deviceScaleFactor": 1, "mobile": True},
+            )
+            still = {"name": "prefers-reduced-motion", "value": "reduce"}  # the page would scroll while it is taken
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
+            browser.get(Path(folder, "report.html").as_uri())
+            browser.find_element("css selector", "body").send_keys("jx")
+            browser.execute_script("document.querySelector('.entries').scrollIntoView()")
+            photograph = browser.get_screenshot_as_png()
+        finally:
+            browser.quit()
+    save(Image.open(io.BytesIO(photograph)), "report")
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Write a picture of few colours."""
+    few = picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).convert("RGB")
+    few.save(DOCS / f"{name}.webp", lossless=True, quality=100, method=6)
+
+
 if __name__ == "__main__":
-    for picture in (overlaps, walls, distance, padding, turning):
+    for picture in (overlaps, walls, distance, padding, turning, report_page):
         picture()
     for known in FAMILIES:
         family(known)

@@ -40,9 +40,9 @@ LAYOUTS = (
     ("minisblack", 2, "contig", "unassalpha"),
 )
 REFUSALS = (
-    "its values are floats, and 0 is to be white",
-    "its values are single bits, of several channels or with a predictor",
-    "it holds values of 32 bits in JPEG 2000",
+    "its values are floats with 0 as white",
+    "its values are single bits with several channels or a predictor",
+    "it has 32-bit values in JPEG 2000",
     "its compression, LERC, has a predictor",
 )
 HEIGHT, WIDTH = 32, 48

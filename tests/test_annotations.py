@@ -80,20 +80,23 @@ def test_fingerprint_covers_every_field(write_csv, change):
 
 # Rows (the first is row 2 of the file) that make their image fail, and what is said.
 FAULTY_ROWS = {
-    "rle": (["bad,1 2 3,5,4,x"], "train.csv row 2: it has an odd number of numbers (3)"),
+    "rle": (["bad,1 2 3,5,4,x"], "train.csv row 2: it has an odd number of values (3)"),
     "rle of a later row": (["bad,1 2,5,4,x", "bad,0 2,5,4,x"], "train.csv row 3: start 0 of the run '0 2'"),
-    "empty beside others": (["bad,1 2,5,4,x", "bad,,5,4,x"], "train.csv row 3: the annotation is empty, beside"),
-    "two empty": (["bad,,5,4,x", "bad, ,5,4,x"], "train.csv row 2: the annotation is empty, beside others"),
+    "empty beside others": (["bad,1 2,5,4,x", "bad,,5,4,x"], "train.csv row 3: the annotation is empty, but there are"),
+    "two empty": (["bad,,5,4,x", "bad, ,5,4,x"], "train.csv row 2: the annotation is empty, but there are others"),
     "width": (["bad,1 2,5.5,4,x"], "train.csv row 2: width '5.5' is not a whole number of pixels above 0"),
-    "-1 beside others": (["bad,1 2,5,4,x", "bad,-1,5,4,x"], "train.csv row 3: the annotation is empty, beside others"),
+    "-1 beside others": (
+        ["bad,1 2,5,4,x", "bad,-1,5,4,x"],
+        "train.csv row 3: the annotation is empty, but there are others",
+    ),
     "no height": (["bad,1 2,5,,x"], "train.csv row 2: height '' is not a whole number"),
     "zero": (["bad,1 2,0,4,x"], "train.csv row 2: width '0' is not"),
     "negative": (["bad,1 2,5,-4,x"], "train.csv row 2: height '-4' is not"),
     "endless": (["bad,1 2,5,9999999999,x"], "train.csv row 2: height '9999999999' is not"),
     "contradiction": (["bad,1 2,5,4,x", "bad,1 2,5,6,x"], "train.csv row 3: height 6 contradicts 4 in row 2"),
-    "too few fields": (["bad,1 2,5,4"], "train.csv row 2: its number of fields is 4, the header's 5"),
-    "hardly any fields": (["bad"], "train.csv row 2: its number of fields is 1, the header's 5"),
-    "too many fields": (["bad,1 2,5,4,x,y"], "train.csv row 2: its number of fields is 6, the header's 5"),
+    "too few fields": (["bad,1 2,5,4"], "train.csv row 2: it has 4 fields, but the header has 5"),
+    "hardly any fields": (["bad"], "train.csv row 2: it has 1 fields, but the header has 5"),
+    "too many fields": (["bad,1 2,5,4,x,y"], "train.csv row 2: it has 6 fields, but the header has 5"),
 }
 
 
@@ -112,11 +115,11 @@ def test_a_faulty_row_fails_its_image_only(write_csv, rows, message):
         ("...", "it begins with a dot"),
         (".hidden", "it begins with a dot"),
         ("../train", "it begins with a dot"),
-        ("a/b", "it holds a slash or backslash"),
-        ("a\\b", "it holds a slash or backslash"),
-        ("a\tb", "it holds a control character"),
-        ("\x1b[31m", "it holds a control character"),
-        ("zarr.json", "that file name belongs to the store"),
+        ("a/b", "it contains a slash or backslash"),
+        ("a\\b", "it contains a slash or backslash"),
+        ("a\tb", "it contains a control character"),
+        ("\x1b[31m", "it contains a control character"),
+        ("zarr.json", "that file name is reserved for the store"),
         ("__meta", "it begins with two underscores"),
         ("x" * 201, "it is longer than 200 bytes"),
         ("é" * 101, "it is longer than 200 bytes"),
@@ -143,10 +146,13 @@ FAULTY_SOURCES = {
         b"file;mask;width;height\n",
         r"row 1: column id, annotation is missing: .* \(or ImageId, EncodedPixels, predicted, rle\).*'file', 'mask'",
     ),
-    "two ids": (b"id,image_id,annotation\n", "row 1: id: columns id and image_id both hold it: rename or delete one"),
+    "two ids": (
+        b"id,image_id,annotation\n",
+        "row 1: id: columns id and image_id have the same meaning: rename or delete one",
+    ),
     "empty file": (b"", "row 1: column .* is missing.*found: none"),
-    "column twice": (b"id,id,annotation,width,height\n", "row 1: id: column id is there twice"),
-    "no rows": (b"id,annotation,width,height\n", "holds no annotations: there is no row below the header"),
+    "column twice": (b"id,id,annotation,width,height\n", "row 1: id: column id occurs twice"),
+    "no rows": (b"id,annotation,width,height\n", "has no annotations: there are no rows below the header"),
     "not text": (b"id,annotation,width,height\na,1 2,5,4\n\xff\xfe,1,2,3\n", "the text is not UTF-8"),
     "open quote": (
         b'id,annotation,width,height\na,"1 2,5,4\n',
@@ -170,14 +176,14 @@ def test_sources_that_are_not_there(tmp_path):
         open_source(tmp_path / "train.csv")
     (tmp_path / "train.txt").write_text("")
     with pytest.raises(
-        SourceError, match=r"train\.txt is of no known kind: it is empty \(formats that can be read: kaggle-csv"
+        SourceError, match=r"train\.txt has an unknown format: it is empty \(formats that can be read: kaggle-csv"
     ):
         open_source(tmp_path / "train.txt")
-    with pytest.raises(SourceError, match="is not a file of its own"):
+    with pytest.raises(SourceError, match="is not a regular file"):
         open_source(tmp_path, "kaggle-csv")
     with pytest.raises(UsageError, match="RLE order 'col' is unknown: it is 'row' or 'column'"):
         open_source(tmp_path / "train.txt", rle_order="col")
-    with pytest.raises(UsageError, match="format 'yaml' is unknown: it is one of auto, kaggle-csv"):
+    with pytest.raises(UsageError, match="format 'yaml' is unknown: use one of auto, kaggle-csv"):
         open_source(tmp_path / "train.txt", "yaml")
 
 
@@ -197,7 +203,7 @@ def test_values_of_a_column(write_csv):
 
 def test_rows_must_agree_on_a_column(write_csv):
     path = write_csv("a,1 2,5,4,P1", "b,1 2,5,4,P1", "a,5 1,5,4,P2", header="id,annotation,width,height,plate")
-    message = "train.csv row 4: plate 'P2' contradicts 'P1' in row 2: all rows of image 'a' must have the same"
+    message = "train.csv row 4: plate 'P2' contradicts 'P1' in row 2: all rows of image 'a' must have the same value"
     with pytest.raises(SourceError, match=message):
         open_source(path).values("plate")
 

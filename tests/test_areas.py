@@ -120,7 +120,7 @@ def test_a_rectangle_turns_about_its_centre_or_a_corner():
 
 @pytest.mark.parametrize("value", [None, True, "1,5", float("nan"), 10**400, "9" * 99, [1], {}])
 def test_what_is_no_number(value):
-    with pytest.raises(RLEError, match=r"its x is .*: it is a number$"):
+    with pytest.raises(RLEError, match=r"its x is .*: it must be a number$"):
         number_of(value, "x")
 
 

@@ -115,7 +115,7 @@ def test_a_second_run_writes_nothing(csv, out):
         {"recipe": Recipe(bins=(1.0, 2.0))},
         {"recipe": Recipe(background_cell=True)},
         {"pixel_size": 0.5},
-        {"overwrite": True},
+        {"rebuild": True},
     ],
 )
 def test_other_options_make_images_stale(csv, out, tmp_path, change):
@@ -168,7 +168,7 @@ def test_faulty_rows_fail_their_images_and_no_others(write_csv, out):
     assert list(open_store(out)) == ["a", "c"]
     assert report.errors() == [
         "error: 2 of 4 images failed:",
-        "  b: train.csv row 7: it has an odd number of numbers (3): a run is a start and a length",
+        "  b: train.csv row 7: it has an odd number of values (3): a run has a start and a length",
         "  ../d: train.csv row 8: image id '../d' is refused: it begins with a dot",
     ]
 
@@ -256,7 +256,7 @@ def test_a_picture_among_labels_fails_alone_unless_insisted_upon(tmp_path):
         cv2.imwrite(str(folder / f"{name}.png"), image)
     report = build(folder, tmp_path / "s.zarr")
     assert list(report.failures) == ["noise", "smooth"]
-    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture, by its values: a label")
+    assert report.failures["smooth"].startswith(f"{folder / 'smooth.png'} looks like a picture by its values: a label")
     insisted = build_targets(open_source(folder, "label-folder"), tmp_path / "t.zarr", BuildOptions(jobs=1, quiet=True))
     assert (insisted.new, insisted.failures) == (5, {})
 
@@ -304,7 +304,7 @@ def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeyp
     for command in commands:
         refused = cli(*command, *quick)
         assert refused.exit_code == 1, command
-        assert "its Orientation tag (3) says to turn it" in refused.output, command
+        assert "its Orientation tag (3) asks for a rotation" in refused.output, command
         for choice in ("apply", "ignore"):
             assert cli(*command, *quick, "--orientation", choice).exit_code == 0, command
     for name in "abcd":
@@ -312,9 +312,9 @@ def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeyp
         grey = np.arange(36, dtype=np.uint8).reshape(6, 6)
         tifffile.imwrite(f"images/{name}.tif", grey, extratags=[(274, "H", 1, 3, True)])
     for command in commands[:3]:
-        assert "4 images turned as the Orientation tag (EXIF) says" in cli(*command, *quick).output, command
+        assert "4 images rotated as the Orientation tag (EXIF) says" in cli(*command, *quick).output, command
         ignored = cli(*command, *quick, "--orientation", "ignore").output
-        assert "4 images left as stored, against the Orientation tag (EXIF)" in ignored, command
+        assert "4 images kept in the stored orientation; the Orientation tag (EXIF) was ignored" in ignored, command
 
 
 def test_build_tells_of_pixels_that_are_no_numbers(tmp_path):
@@ -341,8 +341,8 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"only": 5}, "only is the int 5: give one text, or several in a list"),
-        ({"jobs": 0}, "jobs 0 is no number of processes"),
+        ({"only": 5}, "only is the int 5: give one string or a list of strings"),
+        ({"jobs": 0}, "jobs is 0: give 1 or more"),
         ({"jobs": -2}, "jobs -2 is no number"),
         ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
         ({"pixel_size": float("nan")}, "pixel size nan is not"),
@@ -364,7 +364,7 @@ def test_what_is_no_store_is_left_alone(csv, tmp_path, kind):
             json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}})
         )
     before = out.read_bytes() if kind == "file" else tree(out)
-    with pytest.raises(StoreError, match=r"is no cellprep store|cannot hold a store"):
+    with pytest.raises(StoreError, match=r"is not a cellprep store|cannot hold a store"):
         build(csv, out)
     assert before == (out.read_bytes() if kind == "file" else tree(out))
 
@@ -438,7 +438,7 @@ def test_what_stands_in_an_images_place_is_left_alone(csv, write_csv, out, kind,
         name: data for name, data in before.items() if name != "zarr.json"
     }
     if rle == "1 2":
-        assert report.failures["mine"] == f"{out / 'mine'} is in its place and is not cellprep's: move it away"
+        assert report.failures["mine"] == f"{out / 'mine'} was not written by cellprep and is in the way: move it"
 
 
 def test_an_image_that_cannot_be_moved_into_place_is_named(csv, out, monkeypatch):

@@ -124,7 +124,7 @@ def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
     runs = parse_rle(["1 10"], (200, 200))
     targets = TargetsByWindow(CellsOfRuns(runs, "smaller-on-top"), Recipe(background_cell=True), halo=4)
     monkeypatch.setattr("cellprep.system.memory._memory", lambda: 200_000)
-    with pytest.raises(TooLargeError, match=r"^what distances depend on, [0-9]+ x [0-9]+ pixels of it, takes 0.0 GB"):
+    with pytest.raises(TooLargeError, match=r"^the halo of its distances, [0-9]+ x [0-9]+ pixels, needs 0.0 GB"):
         targets.at(slice(100, 110), slice(100, 110))
 
 

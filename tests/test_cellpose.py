@@ -115,7 +115,7 @@ HOSTILE = {
     "an empty stack": npy(b"\x80\x04."),
     "nothing": npy(b""),
     "no dictionary": saved([MASKS]),
-    "an array of numbers": saved(MASKS),
+    "a numeric array": saved(MASKS),
     "text": b"masks",
 }
 
@@ -123,7 +123,7 @@ HOSTILE = {
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE.keys())
 def test_nothing_that_a_pickle_names_is_run(tmp_path, monkeypatch, document):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(AnnotationError, match=r"which may run code|it is damaged, or no _seg.npy") as caught:
+    with pytest.raises(AnnotationError, match=r"which may run code|it is damaged, or not a _seg.npy") as caught:
         read_seg(document)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -132,7 +132,7 @@ def test_nothing_that_a_pickle_names_is_run(tmp_path, monkeypatch, document):
 def test_a_name_that_is_refused_is_told(tmp_path):
     (tmp_path / "a_seg.npy").write_bytes(HOSTILE["a command"])
     (record,) = open_source(tmp_path).images()
-    with pytest.raises(AnnotationError, match=r"a_seg.npy: .* it names '(posix|nt).system', which may run code"):
+    with pytest.raises(AnnotationError, match=r"a_seg.npy: .* it refers to '(posix|nt).system', which may run code"):
         record.load()
 
 
@@ -146,7 +146,7 @@ ARRAYS = {
 @pytest.mark.parametrize("value", ARRAYS.values(), ids=ARRAYS.keys())
 def test_masks_that_are_none_are_refused(value):
     document = reconstructed(b"}X\x05\0\0\0masks" + value + b"s")
-    with pytest.raises(AnnotationError, match="its masks are no array of numbers"):
+    with pytest.raises(AnnotationError, match="its masks are not a numeric array"):
         as_array(read_seg(document)["masks"])
 
 
@@ -154,7 +154,7 @@ def test_masks_that_are_none_are_refused(value):
     "masks_", [np.array([None, 1]), np.array(["a"]), np.zeros(2, "M8[s]"), np.zeros(2, "f2,f4"), [1, 2]], ids=repr
 )
 def test_arrays_of_others_than_numbers_are_refused(masks_):
-    with pytest.raises(AnnotationError, match="its masks are no array of numbers"):
+    with pytest.raises(AnnotationError, match="its masks are not a numeric array"):
         as_array(read_seg(saved({"masks": masks_}))["masks"])
 
 
@@ -172,8 +172,8 @@ def test_every_cut_and_every_changed_byte_is_read_or_refused():
     ("document", "problem"),
     [
         (saved({"filename": "a.tif"}), "it has no masks"),
-        (saved({"masks": np.zeros((2, 3, 4), np.uint16)}), "holds a stack of 2 planes, 3 x 4"),
-        (saved({"masks": np.full((3, 4), 0.5)}), "holds the float64 value 0.5"),
+        (saved({"masks": np.zeros((2, 3, 4), np.uint16)}), "contains a stack of 2 planes, 3 x 4"),
+        (saved({"masks": np.full((3, 4), 0.5)}), "has the float64 value 0.5"),
     ],
     ids=["none", "stack", "fractions"],
 )
@@ -227,12 +227,12 @@ def test_outlines_count_where_there_are_no_masks(tmp_path):
     assert (first.load().rows, second.load((3, 4)).runs.areas.tolist()) == ((1, 2, 7), [4, 2])
     assert second.without([1]).load((3, 4)).rows == (2,)
     assert open_source(tmp_path / "b_cp_outlines.txt").image_ids == ["b"]
-    with pytest.raises(AnnotationError, match="does not tell the size of its image"):
+    with pytest.raises(AnnotationError, match="does not have the size of its image"):
         second.load()
     for text, problem in (
-        ("1,1,2,2,3,1\n1,2,x,y", "line 2: it is no outline"),
+        ("1,1,2,2,3,1\n1,2,x,y", "line 2: it is not an outline"),
         ("1,1,2,2,3", "line 1: it has 5 numbers"),
-        ("1,1,4,2,3,1", "line 1: it reaches to x 4, y 2, beyond its image, 4 x 3"),
+        ("1,1,4,2,3,1", "line 1: it reaches x 4, y 2, outside its image, 4 x 3"),
     ):
         (tmp_path / "b_cp_outlines.txt").write_text(text)
         with pytest.raises(AnnotationError, match=problem):

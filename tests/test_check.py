@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from conftest import tree
 
-from cellprep import CheckOptions, check_source, open_source, open_store
+from cellprep import CheckOptions, build_targets, check_source, open_source, open_store
 from cellprep.commands.check import RULES
 from cellprep.core.rle import encode_rle
 from cellprep.errors import UsageError
@@ -118,8 +118,8 @@ def test_faulty_annotations_are_named_one_by_one_and_the_others_checked(write_cs
     report = check_source(open_source(path))
     assert [(f.image_id, f.row, f.note) for f in report.findings if f.rule in ("fault", "image-fault")] == [
         ("a", 2, "run '601 1' goes past the last pixel, 600 (20 x 30)"),
-        ("a", 5, "it has an odd number of numbers (3): a run is a start and a length"),
-        ("a", 6, "the annotation is empty, beside others"),
+        ("a", 5, "it has an odd number of values (3): a run has a start and a length"),
+        ("a", 6, "the annotation is empty, but there are others"),
         ("b", 7, "'x' is not a whole number"),
         ("c", None, "train.csv row 8: width 'x' is not a whole number of pixels above 0"),
     ]
@@ -155,7 +155,7 @@ def test_thresholds_and_rules_are_options(cli, write_csv):
     assert "duplicate" not in cli("check", path, "--threshold", "duplicate=0.51").stdout
     result = cli("check", path, "--rule", "edge", "--rule", "hidden")
     assert "edge" in result.stdout
-    assert result.stdout.endswith("1 of 3 annotations and 0 of 1 images as a whole are suspicious\n")
+    assert "1 of 3 annotations and 0 of 1 images as a whole are suspicious\n" in result.stdout
 
 
 def test_the_flags_leave_nothing_to_find(cli, write_csv, tmp_path):
@@ -201,6 +201,76 @@ def test_the_words_count_what_cannot_be_read_and_name_some(cli, write_csv, tmp_p
         "image-missing: 2 more; --out names every one",
         "1 of 13 annotations and 12 of 12 images as a whole are suspicious",
     ]
+
+
+def test_the_worst_come_first_in_words_and_the_next_command_last(cli, write_csv, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outline, bar = mask((5, 15, 5, 15), holes=[(6, 14, 6, 14)]), mask((12, 14, 0, 10))
+    write_csv(*rows("a", mask((2, 18, 5, 22)), BLOCK), *rows("b", outline), *rows("c", bar, BLOCK, BLOCK))
+    result = cli("check", "train.csv", "--jobs", 1)
+    claimed = "All of this cell is claimed by others as well."
+    cut = "straight along a row for 10 px: it may be cut off."
+    words = [
+        "b row 4 (round): Its holes (64 px) are 178 % of its area (36 px): it may be filled only in part. "
+        f"36 px of its 36 px are lines one pixel wide: its outline may not be filled. Its outline runs {cut}",
+        f"a row 3 (round): All of this cell lies inside row 2. {claimed}",
+        f"c row 7 (round): It is an exact copy of row 6. {claimed}",
+        f"c row 6 (round): {claimed} It gets no pixels, as row 7 repeats it: exclude only one of the two.",
+        f"c row 5 (round): Its outline runs {cut}",
+    ]
+    assert result.stdout.splitlines()[-6:] == ["These annotations, the worst first:", *(f"  {line}" for line in words)]
+    assert result.stderr.splitlines()[-1] == "next: cellprep report train.csv"
+    assert cli("check", "train.csv", "--quiet").output == ""
+    assert cli("check", "train.csv", "--rule", "blank").stderr.endswith("\nnext: cellprep build-targets train.csv\n")
+
+
+def test_words_have_units(tmp_path):
+    """As many micrometres as the image's file says a pixel has."""
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(
+        tmp_path / "images/a.tif", mask((5, 8, 5, 15)).astype(np.uint8), imagej=True, resolution=(2, 2),
+        metadata={"unit": "um"},
+    )  # fmt: skip
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels/a.tif", mask((5, 8, 5, 15)).astype(np.uint8))
+    (suspect,) = check_source(tmp_path / "labels", images=tmp_path / "images", jobs=1).suspects
+    assert suspect.words == ("Its outline runs straight along a row for 10 px (5 µm): it may be cut off.",)
+
+
+@pytest.mark.parametrize("overlap", ["smaller-on-top", "background"])
+def test_a_store_has_the_findings_of_its_source_but_those_that_overlaps_took(write_csv, tmp_path, overlap):
+    """Where nothing was lost, all of them; where something was, nothing is called pieces that others have parted."""
+    masks = [
+        mask((2, 18, 5, 22)),
+        BLOCK,
+        mask((2, 6, 23, 29), (8, 12, 23, 29)),
+        mask((0, 20, 8, 9)),
+        mask((19, 20, 9, 30)),
+    ]
+    path = write_csv(*rows("a", *masks), *(row for k in range(4) for row in rows(f"b{k}", *[BLOCK] * 6)))
+    build_targets(path, tmp_path / "s.zarr", overlap=overlap, jobs=1, quiet=True)
+    source, store = (check_source(each, overlap=overlap, jobs=1) for each in (path, tmp_path / "s.zarr"))
+    lost = {
+        (image.id, row)
+        for image in open_store(tmp_path / "s.zarr").values()
+        for (row, area, *_), left in zip(
+            image.read("cells").tolist(), np.bincount(image.read("labels").ravel(), minlength=99)[1:], strict=False
+        )
+        if left < area
+    }
+    assert sum(image.cut for image in store.images) == len(lost) > 2
+
+    def found(report, rules, apart=frozenset()):
+        return {
+            (f.image_id, f.row, f.rule) for f in report.findings if f.rule in rules and (f.image_id, f.row) not in apart
+        }
+
+    whole = ("blank", "hidden", "tiny", "huge")
+    shapes = ("components", "holes", "thin-lines", "straight-cut")
+    assert found(store, whole) == found(source, whole) and found(store, ("hidden",))
+    assert found(store, shapes, lost) == found(source, shapes, lost) >= {("a", 4, "components")}
+    assert not found(store, ("components",)) - found(source, ("components",))
+    assert f"{len(lost)} annotations lost pixels to others when the store was built" in store.notes()[0]
 
 
 def test_names_of_files_that_are_no_text(cli, tmp_path):
@@ -255,13 +325,13 @@ def test_strict_makes_findings_an_error(cli, write_csv):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--rule", "x"], "rule 'x' is unknown: it is one of fault, blank, duplicate"),
+        (["--rule", "x"], "rule 'x' is unknown: use one of fault, blank, duplicate"),
         (["--threshold", "x"], "threshold 'x' is not a rule and a number, such as duplicate=0.8"),
         (["--threshold", "hidden=1"], "rule 'hidden' has no threshold; these have one: duplicate, inside"),
         (["--threshold", "holes=0"], "threshold 0.0 of the rule holes is no number above 0"),
         (["--threshold", "holes=nan"], "threshold nan of the rule holes is no number above 0"),
         (["--overlap", "x"], "overlap 'x' is unknown"),
-        (["--out", "train.csv"], "--out train.csv is the file that is read: choose another"),
+        (["--out", "train.csv"], "--out train.csv is the input file: choose another file"),
     ],
 )
 def test_mistakes_are_one_line(cli, write_csv, tmp_path, monkeypatch, args, message):
@@ -283,7 +353,7 @@ def test_the_rules_are_documented():
 
 def test_needs_images_where_only_they_tell_sizes(write_csv):
     source = open_source(write_csv("a,1 2", header="ImageId,EncodedPixels"))
-    with pytest.raises(UsageError, match="has no columns width and height: give the images"):
+    with pytest.raises(UsageError, match="has no columns width and height: give the image files"):
         check_source(source)
 
 

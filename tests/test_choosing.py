@@ -110,7 +110,7 @@ def test_takes_a_fold_that_split_wrote(write_csv, tmp_path):
         ({"folds": "image,fold\nno,0\n", "fold": 0}, SourceError, "names 1 image that the store lacks: no"),
         ({"folds": "image,fold\ni01,x\n", "fold": 0}, SourceError, "row 2: fold 'x' is no number"),
         ({"folds": "id\ni01\n", "fold": 0}, SourceError, "has no column image, fold"),
-        ({"folds": "image,fold\n", "fold": 0}, SourceError, "has no row below its header"),
+        ({"folds": "image,fold\n", "fold": 0}, SourceError, "has no rows"),
         (
             {"folds": "image,fold\ni01,0\ni01,1\n", "fold": 0},
             SourceError,

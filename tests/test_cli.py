@@ -38,8 +38,9 @@ def test_every_option_has_a_help_text(name):
 
 def test_help_names_what_the_registries_hold(cli):
     text = words(cli("build-targets", "--help"))
-    for registry in (READERS, OVERLAP_RULES, DISTANCES):
+    for registry in (READERS, OVERLAP_RULES):
         assert ", ".join(registry) + "." in text
+    assert f"[{'|'.join(DISTANCES)}]" in text  # few and short ones stand in place of the value
 
 
 def test_builds_and_says_so_on_stderr(cli, write_csv, tmp_path):
@@ -48,7 +49,7 @@ def test_builds_and_says_so_on_stderr(cli, write_csv, tmp_path):
     result = cli(*args)
     assert (result.exit_code, result.stdout) == (0, "")
     summary = "s.zarr: 2 images (2 new, 0 rewritten, 0 current), 1 cell, 1 image without cells\n"
-    assert result.stderr.endswith(summary)
+    assert result.stderr.endswith(f"{summary}next: cellprep check {csv}\n")
     assert "(0 new, 0 rewritten, 2 current)" in cli(*args).stderr
     assert cli(*args, "--quiet").output == ""
 
@@ -92,14 +93,14 @@ def test_failures_are_listed_with_exit_code_1(cli, write_csv, tmp_path):
 # What users get wrong: what they type, the exit code, and the one line that they read.
 MISTAKES = {
     "no source": (["nowhere.csv"], 1, "cannot read the annotation source nowhere.csv: No such file"),
-    "no format": (["{csv}", "--format", "yaml"], 2, "format 'yaml' is unknown: it is one of auto, kaggle-csv"),
-    "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: it is one of smaller-on-top"),
+    "no format": (["{csv}", "--format", "yaml"], 2, "format 'yaml' is unknown: use one of auto, kaggle-csv"),
+    "no rule": (["{csv}", "--overlap", "x"], 2, "overlap rule 'x' is unknown: use one of smaller-on-top"),
     "even wall": (["{csv}", "--wall-width", "4"], 2, "wall width 4 is not an odd number"),
-    "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: it is one of cv2"),
+    "no distance": (["{csv}", "--distance", "x"], 2, "distance 'x' is unknown: use one of cv2"),
     "no bins": (["{csv}", "--bins", "nowhere.json"], 1, "there are no bins nowhere.json: give one of sartorius, paper"),
     "no image": (["{csv}", "--image", "x"], 2, "image 'x' is not in train.csv"),
     "no folder": (["{csv}", "--images", "nowhere"], 1, "cannot read the image folder nowhere"),
-    "jobs": (["{csv}", "--jobs", "0"], 2, "jobs 0 is no number of processes"),
+    "jobs": (["{csv}", "--jobs", "0"], 2, "jobs is 0: give 1 or more"),
     "foreign": (["{csv}", "--out", "{csv}"], 1, "cannot hold a store: Not a directory"),
 }
 
@@ -156,7 +157,8 @@ def test_something_unexpected_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == (
-        "error: unexpected ZeroDivisionError: of some sort; please report it, with what CELLPREP_TRACEBACK=1 shows\n"
+        "error: unexpected ZeroDivisionError: of some sort; please report it with the traceback that "
+        "CELLPREP_TRACEBACK=1 shows\n"
     )
     monkeypatch.setenv("CELLPREP_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

@@ -149,8 +149,8 @@ def test_what_is_no_scheduler_ends_the_run_in_one_line(csv, tmp_path, monkeypatc
     monkeypatch.setattr("cellprep.system.cluster._SECONDS_TO_CONNECT", 1)
     report = build(csv, tmp_path / "s.zarr", scheduler="tcp://127.0.0.1:9")
     (line,) = report.errors()
-    assert line.startswith("error: there is no Dask scheduler at tcp://127.0.0.1:9: Timed out")
-    with pytest.raises(ClusterError, match="there is no Dask scheduler at nonsense"):
+    assert line.startswith("error: no Dask scheduler answers at tcp://127.0.0.1:9: Timed out")
+    with pytest.raises(ClusterError, match="no Dask scheduler answers at nonsense"):
         check_source(open_source(csv), CheckOptions(scheduler="nonsense://"))
 
 

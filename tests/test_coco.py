@@ -90,10 +90,10 @@ FAULTY_COUNTS = {
     "huge": ([1 << 70], "the counts are not all whole"),
     "true": ([True, 5], "the counts are not all whole"),
     "none": ([], "the counts do not add up to 6"),
-    "no text": (b"", "the counts are no compressed counts"),
-    "foreign characters": (b"1~", "the counts are no compressed counts"),
-    "cut": (b"1P", "the counts end, or go on, in the middle of a number"),
-    "endless": (b"P" * 11 + b"0", "the counts end, or go on, in the middle"),
+    "no text": (b"", "the counts are not valid compressed counts"),
+    "foreign characters": (b"1~", "the counts are not valid compressed counts"),
+    "cut": (b"1P", "the counts end in the middle of a number, or a number is too long"),
+    "endless": (b"P" * 11 + b"0", "the counts end in the middle"),
     "compressed, too many": (b"124", "the counts do not add up to 6"),
     "compressed, negative": (b"O7", "the counts do not add up to 6"),
 }
@@ -134,15 +134,15 @@ def test_polygons_are_the_masks_of_pycocotools(height, width, parts):
 
 
 FAULTY_POLYGONS = {
-    "none": ([], "there is no polygon"),
-    "two points": ([[0, 0, 1, 1]], "a polygon of 4 numbers: it has at least three points, x and y of each"),
-    "odd": ([[0, 0, 1, 1, 2, 2, 3]], "a polygon of 7 numbers"),
-    "second part": ([*SQUARE, [1, 2]], "a polygon of 2 numbers"),
-    "nan": ([[0, 0, 1, 1, 2, float("nan")]], "a polygon has a point that is not finite or a million"),
-    "infinite": ([[0, 0, 1, 1, 2, float("-inf")]], "a polygon has a point that is not finite or a million"),
-    "far": ([[0, 0, 1, 1, 2, 1e7]], "a polygon has a point that is not finite or a million"),
-    "farthest": ([[0, 0, 1.7e308, -1.7e308, 2, 2]], "a polygon has a point that is not finite or a million"),
-    "endless": ([[0, 0, 9e5, 9e5] * 100], "a polygon has a point .* or no end of points"),
+    "none": ([], "it has no polygon"),
+    "two points": ([[0, 0, 1, 1]], "a polygon has 4 numbers: it needs x and y of at least three points"),
+    "odd": ([[0, 0, 1, 1, 2, 2, 3]], "a polygon has 7 numbers"),
+    "second part": ([*SQUARE, [1, 2]], "a polygon has 2 numbers"),
+    "nan": ([[0, 0, 1, 1, 2, float("nan")]], "a polygon has a point that is not finite or exceeds a million"),
+    "infinite": ([[0, 0, 1, 1, 2, float("-inf")]], "a polygon has a point that is not finite or exceeds a million"),
+    "far": ([[0, 0, 1, 1, 2, 1e7]], "a polygon has a point that is not finite or exceeds a million"),
+    "farthest": ([[0, 0, 1.7e308, -1.7e308, 2, 2]], "a polygon has a point that is not finite or exceeds a million"),
+    "endless": ([[0, 0, 9e5, 9e5] * 100], "a polygon has a point .* or too many points"),
 }
 
 
@@ -217,7 +217,7 @@ def test_sizes_may_come_from_the_images(write_json, tmp_path):
     image = {"id": 1, "file_name": "sub/a.png"}
     path = write_json(document(annotation(), images=[image]))
     record = read(path)["a"]
-    with pytest.raises(AnnotationError, match=r"coco\.json gives no width and height of image 'a': give the images"):
+    with pytest.raises(AnnotationError, match=r"coco\.json has no width and height of image 'a': give the image files"):
         record.load()
     assert record.load((4, 5)).runs.shape == (4, 5)
     (tmp_path / "images/sub").mkdir(parents=True)
@@ -272,7 +272,7 @@ def test_fingerprint_covers_every_field(write_json, change):
 
 # What makes an image fail: its annotations, its fields, and what is said.
 FAULTY_IMAGES = {
-    "polygon": ([annotation(5, segmentation=[[1, 2]])], {}, "coco.json annotation 5: a polygon of 2 numbers"),
+    "polygon": ([annotation(5, segmentation=[[1, 2]])], {}, "coco.json annotation 5: a polygon has 2 numbers"),
     "counts": (
         [annotation(), annotation(5, segmentation={"size": [4, 5], "counts": [3]})],
         {},
@@ -281,7 +281,7 @@ FAULTY_IMAGES = {
     "size": (
         [annotation(5, segmentation={"size": [5, 4], "counts": [20]})],
         {},
-        "coco.json annotation 5: its mask is 5 x 4 (height x width), its image 4 x 5",
+        "coco.json annotation 5: its mask is 5 x 4 (height x width), but its image is 4 x 5",
     ),
     "no mask": ([annotation(5, segmentation=None)], {}, "coco.json annotation 5: it has no segmentation"),
     "missing mask": (
@@ -292,19 +292,19 @@ FAULTY_IMAGES = {
     "box": (
         [annotation(5, segmentation=[1, 2, 3, 4])],
         {},
-        "coco.json annotation 5: its segmentation is a box of four numbers: a polygon has at least three points",
+        "coco.json annotation 5: its segmentation is a box of four numbers: a polygon needs at least three points",
     ),
     "words": ([annotation(5, segmentation="here")], {}, "coco.json annotation 5: its segmentation is neither"),
     "crowd": ([annotation(5, iscrowd=1, segmentation=[])], {}, "coco.json annotation 5: it has no segmentation"),
     "foreign counts": (
         [annotation(5, segmentation={"size": [4, 5], "counts": "é\u0000"})],
         {},
-        "coco.json annotation 5: the counts are no compressed counts",
+        "coco.json annotation 5: the counts are not valid compressed counts",
     ),
     "category": (
         [annotation(5, category_id=3)],
         {},
-        "coco.json image 1: annotation 5 is of category 3, which the file does not list",
+        "coco.json image 1: annotation 5 is of category 3, which is not in the file",
     ),
     "same ids": ([annotation(5), annotation(5)], {}, "coco.json image 1: several of its annotations have the id 5"),
     "huge id": ([annotation(1 << 63)], {}, "coco.json image 1: the id 9223372036854775808 of an annotation has more"),
@@ -312,8 +312,8 @@ FAULTY_IMAGES = {
     "negative": ([], {"width": -5, "height": -4}, "coco.json image 1: its size is -4 x -5 (height x width)"),
     "endless": ([], {"width": 10**30}, "coco.json image 1: its size is 4 x 1000000000000000000000000000000 "),
     "hidden": ([], {"file_name": ".png"}, "coco.json image 1: image id '.png' is refused: it begins with a dot"),
-    "escape": ([], {"file_name": "\x1b.png"}, "coco.json image 1: image id '\\x1b' is refused: it holds a control"),
-    "image without a size": ([annotation(segmentation=SQUARE)], {"width": 0, "height": 0}, "coco.json gives no width"),
+    "escape": ([], {"file_name": "\x1b.png"}, "coco.json image 1: image id '\\x1b' is refused: it contains a control"),
+    "image without a size": ([annotation(segmentation=SQUARE)], {"width": 0, "height": 0}, "coco.json has no width"),
 }
 
 
@@ -339,7 +339,7 @@ def test_every_faulty_mask_of_an_image_is_told(write_json):
         )
     )["a"]
     assert {row: problem[:20] for row, problem in record.faults().items()} == {
-        2: "a polygon of 2 numbe",
+        2: "a polygon has 2 numb",
         3: "it has no segmentati",
         4: "the counts do not ad",
     }
@@ -348,11 +348,11 @@ def test_every_faulty_mask_of_an_image_is_told(write_json):
 def test_images_of_one_name_or_one_id_fail(write_json):
     path = write_json(document(CELL, images=[IMAGE, {**IMAGE, "id": 5}, GOOD]))
     images = read(path)
-    assert images["a"] == FaultyImage("a", "coco.json image 1: image 5 has the same name, 'a': names must differ")
+    assert images["a"] == FaultyImage("a", "coco.json image 1: image 5 has the same name, 'a': names must be unique")
     assert isinstance(images["good"], ImageRecord)
     images = read(write_json(document(annotation(), images=[IMAGE, {**IMAGE, "file_name": "b.png"}, GOOD])))
     for name in "ab":
-        assert images[name].problem == "coco.json image 1: another image has the same id: ids must differ"
+        assert images[name].problem == "coco.json image 1: another image has the same id: ids must be unique"
     assert isinstance(images["good"], ImageRecord)
 
 
@@ -362,7 +362,7 @@ def test_annotations_of_images_that_are_not_listed_are_named(write_json, tmp_pat
     assert source.image_ids == ["a", "image 77"]
     report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert report.new == 1
-    problem = "coco.json has annotations of it, but it is not among the images, whose ids are such as 1"
+    problem = "coco.json has annotations for it, but it is not in the list of images, which has ids such as 1"
     assert report.errors()[1:] == [f"  image 77: {problem}"]
 
 
@@ -371,41 +371,44 @@ def test_an_image_too_large_for_any_memory_fails_alone(write_json, tmp_path):
     path = write_json(document(CELL, images=[huge, GOOD]))
     report = build_targets(open_source(path), tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert report.failures.keys() == {"a"}
-    assert "4,000,000,000.0 GB of memory: there are" in report.failures["a"]
+    assert "4,000,000,000.0 GB of memory, of which there are" in report.failures["a"]
     assert list(open_store(tmp_path / "s.zarr")) == ["good"]
 
 
 FAULTY_FILES = {
-    "empty": (b"", "is no COCO JSON: it is empty"),
+    "empty": (b"", "is not a COCO file: it is empty"),
     "no JSON": (
         b"id,annotation",
-        "is no COCO JSON: this looks like a table: if it is a CSV of annotations, end its name in .csv",
+        "is not a COCO file: this looks like a table: if it is a CSV of annotations, rename it to .csv",
     ),
-    "SA-1B": (b'{"image": {}, "annotations": []}', "is no COCO JSON: this is an SA-1B file"),
-    "list": (b"[]", "is no COCO JSON: it is a list; COCO JSON is an object with the lists images, annotations and"),
-    "no annotations": (b'{"images": []}', "is no COCO JSON: found: 'images'; COCO JSON is an object with the lists"),
-    "no images": (b'{"images": [], "annotations": []}', "holds no annotations: its list of images is empty"),
+    "SA-1B": (b'{"image": {}, "annotations": []}', "is not a COCO file: this is an SA-1B file"),
+    "list": (b"[]", "is not a COCO file: it is a list; COCO JSON is an object with the lists images, annotations and"),
+    "no annotations": (
+        b'{"images": []}',
+        "is not a COCO file: it has: 'images'; COCO JSON is an object with the lists",
+    ),
+    "no images": (b'{"images": [], "annotations": []}', "has no annotations: its list of images is empty"),
     "cut off": (
         b'{"images": [{"id": 1}], "annot',
-        "is no COCO JSON: it ends in the middle of its JSON: copy or export it again",
+        "is not a COCO file: it ends in the middle of its JSON: copy or export it again",
     ),
     "broken": (
         b'{"images":\n [}], "annotations": []}',
-        "is no COCO JSON: its JSON is broken in line 2, column 3, at .* mend it or export it again",
+        "is not a COCO file: its JSON is broken in line 2, column 3, at .* correct it or export it again",
     ),
     "category": (
         b'{"images": [{"id": 1}], "annotations": [], "categories": [{"name": "x"}]}',
-        "category 1 of its list needs an id, a whole number, and a name",
+        "category 1 of its list needs a whole number as id, and a name",
     ),
-    "UTF-16": ('{"images": []}'.encode("utf-16"), "is no COCO JSON: its text is UTF-16: save it as UTF-8"),
-    "not text": (b'{"images": [{"id": "\xff"}], "annotations": []}', "is no COCO JSON: its text is not UTF-8"),
+    "UTF-16": ('{"images": []}'.encode("utf-16"), "is not a COCO file: its text is UTF-16: save it as UTF-8"),
+    "not text": (b'{"images": [{"id": "\xff"}], "annotations": []}', "is not a COCO file: its text is not UTF-8"),
     "deep": (
         b'{"images": [], "annotations": [], "x": ' + b"[" * 10**6,
-        "is no COCO JSON: its lists are nested too deep",
+        "is not a COCO file: its lists are nested too deeply",
     ),
     "deep mask": (
         b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "segmentation": ' + b"[" * 10**6,
-        "is no COCO JSON: its lists are nested too deep",
+        "is not a COCO file: its lists are nested too deeply",
     ),
 }
 

@@ -99,7 +99,7 @@ def test_ids_that_are_none_are_places(opened, ids):
     assert [images_of(source)[name].rows for name in ("a", "good")] == [(1, 2), (3,)]
     (note,) = source.notes
     assert note.endswith(
-        "of 3 annotations have no id that is a whole number: rows are the annotations' places in the file, from 1"
+        "of 3 annotations do not have a whole number as id: rows are the positions of annotations in the file, from 1"
     )
 
 
@@ -134,26 +134,26 @@ def test_a_number_and_its_text_are_two_ids_if_both_are_listed(opened):
 
 # What is at fault, alone: entries of images and annotations, the image named, and what is said of it.
 FAULTS = {
-    "crowd": ({}, {"iscrowd": "yes"}, "a", "c.json image 1: annotation 5: its iscrowd is 'yes': it should be 0 for a "),
+    "crowd": ({}, {"iscrowd": "yes"}, "a", "c.json image 1: annotation 5: its iscrowd is 'yes': it must be 0 for a "),
     "image of it": (
         {},
         {"image_id": None},
         "annotation 5",
         "c.json annotation 5: its image_id is missing, or null: it",
     ),
-    "image list": ({}, {"image_id": [1]}, "annotation 5", "c.json annotation 5: its image_id is [1]: it should be the"),
-    "category": ({}, {"category_id": [1]}, "a", "c.json image 1: annotation 5: its category_id is [1]: it should be"),
-    "score": ({}, {"score": "high"}, "a", "c.json image 1: annotation 5: its score is 'high': it should be a number"),
-    "width": ({"width": 5.5}, {}, "a", "c.json image 1: its width is 5.5: it should be a whole number of pixels; with"),
+    "image list": ({}, {"image_id": [1]}, "annotation 5", "c.json annotation 5: its image_id is [1]: it must be the"),
+    "category": ({}, {"category_id": [1]}, "a", "c.json image 1: annotation 5: its category_id is [1]: it must be"),
+    "score": ({}, {"score": "high"}, "a", "c.json image 1: annotation 5: its score is 'high': it must be a number"),
+    "width": ({"width": 5.5}, {}, "a", "c.json image 1: its width is 5.5: it must be a whole number of pixels; or"),
     "height": (
         {"height": "4 px"},
         {},
         "a",
-        "c.json image 1: its height is '4 px': it should be a whole number of pixels",
+        "c.json image 1: its height is '4 px': it must be a whole number of pixels",
     ),
     "one null": ({"height": None}, {}, "a", "c.json image 1: its size is 0 x 5 (height x width): give both in pixels"),
-    "name": ({"file_name": ["a"]}, {}, "1", "c.json image 1: its file_name is ['a']: it should be a text"),
-    "no id": ({"id": None}, {}, "a", "c.json image 'entry 1 of images': its id is missing, or null: it should be a "),
+    "name": ({"file_name": ["a"]}, {}, "1", "c.json image 1: its file_name is ['a']: it must be a string"),
+    "no id": ({"id": None}, {}, "a", "c.json image 'entry 1 of images': its id is missing, or null: it must be the "),
     "nan": ({}, {"segmentation": [[float("nan"), 1, 3, 1, 3, 3]]}, "a", "c.json annotation 5: its polygon has a coord"),
     "null": (
         {},
@@ -166,7 +166,7 @@ FAULTS = {
         {},
         {"segmentation": [[200, 1, 220, 1, 220, 3]]},
         "a",
-        "c.json annotation 5: its polygon, x 200 to 220, y 1 to 3, lies outside its image, 5 x 4 (width x height)",
+        "c.json annotation 5: its polygon, x 200 to 220, y 1 to 3, is outside its image, 5 x 4 (width x height)",
     ),
     "before": (
         {},
@@ -196,7 +196,7 @@ FAULTS = {
         {},
         {"segmentation": {"size": [5, 4], "counts": [20]}},
         "a",
-        "c.json annotation 5: its mask is 5 x 4 (height x width), its image 4 x 5; COCO gives the height first",
+        "c.json annotation 5: its mask is 5 x 4 (height x width), but its image is 4 x 5; COCO gives the height first",
     ),
     "endless": (
         {},
@@ -220,8 +220,9 @@ def test_entries_that_are_no_objects_are_named(opened):
     source = opened({"images": [IMAGE, 7], "annotations": [annotation(), "x"], "categories": CATEGORIES})
     problems = {name: image.problem for name, image in images_of(source).items() if isinstance(image, FaultyImage)}
     assert problems == {
-        "entry 2 of images": "c.json image 'entry 2 of images': it is no object with id, file_name, width and height",
-        "annotation 2": "c.json annotation 2: it is no object with image_id and segmentation",
+        "entry 2 of images": "c.json image 'entry 2 of images': it is not an object with id, file_name, width and "
+        "height",
+        "annotation 2": "c.json annotation 2: it is not an object with image_id and segmentation",
     }
 
 
@@ -252,7 +253,7 @@ def test_images_of_one_name_are_told_apart_by_folder(opened, tmp_path):
 def test_names_that_stay_alike_fail(opened, taken):
     files = ["a.png", "x/a.png", taken]
     images = images_of(opened(document(images=[{**IMAGE, "id": k, "file_name": name} for k, name in enumerate(files)])))
-    assert "has the same name, 'a': names must differ" in images["a"].problem
+    assert "has the same name, 'a': names must be unique" in images["a"].problem
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
@@ -287,7 +288,7 @@ def test_images_are_found_in_folders_below_but_no_masks_for_them(opened, tmp_pat
 def test_a_file_of_crowds_alone_is_refused_until_it_is_said_what_they_are(opened, cli, tmp_path):
     crowds = document(annotation(1, iscrowd=1), annotation(2, iscrowd=1, category_id=7))
     with pytest.raises(
-        UsageError, match=r"holds nothing but 2 crowds \(iscrowd 1\).* Say what they are: --crowds cells, "
+        UsageError, match=r"contains only 2 crowds \(iscrowd 1\).* all masks as crowds. Choose --crowds cells "
     ):
         opened(crowds)
     found = images_of(opened(crowds, crowds="cells"))["a"].load()
@@ -329,20 +330,20 @@ def test_crowds_are_told(opened, cli, tmp_path, here, there, note):
 
 
 def test_only_coco_has_crowds(write_csv, opened, tmp_path):
-    with pytest.raises(UsageError, match=r"train\.csv is of the format kaggle-csv, which has no crowds"):
+    with pytest.raises(UsageError, match=r"train\.csv has the format kaggle-csv, to which --crowds does not apply"):
         open_source(write_csv("a,1 2,5,4,x"), crowds="cells")
-    with pytest.raises(UsageError, match="crowds='both' is unknown: it is one of ignore, cells"):
+    with pytest.raises(UsageError, match="crowds='both' is unknown: use one of ignore, cells"):
         opened(PLAIN, crowds="both")
     (tmp_path / "r.json").write_text("[]")
-    with pytest.raises(UsageError, match="holds COCO results, which have no crowds"):
+    with pytest.raises(UsageError, match="has COCO results, to which --crowds"):
         open_prediction(tmp_path / "r.json", opened(PLAIN), crowds="cells")
 
 
 # Results
 
 RESULTS = {
-    "no score": ([{"image_id": 1}], "entry 1 needs image_id and score, a number"),
-    "text": ([{"image_id": 1, "score": 1}, "x"], "entry 2 needs image_id and score"),
+    "no score": ([{"image_id": 1}], "entry 1 needs image_id, category_id, segmentation and a number as score"),
+    "text": ([{"image_id": 1, "score": 1}, "x"], "entry 2 needs image_id, category_id, segmentation and"),
     "object": ({"images": []}, "COCO results are a list"),
     "SAM": (
         [{"segmentation": {}, "predicted_iou": 0.9}],

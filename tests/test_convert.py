@@ -142,7 +142,7 @@ def test_what_is_excluded_is_left_out(coco_file, tmp_path):
     (tmp_path / "flags.csv").write_text("image,row\na,1\na,9\nb,\n")
     options = {"exclude": tmp_path / "flags.csv"}
     report = convert_quietly(open_source(coco_file), "label-tiff", tmp_path / "out", **options)
-    assert (report.images, report.cells, report.losses) == (1, 2, {"overlaps": 2, "types": 1, "scores": 2})
+    assert (report.images, report.cells, report.losses) == (1, 2, {"overlaps": 2, "scores": 2})
     (tmp_path / "flags.csv").write_text("image,row\nc,1\n")
     with pytest.raises(UsageError, match=r"flags.csv names image 'c', which is not in cells.json"):
         convert_quietly(open_source(coco_file), "label-tiff", tmp_path / "again", **options)
@@ -338,14 +338,14 @@ def test_an_image_that_fails_stops_no_other(coco_file, tmp_path, to):
 @pytest.mark.parametrize(
     ("to", "options", "problem"),
     [
-        ("png", {}, "export format 'png' is unknown: it is one of kaggle-csv, coco, "),
+        ("png", {}, "export format 'png' is unknown: use one of kaggle-csv, coco, "),
         ("coco", {"simplify": 1.0}, "coco has no outlines that could be simplified: .* choose of coco-polygons"),
         ("yolo", {"simplify": -1.0}, "simplify -1.0 is no tolerance"),
         ("coco", {"overlap": "mine"}, "overlap 'mine' is unknown"),
         ("coco", {"folds": "folds.csv", "fold": 0}, "coco knows no folds"),
         ("yolo", {"fold": 0}, "belong together: give both"),
         ("coco", {"images": True}, "images is the bool True: give a path"),
-        ("coco", {"jobs": 0}, "jobs 0 is no number of processes"),
+        ("coco", {"jobs": 0}, "jobs is 0: give 1 or more"),
         ("coco", {"colour": 1}, "there is no option colour"),
     ],
     ids=str,
@@ -357,7 +357,7 @@ def test_options_that_cannot_be_are_refused(coco_file, tmp_path, to, options, pr
 
 def test_what_is_there_is_left_alone(coco_file, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="out exists: it is left alone"):
+    with pytest.raises(OutputError, match="out already exists and is not overwritten"):
         convert_quietly(open_source(coco_file), "yolo", tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
 

@@ -166,7 +166,7 @@ def test_a_damaged_image_is_one_line_also_from_a_worker(tmp_path, workers):
     dataset = StoreDataset(store, crop=32)
     chunk = tmp_path / "data.zarr" / "torn" / "labels" / "instances" / "0" / "c" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
-    with pytest.raises(SampleError, match=r"^image torn: .* is damaged: its checksum differs$"):
+    with pytest.raises(SampleError, match=r"^image torn: .* is damaged: its checksum does not match$"):
         samples(dataset, num_workers=workers)
 
 
@@ -189,12 +189,12 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
     [
         ({"store": 5}, "store is the int 5: give the path of a store"),
         ({"targets": "semseg"}, "targets='semseg' is no sequence: give a list of names"),
-        ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: it is one of labels, semseg, distance, uvec"),
+        ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: use one of labels, semseg, distance, uvec"),
         ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
         ({"crop": 2.5}, "crop 2.5 is not possible: give a whole number from 1"),
         ({"crop": 40, "multiple": 16}, "crop 40 is no multiple of 16, .* give 32"),
         ({"multiple": 0}, "multiple 0 is not possible: give a whole number from 1"),
-        ({"augment": ["flip"]}, "augmentation 'flip' is unknown: it is one of flips, rotation"),
+        ({"augment": ["flip"]}, "augmentation 'flip' is unknown: use one of flips, rotation"),
         ({"augment": "flips"}, "augment='flips' is no sequence"),
         ({"augment": ["flips"], "crop": None}, r"augment=\['flips'\] is for crops, and crop=None shows whole images"),
         ({"samples_per_epoch": 0}, "samples_per_epoch 0 is not possible: give a whole number from 1"),
@@ -204,7 +204,7 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
         ({"ids": ["z"]}, "image z is not in .*data.zarr"),
         ({"ids": []}, "no image of .* is chosen"),
         ({"normalisation": 1}, "normalisation=1 is none: give 'dataset', 'percentile', 'noise-floor', a Norm"),
-        ({"normalisation": "minmax"}, "normalisation 'minmax' is unknown: it is one of dataset, percentile"),
+        ({"normalisation": "minmax"}, "normalisation 'minmax' is unknown: use one of dataset, percentile"),
         (
             {"normalisation": Normalisation("dataset", (0, 0), (1, 1))},
             "have 1 channels, .* is for 2",

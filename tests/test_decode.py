@@ -544,7 +544,7 @@ def test_other_recipes(recipe, with_walls):
 
 def test_refuses_what_does_not_fit():
     energy, vectors = np.zeros((3, 4), np.uint8), np.zeros((3, 4, 2))
-    with pytest.raises(UsageError, match=r"mask has shape \(4, 3\), and energy \(3, 4\): mask should be \(3, 4\)"):
+    with pytest.raises(UsageError, match=r"mask has shape \(4, 3\), and energy \(3, 4\): mask must be \(3, 4\)"):
         energy_to_labels(energy, vectors, energy.T)
     with pytest.raises(UsageError, match=r"uvec has shape \(2, 3, 4\)"):
         energy_to_labels(energy, vectors.transpose(2, 0, 1), energy)
@@ -552,7 +552,7 @@ def test_refuses_what_does_not_fit():
         energy_to_labels(energy, vectors, energy, energy[:2])
     with pytest.raises(UsageError, match=r"energy has shape \(0, 4\)"):
         energy_to_labels(energy[:0], None, energy[:0])
-    with pytest.raises(RecipeError, match="decoder 'best' is unknown: it is one of original, watershed, walls"):
+    with pytest.raises(RecipeError, match="decoder 'best' is unknown: use one of original, watershed, walls"):
         energy_to_labels(energy, vectors, energy, decoder="best")
 
 
@@ -642,7 +642,7 @@ def test_real_images_turn(real):
         ("original", ["level=1.5"], "decoder option level is 1.5: give a whole number from 0 to 254"),
         ("walls", ["max_rim=4"], "decoder option max_rim is 4: give a whole number from 0 to 3"),
         ("tops", ["ratio=nan"], "decoder option ratio is nan: give a number from 0 to 1"),
-        ("tops", ["ratio"], "decoder option 'ratio' is no name and number: give name=value"),
+        ("tops", ["ratio"], "decoder option 'ratio' is not a name and a number: give name=value"),
         ("tops", ["ratio=1", "ratio=1"], "decoder option ratio is given twice"),
     ],
     ids=str,

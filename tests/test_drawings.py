@@ -206,8 +206,8 @@ CVAT = {
 CVAT_NOTES = {
     "box": ["note: 1 rectangle taken as cells of this shape"],
     "turned box": ["note: 1 rectangle taken as cells of this shape"],
-    "z_order": ["note: shapes are in the order of their z_order: --overlap later-on-top keeps it"],
-    "a tag": ["note: left aside, as no shapes: 1 tag"],
+    "z_order": ["note: shapes are sorted by z_order: use --overlap later-on-top to keep this order"],
+    "a tag": ["note: skipped, as these are not shapes: 1 tag"],
 }
 
 
@@ -262,7 +262,7 @@ def test_via(tmp_path, name, kind):
     assert found.runs.areas.tolist() == [4]
     assert found.cell_types == (("round",) if kind == "project" else ("",))
     assert len(b.load(tools.SHAPE).rows) == 0
-    assert ("cell types are the attribute 'type' of regions" in source.notes) == (kind == "project")
+    assert ("cell types are taken from the attribute 'type' of regions" in source.notes) == (kind == "project")
 
 
 def test_the_only_attribute_of_via_is_the_type(tmp_path):
@@ -342,7 +342,10 @@ def test_annotations_of_several_people_are_refused_unless_one_is_the_truth(tmp_p
     source = open_source(tmp_path / "a.json")
     assert (source.image_ids, source.unannotated) == (["a", "b", "c"], ["d.png"])
     a, b, c = source.images()
-    assert "it has 2 annotations (7, 8), of several people or times: in Label Studio, mark one as ground" in a.problem
+    assert (
+        "it has 2 annotations (7, 8), by several people or at several times: in Label Studio, mark one as ground"
+        in a.problem
+    )
     assert (len(b.load(tools.SHAPE).rows), len(c.load(tools.SHAPE).rows)) == (0, 0)
 
 
@@ -476,9 +479,7 @@ def test_the_labels_of_a_store_come_back_from_our_own_geojson(sartorius, tmp_pat
 def test_files_of_several_formats_in_a_folder_are_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
     (tmp_path / "b.geojson").write_text(json.dumps(tools.collection()))
-    with pytest.raises(
-        SourceError, match="files of several formats: name the one that counts, --format geojson, labelme"
-    ):
+    with pytest.raises(SourceError, match="files of several formats: select one with --format geojson, labelme"):
         open_source(tmp_path)
     assert open_source(tmp_path, "labelme").image_ids == ["a"]
     assert open_source(tmp_path, "geojson").image_ids == ["b"]
@@ -500,7 +501,7 @@ def test_an_image_without_its_file_fails_alone(tmp_path):
     report = build_targets(source, tmp_path / "s.zarr", BuildOptions(jobs=1, quiet=True))
     assert (report.new, list(report.failures), source.unannotated) == (1, ["b"], ["c.png"])
     assert (
-        "b.geojson tells no size of its image, and there is no image file: give the images (--images)"
+        "b.geojson does not have the size of its image, and there is no image file: give the images (--images)"
         in report.failures["b"]
     )
 
@@ -508,7 +509,7 @@ def test_an_image_without_its_file_fails_alone(tmp_path):
 def test_images_are_asked_for_where_only_they_tell_sizes(tmp_path):
     (tmp_path / "a.geojson").write_text(json.dumps(tools.feature()))
     options = BuildOptions(jobs=1, quiet=True)
-    with pytest.raises(UsageError, match=r"a\.geojson tells no sizes of its images: give the images, whose files tell"):
+    with pytest.raises(UsageError, match=r"a\.geojson does not have the sizes of its images: give the image files"):
         build_targets(open_source(tmp_path / "a.geojson"), tmp_path / "s.zarr", options)
     Image.fromarray(np.zeros(tools.SHAPE, np.uint8)).save(tmp_path / "a.png")
     assert build_targets(open_source(tmp_path / "a.geojson"), tmp_path / "s.zarr", options).new == 1
@@ -539,7 +540,9 @@ def test_connected_pieces_of_masks_of_classes(cli, tmp_path, components, labels,
     assert (found, annotations.cell_types) == (labels, types)
     out = ("--out", tmp_path / "s.zarr", "--jobs", 1)
     result = cli("build-targets", tmp_path / "labels", "--components", components, *out)
-    assert f"labels: label-folder, connected pieces ({components} neighbours) as cells, images: 1\n" in result.stderr
+    assert (
+        f"labels: label-folder, connected components ({components} neighbours) as cells, images: 1\n" in result.stderr
+    )
     assert open_store(tmp_path / "s.zarr")["a"].read("labels").tolist() == labels
     cli("build-targets", tmp_path / "labels", *out)
     assert open_store(tmp_path / "s.zarr")["a"].read("labels").max() == 2  # built again, as the recipe differs
@@ -557,9 +560,7 @@ def test_connected_pieces_of_mask_files(tmp_path):
 
 def test_pieces_are_asked_for_of_masks_only(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(tools.labelme()))
-    with pytest.raises(UsageError, match="components=6 is unknown: it is one of 4, 8"):
+    with pytest.raises(UsageError, match="components=6 is unknown: use one of 4, 8"):
         open_source(tmp_path / "a.json", components=6)
-    with pytest.raises(
-        UsageError, match="is of the format labelme, whose cells are told apart: it has no --components"
-    ):
+    with pytest.raises(UsageError, match="has the format labelme, to which --components does not apply"):
         open_source(tmp_path / "a.json", components=4)

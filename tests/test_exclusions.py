@@ -56,12 +56,15 @@ def test_rows_may_have_been_through_a_table_of_floats(flags):
 
 
 FAULTY_FLAGS = {
-    "no column": (b"image,rows\na,1\n", r"flags\.csv: it needs the columns image and row, as cellprep check"),
-    "empty": (b"", "flags.csv: it needs the columns image and row"),
-    "word": (b"image,row\n\na,1\na,first\n", "row 4: 'first' is no whole number"),
-    "nobody": (b"image,row\na,1\n,2\n", r"flags\.csv row 3: it names no image"),
-    "half": (b"image,row\na,1.5\n", "row 2: '1.5' is no whole number"),
-    "endless": (b"image,row\na," + b"1" * 5000 + b"\n", "row 2: '1111.*' is no whole number"),
+    "no column": (
+        b"image,rows\na,1\n",
+        r"flags\.csv: the columns image and row are required, as written by cellprep check",
+    ),
+    "empty": (b"", "flags.csv: the columns image and row"),
+    "word": (b"image,row\n\na,1\na,first\n", "row 4: row 'first' is not a whole number"),
+    "nobody": (b"image,row\na,1\n,2\n", r"flags\.csv row 3: it has no image"),
+    "half": (b"image,row\na,1.5\n", "row 2: row '1.5' is not a whole number"),
+    "endless": (b"image,row\na," + b"1" * 5000 + b"\n", "row 2: row '1111.*' is not a whole number"),
     "not text": (b"image,row\n\xff,1\n", r"flags\.csv after row 1: the text is not UTF-8"),
     "open quote": (b'image,row\n"a,1\n', r'flags\.csv after row 1: a quote \("\) is opened'),
 }
@@ -189,7 +192,7 @@ def test_what_is_not_there_cannot_be_left_out(write_csv, flags, out):
         build(csv, out, flags("a,2", "x,3"))
     assert not out.exists()
     report = build(csv, out, flags("a,2", "a,5"))
-    assert report.failures == {"a": "row 5 is to be left out, but none of its annotations has this row"}
+    assert report.failures == {"a": "row 5 is to be excluded, but none of its annotations has this row"}
     assert list(open_store(out)) == ["b", "c"]
 
 
@@ -251,7 +254,7 @@ def test_every_format_can_leave_out(tmp_path, flags, out, source):
     assert image.read("labels").max() == len(cells)
     assert "ignore" not in image.arrays
     for found in open_source(path).images():
-        with pytest.raises(AnnotationError, match="row 777 is to be left out, but none of its annotations has this"):
+        with pytest.raises(AnnotationError, match="row 777 is to be excluded, but none of its annotations has this"):
             found.without([777]).load()
 
 

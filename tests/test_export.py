@@ -121,7 +121,7 @@ def labels_from_coco(out, store, scratch):
 
 
 def labels_from_tiffs(out, store, scratch):
-    return {path.stem: ImageFile(path).decode() for path in out.iterdir()}
+    return {path.stem: ImageFile(path).decode() for path in out.glob("*.tif")}
 
 
 def labels_from_geojson(out, store, scratch):
@@ -419,7 +419,7 @@ def test_features_are_as_qupath_takes_them(store, tmp_path):
 def test_label_tiffs(tmp_path, dtype, pixel_size):
     labels = np.arange(12, dtype=dtype).reshape(3, 4) + np.iinfo(dtype).max // 2
     path = tmp_path / "x.tif"
-    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size)))
+    path.write_bytes(label_tiff.encode(content(labels, visible=[], cell_types=[], pixel_size=pixel_size))["x.tif"])
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         assert (tiff.is_ome, page.compression.name, page.dtype) == (True, "ADOBE_DEFLATE", dtype)
@@ -455,9 +455,9 @@ def lose_metadata(image):
 
 
 DAMAGES = {
-    "metadata": (lose_metadata, "its zarr.json is missing or damaged: cellprep verify --repair removes it"),
-    "chunk": (break_chunk, "is damaged: its checksum differs"),
-    "contradiction": (contradict, "its labels and its table of 0 cells contradict each other"),
+    "metadata": (lose_metadata, "its zarr.json is missing or damaged: remove it with cellprep verify --repair"),
+    "chunk": (break_chunk, "is damaged: its checksum does not match"),
+    "contradiction": (contradict, "its labels and its table of 0 cells are inconsistent"),
 }
 
 
@@ -565,7 +565,7 @@ def test_what_is_there_is_left_alone(store, tmp_path, to, kind):
     else:
         out.symlink_to(tmp_path / "nowhere")
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match="out exists: it is left alone"):
+    with pytest.raises(OutputError, match="out already exists and is not overwritten"):
         export(store, to, out)
     assert tree(tmp_path) == before
 
@@ -591,9 +591,9 @@ def test_an_empty_store(tmp_path):
 
 
 def test_wrong_usage(store, tmp_path):
-    with pytest.raises(UsageError, match="export format 'png' is unknown: it is one of kaggle-csv, coco, "):
+    with pytest.raises(UsageError, match="export format 'png' is unknown: use one of kaggle-csv, coco, "):
         export(store, "png", tmp_path / "out")
-    with pytest.raises(UsageError, match="jobs 0 is no number of processes"):
+    with pytest.raises(UsageError, match="jobs is 0: give 1 or more"):
         export(store, "coco", tmp_path / "out", jobs=0)
 
 
@@ -605,11 +605,11 @@ def test_the_command(cli, store, tmp_path):
     again = cli(*args, "coco")
     assert again.exit_code == 1
     assert again.stderr == (
-        f"error: {tmp_path / 'out.json'} exists: it is left alone; move it away, or choose another --out\n"
+        f"error: {tmp_path / 'out.json'} exists: it is left alone; --overwrite replaces it, or choose another place\n"
     )
-    assert cli(*args, "png").exit_code == 2
+    assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (
-        f"error: {tmp_path} is no cellprep store\n"
+        f"error: {tmp_path} is not a cellprep store\n"
     )
 
 

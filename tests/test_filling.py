@@ -50,7 +50,7 @@ def test_corners_that_are_nowhere_are_refused(corner):
 
 def test_sides_without_end_are_refused():
     zigzag = np.stack([np.arange(300_000), np.arange(300_000) % 2 * 1e6], axis=1)
-    with pytest.raises(TooLargeError, match="what its outlines enclose"):
+    with pytest.raises(TooLargeError, match="the interior of its outlines"):
         fill_outlines([[zigzag]], (1_000_000, 1_000_000))
 
 

@@ -144,7 +144,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     assert re.search(r"semseg, dn, wtn of .*tiny.safetensors, trained on 3 images", result.stderr)
     assert re.search(r"on 1 image held out: Kaggle's mean precision \d\.\d{3} before, \d\.\d{3} after", result.stderr)
     assert "note: with 1 image held out, it is not known whether others gain as much" in result.stderr
-    assert result.stderr.endswith("next: cellprep predict IMAGES --weights runs/finetune\n")
+    assert result.stderr.endswith(f"next: cellprep predict --weights runs/finetune --data {store.path}\n")
     out = tmp_path / "runs" / "finetune"
     assert sorted(path.name for path in out.iterdir()) == [
         "after", "after.csv", "before", "before.csv", "dn", "finetuned.safetensors", "report.html", "report.json",

@@ -88,24 +88,24 @@ WRONG = {
     'build_targets("train.csv", "s.zarr", wall_widht=5)': "there is no option wall_widht: did you mean wall_width?",
     'build_targets("train.csv", "s.zarr", rle_ordr="row")': "there is no option rle_ordr: did you mean rle_order?",
     'build_targets("train.csv", "s.zarr", Recipe())': "options are a Recipe: give BuildOptions(...), or each option",
-    'build_targets("train.csv", "s.zarr", channels="drop")': "channels 'drop' is unknown: it is one of collapse, keep",
-    "check_source(5)": "source is the int 5: give a path, what open_source returns, or labels",
-    'check_source(open_source("train.csv"), rle_order="row")': "rle_order: how a source is read is said where its path",
+    'build_targets("train.csv", "s.zarr", channels="drop")': "channels 'drop' is unknown: use one of collapse, keep",
+    "check_source(5)": "source is the int 5: give a path, the result of open_source, or labels",
+    'check_source(open_source("train.csv"), rle_order="row")': "rle_order: options for reading must be given to",
     'evaluate("data.zarr", None)': "truth is None: give a path",
     'evaluate(np.ones(3), "data.zarr")': "predicted is float64 of shape (3,): give a path",
-    "roundtrip(3)": "store is the int 3: give the path of a store, or what open_store returns",
+    "roundtrip(3)": "store is the int 3: give the path of a store, or the result of open_store",
     'preview_store("data.zarr", "p.png", image="a")': "there is no option image: did you mean images?",
     "split_source('train.csv', fold=3)": "there is no option fold: did you mean folds?",
-    "check_source('train.csv', orientation='up')": "orientation 'up' is unknown: it is one of apply, ignore",
+    "check_source('train.csv', orientation='up')": "orientation 'up' is unknown: use one of apply, ignore",
     "verify_store('data.zarr', job=2)": "there is no option job: did you mean jobs?",
     "fit_bins('data.zarr', levels='3')": "levels is the text '3': give a whole number",
     "check_source('train.csv', jobs='2')": "jobs is the text '2': give a whole number",
     "split_source('train.csv', keep_annotated_twice='no')": "keep_annotated_twice is the text 'no': give True or False",
     "build_targets('train.csv', 's.zarr', exclude=3)": "exclude is the int 3: give a path or a data frame",
-    "split_source('train.csv', SplitOptions(folds=2))": "out is a SplitOptions: give a path, and options by their",
-    "preview_store('data.zarr', PreviewOptions())": "path is a PreviewOptions: give a path, and options by their names",
+    "split_source('train.csv', SplitOptions(folds=2))": "out is a SplitOptions: give a path, and options by",
+    "preview_store('data.zarr', PreviewOptions())": "path is a PreviewOptions: give a path, and options by name",
     "export_labels('data.zarr', 'coco', 5)": "out is the int 5: give a path",
-    "export_labels('data.zarr', 'label-tiff', 's3://b/x')": "out is s3://b/x: give a path of this machine",
+    "export_labels('data.zarr', 'label-tiff', 's3://b/x')": "out is s3://b/x: give a local path",
     "measure_to_file('train.csv', 3)": "out is the int 3: give a path",
     "measure(labels, MeasureOptions())": "images must be (H, W) or (C, H, W), a folder of files, or arrays by id, not",
     "measure(labels, np.ones(3))": "or arrays by id, not float64 of shape (3,)",
@@ -118,17 +118,17 @@ WRONG = {
     "build_targets('train.csv', 's.zarr', images={'a': labels})": "images is a dict of 1: give a path, or False",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
     "SplitOptions(folds='2')": "folds is the text '2': give a whole number",
-    "SplitOptions(groups=None)": "groups is None: give one text, or several in a list",
-    "CheckOptions(rules=5)": "rules is the int 5: give one text, or several in a list",
-    "CheckOptions(thresholds=5)": "thresholds is the int 5: give values by their names",
+    "SplitOptions(groups=None)": "groups is None: give one string or a list of strings",
+    "CheckOptions(rules=5)": "rules is the int 5: give one string or a list of strings",
+    "CheckOptions(thresholds=5)": "thresholds is the int 5: give values by name",
     "CheckOptions(thresholds={'duplicate': 'a'})": "threshold 'a' of the rule duplicate is no number above 0",
     "BuildOptions(recipe={'wall_width': 3})": "recipe is a dict of 1: give Recipe(...)",
     "PreviewOptions(crop=5)": "crop 5 is no part of an image: give y,x,h,w",
     "check_source([labels])": "source is a list of 1: give a path",
     "check_source('train.csv', CheckOptions)": "options are the class CheckOptions: give CheckOptions(...)",
-    "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: it is one of flips, rotation",
+    "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: use one of flips, rotation",
     "TrainOptions('dn', max_lr='x')": "max_lr is the text 'x': give a number",
-    "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: it is one of adamw, adam",
+    "TrainOptions('dn', optimiser='sgd')": "optimiser 'sgd' is unknown: use one of adamw, adam",
 }
 
 
@@ -146,8 +146,8 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
     assert guess("predict('train', 'found', device='cpu', to='coco', quiet=True)").images == 2
     assert [path.name for path in (folder / "found").iterdir()] == ["coco.json"]
     for text, message in {
-        "train('data.zarr')": "network is not given: `semseg`",
-        "train('data.zarr', 'nd')": "network 'nd' is unknown: it is one of",
+        "train('data.zarr')": "network is missing: `semseg`",
+        "train('data.zarr', 'nd')": "network 'nd' is unknown: use one of",
         "train('data.zarr', 'dn', epoch=3)": "there is no option epoch: did you mean epochs?",
         "train_all('data.zarr', epoch=3)": "there is no option epoch: did you mean epochs?",
         "predict('train', 'out', wieghts='nuclei')": "there is no option wieghts: did you mean weights?",
@@ -162,7 +162,7 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
 def test_help_of_options_shows_what_is_declared():
     text = cellprep.BuildOptions.__doc__
     assert "jobs\n    Number of processes; -1 for one per core.\n" in text
-    assert "instead of ``jobs``" in text
+    assert "whose workers replace ``jobs``" in text
     assert "no longer in the source" in text
     assert "files, where the source does not tell" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
     assert text.index("quiet\n") < text.index("Raises\n")

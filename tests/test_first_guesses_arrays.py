@@ -110,9 +110,9 @@ SHAPE = (4, 5)
             "labels must be (H, W) integers, or Cells, not the text 'a.tif': read it first",
         ),
         (lambda: compute_targets(None), "labels must be (H, W) integers, or Cells, not None"),
-        (lambda: compute_targets(MASKS), "not bool of shape (3, 18, 27): resolve_overlaps takes masks"),
-        (lambda: compute_targets(LABELS > 0), "not bool of shape (18, 27): skimage.measure.label numbers"),
-        (lambda: compute_targets(LABELS / 1), "not float64 of shape (18, 27): .astype(int) makes"),
+        (lambda: compute_targets(MASKS), "not bool of shape (3, 18, 27): pass masks (n, H, W) to resolve_overlaps"),
+        (lambda: compute_targets(LABELS > 0), "not bool of shape (18, 27): skimage.measure.label labels"),
+        (lambda: compute_targets(LABELS / 1), "not float64 of shape (18, 27): convert these whole numbers"),
         (lambda: compute_targets(LABELS, wall_widht=5), "there is no option wall_widht: did you mean wall_width?"),
         (
             lambda: compute_targets(LABELS, background_cell="no"),
@@ -120,7 +120,7 @@ SHAPE = (4, 5)
         ),
         (
             lambda: compute_targets(LABELS, overlap=["background"]),
-            "overlap rule ['background'] is unknown: it is one of",
+            "overlap rule ['background'] is unknown: use one of",
         ),
         (
             lambda: compute_targets(LABELS, bins="papre"),
@@ -131,26 +131,26 @@ SHAPE = (4, 5)
         (lambda: resolve_overlaps(LABELS), "masks must be (n, H, W) booleans, not int64 of shape (18, 27)"),
         (
             lambda: resolve_overlaps([LABELS]),
-            "number 0 holds several values above 0; a label image is one (H, W) array",
+            "number 0 has several values above 0; a label image is one (H, W) array",
         ),
-        (lambda: resolve_overlaps(MASKS, areas=[1]), "areas has shape (1,): it should be (3,)"),
+        (lambda: resolve_overlaps(MASKS, areas=[1]), "areas has shape (1,): it must be (3,)"),
         (lambda: decode_rle("1 3", (4, 5, 3)), "shape must be (height, width) in pixels, not (4, 5, 3)"),
         (lambda: decode_rle("1 3", 20), "shape must be (height, width) in pixels, not 20"),
         (
             lambda: decode_rle(["1 3", float("nan")], SHAPE),
-            "annotation 1: it is the float nan: give a text, such as '1 3'",
+            "annotation 1: it is the float nan: give a string, such as '1 3'",
         ),
-        (lambda: decode_rle([(1, 3)], SHAPE), "annotation 0: it is a tuple of 2: give a text"),
+        (lambda: decode_rle([(1, 3)], SHAPE), "annotation 0: it is a tuple of 2: give a string"),
         (lambda: parse_rle(None, SHAPE), "texts must be run-length texts, such as ['1 3'], not None"),
         (lambda: parse_rle("1 3", SHAPE, ["row"]), "RLE order ['row'] is unknown"),
-        (lambda: encode_rle(LABELS), "masks hold 3 numbers beside 0: one mask (H, W) holds one; encode_labels takes"),
-        (lambda: encode_rle([1, 0]), "masks must be (n, H, W), or one (H, W), not int64 of shape (2,)"),
+        (lambda: encode_rle(LABELS), "masks have 3 nonzero values: one mask (H, W) has one; use encode_labels"),
+        (lambda: encode_rle([1, 0]), "masks must be (n, H, W), or a single (H, W), not int64 of shape (2,)"),
         (lambda: encode_labels(3), "labels must be (H, W) integers, not the int64 3"),
         (lambda: format_rle(MASKS), "runs must be Runs, as parse_rle returns them, not bool of shape (3, 18, 27)"),
         (lambda: energy_to_labels("energy.npy"), "energy must be (H, W) levels, not the text 'energy.npy'"),
-        (lambda: energy_to_labels({"enrgy": LABELS}), "energy is not among enrgy: give it"),
+        (lambda: energy_to_labels({"enrgy": LABELS}), "energy is missing; given are: enrgy"),
         (lambda: energy_to_labels(LABELS, "uvec"), "uvec must be (H, W, 2), not the text 'uvec'"),
-        (lambda: energy_to_labels(LABELS, LABELS), "uvec has shape (18, 27), and energy (18, 27): uvec should be"),
+        (lambda: energy_to_labels(LABELS, LABELS), "uvec has shape (18, 27), and energy (18, 27): uvec must be"),
         (
             lambda: energy_to_labels(TARGETS, options=3),
             "options must be values by name, such as {'level': 2}, not the int 3",
@@ -166,9 +166,9 @@ SHAPE = (4, 5)
             lambda: summarise([]),
             "scores must be ImageScores, as score_image returns them, one or more: not a list of 0",
         ),
-        (lambda: read_bins(None), "a path must be a text or a Path, not None"),
-        (lambda: open_store(3), "a path must be a text or a Path, not the int 3"),
-        (lambda: open_source([LABELS]), "a path must be a text or a Path, not a list of 1"),
+        (lambda: read_bins(None), "a path must be a string or a Path, not None"),
+        (lambda: open_store(3), "a path must be a string or a Path, not the int 3"),
+        (lambda: open_source([LABELS]), "a path must be a string or a Path, not a list of 1"),
     ],
 )
 def test_guesses_that_are_refused(guess, message):
@@ -196,10 +196,10 @@ def test_a_store_reads_as_dictionaries_do(store):
     ("guess", "message"),
     [
         (lambda store: store["spindel-1"], "s.zarr has no image 'spindel-1': did you mean spindle-1?"),
-        (lambda store: store["nobody"], "s.zarr has no image 'nobody': list(store) has all ids"),
-        (lambda store: store[0], "an image id is a text, not the int 0: list(store) has all ids, in order"),
+        (lambda store: store["nobody"], "s.zarr has no image 'nobody': list(store) returns all ids"),
+        (lambda store: store[0], "an image id is a string, not the int 0: list(store) returns all ids, sorted"),
         (lambda store: store["z"]["enrgy"], "has no array 'enrgy': did you mean energy? It has image, labels"),
-        (lambda store: store["z"][0], "names its arrays by texts, not the int 0: it has image, labels"),
+        (lambda store: store["z"][0], "expects the name of an array, not the int 0: it has image, labels"),
     ],
 )
 def test_wrong_names_are_answered_with_like_ones(store, guess, message):
@@ -263,7 +263,7 @@ def test_huge_and_damaged_images_are_told_and_not_drawn(store, monkeypatch):
     assert "is damaged" in damaged._repr_html_()
     opened = open_store(store.path)
     opened.attributes["recipe"]["wall_width"] = 4
-    assert "its `recipe` is none: wall width 4" in unescape(opened._repr_html_())
+    assert "its `recipe` is invalid: wall width 4" in unescape(opened._repr_html_())
 
 
 class Outcome(Report):

@@ -81,7 +81,7 @@ def test_published_bins_are_found_again():
 def test_small_cells_get_as_many_levels_as_they_have_distances(method):
     values = CHAMFER[:9]
     assert choose_bins(histogram(values), 10, method) == tuple(values)
-    message = "11 levels need 10 different distances, and there are 9: give at most 10 levels"
+    message = "11 levels need 10 different distances, but there are 9: give at most 10 levels"
     with pytest.raises(UsageError, match=message):
         choose_bins(histogram(values), 11, method)
 
@@ -219,11 +219,11 @@ def test_a_damaged_image_is_named_and_left_out(write_csv, tmp_path, cli):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"levels": 1}, UsageError, "1 levels are not possible: give 2 to 256"),
-        ({"levels": 257}, UsageError, "257 levels are not possible: give 2 to 256"),
+        ({"levels": 1}, UsageError, "cannot make 1 levels: give 2 to 256"),
+        ({"levels": 257}, UsageError, "cannot make 257 levels: give 2 to 256"),
         ({"levels": 17}, UsageError, "there are 3: give at most 4 levels"),
-        ({"method": "x"}, RecipeError, "method 'x' is unknown: it is one of distances, quantiles"),
-        ({"jobs": 0}, UsageError, "jobs 0 is no number of processes"),
+        ({"method": "x"}, RecipeError, "method 'x' is unknown: use one of distances, quantiles"),
+        ({"jobs": 0}, UsageError, "jobs is 0: give 1 or more"),
     ],
     ids=str,
 )
@@ -264,7 +264,7 @@ def test_the_command(store, cli, tmp_path):
         "images": 2,
         "pixels": 25,
     }
-    assert cli(*args, "--jobs", 2, "--quiet").output == ""
+    assert cli(*args, "--jobs", 2, "--quiet", "--overwrite").output == ""
     assert out.read_bytes() == first
     assert read_bins(out) == STEPS[:2]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -23,32 +23,41 @@ FILES = {
         {"image": {"image_id": 1}, "annotations": [RECORD]},
         "this is an SA-1B file, SAM's masks of one image",
     ),
-    "results.json": ([{**RECORD, "image_id": 1, "score": 0.9}], "this is a list of COCO results: `cellprep evaluate` "),
+    "results.json": (
+        [{**RECORD, "image_id": 1, "score": 0.9}],
+        "this is a list of COCO results: pass it to `cellprep evaluate` ",
+    ),
     "hovernet.json": ({"mag": 40, "nuc": {}}, "this is HoVer-Net's JSON of nuclei"),
-    "info.json": ({"images": [], "info": {}}, "found: 'images', 'info'; COCO JSON is an object with the lists images,"),
-    "other.json": ({"a": 1}, "found: 'a'; COCO JSON is an object with the lists images, annotations and categories"),
-    "cvat.json": ("<annotations>\n<image id='0'/></annotations>", "this is CVAT XML: end its name in .xml"),
+    "info.json": (
+        {"images": [], "info": {}},
+        "it has: 'images', 'info'; COCO JSON is an object with the lists images,",
+    ),
+    "other.json": ({"a": 1}, "it has: 'a'; COCO JSON is an object with the lists images, annotations and categories"),
+    "cvat.json": ("<annotations>\n<image id='0'/></annotations>", "this is CVAT XML: rename it to .xml"),
     "voc.xml": ("<annotation>\n<filename>a</filename></annotation>", "this is a Pascal VOC file, boxes without masks"),
     "aperio.xml": ('<Annotations MicronsPerPixel="0.25">', "this is Aperio ImageScope's XML"),
-    "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label, boxes without masks"),
-    "outlines.dat": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label: end its name in .txt, and give the folder"),
-    "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is no CSV: this is a YOLO label"),
-    "rims.txt": ("1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n", "this is Cellpose's outlines: call it <id>_cp_outlines.txt"),
+    "boxes.txt": ("0 0.5 0.5 0.1 0.2\n0 0.1 0.1 0.1 0.2\n", "this is a YOLO label with boxes instead of masks"),
+    "outlines.dat": ("0 0.5 0.5 0.1 0.2 0.3 0.4\n", "this is a YOLO label: rename it to .txt, and give the folder"),
+    "yolo.csv": ("0 0.5 0.5 0.1 0.2\n", "yolo.csv is not a CSV: this is a YOLO label"),
+    "rims.txt": (
+        "1,2,3,4,5,6\n7,8,9,10,11,12,13,14\n",
+        "this is Cellpose's outlines: rename it to <id>_cp_outlines.txt",
+    ),
     "table.dat": (
         "id,annotation\na,1 2\n",
-        "this looks like a table: if it is a CSV of annotations, end its name in .csv",
+        "this looks like a table: if it is a CSV of annotations, rename it to .csv",
     ),
-    "coco.txt": ({"images": []}, "this looks like JSON: if it is COCO JSON, end its name in .json"),
-    "cells.dat": (b"Iout\x00\xe4", "this is an ImageJ ROI: end its name in .roi"),
+    "coco.txt": ({"images": []}, "this looks like JSON: if it is COCO JSON, rename it to .json"),
+    "cells.dat": (b"Iout\x00\xe4", "this is an ImageJ ROI: rename it to .roi"),
     "cells.h5": (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file"),
     "a.mat": (b"MATLAB 5.0 MAT-file", "this is a MATLAB file"),
-    "c.json.gz": (b"\x1f\x8b\x08", "this is a file compressed by gzip: unpack it and give what is inside"),
+    "c.json.gz": (b"\x1f\x8b\x08", "this is a gzip file: unpack it and give its content"),
     "pointer.csv": (
         b"version https://git-lfs.github.com/spec/v1\n",
         "this is a pointer of Git LFS: fetch the file itself",
     ),
     "pointer.json": (b"version https://git-lfs.github.com/spec/v1\n", "this is a pointer of Git LFS"),
-    "page.csv": ("<!DOCTYPE html><html>Sign in</html>", "is no CSV: this is a web page: download the file itself"),
+    "page.csv": ("<!DOCTYPE html><html>Sign in</html>", "is not a CSV: this is a web page: download the file itself"),
     "nothing.xml": ("", "it is empty"),
 }
 
@@ -67,7 +76,7 @@ def test_a_file_of_another_tool_is_named(tmp_path, name):
 
 def test_one_file_of_pixels_is_named(tmp_path):
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a_masks.png")
-    with pytest.raises(SourceError, match="this is one file of pixels: give the folder that holds all label images"):
+    with pytest.raises(SourceError, match="this is an image file: give the folder of all label images"):
         open_source(tmp_path / "a_masks.png")
 
 
@@ -75,13 +84,22 @@ def test_one_file_of_pixels_is_named(tmp_path):
 FOLDERS = {
     "labels/a.txt": (
         "0 0.5 0.5 0.1 0.2\n",
-        "this is a YOLO label, boxes without masks, or a folder of these: export the",
+        "this is a YOLO label with boxes instead of masks, or a folder of these: export the",
     ),
-    "task.xml": ("<annotations><version>1.1", "it holds task.xml: if this has the annotations, give the file itself"),
-    "via.json": ('{"a": {"filename": "a", "regions": []}}', "it holds via.json: if this has the annotations, give the"),
-    "instances.json": ('{"images": []}', "it holds instances.json: if this has the annotations, give the file itself"),
-    "train.csv": ("id", "it holds train.csv: if this has the annotations, give the file itself"),
-    "a.jpg": ("", "a.jpg and the like, a format that changes numbers: label images are "),
+    "task.xml": (
+        "<annotations><version>1.1",
+        "it contains task.xml: if this file has the annotations, give the file itself",
+    ),
+    "via.json": (
+        '{"a": {"filename": "a", "regions": []}}',
+        "it contains via.json: if this file has the annotations, give the",
+    ),
+    "instances.json": (
+        '{"images": []}',
+        "it contains instances.json: if this file has the annotations, give the file itself",
+    ),
+    "train.csv": ("id", "it contains train.csv: if this file has the annotations, give the file itself"),
+    "a.jpg": ("", "a.jpg, whose format changes numbers: label images must be "),
 }
 
 

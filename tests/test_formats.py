@@ -220,7 +220,7 @@ def test_no_format_takes_another_for_its_own(tmp_path, name, other):
     ("kind", "found"),
     [
         ("text", ""),
-        ("empty folder", "there is no file in it"),
+        ("empty folder", "it contains no files"),
         ("JPEG folder", "its files end in .jpg"),
         ("array", "it is a plain Zarr array (3 x 4, uint8). "),
     ],
@@ -240,16 +240,16 @@ def test_unknown_things_get_one_line(tmp_path, kind, found):
     known = ", ".join(READERS)
     if kind == "JPEG folder":
         told = (
-            f"{path} holds no annotations that can be read, but a.jpg and the like, a format that changes numbers: "
-            f"label images are {', '.join(LABEL_FORMATS)}"
+            f"{path} contains no readable annotations, only files such as a.jpg, whose format changes numbers: "
+            f"label images must be {', '.join(LABEL_FORMATS)}"
         )
     elif kind == "array":
         told = str(caught.value)
-        assert told.startswith(f"{path} is of no known kind: {found}")
+        assert told.startswith(f"{path} has an unknown format: {found}")
     elif found:
-        told = f"{path} is of no known kind: {found} (formats that can be read: {known})"
+        told = f"{path} has an unknown format: {found} (formats that can be read: {known})"
     else:
-        told = f"{path} is of no known kind: give one of these, and name its --format: {known}"
+        told = f"{path} has an unknown format: give one of these, with --format: {known}"
     assert str(caught.value) == told
 
 
@@ -258,7 +258,7 @@ def test_masks_of_the_data_science_bowl_need_their_images(cli, tmp_path):
     out = ("--out", tmp_path / "out.zarr", "--jobs", 1)
     result = cli("build-targets", tmp_path / "a.csv", *out)
     assert result.exit_code == 2
-    problem = "error: a.csv has no columns width and height: give the images, whose files tell (--images)"
+    problem = "error: a.csv has no columns width and height: give the image files (--images)"
     assert result.stderr.splitlines()[-1] == problem
     (tmp_path / "images").mkdir()
     Image.fromarray(MASK).save(tmp_path / "images/a.png")

@@ -197,13 +197,13 @@ def test_faulty_rows_of_a_data_frame_are_named(table, error):
 def test_data_frames_that_are_none_of_annotations(tmp_path):
     with pytest.raises(SourceError, match="data frame: column annotation is missing"):
         open_source(frame(*ROWS).drop(columns="annotation"))
-    with pytest.raises(SourceError, match="data frame holds no annotations"):
+    with pytest.raises(SourceError, match="data frame has no annotations"):
         open_source(frame())
     with pytest.raises(UsageError, match="a data frame is read as kaggle-csv"):
         open_source(frame(*ROWS), "coco")
-    with pytest.raises(SourceError, match="data frame row 0: 'x' is no whole number"):
+    with pytest.raises(SourceError, match="data frame row 0: row 'x' is not a whole number"):
         read_exclusions(pd.DataFrame({"image": ["a"], "row": ["x"]}))
-    with pytest.raises(SourceError, match="data frame: it needs the columns image and row"):
+    with pytest.raises(SourceError, match="data frame: the columns image and row"):
         read_exclusions(pd.DataFrame({"id": ["a"], "row": [1]}))
 
 

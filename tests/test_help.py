@@ -45,7 +45,7 @@ def test_the_help_begins_with_one_sentence(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_shows_every_default(cli, name):
-    entries = re.split(r"\n│[ *]+(?=-)", cli(name, "--help").output)
+    entries = re.split(r"\n│[ *]{1,6}(?=-)", cli(name, "--help").output)
     shown = {entry.split()[0]: re.sub(r"[\s│]+", " ", entry) for entry in entries}
     for option in COMMANDS[name].params:
         if option.default not in (None, False, "", ()):
@@ -53,11 +53,11 @@ def test_the_help_shows_every_default(cli, name):
 
 
 def test_examples_of_the_help_run(tmp_path, monkeypatch, cli):
-    """In the order in which a user would: all but those that need a training."""
+    """In the order in which a user would: all but those that need a training, or a file that is filled in."""
     shutil.copytree(CELLS, tmp_path, dirs_exist_ok=True)
     shutil.copytree(CELLS / "train", tmp_path / "images")
     monkeypatch.chdir(tmp_path)
-    names = [name for name in COMMANDS if name not in ("train", "finetune", "bundle", "tune")]
+    names = [name for name in COMMANDS if name not in ("train", "finetune", "bundle", "tune", "run")]
     for name in sorted(names, key=["build-targets", "predict"].__contains__, reverse=True):
         result = cli(*shlex.split(example_of(name).replace("--folds 5", "--folds 3"))[1:])
         assert result.exit_code == 0, result.output
@@ -122,3 +122,9 @@ def test_the_help_comes_at_once():
     subprocess.run([SCRIPT, "--help"], capture_output=True, check=True)
     after = os.times()
     assert after.children_user + after.children_system - before.children_user - before.children_system < 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_long_help_has_a_group_for_every_option(name):
+    groups = [its.rich_help_panel for its in COMMANDS[name].params if its.opts[0].startswith("-")]
+    assert all(groups) or not any(groups)

@@ -32,7 +32,7 @@ from cellprep.store.chunks import checksum, encode_chunk
 from cellprep.store.documents import array_document
 
 HUGE = 1_000_000  # pixels on a side: a terabyte and more
-SIZE = "GB of memory: there are"
+SIZE = "GB of memory, of which there are"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell of its memory this way")
 
@@ -97,7 +97,7 @@ def store(tmp_path):
 def test_a_store_that_claims_a_terabyte(store):
     folder = store.path / "a" / "energy"
     (folder / "zarr.json").write_bytes(array_document("energy", (HUGE, HUGE), "uint8"))
-    with pytest.raises(StoreError, match=f"energy, of the shape.*{SIZE}"):
+    with pytest.raises(StoreError, match=f"energy, of shape.*{SIZE}"):
         store["a"].read("energy")
 
 
@@ -144,7 +144,7 @@ def test_a_link_in_the_place_of_an_image_is_left_alone(store, tmp_path):
         (out / name).rename(tmp_path / name)
     (out / "a").symlink_to(elsewhere)
     (out / "b").symlink_to(tmp_path / "b")
-    report = build(tmp_path / "a.csv", out, overwrite=True)
+    report = build(tmp_path / "a.csv", out, rebuild=True)
     assert {name: "move it away" in problem for name, problem in report.failures.items()} == {"a": True, "b": True}
     assert tree(elsewhere) == before
     assert (out / "a").is_symlink()
@@ -253,17 +253,17 @@ GRID = {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}
 CLAIMS = {
     "chunks of a pixel": (
         {"shape": [3000, 3000], "chunk_grid": GRID},
-        "claims 9,000,000 chunks: 1,000,000 are read at most",
+        "claims 9,000,000 chunks: at most 1,000,000 are supported",
     ),
     "chunks without files": (
         {"shape": [900, 900], "chunk_grid": GRID},
-        "claims 810,000 chunks, and has 2 files",
+        "claims 810,000 chunks, but has 2 files",
     ),
     "a chunk of a terabyte": (
         {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [HUGE, HUGE]}}},
         SIZE,
     ),
-    "shapes of no numbers": ({"shape": [4, -4]}, "no metadata that are understood"),
+    "shapes of no numbers": ({"shape": [4, -4]}, "invalid metadata"),
 }
 
 
@@ -302,7 +302,7 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
         report = verify_store(store.path, jobs=1, quiet=True)
         assert named in {fault.subject for fault in report.broken["a"]}
         if named == "labels":
-            assert "claims 1000000000 x 1000000000" in build(store.path, tmp_path / "t.zarr").failures["a"]
+            assert "its metadata say 1000000000 x 1000000000" in build(store.path, tmp_path / "t.zarr").failures["a"]
             checked = check_source(open_source(store.path), CheckOptions(jobs=1, quiet=True))
             assert any("claims" in finding.note for finding in checked.findings)
     for size in ([10**9, 10**9], [9, 10]):
@@ -310,8 +310,10 @@ def test_a_store_that_claims_more_than_its_files(tmp_path):
         document["attributes"]["cellprep"]["shape"] = size
         place.write_text(json.dumps(document, indent=2))
         options = RoundtripOptions(decoders=("walls",), jobs=1, quiet=True)
-        assert "is damaged: it claims" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
-        with pytest.raises(CellprepError, match=r"'a': .* is damaged: it claims"):
+        assert (
+            "is damaged: its metadata say" in roundtrip(open_store(store.path), options).decoders["walls"].failures["a"]
+        )
+        with pytest.raises(CellprepError, match=r"'a': .* is damaged: its metadata say"):
             fit_bins(open_store(store.path), levels=2, jobs=1, quiet=True)
     place.write_bytes(before)
     for name in ("labels/instances/0", "energy"):
@@ -352,7 +354,7 @@ def test_a_pipe_given_as_a_file_is_one_line(tmp_path, monkeypatch, cli, write_cs
     assert result.exit_code == 1
     *_, line = result.stderr.splitlines()
     assert PIPES[words] in line
-    assert "it is no file, but a pipe or a device" in line
+    assert "not a regular file but a pipe or a device" in line
 
 
 @pytest.mark.timeout(20)
@@ -360,5 +362,5 @@ def test_a_pipe_given_as_a_file_is_one_line(tmp_path, monkeypatch, cli, write_cs
 @pytest.mark.parametrize("name", ["zarr.json", ".zattrs"])
 def test_a_pipe_in_place_of_the_metadata_of_zarr_is_named(tmp_path, name):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(SourceError, match=rf"it is Zarr whose {name} cannot be read \(it is no file, but a pipe"):
+    with pytest.raises(SourceError, match=rf"it is Zarr with unreadable {name} \(not a regular file but a pipe"):
         open_source(tmp_path)

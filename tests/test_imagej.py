@@ -87,9 +87,9 @@ WITHOUT_AREA = {
     "line": (box(ROI_TYPE.LINE), "region 1, box: it is a line, which has no area"),
     "points": (region(ROI_TYPE.POINT), "it is a set of points, which has no area"),
     "polyline": (region(ROI_TYPE.POLYLINE), "it is a line"),
-    "text": (box(ROI_TYPE.RECT, subtype=ROI_SUBTYPE.TEXT), "it is text, and no outline"),
-    "spline": (region(options=ROI_OPTIONS.SPLINE_FIT), "a curve that ImageJ computes"),
-    "round corners": (box(ROI_TYPE.RECT, rounded_rect_arc_size=4), "a curve that ImageJ computes"),
+    "text": (box(ROI_TYPE.RECT, subtype=ROI_SUBTYPE.TEXT), "it is text, not an outline"),
+    "spline": (region(options=ROI_OPTIONS.SPLINE_FIT), "a curve that only ImageJ can compute"),
+    "round corners": (box(ROI_TYPE.RECT, rounded_rect_arc_size=4), "a curve that only ImageJ can compute"),
 }
 
 
@@ -154,10 +154,10 @@ def test_an_archive_alone_has_its_image_beside_it(folder):
     assert record.pixels.path == folder / "a.png"
     (folder / "a.png").unlink()
     (record,) = open_source(folder / "a_rois.zip").images()
-    with pytest.raises(AnnotationError, match="does not tell the size of its image: put the image beside it"):
+    with pytest.raises(AnnotationError, match="does not have the size of its image: put the image next to it"):
         record.load()
     (folder / "a_rois.zip").rename(folder / "RoiSet.zip")
-    with pytest.raises(SourceError, match=r"RoiSet.zip does not tell its image: name it <id>_rois.zip"):
+    with pytest.raises(SourceError, match=r"the image of .*RoiSet.zip is unknown: rename it to <id>_rois.zip"):
         open_source(folder)
 
 
@@ -189,10 +189,13 @@ HOSTILE = {
     "a bomb": (archive(**{"1.roi": bytes(2**29)}), "claims 536,870,912 bytes"),
     "a claim": (claiming(2**32 - 2), "claims|not the memory|damaged"),
     "cut": (archive(**{"1.roi": region().tobytes()})[:-30], "damaged"),
-    "others in it": (archive(**{"1.roi": region().tobytes(), "run.sh": b""}), "holds 'run.sh' beside regions"),
+    "others in it": (
+        archive(**{"1.roi": region().tobytes(), "run.sh": b""}),
+        "contains 'run.sh' in addition to .roi files",
+    ),
     "an entry without a name": (
         archive(**{"1.roi": region().tobytes(), "run.sh": b""}).replace(b"run.sh", b"\0un.sh"),
-        "holds '' beside regions",
+        "contains '' in addition to .roi files",
     ),
     "no region": (archive(**{"1.roi": b"Iout" + bytes(10)}), "region 1: it is damaged"),
     "corners": (archive(**{"1.roi": corners(2**31 - 1)}), "region 1: it is damaged"),
@@ -241,7 +244,7 @@ def test_a_folder_of_masks_stays_one(folder):
 
 def test_archives_of_nothing_but_regions_are_recognised(folder):
     (folder / "a.zip").write_bytes(archive(**{"notes.txt": b"", "1.roi": region().tobytes()}))
-    with pytest.raises(SourceError, match="this is a ZIP archive with ImageJ ROIs and others"):
+    with pytest.raises(SourceError, match="this is a ZIP archive with ImageJ ROIs and other files"):
         open_source(folder / "a.zip")
     assert len(read_regions_of(folder, {"__MACOSX/._1.roi": b"", "1.roi": region().tobytes()})) == 1
 

@@ -101,9 +101,9 @@ def test_many_sizes_keep_the_summary_small(csv, out):
 RUNS = {
     "nothing to do": ({}, True),
     "one image, nothing to do": ({"only": ("a",)}, True),
-    "one image": ({"only": ("a",), "overwrite": True}, False),
+    "one image": ({"only": ("a",), "rebuild": True}, False),
     "one image, another recipe": ({"only": ("a",), "recipe": Recipe(wall_width=5)}, False),
-    "all images, one by one": ({"only": ("a", "b", "c"), "overwrite": True}, True),
+    "all images, one by one": ({"only": ("a", "b", "c"), "rebuild": True}, True),
     "another recipe": ({"recipe": Recipe(wall_width=5)}, True),
 }
 
@@ -131,7 +131,7 @@ def test_the_summary_leaves_before_the_first_change(csv, out, monkeypatch, how):
         return result
 
     monkeypatch.setattr(StoreWriter, "commit", watched)
-    build(csv, out, overwrite=True)
+    build(csv, out, rebuild=True)
     assert seen == [None] * 3
     assert summary_of(out) is not None
 
@@ -143,7 +143,7 @@ def test_an_interrupted_run_leaves_none(csv, out, monkeypatch):
     build(csv, out)
     monkeypatch.setattr("cellprep.commands.build_targets.BuildReport.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        build(csv, out, overwrite=True)
+        build(csv, out, rebuild=True)
     assert summary_of(out) is None
 
 
@@ -272,7 +272,7 @@ def test_hostile_names_are_printable(write_csv, out):
 def test_no_store(tmp_path):
     with pytest.raises(StoreError, match="there is no store"):
         describe_store(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match="is no cellprep store"):
+    with pytest.raises(StoreError, match="is not a cellprep store"):
         describe_store(tmp_path)
 
 

@@ -177,7 +177,7 @@ def test_white_is_zero_is_refused_where_both_are(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", both, photometric="miniswhite")
     Image.fromarray(LABELS > 0).save(tmp_path / "b.tif", tiffinfo={262: 0})
     for image in read(tmp_path).values():
-        with pytest.raises(ImageFileError, match="leaves open whether 0 or the largest number is the background"):
+        with pytest.raises(ImageFileError, match="so that either 0 or the largest number may be the background"):
             image.load()
 
 
@@ -185,7 +185,9 @@ def test_turned_labels_are_refused_unless_something_tells(tmp_path):
     tagged = {"extratags": [(274, "H", 1, 4, True)]}
     tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(np.uint16), **tagged)
     (image,) = read(tmp_path).values()
-    with pytest.raises(ImageFileError, match=r"its Orientation tag \(4\) says to turn it, which not all programs do"):
+    with pytest.raises(
+        ImageFileError, match=r"its Orientation tag \(4\) asks for a rotation, which not all programs apply to"
+    ):
         image.load()
     assert is_labels(image.read_as("ignore", keep_channels=False).load())
     assert is_labels(image.read_as("apply", keep_channels=False).load(), LABELS[::-1])
@@ -269,32 +271,48 @@ def test_masks_without_a_folder_of_images(tmp_path):
 # Faults
 
 FAULTY_LABELS = {
-    "halves": ("a.tif", LABELS / 2, "a.tif holds the float64 value 3.5: label images hold integers, or floats"),
-    "large floats": ("a.npy", np.full((3, 4), 2.0**24, np.float32), "a.npy holds the float32 value 16777216.0"),
-    "no numbers": ("a.npy", np.full((3, 4), np.nan), "a.npy holds the float64 value nan: label images hold"),
-    "negative": ("a.npy", -LABELS, "a.npy holds the label -100: labels are 0 for background, and 1 to 2^63 - 1"),
-    "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif holds the label -100"),
-    "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy holds the label 9223372036854775808"),
-    "stack of three": ("a.npy", np.zeros((3, 9, 8), int), "a.npy: it is a stack (3 x 9 x 8): labels and masks are one"),
-    "stack": ("a.npy", np.zeros((5, 9, 8), int), "a.npy: it is a stack (5 x 9 x 8): labels and masks are one plane"),
+    "halves": ("a.tif", LABELS / 2, "a.tif has the float64 value 3.5: label images have integers, or floats"),
+    "large floats": ("a.npy", np.full((3, 4), 2.0**24, np.float32), "a.npy has the float32 value 16777216.0"),
+    "no numbers": ("a.npy", np.full((3, 4), np.nan), "a.npy has the float64 value nan: label images have"),
+    "negative": (
+        "a.npy",
+        -LABELS,
+        "a.npy has the label -100: labels must be 0 for background, and 1 to 2^63 - 1 for cells",
+    ),
+    "negative in a TIFF": ("a.tif", -LABELS.astype(np.int16), "a.tif has the label -100"),
+    "too large": ("a.npy", np.full((3, 4), 2**63, np.uint64), "a.npy has the label 9223372036854775808"),
+    "stack of three": (
+        "a.npy",
+        np.zeros((3, 9, 8), int),
+        "a.npy: it is a stack (3 x 9 x 8): labels and masks must be one",
+    ),
+    "stack": (
+        "a.npy",
+        np.zeros((5, 9, 8), int),
+        "a.npy: it is a stack (5 x 9 x 8): labels and masks must be one plane",
+    ),
     "stack in a TIFF": (
         "a.tif",
         np.zeros((5, 9, 8), np.uint16),
-        "a.tif: it is a stack (5 x 9 x 8): labels and masks are one plane",
+        "a.tif: it is a stack (5 x 9 x 8): labels and masks must be one plane",
     ),
-    "channels": ("a.npy", np.zeros((2, 9, 8), int), "a.npy has the shape (2, 9, 8): a label image has one number per"),
-    "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours stand for"),
+    "channels": (
+        "a.npy",
+        np.zeros((2, 9, 8), int),
+        "a.npy has the shape (2, 9, 8): a label image must have one number",
+    ),
+    "colours": ("a.png", np.arange(1, 37, dtype=np.uint8).reshape(3, 4, 3), "a.png: its colours represent"),
     "half transparent": (
         "a.png",
         np.uint8([[[0, 0, 0, 0], [0, 0, 9, 1], [0, 9, 0, 2]]]),
         "a.png: some of its",
     ),
-    "line": ("a.npy", LABELS[0], "a.npy: it has the shape (4,): an image is (height, width)"),
+    "line": ("a.npy", LABELS[0], "a.npy: it has the shape (4,): an image must be (height, width)"),
     "number": ("a.npy", np.array(5), "a.npy: it has the shape (): an image"),
     "no pixel": ("a.npy", LABELS[:0], "a.npy: it has the shape (0, 4): an image"),
-    "records": ("a.npy", np.zeros((2, 2), "i4,i4"), "a.npy: it holds [('f0', '<i4'), ('f1', '<i4')] values: images"),
-    "dates": ("a.npy", np.zeros((2, 2), "M8[s]"), "a.npy: it holds datetime64[s] values: images hold integers"),
-    "objects": ("a.npy", np.array([[{}]]), "a.npy: it holds Python objects: an array of numbers is expected"),
+    "records": ("a.npy", np.zeros((2, 2), "i4,i4"), "a.npy: it has [('f0', '<i4'), ('f1', '<i4')] values: images"),
+    "dates": ("a.npy", np.zeros((2, 2), "M8[s]"), "a.npy: it has datetime64[s] values: images have integers"),
+    "objects": ("a.npy", np.array([[{}]]), "a.npy: it contains Python objects: a numeric array is expected"),
     "words": ("a.npy", b"labels", "a.npy: it is damaged, or not a NPY"),
     "empty": ("a.npy", b"", "a.npy is empty"),
     "empty PNG": ("a.png", b"", "a.png is empty"),
@@ -319,7 +337,7 @@ def test_a_faulty_label_image_fails_alone(tmp_path, name, content, message):
 def test_an_archive_is_no_array(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         np.savez(file, labels=LABELS)
-    with pytest.raises(ImageFileError, match=r"a\.npy: it is a NPZ, and its name is that of a NPY: rename it"):
+    with pytest.raises(ImageFileError, match=r"a\.npy: it is a NPZ file with the extension of NPY: rename it"):
         read(tmp_path)["a"].load()
 
 
@@ -327,7 +345,7 @@ def test_a_header_that_promises_too_much(tmp_path):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**7, 10**7)})
     (tmp_path / "a.npy").write_bytes(file.getvalue())
-    with pytest.raises(ImageFileError, match=r"a\.npy: an array of 10000000 x 10000000 values takes 800,000.0 GB"):
+    with pytest.raises(ImageFileError, match=r"a\.npy: an array of 10000000 x 10000000 values needs 800,000.0 GB"):
         read(tmp_path)["a"].load()
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<i8", "fortran_order": False, "shape": (10**4, 10**3)})
@@ -368,25 +386,27 @@ def test_names_with_control_characters_stay_one_line(tmp_path):
     save(tmp_path / "labels/a\nb.npy", LABELS)
     report = build(tmp_path / "labels", tmp_path / "s.zarr")
     assert all(line.isprintable() for line in report.errors())
-    assert "it holds a control character" in report.errors()[1]
+    assert "it contains a control character" in report.errors()[1]
 
 
 def test_folders_without_labels(tmp_path):
     (tmp_path / "masks").mkdir()
-    with pytest.raises(SourceError, match=r"masks holds no label image \(\.npy, \.npz, \.png, \.tif, \.tiff, \.bmp\)"):
+    with pytest.raises(
+        SourceError, match=r"masks contains no label image \(\.npy, \.npz, \.png, \.tif, \.tiff, \.bmp\)"
+    ):
         open_source(tmp_path, "label-folder")
     with pytest.raises(
         SourceError,
-        match=r"is of no known kind: there is no file in it \(formats that can be read: kaggle-csv",
+        match=r"has an unknown format: it contains no files \(formats that can be read: kaggle-csv",
     ):
         open_source(tmp_path)
     file = save(tmp_path / "a.npy", LABELS)
     with pytest.raises(SourceError, match=r"cannot read .*a\.npy: Not a directory"):
         open_source(file, "label-folder")
-    with pytest.raises(SourceError, match="of no known kind"):
+    with pytest.raises(SourceError, match="has an unknown format"):
         open_source(file)
     (tmp_path / "masks").rmdir()
-    with pytest.raises(UsageError, match="is of the format label-folder, whose masks leave no order to choose"):
+    with pytest.raises(UsageError, match="has the format label-folder, to which --rle-order does not apply"):
         open_source(tmp_path, rle_order="row")
 
 
@@ -479,7 +499,7 @@ def test_label_images_of_our_own_are_no_pictures_whatever_they_hold(tmp_path):
     crumbs = np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16)
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "a.tif").write_bytes(encode(Content("a", crumbs, [], [], "", None, None, ())))
+    (folder / "a.tif").write_bytes(encode(Content("a", crumbs, [], [], "", None, None, ()))["a.tif"])
     tifffile.imwrite(folder / "b.tif", crumbs)
     report = build(folder, tmp_path / "s.zarr")
     assert (report.new, list(report.failures)) == (1, ["b"])

@@ -198,9 +198,9 @@ FAULTS = {
     "noise": (
         {**DSB, "x1/masks/m1.png": "noise"},
         "x1",
-        "m1.png: it holds 2 numbers beside 0 (1, 255): a mask of one cell",
+        "m1.png: it has 2 nonzero values (1, 255): a mask of one cell",
     ),
-    "a label image among cells": ({**DSB, "x1/masks/m3.png": "L"}, "x1", "m3.png: it holds 2 numbers beside 0 (1, 2)"),
+    "a label image among cells": ({**DSB, "x1/masks/m3.png": "L"}, "x1", "m3.png: it has 2 nonzero values (1, 2)"),
     "inverted": (
         {**DSB, "x1/masks/m1.png": "inverted", "x1/masks/m2.png": "inverted 2"},
         "x1",
@@ -208,7 +208,7 @@ FAULTS = {
     ),
     "two masks": ({"a.png": "P", "a_masks.png": "L", "a_mask.tif": "L"}, "a", "several label images have this id"),
     "two images": ({"a.png": "P", "a.tif": "P", "a_mask.tif": "L"}, "a", "several image files have this id"),
-    "another format": ({"images/a.dcm": "bytes", "masks/a.tif": "L"}, "a", "images/a.dcm is no image that can be read"),
+    "another format": ({"images/a.dcm": "bytes", "masks/a.tif": "L"}, "a", "images/a.dcm is not a supported image"),
     "no image": ({"a.tif": "P", "a_mask.tif": "L", "b_mask.tif": "L"}, "b", "there is no image file b.* in"),
 }
 
@@ -223,9 +223,15 @@ def test_what_is_wrong_with_an_image_is_said(tmp_path, files, image_id, problem)
 
 
 REFUSED = {
-    "images alone": ({"images/a.png": "P"}, "holds 1 image file, such as images/a.png, and no masks"),
-    "pictures of subfolders": ({"x/a.png": "P", "y/b.png": "P"}, "holds 2 image files, such as x/a.png, and no masks"),
-    "masks that change numbers": ({"images/a.png": "P", "masks/a.jpg": "P"}, r"holds no label image .* masks/a\.jpg"),
+    "images alone": ({"images/a.png": "P"}, "contains 1 image file, such as images/a.png, but no masks"),
+    "pictures of subfolders": (
+        {"x/a.png": "P", "y/b.png": "P"},
+        "contains 2 image files, such as x/a.png, but no masks",
+    ),
+    "masks that change numbers": (
+        {"images/a.png": "P", "masks/a.jpg": "P"},
+        r"contains no label image .* masks/a\.jpg",
+    ),
 }
 
 
@@ -240,9 +246,9 @@ def test_nothing_is_left_aside_in_silence(tmp_path):
     source = open_source(lay(tmp_path, {**files, "masks/e.jpg": "P"}))
     assert source.unannotated == ["b.tif", "c.tif"]
     assert source.notes == [
-        "note: left aside, as neither images nor masks by name: old",
-        "note: left aside, as no label images: masks/e.jpg (.npy, .npz, .png, .tif, .tiff, .bmp)",
-        f"note: no masks but Cellpose's {tmp_path}/c_seg.npy: in Cellpose, save masks as PNG or TIFF, which writes "
+        "note: skipped, as neither images nor masks by name: old",
+        "note: skipped, as not label images: masks/e.jpg (.npy, .npz, .png, .tif, .tiff, .bmp)",
+        f"note: the only masks are Cellpose's {tmp_path}/c_seg.npy: in Cellpose, save masks as PNG or TIFF to get "
         "<id>_cp_masks.*",
     ]
 
@@ -256,9 +262,9 @@ def test_files_beside_folders_of_cells_are_named(tmp_path):
     source = open_source(tmp_path)
     assert (source.image_ids, source.unannotated) == (["x1"], ["y2"])
     assert source.notes == [
-        "note: left aside, as neither images nor masks by name: old, z.tif, x1/y.png and 2 more",
-        "note: left aside, as of no format that is read: y.dcm",
-        "note: left aside, as empty: x1/masks/masks, backup/deep/masks",
+        "note: skipped, as neither images nor masks by name: old, z.tif, x1/y.png and 2 more",
+        "note: skipped, as their format is not supported: y.dcm",
+        "note: skipped, as empty: x1/masks/masks, backup/deep/masks",
     ]
 
 
@@ -274,7 +280,7 @@ def test_an_empty_folder_of_masks_makes_no_image(tmp_path, files, cells):
     lay(tmp_path, files)
     (tmp_path / "old/masks").mkdir(parents=True)
     assert read(tmp_path) == {"a": cells}
-    assert open_source(tmp_path).notes == ["note: left aside, as empty: old/masks"]
+    assert open_source(tmp_path).notes == ["note: skipped, as empty: old/masks"]
 
 
 def test_the_truth_of_each_tracked_sequence_is_chosen_by_itself_and_told(tmp_path):
@@ -287,8 +293,7 @@ def test_the_truth_of_each_tracked_sequence_is_chosen_by_itself_and_told(tmp_pat
         "03_t000": (2, "03/t000.tif"),
     }
     assert open_source(tmp_path).notes == [
-        "note: of the Cell Tracking Challenge: 01 has the masks of 01_GT/SEG, not of 01_ST/SEG, 02 has the masks of "
-        "02_ST/SEG"
+        "note: Cell Tracking Challenge: 01 has the masks of 01_GT/SEG, not of 01_ST/SEG, 02 has the masks of 02_ST/SEG"
     ]
 
 
@@ -311,7 +316,7 @@ def test_masks_are_no_images_to_predict(tmp_path):
     assert found.notes == [
         f"note: 2 masks by name left out: {tmp_path}/a_masks.tif, {tmp_path}/b_mask.tif; name a file itself to predict "
         "it",
-        "note: left aside, as neither images nor masks by name: old",
+        "note: skipped, as neither images nor masks by name: old",
     ]
     glob = inputs.find_images([f"{tmp_path}/*.tif"])
     named = inputs.find_images([tmp_path / "a_masks.tif", tmp_path / "a.tif", tmp_path / "b_mask.tif"])
@@ -363,7 +368,7 @@ def test_names_that_look_the_same_are_the_same(tmp_path):
     folder = open_images(open_source(lay(tmp_path / "labels", {"\u00fc.tif": "L"})), tmp_path)
     for name in ("\u00fc", decomposed):
         assert folder.find(name).path == tmp_path / decomposed / "Images" / f"{decomposed}.png"
-        with pytest.raises(ImageFileError, match="it is of the format NRRD"):
+        with pytest.raises(ImageFileError, match="it has the format NRRD"):
             folder.find(f"{name}o")
     lay(tmp_path, {f"d/{decomposed}/masks/1.png": "1"})
     assert open_source(tmp_path / "d").image_ids == ["\u00fc"]

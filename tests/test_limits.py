@@ -64,8 +64,8 @@ def test_limits_are_as_documented(words):
 @pytest.mark.parametrize(
     ("words", "limit", "message"),
     [
-        (["--help"], "exec >/dev/full", "error: No space left on device: make room where it writes"),
-        (["build-targets", "a.csv", "--jobs", "2"], "ulimit -n 16", "Too many open files: raise the number"),
+        (["--help"], "exec >/dev/full", "error: No space left on device: free some space where the command writes"),
+        (["build-targets", "a.csv", "--jobs", "2"], "ulimit -n 16", "Too many open files: raise the limit"),
         (["--help"], "ulimit -v 500000", "error: Cannot allocate memory: raise the limit"),
     ],
 )
@@ -106,8 +106,7 @@ def test_an_output_that_is_not_waited_for_is_told_from_a_lack_of_processes(comma
     os.close(write)
     assert (result.returncode, result.stderr) == (
         1,
-        "error: standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or "
-        "`| cat`\n",
+        "error: standard output is full and non-blocking (O_NONBLOCK): redirect it to a file, or `| cat`\n",
     )
 
 
@@ -139,4 +138,4 @@ def fail():
     exec(code, others)
     with pytest.raises(NameError) as caught:
         others["fail"]()
-    assert described(caught.value).startswith("Too many open files: raise the number of files")
+    assert described(caught.value).startswith("Too many open files: raise the limit on open files")

@@ -138,7 +138,7 @@ def test_a_faulty_file_fails_its_image_alone(folder, tmp_path):
 def test_masks_of_another_size(folder):
     save(folder / "a/masks/3.png", FIRST.T)
     record = read(folder)["a"]
-    size = "3.png is 4 x 3 (height x width), the image or its first mask 3 x 4 (height x width)"
+    size = "3.png is 4 x 3 (height x width), but the image or its first mask is 3 x 4 (height x width)"
     with pytest.raises(AnnotationError) as caught:
         record.load()
     assert str(caught.value).endswith(size)
@@ -150,7 +150,7 @@ def test_masks_of_another_size(folder):
 def test_what_is_no_mask_is_not_dropped_in_silence(folder, tmp_path, name):
     (folder / "a/masks" / name).write_bytes(b"x")
     assert build(folder, tmp_path / "s.zarr").failures == {
-        "a": f"{folder}/a/masks/{name} is no mask file: its name must end in .png, .tif, .tiff"
+        "a": f"{folder}/a/masks/{name} is not a mask file: its name must end in .png, .tif, .tiff"
     }
 
 
@@ -165,10 +165,13 @@ def test_images_that_cannot_be_found_fail_alone(folder, tmp_path):
     images = read(folder)
     formats = "(.png, .tif, .tiff, .jpg, .jpeg, .webp, .bmp, .npy, .npz, .jp2, .j2k, .nd2, .lif, .czi)"
     assert images["twice"] == FaultyImage("twice", f"there is no image file twice.* in {folder}/twice/images {formats}")
-    assert images["none"] == FaultyImage("none", f"{folder}/none/images holds no image {formats}")
+    assert images["none"] == FaultyImage("none", f"{folder}/none/images contains no image {formats}")
     assert images["__x"].problem.endswith("image id '__x' is refused: it begins with two underscores")
     failures = build(folder, tmp_path / "s.zarr").failures
-    assert failures["nothing"] == f"{folder}/nothing/masks holds no mask, and there is no image: nothing tells the size"
+    assert (
+        failures["nothing"]
+        == f"{folder}/nothing/masks contains no mask, and there is no image, so that the size is unknown"
+    )
     assert list(open_store(tmp_path / "s.zarr")) == ["a", "free"]
 
 
@@ -178,5 +181,5 @@ def test_one_of_several_images_may_have_the_id(folder):
 
 
 def test_a_folder_without_masks(tmp_path):
-    with pytest.raises(SourceError, match="holds no folder <id>/masks"):
+    with pytest.raises(SourceError, match="contains no folder <id>/masks"):
         open_source(tmp_path, "mask-folder")

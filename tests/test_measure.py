@@ -258,8 +258,8 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"properties": ["size"]}, "property 'size' is unknown: it is one of area, "),
-        ({"properties": "size"}, "property 'size' is unknown: it is one of area, "),
+        ({"properties": ["size"]}, "property 'size' is unknown: use one of area, "),
+        ({"properties": "size"}, "property 'size' is unknown: use one of area, "),
         ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
         ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
@@ -276,14 +276,14 @@ def test_what_cannot_be_measured_is_refused(options, error):
 
 
 def test_labels_that_are_none_are_refused():
-    with pytest.raises(AnnotationError, match=r"the label image 'image' holds the float64 value 0\.5"):
+    with pytest.raises(AnnotationError, match=r"the label image 'image' has the float64 value 0\.5"):
         measure(LABELS + 0.5)
     with pytest.raises(AnnotationError, match="a: there is no image to measure intensities in"):
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)
     with pytest.raises(AnnotationError, match="of 60 x 80 x 3 pixels: its cells say 60 x 80, and channels come first"):
         measure(LABELS, np.stack([PIXELS] * 3, axis=-1), quiet=True)
     with pytest.raises(
-        UsageError, match=r"what is int64 of shape \(2, 60, 80\): give a path, what open_source returns"
+        UsageError, match=r"what is int64 of shape \(2, 60, 80\): give a path, the result of open_source"
     ):
         measure(np.stack([LABELS] * 2).astype(np.int64))
     with pytest.raises(AnnotationError, match="the image id is empty"):
@@ -295,7 +295,7 @@ def test_labels_that_are_none_are_refused():
 
 
 def test_tables_that_cannot_be_written_are_refused(cli, folder, monkeypatch):
-    assert "cells.txt is no name of a table: end it in .csv, .tsv, .parquet" in str(
+    assert "cells.txt is not the name of a table: use the extension .csv, .tsv, .parquet" in str(
         cli("measure", folder, "--out", "cells.txt").output
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)

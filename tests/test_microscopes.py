@@ -75,7 +75,7 @@ def test_reads_what_is_chosen(kind, options, expected):
 
 def test_says_what_there_is_to_choose(kind):
     path, _, is_named = kind
-    with pytest.raises(ImageFileError, match=r"it holds 2 scenes \(0.*, 1.*\): give one by --scene"):
+    with pytest.raises(ImageFileError, match=r"it contains 2 scenes \(0.*, 1.*\): select one with --scene"):
         ImageFile(path).decode()
     with pytest.raises(ImageFileError, match=r"it has no scene 'x': it has 0.*, 1"):
         ImageFile(path, planes=StackOptions(scene="x")).decode()
@@ -165,7 +165,7 @@ def test_claims_of_czi_that_end_the_process_are_refused(tmp_path):
     block = content.find(b"ZISRAWSUBBLOCK")
     content[block + 48 + 28 : block + 48 + 32] = b"\xff\xff\xff\xf0"
     (tmp_path / "a.czi").write_bytes(content)
-    with pytest.raises(ImageFileError, match=r"a\.czi: it is damaged: an entry of a block is not understood"):
+    with pytest.raises(ImageFileError, match=r"a\.czi: it is damaged: the entry of a block is invalid"):
         ImageFile(tmp_path / "a.czi", planes=PLANE).decode()
 
 

@@ -114,7 +114,7 @@ def test_a_channel_of_one_value_becomes_0(tmp_path, kind):
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (("z", (0,), (1,)), "normalisation 'z' is unknown: it is one of dataset, percentile, noise-floor"),
+        (("z", (0,), (1,)), "normalisation 'z' is unknown: use one of dataset, percentile, noise-floor"),
         (("dataset", (0, 1), (1,)), "2 low and 1 high values"),
         (("dataset", (), ()), "0 low and 0 high values"),
     ],

@@ -195,14 +195,14 @@ def test_what_is_no_longer_in_the_source(folder, tmp_path):
 def test_what_is_not_cellpreps_is_left_alone(folder):
     place = as_place("memory://third/data.zarr")
     (place / "notes.txt").write_bytes(b"mine")
-    with pytest.raises(StoreError, match="exists and is no cellprep store"):
+    with pytest.raises(StoreError, match="exists and is not a cellprep store"):
         build(folder / "train.csv", place)
     (place / "notes.txt").unlink()
     build(folder / "train.csv", place)
     place.fs.rm(f"{place.path}/spindle-1", recursive=True)
     (place / "spindle-1/zarr.json").write_bytes(b'{"attributes": {}}')
     report = build_targets(open_source(folder / "train.csv"), place, BuildOptions(jobs=1, quiet=True))
-    assert "is in its place and is not cellprep's" in report.failures["spindle-1"]
+    assert "was not written by cellprep and is in the way" in report.failures["spindle-1"]
     assert (place / "spindle-1/zarr.json").read_bytes() == b'{"attributes": {}}'
 
 

@@ -159,7 +159,7 @@ def test_a_folder_that_is_called_labels_is_no_group_of_labels(tmp_path):
     for path in (tmp_path / "labels", tmp_path / "labels/a.zarr"):
         assert read(path)["a"].labels.path.name == "cells"
     write(tmp_path / "b.zarr")
-    with pytest.raises(SourceError, match="of no known kind"):
+    with pytest.raises(SourceError, match="has an unknown format"):
         open_source(tmp_path / "b.zarr/labels")
 
 
@@ -282,7 +282,7 @@ def damage_chunk(path):
     chunk.write_bytes(b"damaged")
 
 
-NO_MULTISCALES = "is no OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and datasets"
+NO_MULTISCALES = "is not an OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and datasets"
 SPOILT = {
     "axes as texts": (spoil_metadata(lambda m: m.update(axes=["y", "x"])), NO_MULTISCALES),
     "no axes": (spoil_metadata(lambda m: m.pop("axes")), NO_MULTISCALES),
@@ -299,7 +299,7 @@ SPOILT = {
     ),
     "axes turned": (
         spoil_metadata(lambda m: m["axes"].reverse()),
-        "is a stack (x 4 x y 5): images have y, x, and at most c before or after them",
+        "is a stack (x 4 x y 5): images must have y, x, and at most c before or after them",
     ),
     "no such dataset": (
         spoil_metadata(lambda m: m["datasets"][0].update(path="nowhere")),
@@ -327,7 +327,7 @@ def test_a_damaged_image_fails_alone(tmp_path, part, spoil, message):
     [
         (np.zeros((2, 4, 5), np.uint8), "zyx", "is a stack (z 2 x y 4 x x 5): it has 2 z planes: give --z"),
         (np.zeros((4, 3, 5), np.uint8), "ycx", "is a stack (y 4 x c 3 x x 5)"),
-        (np.zeros((4, 5), complex), "yx", ": it holds complex128 values"),
+        (np.zeros((4, 5), complex), "yx", ": it has complex128 values"),
     ],
 )
 def test_images_that_are_none(tmp_path, pixels, axes, message):
@@ -341,9 +341,9 @@ def test_images_that_are_none(tmp_path, pixels, axes, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS / 2, "holds the float64 value 3.5: label images hold integers, or floats that are whole numbers"),
-        (-LABELS, "holds the label -100"),
-        (np.stack([LABELS] * 2), "has the shape (2, 4, 5): a label image has one number per pixel"),
+        (LABELS / 2, "has the float64 value 3.5: label images have integers, or floats that are whole numbers"),
+        (-LABELS, "has the label -100"),
+        (np.stack([LABELS] * 2), "has the shape (2, 4, 5): a label image must have one number per pixel"),
     ],
 )
 def test_labels_that_are_none(tmp_path, labels, message):
@@ -354,11 +354,13 @@ def test_labels_that_are_none(tmp_path, labels, message):
 
 def test_sources_that_are_none(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="is no OME-Zarr image, and holds none"):
+    with pytest.raises(SourceError, match="is not an OME-Zarr image, and contains none"):
         open_source(tmp_path / "empty", "ome-zarr")
     write_multiscale(tmp_path / "d/a.zarr", GREY, "0.5")
     for path in (tmp_path / "d", tmp_path / "d/a.zarr"):
-        with pytest.raises(SourceError, match="holds no OME-Zarr image with label images: they lie in <image>/labels"):
+        with pytest.raises(
+            SourceError, match="contains no OME-Zarr image with label images, which must be in <image>/labels"
+        ):
             open_source(path)
 
 

@@ -210,8 +210,8 @@ def test_an_image_without_a_field_fails(tmp_path):
     source = open_source(kaggle(tmp_path), annotated_classes=["plot"], ignore_classes="void")
     report = build_targets(source, tmp_path / "a.zarr", jobs=1, quiet=True)
     assert report.failures == {
-        "a": "a.csv image 'a': it has no region of the class 'plot', which would say what of it is annotated: draw "
-        "one, or leave the image out (--exclude)"
+        "a": "a.csv image 'a': it has no region of the class 'plot', which marks the annotated part: draw "
+        "one, or exclude the image (--exclude)"
     }
 
 
@@ -220,11 +220,11 @@ def test_an_image_without_a_field_fails(tmp_path):
     [
         (
             {"ignore_labels": 255},
-            r"a.csv is of the format kaggle-csv, which has no label images: --ignore-label is for",
+            r"a.csv has the format kaggle-csv, which has no label images: --ignore-label applies to",
         ),
-        ({"ignore_classes": "x", "annotated_classes": "x"}, "class 'x' is both to be ignored and what is annotated"),
+        ({"ignore_classes": "x", "annotated_classes": "x"}, "class 'x' is given both as ignored and as annotated"),
         ({"ignore_classes": ""}, "a class of regions is empty: give its name"),
-        ({"ignore_labels": "255"}, "ignore_labels has '255': give whole numbers"),
+        ({"ignore_labels": "255"}, "ignore_labels contains '255': give whole numbers"),
         ({"ignore_label": 255}, "there is no option ignore_label: did you mean ignore_labels"),
     ],
 )
@@ -237,7 +237,7 @@ def test_impossible_options(tmp_path, options, message):
 
 GIVEN = ["--ignore-label", "-1", "--drop-edge"]
 SAID = "labels: to ignore: label -1; cells at the edge\n"
-TOLD = "1 region ignored, 1 cell at the edge left to ignore\n"
+TOLD = "1 region ignored, 1 cell at the edge ignored\n"
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_what_is_given_in_vain_is_named(cli, folder, tmp_path):
     """A number or class with a slip would leave a region among the cells: it is named unless some image has it."""
     tifffile.imwrite(folder / "b.tif", labels_with(9, np.int16))
     result = cli("check", folder, *GIVEN, "--ignore-label", "9", "--ignore-label", "255", "--ignore-class", "x")
-    assert "\n2 regions ignored, 2 cells at the edge left to ignore\nwarning: no image has class x or label 255\n" in (
+    assert "\n2 regions ignored, 2 cells at the edge ignored\nwarning: no image has class x or label 255\n" in (
         result.stderr
     )
     kept = cli("measure", coco(tmp_path), "--ignore-class", "fields", "--drop-edge", "--out", tmp_path / "cells.csv")

@@ -149,7 +149,7 @@ def test_a_store_has_each_images_own_size(folder):
     report, store = build(folder)
     assert (report.failures, sizes(store)) == ({}, [0.5, 0.5005, 0.25, None, None])
     assert report.notes()[:3] == [
-        "1 image whose pixels are not square, so their size is unknown; --pixel-size gives one:",
+        "1 image with pixels that are not square, so their size is unknown; set it with --pixel-size:",
         "  d: 0.5 x 0.25 µm (height x width)",
         "pixel size: 0.25 µm (1 image), 0.5 µm (1 image), 0.5005 µm (1 image), unknown (2 images)",
     ]
@@ -162,13 +162,13 @@ def test_a_store_has_each_images_own_size(folder):
 def test_the_option_counts_and_is_held_against_the_files(folder):
     report, store = build(folder, pixel_size=0.5)
     assert sizes(store) == [0.5] * 5
-    assert report.notes()[2] == "warning: --pixel-size 0.5 counts, but image files tell 0.25 µm (1 image)"
-    assert report.notes()[0] == "1 image whose pixels are not square:"
+    assert report.notes()[2] == "warning: --pixel-size 0.5 is used, but image files have 0.25 µm (1 image)"
+    assert report.notes()[0] == "1 image with pixels that are not square:"
 
 
 def test_a_size_that_a_file_tells_is_part_of_the_recipe_only_where_it_counts(folder, monkeypatch):
     def recipes(**options):
-        store = build(folder, overwrite=True, **options)[1]
+        store = build(folder, rebuild=True, **options)[1]
         return {name: store[name].metadata.recipe for name in "abcde"}
 
     told, given = recipes(), recipes(pixel_size=0.5)

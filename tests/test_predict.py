@@ -287,9 +287,9 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
     report = predict(
         [folder / "images"], folder / "out", bundle, options=replace(QUIET, orientation=orientation), **where
     )
-    told = "left as stored, against the Orientation tag (EXIF):"
+    told = "kept in the stored orientation; the Orientation tag (EXIF) was ignored:"
     if turns:
-        told = "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored:"
+        told = "rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:"
     assert report.notes() == [
         f"2 images {told}",
         "  a",
@@ -305,8 +305,8 @@ def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, 
     tifffile.imwrite(folder / "masks" / "b.tif", picture)
     told, a, b = run(folder, oracles, masks=folder / "masks").errors()
     assert told.startswith("error: 2 of 2 images failed")
-    assert "its Orientation tag (6) says to turn it" in a
-    assert "looks like a picture, by its values" in b
+    assert "its Orientation tag (6) asks for a rotation" in a
+    assert "looks like a picture by its values" in b
     save_turned(folder / "images" / "a.png", picture, 6, 1)
     assert run(folder, oracles, masks=folder / "masks").images == 1
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a.tif"), labels)
@@ -387,7 +387,7 @@ def test_maps_are_zarr_and_no_store(folder, all_knowing, targets):
     np.testing.assert_array_equal(group["a/energy"][:], targets["energy"])
     np.testing.assert_allclose(group["a/uvec"][:], targets["uvec"], atol=1e-3)
     assert group["a"].attrs["cellprep-maps"] == {"shape": [33, 50]}
-    with pytest.raises(Exception, match="no cellprep store"):
+    with pytest.raises(Exception, match="not a cellprep store"):
         open_store(folder / "maps.zarr")
 
 
@@ -441,7 +441,7 @@ def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
     tifffile.imwrite(tmp_path / "a.tif", picture, ome=True, metadata={"axes": "YX", **sizes})
     report = predict(tmp_path / "a.tif", tmp_path / "out", all_knowing, options=QUIET, pixel_size=0.7)
     assert report.notes()[:2] == [
-        "warning: --pixel-size 0.7 counts, but image files tell 0.5 µm (1 image)",
+        "warning: --pixel-size 0.7 is used, but image files have 0.5 µm (1 image)",
         "note: the weights do not know the size of the pixels that they learned from, so nothing is scaled",
     ]
     Image.fromarray(picture).save(tmp_path / "b.png")
@@ -500,7 +500,7 @@ def test_nothing_is_written_if_all_fail_or_something_is_there(folder, oracles, a
     assert report.errors()[0] == f"error: 2 of 2 images failed; {folder / 'out'} was not written:"
     assert not report.notes()
     before = tree(folder)
-    with pytest.raises(OutputError, match="exists: it is left alone"):
+    with pytest.raises(OutputError, match="already exists and is not overwritten"):
         run(folder, all_knowing, out="images")
     with pytest.raises(UsageError, match="lie in one another"):
         run(folder, all_knowing, maps=folder / "out" / "maps.zarr")
@@ -596,7 +596,8 @@ def runs(folder, monkeypatch):
 def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     result = cli("predict", "--weights", "runs/dn")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.splitlines()[:3] == [
+    assert result.stderr.splitlines()[:4] == [
+        "1 image on cpu, float32, to predictions",
         "images: 1 image of data.zarr, those that runs/dn was validated on",
         "masks: those of data.zarr, as there is no semantic network",
         "predictions: vectors of 1 image, no instances (on cpu, float32)",
@@ -611,7 +612,7 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     )
     result = cli("predict", "--weights", "runs", "--data", "other.zarr", "--to", "coco")
     assert result.exit_code == 0, result.stderr
-    first, second, *_ = result.stderr.splitlines()
+    _, first, second, *_ = result.stderr.splitlines()
     assert first.endswith("of other.zarr, those that runs/dn, runs/semseg and runs/wtn were validated on")
     assert second.startswith("predictions-2: 1 image, ")
     (Path("runs/dn/run.json")).write_text('{"validation_images": ["c"]}')
@@ -709,7 +710,7 @@ def test_the_commands_bundle_and_predict(files, cli):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"
         tuned = ("--decoder", "tops", "--decoder-option", "depth=2", "--decoder-option", "ratio=0.5")
-        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge).exit_code == 0
+        assert cli("bundle", *parts, "--min-area", 10**6, *tuned, "--out", huge, "--overwrite").exit_code == 0
         assert load_bundle(huge).decoding == Decoding("tops", 10**6, {"depth": 2, "ratio": 0.5})
         result = cli("predict", "--weights", huge, files / "images", "--out", place, *more)
         assert ("more too small, 2 images without cells" in result.stderr) == (not kept)

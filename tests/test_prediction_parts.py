@@ -176,10 +176,11 @@ def test_the_mean_over_all_turns_of_what_turns_along_is_what_one_view_says(pictu
     torch.testing.assert_close(mean, torch.where(length > 0, one / length.clamp_min(1e-9), one))
     torch.testing.assert_close(mean_levels, levels)
     assert (mean[:, :, mask[0, 0] == 0][0] == 0).all()
-    classes = class_probabilities([lambda given: Equivariant()(given, given)[1]], [image], TURNS)
-    torch.testing.assert_close(
-        classes, class_probabilities([lambda given: Equivariant()(given, given)[1]], [image], [0])
-    )
+    for answer in (lambda found: found[1], lambda found: (found[1], -found[1])):
+        networks = [lambda given, answer=answer: answer(Equivariant()(given, given))]
+        once, turned = (class_probabilities(networks, [image], turns) for turns in ([0], TURNS))
+        torch.testing.assert_close(turned, once)
+        assert len(once) == (2 if isinstance(answer((0, image)), tuple) else 1)
 
 
 def test_the_mean_is_that_of_probabilities_and_of_directions():
@@ -216,7 +217,7 @@ def test_networks_of_a_kind_count_by_their_mean():
     torch.testing.assert_close(uvec[0, :, 0, 0], torch.tensor([0.5, 0.5]).sqrt())
     seen = torch.tensor([0.5, 0.5, 0]).sqrt().softmax(0)
     torch.testing.assert_close(levels[0, :, 1, 2], (seen + torch.tensor([0, 0, 2.0]).softmax(0)) / 2)
-    classes = class_probabilities([sure_of(0), sure_of(1), sure_of(1)], [image] * 3, TURNS)
+    (classes,) = class_probabilities([sure_of(0), sure_of(1), sure_of(1)], [image] * 3, TURNS)
     expected = torch.stack([torch.eye(3)[number].mul(2).softmax(0) for number in (0, 1, 1)]).mean(0)
     torch.testing.assert_close(classes[0, :, 0, 0], expected)
 

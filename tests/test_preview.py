@@ -120,7 +120,7 @@ def test_the_command_draws_one_image_or_several(store, tmp_path, cli):
         (["--crop", "0,0,40,60"], "image a of 2"),
     ):
         out = tmp_path / "p.png"
-        result = cli("preview", store.path, "--out", out, *words)
+        result = cli("preview", store.path, "--out", out, "--overwrite", *words)
         assert (result.exit_code, result.stderr) == (0, f"{out}: {told}\n")
         with Image.open(out) as picture:
             assert np.asarray(picture).std() > 10

@@ -134,12 +134,12 @@ def test_a_damaged_image_fails_alone(write_csv, tmp_path):
     build(write_csv(*ROWS), old)
     chunk = old / "b/labels/instances/0/c/0/0"
     chunk.write_bytes(chunk.read_bytes()[:-1])
-    assert build(old, new).failures == {"b": f"{chunk} is damaged: its checksum differs"}
+    assert build(old, new).failures == {"b": f"{chunk} is damaged: its checksum does not match"}
     assert list(open_store(new)) == ["a", "c"]
 
 
 def test_stores_that_are_none(tmp_path):
-    with pytest.raises(StoreError, match="is no cellprep store"):
+    with pytest.raises(StoreError, match="is not a cellprep store"):
         open_source(tmp_path, "cellprep")
     (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"cellprep": {"schema_version": 99}}}))
     with pytest.raises(StoreError, match="has schema 99: this version of cellprep knows schema 1"):

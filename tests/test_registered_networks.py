@@ -56,7 +56,7 @@ def _loss(maps, batch):
     return found[batch["counts"]].mean()
 
 
-def _measure(maps, batch):
+def _measure(settings, maps, batch):
     right = ((maps["edges"][:, 0] > 0) == (batch["semseg"] == 1)) & batch["counts"]
     return {"right": (float(right.sum()), float(batch["counts"].sum()))}
 
@@ -70,7 +70,7 @@ EDGES = NetworkKind(
     trained_with="plain",
     loss=_loss,
     measure=_measure,
-    panels=lambda found, true: {
+    panels=lambda settings, found, true: {
         "true walls": show_mask(true["semseg"] == 1),
         "predicted walls": show_values(found["edges"][0], "magma", 1),
     },

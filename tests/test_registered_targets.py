@@ -329,10 +329,10 @@ def test_families_are_given_in_several_ways_and_kept_in_one(registered, given):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("exmaple", "there are no targets 'exmaple': did you mean example"),
+        ("exmaple", "targets 'exmaple' are unknown: did you mean example"),
         ("dwt,dwt", "targets dwt are given twice"),
-        ("", "there are no targets ''"),
-        ([], "no targets are given: name some of dwt, "),
+        ("", "targets '' are unknown"),
+        ([], "no targets are given: choose from dwt, "),
         ("example:far=0", "target option far is 0: give a whole number from 1 to 9"),
         ("example:far=wide", "target option far is 'wide': give a whole number from 1 to 9"),
         ("example:near=2", "target example has no option 'near': its options are far"),
@@ -389,7 +389,7 @@ def test_a_store_without_the_targets_of_this_package_says_how_to_make_them(discs
     preview_store(store, tmp_path / "p.png", PreviewOptions(images=(image.id,), quiet=True))
     assert report_dataset(open_source(store.path), tmp_path / "page.html", ReportOptions(jobs=1, quiet=True))
     problems = roundtrip(store, jobs=1, quiet=True).failures.values()
-    assert all("has no array 'energy': build-targets makes it with --targets example,dwt" in one for one in problems)
+    assert all("has no array 'energy': build it with --targets example,dwt" in one for one in problems)
     assert StoreDataset(store, crop=None)[0].keys() > {"labels", "edges", "joined"}
     with pytest.raises(StoreError, match="lacks semseg, uvec, energy, area: build it with --targets example,dwt"):
         TrainingSet(store, list(store), targets=["semseg", "uvec", "energy", "area"])

@@ -45,7 +45,7 @@ if sys.argv[3] == "moved":
     writer.exchange = lambda new, place: False
 print("begins", flush=True)
 while True:
-    build_targets(open_source(sys.argv[1]), sys.argv[2], BuildOptions(overwrite=True, jobs=1, quiet=True))
+    build_targets(open_source(sys.argv[1]), sys.argv[2], BuildOptions(rebuild=True, jobs=1, quiet=True))
 """
 
 
@@ -118,7 +118,7 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
 
     def built_anew(*args):
         recipe = Recipe(wall_width=next(widths))
-        build_targets(open_source(source), out, BuildOptions(recipe=recipe, overwrite=True, **QUIET))
+        build_targets(open_source(source), out, BuildOptions(recipe=recipe, rebuild=True, **QUIET))
         return validate(*args)
 
     monkeypatch.setattr(Trainer, "validate", built_anew)

@@ -1,7 +1,9 @@
+import csv
 import json
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -87,12 +89,27 @@ def test_figures_are_those_of_check(annotations, tmp_path):
     shown = Page(out)
     assert shown.row("images") == ["1", "1", "1", "3"]
     assert shown.row("annotations that can be read") == ["0", "2", "2", "4"]
-    found = [row for row in shown.rows if len(row) == 7 and row[0] != "picture"]
-    assert [(row[1], row[2], row[4]) for row in found] == [
-        (one.image_id, str(one.row or ""), one.rule) for one in check.flagged
+    entries = [attributes for attributes in shown.of("li") if "data-key" in attributes]
+    assert [(json.loads(entry["data-key"]), entry["data-rule"].split(" ")) for entry in entries] == [
+        ([one.image_id, one.row], [found.rule for found in one.findings]) for one in check.suspects
     ]
-    drawn = [attributes for attributes in shown.of("img") if ": row " in attributes["alt"]]
-    assert len(drawn) == sum(one.row is not None and one.rule != "fault" for one in check.flagged)
+    drawn = [attributes for attributes in shown.of("img") if ", row " in attributes["alt"]]
+    assert len(drawn) == sum(one.row is not None and one.findings[0].rule != "fault" for one in check.suspects) == 2
+
+
+def test_the_page_holds_every_line_of_the_flags(annotations, tmp_path):
+    """What its script writes into flags.csv when everything is excluded."""
+    report_dataset(open_source(annotations), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
+    check_source(open_source(annotations)).write_flags(tmp_path / "flags.csv")
+    lines = []
+    for attributes in Page(tmp_path / "r.html").of("li"):
+        if "data-key" in attributes:
+            (image, row), cell_type = json.loads(attributes["data-key"]), attributes["data-type"]
+        elif "data-rule" in attributes:
+            found = (attributes[f"data-{name}"] for name in ("rule", "value", "threshold", "note"))
+            lines.append([image, "" if row is None else str(row), cell_type, *found])
+    with (tmp_path / "flags.csv").open() as file:
+        assert sorted(lines) == sorted([*csv.reader(file)][1:])
 
 
 def test_a_store_is_shown_by_its_own_recipe(annotations, tmp_path, write_csv):
@@ -119,7 +136,7 @@ def test_the_page_loads_nothing_and_runs_nothing_of_others(write_csv, tmp_path):
     assert not [key for _, attributes in shown.elements for key in attributes if key.startswith("on") or key == "style"]
     rules = next(a["content"] for a in shown.of("meta") if a.get("http-equiv"))
     assert rules.startswith("default-src 'none';") and "unsafe" not in rules
-    assert any(HOSTILE in "".join(row) for row in shown.rows)
+    assert HOSTILE in {attributes.get("data-type") for attributes in shown.of("li")}
 
 
 def test_the_same_source_gives_the_same_bytes(annotations, tmp_path):
@@ -133,9 +150,9 @@ def test_what_does_not_fit_is_counted(annotations, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_module, "_MOST_THUMBNAILS", 1)
     report = report_dataset(open_source(annotations), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
     text = (tmp_path / "r.html").read_text()
-    assert f"{report.findings} findings, " in text
+    assert f"{report.findings} findings in 3 annotations and images" in text
     assert "1 of 3 images, their cells outlined" in text
-    assert sum(": row " in a["alt"] for a in Page(tmp_path / "r.html").of("img")) < report.findings
+    assert sum(", row " in a["alt"] for a in Page(tmp_path / "r.html").of("img")) == 1
 
 
 def test_images_that_fail_are_named_and_the_page_is_there(annotations, tmp_path, cli):
@@ -166,7 +183,10 @@ def test_predictions_are_scored_as_evaluate_does(discs, tmp_path, cli):
     assert shown.row("kaggle_map") == [f"{scores['kaggle_map']:.3f}"]
     assert shown.row("missed") == [f"{scores['missed']}"] == ["5"]
     assert "AP and F1" in (tmp_path / "r.html").read_text()
-    assert sum(attributes["alt"].startswith("0") for attributes in shown.of("img")) == 5
+    worst = [attributes["alt"] for attributes in shown.of("img") if "kaggle_map" in attributes["alt"]]
+    assert [alt.partition(".")[0] for alt in worst] == ["1", "2", "3", "4", "5"]
+    assert all("1 missed" in alt for alt in worst)
+    assert [attributes["class"] for attributes in shown.of("path")][:4] == ["matched", "missed"] * 2
 
 
 def test_a_training(tmp_path, cli):
@@ -188,14 +208,14 @@ def test_a_training(tmp_path, cli):
     assert shown.row("val angle") == ["50", "nan", "8"]
     assert [image["width"] for image in shown.of("img")] == ["1600"]
     (run / "metrics.csv").write_text("epoch\nx\n")
-    result = cli("report", run, "--out", tmp_path / "r.html")
+    result = cli("report", run, "--out", tmp_path / "r.html", "--overwrite")
     assert (result.exit_code, result.stderr.startswith(f"error: the training {run} is damaged")) == (1, True)
 
 
 def test_text_never_becomes_markup(tmp_path):
     """The script, style and policy apart, whatever is filled in."""
     path = tmp_path / "p.html"
-    figures = Table(HOSTILE, [HOSTILE], [[HOSTILE, HOSTILE]])
+    figures = Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]])
     chart = lines(HOSTILE, HOSTILE, [1.0], {HOSTILE: [1.0], "b": [2.0]})
     drawn = [(HOSTILE, Picture(b"x", 1, 1))]
     text = page(
@@ -205,7 +225,7 @@ def test_text_never_becomes_markup(tmp_path):
     path.write_text(text, encoding="utf-8")
     shown = Page(path)
     assert shown.of("img")[0]["alt"] == HOSTILE
-    assert shown.rows == [[HOSTILE], [HOSTILE, HOSTILE]] * 2
+    assert shown.rows == [[HOSTILE, HOSTILE]] * 4
     assert len(shown.of("script")) == text.count("<script>") == 1
 
 
@@ -220,17 +240,29 @@ def test_histograms_count_everything():
     assert not histogram("t", "x", {"a": [0.0]}, logarithmic=True).shapes
 
 
-@pytest.mark.parametrize("values", [[210.0, 390.0], [1.0, 1.9], [7.0], [3.0, 4e5]])
-def test_logarithmic_axes_have_ticks_wherever_they_begin(values):
-    places = [float(x) for x, _ in histogram("t", "x", {"": values}, logarithmic=True).ticks_x]
-    assert len(places) > 1
-    assert places == sorted(places)
+@pytest.mark.parametrize("values", [[210.0, 390.0], [1.0, 1.9], [7.0], [3.0, 4e5], [1e-9, 1e9]])
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_ticks_stand_in_order_and_apart(values, logarithmic):
+    ticks = histogram("t", "x", {"": values}, logarithmic=logarithmic).ticks_x
+    assert len(ticks) >= len(values)
+    for (x, text), (after, other) in pairwise(ticks):
+        assert float(after) - float(x) > 7 * (len(text) + len(other)) / 2  # a letter is about 7 wide
+
+
+def test_epochs_and_numbers_are_whole():
+    loss = lines("Loss", "epoch", [1, 2, 3], {"": [3.0, 2.0, 1.0]})
+    assert [text for _, text in loss.ticks_x] == ["1", "2", "3"]
+    cells = histogram("t", "cells", {"": [3, 3, 4]})
+    assert [text for _, text in cells.ticks_x] == ["3", "4"]
+    assert [text for _, text in cells.ticks_y] == ["0", "1", "2"]
 
 
 def test_charts_tell_their_values():
     assert tips(bars("t", "x", [0.25, 0.75], ["a", "b"])) == ["a: 25.00 %", "b: 75.00 %"]
-    two = bars("t", "x", [0.25, 0.75], ["a-b", "instance-distance"])
-    assert [name for _, name in two.ticks_x] == ["a-b", "instance-\ndistance"]
+    names = [f"instance-distance-{number}" for number in range(9)]
+    lying = bars("t", "x", [0.1] * 9, names)
+    assert [name for _, name in lying.ticks_y] == names
+    assert float(lying.ticks_y[-1][0]) < lying.bottom
     chart = lines("t", "epoch", [1, 2], {"loss": [0.5, float("nan")]})
     assert tips(chart) == ["loss, 1: 0.5"]
     assert not tips(lines("t", "epoch", [1], {"loss": [float("nan")]}))
@@ -248,7 +280,7 @@ def test_a_huge_image_is_looked_at_by_windows(tmp_path, monkeypatch):
     source = open_source(csv)
     for record in with_images(source, ImageFolder(tmp_path / "images")):
         rows = record.load().rows
-        task = ImageTask(record, Recipe(), ((rows[0], rows[-1]), (rows[-1], None), (10**6, None)), thumbnail=True)
+        task = ImageTask(record, Recipe(), ((rows[0], rows[-1]), (rows[-1], None), (10**6, None)), thumbnail=224)
         whole = look_at_image(task)
         assert not whole.problem
         assert len(whole.crops) == 2
@@ -266,7 +298,7 @@ def test_shapes_are_those_that_measure_gives(write_csv):
     """A bar, an L and an annotation without pixels that can be seen."""
     source = open_source(write_csv("a,1 6 21 6,20,9", "a,66 1 86 1 106 3,20,9", header="id,annotation,width,height"))
     (record,) = source.images()
-    facts = look_at_image(ImageTask(record, Recipe(), (), thumbnail=False))
+    facts = look_at_image(ImageTask(record, Recipe(), (), thumbnail=0))
     expected = measure(source, properties=["eccentricity", "solidity"], jobs=1, quiet=True)
     assert facts.eccentricities == tuple(expected["eccentricity"])
     assert facts.solidities == tuple(expected["solidity"]) == (1.0, 5 / 6)

@@ -1,12 +1,14 @@
 """The page in a real browser: Chromium and its driver, as Debian packages them."""
 
+import json
 import shutil
 
 import pytest
 from test_report import annotations  # noqa: F401 - a fixture
 
-from cellprep import open_source
+from cellprep import open_source, open_store
 from cellprep.commands.report import ReportOptions, report_dataset
+from cellprep.formats.annotations.exclusions import read_exclusions
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is not installed").WebDriverWait
@@ -47,12 +49,23 @@ def find(browser, selector):
     return browser.find_elements("css selector", selector)
 
 
-def visible(browser):
-    return [row for row in find(browser, "#findings tbody tr") if row.is_displayed()]
+def entries(browser):
+    """Return image and row of each suspicious annotation that is shown."""
+    return [
+        tuple(json.loads(item.get_attribute("data-key"))) for item in find(browser, ".entry") if item.is_displayed()
+    ]
 
 
-def column(browser, number):
-    return [row.find_elements("css selector", "td")[number].text for row in visible(browser)]
+def press(browser, *keys):
+    for key in keys:
+        browser.switch_to.active_element.send_keys(key)
+
+
+def choices(browser):
+    return {
+        tuple(json.loads(item.get_attribute("data-key"))): item.get_attribute("data-choice")
+        for item in find(browser, ".entry")
+    }
 
 
 def test_it_says_nothing_on_the_console_and_asks_nobody(shown):
@@ -64,36 +77,70 @@ def test_it_says_nothing_on_the_console_and_asks_nobody(shown):
 
 
 def test_filters(shown):
-    everything = len(visible(shown))
-    rule = find(shown, "#findings select[name=rule] option")[1]
-    rule.click()
-    name = rule.get_attribute("value")[1:]
-    assert 0 < len(visible(shown)) < everything
-    assert set(column(shown, 4)) == {name}
-    assert find(shown, "#findings output")[0].text == f"{len(visible(shown))} of {everything} shown"
+    everything = entries(shown)
+    assert sorted(everything) == [("a", 2), ("a", 3), ("b", 6)]
+    find(shown, "#findings select[name=rule] option[value='=duplicate']")[0].click()
+    assert entries(shown) == [("a", 3)]
+    assert find(shown, "#findings output")[0].text == "1 of 3 shown"
+    find(shown, "#findings input[name=image]")[0].send_keys("B")
+    assert (entries(shown), find(shown, "#findings .nothing")[0].is_displayed()) == ([], True)
     find(shown, "#findings button[type=reset]")[0].click()
-    whole = f"{everything} of {everything} shown"
-    WebDriverWait(shown, 10).until(lambda _: find(shown, "#findings output")[0].text == whole)
-    find(shown, "#findings input")[0].send_keys("B")
-    assert set(column(shown, 1)) == {"b"}
-    find(shown, "#gallery input")[0].send_keys("c")
-    assert [
-        item.get_attribute("data-image") for item in find(shown, "#gallery li[data-image]") if item.is_displayed()
-    ] == ["c"]
+    WebDriverWait(shown, 10).until(lambda _: entries(shown) == everything)
+    assert not find(shown, "#findings .nothing")[0].is_displayed()
+    find(shown, "#order option[value=image]")[0].click()
+    assert [image for image, _ in entries(shown)] == ["a", "a", "b"]
 
 
-def test_sorting_by_mouse_and_by_keyboard(shown):
-    heads = find(shown, "#findings thead th")
-    button = heads[2].find_element("css selector", "button")
-    button.click()
-    rows = [int(text) for text in column(shown, 2)]
-    assert rows == sorted(rows) and len(set(rows)) > 1
-    assert heads[2].get_attribute("aria-sort") == "ascending"
-    button.send_keys("\ue007")  # enter
-    assert [int(text) for text in column(shown, 2)] == sorted(rows, reverse=True)
-    heads[4].find_element("css selector", "button").send_keys(" ")
-    assert column(shown, 4) == sorted(column(shown, 4))
-    assert heads[2].get_attribute("aria-sort") is None
+def test_choices_made_by_keys_are_kept_and_leave_out_what_they_exclude(shown, annotations, tmp_path, cli):  # noqa: F811
+    shown.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    order = entries(shown)
+    press(shown, "j", "x", "v", "x", "u")  # on the last there is no further one, so it is taken back
+    expected = dict(zip(order, ("exclude", "keep", ""), strict=True))
+    assert choices(shown) == expected
+    find(shown, "#findings [data-all=exclude]")[0].click()
+    expected[order[2]] = "exclude"
+    shown.refresh()
+    assert choices(shown) == expected
+    assert find(shown, "#chosen")[0].text == "2 excluded, 1 kept, 0 undecided"
+
+    flags = tmp_path / "flags.csv"
+    find(shown, "#download")[0].click()
+    WebDriverWait(shown, 10).until(lambda _: flags.exists())
+    assert {(image, row) for image, row in read_exclusions(flags).rows.items()} == {
+        (image, frozenset(row for of, row in (order[0], order[2]) if of == image))
+        for image in {order[0][0], order[2][0]}
+    }
+    result = cli("build-targets", annotations, "--exclude", flags, "--out", tmp_path / "s.zarr", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    left = {
+        (image.id, row)
+        for image in open_store(tmp_path / "s.zarr").values()
+        for row in image.read("cells")[:, 0].tolist()
+    }
+    assert left == {("a", 2), ("a", 3), ("a", 4), ("b", 5)} - {order[0], order[2]}
+
+    flags.write_text('\ufeffnote,row,image\r\n"a ""quoted"", note",2,a\r\n,,z\r\n', newline="")
+    find(shown, "#load")[0].send_keys(str(flags))
+    WebDriverWait(shown, 10).until(lambda _: "Loaded, but 1 that it names" in find(shown, "#chosen")[0].text)
+    assert choices(shown) == {
+        place: "exclude" if place == ("a", 2) else expected[place].replace("exclude", "") for place in order
+    }
+
+
+def test_pictures_are_enlarged_by_keys(shown):
+    viewer, dialog = find(shown, "#viewer")[0], "#viewer .large"
+    find(shown, "#gallery .enlarge")[0].send_keys("\ue007")  # enter
+    assert viewer.is_displayed() and find(shown, "#viewer .caption")[0].text.endswith("(1 of 3)")
+    press(shown, "\ue014")  # to the right
+    assert find(shown, f"{dialog} img")[0].get_attribute("alt") == "b"
+    assert find(shown, f"{dialog} .outlines")[0].is_displayed()
+    press(shown, "o")
+    assert not find(shown, f"{dialog} .outlines")[0].is_displayed()
+    press(shown, "o", "\ue00c")  # escape
+    assert not viewer.is_displayed()
+    assert shown.switch_to.active_element == find(shown, "#gallery .enlarge")[1]
+    press(shown, "?")
+    assert find(shown, "#keys")[0].is_displayed()
 
 
 def test_light_and_dark(shown):

@@ -97,7 +97,7 @@ def test_row_and_column_order_differ():
 
 # In a 4 x 5 image. Each of these must be refused, and named.
 FAULTS = {
-    "odd": ("1 2 3", r"odd number of numbers \(3\)"),
+    "odd": ("1 2 3", r"odd number of values \(3\)"),
     "word": ("1 x", "'x' is not a whole number"),
     "fraction": ("1.0 2", r"'1\.0' is not a whole number"),
     "exponent": ("1e1 2", "'1e1' is not a whole number"),

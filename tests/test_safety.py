@@ -142,7 +142,7 @@ def test_ctrl_c_ends_quietly_and_the_next_run_goes_on(csv, tmp_path, undisturbed
         if process.returncode != 0:
             break
     assert process.returncode == 130, words
-    assert words == "interrupted: what is written is whole; run the same command again\n"
+    assert words == "interrupted: all files written so far are complete; run the same command again\n"
     check_whole(out, undisturbed)
     assert not (out / ".cellprep").exists()
     go_on(csv, out)
@@ -184,7 +184,7 @@ def test_ctrl_c_while_libraries_load_is_one_line(tmp_path):
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     args = [sys.executable, "-m", "cellprep", "info", "a.zarr"]
     result = subprocess.run(args, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
-    assert result.stderr == "interrupted: what is written is whole; run the same command again\n"
+    assert result.stderr == "interrupted: all files written so far are complete; run the same command again\n"
     assert result.returncode == 130
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_while_code_is_made_from_text_has_its_exit_code_too(csv, tmp_path
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     args = [sys.executable, "-m", "cellprep", "check", csv, "--scheduler", "tcp://127.0.0.1:9", "--quiet"]
     result = subprocess.run(args, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
-    assert result.stderr == "interrupted: what is written is whole; run the same command again\n"
+    assert result.stderr == "interrupted: all files written so far are complete; run the same command again\n"
     assert result.returncode == 130
 
 

@@ -270,7 +270,7 @@ def test_classes_are_scored_as_coco_does_and_counted_pair_by_pair(images, seed):
         ((["a"], [""]), "1 of 1 true cells have no class: each needs one"),
         (([""], ["a"]), "1 of 1 predicted cells have no class: each needs one"),
         (("a", ["a"]), "classes of predicted cells are the text 'a': give a list"),
-        ((["a"], [3]), "a class of true cells is the int 3: give texts"),
+        ((["a"], [3]), "a class of true cells is the int 3: give strings"),
     ],
 )
 def test_cells_without_a_class_are_refused(classes, message):
@@ -411,8 +411,8 @@ def test_what_a_worker_sends_back_is_small(sartorius):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ONE, [[1]]), "the predicted cells are of 2 x 4 pixels, the true cells of 1 x 1"),
-        ((ONE, ONE, np.zeros((2, 3), bool)), "the regions to ignore are of 2 x 3 pixels, the true cells of 2 x 4"),
+        ((ONE, [[1]]), "the predicted cells have 2 x 4 pixels, the true cells 1 x 1"),
+        ((ONE, ONE, np.zeros((2, 3), bool)), "the regions to ignore have 2 x 3 pixels, the true cells 2 x 4"),
         ((ONE, ONE, None, [0.1, 0.2]), "there are 2 scores, but 1 predicted cells"),
         (([[0.5]], ONE), "predicted must be"),
     ],

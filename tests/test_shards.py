@@ -215,7 +215,7 @@ def test_a_bar_shows_how_far_a_huge_image_is(small_shards, tmp_path, monkeypatch
     for only, expected in ((("spindle-1",), True), ((), False)):
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
-        options = BuildOptions(jobs=1, only=only, overwrite=True)
+        options = BuildOptions(jobs=1, only=only, rebuild=True)
         assert not build_targets(open_source(csv), tmp_path / "s.zarr", options).errors()
         assert ("spindle-1: " in terminal.getvalue()) == expected
         assert f"{len(only) or 2}/{len(only) or 2}" in terminal.getvalue()
@@ -299,10 +299,10 @@ def test_only_the_chunks_of_a_window_are_read(stored):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:100], "it is too short|its checksum differs"),
-        (lambda content: content[:-1] + b"x", "its checksum differs"),
-        (lambda content: b"x" + content[1:], "its checksum differs"),
-        (lambda content: content[:50] + content[60:], "a chunk is missing|its checksum differs"),
+        (lambda content: content[:100], "it is too short|its checksum does not match"),
+        (lambda content: content[:-1] + b"x", "its checksum does not match"),
+        (lambda content: b"x" + content[1:], "its checksum does not match"),
+        (lambda content: content[:50] + content[60:], "a chunk is missing|its checksum does not match"),
         (lambda content: b"", "it is too short"),
     ],
 )
@@ -315,7 +315,7 @@ def test_damage_is_found(stored, damage, message):
         image.read("energy")
     report = verify_store(store, jobs=1, quiet=True)
     assert [fault.subject for fault in report.broken["spindle-1"]] == ["energy"]
-    build_targets(open_source(csv), store, BuildOptions(images=options.images, jobs=1, quiet=True, overwrite=True))
+    build_targets(open_source(csv), store, BuildOptions(images=options.images, jobs=1, quiet=True, rebuild=True))
     assert verify_store(store, jobs=1, quiet=True).sound
 
 

@@ -98,7 +98,7 @@ HAS = r"it has 2 channels \(DAPI, GFP\), 3 z planes and 2 times: give "
         ({"z": "max"}, HAS + "--time$"),
         ({"channel": "dapi", "z": 0, "time": 0}, "it has no channel 'dapi': it has 0 DAPI, 1 GFP$"),
         ({"channel": 2, "z": 0, "time": 0}, "it has no channel 2: it has 0 DAPI, 1 GFP$"),
-        ({"channel": ("GFP", 1), "z": 0, "time": 0}, "a channel is chosen twice: GFP, 1$"),
+        ({"channel": ("GFP", 1), "z": 0, "time": 0}, "a channel is selected twice: GFP, 1$"),
         ({"z": 3, "time": 0}, "it has no z plane 3: it has 3 z planes, 0 to 2$"),
         ({"z": 0, "time": 2}, "it has no time 2: it has 2 times, 0 to 1$"),
     ],
@@ -114,8 +114,8 @@ def test_what_is_not_there_is_named(stack, options, message):
     [
         ({"z": -1}, "z is -1: give the number of a plane, from 0, or one of max, mean, focus"),
         ({"z": "min"}, "z is 'min'"),
-        ({"channel": -1}, "channel is -1: give the name of a channel, or its number, from 0"),
-        ({"time": -1}, "time is -1: give the number of a time, from 0"),
+        ({"channel": -1}, "channel is -1: give the name of a channel, or its number from 0"),
+        ({"time": -1}, "time is -1: give the number of a time point, from 0"),
     ],
     ids=str,
 )
@@ -129,12 +129,12 @@ def test_an_option_says_what_pages_are(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack", metadata=None)
     file = ImageFile(tmp_path / "a.tif")
     for options in ({}, {"z": 0, "channel": 1}):
-        with pytest.raises(ImageFileError, match="3 pages without a name: give one of --z, --channel and --time"):
+        with pytest.raises(ImageFileError, match="3 unnamed pages: give one of --z, --channel and --time"):
             ImageFile(file.path, planes=StackOptions(**options)).decode()
     for options, expected in [({"z": "max"}, pages.max(axis=0)), ({"channel": (2, 0)}, pages[[2, 0]])]:
         found = ImageFile(file.path, planes=StackOptions(**options)).decode()
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ImageFileError, match="images have y, x, and at most one axis of channels"):
+    with pytest.raises(ImageFileError, match="images must have y, x, and at most one axis of channels"):
         file.decode_labels()  # of which nothing can be chosen
 
 
@@ -206,7 +206,7 @@ def test_a_store_records_the_choice_and_another_makes_it_stale(tmp_path):
         tmp_path / "train.csv", images=tmp_path / "images", channel=1, z=2, time=0, properties=["intensity_max"]
     )
     assert table["intensity_max"].tolist() == [STACK[0, 2, 1].ravel()[[7, 8, 13, 14]].max()]
-    with pytest.raises(UsageError, match="is no image file: --scene, --channel, --z, --time and --grey choose"):
+    with pytest.raises(UsageError, match="is not an image file: --scene, --channel, --z, --time and --grey apply to"):
         measure(tmp_path / "s.zarr", z=0)
 
 

@@ -178,9 +178,9 @@ def flip(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda array: flip(array / "c.0.0"), "checksum differs"),
-        (lambda array: (array / "c.0.0").write_bytes((array / "c.0.0").read_bytes()[:-5]), "checksum differs"),
-        (lambda array: (array / "c.0.0").write_bytes(b""), "checksum differs"),
+        (lambda array: flip(array / "c.0.0"), "checksum does not match"),
+        (lambda array: (array / "c.0.0").write_bytes((array / "c.0.0").read_bytes()[:-5]), "checksum does not match"),
+        (lambda array: (array / "c.0.0").write_bytes(b""), "checksum does not match"),
         (lambda array: (array / "c.0.0").unlink(), "cannot be read: No such file"),
         (lambda array: (array / "zarr.json").write_text("{"), "is damaged"),
         (lambda array: (array / "zarr.json").write_text("[]"), "is damaged"),
@@ -195,7 +195,7 @@ def flip(path):
             lambda array: (array / "zarr.json").write_text(
                 (array / "zarr.json").read_text().replace('"level": 0', '"level": 9')
             ),
-            "is not as cellprep wrote it",
+            "was changed since cellprep wrote it",
         ),
     ],
 )
@@ -210,10 +210,10 @@ def test_damage_is_an_error_never_a_wrong_target(tmp_path, damage, message):
 def test_what_is_no_store(tmp_path):
     with pytest.raises(StoreError, match="there is no store"):
         open_store(tmp_path / "a.zarr")
-    with pytest.raises(StoreError, match="is no cellprep store"):
+    with pytest.raises(StoreError, match="is not a cellprep store"):
         open_store(tmp_path)
     zarr.create_group(tmp_path / "foreign.zarr")
-    with pytest.raises(StoreError, match="is no cellprep store"):
+    with pytest.raises(StoreError, match="is not a cellprep store"):
         open_store(tmp_path / "foreign.zarr")
     future = write_store(tmp_path / "future.zarr")
     (future / "zarr.json").write_text((future / "zarr.json").read_text().replace('on": 1', 'on": 2'))
@@ -227,7 +227,7 @@ def test_an_incomplete_image_is_absent(tmp_path):
     document["attributes"]["cellprep"]["complete"] = False
     (store.path / "a/zarr.json").write_text(json.dumps(document))
     assert list(store) == []
-    with pytest.raises(StoreError, match="is no complete image"):
+    with pytest.raises(StoreError, match="is not a complete image"):
         StoredImage(store.path / "a")
 
 

@@ -141,32 +141,32 @@ LONG = " ".join(f"{k} 1" for k in range(1, 20_000, 2))[:32_767]
 
 # Names of files, their content, and what is said of them.
 FAULTS = {
-    "cut gzip": ("t.csv.gz", lambda: gzip.compress(as_csv().encode())[:-9], "is a damaged gzip file, or none: copy it"),
-    "no gzip": ("t.csv.gz", lambda: b"\x1f\x8bxx", "is a damaged gzip file, or none"),
+    "cut gzip": ("t.csv.gz", lambda: gzip.compress(as_csv().encode())[:-9], "is damaged, or not a gzip file: copy it"),
+    "no gzip": ("t.csv.gz", lambda: b"\x1f\x8bxx", "is damaged, or not a gzip file"),
     "two files": (
         "t.zip",
         lambda: zipped(a_dot_csv="x", b_dot_csv="x"),
-        "'a.csv', 'b.csv': unpack it and give what is",
+        "'a.csv', 'b.csv': unpack it and give its content",
     ),
     "no CSV": (
         "t.csv",
         lambda: zipped(a_dot_txt="x"),
-        "holds more than one file, or no CSV: unpack it and give the CSV",
+        "contains more than one file, or no CSV: unpack it and give the CSV",
     ),
     "no Parquet": (
         "t.parquet",
         lambda: b"PAR1",
-        "is a damaged Parquet file, or none: copy it again, or save the table",
+        "is damaged, or not a Parquet file: copy it again, or save the table",
     ),
-    "no Excel": ("t.xlsx", lambda: b"PK\x03\x04", "is a damaged Excel table, or none: copy it again"),
+    "no Excel": ("t.xlsx", lambda: b"PK\x03\x04", "is damaged, or not a Excel table: copy it again"),
     "two sheets": (
         "t.xlsx",
         lambda: as_xlsx([HEADER], [["x"]]),
-        "holds several sheets, 'sheet 0', 'sheet 1': keep the one with the annotations",
+        "has several sheets, 'sheet 0', 'sheet 1': keep only the one with the annotations",
     ),
     "empty Excel": ("t.xlsx", lambda: as_xlsx([]), "row 1: column id, annotation is missing"),
     "columns of Parquet": ("t.parquet", lambda: as_parquet(["id"], [["a"]]), "row 1: column annotation is missing"),
-    "old Excel": ("t.xls", lambda: b"\xd0\xcf\x11\xe0....", "is of no known kind: this is a table of old Excel"),
+    "old Excel": ("t.xls", lambda: b"\xd0\xcf\x11\xe0....", "has an unknown format: this is an old Excel"),
     "quote within": (
         "t.csv",
         lambda: 'id,annotation\na,"1 2"x\n',
@@ -185,7 +185,7 @@ def test_faulty_tables(opened, name, content, message):
 def test_annotations_that_excel_cut_off(opened):
     images = opened("t.xlsx", as_xlsx([HEADER, ["a", LONG, 500, 500, "x"], ["b", "1 2", 5, 4, "x"]]))
     a, b = images.images()
-    assert a.problem == "t.xlsx row 2: Excel keeps 32,767 characters of a cell, and cut the annotation off: use a CSV"
+    assert a.problem == "t.xlsx row 2: Excel truncated the annotation to 32,767 characters: use a CSV"
     assert b.load().rows == (3,)
 
 

@@ -378,12 +378,12 @@ def test_rounding_noise_on_a_ridge_is_no_vector():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": "random"}, "overlap rule 'random' is unknown: it is one of smaller-on-top"),
-        ({"distance": "manhattan"}, "distance 'manhattan' is unknown: it is one of cv2"),
+        ({"overlap": "random"}, "overlap rule 'random' is unknown: use one of smaller-on-top"),
+        ({"distance": "manhattan"}, "distance 'manhattan' is unknown: use one of cv2"),
         ({"wall_width": 2}, "wall width 2 is not an odd number"),
         ({"wall_width": -1}, "wall width -1 is not an odd number"),
         ({"wall_width": 3.0}, r"wall width 3\.0 is not a whole number"),
-        ({"bins": "12"}, "bins '12' are a text"),
+        ({"bins": "12"}, "bins '12' are unknown"),
         ({"wall_width": 101}, "wall width 101 is not an odd number from 1 to 99"),
         ({"bins": ()}, "there are 0 bins: there must be 1 to 255"),
         ({"bins": tuple(range(1, 257))}, "there are 256 bins"),
@@ -434,7 +434,7 @@ def test_faulty_bins_files(tmp_path, content, message):
         ([1, 2], r"of shape \(2,\)"),
         (np.zeros((0, 5), int), r"of shape \(0, 5\)"),
         ([[-1, 0]], "go from -1 to 0"),
-        ([[0, 2**24 + 1]], "go from 0 to 16777217: they must lie between 0 and 16777216"),
+        ([[0, 2**24 + 1]], "range from 0 to 16777217: they must be between 0 and 16777216"),
     ],
 )
 def test_faulty_label_images(labels, message):
@@ -445,7 +445,7 @@ def test_faulty_label_images(labels, message):
 
 @pytest.mark.parametrize(("indices", "stranger"), [([[0, 1], [3, 2]], 3), ([[0, -1]], -1), ([[9, 0]], 9)])
 def test_labels_beyond_the_cells_are_an_error_and_no_other_cell(indices, stranger):
-    message = f"label {stranger} is in the label image, but its cells end at 2: it is damaged"
+    message = f"the label image contains label {stranger}, but there are only 2 cells: it is damaged"
     with pytest.raises(AnnotationError, match=message):
         look_up(np.array([0, 5, 7]), np.array(indices))
     for areas in (np.array([4, 2]), np.array([1, 1])):

@@ -17,9 +17,13 @@ from stores import noise, write_store
 
 from cellprep import BuildOptions, Recipe, build_targets, learn, open_source, open_store, read_metrics
 from cellprep.errors import CellprepError, MissingExtraError, OutputError, TrainingError, UsageError, WeightsError
+from cellprep.learn.data.loading import validation_loader
+from cellprep.learn.data.samples import CropSettings
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.networks import NETWORKS, NetworkSettings
+from cellprep.learn.networks.kind import find_kind
 from cellprep.learn.networks.network import build_network
+from cellprep.learn.settings import Decoding
 from cellprep.learn.training.checkpoint import load_state
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.next_steps import next_steps
@@ -27,7 +31,8 @@ from cellprep.learn.training.options import OPTIMISERS, TrainOptions
 from cellprep.learn.training.rates import make_optimiser
 from cellprep.learn.training.run import train
 from cellprep.learn.training.runs import choose_folder, options_of
-from cellprep.learn.training.trainer import Trainer
+from cellprep.learn.training.scoring import InstanceScorer
+from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import load_all_weights, load_weights
 from cellprep.workflows.train_all import train_all
 
@@ -103,6 +108,35 @@ def test_a_run_leaves_all_that_it_should(discs, options, network):
     pd.testing.assert_frame_equal(report.to_dataframe(), read_metrics(report.out), rtol=1e-5)
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+
+
+def test_a_record_begins_the_same_training_anew(discs, options, cli, tmp_path):
+    """But for scores of instances, without which all else is the same."""
+    report = train(discs, options("wn", epochs=1, out=tmp_path / "a", seed=3))
+    assert 0 <= report.rows[0]["val_ap50"] <= 1
+    out = tmp_path / "b"
+    changes = ["--set", f"out={out}", "--set", "validation-instances=0", "--set", "device=cpu", "--set", "workers=0"]
+    result = cli("run", tmp_path / "a" / "run.json", *changes, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    for name in ("best.safetensors", "last.safetensors", "run.json"):
+        assert (out / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    assert [*read_metrics(tmp_path / "a")] == [*read_metrics(out), "val_ap50"]
+
+
+@pytest.mark.parametrize("answers", ["semseg", "energy"])
+def test_instances_of_the_truth_score_1(discs, answers):
+    kind = find_kind({"semseg": "semseg", "energy": "wn"}[answers])
+    whole = validation_loader(discs, [*discs], CropSettings(), None, 16, 0)
+    scorer = InstanceScorer(discs, kind, Decoding(), [0, 1, 99])
+    shown = []
+    for place, batch in enumerate(whole.epoch(0)):
+        one_hot = torch.nn.functional.one_hot(batch[answers], 20).movedim(-1, 1).float()
+        shown.append(Shown(batch, {answers: one_hot}, place))
+    assert scorer.score(shown)["val_ap50"] > 0.8  # as decoding gives true maps back
+    assert scorer.places == [0, 1]
+    shown = [replace(image, maps={answers: torch.roll(image.maps[answers], 10, -1)}) for image in shown]
+    assert scorer.score(shown)["val_ap50"] < 0.8  # what is elsewhere is wrong
+    assert InstanceScorer(discs, find_kind("dn"), Decoding(), [0]).score(shown) == {}
 
 
 @pytest.mark.parametrize("network", ["semseg", "dn"])
@@ -283,9 +317,9 @@ def test_a_run_has_a_folder_of_its_own_and_the_newest_one_goes_on(discs, options
         ({}, "dn", "cellprep train semseg"),
         ({"semseg": "semseg"}, "dn", "cellprep train wtn"),
         ({"semseg": "semseg", "dn": "a dn"}, "wtn",
-         "cellprep predict IMAGES --weights 'runs/a dn' --weights runs/wtn --semseg-weights runs/semseg"),
-        ({"semseg": "semseg"}, "wn", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
-        ({"wn": "wn"}, "semseg", "cellprep predict IMAGES --weights runs/wn --semseg-weights runs/semseg"),
+         "cellprep predict --weights 'runs/a dn' --weights runs/wtn --semseg-weights runs/semseg"),
+        ({"semseg": "semseg"}, "wn", "cellprep predict --weights runs/wn --semseg-weights runs/semseg"),
+        ({"wn": "wn"}, "semseg", "cellprep predict --weights runs/wn --semseg-weights runs/semseg"),
     ],
 )  # fmt: skip
 def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, command, tmp_path, monkeypatch):
@@ -383,12 +417,12 @@ def test_a_long_training_says_so_before_it_starts():
 @pytest.mark.parametrize(
     ("network", "others", "message"),
     [
-        ("unet", {}, "network 'unet' is unknown: it is one of semseg, dn, wtn, wn"),
+        ("unet", {}, "network 'unet' is unknown: use one of semseg, dn, wtn, wn"),
         ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
         ("dn", {"max_lr": 0}, "a rate of 0"),
-        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: it is one of cells-and-walls, cells, none"),
+        ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
         ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
-        ("semseg", {"arch": "published"}, "arch 'published' is unknown: it is one of unet"),
+        ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
         ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
@@ -550,7 +584,9 @@ def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
     monkeypatch.setattr("cellprep.learn.training.run.train", interrupted)
     result = cli("train", "dn", "--data", discs.path, "--out", tmp_path / "run")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted: what is written is whole; the same command with --resume goes on\n"
+    assert (
+        result.stderr == "interrupted: all files written so far are complete; the same command with --resume goes on\n"
+    )
 
 
 def test_the_command_trains(discs, cli, tmp_path):
@@ -583,7 +619,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
     assert result.exit_code == 0, result.stderr
     assert re.search(r"on 2 validation images: Kaggle's mean precision \d\.\d{3}; AP", result.stderr)
     assert result.stderr.endswith(
-        "weights: runs/all/cells.safetensors\nnext: cellprep predict IMAGES --weights runs/all\n"
+        f"weights: runs/all/cells.safetensors\nnext: cellprep predict --weights runs/all --data {discs.path}\n"
     )
     assert sorted(path.name for path in Path("runs/all").iterdir()) == [
         "cells.safetensors", "dn", "predictions", "run.json", "scores.csv", "semseg", "wn", "wtn",

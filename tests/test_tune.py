@@ -21,7 +21,7 @@ from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tuning import SCORES, candidates, choose, rounds, survivors
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BUNDLE
-from cellprep.workflows import tune as module
+from cellprep.workflows import trial
 from cellprep.workflows.tune import tune
 
 SHAPE = (60, 80)
@@ -100,7 +100,7 @@ def test_the_best_of_those_that_came_to_the_last_round_is_chosen(store, bundle, 
 
 def test_a_tuning_goes_on_where_it_was_interrupted(store, bundle, maps, tmp_path, monkeypatch):
     whole = tune(store, tmp_path / "whole", bundle, decoders=["watershed"], jobs=1, quiet=True)
-    done, score_all = [], module._score_all
+    done, score_all = [], trial.score_all
 
     def interrupted(task):
         if len(done) == 6:
@@ -108,12 +108,12 @@ def test_a_tuning_goes_on_where_it_was_interrupted(store, bundle, maps, tmp_path
         done.append(task)
         return score_all(task)
 
-    monkeypatch.setattr(module, "_score_all", interrupted)
+    monkeypatch.setattr(trial, "score_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tune(store, tmp_path / "out", bundle, decoders=["watershed"], jobs=1, quiet=True)
     with (tmp_path / "out" / "tuning.jsonl").open("ab") as file:
         file.write(b'damaged\n{"image": "image-0", "pl')  # a line that was cut
-    monkeypatch.setattr(module, "_score_all", lambda task: done.append(task) or score_all(task))
+    monkeypatch.setattr(trial, "score_all", lambda task: done.append(task) or score_all(task))
     again = tune(store, tmp_path / "out", bundle, decoders=["watershed"], jobs=1, quiet=True)
     assert again.to_dict() | {"weights": ""} == whole.to_dict() | {"weights": ""}
     assert len(done) == 9  # four images in the first round; of the last one those that are new

@@ -373,31 +373,31 @@ DAMAGE = {
         "labels",
         "cannot be read: No such file",
     ),
-    "chunk truncated": (lambda b: os.truncate(b / "area/c.0.0", 9), "area", "its checksum differs"),
-    "chunk emptied": (lambda b: os.truncate(b / "area/c.0.0", 0), "area", "its checksum differs"),
-    "bit flipped": (lambda b: flip(b / "energy/c.0.0"), "energy", "its checksum differs"),
+    "chunk truncated": (lambda b: os.truncate(b / "area/c.0.0", 9), "area", "its checksum does not match"),
+    "chunk emptied": (lambda b: os.truncate(b / "area/c.0.0", 0), "area", "its checksum does not match"),
+    "bit flipped": (lambda b: flip(b / "energy/c.0.0"), "energy", "its checksum does not match"),
     "array removed": (lambda b: shutil.rmtree(b / "distance"), "distance", "cannot be read: No such file"),
     "array's metadata removed": (lambda b: (b / "cells/zarr.json").unlink(), "cells", "cannot be read"),
     "array's metadata damaged": (lambda b: (b / "cells/zarr.json").write_text("{"), "cells", "is damaged"),
     "array's metadata edited": (
         lambda b: (b / "cells/zarr.json").write_text((b / "cells/zarr.json").read_text().replace("cell", "well")),
         "cells",
-        "is not as cellprep wrote it",
+        "was changed since cellprep wrote it",
     ),
-    "file added": (lambda b: write_at(b / "notes.txt"), "notes.txt", "cellprep did not put it there"),
-    "file added deep": (lambda b: write_at(b / "uvec/c.1.0.0"), "uvec/c.1.0.0", "cellprep did not put it there"),
-    "folder added": (lambda b: (b / "mine").mkdir(), "mine/", "cellprep did not put it there"),
-    "array added": (lambda b: shutil.copytree(b / "area", b / "b/area"), "b/area/c.0.0", "cellprep did not put it"),
+    "file added": (lambda b: write_at(b / "notes.txt"), "notes.txt", "was not written by cellprep"),
+    "file added deep": (lambda b: write_at(b / "uvec/c.1.0.0"), "uvec/c.1.0.0", "was not written by cellprep"),
+    "folder added": (lambda b: (b / "mine").mkdir(), "mine/", "was not written by cellprep"),
+    "array added": (lambda b: shutil.copytree(b / "area", b / "b/area"), "b/area/c.0.0", "was not written by cellprep"),
     "group's metadata removed": (lambda b: (b / "labels/zarr.json").unlink(), "labels/zarr.json", "is missing"),
     "group's metadata edited": (
         lambda b: (b / "labels/instances/zarr.json").write_text("{}"),
         "labels/instances/zarr.json",
-        "is not as cellprep wrote it",
+        "was changed since cellprep wrote it",
     ),
     "metadata reformatted": (
         lambda b: (b / "zarr.json").write_text(json.dumps(json.loads((b / "zarr.json").read_text()))),
         "zarr.json",
-        "is not as cellprep wrote it",
+        "was changed since cellprep wrote it",
     ),
     "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no image any more"),
     "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no image any more"),
@@ -491,7 +491,10 @@ ROOTS = {
     "stored": (lambda s: edit(s, {"summary": {**summary(s), "source_images_stored": 9}}), "more images of the source"),
     "image lost": (lambda s: shutil.rmtree(s / "a"), "not true: `images` is 3 where the images say 2"),
     "source": (lambda s: edit(s, {"source": None}), "does not tell its source"),
-    "format": (lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"), "is not as cellprep"),
+    "format": (
+        lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"),
+        "was changed since cellprep",
+    ),
 }
 
 
@@ -532,8 +535,8 @@ def test_a_store_whose_own_metadata_are_lost(csv, out, content):
 def test_what_is_no_store(out, tmp_path):
     for path, words in [
         (tmp_path / "nowhere", "there is no store"),
-        (tmp_path, "is no cellprep store"),
-        (out / "a", "is no cellprep store"),
+        (tmp_path, "is not a cellprep store"),
+        (out / "a", "is not a cellprep store"),
         (out / "a/zarr.json", "there is no store"),
     ]:
         for repair in (False, True):
@@ -543,7 +546,7 @@ def test_what_is_no_store(out, tmp_path):
     edit(out, {"schema_version": 2})
     with pytest.raises(StoreError, match="has schema 2"):
         verify(out, repair=True)
-    with pytest.raises(UsageError, match="jobs 0 is no number"):
+    with pytest.raises(UsageError, match="jobs is 0: give 1 or more"):
         verify(out, jobs=0)
 
 
@@ -845,7 +848,7 @@ def test_attributes_of_other_tools_are_named_and_kept(csv, out):
     assert set(root) == {"b", "c"}  # the copy of the metadata went with the image
     assert build(csv, out).new == 1
     assert verify(out).foreign == ADDED[:-1]
-    build(csv, out, overwrite=True)
+    build(csv, out, rebuild=True)
     assert verify(out).foreign == ADDED[-3:-1]  # images built anew are as cellprep makes them
 
 

@@ -174,7 +174,7 @@ def test_free_warps_are_no_quarter_turns_and_keep_their_limits():
 
 
 @pytest.mark.parametrize(
-    ("names", "problem"), [(("flip",), "'flip' is unknown: it is one of flips, "), ("grey", "is a text")]
+    ("names", "problem"), [(("flip",), "'flip' is unknown: use one of flips, "), ("grey", "is a text")]
 )
 def test_refuses_unknown_augmentations(names, problem):
     with pytest.raises(UsageError, match=problem):

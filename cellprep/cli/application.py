@@ -77,6 +77,11 @@ COMMANDS = {
         "Decode the targets of a store, and score the cells against its labels: what is lost before any network.",
     ),
     "export": ("stores", "Export the labels of a store, in a format that other tools read."),
+    "run": ("config", "Run the commands of a file, in its order."),
+    "config": (
+        "config",
+        "Begin a file of options for `cellprep run`: every option with its help and default, commented out.",
+    ),
 }
 
 
@@ -129,7 +134,7 @@ class _Application(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
         except KeyboardInterrupt:
-            typer.echo(f"interrupted: what is written is whole; {self._how_to_go_on(ctx)}", err=True)
+            typer.echo(f"interrupted: all files written so far are complete; {self._how_to_go_on(ctx)}", err=True)
             raise typer.Exit(130) from None
 
     def _how_to_go_on(self, ctx: Any) -> str:
@@ -145,7 +150,10 @@ def _show_version(value: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    bool,
+    typer.Option(
+        "--version", callback=_show_version, is_eager=True, help="Show the version and exit.", rich_help_panel="Run"
+    ),
 ]
 
 app = typer.Typer(
@@ -154,7 +162,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda flag: flag.replace("_", "-"),  # as other tools write them
+    },
 )
 
 

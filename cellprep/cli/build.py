@@ -1,6 +1,5 @@
 """Commands that build stores."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import SourcePath
-from cellprep.cli.words import announced, tell
+from cellprep.cli.words import announced, tell, tell_next, typed_again
 from cellprep.commands.build_targets import BuildOptions, build_targets
 from cellprep.commands.demo import run_demo
 from cellprep.formats.readers import SourceOptions
@@ -17,10 +16,14 @@ from cellprep.system.places import as_place
 
 @command("build-targets")
 def build_targets_command(
+    context: typer.Context,
     source: SourcePath,
     *,
     out: Annotated[
-        Path, typer.Option(parser=as_place, metavar="STORE", help="Store to write, a folder or a URL.")
+        Path,
+        typer.Option(
+            parser=as_place, metavar="STORE", help="Store to write, a folder or a URL.", rich_help_panel="Output"
+        ),
     ] = Path("data.zarr"),
     reading: SourceOptions,
     options: BuildOptions,
@@ -32,16 +35,17 @@ def build_targets_command(
 
     Example: `cellprep build-targets train.csv --out data.zarr`
     """
-    annotations = announced(reading.open(source), options.quiet)
-    tell(build_targets(annotations, out, options), options.quiet, annotations.description, *annotations.notes)
+    annotations = announced(reading.open(source), options.quiet, out)
+    tell(build_targets(annotations, out, options), options.quiet, *annotations.notes)
+    tell_next(options.quiet, "check", source, *typed_again(context, SourceOptions, "images"))
 
 
 @command("demo")
 def demo_command(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the data set, its store and the picture.")] = Path(
-        "cellprep-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the data set, its store and the picture.", rich_help_panel="Output")
+    ] = Path("cellprep-demo"),
     given: Annotated[dict[str, Any], run_demo],
 ) -> None:
     """Generate small data sets, build the targets of one, and draw a picture of them.
@@ -50,7 +54,6 @@ def demo_command(
     """
     demo, quiet = run_demo(out, **given), given["quiet"]
     tell(demo.report, quiet)
-    if not quiet:
-        typer.echo(f"next: {shlex.join(['cellprep', 'predict', str(demo.nuclei), '--overlay'])}", err=True)
+    tell_next(quiet, "predict", demo.nuclei, "--overlay")
     if demo.picture and not quiet:
         typer.echo(f"open the picture: {demo.picture}", err=True)

@@ -14,22 +14,32 @@ from cellprep.formats.writers import EXPORTERS
 from cellprep.system.places import as_place
 
 
-@command("convert")
+@command("convert", writes=("out",), folders=("out",))
 def convert_command(
     source: SourcePath,
     *,
     to: Annotated[
         str,
-        typer.Option(help=f"Format to write: {', '.join(EXPORTERS)}.", autocompletion=lambda: list(EXPORTERS)),
+        typer.Option(
+            help=f"Format to write: {', '.join(EXPORTERS)}.",
+            autocompletion=lambda: list(EXPORTERS),
+            rich_help_panel="Output",
+        ),
     ],
     out: Annotated[
         Path,
-        typer.Option(help="File to write (kaggle-csv, coco, coco-polygons) or folder (all others); it must not exist."),
+        typer.Option(
+            help="File to write (kaggle-csv, coco, coco-polygons) or folder (all others); it must not exist.",
+            rich_help_panel="Output",
+        ),
     ],
     truth: Annotated[
         Path | None,
         typer.Option(
-            parser=as_place, metavar="COCO", help="COCO JSON that lists the images, if SOURCE is COCO results."
+            parser=as_place,
+            metavar="COCO",
+            help="COCO JSON that lists the images, if SOURCE is COCO results.",
+            rich_help_panel="Annotations",
         ),
     ] = None,
     reading: SourceOptions,
@@ -46,7 +56,14 @@ def convert_command(
         annotations = reading.open(source)
     else:
         annotations = open_prediction(
-            source, truth, reading.format, reading.rle_order, reading.crowds, reading.components, reading.partial
+            source,
+            truth,
+            reading.format,
+            reading.rle_order,
+            reading.crowds,
+            reading.components,
+            reading.partial,
+            reading.category_map,
         )
-    announced(annotations, options.quiet)
+    announced(annotations, options.quiet, out)
     tell(convert(annotations, to, out, options), options.quiet, *annotations.notes)

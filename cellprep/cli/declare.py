@@ -1,7 +1,10 @@
 """Commands out of functions: a parameter whose type is an options dataclass stands for all options that it declares."""
 
+import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import MISSING, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -9,18 +12,65 @@ from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
-from typer.models import ArgumentInfo
+from typer.models import OptionInfo
 
 from cellprep.cli.application import Version, app
+from cellprep.cli.existing import RUN, is_first_process, is_folder, refuse_existing, refuse_read, replaced
+from cellprep.cli.options import ALIASES
 from cellprep.errors import UsageError
-from cellprep.system.options import Declared, Option, options_of, taken, unfolded
+from cellprep.system.options import GROUPS, Declared, Option, options_of, taken, unfolded
+from cellprep.system.progress import say_first
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel="Output")
+]
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_LAST = ("jobs", "scheduler", "quiet")  # which many commands have
+_LAST = ("overwrite", "jobs", "scheduler", "quiet", "version")  # which many commands have
+_LONG = 14  # options of which a help shows groups
 
 
-def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+class Command(TyperCommand):
+    """A command whose options may have further names, and whose help shows itself beside the option for the version."""
+
+    def named(self, args: list[str]) -> list[str]:
+        """Put names of ours in place of those of other tools."""
+        aliases: Mapping[str, str] = getattr(self.callback, "aliases", {})
+        end = args.index("--") if "--" in args else len(args)
+        return [*(_named(word, aliases) for word in args[:end]), *args[end:]]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words apart, whichever names they use."""
+        return super().parse_args(ctx, self.named(args))
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option that shows the help."""
+        option = super().get_help_option(ctx)
+        if option:
+            option.rich_help_panel = next(its.rich_help_panel for its in self.params if its.name == "version")  # type: ignore[attr-defined]
+        return option
+
+
+def _named(word: str, aliases: Mapping[str, str]) -> str:
+    """Return a word that names an option, or gives it its value, with our name of the option."""
+    flag, equals, value = word.partition("=")
+    flag = flag.replace("_", "-") if flag.startswith("--") else flag
+    return f"{aliases[flag]}{equals}{value}" if flag in aliases else word
+
+
+def command(
+    name: str,
+    cls: type[Command] = Command,
+    writes: tuple[str, ...] = (),
+    folders: tuple[str, ...] = (),
+    check: Callable[..., object] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a function a command of the application.
+
+    `writes` are the parameters that say where it writes: what is there already is refused before the function is
+    called, unless ``--overwrite`` is given, which such a command has; `folders` are those of them that may be folders,
+    as a file never takes the place of one. `check` raises, given the values of what stands
+    for options, if they do not go together; the function does so, too, when it is called.
 
     The function's parameters are as Typer takes them, but for three kinds:
 
@@ -34,34 +84,112 @@ def command(name: str, cls: type[TyperCommand] | None = None) -> Callable[[Calla
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         shown: list[inspect.Parameter] = []
         makers: dict[str, Callable[[dict[str, Any]], Any]] = {}
+        aliases: dict[str, str] = {}
         for one in inspect.signature(function).parameters.values():
             declared, make = _declared(one)
             if make:
                 makers[one.name] = make
+                aliases |= {alias: _flags(its)[0] for its in declared for alias in its.option.aliases}
                 shown += [parameter for its in declared for parameter in _parameters(its)]
             else:
                 shown.append(one.replace(kind=_KEYWORD))
-        shown.sort(key=_place)
-        shown.append(inspect.Parameter("version", _KEYWORD, default=False, annotation=Version))
+        more = {"overwrite": Overwrite} if writes else {}
+        for extra, annotation in (*more.items(), ("version", Version)):
+            shown.append(inspect.Parameter(extra, _KEYWORD, default=False, annotation=annotation))
+        shown = [_with_aliases(one) for one in _laid_out(shown)]
+        aliases |= {alias: f"--{one.name}" for one in shown for alias in ALIASES.get(one.name, ())}
 
         @wraps(function)
         def run(**values: Any) -> None:
             del values["version"]
+            say_first()
+            places = _written(writes, folders, values)
+            reads = [*_each(value for name, value in values.items() if name not in writes)]
+            refuse_read(places, reads)
+            overwrites, resumes = values.pop("overwrite", False), values.get("resume")
             made = {parameter: make(values) for parameter, make in makers.items()}
-            function(**values, **made)
+            if resumes is None and not overwrites:  # what can go on tells that of what is there
+                refuse_existing(places)
+            if overwrites and resumes:
+                raise UsageError("--resume goes on with what is there, and --overwrite replaces it: give one of them")
+            with replaced(places, reads, "" if resumes is None else RUN) if overwrites else nullcontext():
+                function(**values, **made)
+
+        def find_fault(values: dict[str, Any]) -> None:
+            made = [make(values) for make in makers.values()]
+            if check:
+                check(*made)
 
         run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        run.check = find_fault  # type: ignore[attr-defined]
+        run.aliases, run.writes = aliases, writes  # type: ignore[attr-defined]
         app.command(name, cls=cls)(run)
         return run
 
     return decorate
 
 
-def _place(parameter: inspect.Parameter) -> int:
-    """Return where a parameter stands: arguments first, and last what many commands have."""
-    if any(isinstance(about, ArgumentInfo) for about in get_args(parameter.annotation)):
-        return -1
-    return 1 + _LAST.index(parameter.name) if parameter.name in _LAST else 0
+def _written(writes: Iterable[str], folders: Iterable[str], values: Mapping[str, Any]) -> list[Path]:
+    """Return where a command writes; pictures of the worst images are written if some are asked for.
+
+    A folder where a file is to be is left out: the function refuses it, whatever is asked for.
+    """
+    if not is_first_process():
+        return []
+    names = [name for name in writes if values[name] is not None and (name != "pictures" or values["worst"])]
+    return [Path(values[name]) for name in names if name in folders or not is_folder(Path(values[name]))]
+
+
+def _each(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield values one by one, those in lists as well."""
+    for value in values:
+        yield from value if isinstance(value, list | tuple) else (value,)
+
+
+def _laid_out(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Return parameters as the help shows them: arguments first, last what many commands have; many in groups."""
+    if len(parameters) < _LONG:
+        parameters = [_changed(parameter, rich_help_panel=None) for parameter in parameters]
+    return sorted(parameters, key=_place)
+
+
+def _with_aliases(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter whose help tells what other tools call it."""
+    about = _about(parameter)
+    if about is None or parameter.name not in ALIASES:
+        return parameter
+    return _changed(parameter, help=f"{about.help}{_also(ALIASES[parameter.name])}")
+
+
+def _also(aliases: tuple[str, ...]) -> str:
+    return f" Also: {', '.join(aliases)}." if aliases else ""
+
+
+def _place(parameter: inspect.Parameter) -> tuple[int, int]:
+    about = _about(parameter)
+    if about is None:
+        return -1, 0
+    group = about.rich_help_panel
+    return (
+        GROUPS.index(group) if isinstance(group, str) else 0,
+        1 + _LAST.index(parameter.name) if parameter.name in _LAST else 0,
+    )
+
+
+def _about(parameter: inspect.Parameter) -> OptionInfo | None:
+    """Return what Typer is told of an option; None of an argument, and of the context."""
+    return next((about for about in get_args(parameter.annotation) if isinstance(about, OptionInfo)), None)
+
+
+def _changed(parameter: inspect.Parameter, **changes: Any) -> inspect.Parameter:
+    """Return an option of which Typer is told something else; arguments stay."""
+    about = _about(parameter)
+    if about is None:
+        return parameter
+    own = copy.copy(about)  # others share it
+    vars(own).update(changes)
+    kind, *_ = get_args(parameter.annotation)
+    return parameter.replace(annotation=Annotated[kind, own])
 
 
 def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[dict[str, Any]], Any] | None]:
@@ -86,7 +214,10 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
 def _parameters(its: Declared) -> Iterator[inspect.Parameter]:
     """Yield what Typer is told of an option, an argument if it must be given, and of the flag that unsets it."""
     option = its.option
-    about: dict[str, Any] = {"help": option.text, "metavar": option.metavar}
+    words = re.sub(r": [^:]+\.$", ".", option.text) if its.short_choices else option.text
+    words += _also(option.aliases)
+    about: dict[str, Any] = {"help": words, "metavar": its.short_choices or option.metavar}
+    about["rich_help_panel"] = option.group or None
     if option.choices:
         about["autocompletion"] = lambda: list(option.choices)
     if its.default is MISSING:
@@ -94,13 +225,18 @@ def _parameters(its: Declared) -> Iterator[inspect.Parameter]:
         return
     default = option.typed or (None if its.is_several else its.default)
     if default is not True:
-        flags = option.flags or (f"--{its.name.replace('_', '-')}",)
+        flags = _flags(its)
         about |= {"show_default": option.usual} if option.usual else {}
         kind = _typed(its) | None if default is None else _typed(its)
         yield _parameter(its.name, kind, typer.Option(*flags, **about), default)
     if option.unset:
         flag, words = option.unset
-        yield _parameter(_name_of(flag), bool, typer.Option(flag, help=words), False)
+        group = option.group or None
+        yield _parameter(_name_of(flag), bool, typer.Option(flag, help=words, rich_help_panel=group), False)
+
+
+def _flags(its: Declared) -> tuple[str, ...]:
+    return its.option.flags or (f"--{its.name.replace('_', '-')}",)
 
 
 def _parameter(name: str, kind: Any, about: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

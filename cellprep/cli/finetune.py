@@ -9,14 +9,13 @@ from cellprep.cli.declare import command
 from cellprep.cli.learning import typed
 from cellprep.cli.options import JSON
 from cellprep.cli.prediction import ListsWeights
-from cellprep.cli.words import show, tell
-from cellprep.learn import require_torch
+from cellprep.cli.words import need_torch, show, tell
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.training.options import DECIDED_BY_WEIGHTS, OnlyNetworks, TrainOptions
 from cellprep.system.places import as_place
 
 
-@command("finetune", cls=ListsWeights)
+@command("finetune", cls=ListsWeights, writes=("out",), folders=("out",))
 def finetune_command(
     context: typer.Context,
     *,
@@ -24,23 +23,33 @@ def finetune_command(
         list[str] | None,
         typer.Option(
             help=f"Weights to begin with: a bundle, by name or path, or the folders of runs; {DEFAULT_WEIGHTS} unless "
-            "given. Without a name, lists those at hand."
+            "given. Without a name, lists those at hand.",
+            rich_help_panel="Network",
         ),
     ] = None,
     data: Annotated[
-        Path, typer.Option(parser=as_place, metavar="STORE", help="Store of your images; it may be a URL.")
+        Path,
+        typer.Option(
+            parser=as_place, metavar="STORE", help="Store of your images; it may be a URL.", rich_help_panel="Data"
+        ),
     ] = Path("data.zarr"),
     out: Annotated[
         Path | None,
         typer.Option(
             help="Folder of the runs and of finetuned.safetensors; it must be new.",
             show_default="runs/finetune, or with a number behind it",
+            rich_help_panel="Output",
         ),
     ] = None,
     only: OnlyNetworks = (),
     given: Annotated[dict[str, Any], TrainOptions, DECIDED_BY_WEIGHTS],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what is in --out, or the newest such folder, by its options.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what is in --out, or the newest such folder, by its options.",
+            rich_help_panel="Run",
+        ),
     ] = False,
     as_json: JSON = False,
 ) -> None:
@@ -51,10 +60,10 @@ def finetune_command(
 
     Example: `cellprep finetune --weights nuclei --data data.zarr --out runs/mine`
     """
-    require_torch("cellprep finetune")
+    quiet = given["quiet"]
+    need_torch("cellprep finetune", quiet)
     from cellprep.workflows.finetune import finetune
 
-    quiet = given["quiet"]
     report = finetune(data, out, weights, only=only, resume=resume, **typed(context, given))
     if report.tells:
         show(report, as_json, quiet)

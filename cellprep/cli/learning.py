@@ -7,8 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON
-from cellprep.cli.words import show, tell
-from cellprep.learn import require_torch
+from cellprep.cli.words import need_torch, show, tell
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.prediction.tuning import TuneOptions
 from cellprep.learn.training.options import ALL, ALL_FOLDS, TrainOptions
@@ -16,13 +15,24 @@ from cellprep.store import open_store
 from cellprep.system.places import as_place
 
 
-@command("train")
+def _check_training(given: dict[str, Any]) -> None:
+    """Refuse options of a single network that do not go together, unless those of the run hold as well."""
+    if given["network"] != ALL and not given["resume"]:
+        TrainOptions(**given)
+
+
+@command("train", writes=("out",), folders=("out",), check=_check_training)
 def train_command(
     context: typer.Context,
     *,
     data: Annotated[
         Path,
-        typer.Option(parser=as_place, metavar="STORE", help="Store to learn from, with images; it may be a URL."),
+        typer.Option(
+            parser=as_place,
+            metavar="STORE",
+            help="Store to learn from, with images; it may be a URL.",
+            rich_help_panel="Data",
+        ),
     ] = Path("data.zarr"),
     given: Annotated[dict[str, Any], TrainOptions],
 ) -> None:
@@ -35,7 +45,7 @@ def train_command(
     network, out, resume, quiet = given.pop("network"), given.pop("out"), given.pop("resume"), given["quiet"]
     if resume:  # the run's own options hold where nothing is typed
         given = typed(context, given)
-    require_torch("cellprep train")
+    need_torch("cellprep train", quiet)
     from cellprep.learn.training import run, runs
     from cellprep.workflows.train_all import train_all
     from cellprep.workflows.train_folds import train_folds
@@ -58,13 +68,18 @@ def tune_command(
     *,
     data: Annotated[
         Path,
-        typer.Option(parser=as_place, metavar="STORE", help="Store with images and their true cells; it may be a URL."),
+        typer.Option(
+            parser=as_place,
+            metavar="STORE",
+            help="Store with images and their true cells; it may be a URL.",
+            rich_help_panel="Data",
+        ),
     ] = Path("data.zarr"),
     weights: Annotated[
         list[str] | None,
         typer.Option(
             help=f"Weights as `cellprep predict` takes them, repeatable; {DEFAULT_WEIGHTS} unless given. Of trainings, "
-            "the images that they were validated on are taken; else all of the store."
+            "the images that they were validated on are taken; else all of the store.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write: the weights, and a table of all that was tried.")],
@@ -79,7 +94,7 @@ def tune_command(
 
     Example: `cellprep tune --data data.zarr --weights runs/all --out tuned`
     """
-    require_torch("cellprep tune")
+    need_torch("cellprep tune", options.quiet)
     from cellprep.workflows.tune import tune
 
     report = tune(data, out, weights or [DEFAULT_WEIGHTS], options)

@@ -10,14 +10,16 @@ from cellprep.cli.options import SourcePath
 from cellprep.cli.words import announced, tell
 from cellprep.commands.measure import MeasureOptions, measure_to_file
 from cellprep.formats.readers import SourceOptions
-from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.output import check_place
 
 
-@command("measure")
+@command("measure", writes=("out",))
 def measure_command(
     source: SourcePath,
     *,
-    out: Annotated[Path, typer.Option(help="Table to write: .csv, .tsv or .parquet.")] = Path("cells.csv"),
+    out: Annotated[Path, typer.Option(help="Table to write: .csv, .tsv or .parquet.", rich_help_panel="Output")] = Path(
+        "cells.csv"
+    ),
     reading: SourceOptions,
     options: MeasureOptions,
 ) -> None:
@@ -28,6 +30,6 @@ def measure_command(
 
     Example: `cellprep measure data.zarr --out cells.csv`
     """
-    refuse_to_overwrite(out, source)
-    known = announced(reading.open(source), options.quiet)
-    tell(measure_to_file(known, out, options), options.quiet, known.description, *known.notes)
+    check_place(out)
+    known = announced(reading.open(source), options.quiet, out)
+    tell(measure_to_file(known, out, options), options.quiet, *known.notes)

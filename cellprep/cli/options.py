@@ -7,9 +7,21 @@ import typer
 
 from cellprep.system.places import as_place
 
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
-Worst = Annotated[int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.")]
-Pictures = Annotated[Path, typer.Option(help="Folder for the pictures of the worst images; it must be empty or new.")]
+#: What other tools call the options of the command line alone, by parameter.
+ALIASES = {"weights": ("--model", "--pretrained-model"), "out": ("--output",)}
+
+JSON = Annotated[
+    bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.", rich_help_panel="Output")
+]
+Worst = Annotated[
+    int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.", rich_help_panel="Output")
+]
+Pictures = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for the pictures of the worst images; it must be empty or new.", rich_help_panel="Output"
+    ),
+]
 
 SourcePath = Annotated[
     Path,

@@ -7,13 +7,11 @@ from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from cellprep.cli.declare import command
-from cellprep.cli.words import tell
+from cellprep.cli.declare import Command, command
+from cellprep.cli.words import free, need_torch, tell, tell_next
 from cellprep.core.decode.typed import DecoderOptions
 from cellprep.errors import UsageError
-from cellprep.learn import require_torch
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
     SHIPPED,
@@ -21,19 +19,22 @@ from cellprep.learn.prediction.options import (
     OutputOptions,
     PredictionOptions,
     SemsegWeights,
+    known_classes,
 )
-from cellprep.learn.settings import Decoder, MinArea
+from cellprep.learn.settings import ByClass, Decoder, MinArea
 from cellprep.system.options import Only, Quiet
 
 
-class ListsWeights(TyperCommand):
+class ListsWeights(Command):
     """A command that tells which weights are at hand when `--weights` names none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the words apart, or list the weights at hand."""
-        unnamed = (name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*args, ""]))
+        unnamed = (
+            name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*self.named(args), ""])
+        )
         if not ctx.resilient_parsing and any(unnamed):  # as it is when a shell asks how the line may go on
-            require_torch("--weights")
+            need_torch("--weights", quiet=True)
             from cellprep.learn.prediction.at_hand import list_weights
 
             typer.echo("\n".join(["error: --weights needs a name; at hand:", *list_weights()]), err=True)
@@ -46,7 +47,7 @@ _WEIGHTS = f"Weights of a wn, or a bundle, or the folder of a run, or {_OF_PACKA
 _UNNAMED = "Without a name, lists those at hand."
 
 
-@command("predict", cls=ListsWeights)
+@command("predict", cls=ListsWeights, writes=("out", "maps", "measure"), folders=("out", "maps"))
 def predict_command(
     images: Annotated[
         list[str] | None,
@@ -61,11 +62,13 @@ def predict_command(
         Path | None,
         typer.Option(
             help="Folder to write; it must not exist, or be empty. Unless given predictions, or with a number behind "
-            "it that is free."
+            "it that is free.",
+            rich_help_panel="Output",
         ),
     ] = None,
     weights: Annotated[
-        list[str] | None, typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}")
+        list[str] | None,
+        typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}", rich_help_panel="Weights"),
     ] = None,
     only: Only = (),
     masks: MaskOptions,
@@ -73,7 +76,8 @@ def predict_command(
     measure: Annotated[
         Path | None,
         typer.Option(
-            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet."
+            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet.",
+            rich_help_panel="Output",
         ),
     ] = None,
     options: PredictionOptions,
@@ -86,8 +90,9 @@ def predict_command(
 
     Example: `cellprep predict images/ --out predictions`
     """
-    require_torch("cellprep predict")
+    need_torch("cellprep predict", options.quiet)
     from cellprep.learn import predict
+    from cellprep.learn.prediction.at_hand import DEFAULT_STORE
     from cellprep.workflows.predict_and_measure import predict_and_measure
 
     if masks.semseg_weights and not weights:
@@ -95,15 +100,25 @@ def predict_command(
     given = weights or [DEFAULT_WEIGHTS]
     how: dict[str, Any] = {"only": only, "outputs": outputs, "options": options, **asdict(masks)}
     if measure:
-        tell(predict_and_measure(images or None, measure, out, given, **how), options.quiet)
+        measured = predict_and_measure(images or None, measure, out, given, **how)
+        report = measured.prediction
+        tell(measured, options.quiet)
     else:
-        tell(predict(images or None, out, given, **how), options.quiet)
+        report = predict(images or None, out, given, **how)
+        tell(report, options.quiet)
+    if report.vectors or not report.images:
+        return
+    if not images:  # those of a store, whose true cells are known
+        tell_next(options.quiet, "evaluate", report.out, masks.data or DEFAULT_STORE, "--common")
+    elif not measure:
+        folder = ["--images", images[0]] if len(images) == 1 and Path(images[0]).is_dir() else []
+        tell_next(options.quiet, "measure", report.out, *folder, *free("--out", "cells.csv"))
 
 
-@command("bundle", cls=ListsWeights)
+@command("bundle", cls=ListsWeights, writes=("out",))
 def bundle_command(
-    weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
+    weights: Annotated[list[str], typer.Option("--weights", help=f"{_WEIGHTS}. {_UNNAMED}", rich_help_panel="Weights")],
+    out: Annotated[Path, typer.Option(help="File to write.", rich_help_panel="Output")],
     semseg_weights: SemsegWeights = None,
     half: Annotated[
         bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")
@@ -111,17 +126,19 @@ def bundle_command(
     decoder: Decoder = None,
     decoder_options: DecoderOptions = MappingProxyType({}),
     min_area: MinArea = None,
+    by_class: ByClass = MappingProxyType({}),
     quiet: Quiet = False,
 ) -> None:
     """Put weights that belong together into one file, which `predict --weights` takes alone.
 
     Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
     """
-    require_torch("cellprep bundle")
+    need_torch("cellprep bundle", quiet)
     from cellprep.learn import load_bundle, save_bundle, with_decoding
 
     bundle = load_bundle(weights, semseg_weights)
-    bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, decoder_options))
+    known_classes(by_class, bundle.types)
+    bundle = with_decoding(bundle, bundle.decoding.changed(decoder, min_area, decoder_options, by_class))
     save_bundle(out, bundle, half=half)
     if not quiet:
         typer.echo(f"{out}: {', '.join(bundle.names)}, {out.stat().st_size / 1e6:,.1f} MB", err=True)

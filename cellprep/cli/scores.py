@@ -9,7 +9,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, Pictures, Worst
-from cellprep.cli.words import announced, show, show_worst, tell
+from cellprep.cli.words import announced, free, show, show_worst, tell, tell_next
 from cellprep.commands.evaluate import (
     EvaluationOptions,
     draw_confusion,
@@ -18,20 +18,22 @@ from cellprep.commands.evaluate import (
     refuse_confusion,
     refuse_pictures,
 )
+from cellprep.formats.annotations.categories import CategoriesAre
 from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
-from cellprep.system.output import refuse_to_overwrite
+from cellprep.system.output import check_place
 from cellprep.system.places import as_place
+from cellprep.system.progress import say_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthOptions(SourceOptions):
     """How the true cells are read."""
 
-    format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS))] = "auto"
+    format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS), group="Annotations")] = "auto"
 
 
-@command("evaluate")
+@command("evaluate", writes=("out", "confusion", "pictures"), folders=("pictures",))
 def evaluate_command(
     predicted: Annotated[
         Path,
@@ -47,15 +49,21 @@ def evaluate_command(
     ],
     *,
     reading: TruthOptions,
-    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS))] = "auto",
+    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS), group="Predictions")] = "auto",
     predicted_rle_order: RLEOrder = None,
     predicted_crowds: CrowdsAre = None,
     predicted_components: ComponentsAre = None,
+    predicted_category_map: CategoriesAre = None,
     options: EvaluationOptions,
-    out: Annotated[Path | None, typer.Option(help="CSV to write, with a row of scores per image.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write, with a row of scores per image.", rich_help_panel="Output")
+    ] = None,
     confusion: Annotated[
         Path | None,
-        typer.Option(help="Picture to write of which class was taken for which, such as .png; means --by-class."),
+        typer.Option(
+            help="Picture to write of which class was taken for which, such as .png; means --by-class.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     worst: Worst = 0,
     pictures: Pictures = Path("worst"),
@@ -67,9 +75,8 @@ def evaluate_command(
 
     Example: `cellprep evaluate predictions/ train.csv --out scores.csv`
     """
-    for source in (predicted, truth):
-        if out:
-            refuse_to_overwrite(out, source)
+    if out:
+        check_place(out)
     if worst:
         refuse_pictures(pictures)
     if confusion:
@@ -77,8 +84,16 @@ def evaluate_command(
         options = replace(options, by_class=True)
     known = announced(reading.open(truth), options.quiet)
     found = open_prediction(
-        predicted, known, predicted_format, predicted_rle_order, predicted_crowds, predicted_components
+        predicted,
+        known,
+        predicted_format,
+        predicted_rle_order,
+        predicted_crowds,
+        predicted_components,
+        category_map=predicted_category_map,
     )
+    if not options.quiet:
+        say_first(found.description, f"against {known.description}")
     report = evaluate(found, known, options)
     if out:
         report.write_csv(out)
@@ -88,3 +103,4 @@ def evaluate_command(
     draw = partial(draw_worst, report, found, known, worst, pictures, options)
     show_worst(report, as_json, options.quiet, worst, draw)
     tell(report, options.quiet, *known.notes, *found.notes)
+    tell_next(options.quiet or as_json, "measure", predicted, *free("--out", "cells.csv"))

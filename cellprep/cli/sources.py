@@ -7,7 +7,7 @@ import typer
 
 from cellprep.cli.declare import command
 from cellprep.cli.options import JSON, SourcePath
-from cellprep.cli.words import announced, show, tell
+from cellprep.cli.words import announced, free, show, tell, tell_next, typed_again
 from cellprep.commands.check import CheckOptions, check_source
 from cellprep.commands.report import (
     ReportOptions,
@@ -18,43 +18,61 @@ from cellprep.commands.report import (
     report_training,
 )
 from cellprep.commands.split import SplitOptions, split_source
+from cellprep.formats.cellprep_store import CellprepStore
 from cellprep.formats.readers import SourceOptions, as_prediction
-from cellprep.system.output import refuse_to_overwrite
+from cellprep.learn.training.options import ALL
+from cellprep.learn.training.runs import data_option
+from cellprep.system.output import check_place
 from cellprep.system.places import as_place
+from cellprep.system.progress import take_unsaid
 
 
-@command("check")
+@command("check", writes=("out",))
 def check_command(
+    context: typer.Context,
     source: SourcePath,
     reading: SourceOptions,
     options: CheckOptions,
     out: Annotated[
-        Path | None, typer.Option(help="CSV of flags to write, a row per finding, for `build-targets --exclude`.")
+        Path | None,
+        typer.Option(
+            help="CSV of flags to write, a row per finding, for `build-targets --exclude`.", rich_help_panel="Output"
+        ),
     ] = None,
     as_json: JSON = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.", rich_help_panel="Rules")
+    ] = False,
 ) -> None:
     """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
 
-    The table counts what each rule finds, by cell type. `--out` names every finding, with the value measured.
+    The table counts what each rule finds, by cell type; below it are the ten worst annotations. `--out` names every
+    finding, with the value measured.
 
     Example: `cellprep check train.csv --out flags.csv`
     """
     if out:
-        refuse_to_overwrite(out, source)
-    annotations = announced(reading.open(source), options.quiet)
+        check_place(out)
+    annotations = announced(reading.open(source), options.quiet, out)
     report = check_source(annotations, options)
     if out:
         report.write_flags(out)
     show(report, as_json, options.quiet)
+    for line in [] if options.quiet else take_unsaid():
+        typer.echo(line, err=True)
     for note in [] if options.quiet else [*annotations.notes, *report.notes()]:
         typer.echo(note, err=True)
+    if not (options.quiet or as_json or (annotations.format == CellprepStore.format and not report.flagged)):
+        again = typed_again(context, SourceOptions, "images")
+        page = ["report", source, *again, *free("--out", "report.html")]
+        tell_next(options.quiet, *(page if report.flagged else ["build-targets", source, *again]))
     if strict and report.flagged:
         raise typer.Exit(1)
 
 
-@command("report")
+@command("report", writes=("out",))
 def report_command(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(
@@ -62,7 +80,7 @@ def report_command(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.", rich_help_panel="Output")] = Path("report.html"),
     reading: SourceOptions,
     options: ReportOptions,
 ) -> None:
@@ -70,22 +88,28 @@ def report_command(
 
     Example: `cellprep report data.zarr --out report.html`
     """
-    refuse_to_overwrite(out, source)
+    check_place(out)
     if is_training(source):
         show = report_finetuning if is_finetuning(source) else report_training
         tell(show(source, out), options.quiet)
         return
-    known = announced(reading.open(source), options.quiet)
+    known = announced(reading.open(source), options.quiet, out)
     found = as_prediction(options.predicted, known) if options.predicted else None
     notes = [*known.notes, *(found.notes if found else [])]
     tell(report_dataset(known, out, options, predicted=found), options.quiet, *notes)
+    if known.format == CellprepStore.format:
+        tell_next(options.quiet, "train", ALL, *data_option(source))
+    elif Path("data.zarr").exists():
+        tell_next(options.quiet, "train", ALL)
+    else:
+        tell_next(options.quiet, "build-targets", source, *typed_again(context, SourceOptions, "images"))
 
 
-@command("split")
+@command("split", writes=("out",))
 def split_command(
     source: SourcePath,
     *,
-    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("folds.csv"),
+    out: Annotated[Path, typer.Option(help="CSV to write.", rich_help_panel="Output")] = Path("folds.csv"),
     reading: SourceOptions,
     options: SplitOptions,
 ) -> None:
@@ -95,7 +119,6 @@ def split_command(
 
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """
-    refuse_to_overwrite(out, source)
-    annotations = announced(reading.open(source), options.quiet)
-    report = split_source(annotations, out, options)
-    tell(report, options.quiet, annotations.description, *annotations.notes)
+    check_place(out)
+    annotations = announced(reading.open(source), options.quiet, out)
+    tell(split_source(annotations, out, options), options.quiet, *annotations.notes)

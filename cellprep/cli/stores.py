@@ -35,7 +35,7 @@ def info_command(store: StorePath, *, as_json: JSON = False, given: Annotated[di
     tell(info, given["quiet"])
 
 
-@command("preview")
+@command("preview", writes=("out",))
 def preview_command(
     store: StorePath,
     out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg, .pdf or .svg.")],
@@ -60,7 +60,7 @@ def verify_command(store: StorePath, *, as_json: JSON = False, given: Annotated[
     tell(report, given["quiet"])
 
 
-@command("fit-bins")
+@command("fit-bins", writes=("out",))
 def fit_bins_command(
     store: StorePath,
     *,
@@ -77,7 +77,7 @@ def fit_bins_command(
     tell(fit_bins(store, out, **given), given["quiet"])
 
 
-@command("roundtrip")
+@command("roundtrip", writes=("pictures",), folders=("pictures",))
 def roundtrip_command(
     store: Annotated[
         Path,
@@ -109,7 +109,7 @@ def roundtrip_command(
     tell(report, options.quiet)
 
 
-@command("export")
+@command("export", writes=("out",), folders=("out",))
 def export_command(
     store: StorePath,
     to: Annotated[

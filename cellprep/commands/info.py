@@ -1,5 +1,6 @@
 """A summary of what a store holds."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ import msgspec
 from cellprep.core.targets.family import find_families
 from cellprep.core.targets.recipe import CHOSEN_LATER
 from cellprep.errors import RecipeError, StoreError
-from cellprep.store import StoreLike, Summary, as_store
+from cellprep.store import Store, StoreLike, Summary, as_store
 from cellprep.store.entries import Kind, count_folders, entry_names, has_leftovers, kind_of
 from cellprep.store.image import read_attributes
 from cellprep.store.image_ids import id_problem
 from cellprep.store.metadata import ImageMetadata
 from cellprep.system.options import Quiet, documented
+from cellprep.system.places import is_remote
 from cellprep.system.progress import progress_bar
 from cellprep.text.frames import make_frame
 from cellprep.text.notebook import notebook_html
@@ -24,6 +26,8 @@ from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_MANY = 5000  # images, whose metadata take a second to read
 
 _OF_SOURCE = ("source_images", "source_images_stored")
 
@@ -49,6 +53,9 @@ class StoreInfo:
         Whether a run is writing to the store, or was killed.
     read
         Number of images that were read because there was no summary that could be trusted.
+    pixel_sizes
+        How many images have each side of a pixel, in micrometres, the most frequent first; None is that of those
+        whose size is unknown. None of a large store, or one in an object store, whose images would have to be read.
     """
 
     store: str
@@ -59,6 +66,7 @@ class StoreInfo:
     damaged: int
     under_way: bool
     read: int
+    pixel_sizes: list[tuple[float | None, int]] | None = None
 
     def __repr__(self) -> str:
         counts = f"{count(self.facts['images'], 'image')}, {count(self.facts['cells'], 'cell')}"
@@ -86,6 +94,7 @@ class StoreInfo:
             "complete": self.complete,
             "damaged": self.damaged,
             "under_way": self.under_way,
+            "pixel_sizes": self.pixel_sizes and [list(pair) for pair in self.pixel_sizes],
         }
 
     def to_dataframe(self) -> "DataFrame":
@@ -119,6 +128,8 @@ class StoreInfo:
         yield "cells", f"{facts['cells']:,} ({facts['hidden']:,} hidden by others)"
         yield from _under("cell types", map(_cell_type, facts["cell_types"]))
         yield from _under("sizes", _sizes(facts))
+        yield "pixels", self._pixels()
+        yield from _under("pixel size", map(_pixel_size, self.pixel_sizes or ()))
         yield "arrays", ", ".join(_array(name, images, facts["images"]) for name, images in facts["arrays"].items())
         yield "on disk", f"{_bytes(facts['bytes'])} of arrays"
         yield from _under("recipe", _pairs(_typed(self.attributes.get("recipe"))))
@@ -129,6 +140,12 @@ class StoreInfo:
         yield "written by", f"cellprep {printable(str(self.attributes.get('version')))}"
         yield "schema", str(self.attributes["schema_version"])
         yield "complete", self._completeness()
+
+    def _pixels(self) -> str:
+        stored, total = self.facts["arrays"].get("image", 0), self.facts["images"]
+        if not stored:
+            return "of no image: `build-targets` with --images adds them, which networks learn from"
+        return "of all images" if stored == total else f"of {stored:,} of {count(total, 'image')}"
 
     def _made_otherwise(self) -> int:
         """Return how many images have other options than those of the last run."""
@@ -196,7 +213,19 @@ def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
         damaged=damaged,
         under_way=has_leftovers(store.path),
         read=read,
+        pixel_sizes=_pixel_sizes(store),
     )
+
+
+def _pixel_sizes(store: Store) -> list[tuple[float | None, int]] | None:
+    """Return how many images have each pixel size; None if there are too many to look at in a moment."""
+    if is_remote(store.path) or len(store) > _MANY:
+        return None
+    sizes: Counter[float | None] = Counter()
+    for place in map(store.path.joinpath, store):
+        with suppress(StoreError):
+            sizes[ImageMetadata.of(read_attributes(place)).pixel_size] += 1
+    return sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0] or 0))
 
 
 def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
@@ -233,6 +262,11 @@ def _cell_type(made: dict[str, Any]) -> str:
     return f"{name}: {count(made['images'], 'image')}, {count(made['cells'], 'cell')}"
 
 
+def _pixel_size(known: tuple[float | None, int]) -> str:
+    size, images = known
+    return f"{'unknown' if size is None else f'{size:g} µm'}: {count(images, 'image')}"
+
+
 def _sizes(facts: dict[str, Any]) -> Iterator[str]:
     for height, width, images in facts["shapes"]:
         yield f"{height} x {width}: {count(images, 'image')}"
@@ -255,7 +289,8 @@ def _typed(recipe: Any) -> Any:
 
 def _pairs(told: Any) -> Iterator[str]:
     for key, value in told.items() if isinstance(told, dict) else ():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        pairs = [f"{old} -> {new or '(left out)'}" for old, new in value.items()] if isinstance(value, dict) else value
+        text = ", ".join(map(str, pairs)) if isinstance(pairs, list) else str(value)
         yield f"{printable(key.replace('_', ' '))}: {printable(text)}"
 
 

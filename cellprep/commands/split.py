@@ -39,19 +39,26 @@ class SplitOptions:
         If a value is none that it can have.
     """
 
-    folds: Annotated[int, Option("Number of folds, at least 2.")] = 5
+    folds: Annotated[int, Option("Number of folds, at least 2.", group="Output")] = 5
     groups: Annotated[
         Sequence[str],
-        Option("Column of SOURCE whose equal values stay together; repeatable.", flags=("--group",), metavar="COLUMN"),
+        Option(
+            "Column of SOURCE whose equal values stay together; repeatable.",
+            flags=("--group",),
+            metavar="COLUMN",
+            group="Output",
+        ),
     ] = ()
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, where SOURCE does not tell their sizes.", metavar="FOLDER"),
+        Option("Folder of image files, where SOURCE does not tell their sizes.", metavar="FOLDER", group="Images"),
     ] = None
-    seed: Annotated[int, Option("Seed of the folds, from 0.")] = 0
+    seed: Annotated[int, Option("Seed of the folds, from 0.", group="Output")] = 0
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
-    keep_annotated_twice: Annotated[bool, Option("Keep images most of whose cell pixels are annotated twice.")] = False
+    keep_annotated_twice: Annotated[
+        bool, Option("Keep images most of whose cell pixels are annotated twice.", group="Output")
+    ] = False
     jobs: Jobs = -1
     quiet: Quiet = False
 

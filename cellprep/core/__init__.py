@@ -1,1 +1,1 @@
-"""Arrays alone: no file is known here."""
+"""Functions of arrays, independent of files."""

@@ -1,7 +1,7 @@
-"""Areas that people draw, as runs of pixels: polygons with holes, ellipses, and bitmaps in a box.
+"""Rasterised shapes, as runs of pixels: polygons with holes, ellipses, and bitmaps in a box.
 
-The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). It belongs to an outline if its centre,
-(x + 0.5, y + 0.5), lies within.
+The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). It is part of a shape if its centre,
+(x + 0.5, y + 0.5), lies within the outline.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from cellprep.core.filling import fill_outlines
 from cellprep.core.rle import Runs
 from cellprep.errors import RLEError
 
-#: (2, r) int64: the first pixel of each run and the one behind its last, counted along the rows; no two touch.
+#: (2, r) int64: first pixel of each run, and the pixel after its end, in row-major order; runs do not touch.
 Spans = NDArray[np.int64]
 
-_LEAST = 1e-6  # pixels of a radius
-_TINY = 1e-9  # pixels: an ellipse that touches the centre of a pixel has it, whatever way its numbers are rounded
+_LEAST = 1e-6  # smallest radius, in pixels
+_TINY = 1e-9  # pixels: a pixel centre on the ellipse counts as inside despite rounding
 
 
 def polygon_spans(polygons: Sequence[Sequence[NDArray[np.float64]]], shape: tuple[int, int]) -> list[Spans]:
-    """Rasterise polygons, by the even-odd rule; arguments and errors as `fill_outlines` has them.
+    """Rasterise polygons by the even-odd rule. Arguments and errors are those of `fill_outlines`.
 
     Examples
     --------
@@ -39,23 +39,23 @@ def polygon_spans(polygons: Sequence[Sequence[NDArray[np.float64]]], shape: tupl
 def ellipse_spans(
     centre: tuple[float, float], radii: tuple[float, float], shape: tuple[int, int], degrees: float = 0
 ) -> Spans:
-    """Rasterise an ellipse; a pixel whose centre lies on its line belongs to it.
+    """Rasterise an ellipse. Pixels whose centres lie on the outline are included.
 
     Parameters
     ----------
     centre
         x and y, in pixels.
     radii
-        Along x and along y, before it is turned, in pixels.
+        Along x and along y, before rotation, in pixels.
     shape
         (H, W) of the image, in pixels.
     degrees
-        By how much it is turned about its centre, clockwise as the image is seen.
+        Rotation about the centre, clockwise in image coordinates.
 
     Raises
     ------
     RLEError
-        If its numbers are no ellipse. Its `place` is 0.
+        If the parameters do not define an ellipse. Its `place` is 0.
 
     Examples
     --------
@@ -67,8 +67,10 @@ def ellipse_spans(
     height, width = shape
     numbers = np.array([*centre, *radii, degrees])
     if not (np.abs(numbers) < 1e9).all() or min(radii) < _LEAST:
-        raise RLEError(0, f"an ellipse has a centre and radii above 0, in pixels: its radii are {radii[0]}, {radii[1]}")
-    # A pixel is within where a dx^2 + b dx dy + c dy^2 <= 1; in each row this is between two values of dx.
+        raise RLEError(
+            0, f"an ellipse needs a finite centre and radii above 0, but its radii are {radii[0]}, {radii[1]}"
+        )
+    # A pixel is inside where a dx^2 + b dx dy + c dy^2 <= 1, which in each row is an interval of dx.
     turned = (cos(radians(degrees)), sin(radians(degrees)))
     a = (turned[0] / radii[0]) ** 2 + (turned[1] / radii[1]) ** 2
     b = 2 * turned[0] * turned[1] * (radii[0] ** -2 - radii[1] ** -2)
@@ -86,7 +88,7 @@ def ellipse_spans(
 
 
 def bitmap_spans(bitmap: NDArray[Any], left: int, top: int, shape: tuple[int, int]) -> Spans:
-    """Return the pixels of a bitmap that lies in an image.
+    """Return the pixels of a bitmap placed in an image.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ def bitmap_spans(bitmap: NDArray[Any], left: int, top: int, shape: tuple[int, in
     Raises
     ------
     RLEError
-        If it does not lie within the image. Its `place` is 0.
+        If the bitmap exceeds the image. Its `place` is 0.
 
     Examples
     --------
@@ -119,24 +121,24 @@ def bitmap_spans(bitmap: NDArray[Any], left: int, top: int, shape: tuple[int, in
 
 
 def check_box(size: tuple[int, int], left: int, top: int, shape: tuple[int, int]) -> None:
-    """Refuse a box of a size, (h, w), that does not lie within an image; the rest as `bitmap_spans` has it.
+    """Refuse a box of size (h, w) that exceeds the image; parameters and errors as for `bitmap_spans`.
 
     Examples
     --------
     >>> check_box((2, 2), 1, 0, (2, 2))
     Traceback (most recent call last):
-    cellprep.errors.RLEError: annotation 0: its mask, 2 x 2 (height x width) from row 0, column 1 on, lies outside...
+    cellprep.errors.RLEError: annotation 0: its mask, 2 x 2 (height x width) at row 0, column 1, exceeds the image, ...
     """
     if not (0 <= left <= shape[1] - size[1] and 0 <= top <= shape[0] - size[0]):
         raise RLEError(
             0,
-            f"its mask, {size[0]} x {size[1]} (height x width) from row {top}, column {left} on, lies outside its "
+            f"its mask, {size[0]} x {size[1]} (height x width) at row {top}, column {left}, exceeds the "
             f"image, {shape[0]} x {shape[1]}",
         )
 
 
 def united(areas: Sequence[Spans]) -> Spans:
-    """Return the pixels that any of several areas has.
+    """Return the union of several areas.
 
     Examples
     --------
@@ -145,18 +147,18 @@ def united(areas: Sequence[Spans]) -> Spans:
            [5, 9]])
     """
     bounds = np.concatenate([np.zeros((2, 0), np.int64), *areas], axis=1)
-    steps = np.repeat([1, -1], bounds.shape[1])  # into an area, and out of it
+    steps = np.repeat([1, -1], bounds.shape[1])  # +1 where an area begins, -1 where it ends
     bounds = bounds.ravel()
     order = np.argsort(bounds, kind="stable")
     bounds, depth = bounds[order], np.cumsum(steps[order])
-    latest = np.diff(bounds, append=-1) != 0  # what holds from a pixel on, after all that happens there
+    latest = np.diff(bounds, append=-1) != 0  # keep the last of several changes at one pixel
     changes = np.flatnonzero(np.diff(depth[latest] > 0, prepend=False))
     spans: Spans = bounds[latest][changes].reshape(-1, 2).T
     return spans
 
 
 def runs_of_spans(areas: Sequence[Spans], shape: tuple[int, int]) -> Runs:
-    """Return areas as the masks of an image's annotations, one each."""
+    """Return areas as the masks of an image's annotations, one annotation for each."""
     starts, ends = np.concatenate([np.zeros((2, 0), np.int64), *areas], axis=1)
     offsets = np.concatenate(([0], np.cumsum([area.shape[1] for area in areas], dtype=np.int64)))
     return Runs(starts, ends - starts, offsets, shape, "row")

@@ -1,7 +1,7 @@
-"""Overlaps between cells: who owns each pixel of an image.
+"""Overlaps between cells: assigning each pixel of an image to one cell.
 
-Annotated cells may overlap, predicted ones may not, so one cell has to lie on top of the other. A rule says in
-which order cells are placed; everything later follows from one image, that of the cells' ranks.
+Annotated cells may overlap, predicted ones must not, so one of two overlapping cells has to lie on top. A rule defines
+the order in which cells are placed; everything else follows from one image, that of the cells' ranks.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from cellprep.core.windows import Window, windows
 from cellprep.errors import AnnotationError, RecipeError, UsageError
 from cellprep.system.options import Option
 
-_PIXELS_A_CELL = 64  # a cell of fewer is rare
-ROWS_AT_ONCE = 128  # what is computed of so many rows stays in the processor's cache
+_PIXELS_A_CELL = 64  # cells are rarely smaller
+ROWS_AT_ONCE = 128  # so that intermediate results stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Cells:
     Attributes
     ----------
     ranks
-        (H, W) uint16, or uint32 beyond 65,535 cells: the place, from 1, at which the pixel's owner was put
-        into the image; a higher rank lies on top. 0 = nobody's pixel.
+        (H, W) uint16, or uint32 beyond 65,535 cells: rank of each pixel's owner, counted from 1 in order of placement.
+        Higher ranks lie on top. 0 = no owner.
     labels
-        (H, W) of the same dtype: the pixel's owner as 1 + its place among the annotations; 0 = nobody.
+        (H, W) of the same dtype: 1 + index of the annotation that owns the pixel; 0 = no owner.
     areas
-        (n,) int64: pixels of each annotation before overlaps.
+        (n,) int64: number of pixels of each annotation before overlaps are resolved.
     whole
-        What is known of the whole image, where these are the cells of a part of it.
+        Facts about the whole image, if these are the cells of a part of it.
     origin
-        Row and column in the image of the part's first pixel.
+        Row and column of the part's first pixel in the image.
     """
 
     ranks: NDArray[Any]
@@ -54,22 +54,22 @@ class Cells:
 
     @property
     def image(self) -> "WholeImage":
-        """The whole image that they belong to, be they all of it or a part."""
+        """The whole image that the cells belong to."""
         return self.whole or WholeImage.of(self.labels.__getitem__, self.labels.shape, len(self.areas))
 
     def hidden(self) -> NDArray[np.int64]:
-        """Return the labels of cells that own no pixel, because others cover them entirely: (k,) int64."""
+        """Return the labels of cells without pixels, because others cover them completely: (k,) int64."""
         return hidden_labels(self.labels, len(self.areas))
 
 
 @dataclass(frozen=True)
 class WholeImage:
-    """Facts of a whole image, which targets of a part of it may depend on; each is found when it is asked for first.
+    """Facts about a whole image that the targets of a part may depend on; each is computed on first use.
 
     Attributes
     ----------
     count_nobodys, find_sizes
-        What finds them.
+        Functions that compute them.
     """
 
     count_nobodys: Callable[[], float]
@@ -77,7 +77,7 @@ class WholeImage:
 
     @classmethod
     def of(cls, read: Callable[[Window], NDArray[Any]], shape: tuple[int, ...], count: int) -> "WholeImage":
-        """Return the facts of a label image, (H, W) integers from 0 to `count`, of which windows are read."""
+        """Return the facts of a label image, (H, W) integers from 0 to `count`, which is read window by window."""
 
         def nobodys() -> int:
             return sum(int(np.count_nonzero(read(window) == 0)) for window in windows((shape[0], shape[1])))
@@ -86,28 +86,28 @@ class WholeImage:
 
     @cached_property
     def nobodys(self) -> float:
-        """Number of pixels that nobody owns."""
+        """Number of pixels without an owner."""
         return self.count_nobodys()
 
     @cached_property
     def sizes(self) -> NDArray[Any]:
-        """(n, 2) int64: height and width of the box around each cell of the image; 0 of one without pixels."""
+        """(n, 2) int64: height and width of each cell's bounding box; 0 for cells without pixels."""
         return self.find_sizes()
 
     def scaled(self, zoom: float) -> "WholeImage":
-        """Return the facts of the image when it is shown so many times as large."""
+        """Return the facts of the image enlarged by a factor."""
         return WholeImage(lambda: self.nobodys * zoom**2, lambda: self.sizes * zoom)
 
 
 def label_boxes(read: Callable[[Window], NDArray[Any]], shape: tuple[int, int], count: int) -> NDArray[np.int64]:
-    """Return the first row, the end of rows, the first column and the end of columns of each label: (4, n) int64.
+    """Return the bounding box of each label: (4, n) int64, first row, end row, first column, end column.
 
-    Of a label without pixels the ends are 0.
+    For labels without pixels, both ends are 0.
 
     Parameters
     ----------
     read
-        Takes a window, and returns its labels: integers from 0 to `count`.
+        Takes a window and returns its labels: integers from 0 to `count`.
     shape
         (H, W) of the image.
     count
@@ -139,7 +139,7 @@ def sizes_of(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return which of the labels from 1 to `count` own no pixel: (k,) int64."""
+    """Return the labels from 1 to `count` without pixels: (k,) int64."""
     visible = np.bincount(labels[labels > 0], minlength=count + 1)
     return np.flatnonzero(visible[1:] == 0) + 1
 
@@ -151,9 +151,9 @@ class OverlapRule:
     Attributes
     ----------
     order
-        Takes the areas (n,) of the annotations and returns the order (n,) in which they are placed.
+        Takes the areas (n,) of the annotations and returns the order (n,) of placement.
     keep_contested
-        Whether a pixel that several cells claim belongs to the topmost (True) or to nobody (False).
+        Whether a pixel that several cells claim belongs to the topmost cell (True) or to none (False).
     """
 
     order: Callable[[NDArray[np.int64]], NDArray[np.int64]]
@@ -168,7 +168,7 @@ def _as_annotated(areas: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(areas))
 
 
-#: The rules by name: smaller cells lie on top; later ones do; pixels that several claim belong to nobody.
+#: The rules by name: smaller cells on top; later cells on top; pixels claimed by several cells belong to none.
 OVERLAP_RULES: dict[str, OverlapRule] = {
     "smaller-on-top": OverlapRule(_largest_first),
     "later-on-top": OverlapRule(_as_annotated),
@@ -179,29 +179,29 @@ OVERLAP_RULES: dict[str, OverlapRule] = {
 def resolve_overlaps(
     runs: Runs | ArrayLike, rule: str = "smaller-on-top", areas: NDArray[np.int64] | None = None
 ) -> Cells:
-    """Give every pixel one owner.
+    """Assign each pixel to one cell.
 
     Parameters
     ----------
     runs
-        The annotations: from `cellprep.parse_rle`, or masks, (n, H, W) or a list of n (H, W), boolean or of one number
-        each.
+        The annotations: runs from `cellprep.parse_rle`; or masks, (n, H, W) or a list of n (H, W), boolean or with one
+        nonzero value each.
     rule
-        A name in `OVERLAP_RULES`. Cells of equal area keep their order, the later one on top.
+        A name in `OVERLAP_RULES`. Cells of equal area keep their order, with the later one on top.
     areas
-        (n,) pixels of each annotation before overlaps, where `runs` no longer tell, because overlaps had been
-        resolved before; those of `runs` unless given.
+        (n,) pixels of each annotation before overlaps were resolved, if they were resolved before. By default the areas
+        of `runs`.
 
     Raises
     ------
     RecipeError
-        If there is no such rule.
+        If the rule is unknown.
     UsageError
-        If `runs` or `areas` are none.
+        If `runs` or `areas` are invalid.
 
     Examples
     --------
-    A cell of four pixels, and one of two that covers half of the other's last column:
+    A cell of four pixels, and one of two pixels that covers half of the other's last column:
 
     >>> from cellprep import parse_rle
     >>> runs = parse_rle(["2 1 6 1", "1 2 5 2"], (2, 4))
@@ -216,7 +216,7 @@ def resolve_overlaps(
     runs = runs if isinstance(runs, Runs) else runs_from_masks(as_masks(runs))
     areas = runs.areas if areas is None else as_numbers(areas, "areas", "(n,) pixels")
     if areas.shape != (len(runs),):
-        raise UsageError(f"areas has shape {areas.shape}: it should be ({len(runs)},), one for each annotation")
+        raise UsageError(f"areas has shape {areas.shape}: it must be ({len(runs)},), one for each annotation")
     rank_of = _rank_of(areas, chosen)
     ranks = runs.paint(rank_of[1:])
     if not chosen.keep_contested:
@@ -227,7 +227,7 @@ def resolve_overlaps(
 def count_owners(
     windowed: WindowedRuns, rule: str, areas: NDArray[np.int64], threads: int = 1
 ) -> tuple[NDArray[np.int64], int]:
-    """Resolve overlaps window by window, only to count.
+    """Resolve overlaps window by window, only for counting.
 
     Parameters
     ----------
@@ -236,14 +236,14 @@ def count_owners(
     rule, areas
         As `resolve_overlaps`.
     threads
-        How many windows at once.
+        Number of windows processed in parallel.
 
     Returns
     -------
     hidden : ndarray
         As `Cells.hidden`.
     nobodys : int
-        Pixels that nobody owns.
+        Number of pixels without an owner.
 
     Examples
     --------
@@ -267,24 +267,24 @@ def count_owners(
 
 
 def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
-    """Take the cells of a label image, in which every pixel already has one owner.
+    """Make cells from a label image, in which every pixel already has one owner.
 
-    Areas are those of the labels: where annotations overlapped, a cell may now be smaller than one that it was
-    larger than, and the wall between them change sides.
+    Areas are those of the labels. If annotations overlapped before, a cell may now be smaller than a neighbour that it
+    was larger than; the wall between them then changes sides.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background; numbers may be missing. Number k stays label k.
     rule
-        As `resolve_overlaps`; it decides which of two touching cells gets the wall.
+        As for `resolve_overlaps`; it decides which of two touching cells gets the wall.
 
     Raises
     ------
     UsageError
-        If `labels` is no label image.
+        If `labels` is not a label image.
     RecipeError
-        If there is no such rule.
+        If the rule is unknown.
 
     Examples
     --------
@@ -301,25 +301,25 @@ def cells_from_labels(labels: ArrayLike, rule: str = "smaller-on-top") -> Cells:
 
 
 def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> Cells:
-    """Return the cells that `resolve_overlaps` made, from what a store keeps of them.
+    """Restore the cells that `resolve_overlaps` returned from the data in a store.
 
-    Their ranks may be other numbers: those of cells that are not to be seen may be left out. They rise alike.
+    Ranks may have other values, as cells without visible pixels may be skipped, but their order is the same.
 
     Parameters
     ----------
     labels
-        (H, W) integers from 0 to n: of the image, or of a part of it.
+        (H, W) integers from 0 to n, for the image or a part of it.
     areas
-        (n,) int64: pixels of each annotation before overlaps.
+        (n,) int64: pixels of each annotation before overlaps are resolved.
     rule
         A name in `OVERLAP_RULES`.
 
     Raises
     ------
     AnnotationError
-        If a label is above n.
+        If a label exceeds n.
     RecipeError
-        If there is no such rule.
+        If the rule is unknown.
 
     Examples
     --------
@@ -329,7 +329,7 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
     chosen = find_rule(rule)
     if len(areas) < labels.size // _PIXELS_A_CELL:
         rank_of = _rank_of(areas, chosen)
-    else:  # hardly any of them are in this part of their image, and only those are ranked
+    else:  # few of the cells are in this part of the image, so only those are ranked
         _check_indices(labels, len(areas) + 1)
         is_here = np.zeros(len(areas) + 1, bool)
         is_here[labels] = True
@@ -340,12 +340,12 @@ def restore_cells(labels: NDArray[Any], areas: NDArray[np.int64], rule: str) -> 
 
 
 def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
-    """Return ``table[indices]`` for an image of indices, without ever holding them all in NumPy's index type.
+    """Return ``table[indices]`` for an image of indices, without converting all of them to NumPy's index type.
 
     Raises
     ------
     AnnotationError
-        If an index is beyond the table.
+        If an index exceeds the table.
 
     Examples
     --------
@@ -357,7 +357,7 @@ def look_up(table: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
     for top in range(0, len(indices), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
         _check_indices(indices[rows], len(table))
-        np.take(table, indices[rows], out=result[rows], mode="clip")  # which needs no copy of `out`
+        np.take(table, indices[rows], out=result[rows], mode="clip")  # this mode needs no copy of `out`
     return result
 
 
@@ -366,21 +366,23 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
     lowest = 0 if indices.dtype.kind == "u" else indices.min(initial=0)
     if lowest < 0 or highest >= end:
         stranger = lowest if lowest < 0 else highest
-        raise AnnotationError(f"label {stranger} is in the label image, but its cells end at {end - 1}: it is damaged")
+        raise AnnotationError(
+            f"the label image contains label {stranger}, but there are only {end - 1} cells: it is damaged"
+        )
 
 
-Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES)]
+Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES, group="Targets")]
 
 
 def find_rule(name: str) -> OverlapRule:
-    """Look an overlap rule up by its name."""
+    """Return the overlap rule of a name."""
     if not isinstance(name, str) or name not in OVERLAP_RULES:
-        raise RecipeError(f"overlap rule {name!r} is unknown: it is one of {', '.join(OVERLAP_RULES)}")
+        raise RecipeError(f"overlap rule {name!r} is unknown: use one of {', '.join(OVERLAP_RULES)}")
     return OVERLAP_RULES[name]
 
 
 def _rank_of(areas: NDArray[np.int64], rule: OverlapRule) -> NDArray[Any]:
-    """Return the rank of each label, (n + 1,): 1 for the cell placed first; 0 for the background."""
+    """Return the rank of each label, (n + 1,): 1 for the cell placed first, 0 for the background."""
     order = np.concatenate(([0], rule.order(areas) + 1))
     return _invert(order).astype(_dtype_of_ranks(len(areas)))
 

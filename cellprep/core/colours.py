@@ -1,4 +1,4 @@
-"""From the arrays of a store to colours, such as the colour-blind can tell apart."""
+"""Colours for the arrays of a store, distinguishable by colour-blind readers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,34 +8,50 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Of cell, wall and background, (3, 3) uint8.
+#: Colours of cell, wall and background, (3, 3) uint8.
 SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
+
+#: Of classes of cells, (5, 3) uint8: those of Okabe and Ito that stand out from grey, which the colour-blind can tell
+#: apart.
+TYPE_COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
 
 #: Of cells' outlines, RGB.
 OUTLINE = (255, 204, 25)
 
-# To the right, down, to the left, up: opposite ones differ in lightness, and in what the colour-blind see of hue.
+# Right, down, left, up: opposite directions differ in lightness, and in hues that the colour-blind can distinguish.
 _DIRECTIONS = np.array([[253, 216, 60], [213, 70, 130], [20, 80, 190], [90, 215, 190]])
 _NO_DIRECTION = 38
-_LIMITS = (0.5, 99.5)  # percentiles of intensities that become black and white
+_LIMITS = (0.5, 99.5)  # percentiles of intensities that are mapped to black and white
 
 
 def class_colours(count: int) -> NDArray[np.uint8]:
-    """Return a colour for each of so many classes: (count, 3) uint8, RGB; the last is dark, as the background is."""
+    """Return a colour for each class: (count, 3) uint8, RGB. The last one is dark, for the background."""
     more = label_colours(np.arange(count)[np.newaxis])[0, 2:]
     colours = np.concatenate([SEMSEG_COLOURS[:-1], more])[: count - 1]
     return np.concatenate([colours, SEMSEG_COLOURS[-1:]])
 
 
+def type_colours(count: int) -> NDArray[np.uint8]:
+    """Return a colour for each of so many classes: (count, 3) uint8, RGB; of the first five the colour-blind know all.
+
+    Examples
+    --------
+    >>> type_colours(2).tolist(), type_colours(9).shape
+    ([[230, 159, 0], [86, 180, 233]], (9, 3))
+    """
+    more = label_colours(np.arange(max(0, count - len(TYPE_COLOURS)) + 1)[np.newaxis])[0, 1:]
+    return np.concatenate([TYPE_COLOURS, more])[:count]
+
+
 def grey_levels(pixels: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.float64]:
-    """Return an image between 0 and 1, its darkest and lightest half of a percent cut off.
+    """Scale an image to the range 0 to 1, clipping the darkest and the brightest half percent.
 
     Parameters
     ----------
     pixels
-        (H, W), or (C, H, W), of which the mean over the channels is taken.
+        (H, W), or (C, H, W), which is averaged over the channels.
     limits
-        From `grey_limits`, of an image that this is a part of; its own unless given.
+        Limits from `grey_limits` for the image that this is a part of; by default its own.
 
     Examples
     --------
@@ -48,7 +64,7 @@ def grey_levels(pixels: NDArray[Any], limits: tuple[float, float] | None = None)
 
 
 def grey_limits(pixels: NDArray[Any]) -> tuple[float, float]:
-    """Return the values of an image, as `grey_levels` takes it, that become 0 and 1."""
+    """Return the intensities of an image that `grey_levels` maps to 0 and 1."""
     low, high = np.percentile(_grey(pixels), _LIMITS)
     return float(low), float(high)
 
@@ -58,9 +74,9 @@ def _grey(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def outlined(grey: NDArray[np.float64] | None, labels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return grey levels with the outermost pixels of each cell coloured: (H, W, 3) uint8, RGB.
+    """Draw cell outlines in colour on a greyscale image: (H, W, 3) uint8, RGB.
 
-    Without grey levels, cells are lighter than what is around them.
+    Without an image, cells are drawn lighter than the background.
     """
     from skimage.segmentation import find_boundaries
 
@@ -71,9 +87,9 @@ def outlined(grey: NDArray[np.float64] | None, labels: NDArray[Any]) -> NDArray[
 
 
 def vector_colours(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Colour vectors by their direction, around a wheel of colours; those of length 0 are dark grey.
+    """Colour vectors by direction, according to a colour wheel. Vectors of length 0 are dark grey.
 
-    To the right is yellow, down magenta, to the left blue, up green.
+    Right is yellow, down magenta, left blue, up green.
 
     Parameters
     ----------
@@ -100,7 +116,7 @@ def vector_colours(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 
 
 def label_colours(labels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Give each label a colour of its own, far from those of the labels before it; (H, W, 3) uint8, RGB."""
+    """Colour each label differently from the labels before it; (H, W, 3) uint8, RGB."""
     from skimage.color import hsv2rgb
 
     count = int(labels.max(initial=0)) + 1
@@ -113,7 +129,7 @@ def label_colours(labels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def draw_wheel(axes: "Axes", _: object = None) -> None:
-    """Draw which colour means which direction."""
+    """Draw the colour wheel of directions."""
     y, x = np.mgrid[-1:1:201j, -1:1:201j]
     length = np.hypot(y, x)
     vectors = np.stack([y, x], axis=-1) / np.maximum(length, 1e-9)[..., np.newaxis]

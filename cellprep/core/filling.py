@@ -1,4 +1,4 @@
-"""Filling of outlines: the pixels whose centres lie within, as runs."""
+"""Filling outlines: the pixels whose centres lie inside, as runs."""
 
 from collections.abc import Sequence
 
@@ -10,38 +10,38 @@ from cellprep.errors import RLEError
 from cellprep.system.memory import check_memory
 
 _BYTES_A_CROSSING = 64
-#: Corners (x, y) of some rings.
+#: Rings of one cell, each as corners (x, y).
 Rings = Sequence[NDArray[np.floating | np.integer]]
 
-_FAR = 1e9  # pixels; no image has such a side
+_FAR = 1e9  # pixels; no image is this large
 
 
 def fill_outlines(outlines: Sequence[Rings], shape: tuple[int, int]) -> Runs:
-    """Fill outlines: a pixel belongs to a cell if its centre lies within, by the even-odd rule.
+    """Fill outlines: a pixel belongs to a cell if its centre lies inside, by the even-odd rule.
 
-    The pixel in row y and column x has its centre at (x + 0.5, y + 0.5). A centre on a side belongs to the cell that
-    is to the right of it or, of a level side, below it, so that no pixel belongs to two cells side by side. What
-    lies outside the image is cut off.
+    The pixel in row y and column x has its centre at (x + 0.5, y + 0.5). A centre on a side belongs to the cell to the
+    right of the side or, for a horizontal side, below it, so that no pixel belongs to two adjacent cells. Parts outside
+    the image are clipped.
 
     Parameters
     ----------
     outlines
-        The rings of each cell, in any order, as holes need no mark: (k, 2) corners (x, y), in pixels. The last corner
-        is joined to the first.
+        Rings of each cell, in any order, including holes: (k, 2) corners (x, y), in pixels. The last corner is
+        connected to the first.
     shape
         (H, W) of the image, in pixels.
 
     Returns
     -------
     Runs
-        The mask of each cell, which has no pixel if it encloses no centre.
+        The mask of each cell; it has no pixels if the outline contains no pixel centre.
 
     Raises
     ------
     RLEError
-        Naming the first outline that has a corner that is not finite or a thousand million pixels away.
+        If a corner is not finite or exceeds 10^9 pixels; the error names the first such outline.
     TooLargeError
-        If there is not the memory for so many sides.
+        If the outlines need too much memory.
 
     Examples
     --------
@@ -53,17 +53,17 @@ def fill_outlines(outlines: Sequence[Rings], shape: tuple[int, int]) -> Runs:
     """
     height, width = shape
     sides, owners = _sides(outlines)
-    # A side crosses the rows whose centres lie between its ends; of an end itself only where the side begins there.
+    # A side crosses the rows whose centres lie between its ends, including its upper end but not its lower one.
     above, below = np.sort(sides[:, :, 1], axis=1).T
     first, end = (np.clip(np.ceil(ends - 0.5), 0, height).astype(np.int64) for ends in (above, below))
     counts = end - first
-    check_memory(int(counts.sum()) * _BYTES_A_CROSSING, "what its outlines enclose")
+    check_memory(int(counts.sum()) * _BYTES_A_CROSSING, "the interior of its outlines")
     which = np.repeat(np.arange(len(sides)), counts)
     rows = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts) + first[which]
     (x0, y0), (x1, y1) = sides[which].transpose(1, 2, 0)
     crossings = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
     columns = np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)
-    # In each row of each cell, pixels are inside from every other crossing to the next one.
+    # In each row of each cell, pixels are inside from every odd crossing to the next one.
     order = np.lexsort((columns, rows, owners[which]))
     begins, ends = (order[offset::2] for offset in (0, 1))
     starts, lengths = rows[begins] * width + columns[begins], columns[ends] - columns[begins]
@@ -73,13 +73,13 @@ def fill_outlines(outlines: Sequence[Rings], shape: tuple[int, int]) -> Runs:
 def _sides(
     outlines: Sequence[Rings],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the sides of all rings that are not level, (n, 2, 2) from and to (x, y), and the cell of each."""
+    """Return the sides of all rings that are not horizontal, (n, 2, 2) from and to (x, y), and the cell of each."""
     parts, owners = [np.zeros((0, 2, 2))], [np.zeros(0, np.int64)]
     for place, rings in enumerate(outlines):
         for ring in rings:
             corners = np.asarray(ring, np.float64).reshape(-1, 2)
-            if not (np.abs(corners).max(initial=0) < _FAR):  # NaN is not below anything
-                raise RLEError(place, "its outline has a corner that is not finite, or a thousand million pixels away")
+            if not (np.abs(corners).max(initial=0) < _FAR):  # false for NaN, too
+                raise RLEError(place, "its outline has a corner that is not finite, or exceeds 10^9 pixels")
             sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
             parts.append(sides[sides[:, 0, 1] != sides[:, 1, 1]])
             owners.append(np.full(len(parts[-1]), place))
@@ -89,7 +89,7 @@ def _sides(
 def _runs(
     owners: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int, shape: tuple[int, int]
 ) -> Runs:
-    """Return runs without empty ones, and those joined that go on into each other."""
+    """Remove empty runs, and merge adjacent ones."""
     kept = lengths > 0
     owners, starts, lengths = owners[kept], starts[kept], lengths[kept]
     ends = starts + lengths

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: images shared out evenly, without parting what belongs together."""
+"""Folds for cross-validation: images distributed evenly, with related images kept together."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +17,26 @@ def check_folds(folds: int) -> None:
         If it is below 2.
     """
     if folds < 2:
-        raise UsageError(f"{folds} folds are not possible: give 2 or more")
+        raise UsageError(f"cannot make {folds} folds: give 2 or more")
 
 
 def strata_of(types: NDArray[np.int64], cells: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Sort images into strata: by type, and within a type by number of cells.
+    """Divide images into strata: by type, and within each type by number of cells.
 
     Parameters
     ----------
     types
         (n,) int64: the type of each image.
     cells
-        (n,) int64: its number of cells.
+        (n,) int64: number of cells of each image.
     folds
-        Number of folds that each stratum is to be shared out to.
+        Number of folds that each stratum will be distributed to.
 
     Returns
     -------
     ndarray
-        (n,) int64 from 0. A type is cut at its quartiles, or into fewer strata if they would hold fewer images than
-        there are folds. Equal numbers of cells stay together.
+        (n,) int64 from 0. Each type is divided at its quartiles, or into fewer strata if they would contain fewer
+        images than folds. Images with equal numbers of cells stay together.
 
     Examples
     --------
@@ -55,21 +55,21 @@ def strata_of(types: NDArray[np.int64], cells: NDArray[np.int64], folds: int) ->
 def assign_folds(classes: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int = 0) -> NDArray[np.int64]:
     """Assign images to folds so that each fold has its share of every class, and no group is split.
 
-    Groups are taken in turn, those that weigh most first and equal ones in random order. Each goes to the fold whose
-    share of its classes is the smallest, which keeps the variance of the shares between folds smallest. Without
-    groups, folds differ by one image at most in each class of the first column.
+    Groups are assigned one by one, the largest first and ties in random order. Each goes to the fold with the smallest
+    share of its classes, which minimises the variance of the shares between folds. Without groups, folds differ by at
+    most one image in each class of the first column.
 
     Parameters
     ----------
     classes
-        (n, c) int64 from 0: the class of each image by c criteria, the most important first; the others decide ties.
-        The number of images decides the ties that are left.
+        (n, c) int64 from 0: the class of each image by c criteria, the most important first; later ones resolve ties.
+        Remaining ties are resolved by the number of images.
     groups
         (n,) int64: the group of each image.
     folds
         Number of folds, at least 2.
     seed
-        Of the random order, from 0.
+        Seed of the random order, from 0.
 
     Returns
     -------
@@ -79,13 +79,14 @@ def assign_folds(classes: NDArray[np.int64], groups: NDArray[np.int64], folds: i
     Raises
     ------
     UsageError
-        If there are fewer groups than folds, or folds than 2.
+        If there are fewer groups than folds, or fewer than 2 folds.
 
     Notes
     -----
     The greedy method is that of scikit-learn's ``StratifiedGroupKFold``
-    (https://scikit-learn.org/stable/modules/generated/sklearn.model_selection.StratifiedGroupKFold.html), with the
-    variance instead of the mean standard deviation, for which one product tells the best fold, and with ties.
+    (https://scikit-learn.org/stable/modules/generated/sklearn.model_selection.StratifiedGroupKFold.html), with two
+    changes: it minimises the variance instead of the mean standard deviation, which needs only one matrix product, and
+    it resolves ties.
 
     Examples
     --------
@@ -97,13 +98,13 @@ def assign_folds(classes: NDArray[np.int64], groups: NDArray[np.int64], folds: i
     check_folds(folds)
     names, places = np.unique(groups, return_inverse=True)
     if len(names) < folds:
-        raise UsageError(f"{folds} folds need {folds} groups of images, and there are {len(names)}: give fewer folds")
+        raise UsageError(f"{folds} folds need {folds} groups of images, but there are {len(names)}: give fewer folds")
     criteria = [_per_group(column, places, len(names)) for column in (*classes.T, np.zeros_like(groups))]
     weights = [counts / counts.sum(axis=0) ** 2 for counts in criteria]
     fold_of = np.zeros(len(names), np.int64)
     held = [np.zeros((folds, counts.shape[1]), np.int64) for counts in criteria]
     for group in _order(criteria[0], seed):
-        # Rounded, so that no machine's last bit decides a tie.
+        # Rounded, so that ties do not depend on the machine.
         costs = [np.round((sums * weight[group]).sum(axis=1), 12) for sums, weight in zip(held, weights, strict=True)]
         fold = fold_of[group] = np.lexsort(costs[::-1])[0]
         for sums, counts in zip(held, criteria, strict=True):
@@ -120,7 +121,7 @@ def _per_group(classes: NDArray[np.int64], groups: NDArray[np.intp], number: int
 
 
 def _order(counts: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
-    """Return the groups in the order in which they are assigned."""
+    """Return the groups in order of assignment."""
     shuffled = np.random.default_rng(seed).permutation(len(counts))
     weight = (counts**2).sum(axis=1)
     return shuffled[np.argsort(-weight[shuffled], kind="stable")]

@@ -1,4 +1,4 @@
-"""Checks that arrays are what they should be: numbers, label images, masks."""
+"""Validation of array arguments: numbers, label images, masks."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,36 +11,37 @@ from numpy.typing import ArrayLike, NDArray
 from cellprep.errors import UsageError
 from cellprep.text.wording import described
 
-_LARGEST_LABEL = 2**24  # there are tables up to the largest label
+_LARGEST_LABEL = 2**24  # limits the size of tables indexed by label
 
-# A label is one piece, or few of them side by side; an intensity recurs all over a picture. Of 200 real label images a
-# label has 1.3 pieces at most. Of as many pictures an intensity has 48 at least, and 2.7 if they are small, smoothed
-# and stretched to 16 bits. Pieces of pictures are of a few pixels, or, where these are blurred, very many.
-_FEW_VALUES = 8  # masks of some classes repeat their numbers
-_MANY_PIECES = 3  # per value, if they are small
+# A label is one piece or a few adjacent ones, while an intensity recurs all over a picture. In 200 real label images a
+# label has 1.3 pieces at most. In as many pictures an intensity has at least 48, or 2.7 if they are small, smoothed and
+# stretched to 16 bits. Pieces of pictures have a few pixels or, in blurred pictures, are very numerous.
+_FEW_VALUES = 8  # masks of a few classes repeat their numbers
+_MANY_PIECES = 3  # pieces per value, if they are small
 _SMALL_PIECE = 50  # pixels
-_VERY_MANY_PIECES = 20  # per value, whatever their size
-_SMALL_STEP, _MOST_SMALL = 2, 0.8  # from pixel to pixel, and share of the steps; of label images half at most
-_ALL_OVER = 0.2  # of the area: the boxes about all that is of one value
-_TINY_PIECE, _DENSE = 3, 0.3  # pixels, and share of the area: so many cells of so few pixels have no place
-_ENOUGH = 100  # pieces, to judge by
-_WINDOW, _WINDOWS_A_SIDE = 1024, 4  # of a large image some windows are looked at
+_VERY_MANY_PIECES = 20  # pieces per value, of any size
+# Difference between pixels, and share of such differences; label images have half at most.
+_SMALL_STEP, _MOST_SMALL = 2, 0.8
+_ALL_OVER = 0.2  # share of the image covered by the bounding box of one value
+_TINY_PIECE, _DENSE = 3, 0.3  # pixels, and share of the area: no real image has so many tiny cells
+_ENOUGH = 100  # smallest number of pieces to judge by
+_WINDOW, _WINDOWS_A_SIDE = 1024, 4  # large images are sampled in windows
 
 
 def as_numbers(values: ArrayLike, name: str, right: str) -> NDArray[Any]:
-    """Return an argument as an array of numbers or booleans.
+    """Return an argument as a numeric or boolean array.
 
     Parameters
     ----------
     values
         The argument.
     name, right
-        What it is called, and what it should be, for the error.
+        Name of the argument and description of a valid one, for the error message.
 
     Raises
     ------
     UsageError
-        If it is something else, such as a path, a ragged list or None.
+        If it is anything else, such as a path, a ragged list or None.
 
     Examples
     --------
@@ -50,7 +51,7 @@ def as_numbers(values: ArrayLike, name: str, right: str) -> NDArray[Any]:
     """
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors of a graphics card, or with gradients
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors on a GPU or with gradients
         array = np.empty(0, object)
     if array.dtype.kind in "biuf":
         return array
@@ -64,14 +65,14 @@ def as_masks(masks: ArrayLike, name: str = "masks") -> NDArray[np.bool_]:
     Parameters
     ----------
     masks
-        (n, H, W), or a list of n (H, W): booleans, or numbers of which each mask holds 0 and one other.
+        (n, H, W), or a list of n (H, W): boolean, or numeric with 0 and one other value in each mask.
     name
-        What they are called, for the error.
+        Name of the argument, for the error message.
 
     Raises
     ------
     UsageError
-        If they are something else, such as a label image or a picture.
+        If they are anything else, such as a label image or a picture.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def as_masks(masks: ArrayLike, name: str = "masks") -> NDArray[np.bool_]:
             inside = mask[mask != 0]
             if inside.size and not (inside == inside[0]).all():
                 raise UsageError(
-                    f"{name} must be (n, H, W) booleans, not {described(stack)}: number {place} holds several values "
+                    f"{name} must be (n, H, W) booleans, not {described(stack)}: number {place} has several values "
                     "above 0; a label image is one (H, W) array"
                 )
     return stack.astype(bool)
@@ -103,12 +104,12 @@ def as_label_image(labels: ArrayLike, name: str = "labels", right: str = "(H, W)
     labels
         (H, W) integers, 0 = background; numbers may be missing.
     name, right
-        What they are called, and what they should be, for the error.
+        Name of the argument and description of a valid one, for the error message.
 
     Raises
     ------
     UsageError
-        If `labels` is not a two-dimensional array of integers from 0 to 16,777,216, or has no pixel.
+        If `labels` is not a two-dimensional array of integers from 0 to 16,777,216, or is empty.
 
     Examples
     --------
@@ -121,23 +122,23 @@ def as_label_image(labels: ArrayLike, name: str = "labels", right: str = "(H, W)
         raise UsageError(f"{name} must be {right}, not {described(image)}{_advice(image)}")
     if image.min() < 0 or image.max() > _LARGEST_LABEL:
         raise UsageError(
-            f"{name} go from {image.min()} to {image.max()}: they must lie between 0 and {_LARGEST_LABEL}; "
-            "skimage.segmentation.relabel_sequential makes them so"
+            f"{name} range from {image.min()} to {image.max()}: they must be between 0 and {_LARGEST_LABEL}; "
+            "skimage.segmentation.relabel_sequential renumbers them"
         )
     return image
 
 
 def _advice(image: NDArray[Any]) -> str:
-    """Return how what is no label image may become one."""
+    """Return advice on converting an array to a label image."""
     if image.ndim == 2 and image.dtype.kind == "b":
-        return ": skimage.measure.label numbers the pieces of a mask"
+        return ": skimage.measure.label labels the components of a mask"
     if image.ndim == 2 and image.size and (image == np.rint(image)).all():
-        return ": .astype(int) makes these whole numbers integers"
-    return ": resolve_overlaps takes masks (n, H, W)" if image.ndim == 3 else ""
+        return ": convert these whole numbers with .astype(int)"
+    return ": pass masks (n, H, W) to resolve_overlaps" if image.ndim == 3 else ""
 
 
 def whole_numbers(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as integers, whatever type holds them.
+    """Return labels as integers, regardless of their dtype.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def whole_numbers(labels: NDArray[Any]) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        Saying what it holds, if these are no such numbers, or so large that floats no longer tell them apart.
+        If values are not whole numbers, or too large to be exact floats; the message describes them.
 
     Examples
     --------
@@ -159,23 +160,23 @@ def whole_numbers(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype == bool:
         return labels.astype(np.uint8)
     if labels.dtype.kind != "f":
-        raise ValueError(f"holds {labels.dtype} values: label images hold integers")
+        raise ValueError(f"has {labels.dtype} values: label images have integers")
     largest = 2 ** (np.finfo(labels.dtype).nmant + 1)
     wrong = ~(np.abs(labels) < largest) | (labels != np.rint(labels))
     if wrong.any():
         raise ValueError(
-            f"holds the {labels.dtype} value {labels[wrong][0]}: label images hold integers, or floats that are whole "
+            f"has the {labels.dtype} value {labels[wrong][0]}: label images have integers, or floats that are whole "
             f"numbers below {largest:,}"
         )
     return labels.astype(np.int64)
 
 
 def looks_like_picture(labels: NDArray[Any]) -> bool:
-    """Return whether the values of an image recur as only the intensities of pictures do.
+    """Return whether the values of an image recur in the way intensities of pictures do.
 
-    A label is one cell: one piece of pixels that touch, or a few side by side, whatever its shape. In a picture an
-    intensity recurs in many pieces all over, which are small, very many or, as in a map of distances, next to those of
-    almost the same intensity; or each piece is a pixel or two, and there is hardly any background.
+    A label is one cell: one connected component or a few adjacent ones, of any shape. In a picture, an intensity recurs
+    in many components all over the image. They are small or very numerous or, as in a distance map, adjacent to
+    components of almost the same intensity; or each has only a pixel or two, and there is hardly any background.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
     windows = list(_windows(labels))
     for window in windows:
         numbers = np.unique(window, return_inverse=True)[1].reshape(window.shape)
-        numbers = numbers + 1 if window.min() > 0 else numbers  # background or not, 0 is it from here on
+        numbers = numbers + 1 if window.min() > 0 else numbers  # from here on 0 is background, even if there is none
         pixels = np.bincount(numbers.ravel())[1:]
         inside += int(pixels.sum())
         values += len(pixels)
@@ -221,7 +222,7 @@ def looks_like_picture(labels: NDArray[Any]) -> bool:
 
 
 def _windows(labels: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield an image, or of a large one some windows evenly apart."""
+    """Yield an image, or evenly spaced windows of a large one."""
     if labels.size <= (2 * _WINDOW) ** 2:
         yield labels
         return

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 Polygon = list[NDArray[np.int64]]
 
-_CANVAS = 2**18  # pixels, on which cells are traced together
+_CANVAS = 2**18  # pixels; small cells are traced together on a canvas of this size
 _RIGHT, _DOWN, _LEFT, _UP = range(4)
 
 
 def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
     """Trace each cell of a label image along the edges of its pixels.
 
-    The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). The polygons of a cell hold exactly
-    its pixels and are valid as the OGC's Simple Features define it: no ring touches itself, two rings meet in
-    corners only, and each polygon is of one piece. A cell whose parts touch at corners only has one polygon per part.
+    The pixel in row y and column x is the square from (x, y) to (x + 1, y + 1). The polygons of a cell contain exactly
+    its pixels and are valid according to the OGC's Simple Features: no ring touches itself, two rings touch only at
+    corners, and each polygon is connected. A cell whose parts touch only at corners has one polygon per part.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
     Returns
     -------
     dict
-        By label, in ascending order, the cell's polygons. A polygon is a list of closed rings, the exterior first, then
-        its holes. A ring is (k, 2) int64, corners (x, y), the last equal to the first. By the shoelace formula
-        exteriors have positive areas and holes negative ones, as RFC 7946 wants it.
+        Polygons of each cell, by label in ascending order. A polygon is a list of closed rings, the exterior first,
+        then its holes. A ring is (k, 2) int64, corners (x, y), with the last equal to the first. By the shoelace
+        formula exteriors have positive areas and holes negative ones, as RFC 7946 requires.
 
     Raises
     ------
     UsageError
-        If `labels` is no label image.
+        If `labels` is not a label image.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
     >>> exterior.tolist()
     [[1, 0], [3, 0], [3, 1], [1, 1], [1, 0]]
 
-    Parts that touch at a corner are polygons of their own:
+    Parts that touch at a corner become separate polygons:
 
     >>> len(trace_outlines([[2, 0], [0, 2]])[2])
     2
@@ -61,7 +61,7 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
     outlines: dict[int, list[Polygon]] = {}
     latest = 0
     for piece, ring in _rings(sides):
-        if piece != latest:  # it begins with its exterior, at the upper left corner of a pixel of its own
+        if piece != latest:  # the exterior comes first; it starts at the upper left corner of one of the piece's pixels
             x, y = ring[0].tolist()
             outlines.setdefault(int(image[y, x]), []).append([])
             polygon = outlines[int(image[y, x])][-1]
@@ -71,7 +71,7 @@ def trace_outlines(labels: ArrayLike) -> dict[int, list[Polygon]]:
 
 
 def trace_masks(runs: Runs) -> Iterator[list[Polygon]]:
-    """Yield the polygons of each mask, as `trace_outlines` returns them; masks may overlap, none is empty.
+    """Yield the polygons of each mask, as `trace_outlines` returns them. Masks may overlap; none may be empty.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def trace_masks(runs: Runs) -> Iterator[list[Polygon]]:
 
 
 def _traced(cells: "Sequence[Cutout]") -> Iterator[list[Polygon]]:
-    """Yield the polygons of cells, traced side by side at once: a small one alone takes little but calls."""
+    """Yield the polygons of cells, tracing many at once on a canvas, as single small cells have a high overhead."""
     lefts = np.cumsum([0, *(cell.mask.shape[1] for cell in cells)]).tolist()
     canvas = np.zeros((max(cell.mask.shape[0] for cell in cells), lefts[-1]), np.int32)
     for number, (cell, left) in enumerate(zip(cells, lefts, strict=False), start=1):
         rows, columns = cell.mask.shape
-        canvas[:rows, left : left + columns] = cell.mask * np.int32(number)  # whose margins part it from others
+        canvas[:rows, left : left + columns] = cell.mask * np.int32(number)  # its margins separate it from others
     outlines = trace_outlines(canvas)
     for number, (cell, left) in enumerate(zip(cells, lefts, strict=False), start=1):
         corner = np.array([cell.origin[1] - left, cell.origin[0]])
@@ -109,10 +109,9 @@ def _traced(cells: "Sequence[Cutout]") -> Iterator[list[Polygon]]:
 
 
 def simplify_polygons(polygons: list[Polygon], tolerance: float) -> list[Polygon]:
-    """Return polygons of fewer corners, none of whose sides is farther from those left out than `tolerance` pixels.
+    """Simplify polygons, with at most `tolerance` pixels between a removed corner and the new sides.
 
-    The corners that stay are those of Ramer, Douglas and Peucker's algorithm. A ring that it would leave without an
-    area stays exact.
+    Corners are selected by the Ramer-Douglas-Peucker algorithm. A ring that would lose its area is left unchanged.
 
     Examples
     --------
@@ -134,20 +133,20 @@ def _simplified(ring: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
 
 
 def join_rings(rings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return one ring that encloses what several do, for formats whose outlines have no holes and no parts.
+    """Return one ring that encloses the same area as several, for formats whose outlines have neither holes nor parts.
 
-    Each ring is joined to those before it by a line of no width, there and back, between the two corners that are
-    nearest. The line encloses nothing, so the area is the same under every rule of filling.
+    Each ring is connected to those before it by a line of no width, there and back, between the two nearest corners.
+    The line encloses nothing, so that the area is the same under every fill rule.
 
     Parameters
     ----------
     rings
-        Closed rings, (k, 2) corners (x, y), exteriors and holes of opposite turns.
+        Closed rings, (k, 2) corners (x, y), with exteriors and holes in opposite directions.
 
     Returns
     -------
     ndarray
-        (m, 2) corners, the last one not equal to the first.
+        (m, 2) corners, with the last one not equal to the first.
 
     Examples
     --------
@@ -164,7 +163,7 @@ def join_rings(rings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _nearest(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the places of the two corners, one of each, that are nearest to each other."""
+    """Return the indices of the nearest two corners, one of each ring."""
     from scipy.spatial import KDTree
 
     distances, places = KDTree(second).query(first)
@@ -174,20 +173,20 @@ def _nearest(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Sides of pixels along which another piece begins, each directed so that its own piece is to its right.
+    """Pixel sides that separate pieces, each directed so that its own piece is on the right.
 
-    They are sorted by piece, then by where they start, rows first.
+    They are sorted by piece, then by starting point in raster order.
 
     Attributes
     ----------
     piece
-        (n,) the piece that a side belongs to.
+        (n,) piece that a side belongs to.
     start, end
-        (n,) the corners it leads from and to, counted along the rows of the (H + 1, W + 1) corners.
+        (n,) corners it leads from and to, in raster order of the (H + 1, W + 1) corners.
     direction
         (n,) 0 right, 1 down, 2 left, 3 up.
     corners
-        The number of corners in a row, W + 1.
+        Number of corners in a row, W + 1.
     """
 
     piece: NDArray[np.int64]
@@ -220,7 +219,7 @@ def _sides(pieces: NDArray[np.integer]) -> _Sides:
 
 
 def _rings(sides: _Sides) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield each ring with its piece: piece by piece, and of each piece first the ring with its topmost corner."""
+    """Yield each ring with its piece, sorted by piece; within a piece the ring with the topmost corner comes first."""
     following = _following(sides)
     turns = np.empty(len(following), bool)
     turns[following] = sides.direction[following] != sides.direction
@@ -240,10 +239,10 @@ def _rings(sides: _Sides) -> Iterator[tuple[int, NDArray[np.int64]]]:
 
 
 def _following(sides: _Sides) -> NDArray[np.intp]:
-    """Return the side that each side goes on to.
+    """Return the next side of each side.
 
-    Where two parts of one piece touch at a corner, both have a side that starts there. The left turn keeps every ring
-    from touching itself: the two parts are connected elsewhere, so it parts what lies between them from the rest.
+    Where two parts of one piece touch at a corner, both have a side that starts there. Turning left keeps rings from
+    touching themselves: the two parts are connected elsewhere, so that the ring separates the enclosed area.
     """
     span = int(sides.end.max(initial=0)) + 1
     starts = sides.piece * span + sides.start

@@ -1,4 +1,4 @@
-"""Annotations that overlap each other, and by how much."""
+"""Overlapping annotations, and the sizes of their overlaps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 
-_AT_ONCE = 1 << 24  # pixels of annotations, each of which takes some 40 bytes of memory
+_AT_ONCE = 1 << 24  # pixels of annotations per batch; each takes some 40 bytes of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Overlaps:
     first, second
         (p,) int64: the annotations of each pair, the earlier first; sorted.
     pixels
-        (p,) int64: how many pixels they share.
+        (p,) int64: number of shared pixels.
     contested
-        (n,) int64: pixels of each annotation that others claim as well.
+        (n,) int64: pixels of each annotation that other annotations also claim.
     covered_once, covered_often
-        Pixels of the image that exactly one annotation claims, and several.
+        Number of pixels that exactly one annotation claims, and that several claim.
     """
 
     first: NDArray[np.int64]
@@ -70,7 +70,7 @@ def find_overlaps(runs: Runs) -> Overlaps:
 
 
 def _bands(runs: Runs, count: int) -> Iterator[tuple[Runs, NDArray[np.intp]]]:
-    """Yield the annotations in bands of some rows, and which each are: all of them together claim too many pixels."""
+    """Yield the annotations in bands of rows, with their indices, to limit memory."""
     windowed = WindowedRuns.of(runs)
     height, width = runs.shape
     tops = range(0, height, -(-height // count))
@@ -94,7 +94,7 @@ def _find_overlaps(runs: Runs) -> Overlaps:
 
 
 def _pairs(positions: NDArray[np.int64], owners: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return every pair of owners at every position, as one number each: entries some steps apart share it."""
+    """Return every pair of owners of the same position, encoded as one number: entries that are a few steps apart."""
     found = [np.zeros(0, np.int64)]
     for step in range(1, count):
         same = np.flatnonzero(positions[step:] == positions[:-step])

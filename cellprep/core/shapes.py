@@ -1,4 +1,4 @@
-"""Shapes of annotations, one by one: pieces, holes, thin lines and straight cuts."""
+"""Shapes of single annotations: components, holes, thin lines and straight cuts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ _SQUARE = np.ones((2, 2), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """One annotation, cut out of its image with a margin of one pixel.
+    """One annotation, cropped from its image with a margin of one pixel.
 
     Attributes
     ----------
     mask
         (h + 2, w + 2) uint8, 1 inside; the margin is empty.
     at_edge
-        Whether it touches the image's top, bottom, left and right edge.
+        Whether it touches the top, bottom, left and right edge of the image.
     origin
-        Row and column in the image of the cutout's first pixel, which may be -1.
+        Row and column of the cutout's first pixel in the image, which may be -1.
     """
 
     mask: NDArray[np.uint8]
@@ -32,18 +32,18 @@ class Cutout:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Measures of one annotation.
+    """Shape measurements of one annotation.
 
     Attributes
     ----------
     pieces
-        Number of 8-connected pieces.
+        Number of 8-connected components.
     hole_pixels
-        Pixels that it encloses and that are not its own.
+        Number of enclosed pixels that are not part of it.
     thin_pixels
-        Its pixels in no square of 2 x 2 of its own: lines one pixel wide.
+        Number of its pixels that are in no 2 x 2 square of it: lines one pixel wide.
     straight
-        Length in pixels of the longest straight part of its outline along a row.
+        Length in pixels of the longest horizontal part of its outline.
     """
 
     pieces: int
@@ -53,7 +53,7 @@ class Shape:
 
 
 def cutouts(runs: Runs) -> Iterator[Cutout]:
-    """Cut out each annotation in turn; of one without pixels nothing but the margin is left."""
+    """Crop each annotation in turn; only the margin remains if it has no pixels."""
     for piece in runs.pieces():
         yield from _cutouts(piece)
 
@@ -76,11 +76,11 @@ def _cutouts(runs: Runs) -> Iterator[Cutout]:
 
 
 def measure_shape(cutout: Cutout) -> Shape:
-    """Measure one annotation. At the image's edge it is taken to go on beyond.
+    """Measure one annotation. It is assumed to continue beyond the image's edge.
 
     Examples
     --------
-    A ring of eight pixels around a hole, and a line of two beside it:
+    A ring of eight pixels around a hole, with a line of two pixels next to it:
 
     >>> from cellprep import encode_rle, parse_rle
     >>> mask = [[1, 1, 1, 0, 0, 0, 0], [1, 0, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]]
@@ -93,7 +93,7 @@ def measure_shape(cutout: Cutout) -> Shape:
     mask = cutout.mask
     pieces = cv2.connectedComponents(mask, connectivity=8)[0] - 1
     filled = mask.copy()
-    cv2.floodFill(filled, None, (0, 0), 1, flags=4)  # from outside
+    cv2.floodFill(filled, None, (0, 0), 1, flags=4)  # from the outside
     beyond = _going_on(cutout)
     squares = cv2.dilate(cv2.erode(beyond, _SQUARE, anchor=(0, 0)), _SQUARE, anchor=(1, 1))
     thin = cv2.countNonZero(cv2.subtract(mask, squares))
@@ -103,7 +103,7 @@ def measure_shape(cutout: Cutout) -> Shape:
 
 
 def _going_on(cutout: Cutout) -> NDArray[np.uint8]:
-    """Return the mask with what would be beyond the image's edge if the annotation went on there."""
+    """Return the mask, extended beyond the image's edge."""
     mask = cutout.mask.copy()
     top, bottom, left, right = cutout.at_edge
     if top:
@@ -119,6 +119,6 @@ def _going_on(cutout: Cutout) -> NDArray[np.uint8]:
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:
     """Return the length of the longest run of True within a row."""
-    apart = np.pad(flags, ((0, 0), (1, 1))).ravel()  # so that no run goes on in the next row
+    apart = np.pad(flags, ((0, 0), (1, 1))).ravel()  # so that no run continues in the next row
     changes = np.flatnonzero(apart[1:] != apart[:-1])
     return int((changes[1::2] - changes[0::2]).max(initial=0))

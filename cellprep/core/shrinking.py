@@ -1,16 +1,16 @@
-"""Images at 1/N of their size: a pixel for each block of N x N, and at the lower and right edge for what is left."""
+"""Images reduced to 1/N of their size: one pixel for each block of N x N, or less at the lower and right edge."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: The largest N.
+#: Largest N.
 MOST_SHRINK = 8
 
 
 def shrunk_shape(shape: tuple[int, int], by: int) -> tuple[int, int]:
-    """Return (H, W) of an image of a shape at 1/`by` of its size.
+    """Return (H, W) of an image of the given shape, reduced to 1/`by` of its size.
 
     Examples
     --------
@@ -22,14 +22,14 @@ def shrunk_shape(shape: tuple[int, int], by: int) -> tuple[int, int]:
 
 
 def middles(size: int, by: int) -> NDArray[np.int64]:
-    """Return which of the pixels along a side stand for their blocks: the middle one, or of two the later one.
+    """Return the indices of the pixels along a side that represent their blocks: the middle one, or the later of two.
 
     Parameters
     ----------
     size
-        Pixels along the side.
+        Number of pixels along the side.
     by
-        Pixels in a block.
+        Number of pixels in a block.
 
     Examples
     --------
@@ -42,20 +42,20 @@ def middles(size: int, by: int) -> NDArray[np.int64]:
 
 
 def shrink_pixels(pixels: NDArray[Any], by: int) -> NDArray[Any]:
-    """Return what is known of each pixel, (H, W), at 1/`by` of the size: that of the middle of each block."""
+    """Reduce an array, (H, W), to 1/`by` of its size by taking the middle pixel of each block."""
     height, width = pixels.shape
     return pixels[np.ix_(middles(height, by), middles(width, by))]
 
 
 def shrink_image(image: NDArray[Any], by: int) -> NDArray[Any]:
-    """Return the means of the blocks of an image, in its own dtype; halves of whole numbers are rounded up.
+    """Return the means of the blocks of an image, in the same dtype; halves are rounded up for integers.
 
     Parameters
     ----------
     image
         (..., H, W), of any real dtype.
     by
-        Pixels along the side of a block.
+        Number of pixels along the side of a block.
 
     Examples
     --------
@@ -63,12 +63,12 @@ def shrink_image(image: NDArray[Any], by: int) -> NDArray[Any]:
     array([[3, 5],
            [8, 6]], dtype=uint8)
     """
-    is_exact = image.dtype.kind in "bui" and image.dtype.itemsize <= 4  # sums of 64 such fit into int64
+    is_exact = image.dtype.kind in "bui" and image.dtype.itemsize <= 4  # sums of 64 values fit into int64
     height, width = image.shape[-2:]
     total = np.zeros((*image.shape[:-2], *shrunk_shape((height, width), by)), np.int64 if is_exact else np.float64)
     for y in range(by):
         for x in range(by):
-            part = image[..., y::by, x::by]  # which has no pixel of the last blocks, if these end before
+            part = image[..., y::by, x::by]  # without the last blocks, if these are too short
             total[..., : part.shape[-2], : part.shape[-1]] += part
     rows, columns = (np.minimum(by, size - np.arange(0, size, by)) for size in (height, width))
     pixels = rows[:, np.newaxis] * columns

@@ -1,8 +1,8 @@
-"""Generated cells that look enough like microscopy to show and to try everything on.
+"""Synthetic cells that resemble microscopy, for demonstrations and tests.
 
-Three types look like phase contrast: ``stellate`` (large, with arms), ``round`` (small, with a process or two) and
-``spindle`` (long and crowded). These cells touch and overlap. Nuclei look like fluorescence: bright ellipses on a dark
-background, which touch but do not overlap. Some cells and nuclei are cut by the image's edge.
+Three types resemble phase contrast: ``stellate`` (large, with arms), ``round`` (small, with a process or two) and
+``spindle`` (long and crowded). These cells touch and overlap. Nuclei resemble fluorescence: bright ellipses on a dark
+background that touch but do not overlap. Some cells and nuclei are cut by the image's edge.
 """
 
 from collections.abc import Iterator
@@ -12,32 +12,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_OVERLAP = 0.3  # of a new cell's area
-_SMALLEST = 40  # pixels of a cell within the image
+_MOST_OVERLAP = 0.3  # largest overlap, relative to a new cell's area
+_SMALLEST = 40  # smallest visible part of a cell, in pixels
 
-_NUCLEI = (90, 120)  # least and most in an image of 512 x 640 pixels
-_SEMI_AXES = (7.0, 14.0)  # of a nucleus, in pixels
-_IN_PAIRS = 0.6  # share of the nuclei that are placed beside another one
+_NUCLEI = (90, 120)  # range of numbers per image of 512 x 640 pixels
+_SEMI_AXES = (7.0, 14.0)  # range for nuclei, in pixels
+_IN_PAIRS = 0.6  # share of nuclei placed next to another one
 
 
 @dataclass(frozen=True, slots=True)
 class CellType:
-    """The looks of cells of a type.
+    """Appearance of cells of a type.
 
     Attributes
     ----------
     count
-        Least and most cells in an image of 512 x 640 pixels.
+        Range of the number of cells per image of 512 x 640 pixels.
     radius
-        Least and most radius of the body, in pixels.
+        Range of the radius of the body, in pixels.
     elongation
-        Least and most ratio of length to width.
+        Range of the ratio of length to width.
     arms
-        Least and most number of arms.
+        Range of the number of arms.
     reach
         Length of the arms, in radii.
     crowding
-        Share of the cells that are placed beside another one.
+        Share of the cells placed next to another one.
     """
 
     count: tuple[int, int]
@@ -69,15 +69,15 @@ def synthesise_cells(
     Parameters
     ----------
     rng
-        Source of all randomness.
+        Random number generator.
     shape
         (H, W) of the image, in pixels.
     cell_type
         A name in `CELL_TYPES`.
     taken
-        (H, W): the pixels of cells of other types that are there already; the new ones are added to it.
+        (H, W): pixels of cells of other types that are already placed; the new cells are added to it.
     share
-        Number of cells, as a share of those in an image of this type alone.
+        Number of cells, relative to an image of this type only.
     """
     import cv2
 
@@ -103,12 +103,12 @@ def synthesise_cells(
 def synthesise_image(
     rng: np.random.Generator, shape: tuple[int, int], masks: list[NDArray[np.bool_]]
 ) -> NDArray[np.uint8]:
-    """Draw cells as phase contrast shows them: textured bodies, bright rims and halos on uneven grey.
+    """Render cells as phase contrast: textured bodies, bright rims and halos on uneven grey.
 
     Parameters
     ----------
     rng
-        Source of all randomness.
+        Random number generator.
     shape
         (H, W) of the image, in pixels.
     masks
@@ -135,12 +135,12 @@ def synthesise_image(
 
 
 def synthesise_nuclei(rng: np.random.Generator, shape: tuple[int, int]) -> Iterator[NDArray[np.bool_]]:
-    """Place nuclei in an image and yield their masks, (H, W) bool: ellipses, which may touch but do not overlap.
+    """Place nuclei in an image and yield their masks, (H, W) bool: ellipses that may touch but do not overlap.
 
     Parameters
     ----------
     rng
-        Source of all randomness.
+        Random number generator.
     shape
         (H, W) of the image, in pixels.
     """
@@ -170,12 +170,12 @@ def synthesise_nuclei(rng: np.random.Generator, shape: tuple[int, int]) -> Itera
 def synthesise_fluorescence(
     rng: np.random.Generator, shape: tuple[int, int], masks: list[NDArray[np.bool_]]
 ) -> NDArray[np.uint8]:
-    """Draw nuclei as a fluorescence microscope shows them: bright, textured, blurred, noisy, on an uneven dark ground.
+    """Render nuclei as fluorescence: bright, textured, blurred and noisy, on an uneven dark background.
 
     Parameters
     ----------
     rng
-        Source of all randomness.
+        Random number generator.
     shape
         (H, W) of the image, in pixels.
     masks
@@ -193,13 +193,13 @@ def synthesise_fluorescence(
     for mask in masks:
         light = light + mask * rng.uniform(60, 150) * (1 + 0.12 * grain)
     light = cv2.GaussianBlur(light, (0, 0), 1.2)
-    # Photons arrive at random: the noise grows with the root of the light.
+    # Shot noise: it grows with the square root of the intensity.
     noisy = light + rng.normal(size=shape) * np.sqrt(1 + 0.3 * light.clip(0))
     return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
 
 
 def _outline(rng: np.random.Generator, kind: CellType) -> NDArray[np.float64]:
-    """Return the outline of a cell about (0, 0): (180, 2), as (x, y)."""
+    """Return the outline of a cell around (0, 0): (180, 2), as (x, y)."""
     angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     radius = np.ones_like(angle)
     for wave in (2, 3, 5):
@@ -222,7 +222,7 @@ def _outline(rng: np.random.Generator, kind: CellType) -> NDArray[np.float64]:
 def _centre(
     rng: np.random.Generator, kind: CellType, shape: tuple[int, int], centres: list[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return where a cell goes, as (x, y): anywhere, or beside another one."""
+    """Return the position of a new cell, as (x, y): random, or next to another one."""
     if not centres or rng.random() > kind.crowding:
         return rng.uniform(0, 1, 2) * shape[::-1]
     direction = rng.uniform(0, 2 * np.pi)
@@ -232,7 +232,7 @@ def _centre(
 
 
 def _blurred_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> NDArray[np.float64]:
-    """Return smooth noise of mean 0 and standard deviation 1."""
+    """Return smooth noise with mean 0 and standard deviation 1."""
     import cv2
 
     noise = cv2.GaussianBlur(rng.normal(size=shape), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)

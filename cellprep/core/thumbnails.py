@@ -1,4 +1,4 @@
-"""Images in small with their cells outlined."""
+"""Thumbnails of images with cell outlines."""
 
 import io
 from typing import Any
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from cellprep.core.colours import grey_levels, outlined
 
-_SIDE = 160  # pixels, the longer side of a thumbnail
-_SAMPLES = 3  # pixels of the image for each of the thumbnail's, along a side: more would only take time
+_SIDE = 160  # longer side of a thumbnail, in pixels
+_SAMPLES = 3  # pixels sampled per pixel of the thumbnail, along each side; more would only take longer
 
 
 def small_outlined(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: int) -> NDArray[np.uint8]:
-    """Return an image in small, with its cells outlined.
+    """Downscale an image and outline its cells.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def small_outlined(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: i
     labels
         (H, W), 0 = background.
     side
-        Pixels of the longer side, at most.
+        Longer side of the result in pixels, at most.
 
     Returns
     -------
@@ -41,19 +41,19 @@ def small_outlined(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: i
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    # Nearest pixels by index: OpenCV resizes no 32-bit labels.
+    # Nearest neighbour by index, as OpenCV cannot resize 32-bit labels.
     rows = (np.arange(size[1]) * height // size[1])[:, None]
     columns = np.arange(size[0]) * width // size[0]
     return outlined(small / 255, labels[rows, columns])
 
 
 def draw_thumbnail(pixels: NDArray[Any] | None, labels: NDArray[np.integer]) -> bytes:
-    r"""Draw an image of at most 160 pixels a side, as a PNG of 64 colours.
+    r"""Draw a thumbnail of at most 160 pixels a side, as a PNG with 64 colours.
 
     Parameters
     ----------
     pixels
-        (H, W), or (C, H, W), of which the mean over the channels is taken; None if there is no image.
+        (H, W), or (C, H, W), which is averaged over the channels; None if there is no image.
     labels
         (H, W), 0 = background.
 

@@ -1,4 +1,4 @@
-"""Objects that are tuned by options: frozen dataclasses whose fields declare them."""
+"""Objects with options: frozen dataclasses whose fields declare them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,25 +11,25 @@ from cellprep.errors import RecipeError
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A number by which something is tuned, one of a few choices, or a value that a function reads.
+    """An option: a number, one of several choices, or a value that a function parses.
 
     Attributes
     ----------
     help
-        What it is.
+        Description.
     least, most
-        The range of its values.
+        Range of values.
     whole, odd
-        Whether these are whole numbers, and odd ones.
+        Whether values are integers, and odd.
     choices
-        All values that it can have, if these are no range.
+        All valid values, if they are not a range.
     read
-        Takes a value, or a text as it is typed; returns the value as JSON has it, with tuples for lists, or raises
+        Converts a value, or its text, to JSON types with tuples instead of lists; raises
         ValueError.
     right
-        The values that it takes, in words.
+        Description of valid values.
     tried
-        The values that are tried where the best one is searched.
+        Values that are tried in a search for the best one.
     """
 
     help: str
@@ -53,7 +53,7 @@ class Option:
         return f"{kind}, {self.least:g} or more" if self.most == inf else f"{kind} from {self.least:g} to {self.most:g}"
 
     def takes(self, value: object) -> bool:
-        """Return whether it can have a value."""
+        """Return whether a value is valid."""
         try:
             self.settled(value)
         except ValueError:
@@ -61,7 +61,7 @@ class Option:
         return True
 
     def settled(self, value: Any) -> Any:
-        """Return a value as it is kept, for NumPy's numbers are no JSON; raises ValueError if it cannot have it."""
+        """Return a value for storage, as NumPy numbers are not JSON; raises ValueError if it is invalid."""
         if self.read:
             return self.read(value)
         if self.choices:
@@ -69,12 +69,12 @@ class Option:
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             raise ValueError(value)
         number: Any = value
-        if not (self.least <= number <= self.most and number != inf) or (self.odd and number % 2 == 0):  # of NaN not
+        if not (self.least <= number <= self.most and number != inf) or (self.odd and number % 2 == 0):  # false for NaN
             raise ValueError(value)
         return int(number) if self.whole else float(number)
 
     def parsed(self, text: str) -> Any:
-        """Return the value that a text stands for; raises ValueError if it is no number where one is wanted."""
+        """Parse the text of a value; raises ValueError if it should be a number but is not."""
         if self.read:
             return text
         if self.choices:
@@ -86,7 +86,7 @@ def _typed(choice: object) -> str:
     return str(choice).lower() if isinstance(choice, bool) else str(choice)
 
 
-def option(  # noqa: PLR0913 - each is given by name
+def option(  # noqa: PLR0913 - all are keywords
     default: Any,
     help: str,  # noqa: A002
     least: float = -inf,
@@ -98,7 +98,7 @@ def option(  # noqa: PLR0913 - each is given by name
     right: str = "",
     tried: tuple[float, ...] = (),
 ) -> Any:
-    """Declare an option as a field of `Tuned`; whole numbers have a whole default, and True or False is a choice."""
+    """Declare an option as a field of `Tuned`: integers have an integer default; True or False is a choice."""
     chosen = (False, True) if isinstance(default, bool) else choices
     its = Option(help, least, most, isinstance(default, int), odd, chosen, read, right, tried)
     return field(default=default, metadata={"option": its})
@@ -106,15 +106,15 @@ def option(  # noqa: PLR0913 - each is given by name
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """Base of what is tuned by options. A subclass is a frozen dataclass whose fields are its options.
+    """Base class of objects with options. A subclass is a frozen dataclass whose fields are its options.
 
     Raises
     ------
     RecipeError
-        If an option has a value that it cannot have.
+        If an option has an invalid value.
     """
 
-    #: What it is, for messages.
+    #: Kind of object, for messages.
     tuned_kind: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -133,18 +133,18 @@ class Tuned:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return the value that each option has unless given."""
+        """Return the default of each option."""
         made = cls()
         return {name: getattr(made, name) for name in cls.options()}
 
     @classmethod
     def tuned(cls, name: str, values: Mapping[str, Any]) -> Self:
-        """Return the object of this name with some of its options given.
+        """Return the object of this name with the given options.
 
         Raises
         ------
         RecipeError
-            If it has no such option, or the option no such value.
+            If an option is unknown or has an invalid value.
         """
         known = cls.options()
         for unknown in (its for its in values if its not in known):

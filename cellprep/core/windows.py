@@ -1,4 +1,4 @@
-"""Parts of images and of other arrays: a slice of each axis, with both ends."""
+"""Windows of images and other arrays: a bounded slice for each axis."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -9,14 +9,14 @@ _SIDE = 2048  # pixels
 
 
 def windows(shape: tuple[int, int], side: int | None = None) -> Iterator[tuple[slice, slice]]:
-    """Yield windows that cover an image, each pixel once, and take little memory each.
+    """Yield windows of limited size that cover an image without overlap.
 
     Parameters
     ----------
     shape
         (H, W) of the image.
     side
-        Height and width of a window, in pixels, though the last ones may be smaller; 2048 unless given.
+        Height and width of a window in pixels, although the last ones may be smaller; 2048 by default.
 
     Examples
     --------
@@ -29,13 +29,13 @@ def windows(shape: tuple[int, int], side: int | None = None) -> Iterator[tuple[s
 
 
 def overlap(first: Window, second: Window) -> Window | None:
-    """Return what two windows share; None if that is nothing."""
+    """Return the intersection of two windows; None if it is empty."""
     shared = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
     return shared if all(part.start < part.stop for part in shared) else None
 
 
 def within(part: Window, whole: Window) -> Window:
-    """Return where a part of a window is, counted from the window's begin.
+    """Return a part of a window in coordinates relative to the window.
 
     Examples
     --------

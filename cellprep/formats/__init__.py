@@ -1,1 +1,1 @@
-"""Files in and out, a room for each format."""
+"""Readers and writers of files, one subpackage per format."""

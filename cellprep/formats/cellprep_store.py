@@ -1,6 +1,6 @@
-"""Reader of cellprep's own stores: their labels as annotations, to build them again by another recipe.
+"""Reader of cellprep's own stores: their labels as annotations, to rebuild them with another recipe.
 
-Overlaps have been resolved for good; but a store remembers what each cell's area was before, and so who lies on top.
+Overlaps stay resolved, but a store records the area of each cell before, and therefore which one lies on top.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from cellprep.system.files import read_file
 
 @dataclass(frozen=True, slots=True)
 class StoredPixels:
-    """The image of an image in a store.
+    """Pixels of an image in a store.
 
     Attributes
     ----------
     image
-        The image, of which only the metadata have been read.
+        The image, of which only metadata have been read.
     """
 
     image: StoredImage
@@ -43,23 +43,23 @@ class StoredPixels:
         return hash_of_pixels(self.decode())
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
-        """Read it, as it was stored."""
+        """Read the pixels, as stored."""
         return self.image.latest().read("image")
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel, (y, x) in micrometres; None if they are unknown."""
+        """Return the sides of a pixel, (y, x) in micrometres; None if unknown."""
         size = self.image.latest().metadata.pixel_size
         return (float(size), float(size)) if size else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLabels(ImageRecord):
-    """The labels of an image in a store.
+    """Labels of an image in a store.
 
     Attributes
     ----------
     image
-        The image, of which only the metadata have been read.
+        The image, of which only metadata have been read.
     """
 
     knows_pixel_size: ClassVar[bool] = True
@@ -67,11 +67,11 @@ class StoredLabels(ImageRecord):
     image: StoredImage
 
     def content(self) -> list[Any]:
-        """Return what the labels were made of."""
+        """Return everything that determined the labels."""
         return [self.image.latest().metadata.recipe]
 
     def known_types(self) -> frozenset[str]:
-        """Return the types that its metadata list."""
+        """Return the types in its metadata."""
         told = self.image.latest().metadata
         return frozenset(told.categories) | (
             frozenset({""}) if sum(told.cells_of_category) < told.cells else frozenset()
@@ -81,7 +81,7 @@ class StoredLabels(ImageRecord):
         """Read the labels and the table of cells."""
         image = self.image.latest()
         table = image.read("cells")
-        names = [*image.metadata.categories, ""]  # -1 stands for none
+        names = [*image.metadata.categories, ""]  # -1 stands for no category
         return Annotations(
             runs=_runs_of_all(image, len(table)),
             rows=tuple(table[:, 0].tolist()),
@@ -106,7 +106,7 @@ class CellprepStore(Source):
     Raises
     ------
     StoreError
-        If there is no store of a known schema.
+        If there is no store, or its schema is not supported.
     """
 
     format = "cellprep"
@@ -129,18 +129,18 @@ class CellprepStore(Source):
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted, then those of damaged ones."""
+        """Ids of all images, sorted, followed by those of damaged ones."""
         return [*self._ids, *self._damaged]
 
     @property
     def has_pixels(self) -> bool:
-        """Whether the store has images, as its summary says; without one its images are asked."""
+        """True if the store has images, from its summary or, without one, from its images."""
         if summary := self._store.metadata.summary:
             return "image" in summary.arrays
         return any(isinstance(image, ImageRecord) and image.pixels for image in self.images())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield each image, then those that are damaged."""
+        """Yield each image, followed by damaged ones."""
         for image_id in self._ids:
             yield self._record(self._store[image_id])
         yield from (FaultyImage(image_id, problem) for image_id, problem in self._damaged.items())
@@ -157,12 +157,12 @@ class CellprepStore(Source):
 
 
 def _runs_of_all(image: StoredImage, count: int) -> Runs:
-    """Return the runs of the labels 1 to `count`, also of those that own no pixel."""
+    """Return the runs of the labels 1 to `count`, including labels without pixels."""
     runs, values = runs_from_bands((image.read("labels", band) for band in image.bands()), image.shape)
     return with_all_labels(runs, values, count)
 
 
 def recipe_of(source: Source) -> Recipe:
-    """Return a store's own recipe, else the default one."""
+    """Return the recipe of a store, or the default one for other sources."""
     store = Store(source.path) if source.format == "cellprep" else None
     return Recipe() if store is None or store.metadata.recipe is None else store.recipe

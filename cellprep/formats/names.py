@@ -1,41 +1,44 @@
-"""The table of names of files and folders: which hold images, which hold masks, and which are not data."""
+"""Names of files and folders: those of images, of masks, and of files that are not data."""
 
 import re
 
-#: What the names of label images and masks end with, before the file's ending; longer ones first.
+#: Suffixes of label images and masks, before the extension; longer ones first.
 MASK_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 
-# What they begin with instead, or are called altogether: ``mask_<id>``, or ``mask`` in a folder of the image's name.
+# Prefixes, or complete names: ``mask_<id>``, or ``mask`` in a folder with the image's name.
 _MASK_STARTS = ("masks_", "mask_", "labels_", "label_")
 
-#: What the names of images may end with where masks lie beside them.
+#: Suffixes of images that have masks next to them.
 IMAGE_ENDS = ("_image", "_img", ".ome")
 
-#: What they may begin with, or be called altogether.
+#: Prefixes, or complete names.
 IMAGE_STARTS = ("image_", "img_")
 
-# What Cellpose writes beside masks.
+# Other files that Cellpose writes with masks.
 _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines")
 
-# Folders, without regard to case, and with "_" and "-" as blanks.
+# Folders, ignoring case, with "_" and "-" as spaces.
 _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground truth", "groundtruth", "gt"}
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
-#: The file in which predictions tell how images were read.
-RECORD = "cellprep-prediction.json"
+#: The files in which predictions tell how images were read, and of which class most cells of each are.
+RECORD, IMAGE_CLASSES = "cellprep-prediction.json", "cellprep-images.csv"
+
+#: How the name of the table ends that says of which class each label of a label image is: ``<image>_classes.csv``.
+TYPES_END = "_classes.csv"
 
 _FOREIGN = re.compile(
-    rf"{re.escape(RECORD)}|"
+    rf"{re.escape(RECORD)}|{re.escape(IMAGE_CLASSES)}|"
     r"\..*|__macosx|overlays|@eadir|icon\r|(eh)?thumbs(_vista)?\.db|desktop\.ini|(readme|licen[cs]e)(\.(txt|md|rst|html?|pdf))?",
     re.IGNORECASE,
 )
 _OUTPUT = re.compile(r"predictions(-\d+)?")
-_TRUTH = re.compile(r"(\d\d+)_(GT|ST)", re.IGNORECASE)  # the Cell Tracking Challenge's, of sequence 01
-_TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # the Cell Tracking Challenge's, of the image t<number>
+_TRUTH = re.compile(r"(\d\d+)_(GT|ST)", re.IGNORECASE)  # truth of sequence 01 in the Cell Tracking Challenge
+_TRACKED = re.compile(r"man_seg(\d+)", re.IGNORECASE)  # label image of t<number> in the Cell Tracking Challenge
 
 
 def is_foreign(name: str) -> bool:
-    """Return whether a file or folder is no part of any data: hidden, a system's own, a README, a record, or drawings.
+    """Return whether an entry is not data: hidden, created by an operating system, a README, a record, or drawings.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def is_foreign(name: str) -> bool:
 
 
 def is_output(name: str) -> bool:
-    """Return whether a folder is called as `cellprep predict` calls its own by default: nothing to predict again.
+    """Return whether a folder has the default name of the output of `cellprep predict`, which is not predicted again.
 
     Examples
     --------
@@ -57,7 +60,7 @@ def is_output(name: str) -> bool:
 
 
 def tracked_sequence(name: str) -> tuple[str, str]:
-    """Return the sequence whose truth is in a folder of the Cell Tracking Challenge, and which; else empty texts.
+    """Return the sequence of a truth folder in the Cell Tracking Challenge, and its kind; otherwise empty strings.
 
     Examples
     --------
@@ -69,7 +72,7 @@ def tracked_sequence(name: str) -> tuple[str, str]:
 
 
 def is_mask_folder(name: str) -> bool:
-    """Return whether a folder is called as those of masks or label images are.
+    """Return whether a folder has a typical name for masks or label images.
 
     Examples
     --------
@@ -80,14 +83,14 @@ def is_mask_folder(name: str) -> bool:
 
 
 def is_image_folder(name: str) -> bool:
-    """Return whether a folder is called as those of images are."""
+    """Return whether a folder has a typical name for images."""
     return _plain(name) in _IMAGE_FOLDERS
 
 
 def without_mask_end(stem: str) -> str | None:
-    """Return the name of the image whose mask a file is by its name; None if the name says no such thing.
+    """Return the name of the image of a mask by removing its suffix; None if there is no such suffix.
 
-    It is empty if the file is called a mask and nothing else.
+    It is empty if nothing else is left.
 
     Examples
     --------
@@ -101,9 +104,9 @@ def without_mask_end(stem: str) -> str | None:
 
 
 def without_mask_start(stem: str) -> str | None:
-    """Return the name of the image whose mask a file may be by the start of its name; None if it has no such start.
+    """Return the name of the image of a possible mask by removing its prefix; None if there is no such prefix.
 
-    It is a mask only if there is this image: ``label_free_1`` may be a picture.
+    The file is a mask only if this image exists: ``label_free_1`` may be a picture.
 
     Examples
     --------
@@ -114,7 +117,7 @@ def without_mask_start(stem: str) -> str | None:
 
 
 def without_image_end(stem: str) -> str | None:
-    """Return an image's name without what only says that it is an image; None if its name does not say so.
+    """Return an image's name without a prefix or suffix for images; None if there is none.
 
     Examples
     --------
@@ -125,12 +128,12 @@ def without_image_end(stem: str) -> str | None:
 
 
 def is_by_product(stem: str) -> bool:
-    """Return whether a file is one of those that Cellpose writes beside masks, and that are neither image nor mask."""
+    """Return whether Cellpose writes such a file with masks, which is neither image nor mask."""
     return _without(stem, _BY_PRODUCTS) is not None
 
 
 def outlined_image(name: str) -> str:
-    """Return the name of the image whose outlines Cellpose wrote into a text; empty text if a file is none.
+    """Return the name of the image of a text file of outlines written by Cellpose; an empty string for other files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables out, some rows at a time: CSV, TSV and Parquet."""
+"""Writing tables in batches of rows: CSV, TSV and Parquet."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,20 +15,20 @@ _PARQUET = ".parquet"
 
 
 def check_table(path: Path) -> None:
-    """Refuse a table that cannot be written, before long work is done for it.
+    """Refuse a table that cannot be written, before a long computation.
 
     Raises
     ------
     UsageError
-        If its name is that of no table.
+        If its extension is not that of a table.
     MissingExtraError
         If it is a Parquet file, and pyarrow is not installed.
     OutputError
-        If no file can be there.
+        If the file cannot be written.
     """
     kinds = (*_SEPARATORS, _PARQUET)
     if path.suffix.lower() not in kinds:
-        raise UsageError(f"{path} is no name of a table: end it in {', '.join(kinds)}")
+        raise UsageError(f"{path} is not the name of a table: use the extension {', '.join(kinds)}")
     if path.suffix.lower() == _PARQUET:
         try:
             import pyarrow  # noqa: F401
@@ -38,14 +38,14 @@ def check_table(path: Path) -> None:
 
 
 def write_table(path: Path, frames: Iterable["DataFrame"]) -> None:
-    """Write a table; it is there when it is whole.
+    """Write a table; the file appears when it is complete.
 
     Parameters
     ----------
     path
-        As `check_table` wants it.
+        Path, as for `check_table`.
     frames
-        Its rows, some at a time: at least one frame, and all of the same columns.
+        Batches of rows: at least one frame, all with the same columns.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rows of tables in files: CSV with any usual separator, also compressed, Parquet and Excel; a row at a time."""
+"""Rows of table files: CSV with any usual separator, optionally compressed, Parquet and Excel; one row at a time."""
 
 import codecs
 import csv
@@ -19,7 +19,7 @@ from cellprep.text.frames import is_frame
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-LONGEST_EXCEL_TEXT = 32_767  # characters; Excel cuts what is longer
+LONGEST_EXCEL_TEXT = 32_767  # characters; Excel truncates longer text
 
 _ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
 _KINDS = {".parquet": "Parquet file", ".xlsx": "Excel table", ".gz": "gzip file", ".zip": "ZIP archive"}
@@ -38,16 +38,16 @@ See = Callable[[bytes], object]
 
 
 class Table:
-    """A table in a file: held in memory after one reading, unless it is large.
+    """A table in a file. It is read once and kept in memory unless it is large.
 
     Parameters
     ----------
     path
-        The file: CSV in UTF-8 or UTF-16, perhaps in gzip or alone in a ZIP archive; Parquet; or Excel's xlsx.
+        The file: CSV in UTF-8 or UTF-16, optionally in gzip or alone in a ZIP archive; Parquet; or Excel's xlsx.
     is_header
-        Whether names are those of the columns sought: the separator that gives them is the file's.
+        Returns whether names are those of the columns sought, which determines the separator.
     whole
-        Whether all of it will be read: if not, it is never held.
+        Whether all of it will be read; otherwise it is never kept in memory.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ class Table:
     Raises
     ------
     SourceError
-        If the file cannot be read, or is a ZIP archive with something else.
+        If the file cannot be read, or is a ZIP archive with other files.
     """
 
     def __init__(self, path: Path, is_header: Callable[[list[str]], bool], *, whole: bool = True) -> None:
         self.path = path
         self._is_header = is_header
         with _explained(path):
-            # An object store hands out the whole of it in any case.
+            # Object stores return the whole file in any case.
             is_held = is_remote(path) or (whole and path.stat().st_size <= _MOST_HELD)
             self._content = read_file(path) if is_held else None
             with self._opened() as file:
@@ -72,19 +72,19 @@ class Table:
                 self.kind = "parquet" if self._head == _PARQUET else "xlsx" if _is_workbook(file, self._head) else "csv"
 
     def rows(self, see: See | None = None) -> Iterator[Row]:
-        """Yield the number and the fields of the header, row 1, and of every row that is not empty.
+        """Yield the number and the fields of the header, row 1, and of every nonempty row.
 
         Parameters
         ----------
         see
-            Is shown the file's bytes while they are read, all of them by the end: so nobody reads it again to hash it.
+            Receives all bytes of the file while they are read, so that the file need not be read again for its hash.
 
         Raises
         ------
         SourceError
             If the file cannot be read, or is damaged.
         MissingExtraError
-            If the library is missing that reads it.
+            If the library that reads the format is not installed.
         """
         readers = {"csv": self._csv_rows, "parquet": self._parquet_rows, "xlsx": self._excel_rows}
         with _explained(self.path), self._opened() as file:
@@ -114,12 +114,12 @@ class Table:
                     if values:
                         yield number, values
         except UnicodeDecodeError as error:
-            raise SourceError(f"{self.path} after row {number}: the text is not UTF-8: save it so") from error
+            raise SourceError(f"{self.path} after row {number}: the text is not UTF-8: save it as UTF-8") from error
         except csv.Error as error:
             raise SourceError(f"{self.path} after row {number}: {_of_csv(str(error))}") from error
 
     def _separator(self, header: str) -> str:
-        """Return the separator that gives the columns sought, else the one that gives the most."""
+        """Return the separator that results in the columns sought, otherwise in the most columns."""
 
         def names(separator: str) -> list[str]:
             return next(csv.reader([header], delimiter=separator), [])
@@ -146,12 +146,14 @@ class Table:
         except ImportError:
             raise MissingExtraError(f"{self.path.name}: reading Excel's tables", "openpyxl", _EXTRA) from None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and other things that are not read
+            warnings.simplefilter("ignore")  # about styles and other features that are not read
             with closing(load_workbook(file, read_only=True, data_only=True)) as workbook:
                 sheets = [sheet for sheet in workbook.worksheets if _has_rows(sheet)]
                 if len(sheets) > 1:
                     names = ", ".join(repr(sheet.title) for sheet in sheets)
-                    raise SourceError(f"{self.path} holds several sheets, {names}: keep the one with the annotations")
+                    raise SourceError(
+                        f"{self.path} has several sheets, {names}: keep only the one with the annotations"
+                    )
                 for sheet in sheets:
                     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
                         if number == 1 or any(value is not None for value in values):
@@ -161,12 +163,12 @@ class Table:
 
 
 class FrameTable:
-    """The rows of a data frame, as `Table` gives those of a file: counted from 0, as ``iloc`` does.
+    """Rows of a data frame, in the form of `Table`: counted from 0, as for ``iloc``.
 
     Parameters
     ----------
     frame
-        The data frame; its index means nothing.
+        The data frame; its index is ignored.
 
     Examples
     --------
@@ -182,7 +184,7 @@ class FrameTable:
         self._frame = frame
 
     def rows(self, see: See | None = None) -> Iterator[Row]:
-        """Yield the header, and every row with its number; `see` is shown all of them as text."""
+        """Yield the header, and every row with its number; `see` receives all of them as text."""
         for number, values in self._rows():
             if see is not None:
                 see("\0".join([*values, ""]).encode(errors="surrogatepass"))
@@ -204,7 +206,7 @@ def open_table(what: "Path | str | DataFrame", is_header: Callable[[list[str]], 
 
 
 class _Watched(io.RawIOBase):
-    """A file whose bytes are shown to somebody in their order, each once, when they are read for the first time."""
+    """A file whose bytes are passed to a callback, in order and once each, when they are first read."""
 
     def __init__(self, file: IO[bytes], see: See) -> None:
         super().__init__()
@@ -223,20 +225,20 @@ class _Watched(io.RawIOBase):
         begin = self._file.tell()
         content = self._file.read(len(buffer))
         buffer[: len(content)] = content
-        if begin <= self._seen:  # beyond lies what is read later, at the latest by `show_rest`
+        if begin <= self._seen:  # otherwise there is a gap, which is read later, at the latest by `show_rest`
             self._see(content[self._seen - begin :])
             self._seen = max(self._seen, begin + len(content))
         return len(content)
 
     def show_rest(self) -> None:
-        """Show what was not read in its order, as in archives, or not at all."""
+        """Pass on the bytes that were read out of order, as in archives, or not at all."""
         self._file.seek(self._seen)
         while content := self._file.read(_AT_ONCE):
             self._see(content)
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file is a table by its name, or is a ZIP archive of nothing but a CSV."""
+    """Return whether a file is a table by its name, or a ZIP archive with only a CSV."""
     name = path.name.lower()
     if name.endswith(".zip") and path.is_file():
         try:
@@ -249,7 +251,7 @@ def is_table(path: Path) -> bool:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what libraries say of a file that cannot be read into one line."""
+    """Convert errors of libraries for an unreadable file to one line."""
     try:
         yield
     except (CellprepError, MemoryError):
@@ -258,7 +260,7 @@ def _explained(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             raise SourceError(f"cannot read {path}: {error.strerror}") from error
         kind = next((kind for end, kind in _KINDS.items() if path.name.lower().endswith(end)), "table")
-        raise SourceError(f"{path} is a damaged {kind}, or none: copy it again, or save the table as CSV") from error
+        raise SourceError(f"{path} is damaged, or not a {kind}: copy it again, or save the table as CSV") from error
 
 
 def _head(file: IO[bytes]) -> bytes:
@@ -274,7 +276,7 @@ def _is_workbook(file: IO[bytes], head: bytes) -> bool:
 
 
 def _member(file: IO[bytes]) -> str | None:
-    """Return the name of the only file of an archive, if that is a CSV; None if there is something else."""
+    """Return the name of the only file of an archive, if it is a CSV; None otherwise."""
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     return names[0] if len(names) == 1 and names[0].lower().endswith((".csv", ".tsv")) else None
@@ -288,7 +290,7 @@ def _unpacked(path: Path, file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
     elif head == _ZIP:
         name = _member(file)
         if name is None:
-            raise SourceError(f"{path} holds more than one file, or no CSV: unpack it and give the CSV")
+            raise SourceError(f"{path} contains more than one file, or no CSV: unpack it and give the CSV")
         with zipfile.ZipFile(file) as archive, archive.open(name) as stream:
             yield stream
     else:
@@ -303,11 +305,11 @@ def _as_text(stream: IO[bytes]) -> Iterator[io.TextIOWrapper]:
     try:
         yield text
     finally:
-        text.detach()  # whoever opened the stream closes it
+        text.detach()  # the stream is closed by the caller
 
 
 def _lines(text: IO[str]) -> Iterator[str]:
-    """Yield the lines of a text, of which none may be endless: a few bytes of gzip may hold gigabytes."""
+    """Yield the lines of a text, with limited length: a few bytes of gzip may expand to gigabytes."""
     while line := text.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise csv.Error("field larger than field limit")
@@ -315,14 +317,14 @@ def _lines(text: IO[str]) -> Iterator[str]:
 
 
 def _of_csv(problem: str) -> str:
-    """Return in plain words what Python's CSV reader reports."""
+    """Return an explanation for an error of Python's CSV reader."""
     if "end of data" in problem:
         return 'a quote (") is opened and never closed'
     if "expected after" in problem:
-        return 'a quote (") ends in the middle of a field: quote the field whole, and write quotes in it twice'
+        return 'a quote (") ends in the middle of a field: quote the whole field, and double the quotes in it'
     if "field limit" in problem:
-        return f"a line has more than {_LONGEST_LINE:,} characters: it is damaged, or no CSV"
-    return "it is no CSV: save the table again"
+        return f"a line has more than {_LONGEST_LINE:,} characters: it is damaged, or not a CSV"
+    return "it is not a CSV: save the table again"
 
 
 def _has_rows(sheet: Any) -> bool:
@@ -330,7 +332,7 @@ def _has_rows(sheet: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Return a value as a CSV has it: nothing for none, whole floats as whole numbers, lists with spaces."""
+    """Return a value as in a CSV: empty for missing values, whole floats as integers, lists with spaces."""
     if value is None or value != value:  # noqa: PLR0124 - which NaN alone is
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -1,7 +1,7 @@
-"""The formats that labels are written in: all images in one file, or a folder with files for each.
+"""Formats for writing labels: all images in one file, or a folder with files for each image.
 
-A new format is one file with a function that encodes an image, and one line in `EXPORTERS`: `export`, `convert` and
-`predict` write it then.
+To add a format, add a function that encodes an image in a new file, and a line to `EXPORTERS`. It is then available in
+`export`, `convert` and `predict`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from cellprep.formats.labelme import writer as labelme
 from cellprep.formats.ome_zarr import writer as ome_zarr
 from cellprep.formats.yolo import writer as yolo
 
-#: What a format may be unable to hold.
+#: Features that a format may lack.
 FEATURES = ("overlaps", "holes", "pieces", "types", "scores", "names", "ignore")
 _LABELS = frozenset({"holes", "pieces"})
 _SHAPES = frozenset({"overlaps", "holes", "pieces", "types"})
@@ -30,24 +30,24 @@ _COCO = _SHAPES | {"scores", "ignore"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
-    """What a format can and cannot do.
+    """Capabilities of a format.
 
     Attributes
     ----------
     holds
-        Which of `FEATURES` it can express.
+        The supported ones of `FEATURES`.
     joined
-        Which of these it can only express by lines of no width that join outlines.
+        Those that are only supported by lines of no width that connect outlines.
     is_outlines
         Whether it has outlines, which may be simplified.
     needs_types
-        Whether it must know the types of all images' cells before the first is written.
+        Whether the types of all images' cells must be known before the first image is written.
     takes_pictures
-        Whether it takes the images' pictures along.
+        Whether it includes the images' pictures.
     needs_pictures
-        Whether labels are little without the picture that they belong to, so that predictions take it along, too.
+        Whether labels are of little use without their picture, so that predictions include it, too.
     knows_folds
-        Whether it parts images to train on from those to validate on.
+        Whether it separates training images from validation images.
     """
 
     holds: frozenset[str] = frozenset(FEATURES)
@@ -61,19 +61,19 @@ class _Format:
 
 @dataclass(frozen=True, slots=True)
 class OneFile(_Format):
-    """A format that puts all images into one file of text.
+    """A format with all images in one text file.
 
     Attributes
     ----------
     encode
-        Takes the content of an image and returns its part, in a worker: something small that JSON can express.
+        Takes the content of an image and returns its part, in a worker: a small JSON value.
     join
-        Takes what is known of all images and an iterator of those that could be read with their parts, in their
-        order; yields the file's text.
+        Takes the facts about all images and an iterator of the readable images with their parts, in order;
+        yields the text of the file.
     name
-        The file's name among predictions.
+        Name of the file in predictions.
     of_predictions
-        The form in which predictions are written, if that is another one.
+        Variant for predictions, if it differs.
     """
 
     encode: Callable[[Content], Any]
@@ -88,14 +88,14 @@ def _nothing(_whole: Whole, _images: Sequence[Listed]) -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class FilesPerImage(_Format):
-    """A format with files for each image, in a folder.
+    """A format with a folder that has files for each image.
 
     Attributes
     ----------
     encode
-        Takes the content of an image and returns the bytes of its files by their paths in the folder, in a worker.
+        Takes the content of an image and returns the bytes of its files, by path in the folder, in a worker.
     finish
-        Takes what is known of all images, and those that were written, and returns further files.
+        Takes the facts about all images and the written images, and returns additional files.
     """
 
     encode: Callable[[Content], Mapping[str, bytes]]
@@ -104,14 +104,14 @@ class FilesPerImage(_Format):
 
 @dataclass(frozen=True, slots=True)
 class FilePerImage(_Format):
-    """A format with one file for each image, ``<id><suffix>``, in a folder.
+    """A format with a folder that has one file for each image, ``<id><suffix>``.
 
     Attributes
     ----------
     encode_file
         Takes the content of an image and returns the bytes of its file, in a worker.
     suffix
-        How the file's name ends.
+        Suffix of the file name.
     """
 
     encode_file: Callable[[Content], bytes]
@@ -120,7 +120,7 @@ class FilePerImage(_Format):
     finish = staticmethod(_nothing)
 
     def encode(self, content: Content) -> dict[str, bytes]:
-        """Return the bytes of an image's file by its name."""
+        """Return the bytes of an image's file by name."""
         return {f"{content.image_id}{self.suffix}": self.encode_file(content)}
 
 
@@ -143,7 +143,7 @@ EXPORTERS: dict[str, Exporter] = {
         is_outlines=True,
         needs_types=True,
     ),
-    "label-tiff": FilePerImage(label_tiff.encode, ".tif", holds=_LABELS),
+    "label-tiff": FilesPerImage(label_tiff.encode, holds=_LABELS | {"types"}),
     "geojson": FilePerImage(geojson.encode, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True),
     "geojson-detections": FilePerImage(
         geojson.encode_detections, ".geojson", holds=_NAMED | {"scores"}, is_outlines=True
@@ -170,13 +170,13 @@ EXPORTERS: dict[str, Exporter] = {
 
 
 def find_exporter(name: str) -> Exporter:
-    """Look a format up by its name.
+    """Return the format of a name.
 
     Raises
     ------
     UsageError
-        If there is no such format.
+        If the format is unknown.
     """
     if name not in EXPORTERS:
-        raise UsageError(f"export format {name!r} is unknown: it is one of {', '.join(EXPORTERS)}")
+        raise UsageError(f"export format {name!r} is unknown: use one of {', '.join(EXPORTERS)}")
     return EXPORTERS[name]

@@ -19,11 +19,13 @@ from .prediction.bundle import Bundle as Bundle
 from .prediction.bundle import load_bundle as load_bundle
 from .prediction.bundle import save_bundle as save_bundle
 from .prediction.bundle import with_decoding as with_decoding
+from .prediction.instances import Instances as Instances
 from .prediction.options import OutputOptions as OutputOptions
 from .prediction.options import PredictionOptions as PredictionOptions
 from .prediction.report import PredictionReport as PredictionReport
 from .prediction.run import predict as predict
 from .prediction.single import segment as segment
+from .prediction.single import segment_types as segment_types
 from .prediction.tuning import TuneOptions as TuneOptions
 from .settings import Decoding as Decoding
 from .training.options import TrainOptions as TrainOptions

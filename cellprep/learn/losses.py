@@ -138,6 +138,37 @@ def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     return _weighted_mean(entropy, weights, counts) + missed.sum() / max(1, len(missed))
 
 
+def class_loss(logits: Tensor, target: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean cross entropy of the classes of cells, over the pixels whose class is known.
+
+    Parameters
+    ----------
+    logits
+        (N, classes, H, W).
+    target
+        (N, H, W) int64: the class of the cell that owns the pixel, -1 where there is none, or nobody knows its class.
+    weights
+        (classes,) weight of a pixel of each class.
+    counts
+        (N, H, W) bool: whether the pixel counts.
+
+    Returns
+    -------
+    Tensor
+        A scalar, at least 0.
+
+    Examples
+    --------
+    >>> logits = torch.zeros(1, 2, 1, 2)
+    >>> class_loss(logits, torch.tensor([[[0, -1]]]), torch.ones(2), torch.ones(1, 1, 2).bool())
+    tensor(0.6931)
+    """
+    log_yes = _exact(logits).log_softmax(1)
+    known = target.clamp_min(0)
+    entropy = -log_yes.gather(1, known[:, None])[:, 0]
+    return _weighted_mean(entropy, weights.to(log_yes.dtype)[known], counts & (target >= 0))
+
+
 def _exact(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 

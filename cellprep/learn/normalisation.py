@@ -61,7 +61,7 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         if self.kind not in NORMALISATIONS:
-            raise UsageError(f"normalisation {self.kind!r} is unknown: it is one of {', '.join(NORMALISATIONS)}")
+            raise UsageError(f"normalisation {self.kind!r} is unknown: use one of {', '.join(NORMALISATIONS)}")
         object.__setattr__(self, "low", tuple(map(float, self.low)))
         object.__setattr__(self, "high", tuple(map(float, self.high)))
         if len(self.low) != len(self.high) or not self.low:

@@ -162,15 +162,20 @@ def _tensors(weights: Weights) -> dict[str, Tensor]:
 def _describe(weights: Weights) -> dict[str, Any]:
     others = {name: getattr(weights, name) for name in ("mask", "training", "version")}
     normalisation = weights.normalisation and asdict(weights.normalisation)
-    network, recipe = asdict(weights.settings), weights.recipe.to_dict()
-    decoding = {name: value for name, value in asdict(weights.decoding).items() if name != "options" or value}
+    network, recipe = weights.settings.to_dict(), weights.recipe.to_dict()
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
         if weights.appearance.median_diameter is None:  # so that older weights stay the same bytes
             del others["appearance"]["median_diameter"]
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
-    return {"network": network, "normalisation": normalisation, "recipe": recipe, "decoding": decoding, **others}
+    return {
+        "network": network,
+        "normalisation": normalisation,
+        "recipe": recipe,
+        "decoding": weights.decoding.to_dict(),
+        **others,
+    }
 
 
 def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The store of targets: nothing outside this package knows how it lies on disk."""
+"""The store of targets. Its layout on disk is private to this package."""
 
 from cellprep.store.image import StoredImage
 from cellprep.store.reader import SCHEMA_VERSION, Store, StoreLike, as_store, open_store, store_place

@@ -1,7 +1,7 @@
-"""Arrays on disk: plain Zarr format 3, one chunk each unless huge, written and read without zarr-python's overhead.
+"""Arrays on disk: plain Zarr format 3 with one chunk per array unless it is huge, without zarr-python's overhead.
 
-zarr-python needs 8 to 10 ms for what its codecs do in 1; the bytes here are the same, and a test holds
-them against zarr-python's own.
+zarr-python takes 8 to 10 ms for work that its codecs do in 1 ms. The bytes are the same; a test compares them with
+those of zarr-python.
 """
 
 import json
@@ -25,12 +25,12 @@ from cellprep.system.places import is_remote
 
 
 def array_path(name: str) -> str:
-    """Return where an array lies within its image's group: label images have a place of their own in OME-Zarr."""
+    """Return the path of an array within its image's group: label images are in a folder of their own in OME-Zarr."""
     return "labels/instances/0" if name == "labels" else name
 
 
 def array_files(name: str, shape: tuple[int, ...]) -> Iterator[str]:
-    """Yield the files that hold an array, relative to its image's folder: its metadata and its chunks, if any."""
+    """Yield the files of an array, relative to its image's folder: its metadata and its chunks."""
     folder = Path(array_path(name))
     yield (folder / "zarr.json").as_posix()
     for path, _ in file_regions(folder, name, shape):
@@ -43,9 +43,9 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
     Parameters
     ----------
     folder
-        The array's folder; the one above it must exist.
+        The array's folder; its parent must exist.
     name
-        The array's name, which decides the names of its dimensions.
+        The array's name, which determines the names of its dimensions.
     array
         The array, in any memory layout.
     """
@@ -59,7 +59,7 @@ def write_array(folder: Path, name: str, array: NDArray[Any]) -> int:
 
 
 def encode_array(folder: Path, name: str, array: NDArray[Any]) -> Iterator[tuple[Path, bytes]]:
-    """Yield the files that `write_array` would write, and their bytes, one after the other."""
+    """Yield the files that `write_array` would write, with their bytes."""
     yield folder / "zarr.json", array_document(name, array.shape, array.dtype.name)
     file, chunk = chunk_shapes(name, array.shape)
     for path, region in file_regions(folder, name, array.shape):
@@ -68,7 +68,7 @@ def encode_array(folder: Path, name: str, array: NDArray[Any]) -> Iterator[tuple
 
 
 def make_folders(path: Path, below: Path) -> None:
-    """Make the folders below another that a file is to lie in; that one may be gone, if the run is over."""
+    """Create the folders of a file below `below`, which may have been removed if the run is over."""
     folder = below
     for part in path.parts[len(below.parts) : -1]:
         folder /= part
@@ -76,13 +76,13 @@ def make_folders(path: Path, below: Path) -> None:
 
 
 def begin_array(folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
-    """Write what an array says of itself into a new folder, to which its values are still to come."""
+    """Write the metadata of an array into a new folder; the values follow later."""
     folder.mkdir()
     (folder / "zarr.json").write_bytes(array_document(name, shape, dtype))
 
 
 def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray[Any]:
-    """Read the array that `write_array` wrote.
+    """Read an array that `write_array` wrote.
 
     Parameters
     ----------
@@ -91,19 +91,19 @@ def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray
     name
         The array's name.
     window
-        A slice of each axis, with both ends, within the array; all of it unless given. Of a huge array only the
-        chunks that the window touches are read.
+        A bounded slice for each axis, within the array; by default the whole array. Of a huge array only the chunks in
+        the window are read.
 
     Raises
     ------
     StoreError
-        If there is no array, or its bytes are not those that were written.
+        If there is no array, or its bytes are damaged.
     """
     shape, dtype = array_form(folder, name)
     wanted = window or tuple(slice(0, size) for size in shape)
     size = tuple(part.stop - part.start for part in wanted)
     try:
-        check_memory(math.prod(size) * dtype.itemsize, f"{folder}, of the shape {size},")
+        check_memory(math.prod(size) * dtype.itemsize, f"{folder}, of shape {size},")
     except TooLargeError as error:
         raise StoreError(str(error)) from None
     if 0 in size:
@@ -120,19 +120,19 @@ def read_array(folder: Path, name: str, window: Window | None = None) -> NDArray
 
 
 def array_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and dtype of the array that `write_array` wrote.
+    """Return the shape and dtype of an array that `write_array` wrote.
 
     Raises
     ------
     StoreError
-        If there is no array, or what it says of itself is not what was written.
+        If there is no array, or its metadata were changed.
     """
     shape, dtype, _ = _described(folder, name)
     return shape, dtype
 
 
 def array_additions(folder: Path, name: str) -> list[str]:
-    """Return the attributes that others added to an array, as `additions` does; raises as `array_form` does."""
+    """Return the attributes that other tools added to an array, as `additions` does; raises as `array_form` does."""
     return _described(folder, name)[2]
 
 
@@ -145,25 +145,26 @@ def _described(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any],
         added = additions(document, array_document(name, shape, dtype.name))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    if added is None or not all(key.startswith("attributes.") for key in added):  # others say what its bytes mean
-        raise StoreError(f"{path} is not as cellprep wrote it")
+    # Other keys would change the meaning of its bytes.
+    if added is None or not all(key.startswith("attributes.") for key in added):
+        raise StoreError(f"{path} was changed since cellprep wrote it")
     return shape, dtype, added
 
 
 def checked_form(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return what `array_form` does, of a huge array only if its files are there; raises as `check_files` does, too."""
+    """Return the result of `array_form`; for a huge array, also check that its files exist, as `check_files` does."""
     shape, dtype = array_form(folder, name)
     check_files(folder, name, shape)
     return shape, dtype
 
 
 def check_files(folder: Path, name: str, shape: tuple[int, ...]) -> None:
-    """Refuse an array of a huge image that has fewer files than its shape claims, before anybody goes through them.
+    """Refuse a huge array that has fewer files than its shape requires, before its files are read one by one.
 
     Raises
     ------
     StoreError
-        If files are missing. In an object store nobody looks.
+        If files are missing. Arrays in object stores are not checked.
     """
     if chunk_shapes(name, shape)[1] is None or 0 in shape or is_remote(folder):
         return
@@ -173,7 +174,7 @@ def check_files(folder: Path, name: str, shape: tuple[int, ...]) -> None:
     except OSError as error:
         raise StoreError(f"{error.filename} cannot be read: {error.strerror}") from error
     if present < claimed:
-        raise StoreError(f"{folder} is damaged: files of its chunks are missing, {present:,} of {claimed:,} are there")
+        raise StoreError(f"{folder} is damaged: {present:,} of {claimed:,} chunk files are present")
 
 
 def _read(path: Path) -> bytes:
@@ -201,7 +202,7 @@ def _read_shard(
 
 
 def file_regions(folder: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[Path, Window]]:
-    """Yield the files in a folder that hold an array, but for its metadata, and the part of it that is in each."""
+    """Yield the chunk files of an array in a folder, with the part of the array that each contains."""
     if 0 in shape:
         return
     sides, _ = chunk_shapes(name, shape)

@@ -1,4 +1,4 @@
-"""Writing the arrays of a huge image block by block, so that none of them is ever in memory as a whole."""
+"""Writing the arrays of a huge image block by block, so that no array is ever in memory as a whole."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +19,14 @@ from cellprep.system.progress import progress_bar
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-FileGroup = tuple[tuple[Path, Window], ...]  # one file of each array, and the part of the array that is in it
-Chunks = dict[str, dict[Shape, bytes]]  # by array, and by place in its file
+FileGroup = tuple[tuple[Path, Window], ...]  # one file of each array, and the part of the array in it
+Chunks = dict[str, dict[Shape, bytes]]  # by array name, and by position in the file
 
-_CHUNKS_A_SIDE = 2  # of a block
+_CHUNKS_A_SIDE = 2  # chunks along each side of a block
 
 
 class ArrayForm(NamedTuple):
-    """Shape and dtype of an array whose values come block by block."""
+    """Shape and dtype of an array that is written block by block."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -34,17 +34,17 @@ class ArrayForm(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Where the values of huge arrays come from.
+    """Source of the values of huge arrays.
 
     Attributes
     ----------
     compute
-        Takes rows and columns of the image, and returns that part of every array by its name. It is called from
-        several threads.
+        Takes rows and columns of the image, and returns that part of every array by name. It is called from several
+        threads.
     threads
-        How many.
+        Number of threads.
     title
-        What to call the image in a progress bar; without one there is no bar.
+        Name of the image in the progress bar; no bar is shown without one.
     """
 
     compute: Callable[[slice, slice], dict[str, NDArray[Any]]]
@@ -53,18 +53,18 @@ class Blocks:
 
 
 def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> int:
-    """Write huge arrays of one image into its folder, and return the size of their chunks in bytes.
+    """Write the huge arrays of an image into its folder, and return the size of their chunks in bytes.
 
-    The files are those that `write_array` would write.
+    The files are the same as those of `write_array`.
 
     Parameters
     ----------
     folder
         The image's folder.
     forms
-        Of each array.
+        Shape and dtype by array name.
     blocks
-        Where their values come from.
+        Source of the values.
     """
     for name, form in forms.items():
         begin_array(folder / array_path(name), name, form.shape, form.dtype)
@@ -84,14 +84,14 @@ def write_blocks(folder: Path, forms: dict[str, ArrayForm], blocks: Blocks) -> i
 
 
 def _bar(title: str, total: int) -> "tqdm[Any]":
-    """Return a progress bar below that of all images."""
+    """Return a progress bar below the bar of all images."""
     return progress_bar(total, "part", quiet=not title, desc=title, position=1, leave=False)
 
 
 def _one_ahead(
     pool: ThreadPoolExecutor, forms: dict[str, ArrayForm], blocks: Blocks, groups: Iterable[FileGroup]
 ) -> Iterator[tuple[FileGroup, Chunks]]:
-    """Yield the files that hold the same part of each array, with their chunks, while those after them are made."""
+    """Yield the files of the same part of each array, with their chunks, while the next ones are computed."""
     waiting: list[tuple[FileGroup, list[Future[Chunks]]]] = []
     for group in groups:
         waiting.append((group, [pool.submit(_make, blocks, forms, *block) for block in _blocks(forms, group)]))
@@ -110,7 +110,7 @@ def _made(group: FileGroup, blocks: list[Future[Chunks]]) -> tuple[FileGroup, Ch
 
 
 def _blocks(forms: dict[str, ArrayForm], group: FileGroup) -> Iterator[tuple[Window, Window]]:
-    """Yield the rows and columns of each block of a group of files, and the same counted from the files' begin."""
+    """Yield the rows and columns of each block of a group of files, in the image and relative to the files."""
     name, form = next(iter(forms.items()))
     axis = spatial_axis(name, form.shape)
     part = group[0][1][axis : axis + 2]
@@ -136,5 +136,5 @@ def _make(blocks: Blocks, forms: dict[str, ArrayForm], block: Window, in_file: W
 
 def _file_and_chunk(name: str, form: ArrayForm) -> tuple[Shape, Shape]:
     file, chunk = chunk_shapes(name, form.shape)
-    assert chunk, "only huge arrays come in blocks"
+    assert chunk, "only huge arrays are written in blocks"
     return file, chunk

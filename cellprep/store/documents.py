@@ -11,10 +11,10 @@ import numpy as np
 from cellprep.core.windows import windows
 
 CHECKSUM = "crc32c"
-"""The key under which a group's ``cellprep`` has the checksum of its ``zarr.json``."""
+"""Key in a group's ``cellprep`` attribute for the checksum of its ``zarr.json``."""
 
 CONSOLIDATED = "consolidated_metadata"
-"""The key under which zarr-python puts a copy of the metadata of all that is in a group."""
+"""Key under which zarr-python stores a copy of the metadata of all members of a group."""
 
 _DIMENSIONS: dict[str, dict[int, tuple[str, ...]]] = {
     "image": {2: ("y", "x"), 3: ("c", "y", "x")},
@@ -24,10 +24,10 @@ _TARGET_DIMENSIONS: dict[int, tuple[str, ...]] = {2: ("y", "x"), 3: ("y", "x", "
 
 
 def chunk_separator(name: str) -> str:
-    """Return what parts the words of a chunk's key, ``c/0/0`` or ``c.0.0``.
+    """Return the separator in chunk keys, as in ``c/0/0`` or ``c.0.0``.
 
-    OME-Zarr wants slashes. Elsewhere dots keep each chunk out of folders of its own, of which an image would need
-    fourteen more: on some file systems making them takes longer than computing what is in them.
+    OME-Zarr requires slashes. Elsewhere dots avoid a folder per chunk, fourteen more for each image: on some file
+    systems creating them takes longer than computing the content.
     """
     return "/" if name in ("image", "labels") else "."
 
@@ -36,10 +36,10 @@ _CHUNK, _SHARD = 512, 4096  # sides, in pixels
 
 
 def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Return the shape of an array's files, and of the chunks in each: None if it is one chunk.
+    """Return the shape of an array's files, and of the chunks in each file (None if it is a single chunk).
 
-    An image of at most 4096 x 4096 pixels is one file and one chunk. A larger one has files of 4096 x 4096 with chunks
-    of 512 x 512, so that a window of it can be read alone.
+    An array of at most 4096 x 4096 pixels is one file with one chunk. A larger one has files of 4096 x 4096 with chunks
+    of 512 x 512, so that windows can be read separately.
 
     Examples
     --------
@@ -57,32 +57,32 @@ def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tu
 
 
 def is_huge(shape: tuple[int, ...]) -> bool:
-    """Return whether an image's arrays lie in files of many chunks: `shape` is (H, W)."""
+    """Return whether an image, of shape (H, W), is stored in files of many chunks."""
     return chunk_shapes("labels", shape)[1] is not None
 
 
 def windows_of(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield windows that cover an image, (H, W), and take little memory each: one, unless it is huge."""
+    """Yield windows that cover an image of shape (H, W): one, or several of limited size if it is huge."""
     return windows(shape, side=None if is_huge(shape) else max(1, *shape))
 
 
 def spatial_axis(name: str, shape: tuple[int, ...]) -> int:
-    """Return which axis of an array y is; x is the next one."""
+    """Return the index of the y axis of an array; x is the next axis."""
     return len(shape) - 2 if name == "image" else 0
 
 
 @lru_cache(maxsize=1024)
 def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
-    """Return the ``zarr.json`` of an array, whose chunks are compressed with Zstandard and guarded by a CRC-32C each.
+    """Return the ``zarr.json`` of an array whose chunks are compressed with Zstandard and have a CRC-32C.
 
     Parameters
     ----------
     name
-        Name of the array in its image's group: it decides the names of the dimensions.
+        Name of the array in its image's group, which determines the names of the dimensions.
     shape
         Shape of the array.
     dtype
-        The data type's name in Zarr, which is NumPy's.
+        Name of the data type in Zarr, the same as in NumPy.
     """
     names = _DIMENSIONS.get(name, _TARGET_DIMENSIONS)[len(shape)]
     file, chunk = chunk_shapes(name, shape)
@@ -122,9 +122,9 @@ def group_document(attributes: dict[str, Any]) -> bytes:
 
 
 def guarded_document(attributes: dict[str, Any]) -> bytes:
-    """Return the ``zarr.json`` of a group whose ``cellprep`` has a CRC-32C of all the rest, in hex, as its last key.
+    """Return the ``zarr.json`` of a group, in which the last key of ``cellprep`` is a CRC-32C of the rest, in hex.
 
-    The checksum is of what cellprep writes: what other tools add to the file later is not covered, and may change.
+    The checksum covers what cellprep writes. Other tools may add and change attributes of their own.
     """
     of_ours = {key: value for key, value in attributes["cellprep"].items() if key != CHECKSUM}
     checksum: int = google_crc32c.value(group_document({**attributes, "cellprep": of_ours}))
@@ -132,14 +132,14 @@ def guarded_document(attributes: dict[str, Any]) -> bytes:
 
 
 def additions(document: bytes, ours: bytes) -> list[str] | None:
-    """Return the keys that others added to a ``zarr.json``, sorted; None if what cellprep wrote was changed.
+    """Return the sorted keys that other tools added to a ``zarr.json``; None if content written by cellprep changed.
 
-    Without additions every byte counts. With them the values do: whoever added something wrote all of it again.
+    Without additions all bytes must be equal. With additions the values must be, as the tool rewrote the whole file.
 
     Parameters
     ----------
     document
-        The file as it is.
+        The current file.
     ours
         The file as cellprep wrote it.
 
@@ -161,7 +161,7 @@ def additions(document: bytes, ours: bytes) -> list[str] | None:
 
 
 def _without_additions(found: Any, ours: Any, place: str, added: list[str]) -> Any:
-    """Return what is left of a value without the keys that `ours` lacks; their names are put into a list."""
+    """Return a value without the keys that `ours` lacks; append their names to `added`."""
     if isinstance(found, dict) and isinstance(ours, dict):
         added += [f"{place}{key}" for key in found if key not in ours]
         return {
@@ -175,19 +175,19 @@ def _without_additions(found: Any, ours: Any, place: str, added: list[str]) -> A
 
 
 def with_additions(ours: bytes, document: bytes, keys: Container[str], *, images_change: bool) -> bytes:
-    """Return what cellprep writes in the place of a group's ``zarr.json``, with what others had added to that.
+    """Return a new version of a group's ``zarr.json`` that keeps the additions of other tools to the old one.
 
     Parameters
     ----------
     ours
-        What cellprep writes.
+        The new document of cellprep.
     document
-        The file that it replaces; nothing is kept of one that is no JSON.
+        The file to replace; nothing of it is kept if it is not valid JSON.
     keys
-        What is cellprep's own under ``cellprep``: of these none is kept.
+        Keys under ``cellprep`` that belong to cellprep and are not kept.
     images_change
-        Whether the store's images will be others: a copy of their metadata, which zarr-python calls consolidated and
-        would take for true, goes.
+        Whether the images of the store will change. If so, zarr-python's consolidated metadata are removed, as they
+        would be outdated.
     """
     try:
         found, result = json.loads(document), json.loads(ours)
@@ -209,20 +209,20 @@ def image_documents(
     *,
     guarded: bool = True,
 ) -> dict[str, bytes]:
-    """Return the ``zarr.json`` of each group of an image, by its path in the image's folder.
+    """Return the ``zarr.json`` of each group of an image, by path in the image's folder.
 
     Parameters
     ----------
     image_id
-        The image's name.
+        Name of the image.
     attributes
-        What cellprep says of it.
+        Attributes under ``cellprep``.
     dimensions
         Number of axes of ``image``; None if there is no such array.
     pixel_size
         Side of a pixel in micrometres, if known.
     guarded
-        Whether the image's own has a checksum, which earlier versions did not write.
+        Whether the image's document has a checksum, which earlier versions did not write.
     """
     groups: dict[str, Any] = {"cellprep": attributes}
     if dimensions is not None:
@@ -238,14 +238,14 @@ def image_documents(
 def ome_documents(
     image_id: str, dimensions: int | None, pixel_size: float | None, properties: list[dict[str, Any]]
 ) -> dict[str, bytes]:
-    """Return the ``zarr.json`` of each group of an OME-Zarr image that belongs to no store; as `image_documents`.
+    """Return the ``zarr.json`` of each group of an OME-Zarr image outside a store, as `image_documents` does.
 
     Parameters
     ----------
     image_id, dimensions, pixel_size
-        As `image_documents` takes them.
+        As for `image_documents`.
     properties
-        What is known of labels, as OME-Zarr's ``image-label`` has it.
+        Properties of labels, as in OME-Zarr's ``image-label``.
     """
     multiscales = [] if dimensions is None else [_multiscale(image_id, "image", dimensions, pixel_size)]
     ome = {"version": "0.5", **({"multiscales": multiscales} if multiscales else {})}
@@ -264,14 +264,14 @@ def _labels_document() -> bytes:
 def _instances_document(
     pixel_size: float | None, of_image: bool, properties: list[dict[str, Any]] | None = None
 ) -> bytes:
-    """Return the ``zarr.json`` of ``labels/instances``, which names its image if there is one."""
+    """Return the ``zarr.json`` of ``labels/instances``, which refers to its image if there is one."""
     source = {"source": {"image": "../../"}} if of_image else {}
     about = {"properties": properties, **source} if properties else source
     multiscale = _multiscale("instances", "0", 2, pixel_size)
     return group_document({"ome": {"version": "0.5", "multiscales": [multiscale], "image-label": about}})
 
 
-#: The same, without properties; 1 and 1.0 are written differently.
+#: The same, without properties. It is cached by value, and 1 and 1.0 are written differently.
 _cached_instances_document = lru_cache(typed=True)(_instances_document)
 
 

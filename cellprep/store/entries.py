@@ -1,4 +1,4 @@
-"""The entries of a store's folder: images, remains of images, and files of others."""
+"""Entries of a store's folder: images, damaged images and foreign files."""
 
 import os
 from collections.abc import Container
@@ -13,7 +13,7 @@ from cellprep.system.places import is_remote, names_in
 
 
 class Kind(StrEnum):
-    """The kinds of entries of a store's folder."""
+    """Kinds of entries in a store's folder."""
 
     IMAGE = "image"
     DAMAGED = "damaged"
@@ -21,15 +21,16 @@ class Kind(StrEnum):
 
 
 def entry_names(store: Path) -> list[str]:
-    """Return the sorted names of all that lies in a store's folder, but for the store's own files."""
+    """Return the sorted names of the entries of a store's folder, without the store's own files."""
     there = set(names_in(store))
     away = all_names(store) - there
-    back = (name for name in away if read_attributes(store / name))  # those of a killed run do not come back
+    # Images moved away by a killed run do not come back.
+    back = (name for name in away if read_attributes(store / name))
     return sorted({*there, *back} - {"zarr.json", DOT_FOLDER})
 
 
 def count_folders(store: Path) -> int:
-    """Return how many folders may be images, by their names alone."""
+    """Return the number of folders that may be images, judged by name only."""
     if is_remote(store):
         return sum(1 for name in names_in(store) if not name.startswith((".", "__")) and name != "zarr.json")
     with os.scandir(store) as entries:
@@ -37,7 +38,7 @@ def count_folders(store: Path) -> int:
 
 
 def kind_of(place: Path) -> Kind:
-    """Return the kind of an entry: an image by its metadata, a damaged one that no longer is one, or foreign."""
+    """Return the kind of an entry: an image, a damaged image (its metadata are lost), or foreign."""
     if id_problem(place.name):
         return Kind.FOREIGN
     if read_attributes(place).get("complete"):
@@ -46,20 +47,20 @@ def kind_of(place: Path) -> Kind:
 
 
 def damaged_images(store: Path, images: Container[str]) -> dict[str, str]:
-    """Return the problem of each former image: readers of a store do not see it, and would leave it out in silence.
+    """Return the problem of each damaged image. Readers of a store would skip these images silently.
 
     Parameters
     ----------
     store
         The store's folder.
     images
-        The images that readers see; these are not looked at.
+        Images that readers see; they are not checked.
     """
-    problem = "its zarr.json is missing or damaged: cellprep verify --repair removes it, to be built again"
+    problem = "its zarr.json is missing or damaged: remove it with cellprep verify --repair, then build it again"
     names = (name for name in entry_names(store) if name not in images)
     return {name: problem for name in names if kind_of(store / name) is Kind.DAMAGED}
 
 
 def has_leftovers(store: Path) -> bool:
-    """Return whether a run is writing to a store, or was killed and left its folder."""
+    """Return whether a run is writing to a store, or was killed and left its folder behind."""
     return (store / DOT_FOLDER).exists()

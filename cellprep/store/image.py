@@ -1,4 +1,4 @@
-"""One image of a store: its arrays by name, and its metadata."""
+"""One image of a store: its arrays and metadata."""
 
 import os
 from collections.abc import Iterator
@@ -25,39 +25,39 @@ from cellprep.text.wording import count, described, did_you_mean, printable
 
 
 class StoredImage:
-    """One image of a store: its arrays by name, as ``image["energy"]``, and what the store says of it.
+    """One image of a store. Its arrays are accessed by name, such as ``image["energy"]``.
 
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the image.
 
     Raises
     ------
     StoreError
-        If the folder holds no complete image.
+        If the folder does not contain a complete image.
 
     Attributes
     ----------
     id : str
-        The image's name.
+        Name of the image.
     attributes : dict
-        What the store says of it: ``recipe``, ``shape``, ``arrays``, ``cells``, ``hidden``,
-        ``cell_type``, ``categories``. A value that is not as cellprep writes it raises StoreError when asked for.
-        What other Zarr tools added under ``cellprep`` is there, too.
+        Metadata of the image: ``recipe``, ``shape``, ``arrays``, ``cells``, ``hidden``,
+        ``cell_type``, ``categories``. Reading a value that is not valid raises StoreError.
+        Attributes that other Zarr tools added under ``cellprep`` are included.
     """
 
     def __init__(self, path: Path | str, _document: bytes | None = None) -> None:
         self.path = path = as_place(path)
         self.id = path.name
         self._identity = identity(path)
-        self._file = _file_of(path)  # before it is read: what comes in between is noticed
+        self._file = _file_of(path)  # before reading, so that a change in between is noticed
         self._claim_holds = False
         self._forms: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         told = read_attributes(path) if _document is None else attributes_in(_document)
         self.attributes = ImageAttributes(path, told)
         if not self.attributes.get("complete"):
-            raise StoreError(f"{path} is no complete image of a cellprep store")
+            raise StoreError(f"{path} is not a complete image of a cellprep store")
 
     def __repr__(self) -> str:
         try:
@@ -68,7 +68,7 @@ class StoredImage:
         return f"<StoredImage {self.id!r}: {size} pixels, {count(about.cells, 'cell')}; {names}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table, and the image in small with its cells outlined."""
+        """Return the notebook view: a table and a thumbnail with cell outlines."""
         title = f"Image {printable(self.id)}"
         try:
             about, recipe = self.metadata, self.recipe
@@ -76,7 +76,7 @@ class StoredImage:
             return notebook_html(title, [("damaged", str(error))])
         rows: list[Row] = [
             ("size", f"{' x '.join(map(str, about.shape))} pixels"),
-            ("cells", f"{about.cells:,}" + (f" ({len(about.hidden):,} hidden by others)" if about.hidden else "")),
+            ("cells", f"{about.cells:,}" + (f" ({len(about.hidden):,} occluded by others)" if about.hidden else "")),
             ("cell type", printable(about.cell_type) if about.cell_type else "none"),
             ("arrays", ", ".join(map(printable, about.arrays))),
             *([("computed on reading", ", ".join(self.computed))] if self.computed else []),
@@ -85,13 +85,13 @@ class StoredImage:
         return notebook_html(title, rows, shown_in_time([(self.id, self.thumbnail)]))
 
     def thumbnail(self) -> bytes | None:
-        """Return the image in small with its cells outlined, a PNG; None of a huge one, which would take long."""
+        """Return a PNG thumbnail with cell outlines; None if the image is huge, as this would be slow."""
         if self.is_huge:
             return None
         return draw_thumbnail(self.read("image") if "image" in self.arrays else None, self.read("labels"))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Read an array by its name, as `read` does."""
+        """Read an array by name, as `read` does."""
         return self.read(name)
 
     def __contains__(self, name: object) -> bool:
@@ -106,12 +106,12 @@ class StoredImage:
 
     @property
     def cell_type(self) -> str | None:
-        """The type of most of its cells; None if the source has none."""
+        """The most frequent type of its cells; None if the source has no types."""
         return self.metadata.cell_type
 
     @cached_property
     def metadata(self) -> ImageMetadata:
-        """The metadata of the image, checked; StoreError if they are not as cellprep writes them."""
+        """The validated metadata of the image; raises StoreError if they are invalid."""
         try:
             return ImageMetadata.of(self.attributes)
         except StoreError as error:
@@ -119,60 +119,63 @@ class StoredImage:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(H, W), in pixels."""
+        """Height and width in pixels."""
         height, width = self.metadata.shape
-        if not self._claim_holds and is_huge((height, width)):  # much would be done for a claim of a few bytes
+        # A few bytes could claim a size that takes very long to process.
+        if not self._claim_holds and is_huge((height, width)):
             found, _ = self.form("labels")
             if found != (height, width):
-                raise StoreError(f"{self.path} is damaged: it claims {height} x {width} pixels, its labels {found}")
+                raise StoreError(
+                    f"{self.path} is damaged: its metadata say {height} x {width} pixels, its labels have {found}"
+                )
             self._claim_holds = True
         return height, width
 
     def is_as_opened(self) -> bool:
-        """Return whether it is still what it was, or was built anew from the same and by the same recipe."""
+        """Return whether the image is unchanged, or was rebuilt from the same input with the same recipe."""
         found = identity(self.path)
         if found != self._identity and read_attributes(self.path).get("recipe") == self.attributes.get("recipe"):
             self._identity = found
         return found == self._identity
 
     def is_as_read(self) -> bool:
-        """Return whether its metadata are the file that was read; of an object store nobody knows without reading."""
+        """Return whether the metadata file is unchanged; always True in an object store, which would need a request."""
         return _file_of(self.path) == self._file and (self._file is not None or is_remote(self.path))
 
     def absolute(self) -> "StoredImage":
-        """Return it by a path that does not depend on the folder that a process works in."""
+        """Return the image with an absolute path, independent of a process's working directory."""
         image = copy(self)
         image.path = self.path.absolute()
         return image
 
     def latest(self) -> "StoredImage":
-        """Return it, or what its metadata file has been exchanged for since it was read."""
+        """Return the image, read again if its metadata file was replaced."""
         return self if self.is_as_read() else StoredImage(self.path)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that its targets were made by: its options. StoreError if what it says of that is none."""
+        """The recipe of its targets. Raises StoreError if the stored recipe is invalid."""
         try:
             return Recipe.from_dict(self.metadata.options)
         except (RecipeError, TypeError, ValueError) as error:
-            raise StoreError(f"{self.path} is damaged: its `options` are no recipe: {error}") from error
+            raise StoreError(f"{self.path} is damaged: its `options` are not a valid recipe: {error}") from error
 
     @property
     def recipe_hash(self) -> str:
-        """A SHA-256, in hex, of all that its arrays follow from: the recipe, its annotations and its pixels."""
+        """SHA-256, in hex, of everything that determines its arrays: recipe, annotations and pixels."""
         return self.metadata.recipe
 
     @property
     def is_huge(self) -> bool:
-        """Whether windows of the image and its targets are read without the rest."""
+        """True if windows of its arrays can be read separately."""
         return is_huge(self.shape)
 
     def windows(self) -> Iterator[tuple[slice, slice]]:
-        """Yield windows that cover the image and take little memory each: the whole image, unless it is huge."""
+        """Yield windows of limited size that cover the image: a single one, unless it is huge."""
         return windows_of(self.shape)
 
     def bands(self) -> Iterator[tuple[slice, slice]]:
-        """Yield windows as wide as the image, from its top to its bottom: one, or as high as chunks if it is huge."""
+        """Yield windows as wide as the image, from top to bottom: one, or one per row of chunks if it is huge."""
         height, width = self.shape
         _, chunk = chunk_shapes("labels", self.shape)
         rows = chunk[0] if chunk else max(1, height)
@@ -181,12 +184,12 @@ class StoredImage:
 
     @property
     def arrays(self) -> list[str]:
-        """Names of the image's arrays: what `read` takes, with those `computed`."""
+        """Names of the arrays in the store; `read` takes these and those of `computed`."""
         return self.metadata.arrays
 
     @property
     def computed(self) -> list[str]:
-        """Names of the targets that no array holds, because `read` computes them from the labels."""
+        """Names of the targets that are not stored; `read` computes them from the labels."""
         return self.metadata.computed or []
 
     @cached_property
@@ -204,17 +207,17 @@ class StoredImage:
         name
             ``image``, ``labels``, ``cells`` or a target, such as ``energy``.
         window
-            Rows and columns, of an image or a target, such as ``np.s_[:64, :64]``; all of them unless given. Of an
-            image of more than 4096 x 4096 pixels only the chunks are read that they touch, of others the whole array.
+            Rows and columns of an image or a target, such as ``np.s_[:64, :64]``; by default all. Only the chunks in
+            the window are read if the image is larger than 4096 x 4096 pixels, otherwise the whole array.
 
         Raises
         ------
         NotInStoreError
             If there is no such array.
         StoreError
-            If it is damaged.
+            If the array is damaged.
         UsageError
-            If the window is none.
+            If the window is invalid.
         """
         if window is not None and not (
             isinstance(window, tuple) and len(window) == 2 and all(isinstance(part, slice) for part in window)
@@ -232,7 +235,7 @@ class StoredImage:
         height, width = self.metadata.shape
         if window is None or (window == (slice(0, height), slice(0, width)) and not self.is_huge):
             array = read_array(place, name)
-            if name != "cells" and not self.is_huge:  # whose claim was held against its labels before
+            if name != "cells" and not self.is_huge:  # the claim of a huge image was checked before
                 self._check_claim(name, array.shape)
             return array
         shape, _ = array_form(place, name)
@@ -247,14 +250,14 @@ class StoredImage:
             if not self.is_as_read():
                 raise StoreError(f"{self.path} was replaced since it was opened: open it again")
             claimed = " x ".join(map(str, self.shape))
-            raise StoreError(f"{self.path} is damaged: it claims {claimed} pixels, its {name} {found}")
+            raise StoreError(f"{self.path} is damaged: its metadata say {claimed} pixels, its {name} has {found}")
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Return shape and dtype of an array, without reading it; raises as `read` does."""
+        """Return the shape and dtype of an array without reading it; raises as `read` does."""
         if name in self.computed:
             target = self.recipe.made[name]
             return target.shape(*self.shape, self.recipe), np.dtype(target.dtype)
-        if name not in self._forms:  # of a huge image, each look goes through all files
+        if name not in self._forms:  # for a huge image, this lists all files
             self._forms[name] = patiently(self.path, lambda: checked_form(self._place(name), name))
         return self._forms[name]
 
@@ -263,21 +266,23 @@ class StoredImage:
             question = did_you_mean(name, self.keys())
             names = f"{f'{question} It' if question else 'it'} has {', '.join(self.keys())}"
             if name in TARGETS and (option := how_to_make([name], self.recipe)):
-                names = f"build-targets makes it with {option}"
+                names = f"build it with {option}"
             is_text = isinstance(name, str)
-            problem = f"has no array {name[:200]!r}" if is_text else f"names its arrays by texts, not {described(name)}"
+            problem = (
+                f"has no array {name[:200]!r}" if is_text else f"expects the name of an array, not {described(name)}"
+            )
             raise NotInStoreError(f"{self.path} {problem}: {names}")
         return self.path / array_path(name)
 
 
 def _limited(window: tuple[slice, slice], shape: tuple[int, ...]) -> list[slice]:
-    """Return slices with both ends, within an array of so many rows and columns."""
+    """Return slices with both ends, clipped to an array of the given rows and columns."""
     ends = [part.indices(size)[:2] for part, size in zip(window, shape, strict=True)]
     return [slice(start, max(start, stop)) for start, stop in ends]
 
 
 def _file_of(image: Path) -> tuple[int, ...] | None:
-    """Return what tells an image's metadata file from another; None if there is none, or nobody can tell."""
+    """Return an identifier of an image's current metadata file; None if there is no file or no way to know."""
     if is_remote(image):
         return None
     try:
@@ -288,7 +293,7 @@ def _file_of(image: Path) -> tuple[int, ...] | None:
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
-    """Return what cellprep says of a group; nothing if it is not cellprep's."""
+    """Return the attributes that cellprep wrote to a group; empty if the group is not cellprep's."""
     try:
         return attributes_in(patiently(folder, lambda: read_file(folder / "zarr.json")))
     except OSError:

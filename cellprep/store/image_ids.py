@@ -1,4 +1,4 @@
-"""Which ids can name an image: the one rule for readers, which refuse others, and for the store."""
+"""Valid image ids: the rule shared by readers and the store."""
 
 import unicodedata
 import uuid
@@ -7,9 +7,9 @@ _LONGEST_ID = 200  # bytes
 
 
 def composed(name: str) -> str:
-    r"""Return a name with its accents composed (Unicode's NFC), so that names that look the same are the same.
+    r"""Return a name with composed accents (Unicode NFC), so that names that look the same are equal.
 
-    macOS and some archives decompose the names of files: ü is u and two dots there, while annotations have one letter.
+    macOS and some archives decompose file names: there, ü is u followed by two dots, while annotations have one letter.
 
     Examples
     --------
@@ -36,18 +36,18 @@ def id_problem(image_id: str) -> str | None:
     elif image_id.startswith("__"):
         problem = "it begins with two underscores"
     elif image_id == "zarr.json":
-        problem = "that file name belongs to the store"
+        problem = "that file name is reserved for the store"
     elif "/" in image_id or "\\" in image_id:
-        problem = "it holds a slash or backslash"
+        problem = "it contains a slash or backslash"
     elif any(unicodedata.category(char) in ("Cc", "Cs") for char in image_id):
-        problem = "it holds a control character or half of a character"
+        problem = "it contains a control character or half of a character"
     elif len(image_id.encode()) > _LONGEST_ID:
         problem = f"it is longer than {_LONGEST_ID} bytes"
     return problem and f"image id {image_id!r} is refused: {problem}"
 
 
 def file_uuid(image_id: str) -> str:
-    """Return the UUID that an image's label TIFF has: by it the program knows its own files, whatever they hold.
+    """Return the UUID of an image's label TIFF, by which cellprep recognises its own files regardless of content.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks that the files of an image are those that cellprep wrote, whatever its arrays hold."""
+"""Checks that the files of an image are as cellprep wrote them, regardless of the values of its arrays."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,39 +16,39 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def file_faults(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the files of an image: its groups' metadata, and what lies beside them.
+    """Yield the problems with the files of an image: changed metadata, and missing or extra files.
 
     Parameters
     ----------
     image
-        The image, whose metadata are of the right form.
+        The image; its metadata must be valid.
     shapes
-        Of the arrays that can be read, by name. Files of the others are not spoken of.
+        Shapes of the readable arrays, by name. Files of other arrays are ignored.
 
     Yields
     ------
     tuple of str
-        The file, relative to the image's folder, and the fault.
+        The file, relative to the image's folder, and the problem.
     """
     metadata = image.metadata
     for file, document, added in _documents(image, shapes):
         if added is None:
-            yield file, "is missing" if document is None else "is not as cellprep wrote it"
+            yield file, "is missing" if document is None else "was changed since cellprep wrote it"
     files = dict(_files_of(image.path))
     expected = {f"{group}zarr.json" for group in ("", "labels/", "labels/instances/")}
     for name in metadata.arrays:
         found = array_files(name, shapes[name]) if name in shapes else _possible_files(files, name)
         expected.update(found)
     for file in sorted(files.keys() - expected):
-        if not any(path.startswith(file) for path in expected):  # the folder of a chunk that is lost
-            yield file, "cellprep did not put it there"
+        if not any(path.startswith(file) for path in expected):  # folders of missing chunks are expected
+            yield file, "was not written by cellprep"
     size = sum(files[file] for file in expected & files.keys() if not file.endswith("zarr.json"))
     if len(shapes) == len(metadata.arrays) and size != metadata.bytes:
-        yield "zarr.json", f"`bytes` is {metadata.bytes}: the chunks of the arrays have {size}"
+        yield "zarr.json", f"`bytes` is {metadata.bytes}: the chunks of the arrays have {size} bytes"
 
 
 def added_attributes(image: StoredImage, shapes: Shapes) -> Iterator[str]:
-    """Yield what other Zarr tools added to the metadata of an image's groups and readable arrays: file and key."""
+    """Yield attributes that other Zarr tools added to an image's groups and readable arrays, as ``file: key``."""
     found = [(file, added or []) for file, _, added in _documents(image, shapes)]
     for name in shapes:
         place = array_path(name)
@@ -57,16 +57,15 @@ def added_attributes(image: StoredImage, shapes: Shapes) -> Iterator[str]:
 
 
 def _possible_files(files: Iterable[str], name: str) -> list[str]:
-    """Return which of some files may hold an array of whatever shape."""
+    """Return the files that may belong to an array of unknown shape."""
     pattern = re.compile(rf"{re.escape(array_path(name))}/(zarr\.json|c([./][0-9]+)+)")
     return [file for file in files if pattern.fullmatch(file)]
 
 
 def has_all_bytes(image: StoredImage) -> bool:
-    """Return whether an image's metadata are as written and its chunks as long, which a power loss may have cut.
+    """Return whether metadata are unchanged and chunks have the recorded total size, which a power loss may have cut.
 
-    Chunks are not read: whoever does so finds by their checksums what else is wrong. The metadata must be in the
-    right form.
+    Chunks are not read; their checksums reveal other damage when they are. The metadata must be valid.
     """
     try:
         shapes = {name: image.form(name)[0] for name in image.arrays}
@@ -79,7 +78,7 @@ def has_all_bytes(image: StoredImage) -> bool:
 
 
 def _documents(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, bytes | None, list[str] | None]]:
-    """Yield the file of each group's metadata, what is in it, and what others added; None if it is not as written."""
+    """Yield the metadata file of each group, its content, and the additions of other tools (None if it was changed)."""
     metadata, ours = image.metadata, ours_of(image.attributes, IMAGE_KEYS)
     possible: list[int | None] = [None]
     if "image" in metadata.arrays:
@@ -94,7 +93,7 @@ def _documents(image: StoredImage, shapes: Shapes) -> Iterator[tuple[str, bytes 
         compared = [] if document is None else [additions(document, documents[group]) for documents in wanted]
         added = next((added for added in compared if added is not None), None)
         if added and not guarded and any(key.startswith("attributes.cellprep.") for key in added):
-            added = None  # one of them may have been the checksum
+            added = None  # one of the added keys may be the checksum
         yield file, document, added
 
 
@@ -106,7 +105,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _files_of(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield every file with its size, and every empty folder with a slash at its end."""
+    """Yield every file with its size, and every empty folder with a trailing slash."""
     for entry in entries_below(folder):
         name = Path(entry.path).relative_to(folder).as_posix()
         if entry.is_dir(follow_symlinks=False):

@@ -1,7 +1,7 @@
-"""The metadata of an image, of all images and of the store: checked once, when they are read.
+"""Metadata of an image, of all images and of the store, validated once, when they are read.
 
-A `zarr.json` may hold more than cellprep wrote: other Zarr tools add attributes of their own. They are no part of these
-structures, and `cellprep.store.documents.additions` names them.
+A `zarr.json` may contain attributes that other Zarr tools added. They are not part of these structures;
+`cellprep.store.documents.additions` lists them.
 """
 
 import json
@@ -14,17 +14,18 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cellprep.errors import StoreError
 
-#: Characters of a cell type's name.
+#: Largest number of characters in the name of a cell type.
 LONGEST_TYPE = 200
 
 _Number = Annotated[int, Meta(ge=0)]
 _Side = Annotated[int, Meta(gt=0)]
 _Name = Annotated[str, Meta(max_length=LONGEST_TYPE)]
-_Length = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]  # an int stays one: both are written differently
+# Int and float are kept apart, as they are written differently.
+_Length = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]
 
 
 class ImageMetadata(Struct, frozen=True, kw_only=True):
-    """The metadata of an image, under ``cellprep``: `docs/store.md` has the meaning of each value.
+    """The metadata of an image, under ``cellprep``; `docs/store.md` explains each value.
 
     Examples
     --------
@@ -56,25 +57,25 @@ class ImageMetadata(Struct, frozen=True, kw_only=True):
     crc32c: Annotated[str | UnsetType, Meta(description="a text")] = UNSET
 
     def __post_init__(self) -> None:
-        """Check what its type does not say of a value; raises ValueError."""
+        """Check constraints beyond the types; raises ValueError."""
         if not self.complete:
-            raise ValueError("`complete` is False: it must be true")
+            raise ValueError("`complete` is false: it must be true")
         for key, names in (("arrays", self.arrays), ("categories", self.categories)):
             if len(set(names)) < len(names):
                 raise ValueError(f"`{key}` is {str(names)[:80]!r}: it must be a list of names")
         if not all(1 <= label <= self.cells for label in self.hidden):
-            raise ValueError("`hidden` names labels that no annotation has")
+            raise ValueError("`hidden` contains labels without an annotation")
         if len(self.cells_of_category) != len(self.categories):
             raise ValueError("`cells_of_category` and `categories` differ in length")
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return what an image's attributes say, without those of others.
+        """Return the metadata in an image's attributes, without those of other tools.
 
         Raises
         ------
         StoreError
-            If one is missing or has another form than ``docs/store.md`` says; the message names it.
+            If a value is missing or not valid according to ``docs/store.md``; the message names it.
         """
         try:
             return msgspec.convert(told, cls)
@@ -84,7 +85,7 @@ class ImageMetadata(Struct, frozen=True, kw_only=True):
 
 
 class TypeCount(Struct, frozen=True, forbid_unknown_fields=True):
-    """The numbers of images and cells of a type; the type is None for those without one."""
+    """Numbers of images and cells of a cell type; the type is None for those without one."""
 
     cell_type: str | None
     images: int
@@ -92,14 +93,14 @@ class TypeCount(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecipeCount(Struct, frozen=True, forbid_unknown_fields=True):
-    """The number of images that were made by the same options."""
+    """Number of images built with the same options."""
 
     images: int
     options: dict[str, Any]
 
 
 class StoreSummary(Struct, frozen=True, kw_only=True):
-    """The metadata of all images together, under ``summary``."""
+    """Metadata of all images together, under ``summary``."""
 
     source_images: int
     source_images_stored: int
@@ -116,7 +117,7 @@ class StoreSummary(Struct, frozen=True, kw_only=True):
 
 
 class StoreMetadata(Struct, frozen=True, kw_only=True):
-    """The metadata of the store, under ``cellprep``: a value that is missing or has another form is None."""
+    """Metadata of the store, under ``cellprep``; values that are missing or invalid are None."""
 
     schema_version: int | None = None
     version: str | None = None
@@ -128,7 +129,7 @@ class StoreMetadata(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return what a store's attributes say, without those of others; damage to one value hides no other."""
+        """Return the metadata in a store's attributes, without those of other tools, reading each independently."""
         return cls(**{
             field.name: msgspec.convert(told[field.name], field.type)
             for field in msgspec.structs.fields(cls)
@@ -141,14 +142,14 @@ STORE_KEYS = frozenset(StoreMetadata.__struct_fields__)
 
 
 class ImageAttributes(dict[str, Any]):
-    """The attributes of an image as they are in its ``zarr.json``, with those that others added under ``cellprep``.
+    """Attributes of an image as in its ``zarr.json``, including those that other tools added under ``cellprep``.
 
     Parameters
     ----------
     place
-        The image's folder.
+        Folder of the image.
     attributes
-        What its metadata say under ``cellprep``.
+        Metadata under ``cellprep``.
 
     Examples
     --------
@@ -162,7 +163,7 @@ class ImageAttributes(dict[str, Any]):
         self._place = place
 
     def __getitem__(self, key: str) -> Any:
-        """Return a value; raises StoreError if it is missing, or has not the form that cellprep writes."""
+        """Return a value; raises StoreError if it is missing or invalid."""
         for field in msgspec.structs.fields(ImageMetadata):
             if field.name == key and (problem := _problem(self, field)):
                 raise StoreError(f"{self._place} is damaged: {problem}")
@@ -170,22 +171,22 @@ class ImageAttributes(dict[str, Any]):
 
 
 def attributes_in(document: bytes) -> dict[str, Any]:
-    """Return what cellprep says in a group's ``zarr.json``; nothing if it is not cellprep's, or damaged."""
+    """Return the attributes of cellprep in a group's ``zarr.json``; empty if it is not cellprep's or damaged."""
     try:
         told = json.loads(document)["attributes"]["cellprep"]
-        json.dumps(ours_of(told, IMAGE_KEYS | STORE_KEYS), allow_nan=False)  # cellprep writes no infinite numbers
+        json.dumps(ours_of(told, IMAGE_KEYS | STORE_KEYS), allow_nan=False)  # cellprep writes neither NaN nor infinity
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return {}
     return told  # type: ignore[no-any-return]
 
 
 def ours_of(told: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
-    """Return the attributes of some names, in their order: those that cellprep writes."""
+    """Return the attributes with the given names, in their order."""
     return {key: value for key, value in told.items() if key in keys}
 
 
 def _problem(told: Mapping[str, Any], field: msgspec.structs.FieldInfo) -> str | None:
-    """Return what is wrong with one value; None if it is right."""
+    """Return the problem with a value; None if it is valid."""
     name = field.name
     if name not in told:
         return f"`{name}` is missing" if field.required else None

@@ -1,4 +1,4 @@
-"""Arrays of an image in a group of their own, which is no image of a store: nobody takes it for one."""
+"""Arrays of an image in a separate group, which is not an image of a store."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +11,16 @@ from cellprep.store.documents import group_document
 
 
 def write_group(folder: Path, arrays: Mapping[str, NDArray[Any]], attributes: dict[str, Any]) -> None:
-    """Write a Zarr format 3 group of arrays into a new folder, whose parent must exist.
+    """Write arrays as a Zarr format 3 group into a new folder, whose parent must exist.
 
     Parameters
     ----------
     folder
-        The group's folder.
+        Folder of the group.
     arrays
-        By name; each is one chunk, as in a store.
+        Arrays by name. Each is one chunk, as in a store.
     attributes
-        The group's attributes.
+        Attributes of the group.
     """
     folder.mkdir()
     (folder / "zarr.json").write_bytes(group_document(attributes))

@@ -1,4 +1,4 @@
-"""Reading a store: all that a user of the targets needs, without the annotation file."""
+"""Reading a store: all that users of targets need, without the annotation file."""
 
 import json
 import os
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import zarr
     from pandas import DataFrame
 
-_SECONDS_TO_ITERATE = 1.0  # after images of an object store were counted
-_NEAR = 2500  # ids before and after a wrong one, in order, among which like ones are looked for
+_SECONDS_TO_ITERATE = 1.0  # how long a count of images in an object store may be reused to iterate
+_NEAR = 2500  # sorted ids before and after a wrong id that are searched for similar ones
 
 SCHEMA_VERSION = 1
 
@@ -43,29 +43,29 @@ _CELL_COLUMNS = {
 }
 
 SIGNS = tuple(f"{array_path(name)}/zarr.json" for name in ("labels", "cells"))
-"""By these files one knows what is left of an image that has lost its own metadata."""
+"""Files that identify the remains of an image that lost its metadata."""
 
 
 class Store(Mapping[str, StoredImage]):
-    """A store as a mapping of image ids to images: ``store["0e12"]["energy"]`` is an array.
+    """A store, as a mapping of image ids to images: ``store["0e12"]["energy"]`` is an array.
 
-    The metadata of an image are read once, and again when their file is another one. In an object store, where
-    nobody sees that without a request, they are read again when the store is iterated over.
+    The metadata of an image are read once, and again if the file was replaced. In an object store, where this check
+    would need a request, they are read again when the store is iterated over.
 
     Parameters
     ----------
     path
-        The store's folder.
+        Folder of the store.
 
     Raises
     ------
     StoreError
-        If there is no store, or it is of a schema that this version does not know.
+        If there is no store, or its schema is not supported by this version.
 
     Attributes
     ----------
     attributes : dict
-        What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
+        Metadata of the store: ``schema_version``, ``version``, ``recipe``, ``source``.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -76,7 +76,7 @@ class Store(Mapping[str, StoredImage]):
         self.attributes = read_attributes(path)
         schema = self.attributes.get("schema_version")
         if schema is None:
-            raise StoreError(f"{path} is no cellprep store")
+            raise StoreError(f"{path} is not a cellprep store")
         if schema != SCHEMA_VERSION:
             found = str(schema)[:40]
             raise StoreError(f"{path} has schema {found}: this version of cellprep knows schema {SCHEMA_VERSION}")
@@ -86,10 +86,10 @@ class Store(Mapping[str, StoredImage]):
         return f"<Store {printable(str(self.path))}{': ' if facts else ''}{facts}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table, and a few of its images in small with their cells outlined."""
+        """Return the notebook view: a table and thumbnails of a few images with cell outlines."""
         names = sorted(name for name in all_names(self.path) if not id_problem(name))
         images = shown_in_time((name, image.thumbnail) for name in _spread(names) if (image := self._find(name)))
-        rows: list[Row] = [*self._counts()] or [("images", f"{len(names):,}, if each of its folders is one")]
+        rows: list[Row] = [*self._counts()] or [("images", f"up to {len(names):,} (number of folders)")]
         if summary := self.metadata.summary:
             kinds = [
                 f"{printable(kind.cell_type or 'no type')}: {count(kind.cells, 'cell')}" for kind in summary.cell_types
@@ -104,32 +104,32 @@ class Store(Mapping[str, StoredImage]):
         return notebook_html(f"Store {printable(str(self.path))}", rows, images)
 
     def _counts(self) -> Iterator[tuple[str, str]]:
-        """Yield numbers of images and cells, as they were at the end of the last run, if it left a summary."""
+        """Yield the numbers of images and cells from the summary of the last run, if there is one."""
         if summary := self.metadata.summary:
             yield "images", f"{summary.images:,}"
             yield "cells", f"{summary.cells:,}"
 
     @cached_property
     def metadata(self) -> StoreMetadata:
-        """The metadata of the store, as far as they have the form that cellprep writes."""
+        """The metadata of the store; invalid values are None."""
         return StoreMetadata.of(self.attributes)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of the last run that wrote to the store: its options. Each image has its own recipe as well.
+        """The recipe of the last run that wrote to the store. Each image has its own recipe as well.
 
         Raises
         ------
         StoreError
-            If the store does not say so, or what it says is none.
+            If the store has no recipe, or an invalid one.
         """
         told = self.metadata.recipe
         if told is None:
-            raise StoreError(f"{self.path} does not say by which recipe it was built: its images do")
+            raise StoreError(f"{self.path} has no recipe: see the recipes of its images")
         try:
             return Recipe.from_dict({name: told[name] for name in Recipe.__dataclass_fields__ if name in told})
         except (RecipeError, TypeError, ValueError) as error:
-            raise StoreError(f"{self.path} is damaged: its `recipe` is none: {error}") from error
+            raise StoreError(f"{self.path} is damaged: its `recipe` is invalid: {error}") from error
 
     def __getitem__(self, image_id: str) -> StoredImage:
         """Return an image.
@@ -137,7 +137,7 @@ class Store(Mapping[str, StoredImage]):
         Raises
         ------
         NotInStoreError
-            If there is none of this id.
+            If there is no image with this id.
         """
         image = self._find(image_id)
         if image is None:
@@ -145,7 +145,7 @@ class Store(Mapping[str, StoredImage]):
         return image
 
     def _find(self, image_id: object) -> StoredImage | None:
-        """Return an image; None if there is none of this id."""
+        """Return an image; None if there is no image with this id."""
         if not isinstance(image_id, str):
             return None
         image = self._opened.get(image_id)
@@ -158,16 +158,16 @@ class Store(Mapping[str, StoredImage]):
         return self._opened.get(image_id)
 
     def _missing(self, image_id: object) -> str:
-        """Return the problem of an id that no image has."""
+        """Return the error message for an unknown id."""
         if not isinstance(image_id, str):
-            return f"an image id is a text, not {described(image_id)}: list(store) has all ids, in order"
+            return f"an image id is a string, not {described(image_id)}: list(store) returns all ids, sorted"
         names = sorted(name for name in all_names(self.path) if not id_problem(name))
         place = bisect(names, image_id)
         question = did_you_mean(image_id, names[max(0, place - _NEAR) : place + _NEAR])
-        return f"{self.path} has no image {image_id[:200]!r}: {question or 'list(store) has all ids'}"
+        return f"{self.path} has no image {image_id[:200]!r}: {question or 'list(store) returns all ids'}"
 
     def __contains__(self, image_id: object) -> bool:
-        """Return whether there is an image of this id: a group that cellprep wrote, whatever else lies in the store."""
+        """Return whether there is an image with this id: a group that cellprep wrote."""
         if not isinstance(image_id, str):
             return False
         if is_remote(self.path):
@@ -176,18 +176,18 @@ class Store(Mapping[str, StoredImage]):
         return self._find(image_id) is not None
 
     def __iter__(self) -> Iterator[str]:
-        counted, self._counted = self._counted, None  # when the first one is asked for, which is after `__len__`
+        counted, self._counted = self._counted, None  # read at the first item, thus after `__len__`
         is_fresh = counted is not None and time.monotonic() - counted[0] < _SECONDS_TO_ITERATE
         yield from counted[1] if counted is not None and is_fresh else self.others(set())
 
     def __len__(self) -> int:
         ids = self.others(set())
-        # `list` counts first: requests for that are enough.
+        # `list` calls `__len__` first; its requests are reused.
         self._counted = (time.monotonic(), ids) if is_remote(self.path) else None
         return len(ids)
 
     def others(self, known: Container[str]) -> list[str]:
-        """Return the sorted ids of the images that are not among those known; these are not looked at."""
+        """Return the sorted ids of the images that are not in `known`, which are not read."""
         names = [name for name in all_names(self.path) if name not in known]
         if is_remote(self.path):
             self._open_remote(names)
@@ -195,15 +195,15 @@ class Store(Mapping[str, StoredImage]):
         return sorted(name for name in names if name in self)
 
     def opened(self) -> list[StoredImage]:
-        """Return the images that were asked for so far, as they were then: nothing is read."""
+        """Return the images that were opened so far, without reading them again."""
         return list(self._opened.values())
 
     def _open_remote(self, names: list[str]) -> None:
-        """Open those images that there are of some names, with one request each."""
+        """Open the images with the given names, if they exist, with one request each."""
         names = [name for name in names if not id_problem(name)]
         for name, document in zip(names, ask_all(self.path, self._document, names), strict=True):
             self._opened.pop(name, None)
-            with suppress(StoreError):  # it is no image
+            with suppress(StoreError):  # not an image
                 self._opened[name] = StoredImage(self.path / name, document)
 
     def _document(self, name: str) -> bytes:
@@ -215,16 +215,16 @@ class Store(Mapping[str, StoredImage]):
             raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per cell: what the store knows of it, without reading its labels.
+        """Return a data frame with one row per cell, from the metadata only.
 
         `cellprep.measure` measures cells.
 
         Returns
         -------
         DataFrame
-            ``image``, ``label``, ``row`` in the source, ``cell_type``, ``area`` in pixels before overlaps, and
-            whether it is ``hidden``: covered by others, without a pixel of its own. Images that cannot be read come
-            last, with their ``problem``.
+            ``image``, ``label``, ``row`` in the source, ``cell_type``, ``area`` in pixels before overlaps are resolved,
+            and ``hidden``: whether other cells cover all of its pixels. Images that cannot be read come last, with
+            their ``problem``.
         """
         parts, failed = [], []
         for image_id in self:
@@ -243,7 +243,7 @@ class Store(Mapping[str, StoredImage]):
 
 def _cell_rows(image: StoredImage) -> dict[str, list[Any]]:
     table, told = image.read("cells"), image.metadata
-    names, hidden = [*told.categories, None], set(told.hidden)  # index -1 is the last
+    names, hidden = [*told.categories, None], set(told.hidden)  # index -1, no category, is the last
     return {
         "image": [image.id] * len(table),
         "label": list(range(1, len(table) + 1)),
@@ -260,17 +260,17 @@ def open_store(path: Path | str) -> Store:
     Parameters
     ----------
     path
-        The store's folder, or its URL in an object store.
+        Folder of the store, or its URL in an object store.
 
     Returns
     -------
     Store
-        A mapping of image ids, sorted, to images.
+        A mapping from sorted image ids to images.
 
     Raises
     ------
     StoreError
-        If there is no store of a known schema.
+        If there is no store, or its schema is not supported.
 
     Examples
     --------
@@ -287,17 +287,17 @@ def open_store(path: Path | str) -> Store:
     return Store(path)
 
 
-#: What a store may be taken from: see `as_store`.
+#: Arguments that stand for a store: see `as_store`.
 StoreLike = Store | Path | str
 
 
 def as_store(store: StoreLike) -> Store:
-    """Return a store that is wanted: the store that is given, or that at a path.
+    """Return the given store, or open the store at the given path.
 
     Raises
     ------
     UsageError
-        If something else is given.
+        If the argument is neither.
     StoreError
         As `open_store`.
     """
@@ -305,30 +305,30 @@ def as_store(store: StoreLike) -> Store:
 
 
 def store_place(store: StoreLike, name: str = "store") -> Path:
-    """Return where a store is, be it whole or not, whose path is given or itself; messages call it by the name.
+    """Return the folder of a store, given by path or as an object; messages call the argument `name`.
 
     Raises
     ------
     UsageError
-        If something else is given.
+        If the argument is neither.
     """
     if isinstance(store, Store):
         return store.path
     if not is_place(store):
-        raise UsageError(f"{name} is {described(store)}: give the path of a store, or what open_store returns")
+        raise UsageError(f"{name} is {described(store)}: give the path of a store, or the result of open_store")
     return as_place(store)
 
 
 def _spread(names: list[str]) -> list[str]:
-    """Return a few of many names, evenly spread."""
+    """Return a few evenly spaced names of many."""
     number = min(len(names), MOST_PICTURES)
     return [names[place * len(names) // number] for place in range(number)]
 
 
 def is_foreign(place: Path) -> bool:
-    """Return whether what is in an image's place was put there by somebody else; damaged images were not.
+    """Return whether an entry was not written by cellprep; damaged images were.
 
-    A link was, whatever it leads to: what lies there is not the store's.
+    Links are foreign, regardless of their target.
     """
     if place.is_symlink():
         return True

@@ -1,7 +1,7 @@
-"""Writing a store into an object store, which knows neither locks nor renames.
+"""Writing a store to an object store, which has neither locks nor renames.
 
-Each worker sends the images that it built. An image's own metadata leave before anything else of it changes, and
-come last: without them nobody takes it for an image, so that it is there whole or not at all, whatever ends the run.
+Each worker uploads the images that it built. An image's metadata are deleted first and uploaded last. Without them it
+is not recognised as an image, so that it is complete or absent even if the run is interrupted.
 """
 
 import tempfile
@@ -18,19 +18,19 @@ from cellprep.system.places import is_remote
 
 
 def store_writer(path: Path) -> StoreWriter:
-    """Return the writer for a store at a place, wherever that is."""
+    """Return the writer for a store at a local path or a URL."""
     return ObjectStoreWriter(path) if is_remote(path) else StoreWriter(path)
 
 
 def write_anywhere(place: Path, content: ImageContent) -> dict[str, Any]:
-    """Write one image into a folder of its own, or into an object store, and return its attributes in the store.
+    """Write one image to a local folder or an object store, and return its attributes.
 
     Raises
     ------
     StoreError
-        If something that cellprep did not write is in its place in the object store.
+        If the object store has other data, not written by cellprep, under the image's name.
     StoreWriteError
-        If the disk or the object store takes no more.
+        If the disk or the object store cannot be written to.
     """
     if not is_remote(place):
         return write_image(place, content)
@@ -43,7 +43,7 @@ def write_anywhere(place: Path, content: ImageContent) -> dict[str, Any]:
 
 def _publish(image: Path, place: Path) -> None:
     if is_foreign(place):
-        raise StoreError(f"{place} is in its place and is not cellprep's: move it away")
+        raise StoreError(f"{place} was not written by cellprep and is in the way: move it")
     remote: Any = place
     files = {file.relative_to(image).as_posix(): file.read_bytes() for file in image.rglob("*") if file.is_file()}
     with writing(place):
@@ -53,7 +53,7 @@ def _publish(image: Path, place: Path) -> None:
 
 
 def _withdraw(place: Path) -> bool:
-    """Take an image away, its metadata first; say whether there was anything."""
+    """Delete an image, its metadata first, and return whether there was anything."""
     remote: Any = place
     try:
         paths = remote.fs.find(remote.path)
@@ -66,7 +66,7 @@ def _withdraw(place: Path) -> bool:
 
 
 def _in_order_of_removal(names: Iterable[str]) -> list[list[str]]:
-    """Part an image's files: what shows it, what it is, and what tells that the rest is cellprep's."""
+    """Group an image's files by order of deletion: its metadata, its content, the files that mark it as cellprep's."""
     parts: list[list[str]] = [[], [], []]
     for name in names:
         parts[0 if name == "zarr.json" else 2 if name in SIGNS else 1].append(name)
@@ -74,7 +74,7 @@ def _in_order_of_removal(names: Iterable[str]) -> list[list[str]]:
 
 
 class ObjectStoreWriter(StoreWriter):
-    """The writer of a store in an object store; nothing keeps a second one away."""
+    """Writer of a store in an object store. It does not prevent a second writer."""
 
     def __init__(self, path: Path) -> None:
         self.path = self.workspace = path
@@ -89,17 +89,17 @@ class ObjectStoreWriter(StoreWriter):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Leave the store as it is: there is nothing to clear away."""
+        """Do nothing, as there is nothing to clean up."""
 
     def flush(self) -> None:
-        """Return at once: what an object store has taken, it keeps."""
+        """Do nothing, as object stores keep what they accept."""
 
     def commit(self, image_id: str) -> bool:
-        """Return whether the image that a worker has sent took an older one's place."""
+        """Return whether the image that a worker uploaded replaced an older one."""
         return image_id in self._before
 
     def remove(self, image_id: str) -> bool:
-        """Take an image out of the store, be it whole or damaged; say whether there was one."""
+        """Remove an image from the store, complete or damaged, and return whether there was one."""
         place = self.path / image_id
         if id_problem(image_id) or is_foreign(place):
             return False

@@ -1,6 +1,6 @@
-"""Reading while a writer replaces images: look again, where names cannot be exchanged in one step.
+"""Reading while a writer replaces images: reads are repeated where names cannot be exchanged in one step.
 
-An image is then away for a moment, and lies in the run's folder of outgoing images, in the store's dot-folder.
+The image is then absent for a moment. It is in the run's folder of outgoing images, inside the store's dot-folder.
 """
 
 import glob
@@ -23,30 +23,30 @@ T = TypeVar("T")
 
 
 def all_names(store: Path) -> set[str]:
-    """Return the names of all that lies in a store's folder, and of the images that are away."""
+    """Return the names of all entries of a store's folder, and of images that are being replaced."""
     names = set(names_in(store))
     if DOT_FOLDER in names and not is_remote(store):
         names.update(place.name for place in _away(store, "*"))
-        names.update(names_in(store))  # where those are now that came back meanwhile
+        names.update(names_in(store))  # list again, as images may have come back in the meantime
     return names
 
 
 def _away(store: Path, pattern: str) -> list[Path]:
-    """Return where images are that runs have moved away: a run may end, and take its folder with it, meanwhile."""
-    folder = store / DOT_FOLDER  # pathlib's glob raises where a folder is gone
+    """Return the images that runs have moved away. A run may end and remove its folder in the meantime."""
+    folder = store / DOT_FOLDER  # pathlib's glob raises if a folder is removed
     found = glob.glob(f"*/{OUTGOING}/{pattern}", root_dir=folder, include_hidden=True)  # noqa: PTH207
     return [folder / place for place in found]
 
 
 def patiently(image: Path, look: Callable[[], T]) -> T:
-    """Return what is found in an image's folder; look again if the image was away, or was replaced meanwhile.
+    """Read something from an image's folder, and repeat it if the image was absent or replaced in the meantime.
 
     Parameters
     ----------
     image
         The image's folder.
     look
-        Looks once. Its FileNotFoundError and StoreError are raised if nobody replaces the image.
+        Reads once. Its FileNotFoundError and StoreError are raised unless the image is being replaced.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -60,7 +60,7 @@ def patiently(image: Path, look: Callable[[], T]) -> T:
 
 
 def identity(image: Path) -> tuple[int, int] | None:
-    """Return what tells an image's folder from another of its name; None if there is none, or nobody can tell."""
+    """Return an identifier of an image's folder, to notice a replacement; None if there is none or it is unknown."""
     if is_remote(image):
         return None
     try:
@@ -71,14 +71,14 @@ def identity(image: Path) -> tuple[int, int] | None:
 
 
 def _was_replaced(image: Path, before: tuple[int, int] | None) -> bool:
-    """Return whether another image has the place of one that was there, or will have it soon."""
+    """Return whether an image was replaced, or is about to be."""
     away = _away(image.parent, glob.escape(image.name))
     return any(map(_is_recent, away)) or identity(image) != before
 
 
 def _is_recent(outgoing: Path) -> bool:
-    """Return whether an image was moved away just now; a run that was killed leaves its image there for good."""
+    """Return whether an image was moved away just now; a killed run leaves its image there forever."""
     try:
         return time.time() - os.stat(outgoing.parent).st_mtime < _PATIENCE  # noqa: PTH116 - fast
     except OSError:
-        return True  # it is gone again
+        return True  # it was removed in the meantime

@@ -1,4 +1,4 @@
-"""Files of many chunks, as Zarr's codec `sharding_indexed` has them: the chunks, and at the end where each is."""
+"""Files of many chunks, as in Zarr's `sharding_indexed` codec: the chunks, then an index of their positions."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -12,26 +12,26 @@ from cellprep.store.chunks import checksum, encode_chunk
 
 Shape = tuple[int, ...]
 
-_ABSENT = 2**64 - 1  # where a chunk would be that is wholly outside the array
+_ABSENT = 2**64 - 1  # offset and size of a chunk that is entirely outside the array
 
 
 def encode_shard(array: NDArray[Any], file: Shape, chunk: Shape) -> bytes:
-    """Return an array as the bytes of one file.
+    """Encode an array as one file.
 
     Parameters
     ----------
     array
-        What the file holds: at the end of a larger array less than its full shape.
+        Content of the file. It may be smaller than the full shape at the end of a larger array.
     file
-        The full shape.
+        Full shape of the file's content.
     chunk
-        Shape of a chunk; what is outside the array is filled up with zeros.
+        Shape of a chunk; chunks are padded with zeros beyond the array.
     """
     return join_chunks(encode_chunks(array, file, chunk), file, chunk)
 
 
 def encode_chunks(array: NDArray[Any], file: Shape, chunk: Shape) -> dict[Shape, bytes]:
-    """Return the bytes of each chunk of an array by its place, as `encode_shard` takes them."""
+    """Encode each chunk of an array; returns the bytes by chunk position. Parameters are those of `encode_shard`."""
     chunks = {}
     for place, region in _regions(file, chunk):
         block = array[region]
@@ -42,7 +42,7 @@ def encode_chunks(array: NDArray[Any], file: Shape, chunk: Shape) -> dict[Shape,
 
 
 def join_chunks(chunks: dict[Shape, bytes], file: Shape, chunk: Shape) -> bytes:
-    """Return the bytes of one file from those of its chunks, by their places in it."""
+    """Join chunks, by their positions, to the bytes of one file."""
     index = np.full((*_counts(file, chunk), 2), _ABSENT, "<u8")
     parts = []
     offset = 0
@@ -55,12 +55,12 @@ def join_chunks(chunks: dict[Shape, bytes], file: Shape, chunk: Shape) -> bytes:
 
 
 def read_chunks(content: IO[bytes], file: Shape, chunk: Shape, window: Window) -> Iterator[tuple[Window, bytes]]:
-    """Yield the chunks of a file that a window of it touches: the part of the file, and the bytes.
+    """Yield the chunks of a file that intersect a window: the part of the file, and the bytes.
 
     Raises
     ------
     ValueError
-        If the file is not as `encode_shard` made it.
+        If the file was not written by `encode_shard`.
     OSError
         If it cannot be read.
     """
@@ -71,7 +71,7 @@ def read_chunks(content: IO[bytes], file: Shape, chunk: Shape, window: Window) -
     content.seek(end)
     where, told = content.read(index.nbytes), content.read()
     if checksum(where) != told:
-        raise ValueError("its checksum differs")
+        raise ValueError("its checksum does not match")
     index[...] = np.frombuffer(where, "<u8").reshape(index.shape)
     for place, region in _regions(file, chunk):
         if not overlap(region, window):

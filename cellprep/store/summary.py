@@ -1,4 +1,4 @@
-"""The summary of a store, from the metadata of its images."""
+"""Summary of a store, from the metadata of its images."""
 
 import json
 from collections import Counter
@@ -7,11 +7,11 @@ from typing import Any
 from cellprep.store.metadata import ImageMetadata
 
 _COUNTS = ("images", "images_without_cells", "cells", "hidden", "bytes")
-_MOST_SHAPES = 20  # a store's zarr.json stays small however many sizes its images have
+_MOST_SHAPES = 20  # limits the size of a store's zarr.json
 
 
 class Summary:
-    """Counts over images, the same in whatever order they are added.
+    """Counts over images, independent of the order in which they are added.
 
     Examples
     --------
@@ -49,14 +49,14 @@ class Summary:
         self._options[json.dumps(image.options, sort_keys=True)] += 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON has them.
+        """Return the counts as JSON values.
 
         Returns
         -------
         dict
-            ``images``, ``images_without_cells``, ``cells``, ``hidden``; ``bytes``; per type of cells ``cell_types``;
-            ``shapes``, the most frequent first, as [H, W, images], and how many there are; ``arrays`` with numbers
-            of images; ``recipes``, the images' options with numbers of images.
+            ``images``, ``images_without_cells``, ``cells``, ``hidden``; ``bytes``; ``cell_types``, counts per cell
+            type; ``shapes``, the most frequent as [H, W, images], and the number of shapes; ``arrays``, with numbers of
+            images; ``recipes``, the options of the images with numbers of images.
         """
         return {
             **{name: self._totals[name] for name in _COUNTS},
@@ -68,7 +68,7 @@ class Summary:
         }
 
     def _types(self) -> list[str | None]:
-        """Return the types in use, sorted, and None last."""
+        """Return the cell types in use, sorted, with None last."""
         used = {name for counter in (self._images_of_type, self._cells_of_type) for name in +counter}
         return sorted(used, key=lambda name: (name is None, name or ""))
 

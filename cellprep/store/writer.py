@@ -1,7 +1,7 @@
-"""Writing a store so that each image is in it whole or not at all, whatever ends the writer.
+"""Writing a store so that each image is complete or absent, even if the writer is killed.
 
-Workers write images into a folder of the run, inside the store's dot-folder. Only the process that holds the
-store's lock moves them into place, by one rename each, so that a worker which outlives its run changes nothing.
+Workers write images into a folder of the run inside the store's dot-folder. The process that holds the store's lock
+moves them into place by renaming, so that a worker that outlives its run changes nothing.
 """
 
 import secrets
@@ -41,19 +41,19 @@ from cellprep.system.places import names_in
 
 @dataclass(frozen=True, slots=True)
 class ImageContent:
-    """The content of one image in a store.
+    """Content of one image in a store.
 
     Attributes
     ----------
     arrays
-        By name: ``labels``, ``cells``, every target, and ``image`` if there is one. Of those that come block by block
-        the form.
+        Arrays by name: ``labels``, ``cells``, every target, and ``image`` if there is one. An array that is computed
+        block by block is represented by its `ArrayForm`.
     attributes
-        Of the image's group, under ``cellprep``; what follows from the arrays is added to them.
+        Attributes of the image's group, under ``cellprep``; those derived from the arrays are added.
     pixel_size
         Side of a pixel in micrometres, if known.
     blocks
-        Where the values of arrays come from of which there is but the form.
+        Source of the values of arrays that are computed block by block.
     """
 
     arrays: dict[str, NDArray[Any] | ArrayForm]
@@ -63,19 +63,19 @@ class ImageContent:
 
 
 def write_image(folder: Path | str, content: ImageContent) -> dict[str, Any]:
-    """Write one image into a folder of its own, whose parent must exist, and return its attributes in the store.
+    """Write one image into a new folder, whose parent must exist, and return its attributes.
 
     Raises
     ------
     StoreWriteError
-        If the disk takes no more.
+        If the disk cannot be written to.
     """
     folder = Path(folder)
     image = content.arrays.get("image")
     with writing(folder):
         if folder.exists():
-            shutil.rmtree(folder)  # left by a worker that was killed
-        for part in ("", "labels", "labels/instances"):  # one by one: the run may be over, and its workspace gone
+            shutil.rmtree(folder)  # left by a killed worker
+        for part in ("", "labels", "labels/instances"):  # one by one, as the run may be over and its workspace removed
             (folder / part).mkdir()
         whole = {name: array for name, array in content.arrays.items() if isinstance(array, np.ndarray)}
         size = sum(write_array(folder / array_path(name), name, array) for name, array in whole.items())
@@ -90,14 +90,14 @@ def write_image(folder: Path | str, content: ImageContent) -> dict[str, Any]:
 
 
 def restore_root(store: Path) -> None:
-    """Replace a store's own metadata, which are lost, by such as let it be opened; the next build completes them.
+    """Replace the lost metadata of a store by minimal ones that allow opening it; the next build completes them.
 
-    What other tools added is kept, as far as it can be read.
+    Readable additions of other tools are kept.
 
     Raises
     ------
     StoreWriteError
-        If the disk takes no more.
+        If the disk cannot be written to.
     """
     ours = guarded_document({"cellprep": {"schema_version": SCHEMA_VERSION}})
     with writing(store):
@@ -105,24 +105,24 @@ def restore_root(store: Path) -> None:
 
 
 class StoreWriter:
-    """The one writer of a store; a context that holds the store's lock.
+    """The only writer of a store: a context manager that holds the store's lock.
 
     Parameters
     ----------
     path
-        Where the store is or is to be: no folder, an empty one, or a store.
+        Folder of the store: not existing, empty, or a store.
 
     Raises
     ------
     StoreError
-        If something else is there, or another run is writing.
+        If the folder has other content, or another run is writing.
     StoreWriteError
         If the folder cannot be written to.
 
     Attributes
     ----------
     workspace
-        Where workers write: `write_image` to ``workspace / image_id``, then `commit`.
+        Folder for workers: `write_image` to ``workspace / image_id``, then `commit`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -134,7 +134,7 @@ class StoreWriter:
         self._run = self._dot_folder / secrets.token_hex(8)
         self.workspace = self._run / "new"
         self._outgoing = self._run / OUTGOING
-        self._changed = False  # since there may have been a summary
+        self._changed = False  # whether images changed since a summary may have been written
 
     def __enter__(self) -> Self:
         self._refuse_foreign_folder()
@@ -151,9 +151,9 @@ class StoreWriter:
             self._release()
 
     def set_attributes(self, attributes: dict[str, Any]) -> None:
-        """Set what the store says of itself, under ``cellprep``; nothing is written if it says so already.
+        """Set the store's attributes under ``cellprep``; nothing is written if they are unchanged.
 
-        A summary stays where all else is as it was.
+        A summary is kept if everything else is unchanged.
         """
         wanted = {"schema_version": SCHEMA_VERSION, **attributes}
         summary = self._told().get("summary")
@@ -161,31 +161,31 @@ class StoreWriter:
             self._write_attributes(wanted)
 
     def flush(self) -> None:
-        """Return when every image is on the disk; at once if none changed.
+        """Wait until every image is on disk; returns at once if none changed.
 
         Raises
         ------
         StoreWriteError
-            If the disk does not take it.
+            If the disk cannot be written to.
         """
         if self._changed:
             with writing(self.path):
                 flush_below(self.path)
 
     def set_summary(self, summary: dict[str, Any]) -> None:
-        """Set what the store says of all its images; the next change to any of them takes it away first."""
+        """Set the summary of all images; it is removed at the next change to an image."""
         self._write_attributes({**self._told(), "summary": summary})
         self._changed = False
 
     def drop_summary(self) -> None:
-        """Take away what is said of all images, so that what a reader finds is true, whatever ends this run."""
+        """Remove the summary of all images, so that readers never find an outdated one, even if this run is killed."""
         attributes = self._told()
         attributes.pop("summary", None)
         if attributes:
             self._write_attributes(attributes, images_change=True)
 
     def _told(self) -> dict[str, Any]:
-        """Return what the store says of itself, without what others added."""
+        """Return the store's attributes, without those of other tools."""
         return ours_of(read_attributes(self.path), STORE_KEYS)
 
     def _begin_change(self) -> None:
@@ -206,26 +206,27 @@ class StoreWriter:
         aside.replace(self.path / "zarr.json")
 
     def _says(self, attributes: dict[str, Any]) -> bool:
-        """Return whether the store says so already, be it without a checksum, which earlier versions did not write."""
+        """Return whether the store already has these attributes, with or without a checksum, as in earlier versions."""
         found = _found(self.path)
         plain = {key: value for key, value in attributes.items() if key != CHECKSUM}
         right = guarded_document({"cellprep": attributes}), group_document({"cellprep": plain})
-        old = tuple(f"attributes.cellprep.{key}." for key in STORE_KEYS)  # what an earlier build said of any of these
+        # Values that an earlier build wrote for these keys.
+        old = tuple(f"attributes.cellprep.{key}." for key in STORE_KEYS)
         return any(
             added is not None and not any(f"{key}.".startswith(old) for key in added)
             for added in (additions(found, ours) for ours in right)
         )
 
     def commit(self, image_id: str) -> bool:
-        """Move a written image into its place; say whether an older one of this id left for it.
+        """Move a written image into place, and return whether it replaced an older one with the same id.
 
         Raises
         ------
         StoreError
-            If something that cellprep did not write is in its place.
+            If an entry that cellprep did not write is in its place.
         """
         if is_foreign(self.path / image_id):
-            raise StoreError(f"{self.path / image_id} is in its place and is not cellprep's: move it away")
+            raise StoreError(f"{self.path / image_id} was not written by cellprep and is in the way: move it")
         with writing(self.path):
             self._begin_change()
             new, place = self.workspace / image_id, self.path / image_id
@@ -235,7 +236,7 @@ class StoreWriter:
             outgoing, replaced = self._outgoing / image_id, place.exists()
             with interrupts_deferred():
                 if replaced:
-                    place.rename(outgoing)  # where readers see that another one will come
+                    place.rename(outgoing)  # where readers look for images that are being replaced
                 try:
                     new.rename(place)
                 except OSError:
@@ -247,7 +248,7 @@ class StoreWriter:
         return replaced
 
     def remove(self, image_id: str) -> bool:
-        """Take an image out of the store, be it whole or damaged; say whether there was one."""
+        """Remove an image from the store, complete or damaged, and return whether there was one."""
         if id_problem(image_id) or is_foreign(self.path / image_id):
             return False
         place, outgoing = self.path / image_id, self._outgoing / image_id
@@ -269,13 +270,13 @@ class StoreWriter:
         if "zarr.json" in entries:
             Store(self.path)
         elif entries - {DOT_FOLDER}:
-            raise StoreError(f"{self.path} exists and is no cellprep store: it is left alone; choose another --out")
+            raise StoreError(f"{self.path} exists and is not a cellprep store: choose another --out")
 
     def _make_workspace(self) -> None:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        if self._dot_folder.is_symlink():  # what lies there would be taken for leftovers
-            raise StoreError(f"{self._dot_folder} is a link: cellprep makes a folder there; remove it")
+        if self._dot_folder.is_symlink():  # its content would be mistaken for leftovers
+            raise StoreError(f"{self._dot_folder} is a link, but cellprep needs a folder there: remove the link")
         self._acquire()
         with writing(self.path):
             self._remove_leftovers()
@@ -286,7 +287,11 @@ class StoreWriter:
         try:
             self._dot_folder.mkdir(exist_ok=True)
             self._lock.acquire()
-        except (TimeoutError, FileExistsError, FileNotFoundError) as error:  # it may be taking its dot-folder away
+        except (
+            TimeoutError,
+            FileExistsError,
+            FileNotFoundError,
+        ) as error:  # the other run may be removing its dot-folder
             raise StoreError(f"another run is writing to {self.path}: wait until it ends") from error
         except OSError as error:
             raise StoreWriteError(self.path, error.strerror or str(error)) from error
@@ -295,26 +300,26 @@ class StoreWriter:
         if self._lock.is_locked:
             with suppress(OSError):
                 self._remove(self._run)
-            shutil.rmtree(self._dot_folder, ignore_errors=True)  # while no other run can have files in it
+            shutil.rmtree(self._dot_folder, ignore_errors=True)  # while no other run can have files there
             self._lock.release()
         else:
             with suppress(OSError):
-                self._dot_folder.rmdir()  # it is empty unless another run holds the lock
+                self._dot_folder.rmdir()  # fails if another run holds the lock
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed runs left."""
+        """Remove the leftovers of killed runs."""
         for leftover in self._dot_folder.iterdir():
             if leftover.name != "lock":
                 self._remove(leftover)
 
     def _remove(self, run: Path) -> None:
-        """Remove the folder of a run; a worker of it that still lives finds it gone at once."""
+        """Remove the folder of a run at once, even for a worker of it that is still alive."""
         gone = run.rename(self._dot_folder / f"gone-{secrets.token_hex(8)}")
         shutil.rmtree(gone, ignore_errors=True)
 
 
 def _found(store: Path) -> bytes:
-    """Return a store's own ``zarr.json``; nothing if it cannot be read."""
+    """Return a store's own ``zarr.json``; empty if it cannot be read."""
     try:
         return read_file(store / "zarr.json")
     except OSError:
@@ -323,7 +328,7 @@ def _found(store: Path) -> bytes:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise StoreWriteError for what the disk does not take."""
+    """Raise StoreWriteError if the disk cannot be written to."""
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""The machine: processes, memory, disks, object stores, output."""
+"""Operating system: processes, memory, disks, object stores, output."""

@@ -1,4 +1,4 @@
-"""Writing a file or a folder aside, so that whoever looks finds it whole or not at all."""
+"""Output that appears only when it is complete: it is written under another name, then renamed."""
 
 import secrets
 import shutil
@@ -12,17 +12,17 @@ from cellprep.system.flushing import flush_below, flush_file, flush_names
 
 @contextmanager
 def written_aside(out: Path) -> Iterator[Path]:
-    """Give the path of something to be made beside `out`; what is still there at the end is removed.
+    """Provide a temporary path next to `out` to write to. If it still exists at the end, it is removed.
 
     Raises
     ------
     OutputError
-        If something is in the place of `out` already, but for an empty folder; or if the disk takes no more.
+        If `out` exists and is not an empty folder, or if the disk cannot be written to.
     """
     aside = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
     try:
         if out.is_symlink() or (out.exists() and not _is_empty_folder(out)):
-            raise OutputError(f"{out} exists: it is left alone; move it away, or choose another --out")
+            raise OutputError(f"{out} already exists and is not overwritten: move it, or choose another --out")
         out.parent.mkdir(parents=True, exist_ok=True)
         yield aside
     except OSError as error:
@@ -34,7 +34,7 @@ def written_aside(out: Path) -> Iterator[Path]:
 
 
 def publish(aside: Path, out: Path) -> None:
-    """Move what was written aside into its place, when it is on the disk."""
+    """Flush a temporary file or folder to disk, then rename it to `out`."""
     if aside.is_dir():
         flush_below(aside)
     else:

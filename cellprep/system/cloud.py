@@ -1,7 +1,7 @@
-"""Object stores as file systems; only `cellprep.system.places` needs to know them.
+"""Object stores as file systems; only `cellprep.system.places` uses this module.
 
-Whoever opens a URL gets a path of the class that its scheme has here, so that a process which is sent one knows the
-file systems, too.
+Opening a URL returns a path of the class registered for its scheme. A process that receives such a path therefore
+knows the file systems, too.
 """
 
 import atexit
@@ -27,7 +27,7 @@ _SECONDS_TO_CLEAR_UP = 0.2
 
 
 def _with_usual_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Let a method raise what the methods of files do."""
+    """Make a method raise the same errors as file operations."""
 
     @wraps(method)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -35,7 +35,7 @@ def _with_usual_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., A
             return await method(*args, **kwargs)
         except BaseError as error:
             if isinstance(error, NotFoundError):
-                raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
+                raise FileNotFoundError(errno.ENOENT, "no such object") from error
             if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
                 raise PermissionError(errno.EACCES, "Permission denied") from error
             raise OSError(errno.EIO, " ".join(str(error).partition("Debug source")[0].split())) from error
@@ -44,13 +44,13 @@ def _with_usual_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., A
 
 
 class _ObjectStore(FsspecStore):
-    """An object store whose errors are those of files."""
+    """An object store that raises the same errors as files."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, retry_config=_RETRIES, **kwargs)  # type: ignore[call-overload]
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:  # type: ignore[override]
-        """Open an object to read, which is fetched whole at once: obstore's own file fails late and in odd ways."""
+        """Open an object by fetching all of it: obstore's own file objects fail late and with confusing errors."""
         return io.BytesIO(self.cat_file(path)) if mode == "rb" else super()._open(path, mode, **kwargs)
 
 
@@ -67,11 +67,11 @@ class _GSStore(_ObjectStore):
 
 
 class S3Place(S3Path):
-    """A place in Amazon S3, or in what speaks its language."""
+    """A path in Amazon S3 or a compatible object store."""
 
 
 class GSPlace(GCSPath):
-    """A place in Google Cloud Storage."""
+    """A path in Google Cloud Storage."""
 
 
 for _store, _place in ((_S3Store, S3Place), (_GSStore, GSPlace)):
@@ -80,11 +80,11 @@ for _store, _place in ((_S3Store, S3Place), (_GSStore, GSPlace)):
 
 
 def open_url(url: str) -> Path:
-    """Return the place that a URL names, which has the methods of a path."""
+    """Return the path for a URL."""
     return cast("Path", UPath(url))
 
 
 @atexit.register
 def _let_requests_end() -> None:
-    """Wait for obstore's threads, which clear up after the last answer: when Python is gone, that would be an abort."""
+    """Wait for obstore's threads, which clean up after the last response: exiting before they end aborts Python."""
     time.sleep(_SECONDS_TO_CLEAR_UP)

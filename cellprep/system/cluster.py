@@ -1,7 +1,7 @@
 """Running one function over many small tasks on a Dask cluster.
 
-The client is used directly: joblib's backend for Dask never tells that a task's workers were killed, and waits for
-its result for ever.
+The Dask client is used directly: joblib's Dask backend does not notice that a task's workers were killed, and waits
+for the result forever.
 """
 
 import logging
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_FIND_WORKERS = 30
-_TASKS_A_THREAD = 3  # one that is worked on, and some that wait, so that no thread does
+_TASKS_A_THREAD = 3  # one is running, the others are queued, so that no thread is idle
 
 
 def run_on_cluster(
@@ -33,24 +33,24 @@ def run_on_cluster(
     Parameters
     ----------
     function
-        A function at the top of a module. It must not raise.
+        A function at the top level of a module. It must not raise.
     tasks
-        Small objects that can be pickled; taken only as fast as they are worked on. Workers find the files that they
-        name at the same places.
+        Small objects that can be pickled, consumed only as fast as they are processed. Workers must be able to read
+        the files that they name under the same paths.
     scheduler
-        The scheduler's address, such as ``tcp://host:8786``.
+        Address of the scheduler, such as ``tcp://host:8786``.
 
     Yields
     ------
     tuple
-        The task, and its result; None if the workers that tried it were killed, several times over.
+        A task and its result; None if several workers were killed while running it.
 
     Raises
     ------
     MissingExtraError
         If Dask is not installed.
     ClusterError
-        If the scheduler cannot be reached, or is lost, or has no workers, or these do not have this version.
+        If the scheduler cannot be reached or is lost, has no workers, or its workers have another cellprep version.
     """
     try:
         from distributed import as_completed
@@ -78,14 +78,14 @@ def run_on_cluster(
             else:
                 yield task, future.result()
             hand_out(1)
-        for task in suspects:  # one at a time: all but one of them may only have waited where that one killed
+        for task in suspects:  # one at a time: only one of them may have killed the worker
             future = submit(task)
             yield task, None if _was_killed(future, scheduler) else future.result()
 
 
 @contextmanager
 def _connected(scheduler: str) -> Iterator["Client"]:
-    """Connect to a scheduler that has workers; without Dask's log, as what matters is raised."""
+    """Connect to a scheduler that has workers. Dask's log is silenced, as relevant problems are raised."""
     from distributed import Client
 
     log = logging.getLogger("distributed")
@@ -95,12 +95,12 @@ def _connected(scheduler: str) -> Iterator["Client"]:
         try:
             client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ClusterError(f"there is no Dask scheduler at {scheduler}: {' '.join(str(error).split())}") from error
+            raise ClusterError(f"no Dask scheduler answers at {scheduler}: {' '.join(str(error).split())}") from error
         try:
             client.wait_for_workers(1, timeout=_SECONDS_TO_FIND_WORKERS)
             yield client
         except TimeoutError as error:
-            raise ClusterError(f"the Dask scheduler {scheduler} has no workers: start some") from error
+            raise ClusterError(f"the Dask scheduler {scheduler} has no workers: start at least one") from error
         finally:
             client.close(timeout=_SECONDS_TO_CONNECT)
     finally:
@@ -109,16 +109,16 @@ def _connected(scheduler: str) -> Iterator["Client"]:
 
 def _run_remotely(version: str, function: Callable[[Task], Result], task: Task) -> Result:
     if version != __version__:
-        raise ClusterError(f"a worker has cellprep {__version__}, not {version}: install the same everywhere")
+        raise ClusterError(f"a worker has cellprep {__version__}, not {version}: install one version everywhere")
     return function(task)
 
 
 def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
-    """Wait for a task, and say whether it lost one worker after the other; raise if it was lost in another way."""
+    """Wait for a task, and return whether its workers were killed repeatedly; raise if it was lost in another way."""
     from distributed.scheduler import KilledWorker
 
     problem = future.exception()
-    while future.status in ("lost", "pending"):  # its result was with a worker that was killed since: it is made again
+    while future.status in ("lost", "pending"):  # the worker that held its result was killed: it is computed again
         problem = future.exception()
     if future.status == "finished":
         return False
@@ -129,11 +129,11 @@ def _was_killed(future: "Future[Any]", scheduler: str) -> bool:
     if isinstance(problem, ClusterError):
         raise problem
     words = " ".join(f"{type(problem).__name__}: {problem}".split())
-    raise ClusterError(f"the workers of {scheduler} cannot run it: {words}")
+    raise ClusterError(f"the workers of {scheduler} cannot run cellprep: {words}")
 
 
 def _absolute(value: Any) -> Any:
-    """Return a task whose paths do not depend on the folder that a process works in."""
+    """Return a task with absolute paths, independent of a process's working directory."""
     if callable(absolute := getattr(value, "absolute", None)):  # paths have it, and images of stores
         return absolute()
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Two folders that take each other's place in one step."""
+"""Swapping two folders in one step."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two folders exchange their names, and return whether they did: Linux can, on most file systems."""
+    """Swap the names of two folders, and return whether it succeeded: Linux can, on most file systems."""
     try:
         rename = ctypes.CDLL(None).renameat2
     except (OSError, AttributeError, TypeError):

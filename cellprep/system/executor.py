@@ -1,8 +1,8 @@
-"""The frame of every use case: one function run over many images, in processes, watched by a progress bar.
+"""Running one function over many images, in parallel processes, with a progress bar.
 
-Whatever happens to one image, the others are done: an error that ends it comes back as `Failed`. A worker that is
-killed, say for want of memory, costs the image that it died of and no other: those that were under way are tried again
-one by one, each in a process of its own.
+A problem with one image does not affect the others: an error that ends its task is returned as `Failed`. If a worker
+process is killed, for example for lack of memory, the tasks that were running are tried again one by one, each in a
+process of its own, so that only the task that caused it fails.
 """
 
 import os
@@ -36,14 +36,14 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The outcome of a task that failed.
+    """Result of a task that failed.
 
     Attributes
     ----------
     problem
-        What is wrong, in one line.
+        The error message, in one line.
     unwritable
-        Whether the disk takes no more, which concerns all tasks.
+        Whether the disk cannot be written to, which affects all tasks.
     """
 
     problem: str
@@ -51,7 +51,7 @@ class Failed:
 
     @classmethod
     def of(cls, error: Exception) -> "Failed":
-        """Return what an error makes of a task."""
+        """Return the failure that an error causes."""
         if isinstance(error, StoreWriteError):
             return cls(error.reason, unwritable=True)
         return cls(str(error) if isinstance(error, CellprepError) else unexpected(error))
@@ -66,11 +66,11 @@ def check_jobs(jobs: int) -> None:
         If it is neither -1 nor at least 1.
     """
     if jobs == 0 or jobs < -1:
-        raise UsageError(f"jobs {jobs} is no number of processes: give 1 or more, or -1 for all cores")
+        raise UsageError(f"jobs is {jobs}: give 1 or more, or -1 for all cores")
 
 
 def cores_each(jobs: int, total: int) -> int:
-    """Return how many of the cores each of few tasks may use for itself; 1 if the tasks are many."""
+    """Return the number of cores that each task may use: more than 1 only if there are fewer tasks than cores."""
     from joblib import effective_n_jobs
 
     cores: int = effective_n_jobs(jobs)
@@ -88,32 +88,31 @@ def run_tasks(
     unit: str = "image",
     scheduler: str | None = None,
 ) -> Generator[tuple[Task, Result | Failed], None, None]:
-    """Run a function over tasks and yield each task, as they come, with its result or with what is wrong with it.
+    """Run a function over tasks and yield each task with its result or failure, in order of completion.
 
     Parameters
     ----------
     function
-        A function at the top of a module, or a `functools.partial` of one. It may raise, and returns anything but None.
+        A function at the top level of a module, or a `functools.partial` of one. It may raise; it must not return None.
     tasks
-        Small objects that can be pickled; taken only as fast as they are worked on.
+        Small objects that can be pickled, consumed only as fast as they are processed.
     done
-        What the function does with a task, in the past tense, to be told of a process that was killed.
+        Verb in the past tense for the work on a task. It is used in the message about a killed process.
     jobs
-        Number of processes, at most; -1 for one per core, 1 for none but this.
+        Largest number of processes; -1 for one per core, 1 for the current process only.
     total
         Number of tasks.
     quiet
-        Whether to show no `progress_bar`.
+        Whether to hide the `progress_bar`.
     unit
-        What a task is, for the progress bar.
+        Singular noun for a task in the progress bar.
     scheduler
-        Address of a Dask scheduler, whose workers do it instead of `jobs` processes.
+        Address of a Dask scheduler whose workers run the tasks instead of `jobs` processes.
 
     Yields
     ------
     tuple
-        The task, and its result; `Failed` if the function raised an error, or the process that worked on it was
-        killed, twice.
+        A task and its result, or `Failed` if the function raised an error or the process that ran it was killed twice.
 
     Examples
     --------
@@ -137,9 +136,10 @@ def run_tasks(
 def in_order(
     outcomes: Iterable[tuple[Task, Result | Failed]], tasks: Iterable[Task]
 ) -> Iterator[tuple[Task, Result | Failed]]:
-    """Yield what `run_tasks` yields in the order of its tasks, which are so many objects, as soon as it is known.
+    """Yield the results of `run_tasks` in the order of its tasks, each as soon as possible.
 
-    Tasks in a deque may be added while others are under way: they leave it as they are yielded.
+    Tasks must be distinct objects. If they are in a deque, more may be appended during the run; each is removed when it
+    is yielded.
     """
     waiting = tasks if isinstance(tasks, deque) else deque(tasks)
     early: dict[int, Result | Failed] = {}
@@ -153,12 +153,12 @@ def in_order(
 def _guarded(function: Callable[[Task], Result | Failed], task: Task) -> Result | Failed:
     try:
         return function(task)
-    except Exception as error:  # noqa: BLE001 - whatever happens to one task, the others are done
+    except Exception as error:  # noqa: BLE001 - an error in one task must not stop the others
         return Failed.of(error)
 
 
 def _useful_jobs(jobs: int, total: int) -> int:
-    """Return no more processes than tasks, but two rather than none: a task may bring down only a worker."""
+    """Return the number of processes to start: at most one per task, but at least two: a crash then ends a worker."""
     from joblib import effective_n_jobs
 
     available: int = effective_n_jobs(jobs)
@@ -168,7 +168,7 @@ def _useful_jobs(jobs: int, total: int) -> int:
 def _run_here(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Generator[tuple[Task, Result | None], None, None]:
-    """Yield tasks and their results as they come; None for one whose process was killed, twice."""
+    """Yield tasks and results in order of completion; None for a task whose process was killed twice."""
     under_way: dict[int, Task] = {}
     errors: list[Exception] = []
     stopped = threading.Event()
@@ -182,10 +182,10 @@ def _run_here(
             for number, result in results:
                 yield under_way.pop(number), result
         except BrokenProcessPool as error:
-            _check_killed(error)  # the tasks under way follow one by one, then the rest as before
+            _check_killed(error)  # the running tasks are repeated one by one, then the rest goes on as before
         except (GeneratorExit, KeyboardInterrupt):
             stopped.set()
-            deque(results, maxlen=0)  # what is under way ends; joblib warns of results that nobody takes
+            deque(results, maxlen=0)  # running tasks finish; joblib warns about unread results
             raise
         if not under_way:
             break
@@ -197,7 +197,7 @@ def _run_here(
 
 
 def _until_error(tasks: Iterable[Task], errors: list[Exception]) -> Iterator[Task]:
-    """End the tasks where they raise an error, and keep it: joblib would drop the tasks that are under way then."""
+    """Stop at an error raised by the iterator of tasks and keep it: joblib would drop the tasks that are running."""
     try:
         yield from tasks
     except Exception as error:  # noqa: BLE001 - it is raised when all is done
@@ -207,7 +207,7 @@ def _until_error(tasks: Iterable[Task], errors: list[Exception]) -> Iterator[Tas
 def _handed_out(
     waiting: Iterator[tuple[int, Task]], under_way: dict[int, Task], call: Callable[[int, Task], Any]
 ) -> Iterator[Any]:
-    """Yield calls as joblib takes them, from several threads but one at a time, and note what is under way."""
+    """Yield calls for joblib, which asks from several threads, one at a time; record the running tasks."""
     from joblib import delayed
 
     for number, task in waiting:
@@ -216,7 +216,7 @@ def _handed_out(
 
 
 def _check_killed(error: BrokenProcessPool) -> None:
-    """Raise an error of joblib again unless it says that a worker was killed."""
+    """Re-raise an error of joblib unless it says that a worker was killed."""
     if error.__cause__ is not None:  # a task or a result cannot be pickled
         raise error
 
@@ -232,7 +232,7 @@ def _run_alone(call: Callable[[int, Task], Any], number: int, task: Task) -> Any
 
     try:
         with interrupts_kept_from_workers():
-            # With one job joblib would start no process, and this one would die.
+            # With one job joblib starts no process, so a crash would end this one.
             results = _parallel(2, "generator")([delayed(call)(number, task)])
         return next(results)[1]
     except BrokenProcessPool as error:
@@ -244,19 +244,19 @@ def _call(
     parent: int, folder: Path | None, function: Callable[[Task], Result], number: int, task: Task
 ) -> tuple[int, Result]:
     if folder and os.getpid() != parent:
-        os.chdir(folder)  # a worker may be left from a call when this process was elsewhere
+        os.chdir(folder)  # a reused worker may still have the working directory of an earlier call
     return number, function(task)
 
 
 def _working_folder() -> Path | None:
     try:
         return Path.cwd()
-    except FileNotFoundError:  # it was deleted; absolute paths still work
+    except FileNotFoundError:  # the folder was deleted; absolute paths still work
         return None
 
 
 def _become_worker(parent: int) -> None:
-    """End when the parent does, be it before the first task: joblib's workers would wait minutes for more to do."""
+    """End when the parent process ends, even before the first task: idle joblib workers would stay for minutes."""
     keep_freed_memory()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
@@ -269,7 +269,7 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """Keep OpenCV's threads from multiplying with the worker processes."""
+    """Limit OpenCV to one thread per worker process."""
     import cv2
 
     threads = cv2.getNumThreads()

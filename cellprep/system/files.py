@@ -1,4 +1,4 @@
-"""Reading files whose place anybody may have filled: with a named pipe, a device, or more than memory holds."""
+"""Reading files safely: a path may lead to a named pipe, a device, or more data than fits into memory."""
 
 import errno
 import os
@@ -14,9 +14,9 @@ from cellprep.errors import TooLargeError
 from cellprep.system.memory import check_memory
 from cellprep.system.places import entries_in, is_remote
 
-_ZARR = {"zarr.json", ".zgroup", ".zarray"}  # what makes a folder a group or an array of Zarr
-_DEEPEST = 6  # folders below the first one that are walked
-_AT_ONCE = 32  # questions to an object store
+_ZARR = {"zarr.json", ".zgroup", ".zarray"}  # files that mark a folder as a Zarr group or array
+_DEEPEST = 6  # levels of folders below the first one
+_AT_ONCE = 32  # parallel requests to an object store
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -24,18 +24,18 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that `walk` came to.
+    """A folder that `walk` visited.
 
     Attributes
     ----------
     parts
-        The names that lead to it from the first one.
+        Names of the folders on the way from the first one.
     path
-        Where it is.
+        Its path.
     files, folders
-        The names of what is in it, sorted.
+        Sorted names of its files and folders.
     is_zarr
-        Whether it is a group or an array of Zarr.
+        Whether it is a Zarr group or array.
     """
 
     parts: tuple[str, ...]
@@ -46,12 +46,12 @@ class Folder:
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file whole.
+    """Read a whole file.
 
     Raises
     ------
     OSError
-        If it cannot be read, or what is there is no file: a named pipe would be waited for, for ever.
+        If it cannot be read or is not a regular file: reading a named pipe would block forever.
     """
     if is_remote(path):
         return path.read_bytes()
@@ -60,7 +60,7 @@ def read_file(path: Path) -> bytes:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a file to read it; raises as `read_file` does."""
+    """Open a file for reading; raises as `read_file` does."""
     if is_remote(path):
         return path.open("rb")
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
@@ -73,7 +73,7 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def ask_all(place: Path, ask: Callable[[A], B], about: Iterable[A]) -> list[B]:
-    """Return the answer to each question about what lies in a place; an object store is asked many at a time."""
+    """Return the result of a query for each item below a path, with parallel requests to an object store."""
     if not is_remote(place):
         return list(map(ask, about))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -81,7 +81,7 @@ def ask_all(place: Path, ask: Callable[[A], B], about: Iterable[A]) -> list[B]:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is neither a file nor a folder, which may be waited for, for ever; raises as `read_file` does."""
+    """Refuse what is neither a file nor a folder, as reading it may block forever; raises as `read_file` does."""
     found = path.stat()
     if not is_remote(path) and not stat.S_ISDIR(found.st_mode):
         _check(found, path)
@@ -93,18 +93,18 @@ def files_below(folder: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If a folder cannot be read, or something is there that is neither a file nor a folder, or a link to a folder.
+        If a folder cannot be read, or if it contains a special file or a link to a folder.
     """
     for entry in entries_below(folder):
         if entry.is_symlink() and entry.is_dir():
-            raise OSError(errno.ELOOP, "it is a link to a folder", entry.path)
+            raise OSError(errno.ELOOP, "is a link to a folder", entry.path)
         if not entry.is_dir():
             _check(entry.stat(), Path(entry.path))
             yield Path(entry.path)
 
 
 def entries_below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Yield what is below a folder of this machine: files, links, and folders that are empty.
+    """Yield the entries below a local folder: files, links and empty folders.
 
     Raises
     ------
@@ -126,18 +126,18 @@ def entries_below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 
 
 def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPEST) -> list[Folder]:
-    """Return a folder and those below it, here or in an object store, in the order of their names.
+    """Return a folder and its subfolders, local or in an object store, sorted by name.
 
-    Zarr below it is named, but not entered. Links are followed once, and only to what is nowhere else.
+    Zarr groups and arrays below it are listed but not entered. Links are followed once, and only to new folders.
 
     Parameters
     ----------
     folder
-        The folder.
+        The folder to start from.
     is_left_out
-        Whether files and folders of a name do not count.
+        Returns whether to skip files and folders of a name.
     deepest
-        How many folders below the first one are walked, one in the other.
+        Number of levels below the first folder.
 
     Raises
     ------
@@ -163,16 +163,16 @@ def walk(folder: Path, is_left_out: Callable[[str], bool], deepest: int = _DEEPE
             level = []
             for one in below:
                 (links if not is_remote(folder) and one[1].is_symlink() else level).append(one)
-            if not level:  # links come last: the folder itself counts, not a link to it
+            if not level:  # links come last, so that a folder is found before links to it
                 level, links = links, []
     return sorted(found, key=lambda one: one.parts)
 
 
 def _is_seen(folder: Path, seen: set[tuple[int, int]]) -> bool:
-    """Return whether a folder was seen before, which a link leads to a second time, perhaps without end."""
+    """Return whether a folder was already visited, as links may form a cycle."""
     if is_remote(folder):
         return False
-    with suppress(OSError):  # what cannot be read is said when it is listed
+    with suppress(OSError):  # unreadable folders are reported when they are listed
         found = folder.stat()
         place = found.st_dev, found.st_ino
         if place in seen:
@@ -185,7 +185,7 @@ def _check(found: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no file, but a pipe or a device", str(path))
+        raise OSError(errno.EINVAL, "not a regular file but a pipe or a device", str(path))
     try:
         check_memory(found.st_size, "it")
     except TooLargeError as error:

@@ -1,4 +1,4 @@
-"""From the system's memory onto the disk, so that what a command has written outlives a power loss."""
+"""Flushing written files to disk, so that they survive a power loss."""
 
 import ctypes
 import os
@@ -8,26 +8,26 @@ from pathlib import Path
 
 
 def flush_file(path: Path) -> None:
-    """Return when a file's content is on the disk.
+    """Flush the content of a file to disk.
 
     Raises
     ------
     OSError
-        If the disk does not take it.
+        If the disk cannot be written to.
     """
-    with path.open("rb+") as file:  # Windows flushes only what may be written to
+    with path.open("rb+") as file:  # Windows flushes only files that are open for writing
         os.fsync(file.fileno())
 
 
 def flush_below(folder: Path) -> None:
-    """Return when all that was written below a folder is on the disk, and the names of its files with it.
+    """Flush all files below a folder to disk, with their names.
 
-    On Linux the whole file system is flushed at once: for thousands of small files that takes a hundredth of the time.
+    On Linux the whole file system is flushed at once, which is about 100 times as fast for thousands of small files.
 
     Raises
     ------
     OSError
-        If the disk does not take it.
+        If the disk cannot be written to.
     """
     if sys.platform == "linux":
         _flush_file_system(folder)
@@ -39,8 +39,8 @@ def flush_below(folder: Path) -> None:
 
 
 def flush_names(folder: Path) -> None:
-    """Let the names of the files in a folder be on the disk, where the system can be told so."""
-    with suppress(OSError):  # Windows opens no folders, and some file systems flush none
+    """Flush the names of the files in a folder to disk, where the system supports it."""
+    with suppress(OSError):  # Windows cannot open folders, and some file systems cannot flush them
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

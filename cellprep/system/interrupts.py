@@ -1,4 +1,4 @@
-"""When Ctrl-C acts: not in the middle of a step that must be done whole, and not on worker processes."""
+"""Ctrl-C: it does not interrupt critical steps and does not reach worker processes."""
 
 import signal
 import threading
@@ -9,10 +9,10 @@ from multiprocessing import resource_tracker
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C wait until a short step is done; it acts where this context ends."""
+    """Defer Ctrl-C until the end of this context."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield  # it interrupts only the main thread, and only if it is to act at all
+        yield  # only the main thread is interrupted, and only if the signal is handled at all
         return
     received: list[object] = []
     signal.signal(signal.SIGINT, lambda *_: received.append(None))
@@ -26,15 +26,15 @@ def interrupts_deferred() -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_workers() -> Iterator[None]:
-    """Start processes to which Ctrl-C is nothing, from their first moment: it is for this one to act on.
+    """Start processes that ignore Ctrl-C from the beginning; this process handles it.
 
-    Here it acts when they have started: the threads of libraries take it even if this one does not, and a worker whose
-    parent leaves while it starts says so in a traceback.
+    Ctrl-C takes effect when the processes have started: threads of libraries receive it even if this one does not, and
+    a worker whose parent exits while it starts prints a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # which lets them through again, and would do so with the first worker's start
+    resource_tracker.ensure_running()  # unblocks signals, and would otherwise do so when a worker starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with interrupts_deferred():

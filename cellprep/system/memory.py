@@ -1,4 +1,4 @@
-"""The memory that there is, and that is free: what cannot fit is refused, and what is freed is used again."""
+"""Memory: checking that data fit, and reusing freed memory."""
 
 import ctypes
 import os
@@ -15,36 +15,36 @@ _OF_CONTAINER = _GROUP / "memory.max"
 
 
 def check_memory(needed: int, what: str) -> None:
-    """Refuse what cannot fit into memory: a few bytes of a file may claim any size.
+    """Refuse data that cannot fit into memory: a few bytes of a file may claim any size.
 
     Parameters
     ----------
     needed
-        Bytes, at least.
+        Bytes that are needed at least.
     what
-        What needs them, as the beginning of a sentence.
+        Subject of the error message.
 
     Raises
     ------
     TooLargeError
-        If the machine, the container or the process may have less.
+        If the machine, the container or the process has less memory.
 
     Examples
     --------
     >>> check_memory(10**18, "its image, 10^9 x 10^9 pixels,")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    cellprep.errors.TooLargeError: its image, 10^9 x 10^9 pixels, takes 1,000,000,000.0 GB of memory: there are ...
+    cellprep.errors.TooLargeError: its image, 10^9 x 10^9 pixels, needs 1,000,000,000.0 GB of memory, of which there ...
     """
     there_is = _memory()
     if there_is and needed > there_is:
-        raise TooLargeError(f"{what} takes {needed / 1e9:,.1f} GB of memory: there are {there_is / 1e9:,.1f}")
+        raise TooLargeError(f"{what} needs {needed / 1e9:,.1f} GB of memory, of which there are {there_is / 1e9:,.1f}")
 
 
 def keep_freed_memory() -> None:
-    """Let the C library use freed arrays again, where it can be told so.
+    """Make the C library reuse freed arrays, if it supports this setting.
 
-    Else it hands them back after every image, and the system clears each of their pages once more: a fifth of the
-    time of a build. It is for processes that do nothing else.
+    By default it returns them to the system after every image, and the system clears their pages again, which takes a
+    fifth of a build's time. Use it only in processes that do nothing else.
     """
     trim_threshold, mmap_threshold = -1, -3  # as <malloc.h> of the GNU C library numbers them
     with suppress(OSError, AttributeError, TypeError):
@@ -54,18 +54,18 @@ def keep_freed_memory() -> None:
 
 
 def hand_back_freed_memory() -> None:
-    """Hand all freed arrays back to the system now, where the C library can be told so."""
+    """Return all freed memory to the system now, if the C library supports it."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-@cache  # it is asked for several times an image
+@cache  # called several times per image
 def _memory() -> int | None:
-    """Return the bytes that this process can have at most, if the system tells."""
+    """Return the bytes of memory that this process can have at most, if known."""
     limits = []
     with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with suppress(OSError, ValueError):  # "max" is no number
+    with suppress(OSError, ValueError):  # "max" is not a number
         limits.append(int(_OF_CONTAINER.read_text()))
     if (limit := memory_limit()) is not None:
         limits.append(limit)
@@ -73,14 +73,14 @@ def _memory() -> int | None:
 
 
 def available_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
-    """Return the bytes that are available: of the machine, or of the container if that is less; None if unknown.
+    """Return the bytes of memory available to the machine or, if less, the container; None if unknown.
 
     Parameters
     ----------
     system
-        The file in which Linux describes the machine's memory.
+        File in which Linux describes the memory of the machine.
     group
-        The folder in which it describes the container's (version 2 of control groups).
+        Folder in which Linux describes the memory of the container (control groups, version 2).
     """
     found = [available for available in (_of_system(system), _of_group(group)) if available is not None]
     return min(found, default=None)
@@ -93,14 +93,14 @@ def _of_system(path: Path) -> int | None:
 def _of_group(folder: Path) -> int | None:
     try:
         limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        dropped = _entry(folder / "memory.stat", "inactive_file") or 0  # when memory is short: what was read lately
+        dropped = _entry(folder / "memory.stat", "inactive_file") or 0  # file cache, dropped when memory is short
         return None if limit == "max" else int(limit) - int(used) + dropped
     except (OSError, ValueError):
         return None
 
 
 def _entry(path: Path, name: str) -> int | None:
-    """Return the number that follows a word at the beginning of a line."""
+    """Return the number after a word at the beginning of a line."""
     try:
         lines = (line.split() for line in path.read_text().splitlines())
         return next((int(words[1]) for words in lines if words[:1] == [name]), None)

@@ -1,8 +1,8 @@
-"""Options: each is declared once, as the field of a dataclass, for the command line and Python alike.
+"""Options, each declared once, as a field of a dataclass, for both the command line and Python.
 
-A function of the library ends in ``options=None, **keywords``: it takes an instance of the dataclass, or each field by
-its name. `cellprep.cli.declare` turns the same fields into the options of a command. A function with few options
-declares them as its own parameters.
+A function of the library ends in ``options=None, **keywords``. It takes an instance of the dataclass, or its fields by
+name. `cellprep.cli.declare` turns the same fields into command-line options. A function with few options declares them
+as parameters.
 """
 
 import inspect
@@ -27,28 +27,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What users read of an option, and how it is typed: what a field's type is annotated with.
+    """Help text and command-line form of an option: the annotation of a field's type.
 
     Attributes
     ----------
     help
-        What it is; the choices follow, unless it ends with a full stop.
+        Help text. The choices are appended unless it ends with a full stop.
     choices
-        The values that it can have, by name.
+        The valid values, by name.
     listed
         Names of which values are made, where there are more values than names.
+    aliases
+        Further flags of the command line: what other tools call it. They name it in files as well.
+    group
+        What it is about: one of `GROUPS`, under which a long help shows it.
     flags
-        Its names on the command line, where they are others than the field's.
+        Names on the command line, if they differ from the field's name.
     metavar
-        What stands there for its value.
+        Placeholder for the value on the command line.
     parse
-        Reads what has not the field's type, such as a typed text; of a field with several values, all of them.
+        Parses values of another type, such as text from the command line; for a field with several values, all at once.
     typed
-        The default as it is typed, where it is parsed.
+        The default as text, if values are parsed.
     usual
-        The default in words, where it depends on others.
+        Description of the default, if it depends on other options.
     unset
-        A flag of the command line that makes it False, and its help.
+        Command-line flag that sets it to False, and its help.
     """
 
     help: str
@@ -60,37 +64,54 @@ class Option:
     usual: str = ""
     unset: tuple[str, str] | None = None
     listed: Collection[str] = ()
+    aliases: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def text(self) -> str:
-        """The help, with the choices or names unless it is a whole sentence."""
+        """Help text, with choices or names unless it is a complete sentence."""
         names = ", ".join(self.choices or self.listed)
         return self.help if self.help[-1] == "." else f"{self.help}: {names}." if names else f"{self.help}."
 
 
-Jobs = Annotated[int, Option("Number of processes; -1 for one per core.")]
-Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"))]
-Only = Annotated[Sequence[str], Option("Id of an image to take, repeatable; all unless given.", flags=("--image",))]
+#: What options are about, in the order in which a long help shows it.
+GROUPS = (
+    *("Data", "Annotations", "Predictions", "Weights", "Images", "Targets", "Network", "Optimisation", "Augmentation"),
+    *("Decoding", "Rules", "Scores", "Output", "Run"),
+)
+
+_SHORT = 32  # characters of choices in brackets
+
+Jobs = Annotated[int, Option("Number of processes; -1 for one per core.", aliases=("--n-jobs",), group="Run")]
+Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"), group="Run")]
+Only = Annotated[
+    Sequence[str],
+    Option("Id of an image to take, repeatable; all unless given.", flags=("--image",), group="Images"),
+]
 Scheduler = Annotated[
     str | None,
-    Option("Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.", metavar="ADDRESS"),
+    Option(
+        "Dask scheduler, such as tcp://host:8786, whose workers do the work instead of --jobs.",
+        metavar="ADDRESS",
+        group="Run",
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An option as it is declared.
+    """A declared option.
 
     Attributes
     ----------
     name
         Name of the field or parameter.
     kind
-        Its type, without the option.
+        Type, without the option.
     default
-        Its default; `dataclasses.MISSING` if it must be given.
+        Default; `dataclasses.MISSING` if the option is required.
     option
-        The option that its type is annotated with.
+        The option in the type's annotation.
     """
 
     name: str
@@ -100,32 +121,43 @@ class Declared:
 
     @property
     def held(self) -> type | None:
-        """The dataclass of further options that the field holds, as `BuildOptions.recipe` does."""
+        """Dataclass of the options that the field contains, as `BuildOptions.recipe` does."""
         return self.kind if is_dataclass(self.kind) and isinstance(self.kind, type) else None
 
     @property
     def types(self) -> tuple[Any, ...]:
-        """The types that a value can have, None apart."""
+        """Types that a value can have, without None."""
         union = get_args(self.kind) if get_origin(self.kind) not in (Literal, *_SEVERAL) else (self.kind,)
         return tuple(kind for kind in union or (self.kind,) if kind is not NoneType)
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its further names, as a field would have them."""
+        return tuple(flag.lstrip("-").replace("-", "_") for flag in self.option.aliases)
+
+    @property
     def is_several(self) -> bool:
-        """Whether several values are given, one by one."""
+        """True if it takes several values."""
         return self.option.typed is None and get_origin(self.types[0]) in _SEVERAL
 
     @property
     def choices(self) -> Collection[str]:
-        """The values that a single one can have; none if it can have others."""
+        """Valid values of a single value; empty if it is not restricted to choices."""
         return get_args(self.types[0]) if get_origin(self.types[0]) is Literal else self.option.choices
 
+    @property
+    def short_choices(self) -> str:
+        """The choices in brackets, as a help shows them in place of a value; empty text if they are too many."""
+        words = f"[{'|'.join(self.choices)}]"
+        return words if self.choices and len(words) <= _SHORT and not self.option.metavar else ""
+
     def taken(self, value: Any) -> Any:
-        """Return a value as the field has it: parsed if it is typed text, and in a tuple where several can be given.
+        """Return a value converted for the field: text is parsed, and several values become a tuple.
 
         Raises
         ------
         UsageError
-            If it is of another kind than the field, or cannot be parsed.
+            If it has the wrong type or cannot be parsed.
         """
         if value is None and NoneType in get_args(self.kind):
             return None
@@ -135,7 +167,7 @@ class Declared:
             if isinstance(value, Integral) and int in (held, *get_args(held)):
                 value = (value,)
             if not isinstance(value, Iterable):
-                words = "values by their names" if kind is Mapping else "one text, or several in a list"
+                words = "values by name" if kind is Mapping else "one string or a list of strings"
                 raise UsageError(f"{self.name} is {described(value)}: give {words}")
             several = (value,) if is_place(value) else tuple(value)
             return self.option.parse(several) if self.option.parse else several
@@ -163,7 +195,7 @@ _RIGHT: dict[tuple[Any, ...], tuple[Callable[[Any], bool], str]] = {
 
 
 def declared(kind: Any) -> dict[str, Declared]:
-    """Return the options that a dataclass declares as fields, or a function as parameters, by their names."""
+    """Return the options that a dataclass declares as fields, or a function as parameters, by name."""
     return _declared(kind)
 
 
@@ -175,7 +207,7 @@ def _declared(kind: Any) -> dict[str, Declared]:
         defaults = {its.name: its.default for its in fields(kind)}
         defaults |= {name: make() for name, make in made.items() if make is not MISSING}
     else:
-        hints = kind.__annotations__  # names in texts, which may not be loaded, are no options
+        hints = kind.__annotations__  # annotations in strings, whose names may not be loaded, are not options
         defaults = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
     annotated = {name: get_args(hints[name]) for name in defaults if get_origin(hints.get(name)) is Annotated}
     return {
@@ -186,21 +218,21 @@ def _declared(kind: Any) -> dict[str, Declared]:
 
 
 def unfolded(kind: Any) -> Iterator[Declared]:
-    """Yield all options that are declared, with those of the dataclasses that they hold in their places."""
+    """Yield all declared options, including those of contained dataclasses."""
     for option in declared(kind).values():
         yield from unfolded(option.held) if option.held else (option,)
 
 
 def documented(kind: F) -> F:
-    """Decorate a dataclass of options, or a function that declares some: docstring and signature show them.
+    """Decorate a dataclass of options, or a function that declares some, to add them to its docstring and signature.
 
-    The function refuses other keywords, as one that `takes` does.
+    The function refuses unknown keywords, as functions decorated with `takes` do.
     """
     lines = []
     for name, its in declared(kind).items():
         words = [re.sub("[,;] repeatable", ", one or several", its.option.text.replace("SOURCE", "the source"))]
         words += [f"False: {its.option.unset[1]}"] if its.option.unset and its.default is not True else []
-        words += [f"Unless given: {its.option.usual}."] if its.option.usual else []
+        words += [f"Default: {its.option.usual}."] if its.option.usual else []
         text = re.sub(r"--([a-z][a-z-]*)", lambda flag: f"``{flag[1].replace('-', '_')}``", " ".join(words))
         lines += [name, *(f"    {line}" for line in textwrap.wrap(text, 110, break_on_hyphens=False))]
     if isinstance(kind, type):
@@ -221,12 +253,12 @@ def _without_option(annotation: Any) -> Any:
 
 
 def take_values(options: Any, but: Collection[str] = ()) -> None:
-    """Bring the values of options, which may be given as they are typed, to their kinds: for ``__post_init__``.
+    """Convert the values of options, which may be text, to their types; for use in ``__post_init__``.
 
     Raises
     ------
     UsageError
-        If a value is of another kind, or, but for some options, is none of its choices.
+        If a value has the wrong type, or is not one of the choices (except for the options in `but`).
     """
     for its in declared(type(options)).values():
         value = its.taken(getattr(options, its.name))
@@ -234,13 +266,13 @@ def take_values(options: Any, but: Collection[str] = ()) -> None:
         is_open = its.is_several or its.name in but or not its.choices
         if not is_open and value != its.default and value not in [*its.choices]:
             name = its.name.replace("_", " ")
-            raise UsageError(f"{name} {value!r} is unknown: it is one of {', '.join(its.choices)}")
+            raise UsageError(f"{name} {value!r} is unknown: use one of {', '.join(its.choices)}")
 
 
 def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T:
-    """Return options: those given or the defaults, changed by keywords.
+    """Return options: those given, or the defaults, updated by keywords.
 
-    A field that holds another options dataclass, as `BuildOptions.recipe` does, takes that one's keywords as well.
+    A field that contains another dataclass of options, as `BuildOptions.recipe` does, also accepts its keywords.
 
     Parameters
     ----------
@@ -249,12 +281,12 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     given
         Options to start from.
     keywords
-        Values of fields by name; a text where the command line takes one, too.
+        Values of fields by name; text is accepted where the command line accepts it.
 
     Raises
     ------
     UsageError
-        If `given` is something else, or a keyword is no field, or one that must be given is not.
+        If `given` has another type, a keyword is unknown, or a required option is missing.
 
     Examples
     --------
@@ -267,6 +299,7 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
     """
     if given is not None and not isinstance(given, kind):
         raise UsageError(f"options are {described(given)}: give {kind.__name__}(...), or each option by its name")
+    keywords = by_field([kind], keywords)
     refuse_unknown(keywords, _names(kind))
     values = {}
     for name, its in declared(kind).items():
@@ -275,21 +308,45 @@ def options_of(kind: type[T], given: T | None, keywords: Mapping[str, Any]) -> T
         if its.held and (inner := {key: keywords[key] for key in keywords if key in _names(its.held) and key != name}):
             values[name] = options_of(its.held, values.get(name, getattr(given, name, None)), inner)
         if its.default is MISSING and given is None and name not in values:
-            raise UsageError(f"{name} is not given: {its.option.text}")
+            raise UsageError(f"{name} is missing: {its.option.text}")
     if given is None:
         return kind(**values)
     return replace(given, **values) if values else given  # type: ignore[type-var]
 
 
 def taken(options: Iterable[Declared], keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of some options by name as their fields have them."""
+    """Return the values of options by name, converted for their fields."""
     known = {its.name: its for its in options}
     return {name: known[name].taken(value) for name, value in keywords.items()}
 
 
+def by_field(kinds: Iterable[Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keywords by the names of their fields: some are also called as other tools call them.
+
+    Raises
+    ------
+    UsageError
+        If one is given by two names.
+
+    Examples
+    --------
+    >>> from cellprep.learn.training.options import TrainOptions
+    >>> by_field([TrainOptions], {"lr": 0.01, "seed": 1})
+    {'max_lr': 0.01, 'seed': 1}
+    """
+    called = {alias: its.name for kind in kinds for its in unfolded(kind) for alias in its.aliases}
+    found: dict[str, Any] = {}
+    for key, value in keywords.items():
+        name = called.get(key, key)
+        if name in found:
+            raise UsageError(f"{name} is given twice, as {key} as well: give it once")
+        found[name] = value
+    return found
+
+
 def parted(keywords: Mapping[str, Any], kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the keywords that are options of a dataclass, and the others."""
-    own = _names(kind)
+    keywords, own = by_field([kind], keywords), _names(kind)
     return (
         {name: value for name, value in keywords.items() if name in own},
         {name: value for name, value in keywords.items() if name not in own},
@@ -297,15 +354,15 @@ def parted(keywords: Mapping[str, Any], kind: type) -> tuple[dict[str, Any], dic
 
 
 def refuse_unknown(keywords: Collection[str], known: Sequence[str]) -> None:
-    """Raise UsageError if a keyword is not known, and name the one that may be meant."""
+    """Raise UsageError for an unknown keyword, with a suggestion."""
     for key in keywords:
         if key not in known:
-            advice = did_you_mean(key, known) or f"there are {', '.join(known)}"
+            advice = did_you_mean(key, known) or f"the options are {', '.join(known)}"
             raise UsageError(f"there is no option {key}: {advice}")
 
 
 def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
-    """Return a decorator for a function that ends in ``**keywords``: those of some dataclasses, but for some names."""
+    """Return a decorator for a function whose ``**keywords`` are the options of dataclasses, except for some names."""
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
@@ -323,6 +380,7 @@ def takes(*kinds: type, but: Collection[str] = ()) -> Callable[[F], F]:
 
         @wraps(function)
         def checked(*given: Any, **keywords: Any) -> Any:
+            keywords = by_field([function, *kinds], keywords)
             refuse_unknown(keywords, known)
             own_options = {name: value for name, value in keywords.items() if name in options}
             return function(*given, **keywords | taken(options.values(), own_options))

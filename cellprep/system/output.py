@@ -1,27 +1,26 @@
-"""Files that a command leaves behind: whole or not at all."""
+"""Output files that are complete or absent."""
 
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cellprep.errors import OutputError, UsageError
+from cellprep.errors import OutputError
 from cellprep.system.flushing import flush_file, flush_names
-from cellprep.system.places import is_remote
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write beside `path`, which takes its place at the end: the old one or all of the new.
+    """Provide the path of a temporary file, which replaces `path` at the end.
 
-    That holds of a power loss, too: its content is on the disk before it has its name.
+    This also holds after a power loss: the content is on disk before the file gets its name.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what was there is then still there.
+        If the file cannot be written; an existing file is then unchanged.
     """
-    path = path.resolve()  # through links, so that they stay links
+    path = path.resolve()  # write through links, so that they remain links
     check_place(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
@@ -37,21 +36,21 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    r"""Write a file as `whole_file` does.
+    r"""Write a file atomically, as `whole_file` does.
 
-    A text is written in UTF-8. What is no text, as in the names of some files, becomes an escape such as ``\udcff``.
+    Text is encoded as UTF-8. Invalid characters, as in some file names, become escapes such as ``\udcff``.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what was there is then still there.
+        If the file cannot be written; an existing file is then unchanged.
     """
     with whole_file(path) as aside:
         aside.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files by their paths in a folder, which is made."""
+    """Write files, given by path relative to a folder, which is created."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +58,14 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove what `write_whole` left beside files of that name when it was killed; nobody may be writing them."""
+    """Remove the temporary files that a killed `write_whole` left next to a file; no other process may be writing."""
     for aside in folder.glob(f".{name}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
             aside.unlink()
 
 
 def free_name(path: Path) -> Path:
-    """Return a path; if it is taken, with the first number behind its name, from 2 on, that makes it free."""
+    """Return a path that does not exist yet, with a number from 2 appended to the name if needed."""
     number, free = 2, path
     while free.exists() or free.is_symlink():
         free, number = path.with_name(f"{path.name}-{number}"), number + 1
@@ -74,32 +73,17 @@ def free_name(path: Path) -> Path:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place where no file can be, before long work is done for it.
+    """Refuse a path where no file can be written, before a long computation.
 
     Raises
     ------
     OutputError
-        If something is there that is no file, or there is no folder for it.
+        If the path exists and is not a file, or its folder does not exist.
     """
     try:
         if path.exists() and not path.is_file():
-            raise OutputError(f"cannot write {path}: something is there that is no file")
+            raise OutputError(f"cannot write {path}: it exists and is not a file")
         if not path.resolve().parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+            raise OutputError(f"cannot write {path}: the folder {path.parent} does not exist")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def refuse_to_overwrite(out: Path, source: Path) -> None:
-    """Refuse a file to write that is the one to read, under whatever name, or a place where no file can be.
-
-    Raises
-    ------
-    UsageError
-        If both are the same file.
-    OutputError
-        If no file can be there.
-    """
-    check_place(out)
-    if out.exists() and not is_remote(source) and source.exists() and out.samefile(source):
-        raise UsageError(f"--out {out} is the file that is read: choose another")

@@ -1,4 +1,4 @@
-"""Places of files and folders: paths of this machine, or URLs of what lies in an object store."""
+"""Paths of local files and folders, and URIs of objects in object stores."""
 
 import glob
 import os
@@ -13,20 +13,20 @@ _SCHEMES = ("s3", "gs", "memory")
 
 
 def as_place(place: Path | str) -> Path:
-    """Return where a path or a URL leads: what it returns for a URL has the methods of a path, but is none.
+    """Return the path for a path or URL. For a URL it has the methods of a path but is not a `pathlib.Path`.
 
     Parameters
     ----------
     place
-        A path, or a URL such as ``s3://bucket/data.zarr`` or ``gs://bucket/train.csv``; ``memory://`` is of this
-        process alone.
+        A path, or a URL such as ``s3://bucket/data.zarr`` or ``gs://bucket/train.csv``. ``memory://`` is private to
+        this process.
 
     Raises
     ------
     UsageError
-        If it is a URL of another kind, or neither.
+        If it is a URL with another scheme, or neither a path nor a URL.
     MissingExtraError
-        If it is a URL and what reads it is not installed.
+        If it is a URL and the packages that read it are not installed.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def as_place(place: Path | str) -> Path:
         try:
             return Path(place)
         except TypeError:
-            raise UsageError(f"a path must be a text or a Path, not {described(place)}") from None
+            raise UsageError(f"a path must be a string or a Path, not {described(place)}") from None
     if is_remote(place):
         return place  # type: ignore[return-value]
     if scheme not in _SCHEMES:
@@ -55,17 +55,17 @@ def as_place(place: Path | str) -> Path:
 
 
 def is_place(given: object) -> bool:
-    """Return whether something is a path, or the URL of one, as a text or as `as_place` returned it."""
+    """Return whether a value is a path or URL, as a string or as returned by `as_place`."""
     return isinstance(given, (str, Path)) or hasattr(given, "joinpath")
 
 
 def local_path(given: Any, name: str = "out") -> Path:
-    """Return where a file or folder of this machine is; messages call it by the name.
+    """Return the path of a local file or folder, which messages call `name`.
 
     Raises
     ------
     UsageError
-        If it is a URL, or no path.
+        If it is a URL or not a path.
 
     Examples
     --------
@@ -74,37 +74,37 @@ def local_path(given: Any, name: str = "out") -> Path:
     cellprep.errors.UsageError: out is the int 5: give a path
     """
     if not is_place(given):
-        advice = ", and options by their names, or as options=..." if is_dataclass(given) else ""
+        advice = ", and options by name, or as options=..." if is_dataclass(given) else ""
         raise UsageError(f"{name} is {described(given)}: give a path{advice}")
     scheme, slash, _ = str(given).partition(":/")
     if slash and scheme in _SCHEMES:
-        raise UsageError(f"{name} is {given}: give a path of this machine")
+        raise UsageError(f"{name} is {given}: give a local path")
     return Path(given)
 
 
 def is_remote(place: object) -> bool:
-    """Return whether a place that `as_place` returned was named by a URL."""
+    """Return whether a path returned by `as_place` came from a URL."""
     return not isinstance(place, (str, Path))
 
 
 def is_shared(place: object) -> bool:
-    """Return whether other processes find the same at a place; what is in memory is of this one alone."""
+    """Return whether other processes see the same files at a path; memory is private to this process."""
     return not str(place).startswith("memory://")
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of what lies in a folder; in an object store there are no folders, only what would be in them.
+    """Return the names of the entries of a folder. Object stores have no folders, only common prefixes.
 
     Raises
     ------
     OSError
-        If it cannot be listed; FileNotFoundError if there is no folder of this machine.
+        If the folder cannot be listed; FileNotFoundError if a local folder does not exist.
     """
     return list(_listed(folder)) if is_remote(folder) else os.listdir(folder)  # noqa: PTH208 - fast
 
 
 def entries_in(folder: Path) -> dict[str, bool]:
-    """Return the names of what lies in a folder, and whether each is a folder itself; raises as `names_in` does."""
+    """Return the names of a folder's entries, and whether each is a folder; raises as `names_in` does."""
     if is_remote(folder):
         return _listed(folder)
     with os.scandir(folder) as entries:
@@ -112,14 +112,14 @@ def entries_in(folder: Path) -> dict[str, bool]:
 
 
 def matches(pattern: str) -> list[Path]:
-    """Return the files that a path or URL with wildcards leads to, sorted.
+    """Return the files that match a path or URL with wildcards, sorted.
 
     Raises
     ------
     UsageError, MissingExtraError
         As `as_place`.
     OSError
-        If an object store cannot be asked.
+        If an object store cannot be reached.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def matches(pattern: str) -> list[Path]:
 
 
 def _listed(folder: Path) -> dict[str, bool]:
-    """List what an object store has below a place: one request says of each name whether more is below it."""
+    """List the entries of a folder in an object store: one request says which of them contain more."""
     remote: Any = folder
     try:
         listed = remote.fs.ls(remote.path, detail=True)

@@ -1,6 +1,8 @@
-"""Progress of a long run: a bar in a terminal, and in a log file a line now and then."""
+"""Progress of a long run: a bar in a terminal, occasional lines in a log file."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,23 +11,57 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 60.0
 _LINE = "{desc}{n_fmt} of {total_fmt}{unit}s, {elapsed} so far, about {remaining} left{postfix}"
 
+_unsaid: list[str] = []  # what is to be said when long work begins
+
+
+def say_first(*lines: str) -> None:
+    """Note what the next long work is about, in place of what was noted before: it is said when that begins.
+
+    What is refused before is a single line so, without words on work that is not done.
+    """
+    _unsaid[:] = lines
+
+
+def take_unsaid() -> list[str]:
+    """Return what was noted and is not said yet, to be said now."""
+    lines = [*_unsaid]
+    _unsaid.clear()
+    return lines
+
+
+@contextmanager
+def passing_words(words: str, *, quiet: bool) -> Iterator[None]:
+    """Show on a terminal what takes a moment, and take it away again; log files need no such line."""
+    shows = sys.stderr.isatty() and not quiet
+    if shows:
+        sys.stderr.write(f"{words} ...\r")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if shows:
+            sys.stderr.write("\x1b[2K")
+            sys.stderr.flush()
+
 
 def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm[Any]":
-    """Return a bar on standard error: where that is no terminal, lines a minute apart, and none in the first minute.
+    """Return a progress bar on standard error. Without a terminal, it prints at most one line a minute.
 
     Parameters
     ----------
     total
-        Number of items to do.
+        Number of items.
     unit
-        What an item is, in the singular.
+        Singular noun for an item.
     quiet
-        Whether to show nothing.
+        Whether to hide the bar.
     **options
-        Of `tqdm.tqdm`.
+        Options of `tqdm.tqdm`.
     """
     from tqdm import tqdm
 
+    for line in take_unsaid() if not quiet else ():
+        sys.stderr.write(line + "\n")
     if quiet or sys.stderr.isatty():
         return tqdm(total=total, unit=f" {unit}", disable=quiet, **{"smoothing": 0.1, **options})
     options.pop("position", None)
@@ -44,7 +80,7 @@ def progress_bar(total: int, unit: str, *, quiet: bool, **options: Any) -> "tqdm
 
 
 class _Lines:
-    """The text that a bar writes, each state on a line of its own instead of over the one before."""
+    """A stream that writes each state of a bar on a line of its own instead of overwriting the last."""
 
     def write(self, text: str) -> None:
         if line := text.strip():

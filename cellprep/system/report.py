@@ -1,4 +1,4 @@
-"""The base of the reports that commands return after a run over many images."""
+"""Base of the reports that commands return after a run over many images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """The outcome for every image, in numbers, names and words.
+    """Results of a run over many images.
 
     Attributes
     ----------
     failures : Mapping of str to str
-        Per image that failed what is wrong with it.
+        Error message of each image that failed.
     rows : Sequence of dict
-        Per other image its id (``image``) and its numbers, by name.
+        Id (``image``) and numbers of each other image.
     """
 
-    if TYPE_CHECKING:  # fields of some reports, properties of others
+    if TYPE_CHECKING:  # fields in some reports, properties in others
 
         @property
         def failures(self) -> Mapping[str, str]:
-            """Per image that failed what is wrong with it."""
+            """Error message of each image that failed."""
 
         @property
         def rows(self) -> Sequence[dict[str, Any]]:
-            """Per other image its numbers."""
+            """Numbers of each other image."""
 
     def __init_subclass__(cls) -> None:
-        """Keep `__repr__`: a dataclass makes one of all its fields, unless the class itself has one."""
+        """Keep `__repr__`: a dataclass would generate its own unless the class defines one."""
         cls.__repr__ = Report.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class Report:
         return f"<{type(self).__name__}: {'; '.join([self._outcome(), *facts])}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table of its numbers, and of what failed."""
+        """Return the notebook view: a table of its numbers and of the failures."""
         problems = [f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items()]
         rows: list[Row] = [("outcome", self._outcome()), *self._facts(), *([("failed", problems)] if problems else [])]
         return notebook_html(type(self).__name__, rows)
@@ -52,7 +52,7 @@ class Report:
         return f"{count(self._tried(), 'image')}{failed}"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        """Yield names and values of the fields that hold a number or a short text."""
+        """Yield names and values of the fields that contain a number or a short text."""
         for name in getattr(self, "__dataclass_fields__", ()):
             value = getattr(self, name)
             if name.startswith("_") or isinstance(value, bool):
@@ -62,30 +62,30 @@ class Report:
             elif isinstance(value, str | Path) and str(value):
                 yield name, printable(str(value))
 
-    #: Where all failures are named, if there are too many for a list.
+    #: Where all failures are listed, if there are too many for a message.
     _named = ""
 
     def _tried(self) -> int:
-        """Return the number of images, with those that failed."""
+        """Return the number of images, including failures."""
         return len(self.rows) + len(self.failures)
 
     def _aftermath(self) -> str:
-        """Return what failures mean for what was made, as the end of a sentence."""
+        """Return the consequence of failures for the output, as the end of a sentence."""
         return ""
 
     def notes(self) -> list[str]:
-        """Return lines on what was done and noticed."""
+        """Return lines about the run and its findings."""
         return []
 
     def errors(self) -> list[str]:
-        """Return lines on what failed, and its consequences; none if all is well."""
+        """Return lines about failures and their consequences; empty if there are none."""
         if not self.failures:
             return []
         failed = f"{len(self.failures):,} of {count(self._tried(), 'image')} failed"
         return [f"error: {failed}{self._aftermath()}:", *listed_problems(self.failures.items(), self._named)]
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per image: its numbers; those that failed come last, with what is wrong."""
+        """Return a data frame with one row per image: first numbers, then the images that failed with their problem."""
         from pandas import DataFrame
 
         failed = [{"image": image_id, "problem": problem} for image_id, problem in self.failures.items()]

@@ -1,6 +1,7 @@
-"""The first moments of a command, in which its libraries are loaded: what ends it then is one line, too.
+"""First moments of a command, while libraries are loaded: errors in this phase are reported in one line, too.
 
-It is loaded before all that takes time, and loads nothing that does. In programs that import cellprep it does nothing.
+This module is loaded before anything slow, and loads nothing slow itself. In programs that import cellprep it does
+nothing.
 """
 
 import errno
@@ -9,35 +10,35 @@ import io
 import os
 import sys
 
-#: What a machine refuses at any place, not least to standard output, and how it may be helped.
+#: Errors of the operating system that can occur anywhere, and remedies.
 _REFUSALS = {
-    errno.ENOSPC: "make room where it writes, be it standard output or /dev/shm",
-    errno.EFBIG: "raise the limit of files' sizes (`ulimit -f`)",
-    errno.EMFILE: "raise the number of files that may be open (`ulimit -n`)",
-    errno.ENFILE: "wait until other programs have closed files",
-    errno.EAGAIN: "raise the number of processes (`ulimit -u`), or give fewer with --jobs",
-    errno.EROFS: "let it write there, be it to /dev/shm",
-    errno.EACCES: "let it read and write there, not least what it makes itself (`umask`)",
-    errno.ENOMEM: "raise the limit of memory (`ulimit -v`), or end other programs",
+    errno.ENOSPC: "free some space where the command writes, including standard output and /dev/shm",
+    errno.EFBIG: "raise the limit on file sizes (`ulimit -f`)",
+    errno.EMFILE: "raise the limit on open files (`ulimit -n`)",
+    errno.ENFILE: "wait until other programs close files",
+    errno.EAGAIN: "raise the limit on processes (`ulimit -u`), or use fewer with --jobs",
+    errno.EROFS: "allow the command to write there, including /dev/shm",
+    errno.EACCES: "allow the command to read and write there, including files that it creates (`umask`)",
+    errno.ENOMEM: "raise the limit on memory (`ulimit -v`), or close other programs",
 }
-# How libraries say the same that are being loaded, or start threads.
+# Messages of libraries for the same errors, while they are loaded or start threads.
 _SIGNS = {
     "failed to map segment": errno.ENOMEM,
     "annot allocate memory": errno.ENOMEM,
     "can't start new thread": errno.ENOMEM,
     "Too many open files": errno.EMFILE,
 }
-_OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # whatever file it is that this is said of
-_LEAST_MEMORY = 0.7 * 2**30  # bytes for the libraries alone; with less, some of them die without a word
+_OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the file named by these errors is irrelevant
+_LEAST_MEMORY = 0.7 * 2**30  # bytes for the libraries alone; with less, some of them crash silently
 _LITTLE_MEMORY = 4 * 2**30
 
 
 class ClosedOutputError(OSError):
-    """Something was to be written to standard output, which is closed."""
+    """Standard output is closed."""
 
 
 class _ClosedOutput(io.TextIOWrapper):
-    """Stands in for standard output that is closed: its number is taken, so that no other file gets it."""
+    """Replacement for closed standard output; it occupies the file descriptor so that no other file gets it."""
 
     def write(self, text: str) -> int:
         if text:
@@ -46,17 +47,17 @@ class _ClosedOutput(io.TextIOWrapper):
 
 
 def begin() -> None:
-    """Let Ctrl-C and errors end this process in one line while libraries are loaded, if it is that of a command."""
+    """Make Ctrl-C and errors end a command in one line while libraries are loaded."""
     if not _is_command():
         return
-    gc.disable()  # what is loaded stays: to look for cycles in it takes a tenth of the start
+    gc.disable()  # modules stay loaded: searching them for cycles takes a tenth of the start-up time
     if sys.stdout is None:
         sys.stdout = _ClosedOutput(open(_taken(1), "wb", closefd=False), encoding="utf-8")  # noqa: SIM115
-    if sys.stderr is None:  # libraries would trip over it
+    if sys.stderr is None:  # libraries do not expect None
         sys.stderr = open(_taken(2), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    os.umask(os.umask(0o077) & 0o077)  # what a command makes itself it must read and write again
+    os.umask(os.umask(0o077) & 0o077)  # a command must be able to read and write the files that it creates
     try:
-        import signal  # it takes a while itself
+        import signal  # slow to import
 
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, leave)
@@ -67,13 +68,13 @@ def begin() -> None:
     limit = memory_limit()
     if limit is None or limit >= _LITTLE_MEMORY:
         return
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each of its threads takes 40 MB and more, and none is needed
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each of its threads takes 40 MB or more, and none is needed
     if limit < _LEAST_MEMORY:
         raise MemoryError
 
 
 def _taken(number: int) -> int:
-    """Open nothing under the number of a closed output, for worker processes, too: another file would get it."""
+    """Occupy the descriptor of a closed output, in worker processes, too: another file would get it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     if nowhere != number:
         os.dup2(nowhere, number)
@@ -85,13 +86,13 @@ def _taken(number: int) -> int:
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a command.
 
-    It has a class of its own because Python remembers a KeyboardInterrupt that goes through code made from text, as
-    modules with dataclasses run while they are imported: it would die by the signal in the end, though all is caught.
+    A class of its own is needed because Python remembers a KeyboardInterrupt that passes through code compiled from
+    text, such as modules with dataclasses during import, and would finally die by the signal although it was caught.
     """
 
 
 def end_of_start() -> None:
-    """Let Ctrl-C raise `Interrupted` from now on, as a command has begun that cleans up after itself."""
+    """Make Ctrl-C raise `Interrupted` from now on, as the command now cleans up after itself."""
     import signal
 
     gc.enable()
@@ -104,20 +105,20 @@ def _interrupt(*_: object) -> None:
 
 
 def leave(*_: object) -> None:
-    """End at once: an exception would go through the loading of libraries, some of which make others of it."""
+    """Exit at once: an exception would pass through library imports, some of which would convert it."""
     try:
-        os.write(2, b"interrupted: what is written is whole; run the same command again\n")
+        os.write(2, b"interrupted: all files written so far are complete; run the same command again\n")
     finally:
         os._exit(130)
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Return whether an error is what became of an interrupt on its way through libraries."""
+    """Return whether an error is an interrupt that libraries converted."""
     return any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error, also_handled=True))
 
 
 def memory_limit() -> int | None:
-    """Return the bytes of memory that this process may take (`ulimit -v`), if that is limited."""
+    """Return the limit on this process's memory in bytes (`ulimit -v`), if any."""
     try:
         import resource
     except ImportError:  # on Windows
@@ -127,7 +128,7 @@ def memory_limit() -> int | None:
 
 
 def files_limit() -> float:
-    """Return how many files this process may have open (`ulimit -n`)."""
+    """Return the limit on open files of this process (`ulimit -n`)."""
     try:
         import resource
     except ImportError:  # on Windows
@@ -137,25 +138,23 @@ def files_limit() -> float:
 
 
 def described(error: BaseException) -> str:
-    """Return what the machine refuses, and what may be done about it; else that the error was not expected."""
-    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):  # not of a process to start
-        return (
-            "standard output is full, and of a kind that is not waited for (O_NONBLOCK): send it to a file, or `| cat`"
-        )
-    # What was handled when an error of our own came says nothing of that one. Libraries trip over what they handle.
+    """Describe an error of the operating system with a remedy, or an unexpected error."""
+    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):  # not from starting a process
+        return "standard output is full and non-blocking (O_NONBLOCK): redirect it to a file, or to `| cat`"
+    # An error of our own is unrelated to the one handled before it. Libraries fail on errors while handling them.
     for cause in _causes(error, also_handled=not _is_our_own(error)):
         if isinstance(cause, ClosedOutputError):
-            return "standard output is closed: send it to a file, or to /dev/null"
+            return "standard output is closed: redirect it to a file or to /dev/null"
         if number := _refusal(cause):
             name = getattr(cause, "filename", None) if number not in _OF_PROCESS else None
             place = f"{name if str(name).isprintable() else repr(name)}: " if name else ""
             return f"{place}{os.strerror(number)}: {_REFUSALS[number]}, and run the same command again"
     words = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {words}; please report it, with what CELLPREP_TRACEBACK=1 shows"
+    return f"unexpected {words}; please report it with the traceback that CELLPREP_TRACEBACK=1 shows"
 
 
 def _refusal(error: BaseException) -> int | None:
-    """Return the system's number of what the machine refuses."""
+    """Return the system's number of an error of the operating system."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
     if isinstance(error, OSError) and error.errno in _REFUSALS:
@@ -164,7 +163,7 @@ def _refusal(error: BaseException) -> int | None:
 
 
 def _is_our_own(error: BaseException) -> bool:
-    """Return whether an error was raised by a line of this package."""
+    """Return whether an error was raised by this package's own code."""
     trace, name = error.__traceback__, ""
     while trace is not None:
         name = str(trace.tb_frame.f_globals.get("__name__"))
@@ -173,7 +172,7 @@ def _is_our_own(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException, *, also_handled: bool) -> list[BaseException]:
-    """Return an error and those that it came of, or also those that were being handled when it came."""
+    """Return an error and its causes, optionally with the errors that were being handled."""
     found = []
     cause: BaseException | None = error
     while cause is not None and cause not in found:
@@ -183,7 +182,7 @@ def _causes(error: BaseException, *, also_handled: bool) -> list[BaseException]:
 
 
 def _is_command() -> bool:
-    """Return whether this process is that of a command: no worker of it, nor a program that imports cellprep."""
+    """Return whether this process runs a command, as opposed to a worker or a program that imports cellprep."""
     script = sys.argv[0] if sys.argv else ""
     if script == "-m":
         return ("-m", "cellprep") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)

@@ -1,1 +1,1 @@
-"""Words and tables for people."""
+"""Text and tables for messages and reports."""

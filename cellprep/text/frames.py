@@ -1,4 +1,4 @@
-"""Tables as pandas has them. pandas is loaded only when one is made."""
+"""pandas data frames. pandas is loaded only when a frame is made."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def is_frame(what: object) -> "TypeGuard[DataFrame]":
-    """Return whether something is a data frame; pandas is not loaded for that."""
+    """Return whether an object is a data frame, without loading pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(what, pandas.DataFrame)
 
 
 def encodable(text: str) -> str:
-    r"""Return a text as UTF-8 can have it: what is no text, as in the names of some files, becomes an escape.
+    r"""Return a text that UTF-8 can encode. Invalid characters, as in some file names, become escapes.
 
     Examples
     --------
@@ -26,14 +26,14 @@ def encodable(text: str) -> str:
 
 
 def make_frame(parts: Iterable[Mapping[str, Sequence[Any]]], kinds: Mapping[str, str]) -> "DataFrame":
-    """Return a table, whose columns and their types are the same whatever is in it.
+    """Return a data frame whose columns and dtypes do not depend on its content.
 
     Parameters
     ----------
     parts
-        Some rows each: values by column. A column that a part lacks has none there.
+        Blocks of rows: values by column. A column that a block lacks is filled with missing values.
     kinds
-        The columns in order, and the type of each, as pandas calls it: ``string``, ``Int64``, ``Float64``, ``boolean``.
+        Columns in order, with their pandas dtypes: ``string``, ``Int64``, ``Float64``, ``boolean``.
 
     Examples
     --------

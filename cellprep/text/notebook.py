@@ -1,4 +1,4 @@
-"""What notebooks show of an object: a small table, and a few pictures."""
+"""Notebook view of an object: a small table and a few pictures."""
 
 import time
 from base64 import b64encode
@@ -7,28 +7,28 @@ from html import escape
 
 from cellprep.text.wording import printable
 
-#: No more pictures are shown.
+#: Largest number of pictures shown.
 MOST_PICTURES = 8
 
-_SECONDS = 2.0  # after which no more pictures are begun
-_LONGEST = 24  # characters of a name below a picture
+_SECONDS = 2.0  # after this time no further picture is drawn
+_LONGEST = 24  # characters of a caption
 _ROWS = 10  # lines in a cell of the table
 
-#: A name and its value: a text, or several, one a line.
+#: A name and its value: one text, or several, each on a line of its own.
 Row = tuple[str, str | Sequence[str]]
 
 
 def notebook_html(title: str, rows: Iterable[Row], pictures: Iterable[tuple[str, bytes]] = ()) -> str:
-    """Return a part of a page, in which no text becomes markup.
+    """Return an HTML fragment with all text escaped.
 
     Parameters
     ----------
     title
-        Its title.
+        Heading.
     rows
-        The table.
+        Rows of the table.
     pictures
-        Names and contents of PNG files.
+        Names and contents of the PNG files.
 
     Examples
     --------
@@ -60,12 +60,12 @@ def _figure(name: str, content: bytes) -> str:
 
 
 def shown_in_time(images: Iterable[tuple[str, Callable[[], bytes | None]]]) -> list[tuple[str, bytes]]:
-    """Return names and pictures of the first few images, as many as can be drawn in two seconds.
+    """Return names and PNG files of the first images, as many as can be drawn in two seconds.
 
     Parameters
     ----------
     images
-        Each with its name, and what draws it: None, or an error, leaves it out.
+        Names, and functions that draw. An image whose function returns None or raises is left out.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def shown_in_time(images: Iterable[tuple[str, Callable[[], bytes | None]]]) -> l
     for name, draw in images:
         try:
             picture = draw()
-        except Exception:  # noqa: BLE001 - an image that cannot be shown is no reason to show nothing
+        except Exception:  # noqa: BLE001 - one image that cannot be shown must not hide the others
             picture = None
         if picture:
             pictures.append((name, picture))

@@ -1,4 +1,4 @@
-"""Scores as a table."""
+"""Table of scores."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from cellprep.text.wording import printable
 
 
 def score_table(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    r"""Lay out scores as `cellprep.core.scores.summarise` returns them, under the names they have there.
+    r"""Lay out scores that `cellprep.core.scores.summarise` returned, as the lines of a table.
 
     Parameters
     ----------
     columns
-        By name, one set of scores or more.
+        One or more sets of scores by column name.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Tables in words."""
+"""Plain-text tables."""
 
 from collections.abc import Iterable, Sequence
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lay a table out as lines, numbers flush right below their names.
+    """Lay out a table as lines, with numbers right-aligned.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Words that reports share: numbers with their nouns, and names that others chose."""
+"""Wording shared by reports: numbers with nouns, lists and printable names."""
 
 import os
 import re
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LONGEST = 1000  # characters of a line
-_NAMED = 10  # of a list, or of problems of one kind; more are counted
+_NAMED = 10  # items of a list, or problems of one kind; the rest are counted
 
-# As OpenCV, PyTorch and the loader of libraries say it, of the processor's memory and of a graphics card's.
+# Messages of OpenCV, PyTorch and the library loader, for system memory and GPU memory.
 _LACK_OF_MEMORY = ("Insufficient memory", "can't allocate memory", "out of memory", "failed to map segment")
 
 
@@ -25,12 +25,12 @@ def count(number: int, noun: str) -> str:
 
 
 def indented(lines: Iterable[str]) -> list[str]:
-    """Return lines as the items of a list."""
+    """Return lines indented as list items."""
     return [f"  {line}" for line in lines]
 
 
 def capped(lines: Iterable[str], noun: str, more: str = "") -> list[str]:
-    """Return the first ten lines as the items of a list, and the number of the others; `more` says where they are.
+    """Return the first ten lines as list items, then the number of the rest; `more` says where they are.
 
     Examples
     --------
@@ -43,16 +43,16 @@ def capped(lines: Iterable[str], noun: str, more: str = "") -> list[str]:
 
 
 def listed_problems(problems: Iterable[tuple[str, str]], more: str = "") -> list[str]:
-    r"""Return what is wrong with each of many things, a line each: ten of every kind, and the number of the others.
+    r"""Return one line per problem: the first ten of each kind, then the number of the rest.
 
-    Problems are of one kind if they differ only in the thing's own name, and in numbers, quoted words and paths.
+    Two problems are of the same kind if they differ only in names, numbers, quoted text and paths.
 
     Parameters
     ----------
     problems
-        Names of things, and what is wrong with each.
+        Name of each item, and its problem.
     more
-        Where all are named.
+        Appended to the number of the rest, such as where all of them are listed.
 
     Examples
     --------
@@ -74,27 +74,27 @@ def listed_problems(problems: Iterable[tuple[str, str]], more: str = "") -> list
 
 
 def _kind(name: str, problem: str) -> str:
-    """Return a problem without what names its place and value: the name, quoted words, numbers and paths."""
+    """Return a problem without its variable parts: name, quoted text, numbers and paths."""
     own = rf"(?<!\w){re.escape(name)}(?!\w)|" if name else ""
     return re.sub(rf"{own}'[^']*'|\"[^\"]*\"|\S*[\d/\\]\S*", "#", problem)
 
 
 def turning_notes(images: Iterable[tuple[str, str]]) -> list[str]:
-    """Return which images were turned as their Orientation tags say, and which were not.
+    """List the images that were rotated to match their Orientation tag, and those that were not.
 
     Parameters
     ----------
     images
-        Names, and what became of the tag: applied or ignored, or empty text if it turns nothing.
+        Name of each image, and its result: applied, ignored, or empty if the tag has no effect.
 
     Examples
     --------
     >>> turning_notes([("a", "applied"), ("b", "")])
-    ['1 image turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored:', '  a']
+    ['1 image rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation:', '  a']
     """
     told = {
-        "applied": "turned as the Orientation tag (EXIF) says; --orientation ignore leaves it as stored",
-        "ignored": "left as stored, against the Orientation tag (EXIF)",
+        "applied": "rotated as the Orientation tag (EXIF) says; --orientation ignore keeps the stored orientation",
+        "ignored": "kept in the stored orientation; the Orientation tag (EXIF) was ignored",
     }
     names: dict[str, list[str]] = {result: [] for result in told}
     for name, result in images:
@@ -109,7 +109,7 @@ def turning_notes(images: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def printable(name: str) -> str:
-    r"""Return a name as one line that no terminal acts on, cut where it is endless: ids come from files of others.
+    r"""Return a name as one line that is safe to print to a terminal, shortened if very long.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def printable(name: str) -> str:
 
 
 def described(value: object) -> str:
-    """Return what a value is, in a few words, for the error that refuses it.
+    """Describe a value of the wrong type in a few words, for an error message.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def described(value: object) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return the question that closes an error about a wrong name; empty text if no name is like it.
+    """Return a question that suggests similar names, for the end of an error message; empty if there are none.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def unexpected(error: Exception) -> str:
-    r"""Return one line about an error that nobody foresaw, unless it is a lack of memory, in a library's words or not.
+    r"""Return a one-line message for an unforeseen error. A lack of memory is recognised in libraries' messages, too.
 
     Examples
     --------

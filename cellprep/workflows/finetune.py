@@ -30,9 +30,9 @@ from cellprep.learn.training.options import (
     TrainOptions,
     as_named,
 )
-from cellprep.learn.training.plan import choose_and_check
+from cellprep.learn.training.plan import choose_and_check, learned_classes
 from cellprep.learn.training.run import TrainReport, train
-from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import FINE_TUNED, Weights, load_all_weights, load_weights
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
@@ -90,6 +90,8 @@ class FinetuneReport:
         What failed in predicting and scoring.
     tells
         Whether this process is to tell of it: the first of several.
+    data
+        The option that names the store, for the command that comes next.
     """
 
     out: Path
@@ -103,6 +105,7 @@ class FinetuneReport:
     unknown: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     tells: bool = True
+    data: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         score = ""
@@ -159,7 +162,7 @@ class FinetuneReport:
             *(f"note: {line}" for line in self.unknown),
             *([] if self.is_better else [self._warning()]),
             f"weights: {self.bundle}",
-            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+            f"next: {shlex.join(['cellprep', 'predict', '--weights', str(self.out), *self.data])}",
         ]
 
     def _compared(self) -> str:
@@ -321,14 +324,15 @@ class _Tuning:
             refuse_larger_images(self.store, begins, together.recipe)
             origins += [origin.to_dict() for origin in begins]
             agreed_normalisation(options, begins)
-            first_network(options, begins, together.channels or 1, together.recipe.levels)
+            classes = learned_classes(self.store, options, begins, together)
+            first_network(options, begins, together.channels or 1, together.recipe.levels, classes)
             checked.append((val_ids, together.recipe))
         recipe = checked[0][1]
         as_bundle(replace(part, recipe=recipe) if name in self.networks else part for name, part in self._parts.items())
         if writes:
             val_ids = max((ids for ids, _ in checked), key=len)
             recorded = {"weights": self.places, "only": self.only, **self.settings}
-            begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins)
+            begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins, store=str(self.store.path))
 
     def take_up(self) -> None:
         """Find out whether the weights are those that were begun with.
@@ -357,6 +361,10 @@ class _Tuning:
             own["mask"] = part.mask
         if "background_cell" in kind.options:
             own["background_cell"] = part.recipe.background_cell
+        # A semantic network may begin to learn classes; of others that saw none, each cell keeps its vectors.
+        begins = bool(own.pop("classes", False)) and kind.tells_classes
+        if begins or part.settings.classes:
+            own["classes"] = True
         return options_in(self.out, network, own, self.free)
 
     def _place_of(self, network: str) -> str:
@@ -411,6 +419,7 @@ def _report(
         held_out,
         [*_unknown(held_out), *_by_true_masks(tuning)],
         list(dict.fromkeys([*before[1], *after[1]])),
+        data=data_option(tuning.store.path),
     )
 
 

@@ -15,7 +15,7 @@ from cellprep.learn.training.first import first_network
 from cellprep.learn.training.options import ALL, ALL_FOLDS, OF_SOME, TrainOptions
 from cellprep.learn.training.plan import choose_and_check
 from cellprep.learn.training.run import TrainReport, train
-from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import taken, takes, unfolded
@@ -62,6 +62,8 @@ class AllReport:
         What failed in predicting and scoring the validation images.
     tells
         Whether this process is to tell of it: the first of several.
+    data
+        The option that names the store, for the command that comes next.
     """
 
     out: Path
@@ -70,6 +72,7 @@ class AllReport:
     scores: dict[str, Any]
     problems: list[str]
     tells: bool = True
+    data: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         overall = self.scores.get("overall")
@@ -97,7 +100,7 @@ class AllReport:
         return [
             *lines,
             f"weights: {self.bundle}",
-            f"next: cellprep predict IMAGES --weights {shlex.quote(str(self.out))}",
+            f"next: {shlex.join(['cellprep', 'predict', '--weights', str(self.out), *self.data])}",
         ]
 
     def errors(self) -> list[str]:
@@ -120,8 +123,8 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     resume
         Whether to go on with what is there.
     **settings
-        Options of `TrainOptions`, which hold for every network that has them. The WN is trained on from the DN and
-        the WTN, at a rate of 1e-4 and for a fifth of the epochs.
+        Options of `TrainOptions`, which hold for every network that has them, but ``classes`` for ``semseg`` alone. The
+        WN is trained on from the DN and the WTN, at a rate of 1e-4 and for a fifth of the epochs.
 
     Raises
     ------
@@ -149,7 +152,7 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
     report, problems = score(store, networks, validation_images(chosen), chosen / "predictions", free)
     if report:
         report.write_csv(chosen / "scores.csv")
-    return AllReport(chosen, trained, bundle, report.scores if report else {}, problems)
+    return AllReport(chosen, trained, bundle, report.scores if report else {}, problems, data=data_option(store.path))
 
 
 def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
@@ -160,10 +163,12 @@ def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -
     strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # what fits it, fits the others
     options = _options(strictest, out, recorded, {})
     _, val_ids, together = choose_and_check(store, options)
+    if recorded.get("classes"):
+        choose_and_check(store, _options(SEMANTIC, out, recorded, {}))
     if options.encoder:  # else a file that does not fit would be found after hours
         first_network(options, [], together.channels, together.recipe.levels)
     if writes:
-        begin_series(out, ALL, recorded, val_ids)
+        begin_series(out, ALL, recorded, val_ids, store=str(store.path))
     return recorded
 
 
@@ -171,6 +176,9 @@ def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping
     """Return the options of one network: its own if it was begun already, and else those of all that it has."""
     kind = NETWORKS[network]
     absent = {*OF_SOME}.difference(kind.options).union(_DECIDED if kind.parts else ())
+    absent |= (
+        set() if kind.tells_classes else {"classes"}
+    )  # vectors learned with true classes suffer from predicted ones
     own = {name: value for name, value in recorded.items() if name not in absent}
     if recorded.get("encoder") and not own.get("arch"):
         own["arch"] = "published"

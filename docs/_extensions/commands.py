@@ -1,6 +1,7 @@
 """Writes the command reference from the texts of ``--help``."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from sphinx.application import Sphinx
 from typer.main import get_command
 
 from cellprep.cli import app
+
+_FEW = 5  # commands that are named
 
 HEAD = """# Commands
 
@@ -35,6 +38,60 @@ It adds a line to the start-up file of the shell. `cellprep --show-completion` p
 Set the environment variable `CELLPREP_TRACEBACK=1` to see its origin, and include the output in your report.
 """
 
+#: What the commands do with existing output that do not refuse it.
+CONTINUED = {
+    "build-targets": "continued: current images stay, `--rebuild` builds them again",
+    "demo": "a folder of an earlier demo is generated again; other folders are refused",
+    "tune": "continued, if it is the same tuning; other folders are refused",
+}
+
+EXISTING = """
+## Existing output
+
+No command changes existing files or folders unless you ask for it.
+A folder that `--overwrite` replaces is moved aside first and comes back if the command fails.
+Folders that contain the input, the working directory or a store are never replaced.
+
+| command | option | if something exists there |
+|---|---|---|
+"""
+
+ALIASES = """
+## Names from other tools
+
+These names work in place of the options, on the command line and in [files](howto/config.md), and mostly in Python.
+Underscores work in place of hyphens.
+
+| option | also | commands |
+|---|---|---|
+"""
+
+
+def existing_output(commands: Mapping[str, Any]) -> str:
+    """Return the table of what each command does with output that exists."""
+    rows = []
+    for name, command in commands.items():
+        flags = {its.name: f"`{its.opts[0]}`" for its in command.params}
+        for written in command.callback.writes or (("out",) if name in CONTINUED else ()):
+            resumes = "`--resume` continues it, " if "resume" in flags else ""
+            words = CONTINUED.get(name, f"refused; {resumes}`--overwrite` replaces it")
+            rows.append(f"| `{name}` | {flags[written]} | {words} |")
+    return EXISTING + "\n".join(rows) + "\n"
+
+
+def names_of_other_tools(commands: Mapping[str, Any]) -> str:
+    """Return the table of further names of options."""
+    names: dict[str, dict[str, list[str]]] = {}
+    for name, command in commands.items():
+        for alias, flag in command.callback.aliases.items():
+            names.setdefault(flag, {}).setdefault(f"`{alias}`", []).append(f"`{name}`")
+    rows = []
+    for flag, aliases in sorted(names.items()):
+        known = next(iter(aliases.values()))
+        users = ", ".join(known) if len(known) <= _FEW else "all that have it"
+        rows.append(f"| `{flag}` | {', '.join(aliases)} | {users} |")
+    return ALIASES + "\n".join(rows) + "\n"
+
 
 def describe(name: str, command: Any) -> str:
     """Return the section of a command: its text, its example, its arguments and options."""
@@ -47,6 +104,7 @@ def describe(name: str, command: Any) -> str:
 def _row(parameter: Any) -> str:
     is_option = parameter.opts[0].startswith("-")
     name = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() if is_option else parameter.metavar
+    name = name or parameter.name
     default = "" if parameter.default in (None, False, "", ()) else f"`{parameter.default}`"
     cells = f"`{name}`", "required" if parameter.required else default, parameter.help
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -56,7 +114,8 @@ def write_commands(sphinx: Sphinx) -> None:
     """Write the page before the others are read."""
     page = Path(sphinx.srcdir) / "commands.md"
     commands: dict[str, Any] = vars(get_command(app))["commands"]
-    text = HEAD + "".join(describe(name, command) for name, command in commands.items())
+    text = HEAD + existing_output(commands) + names_of_other_tools(commands)
+    text += "".join(describe(name, command) for name, command in commands.items())
     if not page.exists() or page.read_text(encoding="utf-8") != text:
         page.write_text(text, encoding="utf-8")
 

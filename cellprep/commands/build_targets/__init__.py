@@ -1,5 +1,6 @@
 """The main job: annotations in, a store of targets out."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -89,6 +90,7 @@ def build_targets(
             )
         options = replace(options, jobs=1)
     report = BuildReport(str(out), source.order, total=plan.pixels.report.total, pixels=plan.pixels.report)
+    report.of_category = Counter() if source.categories else None
     report.sizes.given, report.shrink = options.pixel_size, options.recipe.shrink
     report.unannotated = folder.others(source.image_ids) if folder else source.unannotated
     with store_writer(out) as writer:
@@ -198,7 +200,7 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
             recipe=options.recipe,
             pixel_size=options.pixel_size,
             store=store,
-            overwrite=options.overwrite,
+            overwrite=options.rebuild,
             workspace=workspace,
             threads=threads,
             quiet=quiet,
@@ -231,6 +233,8 @@ def _store_attributes(source: Source, options: BuildOptions, plan: _Plan) -> dic
         },
         "source": {"name": source.name, "format": source.format, "sha256": source.sha256},
     }
+    if source.categories:
+        attributes["source"]["categories"] = source.categories.content()
     if left_out := plan.exclusions:
         attributes["excluded"] = {
             "name": left_out.name,

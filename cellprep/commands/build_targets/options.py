@@ -31,27 +31,30 @@ class BuildOptions:
             "has them: one of its name, images or train.",
             metavar="FOLDER",
             unset=("--no-images", "Store targets only, no images."),
+            group="Images",
         ),
     ] = None
     exclude: Annotated[
         Path | str | Any | None,  # or a data frame
-        Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
+        Option("CSV of annotations (image, row) and images to leave out, as check writes it.", group="Annotations"),
     ] = None
     recipe: Annotated[Recipe, Option("How targets are made; its options are taken by their names, too.")] = field(
         default_factory=Recipe
     )
     only: Only = ()
     pixel_size: Annotated[
-        float | None, Option("Side of a pixel, in micrometres; what image files say unless given.")
+        float | None, Option("Side of a pixel, in micrometres; what image files say unless given.", group="Images")
     ] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     channels: Annotated[
         Literal["collapse", "keep"],
-        Option("Whether grey that is stored as RGB becomes one channel or stays three."),
+        Option("Whether grey that is stored as RGB becomes one channel or stays three.", group="Images"),
     ] = "collapse"
-    overwrite: Annotated[bool, Option("Build current images again, too.")] = False
-    prune: Annotated[bool, Option("Remove images that are no longer in SOURCE.")] = False
+    rebuild: Annotated[bool, Option("Build current images again, too.", aliases=("--overwrite",), group="Output")] = (
+        False
+    )
+    prune: Annotated[bool, Option("Remove images that are no longer in SOURCE.", group="Output")] = False
     jobs: Jobs = -1
     scheduler: Scheduler = None
     quiet: Quiet = False

@@ -1,5 +1,6 @@
 """The report of a build."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,8 @@ class BuildReport(Report):
         Where the images' pixels come from, and which images have none.
     sizes
         The sizes of the images' pixels.
+    of_category
+        Numbers of cells by category, where categories were renamed or left out; empty text for those without.
     shrink
         At 1/N of which size images and cells are stored.
     rows
@@ -86,6 +89,7 @@ class BuildReport(Report):
     stopped: str = ""
     pixels: PixelReport = field(default_factory=PixelReport)
     sizes: SizeReport = field(default_factory=SizeReport)
+    of_category: Counter[str] | None = None
     shrink: int = 1
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
@@ -106,6 +110,9 @@ class BuildReport(Report):
                 "blank": len(outcome.blank),
             }
         )
+        if self.of_category is not None and (told := outcome.metadata):
+            self.of_category.update(dict(zip(told.categories, told.cells_of_category, strict=True)))
+            self.of_category[""] += told.cells - sum(told.cells_of_category)
         if outcome.hidden:
             self.hidden[outcome.image_id] = outcome.hidden
         if outcome.blank:
@@ -177,6 +184,10 @@ class BuildReport(Report):
                 f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
                 "image files would tell (--images)"
             )
+        if self.of_category:
+            numbers = sorted((+self.of_category).items())
+            named = [f"{number:,} {printable(name) or 'without one'}" for name, number in numbers]
+            lines.append(f"cells by category: {', '.join(named)}")
         return [*lines, *self.pixels.notes(), *self.sizes.notes(), *ignored_notes(self.ignored), self._summary()]
 
     def errors(self) -> list[str]:

@@ -41,6 +41,7 @@ class CheckOptions:
         Option(
             "Folder or URL of image files, named by id, to check, too; those of SOURCE itself unless given.",
             metavar="FOLDER",
+            group="Images",
         ),
     ] = None
     orientation: TurnedBy = None
@@ -48,11 +49,23 @@ class CheckOptions:
     overlap: Overlap = "smaller-on-top"
     rules: Annotated[
         Sequence[str],
-        Option("Rule to flag by, repeatable; all but edge and unannotated unless given", RULES, ("--rule",), "RULE"),
+        Option(
+            "Rule to flag by, repeatable; all but edge and unannotated unless given",
+            RULES,
+            ("--rule",),
+            "RULE",
+            group="Rules",
+        ),
     ] = ()
     thresholds: Annotated[
         Mapping[str, float],
-        Option("Threshold of a rule; repeatable.", flags=("--threshold",), metavar="RULE=VALUE", parse=read_thresholds),
+        Option(
+            "Threshold of a rule; repeatable.",
+            flags=("--threshold",),
+            metavar="RULE=VALUE",
+            parse=read_thresholds,
+            group="Rules",
+        ),
     ] = field(default_factory=dict)
     jobs: Jobs = -1
     scheduler: Scheduler = None

@@ -25,6 +25,10 @@ class Finding:
         What is wrong, in words, where numbers do not tell.
     partner
         The row of the annotation that it was compared to, if it was.
+    area
+        Pixels of the annotation that was measured; None if it is the image as a whole, or cannot be read.
+    usual
+        The median area of its type, if its area was compared to it.
     """
 
     image_id: str
@@ -34,6 +38,8 @@ class Finding:
     value: float | None = None
     note: str = ""
     partner: int | None = None
+    area: int | None = None
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,15 @@ class ImageFindings:
     findings
         What was found.
     rows, cell_types, areas
-        (n,) of each annotation: its place in the source, category and area in pixels.
+        (n,) of each annotation: its place in the source, category and area in pixels, before overlaps.
     turned
         What became of the Orientation tag of its file: applied or ignored; empty text if it turns nothing.
     ignored
         How much of it is ignored, if something was to be.
+    pixel_size
+        Side of a pixel in micrometres, if anything tells.
+    cut
+        Number of annotations that others took pixels from before.
     """
 
     image_id: str
@@ -64,3 +74,5 @@ class ImageFindings:
     areas: tuple[int, ...] = ()
     turned: str = ""
     ignored: Ignored | None = None
+    pixel_size: float | None = None
+    cut: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.commands.check.findings import Finding, ImageFindings
@@ -11,6 +12,7 @@ from cellprep.commands.check.measures import measure_annotations
 from cellprep.errors import CellprepError, ImageFileError
 from cellprep.formats.annotations.record import Annotations, FaultyImage, ImageRecord
 from cellprep.formats.images.file import all_finite, fitting, how_turned
+from cellprep.formats.images.pixel_size import side_of
 from cellprep.system.executor import Failed
 
 
@@ -64,16 +66,19 @@ def check_image(task: CheckTask) -> ImageFindings | Failed:
         fitted = fitting(record.pixels, pixels, annotations.runs.shape)
         turned = how_turned(record.pixels, pixels, fitted)
         found += _judge_pixels(record, fitted, annotations)
-    found += _judge_annotations(record.image_id, annotations, task)
+    areas = annotations.runs.areas if annotations.areas is None else annotations.areas
+    found += _judge_annotations(record.image_id, annotations, areas, task)
     return ImageFindings(
         record.image_id,
         annotations.cell_type,
         tuple(found),
         annotations.rows,
         annotations.cell_types,
-        tuple(annotations.runs.areas.tolist()),
+        tuple(areas.tolist()),
         turned,
         annotations.ignored,
+        annotations.pixel_size or (None if pixels is None else side_of(record.sides())),
+        int((areas > annotations.runs.areas).sum()),
     )
 
 
@@ -102,9 +107,11 @@ def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annota
         yield Finding(record.image_id, "image-nan", cell_type=annotations.cell_type, note=note)
 
 
-def _judge_annotations(image_id: str, annotations: Annotations, task: CheckTask) -> Iterator[Finding]:
+def _judge_annotations(
+    image_id: str, annotations: Annotations, areas: NDArray[np.integer], task: CheckTask
+) -> Iterator[Finding]:
     thresholds = task.thresholds
-    values, partners, twice = measure_annotations(annotations.runs, task.overlap, thresholds["duplicate"])
+    values, partners, twice = measure_annotations(annotations.runs, task.overlap, thresholds["duplicate"], areas)
     for rule, measured in values.items():
         for place in (measured >= thresholds.get(rule, 1)).nonzero()[0].tolist():
             partner = annotations.rows[partners[rule][place]] if rule in partners else None
@@ -116,6 +123,7 @@ def _judge_annotations(image_id: str, annotations: Annotations, task: CheckTask)
                 value=float(measured[place]) if rule in thresholds else None,
                 note="" if partner is None else f"with row {partner}",
                 partner=partner,
+                area=int(annotations.runs.areas[place]),
             )
     if twice > thresholds["annotated-twice"]:
         yield Finding(image_id, "annotated-twice", cell_type=annotations.cell_type, value=twice)

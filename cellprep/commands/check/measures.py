@@ -12,7 +12,9 @@ Values = dict[str, NDArray[np.float64]]
 Partners = dict[str, NDArray[np.int64]]
 
 
-def measure_annotations(runs: Runs, overlap: str, duplicate_iou: float) -> tuple[Values, Partners, float]:
+def measure_annotations(
+    runs: Runs, overlap: str, duplicate_iou: float, before: NDArray[np.integer]
+) -> tuple[Values, Partners, float]:
     """Measure every annotation of an image.
 
     Parameters
@@ -23,6 +25,9 @@ def measure_annotations(runs: Runs, overlap: str, duplicate_iou: float) -> tuple
         The rule by which overlaps will be resolved.
     duplicate_iou
         The IoU from which on two are duplicates; these are not also one inside the other.
+    before
+        (n,) the pixels of each before overlaps were resolved, if they were. One that has lost some counts as one
+        piece: others may have parted it.
 
     Returns
     -------
@@ -39,12 +44,12 @@ def measure_annotations(runs: Runs, overlap: str, duplicate_iou: float) -> tuple
     hidden = np.zeros(len(runs))
     hidden[count_owners(WindowedRuns.of(runs), overlap, runs.areas)[0] - 1] = 1
     values = {
-        "blank": (runs.areas == 0).astype(float),
+        "blank": (before == 0).astype(float),
         "duplicate": duplicate,
         "inside": inside,
         "overlap": overlaps.contested / areas,
-        "hidden": hidden * (runs.areas > 0),
-        **_shapes(runs, areas),
+        "hidden": hidden * (before > 0),
+        **_shapes(runs, areas, intact=runs.areas == before),
     }
     return values, partners, overlaps.covered_often / max(overlaps.covered_once, 1)
 
@@ -76,14 +81,14 @@ def _greatest(
     return greatest, partner
 
 
-def _shapes(runs: Runs, areas: NDArray[np.int64]) -> Values:
+def _shapes(runs: Runs, areas: NDArray[np.int64], intact: NDArray[np.bool_]) -> Values:
     shapes, at_edge = [], []
     for cutout in cutouts(runs):
         shapes.append(measure_shape(cutout))
         at_edge.append(any(cutout.at_edge))
     root = np.sqrt(areas)
     return {
-        "components": np.array([shape.pieces for shape in shapes], float),
+        "components": intact * np.array([shape.pieces for shape in shapes], float),
         "holes": np.array([shape.hole_pixels for shape in shapes], float) / areas,
         "thin-lines": np.array([shape.thin_pixels for shape in shapes], float) / root,
         "straight-cut": np.array([shape.straight for shape in shapes], float) / root,

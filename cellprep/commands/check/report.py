@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 from cellprep.commands.check.rules import RULES
+from cellprep.commands.check.suspects import Suspect, find_suspects
 from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.system.report import Report
 from cellprep.text.frames import make_frame
 from cellprep.text.tables import text_table
-from cellprep.text.wording import printable, turning_notes
+from cellprep.text.wording import count, indented, printable, turning_notes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,6 +34,18 @@ _COLUMNS = {
 }
 
 _NAMED = 10  # images of a rule that the table's words name
+
+
+class Flag(NamedTuple):
+    """A finding as text: a line of a CSV of flags."""
+
+    image: str
+    row: str
+    cell_type: str
+    rule: str
+    value: str
+    threshold: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,11 @@ class CheckReport(Report):
     def flagged(self) -> list[Finding]:
         """The findings that count."""
         return [finding for finding in self.findings if finding.rule in self.rules]
+
+    @property
+    def suspects(self) -> list[Suspect]:
+        """The annotations and images that are flagged, the worst first, each with all that was found of it."""
+        return find_suspects(self.flagged, self.images, self.thresholds)
 
     @property
     def annotations(self) -> Counter[str]:
@@ -109,13 +127,16 @@ class CheckReport(Report):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "row", "cell_type", "rule", "value", "threshold", "note"])
-        for found in self.flagged:
-            row = "" if found.row is None else found.row
-            value = "" if found.value is None else f"{found.value:.4g}"
-            threshold = self.thresholds.get(found.rule, "")
-            writer.writerow([found.image_id, row, found.cell_type, found.rule, value, threshold, found.note])
+        writer.writerow(Flag._fields)
+        writer.writerows(map(self.flag, self.flagged))
         write_whole(local_path(path, "path"), text.getvalue())
+
+    def flag(self, found: Finding) -> Flag:
+        """Return a finding as a line of `write_flags`."""
+        row = "" if found.row is None else str(found.row)
+        value = "" if found.value is None else f"{found.value:.4g}"
+        threshold = str(self.thresholds.get(found.rule, ""))
+        return Flag(found.image_id, row, found.cell_type, found.rule, value, threshold, found.note)
 
     def findings_dataframe(self) -> "DataFrame":
         """Return a table with a row per finding that is flagged, as `write_flags` writes them.
@@ -187,12 +208,18 @@ class CheckReport(Report):
             ),
         ]
         table = text_table(header, rows)
-        return [self.source, *table, *self._images_in_words(), self._summary()]
+        return [self.source, *table, *self._images_in_words(), self._summary(), *self._worst()]
 
     def notes(self) -> list[str]:
-        """Return lines on which images were turned, and on what is ignored."""
+        """Return lines on which images were turned, on what is ignored, and on what a store cannot tell."""
         turned = turning_notes((image.image_id, image.turned) for image in self.images)
-        return [*turned, *ignored_notes(total(image.ignored for image in self.images))]
+        cut = sum(image.cut for image in self.images)
+        untold = (
+            f"{count(cut, 'annotation')} lost pixels to others when the store was built: their shapes are judged by "
+            "what is left, and overlaps cannot be judged; check the annotations that the store was built from as well"
+        )
+        ignored = ignored_notes(total(image.ignored for image in self.images))
+        return [*turned, *ignored, *([untold] if cut else [])]
 
     def _counts(self) -> dict[str, Counter[str]]:
         """Count the findings of each image by rule."""
@@ -214,6 +241,12 @@ class CheckReport(Report):
                     lines.append(_in_words(found))
         more = (told - Counter(dict.fromkeys(told, _NAMED))).items()
         return lines + [f"{rule}: {number:,} more; --out names every one" for rule, number in more]
+
+    def _worst(self) -> list[str]:
+        """Name the worst annotations; images as a whole, and masks that cannot be read, are named before."""
+        worst = [one for one in self.suspects if one.row is not None and one.findings[0].rule != "fault"]
+        title = f"The {_NAMED} worst annotations:" if len(worst) > _NAMED else "These annotations, the worst first:"
+        return [title, *indented(map(str, worst[:_NAMED]))] if worst else []
 
     def _summary(self) -> str:
         annotations = {(found.image_id, found.row) for found in self.flagged if found.row is not None}

@@ -106,5 +106,5 @@ def choose_rules(names: Sequence[str]) -> frozenset[str]:
         If there is no such rule.
     """
     if unknown := [name for name in names if name not in RULES]:
-        raise UsageError(f"rule {unknown[0]!r} is unknown: it is one of {', '.join(RULES)}")
+        raise UsageError(f"rule {unknown[0]!r} is unknown: use one of {', '.join(RULES)}")
     return frozenset(names) or frozenset(name for name, rule in RULES.items() if rule.suspicious)

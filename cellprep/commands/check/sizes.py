@@ -40,7 +40,9 @@ def judge_sizes(images: Sequence[ImageFindings], thresholds: Mapping[str, float]
             rule = "tiny" if deviations < 0 else "huge"
             if abs(deviations) >= thresholds[rule]:
                 note = f"area {area}; half of this type have {np.exp(median):.0f} or less"
-                yield Finding(image.image_id, rule, row, name, float(abs(deviations)), note)
+                yield Finding(
+                    image.image_id, rule, row, name, float(abs(deviations)), note, None, area, float(np.exp(median))
+                )
 
 
 def _usual(logs: np.ndarray) -> tuple[float, float]:

@@ -45,20 +45,23 @@ class ConvertOptions:
             "that; those that SOURCE has, too.",
             metavar="FOLDER",
             unset=("--no-images", "Take no images along."),
+            group="Images",
         ),
     ] = None
     exclude: Annotated[
         Path | str | None,
-        Option("CSV of annotations (image, row) and images to leave out, as check writes it."),
+        Option("CSV of annotations (image, row) and images to leave out, as check writes it.", group="Annotations"),
     ] = None
     overlap: Overlap = "smaller-on-top"
     simplify: Annotated[
-        float, Option("How far outlines may be from the exact ones, to have fewer corners.", metavar="PIXELS")
+        float,
+        Option("How far outlines may be from the exact ones, to have fewer corners.", metavar="PIXELS", group="Output"),
     ] = 0.0
     folds: Annotated[
-        Path | str | None, Option("CSV that `cellprep split` wrote, for formats that know folds; give --fold, too.")
+        Path | str | None,
+        Option("CSV that `cellprep split` wrote, for formats that know folds; give --fold, too.", group="Output"),
     ] = None
-    fold: Annotated[int | None, Option("The fold of --folds to validate on.")] = None
+    fold: Annotated[int | None, Option("The fold of --folds to validate on.", group="Output")] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     jobs: Jobs = -1

@@ -63,8 +63,7 @@ class ImageConversion(WritingTask):
         """Return the types of its cells; None if they are known only when it is loaded."""
         if isinstance(self.record, FaultyImage):
             return frozenset()
-        known = self.record.known_types()
-        return None if known is None else known.difference(self.record.partial.classes)
+        return self.record.loaded_types()
 
     def knowing(self, types: tuple[str, ...]) -> "ImageConversion":
         """Return it with the types of all images' cells."""
@@ -138,6 +137,7 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
         hidden_rows=(),
         scores=None if annotations.scores is None else list(compress(annotations.scores, owned)),
         names=None if annotations.names is None else list(compress(annotations.names, owned)),
+        type_scores=None if annotations.type_scores is None else list(compress(annotations.type_scores, owned)),
         annotated=_masks(annotations) if has_overlaps else None,
         picture=_picture(task, record, runs),
         types=task.types,
@@ -168,6 +168,7 @@ def _masks(annotations: Annotations) -> Masks:
         list(kept.cell_types),
         None if kept.scores is None else list(kept.scores),
         None if kept.names is None else list(kept.names),
+        None if kept.type_scores is None else list(kept.type_scores),
     )
 
 

@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cellprep.commands.evaluate.choosing import choose_images
 from cellprep.commands.evaluate.classes import (
     draw_confusion,
     refuse_cells_without_class,
@@ -38,6 +39,7 @@ __all__ = [
     "ImageEvaluation",
     "draw_confusion",
     "draw_worst",
+    "drawings_of_worst",
     "evaluate",
     "refuse_confusion",
     "refuse_pictures",
@@ -58,11 +60,28 @@ class EvaluationOptions:
 
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, named by id: to draw, and for sizes that neither side tells.", metavar="FOLDER"),
+        Option(
+            "Folder of image files, named by id: to draw, and for sizes that neither side tells.",
+            metavar="FOLDER",
+            group="Images",
+        ),
     ] = None
     by_class: Annotated[
         bool,
-        Option("Score each class of cells, too, and count which class was taken for which.", flags=("--by-class",)),
+        Option(
+            "Score each class of cells, too, and count which class was taken for which.",
+            flags=("--by-class",),
+            group="Scores",
+        ),
+    ] = False
+    folds: Annotated[
+        Path | str | None,
+        Option("CSV that `cellprep split` wrote: the images of --fold are scored.", group="Scores"),
+    ] = None
+    fold: Annotated[int | None, Option("The fold of --folds to score.", group="Scores")] = None
+    common: Annotated[
+        bool,
+        Option("Score the images that both sides have; the others are counted and named.", group="Scores"),
     ] = False
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
@@ -101,7 +120,7 @@ def evaluate(
     Raises
     ------
     UnpairedError
-        If an image is on one side only; then nothing is scored.
+        If an image is on one side only, unless ``common`` leaves it out; then nothing is scored.
     UsageError
         If an image that is asked for is on neither; or if scores by class are asked for, and cells have no class, or
         predicted ones a class that no true cell has.
@@ -124,6 +143,8 @@ def evaluate(
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
+    only, left_out = choose_images(predicted, truth, options.only, options.folds, options.fold, common=options.common)
+    options = replace(options, only=only)
     tasks = list(_tasks(predicted, truth, options))
     if options.by_class:
         refuse_cells_without_class(tasks, predicted, truth)
@@ -134,7 +155,7 @@ def evaluate(
     ]
     refuse_unknown_classes(images, predicted, truth)
     again = partial(_table_of_matches, predicted, truth, options)
-    return EvaluationReport(predicted.description, truth.description, images, again)
+    return EvaluationReport(predicted.description, truth.description, images, again, left_out)
 
 
 def _table_of_matches(predicted: Source, truth: Source, options: EvaluationOptions) -> "DataFrame":
@@ -180,15 +201,11 @@ def draw_worst(
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
-    worst = report.worst(number)
-    tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write pictures to {out}: {error.strerror}") from error
-    scores = {image.image_id: score for image, score in report.scored}
-    paths = {image_id: out / f"{rank:02}-{image_id}.png" for rank, image_id in enumerate(worst, start=1)}
-    drawings = [Drawing(tasks[image_id], scores[image_id], path) for image_id, path in paths.items()]
+    drawings = drawings_of_worst(report, predicted, truth, number, out, options)
     for drawing, drawn in run_tasks(
         draw_verdicts,
         drawings,
@@ -200,7 +217,20 @@ def draw_worst(
     ):
         if isinstance(drawn, Failed):
             raise OutputError(f"cannot draw {drawing.path}: {drawn.problem}")
-    return list(paths.values())
+    return [drawing.path for drawing in drawings]
+
+
+def drawings_of_worst(
+    report: EvaluationReport, predicted: Source, truth: Source, number: int, out: Path, options: EvaluationOptions
+) -> list[Drawing]:
+    """Return what is to be drawn by `draw_worst`, the worst image first."""
+    worst = report.worst(number)
+    tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
+    scores = {image.image_id: score for image, score in report.scored}
+    return [
+        Drawing(tasks[image_id], scores[image_id], out / f"{rank:02}-{image_id}.png")
+        for rank, image_id in enumerate(worst, start=1)
+    ]
 
 
 def refuse_pictures(out: Path | str) -> None:

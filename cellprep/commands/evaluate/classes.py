@@ -30,7 +30,7 @@ def refuse_cells_without_class(tasks: Iterable[EvaluationTask], predicted: Sourc
     """
     for task in tasks:
         for record, source in ((task.truth, truth), (task.predicted, predicted)):
-            if not isinstance(record, FaultyImage) and "" in (record.known_types() or ()):
+            if not isinstance(record, FaultyImage) and "" in (record.loaded_types() or ()):
                 raise UsageError(
                     f"{source.name} has cells without a class, such as in {printable(task.image_id)}: for scores by "
                     "class each cell needs one, such as a COCO category or the CSV's cell_type"
@@ -38,19 +38,29 @@ def refuse_cells_without_class(tasks: Iterable[EvaluationTask], predicted: Sourc
 
 
 def refuse_unknown_classes(images: Iterable[ImageEvaluation], predicted: Source, truth: Source) -> None:
-    """Refuse predicted classes that no true cell has: they may be the same ones by other names.
+    """Refuse predicted classes that the truth does not know, where they may be classes of it by other names.
+
+    The truth knows the classes of its cells and those that it lists. A predicted class that it does not know may be a
+    rare one that these images lack, or the same class under another name: then there is a true class which was never
+    predicted. What a map of the predicted categories says is right.
 
     Raises
     ------
     UsageError
-        Naming them, and the classes that there are.
+        Naming the classes of both sides.
     """
     pairs = {pair for image in images if image.classes for pair in image.classes.pairs}
-    known, found = ({names[side] for names in pairs} - {""} for side in (0, 1))
-    if strangers := sorted(found - known):
+    used, found = ({names[side] for names in pairs} - {""} for side in (0, 1))
+    listed = frozenset(truth.categories.renamed(truth.declared_types) if truth.categories else truth.declared_types)
+    mapped = set(predicted.categories.names.values()) if predicted.categories else set()
+    known = used | (listed - {""})
+    strangers = found - known - mapped
+    if strangers and used - found:
+        ours, theirs = (", ".join(map(printable, sorted(names))) or "none" for names in (found, known))
         raise UsageError(
-            f"no cell of {truth.name} has the class {printable(strangers[0])} that {predicted.name} predicts; its "
-            f"classes are {', '.join(map(printable, sorted(known))) or 'none'}: give both sides the same names"
+            f"{truth.name} knows no class {printable(min(strangers))} that {predicted.name} predicts: predicted are "
+            f"{ours}; true are {theirs}. Give both sides the same names by --predicted-category-map; a name that it "
+            "maps to itself is right"
         )
 
 
@@ -114,7 +124,13 @@ def draw_confusion(confusion: dict[str, Any], path: Path | str) -> None:
     save(figure, path)
 
 
-def never_predicted(by_class: dict[str, dict[str, Any]]) -> list[str]:
-    """Return a line on the classes that no predicted cell has, if there are such."""
-    names = [printable(name) for name, scores in by_class.items() if not scores["predicted"]]
-    return ["classes of true cells that were never predicted:", *capped(names, "name")] if names else []
+def on_one_side_only(by_class: dict[str, dict[str, Any]]) -> list[str]:
+    """Return lines on the classes that no predicted cell has, and on those that no true cell has, if there are such."""
+    lines = []
+    for side, what in (
+        ("predicted", "classes of true cells that were never predicted:"),
+        ("truth", "classes of predicted cells that no true cell has, which count in no mean:"),
+    ):
+        names = [printable(name) for name, scores in by_class.items() if not scores[side]]
+        lines += [what, *capped(names, "name")] if names else []
+    return lines

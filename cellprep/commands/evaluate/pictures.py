@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,25 @@ class Drawing:
     path: Path
 
 
+class CellsOfOutcome(NamedTuple):
+    """The cells that one thing became of: what, of which side, their colour in pictures, and their masks."""
+
+    outcome: str
+    side: str
+    colour: str
+    runs: Runs
+
+
+def cells_by_outcome(predicted: Annotations, truth: Annotations) -> list[CellsOfOutcome]:
+    """Part the cells of an image by what became of them; of the true ones, only those that were not simply found."""
+    verdicts = judge_cells(predicted.runs, truth.runs, truth.ignore)
+    return [
+        CellsOfOutcome(outcome, side, colour, runs.take(choose(verdicts)))
+        for runs, side, kinds in ((predicted.runs, "predicted", _PREDICTED), (truth.runs, "true", _TRUTH))
+        for outcome, (colour, choose) in kinds.items()
+    ]
+
+
 def require_matplotlib() -> None:
     """Raise MissingExtraError if Matplotlib is not installed: better said before the work than after it."""
     try:
@@ -75,26 +94,23 @@ def _draw(drawing: Drawing) -> None:
     from matplotlib.figure import Figure
 
     predicted, truth = load_both(drawing.task)
-    verdicts = judge_cells(predicted.runs, truth.runs, truth.ignore)
     height, width = truth.runs.shape
     scale = _LONGEST_SIDE / max(height, width) / 100
     figure = Figure(figsize=(max(width * scale, 8), height * scale + 1.3), dpi=100, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(_background(drawing.task, truth), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(background(drawing.task, truth), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if truth.ignore is not None:
         veil = np.zeros((height, width, 4))
         veil[truth.ignore] = (1, 1, 1, 0.35)
         axes.imshow(veil, interpolation="nearest")
     names = []
-    for runs, kinds, side, style in (
-        (predicted.runs, _PREDICTED, "predicted", "-"),
-        (truth.runs, _TRUTH, "true", "--"),
-    ):
-        for name, (colour, choose) in kinds.items():
-            _outline(axes, runs.take(choose(verdicts)), colour, style)
-            names += axes.plot([], [], color=colour, linestyle=style, linewidth=3, label=f"{name} ({side})")
+    for cells in cells_by_outcome(predicted, truth):
+        style = "-" if cells.side == "predicted" else "--"
+        _outline(axes, cells.runs, cells.colour, style)
+        label = f"{cells.outcome} ({cells.side})"
+        names += axes.plot([], [], color=cells.colour, linestyle=style, linewidth=3, label=label)
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    axes.set_title(_title(drawing, truth.cell_type), fontsize=15)
+    axes.set_title(title(drawing, truth.cell_type).replace("$", r"\$"), fontsize=15)
     figure.legend(
         handles=names,
         loc="outside lower center",
@@ -107,7 +123,8 @@ def _draw(drawing: Drawing) -> None:
     figure.savefig(drawing.path)
 
 
-def _title(drawing: Drawing, cell_type: str) -> str:
+def title(drawing: Drawing, cell_type: str) -> str:
+    """Return what stands above a picture: the image's name and type, and its scores."""
     score = drawing.score
     parts = [
         drawing.task.image_id,
@@ -116,10 +133,10 @@ def _title(drawing: Drawing, cell_type: str) -> str:
         f"{score.matched[0]:,} of {score.truth:,} cells found",
         *(f"{getattr(score, name):,} {name}" for name in ("missed", "false", "merged", "split")),
     ]
-    return "  ·  ".join(part for part in parts if part).replace("$", r"\$")
+    return "  ·  ".join(part for part in parts if part)
 
 
-def _background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]:
+def background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]:
     """Return the image between 0 and 1, darkened so that outlines stand out; without one, the true cells in grey."""
     record = task.truth if getattr(task.truth, "pixels", None) else task.predicted
     pixels = getattr(record, "pixels", None)

@@ -3,15 +3,17 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellprep.commands.evaluate.classes import never_predicted, table_of_confusion
+from cellprep.commands.evaluate.choosing import notes_on_left_out
+from cellprep.commands.evaluate.classes import on_one_side_only, table_of_confusion
 from cellprep.commands.evaluate.image import ImageEvaluation
 from cellprep.core.scores import ImageScore, summarise, summarise_by_class, summarise_by_type
+from cellprep.core.scores.image import NO_CELLS
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.partial import ignored_notes, total
 from cellprep.system.output import write_whole
@@ -39,6 +41,8 @@ class EvaluationReport(Report):
         What became of each image, in the truth's order.
     compare
         Compares both sides once more, cell by cell, if they are still at hand.
+    left_out
+        Per side, ``predictions`` and ``truth``, the images that it lacks, where only common ones are scored.
     """
 
     _named = "; --json names all"
@@ -47,6 +51,7 @@ class EvaluationReport(Report):
     truth: str
     images: Sequence[ImageEvaluation]
     compare: "Callable[[], DataFrame] | None" = field(default=None, repr=False, compare=False)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def scored(self) -> list[tuple[ImageEvaluation, ImageScore]]:
@@ -95,6 +100,7 @@ class EvaluationReport(Report):
                 for image, score in self.scored
             ],
             "failures": self.failures,
+            **({"left_out": {side: [*names] for side, names in self.left_out.items()}} if self.left_out else {}),
         }
 
     def matches_dataframe(self) -> "DataFrame":
@@ -153,7 +159,7 @@ class EvaluationReport(Report):
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "cell_type", *_row(_NOTHING)])
+        writer.writerow(["image", "cell_type", *_row(NO_CELLS)])
         for row in self.rows:
             writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row.values()])
         write_whole(local_path(path, "path"), text.getvalue())
@@ -161,7 +167,8 @@ class EvaluationReport(Report):
     def notes(self) -> list[str]:
         """Return lines on what was noticed."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
-        lines = [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        lines = notes_on_left_out(self.left_out)
+        lines += [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
         sizes = Counter(image.shrink for image in self.images if image.shrink > 1)
         lines += [
             f"the predicted cells of {count(images, 'image')} are scored at 1/{by} of their size, as the true ones are"
@@ -175,13 +182,25 @@ class EvaluationReport(Report):
             ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
             lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
-        lines += never_predicted(self.class_scores.get("by_class", {}))
+        lines += on_one_side_only(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [
                 f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
             ]
-        return lines
+        return [*lines, *self._why_no_cells()]
+
+    def _why_no_cells(self) -> list[str]:
+        """Return a first help for whoever expected cells on a side that has none."""
+        overall = self.scores["overall"]
+        if not overall or (overall["truth"] and overall["predicted"]):
+            return []
+        if not overall["predicted"]:
+            return [
+                "no predicted cells in any image: look at some by `cellprep predict --overlay`. Do the weights fit, in "
+                "the cells' size and in whether these are brighter than the background?"
+            ]
+        return ["no true cells in any image: is TRUTH what you mean, and were labels or classes of it ignored?"]
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield from super()._facts()
@@ -192,9 +211,6 @@ class EvaluationReport(Report):
 
     def _aftermath(self) -> str:
         return ", and are in no score"
-
-
-_NOTHING = ImageScore(0, 0, (0,) * 10, 0.0, (0.0,) * 10, None, None, 0, 0, 0, 0, None)
 
 
 def _of_image(score: ImageScore) -> dict[str, Any]:

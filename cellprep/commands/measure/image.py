@@ -89,6 +89,8 @@ class _Known:
         Side of a pixel in micrometres, if known.
     ignored
         As `Annotations` has it.
+    type_scores
+        (n,) the probability of each one's type, if known.
     """
 
     shape: tuple[int, int]
@@ -97,6 +99,7 @@ class _Known:
     cell_types: NDArray[Any]
     pixel_size: float | None
     ignored: Ignored | None = None
+    type_scores: NDArray[np.float64] | None = None
 
 
 def measure_image(task: MeasureTask) -> Measured:
@@ -130,6 +133,8 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
     }
     if cell_types.astype(bool).any():
         columns["cell_type"] = np.array([encodable(name) or None for name in cell_types], object)
+    if known.type_scores is not None:
+        columns["class_probability"] = known.type_scores[labels - 1]
     if side:
         for name in task.properties:
             measured |= in_micrometres(name, measured, side)
@@ -139,17 +144,18 @@ def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: 
 def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
-    names = np.array([*told.categories, ""], object)  # -1 stands for none
+    categories = record.categories.renamed(told.categories) if record.categories else told.categories
+    names = np.array([*categories, ""], object)  # -1 stands for none
     labels = np.arange(len(table) + 1)
     ignored = None
-    if record.partial:
+    if record.partial or record.categories:
         annotations = record.load()
         labels[1:] *= np.isin(table[:, 0], annotations.rows)  # cells keep their numbers
         ignored = annotations.ignored
 
     def read(window: Window) -> NDArray[Any]:
         here = image.read("labels", (window[0], window[1]))
-        return look_up(labels, here) if record.partial else here
+        return look_up(labels, here) if record.partial or record.categories else here
 
     return _Known(
         image.shape,
@@ -177,6 +183,7 @@ def _annotated(record: ImageRecord, overlap: str, decoded: NDArray[Any] | None) 
         np.array(annotations.cell_types, object),
         annotations.pixel_size,
         annotations.ignored,
+        None if annotations.type_scores is None else np.array(annotations.type_scores, float),
     )
 
 

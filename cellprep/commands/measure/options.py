@@ -30,7 +30,7 @@ class MeasureOptions:
     --------
     >>> MeasureOptions(properties=("size",))
     Traceback (most recent call last):
-    cellprep.errors.UsageError: property 'size' is unknown: it is one of area, area_bbox, ...
+    cellprep.errors.UsageError: property 'size' is unknown: use one of area, area_bbox, ...
     """
 
     images: Annotated[
@@ -38,6 +38,7 @@ class MeasureOptions:
         Option(
             "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
             metavar="FOLDER",
+            group="Images",
         ),
     ] = None
     properties: Annotated[
@@ -49,11 +50,12 @@ class MeasureOptions:
             PROPERTIES,
             ("--property",),
             "NAME",
+            group="Output",
         ),
     ] = ()
-    pixel_size: Annotated[float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.")] = (
-        None
-    )
+    pixel_size: Annotated[
+        float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.", group="Images")
+    ] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     overlap: Overlap = "smaller-on-top"
@@ -64,7 +66,7 @@ class MeasureOptions:
     def __post_init__(self) -> None:
         take_values(self)
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
-            raise UsageError(f"property {unknown[0]!r} is unknown: it is one of {', '.join(PROPERTIES)}")
+            raise UsageError(f"property {unknown[0]!r} is unknown: use one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
             raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
         check_jobs(self.jobs)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _ROWS_AT_ONCE = 20_000  # of a table
-_OF_EVERY_CELL: dict[str, Any] = {"image": object, "label": np.int64, "row": np.int64, "cell_type": object}
+_OF_EVERY_CELL: dict[str, Any] = {
+    "image": object,
+    "label": np.int64,
+    "row": np.int64,
+    "cell_type": object,
+    "class_probability": float,
+}
 
 
 class Pieces:

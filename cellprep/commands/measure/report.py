@@ -11,6 +11,11 @@ from cellprep.system.executor import Failed
 from cellprep.system.report import Report
 from cellprep.text.wording import count
 
+_WHY_NO_CELLS = (
+    "no cells: SOURCE has none in these images. Of predictions, look at them by `cellprep predict --overlay`: do the "
+    "weights fit, in the cells' size and in whether these are brighter than the background?"
+)
+
 
 @dataclass
 class MeasureReport(Report):
@@ -62,7 +67,8 @@ class MeasureReport(Report):
         without = sum(row["channels"] == 0 for row in self.rows)
         pixels = f"; {count(without, 'image')} without pixels, and so without intensities" if without else ""
         cells = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}, {count(len(self.columns), 'column')}"
-        return [*self.sizes.problems(), *ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}"]
+        why = [] if self.cells else [_WHY_NO_CELLS]
+        return [*self.sizes.problems(), *ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}", *why]
 
     def _aftermath(self) -> str:
         return ", and are not in the table" if self.images else f"; {self.out} was not written"

@@ -1,6 +1,6 @@
 """The page on a data set: annotations, or a store, and predictions scored against it."""
 
-import tempfile
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from cellprep.commands.check import RULES, Finding, check_source
-from cellprep.commands.evaluate import draw_worst, evaluate, require_matplotlib
+from cellprep.commands.evaluate import evaluate
 from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
-from cellprep.commands.report.drawing import Picture, draw_files
+from cellprep.commands.report.drawing import Picture
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
 from cellprep.commands.report.page import Table, choices, page, require_jinja
+from cellprep.commands.report.scored import draw_lowest
 from cellprep.commands.roundtrip.families import ALL, decoding_families
 from cellprep.core.targets import Family
 from cellprep.formats.annotations.source import Source
@@ -30,8 +31,9 @@ from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
 
 _MOST_THUMBNAILS = 600
+_THUMBNAIL = 224  # pixels of the longer side of so many; fewer may be larger
+_LARGEST_THUMBNAIL = 896
 _MOST_CROPS = 900
-_WORST = 12
 _MOST_DECODED = 12  # images whose targets of several methods are decoded again
 
 
@@ -42,11 +44,17 @@ class ReportOptions:
 
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files by id, to show; those of SOURCE itself unless given.", metavar="FOLDER"),
+        Option(
+            "Folder of image files by id, to show; those of SOURCE itself unless given.",
+            metavar="FOLDER",
+            group="Images",
+        ),
     ] = None
     predicted: Annotated[
         Source | Path | str | None,
-        Option("Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED"),
+        Option(
+            "Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED", group="Predictions"
+        ),
     ] = None
     targets: Annotated[
         tuple[Family, ...],
@@ -55,6 +63,7 @@ class ReportOptions:
             "all unless given.",
             metavar="all|NAME,...",
             parse=decoding_families,
+            group="Scores",
         ),
     ] = field(default_factory=lambda: decoding_families(ALL))
     orientation: TurnedBy = None
@@ -134,7 +143,7 @@ def report_dataset(
     Raises
     ------
     MissingExtraError
-        If Jinja2 is not installed; Matplotlib, too, if there are predictions.
+        If Jinja2 is not installed.
     OutputError
         If the page cannot be written.
     ImageFileError
@@ -144,6 +153,7 @@ def report_dataset(
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     csv = Path(folder, "train.csv")
     ...     _ = csv.write_text("id,annotation,width,height\na,8 2 14 2,6,5\na,8 2 14 2,6,5")
@@ -157,8 +167,6 @@ def report_dataset(
     check_place(out)
     require_jinja()
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
-    if predicted:
-        require_matplotlib()
     shared = {name: getattr(options, name) for name in ("images", "orientation", "planes", "jobs", "quiet")}
     check = check_source(source, **shared)
     drawn = _chosen(check.flagged)
@@ -170,6 +178,7 @@ def report_dataset(
     ]
     crops = {(image.image_id, row): crop for image in facts for row, crop in image.crops.items()}
     rules = Counter(one.rule for one in check.flagged)
+    entries = sections.entries(check, crops)
     gallery = [image for image in facts if image.thumbnail]
     text = page(
         "dataset.html",
@@ -183,7 +192,9 @@ def report_dataset(
         cells=sections.cells(facts),
         targets=sections.targets(facts),
         methods=sections.methods(facts),
-        findings=sections.findings(check, crops),
+        findings=len(check.flagged),
+        entries=entries,
+        key=sections.key_of(entries),
         rules={name: RULES[name].says for name in RULES if name in rules},
         rule_choices={name: f"{name} ({rules[name]:,})" for name in RULES if name in rules},
         finding_types=choices(one.cell_type for one in check.flagged),
@@ -232,9 +243,12 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
     records = list(with_images(source, open_images(source, options.images), options.orientation, options.planes))
     shown = _spread(len(records), _MOST_THUMBNAILS)
     decoded = _spread(len(records), _MOST_DECODED)
+    side = min(_LARGEST_THUMBNAIL, int(_THUMBNAIL * math.sqrt(_MOST_THUMBNAILS / max(1, len(shown)))))
     for number, record in enumerate(records):
         rows = tuple(drawn.get(record.image_id, {}).items())
-        yield ImageTask(record, recipe, rows, number in shown, options.targets if number in decoded else ())
+        yield ImageTask(
+            record, recipe, rows, side if number in shown else 0, options.targets if number in decoded else ()
+        )
 
 
 def _spread(number: int, most: int) -> set[int]:
@@ -250,15 +264,14 @@ class _Scores(NamedTuple):
     table: Table | None
     failures: dict[str, str]
     charts: list[Chart]
-    worst: list[tuple[str, Picture]]
+    worst: Sequence[tuple[str, Picture]]
 
 
 def _scores(source: Source, predicted: Source, shared: dict[str, Any]) -> _Scores:
     """Score predictions, and draw the images with the lowest scores."""
     report = evaluate(predicted, source, **shared)
     scored = report.scored
-    with tempfile.TemporaryDirectory() as folder:
-        worst = draw_files(draw_worst(report, predicted, source, _WORST, Path(folder), **shared | {"quiet": True}))
+    worst = draw_lowest(report, predicted, source, shared)
     overall = report.scores["overall"]
     charts = []
     if overall:

@@ -1,24 +1,35 @@
 """Small pictures of images and of single annotations, compressed."""
 
 import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellprep.core.outlines import simplify_polygons, trace_outlines
 from cellprep.core.shapes import Cutout
-from cellprep.core.thumbnails import small_outlined
 from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
 from cellprep.text.wording import printable
 
 _WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
-_THUMBNAIL = 224  # pixels, the longer side
-_CROP = 144  # pixels, likewise
-_LEAST = 24  # pixels of the image that a crop shows at least
-_OWN, _PARTNER, _OTHERS = (255, 176, 0), (90, 190, 255), (150, 150, 150)  # outlines, RGB
+_CROP = 288  # pixels of a picture of an annotation, the longer side, at most
+_LEAST = 48  # pixels of the image that it shows at least
+_SEEN = 150  # parts of a picture's side by which the outlines around an annotation may stray
+_MOST_OUTLINES = 16_000  # characters of all outlines of an image
+
+
+class Outlines(NamedTuple):
+    """Outlines above a picture, as the path of an SVG.
+
+    Their kind is ``cells``, ``own``, ``partner`` or ``other``, or what became of predicted and true cells.
+    """
+
+    kind: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,15 @@ class Picture:
     content
         The file.
     width, height
-        In pixels.
+        In pixels of what it shows; the file may have fewer.
+    outlines
+        What lies above it, in the same pixels, from the lowest on.
     """
 
     content: bytes
     width: int
     height: int
+    outlines: tuple[Outlines, ...] = ()
 
 
 def compress(pixels: NDArray[np.uint8], quality: int = 60) -> Picture:
@@ -75,13 +89,33 @@ def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
     return [(printable(path.stem), draw_file(path)) for path in paths]
 
 
-def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer]) -> Picture:
-    """Draw an image in small, with its cells outlined."""
-    return compress(small_outlined(grey, labels, _THUMBNAIL))
+def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: int) -> Picture:
+    """Draw an image with so many pixels on its longer side, at most, and its cells' outlines above it."""
+    traced, outlines = labels, ""
+    # Coarser and coarser, until the outlines take no more room than the image does.
+    for finer, tolerance in ((2, 0.4), (2, 0.8), (1, 0.8), (0.5, 0.8)):
+        step = max(1, round(max(labels.shape) / (finer * side)))
+        traced = labels[::step, ::step]
+        cells = trace_outlines(traced).values()
+        outlines = "".join(svg_path(simplify_polygons(polygons, tolerance)) for polygons in cells)
+        if len(outlines) <= _MOST_OUTLINES:
+            break
+    return draw_grey(grey, side, traced.shape, [Outlines("cells", outlines)] if outlines else [])
+
+
+def draw_grey(grey: NDArray[np.uint8], side: int, shape: tuple[int, ...], outlines: Iterable[Outlines] = ()) -> Picture:
+    """Draw an image with so many pixels on its longer side, at most, below outlines in pixels of `shape`, (H, W)."""
+    import cv2
+
+    scale = min(1.0, side / max(grey.shape))
+    size = [max(1, round(length * scale)) for length in grey.shape[::-1]]
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    drawn = compress(np.repeat(small[..., np.newaxis], 3, axis=2), 70)
+    return replace(drawn, width=shape[1], height=shape[0], outlines=tuple(outlines))
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:
-    """Draw one annotation large, its partner in another colour, and the outlines of all others around it.
+    """Draw one annotation large: its outline, its partner's, and those of all others around it are layers above it.
 
     Parameters
     ----------
@@ -92,22 +126,51 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
     cutouts
         Of all annotations, by row.
     """
-    import cv2
-
     top, left, bottom, right = _window(cutouts[row], grey.shape)
-    scale = _CROP / max(bottom - top, right - left)
-    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    how = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
-    picture = cv2.cvtColor(cv2.resize(grey[top:bottom, left:right], size, interpolation=how), cv2.COLOR_GRAY2RGB)
-    last = [number for number in (partner, row) if number is not None]
-    for number in [*(other for other in cutouts if other not in last), *last]:
-        part = _part(cutouts[number], (top, left, bottom, right))
-        if part is not None:
-            large = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
-            outlines, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            colour = _OWN if number == row else _PARTNER if number == partner else _OTHERS
-            cv2.drawContours(picture, outlines, -1, colour, 1)
-    return compress(np.asarray(picture, np.uint8), 70)
+    height, width = bottom - top, right - left
+    scale = min(1.0, _CROP / max(height, width))
+    others = np.zeros((height + 2, width + 2), np.int32)  # with a margin: there the window cuts cells, unseen
+    layers = []
+    for place, (number, cutout) in enumerate(cutouts.items(), start=1):
+        part = _part(cutout, (top - 1, left - 1, bottom + 1, right + 1))
+        if part is None:
+            continue
+        if number in (row, partner):
+            layers.append(Outlines("own" if number == row else "partner", _outline(part, scale)))
+        else:
+            others[part > 0] = place
+    layers.sort(key=lambda layer: layer.kind, reverse=True)  # the annotation itself above its partner
+    if others.any():
+        layers.insert(0, Outlines("other", _outline(others, scale, max(height, width) / _SEEN)))
+    return draw_grey(grey[top:bottom, left:right], _CROP, (height, width), layers)
+
+
+def svg_path(polygons: Iterable[Sequence[NDArray[np.int64]]]) -> str:
+    """Return closed rings, corners (x, y), as the path of an SVG.
+
+    Examples
+    --------
+    >>> svg_path([[np.array([[1, 0], [3, 0], [3, 1], [1, 2], [1, 0]])]])
+    'M1 0h2v1l-2 1z'
+    """
+    words = []
+    for rings in polygons:
+        for ring in rings:
+            words.append(f"M{ring[0, 0]} {ring[0, 1]}")
+            for x, y in np.diff(ring[:-1], axis=0).tolist():
+                words.append(f"h{x}" if not y else f"v{y}" if not x else f"l{x} {y}")
+            words.append("z")
+    return "".join(words)
+
+
+def _outline(labels: NDArray[np.integer], scale: float, tolerance: float = 0.0) -> str:
+    """Trace what is in a window with a margin of one pixel, as exactly as a picture of that scale can show."""
+    tolerance = max(tolerance, 0.5 / scale if scale < 1 else 0.0)
+    cells = trace_outlines(labels).values()
+    return "".join(
+        svg_path([[ring - 1 for ring in polygon] for polygon in simplify_polygons(polygons, tolerance)])
+        for polygons in cells
+    )
 
 
 def _window(cutout: Cutout, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -39,7 +39,7 @@ class ImageTask:
     rows
         The annotations to draw, each with the one it is compared to, if any.
     thumbnail
-        Whether to draw the image.
+        Pixels on the longer side of the image's picture; 0 for none.
     families
         Whose targets to decode again.
     """
@@ -47,7 +47,7 @@ class ImageTask:
     record: ImageRecord | FaultyImage
     recipe: Recipe
     rows: tuple[tuple[int, int | None], ...]
-    thumbnail: bool
+    thumbnail: int
     families: tuple[Family, ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class ImageFacts:
     by_family
         What each method's own decoder makes of its own targets, scored, by the method.
     thumbnail
-        The image with its cells outlined.
+        The image, with its cells' outlines above it.
     crops
         By row the annotation's picture.
     """
@@ -161,9 +161,9 @@ def look_at_image(task: ImageTask) -> ImageFacts | Failed:
 
 
 def _look_at_targets(
-    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: bool
+    annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: int
 ) -> _Looks:
-    """Measure the targets of an image, and draw it if its thumbnail is wanted."""
+    """Measure the targets of an image, and draw it if its picture is wanted."""
     shape = annotations.runs.shape
     targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe, Recipe().made)
     step = sparse_step(shape)
@@ -184,7 +184,7 @@ def _look_at_targets(
         classes=tuple(classes.tolist()),
         levels=tuple(levels.tolist()),
         score=score,
-        thumbnail=draw_thumbnail(_grey(annotations, pixels, seen, step), seen) if thumbnail else None,
+        thumbnail=draw_thumbnail(_grey(annotations, pixels, seen, step), seen, thumbnail) if thumbnail else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from cellprep.errors import MissingExtraError
 from cellprep.text.wording import printable
 
+_SCRIPTS = ("page.js", "pictures.js", "review.js")
 _TEMPLATES = files("cellprep.commands.report") / "templates"
 
 
@@ -58,7 +59,7 @@ def page(template: str, title: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"base64": _base64, "printable": printable, "thousands": "{:,}".format}
-    style, script = _read("page.css"), _read("page.js")
+    style, script = _read("page.css"), "\n".join(map(_read, _SCRIPTS))
     policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
     return environment.get_template(template).render(
         title=title, style=Markup(style), script=Markup(script), policy=policy, **values

@@ -1,12 +1,14 @@
 """The sections of a page on a data set: what its template fills in."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cellprep.commands.check import RULES, CheckReport
+from cellprep.commands.check import CheckReport
 from cellprep.commands.report.charts import Chart, bars, histogram
 from cellprep.commands.report.drawing import Picture
 from cellprep.commands.report.images import ImageFacts
@@ -36,16 +38,33 @@ class Methods(NamedTuple):
     scores: Table
 
 
-class FindingRow(NamedTuple):
-    """A finding as the page shows it: all but the picture is text."""
+class FindingLine(NamedTuple):
+    """A finding as the page says it, and as flags.csv has it."""
 
+    rule: str
+    value: str
+    threshold: str
+    note: str
+    words: str
+
+
+class Entry(NamedTuple):
+    """Everything that was found of an annotation, or of an image as a whole, for which ``row`` is empty.
+
+    ``key`` holds the image's id and the row as JSON, so that ids of any characters come back out of the page.
+    """
+
+    key: str
     image: str
     row: str
     cell_type: str
-    rule: str
-    value: str
-    note: str
+    findings: list[FindingLine]
     picture: Picture | None
+
+    @property
+    def about(self) -> str:
+        """What it is."""
+        return f"{self.image}, row {self.row}" if self.row else f"{self.image}, the whole image"
 
 
 def overview(facts: Sequence[ImageFacts], check: CheckReport) -> Table:
@@ -59,9 +78,12 @@ def overview(facts: Sequence[ImageFacts], check: CheckReport) -> Table:
     rows.append(["annotations that can be read", *_counts(len(areas[name]) for name in types)])
     rows.append(["suspicious", *_counts(suspicious[name] for name in types)])
     columns = [*areas.values(), [area for found in areas.values() for area in found]]
-    for name, share in (("area, median", 50), ("area, 5 of 100 have less", 5), ("area, 5 of 100 have more", 95)):
-        values = (f"{np.percentile(found, share):,.0f}" if found else "-" for found in columns)
-        rows.append([f"{name}, pixels", *values])
+    sides = {image.pixel_size for image in check.images}
+    side = sides.pop() if len(sides) == 1 else None  # micrometres say nothing where images differ
+    for unit, size, digits in (("px", 1.0, ",.0f"), *([("µm²", side**2, ",.4g")] if side else [])):
+        for name, share in (("median", 50), ("5th percentile", 5), ("95th percentile", 95)):
+            values = (f"{size * np.percentile(found, share):{digits}}" if found else "-" for found in columns)
+            rows.append([f"area in {unit}, {name}", *values])
     return Table("What there is, by type of cell", ["", *choices(types).values(), "all"], rows)
 
 
@@ -77,9 +99,9 @@ def cells(facts: Sequence[ImageFacts]) -> list[Chart]:
         for of in ("areas", "elongations", "eccentricities", "solidities")
     )
     return [
-        histogram("Areas", "area in pixels, logarithmic", areas, logarithmic=True),
-        histogram("Elongation", "length over width, logarithmic", elongations, logarithmic=True),
-        histogram("Eccentricity", "0 of a circle, towards 1 of a line", eccentricities),
+        histogram("Areas", "area in px, logarithmic scale", areas, logarithmic=True),
+        histogram("Elongation", "length over width, logarithmic scale", elongations, logarithmic=True),
+        histogram("Eccentricity", "0 for a circle, close to 1 for a line", eccentricities),
         histogram("Solidity", "share of the convex hull that the cell fills", solidities),
         histogram("Cells in an image", "cells", numbers),
     ]
@@ -144,20 +166,27 @@ def scores_table(caption: str, scores: Sequence[Any], cell_types: Sequence[str])
     return Table(caption, ["score", *map(printable, columns)], rows)
 
 
-def findings(check: CheckReport, crops: Mapping[tuple[str, int], Picture]) -> list[FindingRow]:
-    """List everything that is suspicious, with pictures."""
+def entries(check: CheckReport, crops: Mapping[tuple[str, int], Picture]) -> list[Entry]:
+    """List everything that is suspicious, the worst first, with pictures."""
     return [
-        FindingRow(
+        Entry(
+            key=json.dumps([one.image_id, one.row]),
             image=printable(one.image_id),
             row="" if one.row is None else str(one.row),
             cell_type=one.cell_type,
-            rule=one.rule,
-            value="" if one.value is None else f"{one.value:.4g}",
-            note=printable(one.note) if one.note else RULES[one.rule].says,
+            findings=[
+                FindingLine(*flag[3:], words=words)
+                for flag, words in zip(map(check.flag, one.findings), one.words, strict=True)
+            ],
             picture=None if one.row is None else crops.get((one.image_id, one.row)),
         )
-        for one in check.flagged
+        for one in check.suspects
     ]
+
+
+def key_of(shown: Sequence[Entry]) -> str:
+    """Return a name for what a page lists: choices that a browser has kept belong to the same findings only."""
+    return hashlib.sha256(json.dumps([[one.key, one.findings] for one in shown]).encode()).hexdigest()
 
 
 def _of_type(facts: Sequence[ImageFacts], cell_type: str, values: str) -> list[float]:

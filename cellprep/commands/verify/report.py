@@ -111,7 +111,7 @@ class VerifyReport(Report):
             what = "a run was killed and left it; cleared" if self.repair else "a run is writing, or was killed"
             lines.append(f"`.cellprep` is in the store: {what}")
         if self.unguarded:
-            lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --overwrite adds it")
+            lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --rebuild adds it")
         if self.computed:
             names = ", ".join(self.computed)
             lines.append(f"{names}: computed from the labels on reading, so that no array is there to be verified")

@@ -25,7 +25,7 @@ def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
     attributes = read_attributes(store)
     told = StoreMetadata.of(attributes)
     if _added(store, attributes) is None:
-        yield "its zarr.json is not as cellprep wrote it"
+        yield "its zarr.json was changed since cellprep wrote it"
     unknown = sorted(attributes.keys() - STORE_KEYS)
     if unknown and CHECKSUM not in attributes:  # which it may have been
         yield f"its zarr.json has {unknown[0]!r}, which cellprep does not write"

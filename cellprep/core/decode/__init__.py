@@ -1,4 +1,4 @@
-"""Energy back into instances: pure functions of arrays, by name."""
+"""Decoders: from energy back to instances."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -18,8 +18,8 @@ from cellprep.text.wording import described
 
 __all__ = ["DECODERS", "DEFAULT_DECODER", "Decoder", "Option", "energy_to_labels", "find_decoder", "parse_options"]
 
-#: The decoders by name: the author's cut; seeds grown by watershed; seeds whose walls and pieces find their owners;
-#: what lies below each top of the energy. The fields of each are its options.
+#: The decoders by name: the original cut by level; seeds grown by watershed; seeds whose walls and fragments are
+#: assigned to cells; basins around the maxima of the energy. The fields of each are its options.
 DECODERS: dict[str, type[Decoder]] = {
     "original": Original,
     "watershed": Watershed,
@@ -27,7 +27,7 @@ DECODERS: dict[str, type[Decoder]] = {
     "tops": Tops,
 }
 
-#: The decoder that is meant unless one is named.
+#: The default decoder.
 DEFAULT_DECODER = "walls"
 
 
@@ -45,38 +45,38 @@ def energy_to_labels(
     Parameters
     ----------
     energy
-        (H, W) levels; what lies outside the mask does not matter. Or the targets by name, as
-        `cellprep.compute_targets` returns them or `cellprep.open_store` reads them: ``energy``, and ``semseg`` and
-        ``uvec`` if they are there, from which mask, walls and vectors follow unless they are given.
+        (H, W) levels; values outside the mask are ignored. Or the targets by name, as returned by
+        `cellprep.compute_targets` or read by `cellprep.open_store`: ``energy``, and optionally ``semseg`` and ``uvec``,
+        from which mask, walls and vectors are taken by default.
     uvec
-        (H, W, 2) unit vectors. Where they are 0, the mask may be larger than its cells.
+        (H, W, 2) unit vectors. Where they are 0, the mask may extend beyond its cells.
     mask
-        (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells. Unless given, these are
-        the pixels above level 0, so that walls belong to nobody.
+        (H, W), any dtype: ``semseg[..., 0] + semseg[..., 1]``, above 0 where there are cells. By default the pixels
+        above level 0, so that walls belong to no cell.
     walls
-        (H, W), any dtype: ``semseg[..., 1]`` where it is known, above 0 on walls. Unless given, walls are the pixels
-        of the mask at level 0. (``background_cell`` gives walls a level, so that only given walls are sure ones.)
+        (H, W), any dtype: ``semseg[..., 1]`` if known, above 0 on walls. By default the pixels of the mask at level 0.
+        (With ``background_cell`` walls have a level above 0, so that they must be given to be known.)
     decoder
         A name in `cellprep.DECODERS`.
     options
-        Values of the decoder's options by name, such as ``{"level": 2}`` of ``original``; those that are not named
-        keep their defaults.
+        Values of the decoder's options by name, such as ``{"level": 2}`` for ``original``; other options keep their
+        defaults.
     **values
-        The same, each by its name: ``level=2``.
+        Options by name, such as ``level=2``.
 
     Returns
     -------
     ndarray
-        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
-        read from the top first meet them. 0 outside the mask, with two exceptions: the dilation of ``original`` may
-        leave it; and where levels say that the mask has lost its rim, ``walls`` gives that back, up to 3 pixels wide.
+        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in raster order of their first
+        pixels. 0 outside the mask, with two exceptions: the dilation of ``original`` may extend beyond it; and where
+        the levels show that the mask lacks its rim, ``walls`` restores up to 3 pixels of it.
 
     Raises
     ------
     RecipeError
-        If there is no such decoder, or it has no such option, or the option no such value.
+        If the decoder or an option is unknown, or an option has an invalid value.
     UsageError
-        If the shapes do not agree, or an argument is no map.
+        If the shapes do not match, or an argument has the wrong type.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def energy_to_labels(
     >>> energy_to_labels(energy, None, np.ones_like(energy))[0]
     array([1, 1, 1, 1, 2, 2, 2], dtype=uint16)
 
-    All targets at once:
+    With all targets at once:
 
     >>> from cellprep import compute_targets
     >>> labels = np.kron([[1, 1, 2], [1, 1, 2]], np.ones((9, 9), int))
@@ -101,7 +101,7 @@ def energy_to_labels(
 
 
 def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decoder:
-    """Look a decoder up by its name, and give its options their values.
+    """Return the decoder of a name, with the given options.
 
     Raises
     ------
@@ -114,17 +114,17 @@ def find_decoder(name: str, options: Mapping[str, float] | None = None) -> Decod
     Original(level=2, min_size=20, min_hole=64, dilation=3)
     """
     if not isinstance(name, str) or name not in DECODERS:
-        raise RecipeError(f"decoder {name!r} is unknown: it is one of {', '.join(DECODERS)}")
+        raise RecipeError(f"decoder {name!r} is unknown: use one of {', '.join(DECODERS)}")
     return DECODERS[name].tuned(name, options or {})
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, float]:
-    """Read options of a decoder from texts such as ``level=2``; `find_decoder` tells whether they are possible.
+    """Parse decoder options such as ``level=2``; `find_decoder` validates them.
 
     Raises
     ------
     RecipeError
-        If a text is no name and number, or a name is there twice.
+        If a text is not a name and a number, or a name occurs twice.
 
     Examples
     --------
@@ -137,7 +137,9 @@ def parse_options(texts: Iterable[str]) -> dict[str, float]:
         try:
             number = float(value)
         except ValueError:
-            raise RecipeError(f"decoder option {text!r} is no name and number: give name=value, as level=2") from None
+            raise RecipeError(
+                f"decoder option {text!r} is not a name and a number: give name=value, such as level=2"
+            ) from None
         if name in options:
             raise RecipeError(f"decoder option {name} is given twice: give it once")
         options[name] = int(number) if number.is_integer() else number

@@ -1,4 +1,4 @@
-"""Cells from classes background, inside and boundary: insides that grow into their boundaries."""
+"""Cells from the classes background, inside and boundary: insides grow into their boundaries."""
 
 from typing import Any
 
@@ -9,26 +9,26 @@ from cellprep.core.decode.components import Labels, components, keep_large
 from cellprep.core.decode.growing import grow
 
 _BACKGROUND, _INSIDE, _BOUNDARY = range(3)
-_WITHIN_CELLS = ("inner", "border-core")  # the rules whose boundary is of cells only
+_WITHIN_CELLS = ("inner", "border-core")  # rules whose boundaries lie within cells
 _LEAST_SEED, _LEAST_CELL = 5, 20  # pixels
 
 
 def boundary_to_labels(classes: NDArray[Any], mode: str = "inner") -> Labels:
-    """Return the cells that classes stand for.
+    """Return the cells of a class map.
 
     Parameters
     ----------
     classes
         (H, W): 0 background, 1 inside, 2 boundary.
     mode
-        The rule that made the boundary, a name in `cellprep.core.targets.boundary.BOUNDARIES`.
+        Rule by which the boundary was made, a name in `cellprep.core.targets.boundary.BOUNDARIES`.
 
     Returns
     -------
     ndarray
-        (H, W) int32: 0 = background; cells in any numbers. Each 8-connected piece of the inside, of at least 5 pixels,
-        grows into the boundary. Boundary next to background stays outside where the rule has some there. Pieces that
-        nothing grows into, such as cells too thin for an inside, are cells if they have at least 20 pixels.
+        (H, W) int32: 0 = background; cells in any numbers. Each 8-connected piece of the inside with at least 5 pixels
+        grows into the boundary. Boundary next to background stays background if the rule draws some there. Other
+        pieces, such as cells too thin for an inside, become cells if they have at least 20 pixels.
 
     Examples
     --------

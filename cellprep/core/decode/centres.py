@@ -1,4 +1,4 @@
-"""Cells from centres: by where pixels point to, or by how far away from centre and boundary they are."""
+"""Cells from centres: by offsets to the centre, or by distances to centre and boundary."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,22 +8,22 @@ from cellprep.core.decode.tops import smooth
 
 Floats = NDArray[np.float32]
 
-_APART = 7  # pixels, across a square in which only the highest is a centre
+_APART = 7  # side in pixels of the square in which only the maximum is a centre
 
 
 def centres_to_labels(heat: Floats, offsets: Floats, foreground: NDArray[np.bool_], least: float = 0.1) -> Labels:
-    """Return the cells as Panoptic-DeepLab groups pixels: each is of the centre that is nearest to where it points.
+    """Group pixels into cells as Panoptic-DeepLab does: each pixel joins the centre nearest to where its offset points.
 
     Parameters
     ----------
     heat
-        (H, W): the highest of the 7 x 7 pixels around it is a centre.
+        (H, W): a pixel that is the maximum of the 7 x 7 pixels around it is a centre.
     offsets
         (H, W, 2), components (y, x) in pixels: from each pixel to the centre of its cell.
     foreground
         (H, W) bool: where there are cells.
     least
-        Heat of a centre at least.
+        Smallest heat of a centre.
 
     Returns
     -------
@@ -55,27 +55,27 @@ def centres_to_labels(heat: Floats, offsets: Floats, foreground: NDArray[np.bool
 def object_distances_to_labels(
     centre: Floats, boundary: Floats, foreground: NDArray[np.bool_], most: float = 0.5, smoothing: float = 1.0
 ) -> Labels:
-    """Return the cells as torch-em and micro-SAM grow them, from where both distances are short.
+    """Grow cells from seeds where both distances are short, as torch-em and micro-SAM do.
 
     Parameters
     ----------
     centre
         (H, W): relative distance to the centre of the cell.
     boundary
-        (H, W): 1 on the boundary of a cell, less the farther away from it.
+        (H, W): 1 on the boundary of a cell, decreasing with the distance from it.
     foreground
         (H, W) bool: where there are cells.
     most
-        Both distances of a seed.
+        Largest value of both distances in a seed.
     smoothing
-        Standard deviation in pixels by which distances are smoothed, 0 for none. Torch-em takes 1.6, which is more
-        than small nuclei bear.
+        Standard deviation, in pixels, of the Gaussian that smooths the distances; 0 for none. Torch-em uses 1.6, which
+        is too much for small nuclei.
 
     Returns
     -------
     ndarray
-        (H, W) int32: 0 outside the foreground; cells in any numbers. Seeds are 8-connected, and grow by watershed
-        over the distance to the boundary.
+        (H, W) int32: 0 outside the foreground; cells in any numbers. Seeds are 8-connected. They grow by watershed on
+        the distance to the boundary.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Contacts between seeds: the wall pixels between each two of them."""
+"""Contacts between seeds: the wall pixels between each pair."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,35 +8,35 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Floats, Ints, Labels, sizes, sum_by
 
-#: Steps (y, x) to the eight neighbours of a pixel.
+#: Offsets (y, x) of the eight neighbours of a pixel.
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """The contacts of seeds across walls. Contact k is that of the seeds ``a[k] < b[k]``.
+    """Contacts of seeds across walls. Contact k is between the seeds ``a[k] < b[k]``.
 
-    A wall pixel with two seeds among its eight neighbours belongs to their contact; one with three (the lowest, the
-    highest and one between them) to all three of their contacts. Such memberships are listed.
+    A wall pixel with two seeds among its eight neighbours is a member of their contact. With three seeds (the lowest,
+    the highest and one between them) it is a member of all three contacts. These memberships are listed.
 
     Attributes
     ----------
     seeds
         (H, W) int32: the seeds, 0 elsewhere.
     y, x
-        (w,): places of the wall pixels.
+        (w,): positions of the wall pixels.
     lowest, middle, highest
-        (w,): seeds beside each wall pixel; 0 where there are fewer. `lowest` is `highest` where there is but one.
+        (w,): seeds next to each wall pixel; 0 where there are fewer. If there is only one, `lowest` equals `highest`.
     a, b
         (k,): the seeds of each contact; sorted.
     pixel, contact
-        (m,): which wall pixel is a member of which contact.
+        (m,): index of the wall pixel and of the contact of each membership.
     length
-        (k,): wall pixels of each contact.
+        (k,): number of wall pixels of each contact.
     own
-        (k,): those of them that no third seed is beside. Nothing but these two seeds can have made them walls.
+        (k,): number of those without a third seed next to them. Only the two seeds can have made them walls.
     area
-        (n + 1,) float: pixels of each seed, with half of those of its contacts.
+        (n + 1,) float: area of each seed in pixels, plus half of its contacts.
     """
 
     seeds: Labels
@@ -87,7 +87,7 @@ def find_contacts(seeds: Labels, walls: NDArray[np.bool_]) -> Contacts:
 
 
 def pair_places(contacts: Contacts, first: Ints, second: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Look up the contacts of pairs of seeds: their places, and whether there is one."""
+    """Look up the contacts of pairs of seeds: their indices, and whether they exist."""
     count = len(contacts.area)
     keys = contacts.a * count + contacts.b
     wanted = np.minimum(first, second) * count + np.maximum(first, second)

@@ -1,4 +1,4 @@
-"""The base of all decoders: the values of its options, and a call that decodes maps by them."""
+"""Base class of decoders: options, and a call that decodes maps."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from cellprep.core.tuning import Tuned
 
 @dataclass(frozen=True, slots=True)
 class Decoder(Tuned, ABC):
-    """Base of all decoders. A subclass is a frozen dataclass whose fields are its options, and decodes when called.
+    """Base class of decoders. A subclass is a frozen dataclass whose fields are its options; instances are callable.
 
     Raises
     ------
     RecipeError
-        If an option has a value that it cannot have.
+        If an option has an invalid value.
     """
 
     tuned_kind = "decoder"

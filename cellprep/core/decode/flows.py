@@ -1,7 +1,7 @@
-"""Flows back into cells, as Cellpose does it: pixels move along the flows, and those that meet are one cell.
+"""Cells from flows, as in Cellpose: pixels move along the flows, and pixels that converge form a cell.
 
-The rules, and how float32 numbers are rounded on the way, are those of cellpose 4.2.1.1: `dynamics.compute_masks`, and
-`utils.fill_holes_and_remove_small_masks` after it.
+Rules and float32 rounding are those of cellpose 4.2.1.1: `dynamics.compute_masks`, followed by
+`utils.fill_holes_and_remove_small_masks`.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from cellprep.core.decode.components import Labels
 from cellprep.core.decode.numbering import number_in_raster_order
 from cellprep.core.targets.flows import flows
 
-_AT_ONCE = 2**13  # pixels, of which all that a step needs stays in the processor's cache
-_RIM = 20  # pixels around the image: what ends near its edge meets there as it does elsewhere
-_SEED, _WARM = 10, 2  # of more pixels a meeting place is a seed, and may belong to one
-_REACH = 5  # pixels from a seed
-_LARGEST = 0.4  # of the image: a larger cell is none
+_AT_ONCE = 2**13  # pixels per batch, so that a step's data stay in the processor's cache
+_RIM = 20  # padding in pixels, so that pixels converge at the image's edge as elsewhere
+_SEED, _WARM = 10, 2  # pixels beyond which a meeting point is a seed, or may be part of one
+_REACH = 5  # largest distance from a seed, in pixels
+_LARGEST = 0.4  # largest share of the image that a cell may cover
 
 Flows = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -23,25 +23,25 @@ Places = NDArray[np.int32]
 
 
 def labels_of_flows(vectors: Flows, inside: Mask, steps: int = 200, error: float = 0.4, smallest: int = 15) -> Labels:
-    """Return the cells whose pixels meet when they follow the flows.
+    """Return the cells formed by pixels that converge when they follow the flows.
 
     Parameters
     ----------
     vectors
-        (H, W, 2) float32, components (y, x), of length 1 at most.
+        (H, W, 2) float32, components (y, x), of length 1 or less.
     inside
-        (H, W) bool: the pixels of cells, which move.
+        (H, W) bool: pixels of cells; only these move.
     steps
-        How often they move.
+        Number of steps.
     error
-        Cells whose own flows are farther from these than that are dropped: mean square, over their pixels. 0 keeps all.
+        Cells whose recomputed flows differ by more than this mean squared error are removed. 0 keeps all.
     smallest
-        Cells of fewer pixels are dropped, before their holes are filled, and after. 0 keeps all, and their holes.
+        Cells with fewer pixels are removed, before and after holes are filled. 0 keeps all cells and holes.
 
     Returns
     -------
     ndarray
-        (H, W) int32: 0 = background, instances from 1 in the order in which rows read from the top first meet them.
+        (H, W) int32: 0 = background, instances from 1 in raster order of their first pixels.
     """
     labels = meeting(follow(vectors, inside, steps), inside)
     if error > 0:
@@ -54,16 +54,16 @@ def labels_of_flows(vectors: Flows, inside: Mask, steps: int = 200, error: float
 
 
 def follow(vectors: Flows, inside: Mask, steps: int) -> Places:
-    """Return the place, (2, n), row and column, where each pixel of cells ends.
+    """Return the final position of each cell pixel, (2, n), row and column.
 
-    In each step a pixel moves by the flow where it is, interpolated between four pixels. Flows outside cells are 0.
-    Cellpose reads them up to half a pixel away: to the upper left of the pixel in the upper left of the image, and to
-    the lower right in the lower right.
+    In each step a pixel moves by the flow at its position, interpolated bilinearly. Flows outside cells are 0. Cellpose
+    reads flows up to half a pixel off: towards the upper left in the upper left of the image, and towards the lower
+    right in the lower right.
     """
     size = np.array(inside.shape, np.float32)
-    last = np.maximum(size - 1, 1)  # in an image of one row there is no way to go
+    last = np.maximum(size - 1, 1)  # in an image with one row there is no movement along y
     around = np.zeros((2, inside.shape[0] + 2, inside.shape[1] + 2), np.float32)
-    # Places go from -1 to 1, and flows with them.
+    # Positions are scaled to -1 to 1, and flows accordingly.
     np.multiply(np.moveaxis(vectors, -1, 0), (2 / last)[:, None, None], out=around[:, 1:-1, 1:-1], where=inside)
     pixels: Flows = np.stack(np.nonzero(inside)).astype(np.float32)
     start: Flows = np.subtract(pixels / last[:, None] * 2, 1, dtype=np.float32)
@@ -76,7 +76,7 @@ def follow(vectors: Flows, inside: Mask, steps: int) -> Places:
 
 
 def _moved(at: Flows, around: Flows, size: NDArray[np.float32], steps: int) -> Flows:
-    """Return where places, (2, n), are after some steps, given the flows, (2, H + 2, W + 2), in the same unit."""
+    """Move positions, (2, n), by several steps along the flows, (2, H + 2, W + 2), in the same unit."""
     stride = around.shape[2]
     across = around.reshape(2, -1)
     for _ in range(steps):
@@ -94,11 +94,11 @@ def _moved(at: Flows, around: Flows, size: NDArray[np.float32], steps: int) -> F
 
 
 def meeting(ends: Places, inside: Mask) -> Labels:
-    """Return the cells of which each pixel ends, (2, n), where others of its cell do.
+    """Group pixels into cells by their final positions, (2, n).
 
-    A place is a seed if more than 10 pixels end there, and in no other up to 2 pixels away more. Its cell is all that
-    ends in it, or in a place to which at most 5 steps lead over places where more than 2 pixels end. Of several seeds
-    the one where the most end has it. What ends elsewhere is nobody's, as are cells of more than 2/5 of the image.
+    A position is a seed if more than 10 pixels end there and no position up to 2 pixels away has more. Its cell is all
+    pixels that end at the seed, or within 5 steps of it over positions with more than 2 pixels. A position near several
+    seeds belongs to the one with most pixels. Other pixels are background, as are cells larger than 2/5 of the image.
     """
     import cv2
 
@@ -118,7 +118,7 @@ def meeting(ends: Places, inside: Mask) -> Labels:
 
 
 def _joined(warm: NDArray[np.uint8]) -> Mask:
-    """Return the places of a window to which no more steps lead from its middle than it reaches, over warm ones."""
+    """Return the positions of a window that are connected to its centre over warm positions, within its radius."""
     import cv2
 
     found = np.zeros_like(warm)
@@ -129,18 +129,18 @@ def _joined(warm: NDArray[np.uint8]) -> Mask:
 
 
 def _errors(labels: Labels, vectors: Flows) -> NDArray[np.float64]:
-    """Return the mean square difference of each cell's own flows from those given, by its number."""
+    """Return the mean squared difference between each cell's recomputed flows and the given ones."""
     apart = np.square(flows(labels).astype(np.float64) - vectors).sum(axis=-1)
     return np.bincount(labels.ravel(), apart.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
 
 
 def _dropped(labels: Labels, wrong: NDArray[np.bool_]) -> Labels:
-    """Return the cells that are not wrong, (n,) by their numbers, numbered anew."""
+    """Remove the cells marked as wrong, (n,) bool, and renumber the rest."""
     return number_in_raster_order(np.where(wrong[labels], 0, labels)).astype(np.int32)
 
 
 def _filled(labels: Labels) -> Labels:
-    """Return cells without holes: what is in one is the cell's, even if it had been another's."""
+    """Fill the holes of cells. Pixels of other cells in a hole are overwritten."""
     from scipy.ndimage import binary_fill_holes, find_objects
 
     labels = labels.copy()

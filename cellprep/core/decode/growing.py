@@ -1,19 +1,19 @@
-"""Labels grown into what is left of a mask."""
+"""Growing labels into the rest of a mask."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels
 
-#: Steps (y, x) to the eight neighbours, straight ones first.
+#: Offsets (y, x) of the eight neighbours, straight ones first.
 _STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]
 
 
 def grow(labels: Labels, within: NDArray[np.bool_]) -> Labels:
-    """Give every pixel of a mask that labels reach the label that reaches it first.
+    """Assign every pixel of a mask to the label that reaches it first.
 
-    Labels grow by a step to all eight neighbours at a time. Where several arrive at once, the one with most
-    neighbours wins, a straight one counting double; of equal ones the lowest.
+    Labels grow one step at a time into all eight neighbours. If several arrive in the same step, the label with most
+    neighbours wins, where straight neighbours count twice; ties go to the lowest label.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def grow(labels: Labels, within: NDArray[np.bool_]) -> Labels:
 
 
 def _winners(beside: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the label that wins among neighbours (p, 8), straight ones first; at least one is not 0."""
+    """Return the winning label among neighbours (p, 8), straight ones first; at least one is not 0."""
     votes = np.zeros(beside.shape, np.int8)
     for place in range(beside.shape[1]):
         votes += (beside == beside[:, place, None]) * np.int8(2 if place < 4 else 1)

@@ -1,4 +1,4 @@
-"""The cells in the maps of HoVer-Net, by its own post-processing."""
+"""Cells from the maps of HoVer-Net, by its own post-processing."""
 
 from typing import Any
 
@@ -7,28 +7,28 @@ from numpy.typing import NDArray
 
 from cellprep.core.decode.components import Labels, components, keep_large
 
-_PROBABILITY = 0.5  # of a pixel of a cell
-_EDGE = 0.4  # of what is an edge between cells, on a scale from 0 to 1
-_LEAST_PIXELS = 10  # of a piece of the mask, and of a seed
+_PROBABILITY = 0.5  # threshold for pixels of cells
+_EDGE = 0.4  # threshold for edges between cells, on a scale from 0 to 1
+_LEAST_PIXELS = 10  # of a component of the mask, and of a seed
 _SOBEL, _OPENING = 21, 5  # sides of kernels, in pixels
 
 
 def hover_to_labels(probability: NDArray[Any], maps: NDArray[Any]) -> Labels:
     """Return the cells in the maps of HoVer-Net, as its ``__proc_np_hv`` does.
 
-    Offsets fall steeply where one cell ends and the next begins: where they rise instead, there are cells. The seeds
-    are pixels of the mask without such edges, and a watershed grows them in the mask.
+    Offsets drop steeply at the edge between two cells and rise within cells. Seeds are the mask pixels without such
+    edges; they grow by watershed within the mask.
 
-    Steepness is scaled by the largest in the image: what is found in a part of an image depends on all of it. Cells
-    that are too narrow for a seed of 5 x 5 pixels, but for its corners, are lost, as are pieces of the mask without a
-    seed.
+    Steepness is scaled by its maximum in the image, so that the result for a part depends on the whole image. Cells
+    that are too narrow for a seed of 5 x 5 pixels (without its corners) are lost, as are components of the mask without
+    a seed.
 
     Parameters
     ----------
     probability
-        (H, W) of the pixels to belong to a cell: from 0.5 on they do.
+        (H, W): probability of each pixel to belong to a cell; the threshold is 0.5.
     maps
-        (H, W, 2), components (horizontal, vertical), as `hover_maps` returns them.
+        (H, W, 2), components (horizontal, vertical), as returned by `hover_maps`.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def hover_to_labels(probability: NDArray[Any], maps: NDArray[Any]) -> Labels:
 
 
 def _steepness(offsets: NDArray[Any], axis: int) -> NDArray[np.float64]:
-    """Return how far offsets fall along their axis, (H, W): 1 where they do so the most, 0 where they rise the most."""
+    """Return the downward slope of offsets along their axis, (H, W), scaled: steepest drop 1, steepest rise 0."""
     import cv2
 
     values = _to_one(np.asarray(offsets, np.float32))
@@ -70,7 +70,7 @@ def _steepness(offsets: NDArray[Any], axis: int) -> NDArray[np.float64]:
 
 
 def _to_one(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return values scaled to 0 up to 1; 0 if they are all equal."""
+    """Scale values to the range 0 to 1; 0 if they are all equal."""
     import cv2
 
     scaled = np.empty(values.shape, np.float32)

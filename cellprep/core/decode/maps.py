@@ -1,4 +1,4 @@
-"""The maps of one image that are decoded, brought to one form."""
+"""Input maps of decoders, in a common form."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from cellprep.errors import UsageError
 
 
 class Named(Protocol):
-    """Arrays by name, as a dict or `cellprep.StoredImage` has them."""
+    """Arrays by name, such as a dict or a `cellprep.StoredImage`."""
 
     def keys(self) -> Iterable[str]:
-        """Return their names."""
+        """Return the names."""
 
     def __getitem__(self, name: str, /) -> Any:
-        """Return one."""
+        """Return the array of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Maps:
     energy
         (H, W) uint8: levels, 0 outside the mask.
     mask
-        (H, W) bool: where there are cells, their walls included.
+        (H, W) bool: cells with their walls.
     walls
         (H, W) bool: pixels of the mask that are walls.
     still
-        (H, W) bool: pixels without a vector. Beside a single cell that is the background.
+        (H, W) bool: pixels without a vector. Next to a single cell these are background.
     """
 
     energy: NDArray[np.uint8]
@@ -46,20 +46,20 @@ class Maps:
 def maps_of(
     targets: Named, uvec: ArrayLike | None = None, mask: ArrayLike | None = None, walls: ArrayLike | None = None
 ) -> tuple[ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None]:
-    """Return energy, vectors, mask and walls: what is given, and else what follows from an image's targets by name.
+    """Return energy, vectors, mask and walls: the given ones, completed by the image's targets.
 
     Raises
     ------
     UsageError
-        If there is no energy among the targets, or their semseg is not (H, W, C).
+        If the targets have no energy, or semseg is not (H, W, C).
     """
     names = [str(name) for name in targets.keys()]  # noqa: SIM118 - it may be no dict
     if "energy" not in names:
-        raise UsageError(f"energy is not among {', '.join(names) or 'the targets, of which there is none'}: give it")
+        raise UsageError(f"energy is missing; given are: {', '.join(names) or 'no targets'}")
     if "semseg" in names and (mask is None or walls is None):
         semseg = as_numbers(targets["semseg"], "semseg", "(H, W, 3)")
         if semseg.ndim != 3 or semseg.shape[2] < 2:
-            raise UsageError(f"semseg has shape {semseg.shape}: it should be (H, W, 3)")
+            raise UsageError(f"semseg has shape {semseg.shape}: it must be (H, W, 3)")
         mask = semseg[..., 0] + semseg[..., 1] if mask is None else mask
         walls = semseg[..., 1] if walls is None else walls
     return targets["energy"], targets["uvec"] if uvec is None and "uvec" in names else uvec, mask, walls
@@ -68,16 +68,16 @@ def maps_of(
 def read_maps(
     energy: ArrayLike, uvec: ArrayLike | None, mask: ArrayLike | None, walls: ArrayLike | None = None
 ) -> Maps:
-    """Check the maps of one image against each other.
+    """Check that the maps of one image match.
 
     Raises
     ------
     UsageError
-        If one is no array of numbers, or has not the shape that it should have.
+        If a map is not a numeric array or has the wrong shape.
     """
     levels = as_numbers(energy, "energy", "(H, W) levels")
     if levels.ndim != 2 or not levels.size:
-        raise UsageError(f"energy has shape {levels.shape}: it should be (H, W), of at least one pixel")
+        raise UsageError(f"energy has shape {levels.shape}: it must be (H, W), with at least one pixel")
     inside = levels if mask is None else as_numbers(mask, "mask", "(H, W)")
     vectors = None if uvec is None else as_numbers(uvec, "uvec", "(H, W, 2)")
     edges = None if walls is None else as_numbers(walls, "walls", "(H, W)")
@@ -87,7 +87,7 @@ def read_maps(
         ("walls", edges, levels.shape),
     ):
         if array is not None and array.shape != right:
-            raise UsageError(f"{name} has shape {array.shape}, and energy {levels.shape}: {name} should be {right}")
+            raise UsageError(f"{name} has shape {array.shape}, and energy {levels.shape}: {name} must be {right}")
     inside = inside > 0
     levels = np.where(inside, np.clip(levels, 0, 255), 0).astype(np.uint8)
     still = np.zeros(levels.shape, bool) if vectors is None else _is_zero(vectors)

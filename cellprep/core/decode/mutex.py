@@ -1,11 +1,11 @@
-"""The Mutex Watershed: cells from affinities (Wolf et al., ECCV 2018), in its form for edges of either sign.
+"""The Mutex Watershed (Wolf et al., ECCV 2018), which derives cells from affinities, for edges of either sign.
 
-Edges join two pixels or part them. They are taken from the strongest to the weakest: one that joins makes the two
-clusters of its pixels one, unless something before has parted these; one that parts keeps them apart from then on.
+Edges connect or separate two pixels. They are processed from the strongest to the weakest. A connecting edge merges the
+clusters of its pixels unless an earlier edge has separated them; a separating edge keeps them apart from then on.
 
-Of two pixels side by side that almost surely belong together, no other edge will say otherwise: such pixels are pieces
-from the beginning. Between two pieces only the strongest edge of either sign counts, so that few edges are left to go
-through one by one. Last of all come edges between pieces that meet at a corner: they join what nothing has parted.
+Adjacent pixels that almost certainly belong together are merged in advance, as no other edge can separate them. Between
+two such pieces only the strongest edge of either sign matters, so that few edges remain. Edges between pieces that
+touch at a corner come last: they merge all pieces that have not been separated.
 """
 
 from collections import defaultdict
@@ -30,29 +30,29 @@ def affinities_to_labels(
     sure: float = 0.9,
     smallest: int = 10,
 ) -> Labels:
-    """Return the cells that affinities stand for.
+    """Return the cells described by affinities.
 
     Parameters
     ----------
     affinities
-        (H, W, channels) from 0 to 1: how surely a pixel and the one at an offset belong apart.
+        (H, W, channels) from 0 to 1: confidence that a pixel and the one at an offset belong to different cells.
     offsets
-        (y, x) of each channel, in pixels.
+        Offset (y, x) of each channel, in pixels.
     foreground
         (H, W) bool: where there are cells.
     sure
-        From 0.5 to 1: how surely neighbours belong together that are of one piece from the beginning.
+        Confidence from 0.5 to 1 above which neighbours are merged in advance.
     smallest
-        Pixels of a cell at least. Fewer are most often a piece of one that is too far from its others.
+        Smallest number of pixels of a cell. Smaller ones are mostly fragments too far from the rest of their cell.
 
     Returns
     -------
     ndarray
-        (H, W) int32: 0 outside the foreground, and on what is too small; cells in any numbers.
+        (H, W) int32: 0 outside the foreground and on cells that are too small; cells in any numbers.
 
     Examples
     --------
-    Three pixels, of which the outer two belong together, and the middle one to neither:
+    Three pixels. The outer two belong together, the middle one to neither:
 
     >>> apart = np.array([[[1, 1], [0.9, 1], [0.8, 0.1]]])
     >>> affinities_to_labels(apart, [(0, -1), (0, -2)], np.ones((1, 3), bool), smallest=1)
@@ -65,11 +65,11 @@ def affinities_to_labels(
 
 
 def _pieces(affinities: NDArray[Any], offsets: Offsets, foreground: NDArray[np.bool_], most: float) -> Labels:
-    """Return pieces of pixels that almost surely belong together with a neighbour: (H, W), 0 outside the foreground."""
+    """Merge neighbours that almost certainly belong together: (H, W), 0 outside the foreground."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pixels = np.cumsum(foreground).reshape(foreground.shape) - 1  # of those of the foreground
+    pixels = np.cumsum(foreground).reshape(foreground.shape) - 1  # indices of the foreground pixels
     pairs = [(pixels[:0, 0], pixels[:0, 0])]
     for channel, offset in enumerate(offsets):
         if max(map(abs, offset)) == 1:
@@ -87,7 +87,7 @@ def _pieces(affinities: NDArray[Any], offsets: Offsets, foreground: NDArray[np.b
 def _edges(
     affinities: NDArray[Any], offsets: Offsets, pieces: Labels
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the two pieces of each edge and whether it parts them, from the strongest to the weakest."""
+    """Return the two pieces of each edge and whether it separates them, from the strongest to the weakest."""
     count = int(pieces.max()) + 1
     keys, strengths = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     for channel, offset in [*enumerate(offsets), *((None, offset) for offset in _DIAGONALS)]:
@@ -100,14 +100,15 @@ def _edges(
         strengths.append(np.where(parts, value, 1 - value).astype(np.float32))
     key, strength = np.concatenate(keys), np.concatenate(strengths)
     order = np.lexsort((-strength, key))
-    first = order[np.flatnonzero(np.diff(key[order], prepend=-1))]  # the strongest of each two pieces and sign
+    # The strongest edge for each pair of pieces and sign.
+    first = order[np.flatnonzero(np.diff(key[order], prepend=-1))]
     first = first[np.argsort(-strength[first], kind="stable")]
     pair, parts = np.divmod(key[first], 2)
     return *np.divmod(pair, count), parts.astype(np.bool_)
 
 
 def _joined(count: int, first: list[int], second: list[int], signs: list[bool]) -> Labels:
-    """Go through the edges, and return for each piece the one that stands for its cluster: (count,) int32."""
+    """Process the edges, and return the representative of each piece's cluster: (count,) int32."""
     root = list(range(count))
     parted: defaultdict[int, set[int]] = defaultdict(set)
 
@@ -133,7 +134,7 @@ def _joined(count: int, first: list[int], second: list[int], signs: list[bool]) 
 
 
 def _both(shape: tuple[int, int], offset: tuple[int, int]) -> tuple[_Places, _Places]:
-    """Return where there are pixels with another one at an offset, and where those are."""
+    """Return the slices of pixels that have a partner at an offset, and of these partners."""
     here = tuple(slice(max(0, -step), max(0, size - max(0, step))) for size, step in zip(shape, offset, strict=True))
     there = tuple(slice(max(0, step), max(0, size + min(0, step))) for size, step in zip(shape, offset, strict=True))
     return (here[0], here[1]), (there[0], there[1])

@@ -1,4 +1,4 @@
-"""Numbers of instances."""
+"""Numbering of instances."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def number_in_raster_order(labels: NDArray[np.int32]) -> NDArray[Any]:
-    """Give labels the numbers from 1 in the order of their first pixels, row by row; 0 stays 0.
+    """Renumber labels from 1 in raster order of their first pixels; 0 stays 0.
 
     Parameters
     ----------

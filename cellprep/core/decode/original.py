@@ -1,4 +1,4 @@
-"""The original author's cut of the energy."""
+"""The decoder of the original author: a cut of the energy."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from cellprep.core.tuning import option
 
 @dataclass(frozen=True, slots=True)
 class Original(Decoder):
-    """Cut above a level, drop small pieces, fill small holes, and dilate each piece; later pieces lie on top.
+    """Cut above a level, remove small components, fill small holes, and dilate each component; later ones lie on top.
 
-    Pixel for pixel what the author's code does. Small pieces and holes are 4-connected, so that a speck that touches
-    a cell at a corner alone goes, and background at the image's edge counts as a hole. The pieces that are then
-    dilated are 8-connected. Walls are not used, and the dilation may leave the mask. An image without any background
-    comes out empty, as the author's code takes the lowest value to be the background.
+    The result equals that of the author's code, pixel for pixel. Small components and holes are 4-connected, so that a
+    speck that touches a cell only at a corner is removed, and background at the image's edge can be a hole. The
+    components to dilate are 8-connected. Walls are not used, and the dilation may extend beyond the mask. An image
+    without any background results in no cells, as the author's code takes the lowest value to be the background.
     """
 
     level: int = option(1, "level of the cut; pixels up to this level are removed", 0, 254, tried=(1, 2, 3))
@@ -35,14 +35,14 @@ class Original(Decoder):
     )
 
     def __call__(self, maps: Maps) -> Labels:
-        """Decode; of the mask no more is used than that the energy is 0 outside."""
+        """Decode. Of the mask only the zeros of the energy outside it are used."""
         import cv2
 
         cells = _without_small(maps.energy > self.level, self.min_size)
         cells = ~_without_small(~cells, self.min_hole)
         if cells.all():
             return np.zeros(cells.shape, np.int32)
-        pieces = number_in_raster_order(components(cells)).astype(np.float64)  # OpenCV dilates no 32-bit integers
+        pieces = number_in_raster_order(components(cells)).astype(np.float64)  # OpenCV cannot dilate 32-bit integers
         return cv2.dilate(pieces, np.ones((self.dilation, self.dilation), np.uint8)).astype(np.int32)
 
 

@@ -1,4 +1,4 @@
-"""Seeds: what is left of the mask without walls, cut by level where the energy says that a wall is lost."""
+"""Seeds: the mask without walls, cut by level where the energy shows that a wall is missing."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +8,16 @@ from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
 from cellprep.core.targets.transforms import distance_transform
 
-_BINS_PER_PIXEL = 100  # tells the distances of a pixel grid apart, as far as they tell levels 0 to 2 apart
+_BINS_PER_PIXEL = 100  # separates distances on a pixel grid that separate levels 0 to 2
 _SMALLEST_PIECE = 20
 
 
 def find_seeds(maps: Maps) -> Labels:
-    """Return the 8-connected pieces of the mask between walls: (H, W) int32, 0 elsewhere.
+    """Return the 8-connected components of the mask between walls: (H, W) int32, 0 elsewhere.
 
-    A piece with contradictions has lost walls, and is cut above level 1, as the original author cuts. If that leaves
-    parts of at least 20 pixels, these are seeds instead, each with what of the piece is nearest to it: order and joins
-    are told by seeds that reach the walls.
+    A component with contradictions lacks walls, and is cut above level 1, as the original author does. If parts of at
+    least 20 pixels remain, these are the seeds. Each is extended to the nearest pixels of the component, as order and
+    joins need seeds that touch the walls.
     """
     cells = maps.mask & ~maps.walls
     pieces = components(cells)
@@ -35,17 +35,17 @@ def find_seeds(maps: Maps) -> Labels:
 
 
 def contradictions(energy: NDArray[np.uint8], cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find pixels of levels 0 and 1 that should have more. True maps have none.
+    """Find pixels of levels 0 and 1 that should have a higher level. True maps have none.
 
     The energy follows from the distance to walls and background, so that pixels at the same distance have the same
-    level. Pixels beside a lost wall are farther from those that are left than their level says.
+    level. Pixels next to a missing wall are farther from the remaining walls than their level says.
 
     Parameters
     ----------
     energy
         (H, W) uint8 levels.
     cells
-        (H, W) bool: the cells without the walls that are known.
+        (H, W) bool: the cells without the known walls.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The cells in StarDist's rays: polygons without those that overlap a better one."""
+"""Cells from the rays of StarDist: polygons, without those that overlap a better one."""
 
 from typing import Any
 
@@ -17,28 +17,27 @@ def star_to_labels(
     most_overlap: float = 0.4,
     edge: int = 2,
 ) -> Labels:
-    """Return the cells in StarDist's rays, as its ``non_maximum_suppression`` and ``polygons_to_label`` do.
+    """Return the cells from StarDist's rays, as its ``non_maximum_suppression`` and ``polygons_to_label`` do.
 
-    Each pixel of enough probability is the centre of a polygon, whose corners are the ends of its rays. Taken from
-    the highest probability, a polygon is kept if those kept before do not overlap it too much: the pixels that they
-    share, relative to the smaller one. Of equal probabilities the first pixel comes first, row by row. In the image,
-    the most probable polygons lie on top.
+    Each pixel above the threshold is the centre of a polygon; its corners are the ends of the rays. In descending order
+    of probability, a polygon is kept unless it overlaps a kept one too much: by the number of shared pixels, relative
+    to the smaller polygon. Ties are resolved in raster order. In the result, the most probable polygons lie on top.
 
-    StarDist measures polygons by their areas; here their pixels are counted, corners rounded as StarDist rounds them,
-    towards 0. Its order of equal probabilities is none in particular.
+    StarDist measures the areas of polygons. Here pixels are counted, with corners rounded towards 0 as in StarDist.
+    StarDist's order of ties is unspecified.
 
     Parameters
     ----------
     probability
         (H, W).
     rays
-        (H, W, n) lengths, in pixels, as `star_distances` returns them.
+        (H, W, n) lengths in pixels, as returned by `star_distances`.
     least
-        Only pixels above this probability are centres.
+        Only pixels with a higher probability are centres.
     most_overlap
-        Share of the smaller polygon.
+        Largest shared fraction of the smaller polygon.
     edge
-        Pixels at the image's edge that are no centres, though the image has no others.
+        Width in pixels of a border without centres, even if the image has no others.
 
     Returns
     -------
@@ -77,7 +76,7 @@ def _polygons(centres: NDArray[np.intp], rays: NDArray[Any]) -> Polygons:
 
 
 def _without_overlapping(polygons: Polygons, most: float) -> list[int]:
-    """Return the places of polygons that overlap none before them that is kept, in ascending order."""
+    """Return the indices of polygons that overlap no kept one before them, in ascending order."""
     import cv2
 
     corners = np.ascontiguousarray(np.trunc(polygons[:, ::-1]).astype(np.int32).transpose(0, 2, 1))  # x, y

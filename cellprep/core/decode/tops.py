@@ -1,4 +1,4 @@
-"""The regions below each top of the energy: the decoder for round cells and for energy from networks."""
+"""Basins around the h-maxima of the energy: the decoder for round cells and for energy from networks."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from cellprep.core.decode.growing import grow
 from cellprep.core.decode.maps import Maps
 from cellprep.core.tuning import option
 
-#: Steps (y, x) that meet each two neighbours of eight once.
+#: Offsets (y, x) that visit each pair of 8-connected neighbours once.
 _STEPS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Tops(Decoder):
-    """Part the mask without its walls into basins around the tops of its energy, and grow these into the walls.
+    """Divide the mask without walls into basins around the maxima of the energy, then grow them into the walls.
 
-    Two tops are of two cells if every way between them sinks by more than `depth` below the lower one, and below
-    `ratio` times its height. Each pixel goes to the top that it lies below.
+    Two maxima belong to different cells if every path between them falls by more than `depth` below the lower one, and
+    below `ratio` times its height. Each pixel belongs to the maximum that it lies below.
     """
 
     smoothing: float = option(
@@ -50,14 +50,14 @@ class Tops(Decoder):
         return grow(self.part(maps.energy, maps.mask & ~maps.walls), maps.mask)
 
     def part(self, energy: NDArray[np.uint8], area: NDArray[np.bool_]) -> Labels:
-        """Part an area into basins around the tops of its energy.
+        """Divide an area into basins around the maxima of its energy.
 
         Parameters
         ----------
         energy
             (H, W) uint8 levels.
         area
-            (H, W) bool: what is parted.
+            (H, W) bool: the area to divide.
 
         Returns
         -------
@@ -73,9 +73,9 @@ class Tops(Decoder):
         from skimage.morphology import local_maxima
         from skimage.segmentation import watershed
 
-        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has tops, too
+        ground = np.where(area, np.maximum(energy, np.float32(0.5)), np.float32(0))  # so that level 0 has maxima, too
         height = smooth(ground, self.smoothing) * area
-        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # flat ones, too
+        peaks = local_maxima(np.pad(height, 1), connectivity=2)[1:-1, 1:-1].astype(bool)  # including plateaus
         basins: Labels = watershed(-height, components(peaks & area), connectivity=2, mask=area).astype(np.int32)
         return self._merge(basins, height)
 
@@ -100,7 +100,7 @@ class Tops(Decoder):
 
 
 def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
-    """Smooth heights by a Gaussian of so many pixels' standard deviation, beyond the edge as if mirrored."""
+    """Smooth heights with a Gaussian of a given standard deviation in pixels, with reflection at the edges."""
     import cv2
 
     if not spread:
@@ -110,7 +110,7 @@ def smooth(height: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
 
 
 def _passes(basins: Labels, height: NDArray[np.float32]) -> list[tuple[float, int, int]]:
-    """Return the highest pass of each two basins that meet, from the highest to the lowest."""
+    """Return the highest pass between each two adjacent basins, in descending order."""
     pairs, heights = [], []
     for dy, dx in _STEPS:
         here = slice(0, basins.shape[0] - dy), slice(max(0, -dx), basins.shape[1] - max(0, dx))

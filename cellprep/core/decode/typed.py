@@ -1,4 +1,4 @@
-"""Options of decoders as they are typed, which several commands take."""
+"""Command-line options of decoders, shared by several commands."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -14,11 +14,12 @@ _DEFAULTS = {
 DecoderOptions = Annotated[
     Mapping[str, float],
     Option(
-        "Option of the decoder, repeatable. Defaults are "
-        + "; ".join(f"of {name} {defaults}" for name, defaults in _DEFAULTS.items())
+        "Decoder option, repeatable. Defaults: "
+        + "; ".join(f"{name}: {defaults}" for name, defaults in _DEFAULTS.items())
         + ".",
         flags=("--decoder-option",),
         metavar="NAME=VALUE",
         parse=parse_options,
+        group="Decoding",
     ),
 ]

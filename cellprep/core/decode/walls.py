@@ -1,4 +1,4 @@
-"""Every wall pixel to its owner, and every piece to its cell: the decoder that is meant unless another is named."""
+"""The default decoder: assigns each wall pixel to its owner, and each fragment to its cell."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,17 @@ from cellprep.core.decode.rim import WIDEST, lost_rim, trust_level_0
 from cellprep.core.decode.seeds import find_seeds
 from cellprep.core.tuning import option
 
-_TIMES = 3  # how many times as large a cell on top is, for the least size of what lies below it
+_TIMES = 3  # a cell below one this many times as large must have the size `min_below`
 
 
 @dataclass(frozen=True, slots=True)
 class Walls(Decoder):
-    """Decode by finding, for each two seeds that meet, which lies below.
+    """Decode by finding out which of two touching seeds lies below.
 
-    Seeds are what is left of the mask without walls. The shape of a wall tells which of two seeds lies on top of the
-    other; pieces that a cell on top cut apart are joined; then, with the sizes of whole cells, each wall goes to the
-    cell below. What touches others and is too small for a cell goes to those around it. Mask beyond cells stays
-    background; a rim that the mask has lost is given back.
+    Seeds are the mask without walls. The shape of a wall shows which of two seeds lies on top; fragments that a cell on
+    top has split are joined; then, considering the sizes of whole cells, each wall is assigned to the cell below.
+    Objects too small for a cell are merged into the cells that they touch. Mask pixels beyond cells become background;
+    a rim that the mask lacks is restored.
     """
 
     min_piece: int = option(
@@ -59,7 +59,7 @@ class Walls(Decoder):
     def _without_small_pieces(
         self, labels: Labels, contacts: Contacts, cell: Ints, first_below: NDArray[np.bool_]
     ) -> Labels:
-        """Leave out what is too small to be a cell of its own, and was joined to none."""
+        """Remove cells that are too small and were not joined."""
         count = len(contacts.area)
         area = np.bincount(labels.ravel(), minlength=count)
         first, second = cell[contacts.a], cell[contacts.b]
@@ -73,38 +73,38 @@ class Walls(Decoder):
 
 
 def order_cells(contacts: Contacts, shape: Floats, cell: Ints) -> Floats:
-    """Return the evidence that the first seed of each contact lies below, of all contacts of the same two cells."""
+    """Return the evidence that the first seed of each contact lies below, from all contacts of the same two cells."""
     count = len(contacts.area)
     area = sum_by(cell, contacts.area, count)
     first, second = cell[contacts.a], cell[contacts.b]
-    # Contacts of the same two cells may name them either way round: their evidence is summed in the order of the
-    # cells, then turned back. A pair of cells is one number.
+    # Contacts of the same two cells may name them in either order: their evidence is summed in the order of the cells,
+    # then converted back. A pair of cells is encoded as one number.
     turned = np.where(first < second, 1.0, -1.0)
     keys = np.minimum(first, second) * count + np.maximum(first, second)
     _, pair = np.unique(keys, return_inverse=True)
     together = sum_by(pair, shape * turned, len(keys))[pair] * turned
-    # Beside the sizes of whole cells, shape weighs a tenth more than alone.
+    # Together with the sizes of whole cells, shape has a weight of 1.1.
     return 1.1 * together + order_by_size(area[first], area[second])
 
 
 def _own_walls(contacts: Contacts, cell: NDArray[np.int32], below: Ints) -> Labels:
-    """Return the cells with the walls that lie between seeds.
+    """Return the cells with the walls between seeds.
 
-    Of three seeds beside a pixel, the one that lies below most of the others owns it. A pixel beside one seed alone
-    belongs to another one, whose walls are next to it.
+    Of three seeds next to a pixel, the one that lies below most of the others owns it. A pixel next to one seed only
+    belongs to another cell, whose walls are adjacent.
     """
-    labels = cell[contacts.seeds]  # (H, W): a look-up per pixel
-    # (3, w): the seeds beside each wall pixel, and in how many of its contacts, three at most, each of them lies below.
+    labels = cell[contacts.seeds]  # (H, W): one look-up per pixel
+    # (3, w): the seeds next to each wall pixel, and in how many of its contacts (at most three) each lies below.
     beside = np.stack([contacts.lowest, contacts.middle, contacts.highest])
     wins = [np.bincount(contacts.pixel, below[contacts.contact] == seed[contacts.pixel], seed.size) for seed in beside]
     owner = np.take_along_axis(beside, np.argmax(wins, axis=0)[None], axis=0)[0]
     several = contacts.lowest < contacts.highest
-    # With a margin of a pixel, so that neighbours of pixels at the edge can be looked up.
+    # Padded by one pixel, so that neighbours of edge pixels can be looked up.
     owned = np.zeros(np.add(labels.shape, 2), np.int32)
     owned[contacts.y[several] + 1, contacts.x[several] + 1] = cell[owner[several]]
     alone = ~several & (contacts.highest > 0)
-    # A pixel beside one seed alone takes the first owner among its neighbours that is another cell. All of them are
-    # looked up before any is set, so that none takes over what another one has just got.
+    # A pixel next to one seed only takes the first owner among its neighbours that is another cell. All of them are
+    # looked up before any is set, so that none copies a value that was just set.
     y, x, mine = contacts.y[alone], contacts.x[alone], cell[contacts.highest[alone]]
     found = np.zeros(len(y), np.int32)
     for dy, dx in NEIGHBOURS:
@@ -116,9 +116,9 @@ def _own_walls(contacts: Contacts, cell: NDArray[np.int32], below: Ints) -> Labe
 
 
 def _beyond_cells(contacts: Contacts, maps: Maps) -> NDArray[np.bool_]:
-    """Find walls that no two seeds are beside and that have no vector: there the mask is larger than its cells.
+    """Find walls without two adjacent seeds and without a vector: there the mask extends beyond its cells.
 
-    On a wall beside one cell alone the vector points into that cell.
+    On a wall next to one cell only, the vector points into that cell.
     """
     beyond = np.zeros(maps.mask.shape, bool)
     alone = contacts.lowest == contacts.highest

@@ -1,4 +1,4 @@
-"""Seeds grown by watershed: the plainest decoder that keeps to the mask."""
+"""Seeds grown by watershed: the simplest decoder that respects the mask."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from cellprep.core.tuning import option
 
 @dataclass(frozen=True, slots=True)
 class Watershed(Decoder):
-    """Take the 8-connected pieces between walls that are large enough, and grow them into the rest of the mask.
+    """Take the 8-connected components between walls that are large enough, and grow them into the rest of the mask.
 
-    The growth is scikit-image's watershed of a flat surface: a pixel goes to the seed that reaches it first.
+    They grow by scikit-image's watershed on a flat surface: each pixel is assigned to the seed that reaches it first.
     """
 
     min_seed: int = option(20, "minimum size of a seed between walls, in pixels", 0, tried=(10, 20, 40))

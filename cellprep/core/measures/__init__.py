@@ -1,6 +1,6 @@
-"""Measures of cells: sizes, shapes, neighbours and intensities, by the names of scikit-image's regionprops_table.
+"""Measurements of cells: sizes, shapes, neighbours and intensities, named as in scikit-image's regionprops_table.
 
-A new property is one line in `PROPERTIES`.
+To add a property, add a line to `PROPERTIES`.
 """
 
 from collections.abc import Callable
@@ -37,11 +37,11 @@ def _crofton_perimeter(cell: Cell) -> float:
 
 
 def _intensity(statistic: Callable[..., Any]) -> Property:
-    """Return a property of the image at a cell's pixels: a function of NumPy, of each channel."""
+    """Return an intensity property: a NumPy function of a cell's pixels, for each channel."""
     return Property(lambda cell: statistic(cell.values, axis=0), of_pixels=True)
 
 
-#: The properties by name. Those that scikit-image has by the same name are equal to its own, to the last bit.
+#: The properties by name. Values equal those of scikit-image under the same name, bit for bit.
 PROPERTIES: dict[str, Property] = {
     "area": Property(lambda cell: cell.area, power=2),
     "area_bbox": Property(lambda cell: cell.mask.size, power=2),
@@ -70,7 +70,7 @@ PROPERTIES: dict[str, Property] = {
     "intensity_sum": _intensity(lambda values, axis: np.sum(values, axis=axis, dtype=float)),
 }
 
-#: What is measured unless properties are named.
+#: Properties measured by default.
 DEFAULT_PROPERTIES = (
     *("area", "centroid", "bbox", "perimeter", "axis_major_length", "axis_minor_length", "eccentricity"),
     *("solidity", "feret_diameter_max", "touching_cells", "nearest_distance"),

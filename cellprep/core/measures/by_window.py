@@ -1,4 +1,4 @@
-"""The measures of all cells of an image, window by window: each cell as a whole, wherever windows part it."""
+"""Measurements of all cells of an image, window by window. Cells that cross window borders are measured whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """An image and its labels, of which windows can be had.
+    """An image and its labels, readable in windows.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Readable:
     labels
         Returns the labels in a window: integers, 0 = background.
     windows
-        Windows that cover the image, each pixel once.
+        Windows that cover the image, without overlap.
     channels
-        The number of the image's channels; 0 without an image.
+        Number of channels of the image; 0 without an image.
     pixels
         Returns the image in a window: (C, h, w).
     """
@@ -42,15 +42,15 @@ class Readable:
 def measure_cells(image: Readable, properties: Iterable[str]) -> Columns:
     """Measure all cells of an image.
 
-    A cell is measured with the window that has the first corner of its bounding box: of the image as much is read as
-    holds all cells of a window.
+    A cell is measured with the window that contains the first corner of its bounding box. The part of the image that is
+    read contains all of that window's cells.
 
     Parameters
     ----------
     image
         The image.
     properties
-        Names in `PROPERTIES`; those of the image's intensities are left out if there is none.
+        Names in `PROPERTIES`; intensity properties are omitted if there is no image.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def measure_cells(image: Readable, properties: Iterable[str]) -> Columns:
 
 
 def in_micrometres(name: str, columns: Columns, side: float) -> Columns:
-    """Return the columns of a property in micrometres, if it has a length in it: `side` is that of a pixel.
+    """Convert the columns of a property to micrometres, if its unit contains a length; `side` is the side of a pixel.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def in_micrometres(name: str, columns: Columns, side: float) -> Columns:
 
 
 def _regions(image: Readable) -> Iterator[Region]:
-    """Yield the cells of each window, whole; of an image without cells one region, so that there are columns."""
+    """Yield the whole cells of each window; for an image without cells one empty region, to get all columns."""
     numbers, boxes = _boxes(image)
     if not len(numbers):
         yield Region(np.zeros((1, 1), np.int64), (0, 0), numbers, boxes, None, image.shape, image.labels)
@@ -108,7 +108,7 @@ def _regions(image: Readable) -> Iterator[Region]:
 
 
 def _boxes(image: Readable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the labels that occur, ascending, and where each lies: (n,), and (n, 4) as `Region.boxes`."""
+    """Return the labels that occur, in ascending order, and their boxes: (n,), and (n, 4) as `Region.boxes`."""
     from scipy.ndimage import find_objects
 
     found = [np.zeros((0, 5), np.int64)]

@@ -1,4 +1,4 @@
-"""One cell, cut out of its image: what its measures are made of, each computed once."""
+"""One cell, cropped from its image, with cached quantities for its measurements."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DIAMOND = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])  # from a pixel's centre to the middles of its sides, doubled
+_DIAMOND = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])  # from a pixel's centre to the midpoints of its sides, doubled
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Cell:
     Attributes
     ----------
     mask
-        (h, w) bool: its pixels, in its bounding box.
+        (h, w) bool: its pixels within its bounding box.
     box
-        First row, first column, end of the rows, end of the columns, in pixels of the image.
+        First row, first column, end row, end column, in pixels of the image.
     pixels
-        (C, h, w): the image in its bounding box; None without one.
+        (C, h, w): the image within its bounding box; None without an image.
     """
 
     mask: NDArray[np.bool_]
@@ -31,26 +31,26 @@ class Cell:
 
     @cached_property
     def area(self) -> float:
-        """Number of its pixels."""
+        """Number of pixels."""
         return float(np.count_nonzero(self.mask))
 
     @cached_property
     def _sums(self) -> tuple[int, int]:
-        """Sums of the rows and of the columns of its pixels, counted from those of its box."""
+        """Sums of the rows and of the columns of its pixels, relative to its box."""
         rows, columns = self.mask.sum(axis=1), self.mask.sum(axis=0)
         return int(rows @ np.arange(len(rows))), int(columns @ np.arange(len(columns)))
 
     @property
     def centroid(self) -> tuple[float, float]:
-        """Mean row and column of its pixels: quotients of whole numbers, so that the order of summing is no matter."""
+        """Mean row and column of its pixels, as quotients of integers, independent of the order of summation."""
         rows, columns = self._sums
         return (rows + self.box[0] * self.area) / self.area, (columns + self.box[1] * self.area) / self.area
 
     @cached_property
     def inertia(self) -> tuple[float, float, float]:
-        """The tensor of inertia: its elements (0, 0), (0, 1) and (1, 1).
+        """The inertia tensor: its elements (0, 0), (0, 1) and (1, 1).
 
-        The moments are those of `skimage.measure.moments_central`, by the same two products of matrices, up to order 3:
+        Moments are computed like in `skimage.measure.moments_central`, by the same two matrix products, up to order 3:
         with a lower order the linear algebra library would sum in another order.
         """
         powers = [
@@ -65,20 +65,20 @@ class Cell:
 
     @cached_property
     def inertia_eigenvalues(self) -> tuple[float, float]:
-        """Eigenvalues of the tensor of inertia, the larger one first."""
+        """Eigenvalues of the inertia tensor, in descending order."""
         a, b, c = self.inertia
         low, high = np.clip(np.linalg.eigvalsh(np.array([[a, b], [b, c]])), 0, None).tolist()
         return high, low
 
     @property
     def eccentricity(self) -> float:
-        """Eccentricity of the ellipse of the same second moments: 0 of a circle, towards 1 of a line."""
+        """Eccentricity of the ellipse with the same second moments: 0 for a circle, close to 1 for a line."""
         high, low = self.inertia_eigenvalues
         return sqrt(1 - low / high) if high else 0.0
 
     @property
     def orientation(self) -> float:
-        """Angle between the rows' axis and the ellipse's major axis, in radians from -pi/2 to pi/2."""
+        """Angle between the row axis and the ellipse's major axis, in radians from -pi/2 to pi/2."""
         a, b, c = self.inertia
         if a == c:
             return pi / 4 if b < 0 else -pi / 4
@@ -86,17 +86,17 @@ class Cell:
 
     @cached_property
     def _hull(self) -> NDArray[np.int64]:
-        """First and last pixel, in each row of its box, of `skimage.morphology.convex_hull_image`: (h, 2).
+        """First and last pixel in each row of its box of `skimage.morphology.convex_hull_image`: (h, 2).
 
-        These are the pixels whose centres lie in or on the convex hull of the middles of its pixels' sides. With all
-        places doubled the corners are whole numbers, and so is everything here.
+        These are the pixels whose centres lie in the convex hull of the midpoints of pixel sides, or on its outline.
+        All coordinates are doubled, so that they are integers.
         """
         corners = _convex_hull(_row_ends(self.mask))
         (y0, x0), (y1, x1) = corners.T, np.roll(corners, -1, axis=0).T
-        down = y1 != y0  # an edge along a row ends where others do
+        down = y1 != y0  # horizontal edges end where others do
         y0, x0, y1, x1 = y0[down], x0[down], y1[down], x1[down]
         rows = 2 * np.arange(len(self.mask))[:, np.newaxis]
-        # Where an edge crosses a row, as a fraction; twice the length, as columns are counted singly again.
+        # The crossing of an edge and a row, as a fraction; twice the length, as columns are not doubled here.
         sign = np.sign(y1 - y0)
         across = sign * (x0 * (y1 - y0) + (rows - y0) * (x1 - x0))
         per = 2 * np.abs(y1 - y0)
@@ -108,12 +108,12 @@ class Cell:
 
     @property
     def convex_area(self) -> float:
-        """Number of the pixels of its convex hull."""
+        """Number of pixels of its convex hull."""
         return float((self._hull[:, 1] - self._hull[:, 0] + 1).sum())
 
     @property
     def feret_diameter_max(self) -> float:
-        """The longest distance between two places of its convex hull's outline, halfway to the next pixels."""
+        """Longest distance between two points of its convex hull's outline, which runs halfway to adjacent pixels."""
         first, last = self._hull.T
         rows = np.arange(len(self.mask))
         corners = _convex_hull(np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=1))
@@ -122,14 +122,14 @@ class Cell:
 
     @cached_property
     def values(self) -> NDArray[Any]:
-        """The image at its pixels, row by row: (n,), or (n, C) for several channels."""
+        """Intensities of its pixels, row by row: (n,), or (n, C) for several channels."""
         assert self.pixels is not None
         values: NDArray[Any] = np.ascontiguousarray(self.pixels[:, self.mask].T)
         return values[:, 0] if len(self.pixels) == 1 else values
 
 
 def _row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the first and the last pixel of each row that has some: (k, 2) rows and columns."""
+    """Return the first and the last pixel of each row that has any: (k, 2) rows and columns."""
     rows = np.flatnonzero(mask.any(axis=1))
     filled = mask[rows]
     last = mask.shape[1] - 1 - filled[:, ::-1].argmax(axis=1)
@@ -137,7 +137,7 @@ def _row_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _convex_hull(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the corners of the convex hull of the middles of pixels' sides, rows and columns, both doubled: (k, 2)."""
+    """Return the corners of the convex hull of the midpoints of pixel sides, rows and columns, doubled: (k, 2)."""
     import cv2
 
     outermost = cv2.convexHull(pixels.astype(np.int32))

@@ -1,4 +1,4 @@
-"""The neighbours of cells: how many touch each, and how far the nearest one is."""
+"""Neighbours of cells: the number of touching cells, and the distance to the nearest cell."""
 
 from math import sqrt
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from cellprep.core.measures.region import Read, Region, around
 from cellprep.core.windows import Window, windows
 
-_HALO = 64  # pixels around all cells in which others are searched at first
-_REACH = 3  # pixels around one cell, at first
-_FURTHER = 4  # by which factor both grow
-_PAIRS_AT_ONCE = 1 << 16  # of more pairs of pixels a tree is faster
+_HALO = 64  # initial search radius around all cells, in pixels
+_REACH = 3  # initial search radius around one cell, in pixels
+_FURTHER = 4  # factor by which both grow
+_PAIRS_AT_ONCE = 1 << 16  # for more pairs of pixels a tree is faster
 
-# Half of the eight neighbours of a pixel: the other half sees the same pairs from the other side.
+# Half of the eight neighbours of a pixel: the other half gives the same pairs in reverse.
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def touching_cells(region: Region) -> NDArray[np.int64]:
-    """Return how many other cells touch each, with a pixel beside one of its own or at its corner."""
+    """Return the number of other cells that touch each cell, along a side or at a corner of a pixel."""
     labels = region.labels
     height, width = labels.shape
     found = []
@@ -32,11 +32,10 @@ def touching_cells(region: Region) -> NDArray[np.int64]:
 
 
 def nearest_distances(region: Region) -> NDArray[np.float64]:
-    """Return the shortest distance from each cell's pixels to those of another one, in pixels; NaN if there is none.
+    """Return the shortest distance from each cell's pixels to those of another cell, in pixels; NaN if there is none.
 
-    Of two cells, the pixels nearest to each other each have a neighbour beside them that is not of their cell: one step
-    towards the other would else be nearer. So only such pixels are compared. What lies around the cells is read as far
-    as is needed to be certain.
+    Only border pixels are compared: of the two pixels that are nearest to each other, each has a neighbour outside its
+    cell. The surroundings are read as far as needed for a certain result.
     """
     distances = np.full(len(region.numbers), np.nan)
     unknown = np.arange(len(region.numbers))
@@ -54,14 +53,14 @@ def nearest_distances(region: Region) -> NDArray[np.float64]:
 
 
 class _Search:
-    """Pixels of cells, to be searched for those near one of them.
+    """Pixels of cells, searchable for those near a cell.
 
     Parameters
     ----------
     points
         (p, 2) rows and columns, sorted by row.
     owners
-        (p,) the label of each.
+        (p,) label of each point.
     """
 
     def __init__(self, points: NDArray[np.int64], owners: NDArray[np.int64]) -> None:
@@ -71,13 +70,13 @@ class _Search:
         self._sorted = owners[self._by_owner]
 
     def nearest(self, number: int, box: list[int], farthest: int) -> float:
-        """Return the distance from a cell to the nearest other one; NaN if that is more than `farthest`."""
+        """Return the distance from a cell to the nearest other one; NaN if it exceeds `farthest`."""
         own = self._points[self._by_owner[slice(*np.searchsorted(self._sorted, [number, number + 1]))]]
         reach = _REACH
         while True:
             reach = min(reach, farthest)
             others = self._others(number, box, reach)
-            # In the corners of the square lie pixels that may be farther than those just outside of its sides.
+            # The corners of the square may contain pixels that are farther than those just outside its sides.
             if len(others) and (squared := _least_squared(own, others)) <= reach**2:
                 return sqrt(squared)
             if reach == farthest:
@@ -85,7 +84,7 @@ class _Search:
             reach *= _FURTHER
 
     def _others(self, number: int, box: list[int], reach: int) -> NDArray[np.int64]:
-        """Return the pixels of other cells in a box and so far around it."""
+        """Return the pixels of other cells within `reach` of a box."""
         top, left, bottom, right = box
         near = slice(*np.searchsorted(self._rows, [top - reach, bottom + reach]))
         columns = self._points[near, 1]
@@ -95,7 +94,7 @@ class _Search:
 
 
 def _least_squared(own: NDArray[np.int64], others: NDArray[np.int64]) -> int:
-    """Return the smallest squared distance between two sets of pixels: a whole number."""
+    """Return the smallest squared distance between two sets of pixels, as an integer."""
     if len(own) * len(others) <= _PAIRS_AT_ONCE:
         down = own[:, np.newaxis, 0] - others[:, 0]
         across = own[:, np.newaxis, 1] - others[:, 1]
@@ -107,9 +106,9 @@ def _least_squared(own: NDArray[np.int64], others: NDArray[np.int64]) -> int:
 
 
 def _borders(read: Read, area: Window, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels in an area, sorted by row, that lie beside one that is not of their cell; and their cells.
+    """Return the pixels in an area, sorted by row, that are adjacent to a pixel of another label, and their labels.
 
-    Pixels at the image's edge alone are none of these.
+    The image's edge does not count.
     """
     rows, columns = area
     points, owners = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]

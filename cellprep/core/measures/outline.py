@@ -1,4 +1,4 @@
-"""Perimeters of the cells of a region, all at once."""
+"""Perimeters of all cells of a region."""
 
 from math import sqrt
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from cellprep.core.measures.region import Region
 
-# What a pixel of the outline adds, by which of its neighbours are of the outline, too: 2 for each beside it, 10 for
-# each at its corners, and 1 for itself. After Benkrid and Crookes, as scikit-image has it.
+# Value of an outline pixel by its neighbours on the outline: 2 for each straight one, 10 for each diagonal one, and 1
+# for itself. From Benkrid and Crookes, as in scikit-image.
 _WEIGHTS = np.zeros(50)
 _WEIGHTS[[5, 7, 15, 17, 25, 27]] = 1
 _WEIGHTS[[21, 33]] = sqrt(2)
@@ -16,10 +16,10 @@ _WEIGHTS[[13, 23]] = (1 + sqrt(2)) / 2
 
 
 def perimeters(region: Region) -> NDArray[np.float64]:
-    """Return the length of the outline of each cell: the sums of `skimage.measure.perimeter`, with 4 neighbours.
+    """Return the perimeter of each cell, as `skimage.measure.perimeter` with 4 neighbours does.
 
-    Each pixel is compared with its neighbours in the whole region instead of in a copy of each cell. How often each
-    case occurs is a whole number, and these are weighted cell by cell: so the results are the same to the last bit.
+    Pixels are compared with their neighbours in the whole region instead of a copy of each cell. The counts of each
+    case are integers, weighted cell by cell, so that results are equal bit for bit.
     """
     labels = np.pad(region.labels, 1)
     line = labels.shape[1]

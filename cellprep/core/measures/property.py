@@ -1,4 +1,4 @@
-"""What a property of cells is: how it is measured, and what its columns are called."""
+"""Properties of cells: how they are measured, and the names of their columns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ class Property:
     Attributes
     ----------
     of_cell
-        Measures one cell: a number, or `parts` of them; of the image one for each channel.
+        Measures one cell: returns a number, or `parts` numbers; for intensity properties one per channel.
     of_region
-        Measures all cells of a region at once instead: (n,).
+        Alternatively, measures all cells of a region: returns (n,).
     power
-        Of the side of a pixel: 1 for lengths, 2 for areas, 0 for what has no unit, or none of length.
+        Power of the length unit: 1 for lengths, 2 for areas, 0 for quantities without a length.
     parts
-        The number of its columns.
+        Number of columns.
     kind
-        The type of its numbers.
+        Type of the values.
     of_pixels
-        Whether it is measured in the image, channel by channel.
+        Whether it is measured on the image, for each channel.
     """
 
     of_cell: Callable[[Cell], Any] | None = None
@@ -38,7 +38,7 @@ class Property:
     of_pixels: bool = False
 
     def columns(self, name: str, channels: int = 0, *, in_micrometres: bool = False) -> list[str]:
-        """Return the names of its columns, as `skimage.measure.regionprops_table` has them.
+        """Return the names of its columns, as in `skimage.measure.regionprops_table`.
 
         Examples
         --------

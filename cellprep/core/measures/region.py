@@ -1,4 +1,4 @@
-"""Whole cells of a part of an image: what is measured at once."""
+"""A part of an image with whole cells, which are measured together."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ Read = Callable[[Window], NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Some cells of an image, and a part of it that holds all of them, with a margin of a pixel.
+    """Cells of an image, with a part of the image that contains all of them and a margin of one pixel.
 
     Attributes
     ----------
     labels
-        (h, w) the labels of that part, which may hold parts of other cells; 0 = background.
+        (h, w) labels of that part, which may include parts of other cells; 0 = background.
     origin
-        Row and column in the image of its first pixel.
+        Row and column of its first pixel in the image.
     numbers
-        (n,) ascending: the labels of the cells.
+        (n,) labels of the cells, ascending.
     boxes
-        (n, 4) int64: first row, first column, end of the rows, end of the columns of each, in the image.
+        (n, 4) int64: first row, first column, end row, end column of each cell, in the image.
     pixels
-        (C, h, w): the image in that part; None without one.
+        (C, h, w): the image in that part; None without an image.
     shape
         (H, W) of the whole image.
     read
@@ -44,7 +44,7 @@ class Region:
     read: Read
 
     def cells(self) -> Iterator[Cell]:
-        """Yield each cell, cut out."""
+        """Yield each cell, cropped."""
         down, across = self.origin
         for number, box in zip(self.numbers.tolist(), self.boxes.tolist(), strict=True):
             top, left, bottom, right = box
@@ -53,14 +53,14 @@ class Region:
             yield Cell(self.labels[window] == number, (top, left, bottom, right), pixels)
 
     def places(self, labels: NDArray[Any]) -> NDArray[np.intp]:
-        """Return the place among the cells of each of some labels; n for those of none of them."""
+        """Return the index of the cell of each label; n for labels of other cells."""
         found = np.searchsorted(self.numbers, labels)
         known = np.append(self.numbers, -1)
         return np.where(known[found] == labels, found, len(self.numbers))
 
 
 def around(boxes: NDArray[np.int64], halo: int, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the window that holds all boxes, (n, 4), and so many pixels around them, within the image."""
+    """Return the window that contains all boxes, (n, 4), with a halo in pixels, clipped to the image."""
     top, left = (boxes[:, :2].min(axis=0) - halo).clip(0).tolist()
     bottom, right = np.minimum(boxes[:, 2:].max(axis=0) + halo, shape).tolist()
     return slice(top, bottom), slice(left, right)

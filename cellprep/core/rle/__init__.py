@@ -1,4 +1,4 @@
-"""Run-length encoding of masks: exact, vectorised over all annotations of an image, and strict about faults."""
+"""Run-length encoding of masks: exact, vectorised over all annotations of an image, and strictly validated."""
 
 from cellprep.core.rle.coco import has_no_pixel, parse_coco_counts, polygon_counts
 from cellprep.core.rle.labels import runs_from_bands, runs_from_labels, runs_from_masks, with_all_labels

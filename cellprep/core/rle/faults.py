@@ -1,4 +1,4 @@
-"""Faults of run-length texts: the slow, obvious parser, which runs only to name one."""
+"""Faults of run-length texts: a slow, simple parser that runs only to locate one."""
 
 import re
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ LONGEST_NUMBER = 18  # digits that always fit into int64
 
 
 def first_fault(texts: Sequence[str], shape: tuple[int, int]) -> RLEError:
-    """Return the error that names the first fault of the first faulty text.
+    """Return an error that describes the first fault of the first faulty text.
 
     Parameters
     ----------
     texts
-        One text per annotation, of which at least one is at fault.
+        One text per annotation, of which at least one is faulty.
     shape
         (H, W) of the image, in pixels.
     """
@@ -28,7 +28,7 @@ def first_fault(texts: Sequence[str], shape: tuple[int, int]) -> RLEError:
 
 
 def _fault(text: str, shape: tuple[int, int]) -> str | None:
-    """Return a description of the first fault of a text: the obvious parser, one word at a time."""
+    """Describe the first fault of a text, by parsing it word by word."""
     size = shape[0] * shape[1]
     words = re.findall(rf"[^{WHITESPACE}]+", text)
     for word in words:
@@ -37,12 +37,12 @@ def _fault(text: str, shape: tuple[int, int]) -> str | None:
         if len(word) > LONGEST_NUMBER:
             return f"{_shorten(word)} has more than {LONGEST_NUMBER} digits"
     if len(words) % 2:
-        return f"it has an odd number of numbers ({len(words)}): a run is a start and a length"
+        return f"it has an odd number of values ({len(words)}): a run has a start and a length"
     runs = []
     for start_word, length_word in zip(words[0::2], words[1::2], strict=True):
         start, length = int(start_word), int(length_word)
         if start < 1:
-            return f"start {start} of the run '{start} {length}' is below 1: pixels count from 1"
+            return f"start {start} of the run '{start} {length}' is below 1: pixels are counted from 1"
         if length < 1:
             return f"length {length} of the run '{start} {length}' is below 1"
         if start + length - 1 > size:

@@ -1,4 +1,4 @@
-"""Label images and masks to runs: each cell as the runs of its pixels."""
+"""Conversion of label images and masks to runs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,12 +12,12 @@ _BAND = 1 << 24  # pixels
 
 
 def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, NDArray[np.int64]]:
-    """Return the runs of each label that occurs, and these labels.
+    """Return the runs of each label that occurs, and the labels.
 
     Parameters
     ----------
     labels
-        (H, W) integers from 0, 0 = background; they may be sparse and of any size that int64 holds.
+        (H, W) integers, 0 = background; labels may be sparse and as large as int64 allows.
     order
         The order in which pixels are counted.
 
@@ -44,18 +44,18 @@ def runs_from_labels(labels: NDArray[Any], order: Order = "row") -> tuple[Runs, 
 def runs_from_bands(
     bands: Iterable[NDArray[Any]], shape: tuple[int, int], order: Order = "row"
 ) -> tuple[Runs, NDArray[np.int64]]:
-    """Return what `runs_from_labels` does of a label image that comes in bands.
+    """Return the result of `runs_from_labels` for a label image that is read in bands.
 
     Parameters
     ----------
     bands
-        Some lines of the image after the other, from the first to the last: rows if `order` is ``"row"``, else columns.
+        Consecutive lines of the image, from first to last: rows if `order` is ``"row"``, otherwise columns.
     shape
         (H, W) of the image, in pixels.
     order
         The order in which pixels are counted.
     """
-    parts = [np.zeros((2, 0), np.int64)]  # where each run begins, and whose it is; runs of nobody, too
+    parts = [np.zeros((2, 0), np.int64)]  # start and label of each run, including background
     done = 0
     last = -1
     for band in bands:
@@ -100,7 +100,7 @@ def runs_from_masks(masks: NDArray[np.bool_], order: Order = "row") -> Runs:
 
 
 def with_all_labels(runs: Runs, values: NDArray[np.int64], count: int) -> Runs:
-    """Return the runs of the labels 1 to `count`, also of those that have no pixel.
+    """Return the runs of the labels 1 to `count`, including labels without pixels.
 
     Parameters
     ----------

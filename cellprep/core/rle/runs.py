@@ -1,4 +1,4 @@
-"""Masks as runs of pixels: what run-length texts are parsed to."""
+"""Masks as runs of pixels, the parsed form of run-length texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cellprep.text.wording import count
 
 Order = Literal["row", "column"]
 
-RUNS_AT_ONCE = 1 << 20  # what is made of so many takes little memory
+RUNS_AT_ONCE = 1 << 20  # limits memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +50,29 @@ class Runs:
 
     @property
     def owners(self) -> NDArray[np.int64]:
-        """(r,) int64: the annotation that each run belongs to."""
+        """(r,) int64: annotation of each run."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def areas(self) -> NDArray[np.int64]:
-        """(n,) int64: pixels of each annotation, before overlaps."""
+        """(n,) int64: pixels of each annotation before overlaps are resolved."""
         total = np.concatenate(([0], np.cumsum(self.lengths)))
         return np.diff(total[self.offsets])
 
     def positions(self) -> NDArray[np.int64]:
-        """Return every pixel of every run, counted from 0 in `order`, run after run: (sum of areas,) int64."""
+        """Return all pixels of all runs, counted from 0 in `order`, run by run: (sum of areas,) int64."""
         before = np.cumsum(self.lengths) - self.lengths
         return np.repeat(self.starts - before, self.lengths) + np.arange(self.lengths.sum())
 
     def take(self, kept: NDArray[np.bool_]) -> "Runs":
-        """Return only some of the annotations: `kept` is (n,) bool."""
+        """Return a selection of annotations: `kept` is (n,) bool."""
         counts = np.diff(self.offsets)
         inside = np.repeat(kept, counts)
         offsets = np.concatenate(([0], np.cumsum(counts[kept])))
         return Runs(self.starts[inside], self.lengths[inside], offsets, self.shape, self.order)
 
     def emptied(self, which: NDArray[np.bool_]) -> "Runs":
-        """Return the same annotations, of which some have no pixels: `which` is (n,) bool."""
+        """Return the annotations, with the selected ones emptied: `which` is (n,) bool."""
         counts = np.diff(self.offsets)
         kept = np.repeat(~which, counts)
         offsets = np.concatenate(([0], np.cumsum(np.where(which, 0, counts))))
@@ -80,7 +80,7 @@ class Runs:
 
     @classmethod
     def joined(cls, pieces: Sequence["Runs"]) -> "Runs":
-        """Return the annotations of several, which are of one image: the other way round than `pieces`."""
+        """Concatenate annotations of one image, the inverse of `pieces`."""
         if len(pieces) == 1:
             return pieces[0]
         starts, lengths = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("starts", "lengths"))
@@ -88,14 +88,14 @@ class Runs:
         return cls(starts, lengths, np.concatenate(([0], np.cumsum(counts))), pieces[0].shape, pieces[0].order)
 
     def of_annotations(self, which: NDArray[np.intp]) -> "Runs":
-        """Return some of the annotations, (k,) ascending: in the time that these take, not all."""
+        """Return the annotations with the given indices, (k,) ascending, in time proportional to their size."""
         first, counts = self.offsets[which], np.diff(self.offsets)[which]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         runs = np.repeat(first - offsets[:-1], counts) + np.arange(offsets[-1])
         return Runs(self.starts[runs], self.lengths[runs], offsets, self.shape, self.order)
 
     def pieces(self) -> Iterator["Runs"]:
-        """Yield all annotations, some after the other, so that what is made of each piece takes little memory."""
+        """Yield all annotations in batches, to limit memory."""
         bounds = np.arange(RUNS_AT_ONCE, self.offsets[-1] + RUNS_AT_ONCE, RUNS_AT_ONCE)
         ends = np.searchsorted(self.offsets, bounds, "right") - 1
         begin = 0
@@ -116,19 +116,19 @@ class Runs:
         return _of_pixels(np.repeat(self.owners, self.lengths), along * lines + across, self, order)
 
     def pixels_in(self, region: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return how many pixels of each annotation are in a region, (H, W) bool: (n,) int64."""
+        """Return the number of pixels of each annotation in a region, (H, W) bool: (n,) int64."""
         before = np.concatenate(([0], np.cumsum(region.ravel("C" if self.order == "row" else "F"))))
         of_runs = before[self.starts + self.lengths] - before[self.starts]
         return np.diff(np.concatenate(([0], np.cumsum(of_runs)))[self.offsets])
 
     def outside(self, region: NDArray[np.bool_]) -> "Runs":
-        """Return the masks without the pixels of a region, (H, W) bool; some may have none left."""
+        """Return the masks without the pixels of a region, (H, W) bool; masks may become empty."""
         positions = self.positions()
         kept = ~region.ravel("C" if self.order == "row" else "F")[positions]
         return _of_pixels(np.repeat(self.owners, self.lengths)[kept], positions[kept], self, self.order)
 
     def paint(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Paint each annotation with its value; where they overlap, the highest value stays.
+        """Paint each annotation with its value; where annotations overlap, the highest value wins.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Runs:
         Returns
         -------
         ndarray
-            (H, W) of the dtype of `values`; 0 where no annotation is.
+            (H, W) with the dtype of `values`; 0 outside annotations.
         """
         canvas = np.zeros(self.shape[0] * self.shape[1], values.dtype)
         np.maximum.at(canvas, self.positions(), np.repeat(values[self.owners], self.lengths))
@@ -146,7 +146,8 @@ class Runs:
 
     def coverage(self) -> NDArray[np.int64]:
         """Return the number of annotations that claim each pixel: (H, W) int64."""
-        change = np.bincount(self.starts, minlength=self.shape[0] * self.shape[1] + 1)  # a run may end behind the last
+        # A run may end after the last pixel.
+        change = np.bincount(self.starts, minlength=self.shape[0] * self.shape[1] + 1)
         np.subtract.at(change, self.starts + self.lengths, 1)
         return self._to_image(np.cumsum(change, out=change)[:-1])
 
@@ -155,7 +156,7 @@ class Runs:
         return self.coverage() > 0
 
     def to_masks(self) -> NDArray[np.bool_]:
-        """Return the annotations one by one: (n, H, W) bool."""
+        """Return the masks of the annotations: (n, H, W) bool."""
         height, width = self.shape
         masks = np.zeros((len(self), height * width), bool)
         masks[np.repeat(self.owners, self.lengths), self.positions()] = True
@@ -171,16 +172,16 @@ class Runs:
 
 
 def touching_runs(runs: Runs, line_length: int) -> int:
-    """Count the runs that touch the one before them, in the line above and of the same annotation.
+    """Count the runs that touch the run before them, in the line above and of the same annotation.
 
-    Runs that go on into another line do not count.
+    Runs that continue in the next line are not counted.
 
     Parameters
     ----------
     runs
         The annotations.
     line_length
-        Pixels in a line. With the true one most runs of a compact mask touch; with a wrong one hardly any do.
+        Number of pixels in a line. With the true length most runs of a compact mask touch, otherwise hardly any.
 
     Examples
     --------
@@ -207,7 +208,7 @@ def _touching_runs(runs: Runs, line_length: int) -> int:
 
 
 def _of_pixels(owners: NDArray[np.int64], positions: NDArray[np.int64], like: Runs, order: Order) -> Runs:
-    """Return the runs of pixels, each once per owner; number of masks and shape are those of `like`."""
+    """Return the runs of pixels, without duplicates per owner; number of masks and shape are those of `like`."""
     size = like.shape[0] * like.shape[1]
     owners, positions = np.divmod(np.sort(owners * size + positions), size)
     begins = (np.diff(positions, prepend=-2) != 1) | (np.diff(owners, prepend=-1) != 0)

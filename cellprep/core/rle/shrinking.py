@@ -1,4 +1,4 @@
-"""Masks at 1/N of their size."""
+"""Masks reduced to 1/N of their size."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from cellprep.core.shrinking import middles, shrunk_shape
 
 
 def shrink_runs(runs: Runs, by: int) -> Runs:
-    """Return masks at 1/`by` of their size: a pixel is that in the middle of its block, as `middles` has it.
+    """Reduce masks to 1/`by` of their size: each block is represented by its middle pixel, as returned by `middles`.
 
-    Some may have no pixel then. What overlaps lies over each other as before.
+    Masks may become empty. Overlaps remain.
 
     Examples
     --------

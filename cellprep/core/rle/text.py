@@ -1,7 +1,7 @@
-"""Kaggle's run-length text, ``start length start length ...`` with starts from 1, read and written.
+"""Parsing and formatting Kaggle's run-length text, ``start length start length ...`` with starts from 1.
 
-``order`` is the order in which an image's pixels are counted: ``"row"`` along the rows (Sartorius) or
-``"column"`` down the columns (2018 Data Science Bowl). All annotations of an image are handled at once.
+``order`` is the order of pixels: ``"row"`` for row-major (Sartorius) or ``"column"`` for column-major (2018 Data
+Science Bowl). All annotations of an image are processed at once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,12 +26,12 @@ _ALLOWED = {ord(c): None for c in "0123456789" + WHITESPACE}
 def parse_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order = "row") -> Runs:
     """Parse the Kaggle run-length texts of an image's annotations.
 
-    Runs may come in any order as long as those of one annotation are disjoint. An empty text is an empty mask.
+    Runs may be in any order, but those of one annotation must not overlap. An empty string is an empty mask.
 
     Parameters
     ----------
     texts
-        One text per annotation; a single text is that of one annotation.
+        One text per annotation, or a single text for one annotation.
     shape
         (H, W) of the image, in pixels.
     order
@@ -40,10 +40,10 @@ def parse_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order =
     Raises
     ------
     RLEError
-        Naming the first faulty annotation and value: no text, a number that is not whole, an odd count of numbers, a
-        start or length below 1, a run past the end of the image, runs that overlap each other.
+        If an annotation is invalid; the error names the first fault: no text, not a whole number, an odd number of
+        values, a start or length below 1, a run past the end of the image, or overlapping runs.
     UsageError
-        If `texts` are none, `shape` is not (H, W), or `order` is neither ``"row"`` nor ``"column"``.
+        If `texts` has the wrong type, `shape` is not (H, W), or `order` is neither ``"row"`` nor ``"column"``.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def parse_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order =
 
 
 def format_rle(runs: Runs) -> list[str]:
-    """Write runs as Kaggle texts, one per annotation, in the runs' own order.
+    """Format runs as Kaggle texts, one per annotation, in the order of the runs.
 
     Examples
     --------
@@ -71,7 +71,9 @@ def format_rle(runs: Runs) -> list[str]:
     ['1 2 5 1', '']
     """
     if not isinstance(runs, Runs):
-        raise UsageError(f"runs must be Runs, as parse_rle returns them, not {described(runs)}: encode_rle takes masks")
+        raise UsageError(
+            f"runs must be Runs, as parse_rle returns them, not {described(runs)}: use encode_rle for masks"
+        )
     words = list(map(str, np.stack([runs.starts + 1, runs.lengths], axis=1).ravel().tolist()))
     ends = (2 * runs.offsets).tolist()
     return [" ".join(words[a:b]) for a, b in pairwise(ends)]
@@ -92,7 +94,7 @@ def decode_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order 
     Returns
     -------
     ndarray
-        (n, H, W) bool, axes (annotation, y, x); (H, W) of a single text.
+        (n, H, W) bool, axes (annotation, y, x); (H, W) for a single text.
 
     Raises
     ------
@@ -112,25 +114,25 @@ def decode_rle(texts: str | Sequence[str], shape: tuple[int, int], order: Order 
     return masks[0] if isinstance(texts, str) else masks
 
 
-def encode_rle(masks: ArrayLike, order: Order = "row") -> Any:  # types do not tell how many axes an array has
-    """Encode masks as Kaggle run-length texts: sorted runs, as long as can be.
+def encode_rle(masks: ArrayLike, order: Order = "row") -> Any:  # types do not include the number of axes
+    """Encode masks as Kaggle run-length texts, with sorted runs of maximal length.
 
     Parameters
     ----------
     masks
-        (n, H, W), True or non-zero inside; they may overlap. Or a single mask, (H, W), True or one number inside.
+        (n, H, W), True or non-zero inside; they may overlap. Or a single mask, (H, W), True or one value inside.
     order
-        The order in which the texts are to count pixels.
+        Order of pixels in the texts.
 
     Returns
     -------
     list of str, or str
-        n texts; an empty mask gives an empty text. One text for a single mask.
+        One text per mask, empty for an empty mask. A single string for a single mask.
 
     Raises
     ------
     UsageError
-        If `masks` are none: a label image, for example, which `encode_labels` takes.
+        If `masks` are invalid, for example a label image: use `encode_labels` instead.
 
     Examples
     --------
@@ -140,12 +142,12 @@ def encode_rle(masks: ArrayLike, order: Order = "row") -> Any:  # types do not t
     ['1 2 5 1']
     """
     check_order(order)
-    right = "(n, H, W), or one (H, W)"
+    right = "(n, H, W), or a single (H, W)"
     array = as_numbers(masks, "masks", right)
     if array.ndim == 2:
         if array.dtype != bool and (found := np.unique(array[array != 0])).size > 1:
             raise UsageError(
-                f"masks hold {len(found)} numbers beside 0: one mask (H, W) holds one; encode_labels takes labels"
+                f"masks have {len(found)} nonzero values: one mask (H, W) has one; use encode_labels for labels"
             )
         return format_rle(runs_from_masks(array[np.newaxis] != 0, order))[0]
     if array.ndim != 3:
@@ -161,17 +163,17 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
     labels
         (H, W) integers, 0 = background.
     order
-        The order in which the texts are to count pixels.
+        Order of pixels in the texts.
 
     Returns
     -------
     list of str
-        The texts of the labels 1, 2, ..., max; empty for a label without pixels.
+        Texts of the labels 1, 2, ..., max; empty for labels without pixels.
 
     Raises
     ------
     UsageError
-        If `labels` is no label image, or `order` no order.
+        If `labels` is not a label image, or `order` is unknown.
 
     Examples
     --------
@@ -188,13 +190,13 @@ def encode_labels(labels: ArrayLike, order: Order = "row") -> list[str]:
 
 
 def check_order(order: str) -> None:
-    """Raise UsageError unless `order` is one of the two that there are."""
+    """Raise UsageError unless `order` is ``"row"`` or ``"column"``."""
     if not isinstance(order, str) or order not in get_args(Order):
         raise UsageError(f"RLE order {order!r} is unknown: it is 'row' or 'column'")
 
 
 def _as_texts(texts: str | Sequence[str]) -> Sequence[str]:
-    """Return texts as a sequence that can be cut; raises as `parse_rle` does."""
+    """Return texts as a sequence that can be sliced; raises as `parse_rle` does."""
     if isinstance(texts, str):
         return [texts]
     try:
@@ -203,12 +205,12 @@ def _as_texts(texts: str | Sequence[str]) -> Sequence[str]:
         raise UsageError(f"texts must be run-length texts, such as ['1 3'], not {described(texts)}") from None
     for place, text in enumerate(listed):
         if not isinstance(text, str):
-            raise RLEError(place, f"it is {described(text)}: give a text, such as '1 3', or '' for an empty mask")
+            raise RLEError(place, f"it is {described(text)}: give a string, such as '1 3', or '' for an empty mask")
     return listed
 
 
 def _as_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of an image as Python's integers; raises as `parse_rle` does."""
+    """Return the size of an image as Python integers; raises as `parse_rle` does."""
     try:
         height, width = map(index, shape)
     except (TypeError, ValueError):
@@ -219,7 +221,7 @@ def _as_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the texts, some after the other, so that parsing each piece takes little memory."""
+    """Yield the texts in batches, to limit memory."""
     size = begin = 0
     for end, text in enumerate(texts):
         if size > _PIECE:
@@ -230,7 +232,7 @@ def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _parse(texts: Sequence[str], shape: tuple[int, int], order: Order) -> Runs | None:
-    """Return the runs of some texts; None if there is a fault in them."""
+    """Return the runs of texts; None if any is faulty."""
     numbers = _split_numbers(texts)
     if numbers is None:
         return None
@@ -243,7 +245,7 @@ def _parse(texts: Sequence[str], shape: tuple[int, int], order: Order) -> Runs |
 
 
 def _split_numbers(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return all numbers of all texts and the count of numbers in each text; None if any word is no number."""
+    """Return all numbers of all texts and the count per text; None if any word is not a number."""
     joined = " ".join(texts)
     if joined.translate(_ALLOWED):
         return None

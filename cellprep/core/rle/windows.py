@@ -1,4 +1,4 @@
-"""Masks cut to a window of their image, without looking at those elsewhere."""
+"""Masks clipped to a window of their image, in time proportional to the window's content."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,15 +12,15 @@ from cellprep.core.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class WindowedRuns:
-    """Runs, and for each annotation the lines and the places along them that it lies between.
+    """Runs, and the bounding box of each annotation, in lines and positions along lines.
 
     Attributes
     ----------
     runs
         The masks of the whole image.
     boxes
-        (4, n) int32: first line, end of lines, first place, end of places. Lines are rows if the runs' order is
-        ``"row"``, else columns. An annotation without pixels has an empty box.
+        (4, n) int32: first line, end line, first position, end position. Lines are rows if the runs' order is
+        ``"row"``, otherwise columns. An annotation without pixels has an empty box.
     """
 
     runs: Runs
@@ -28,20 +28,20 @@ class WindowedRuns:
 
     @classmethod
     def of(cls, runs: Runs) -> Self:
-        """Find where each annotation lies."""
+        """Compute the bounding boxes of runs."""
         boxes = [_boxes(piece) for piece in runs.pieces()]
         return cls(runs, np.concatenate(boxes, axis=1))
 
     @property
     def box_areas(self) -> NDArray[np.int64]:
-        """(n,) int64: pixels in the box of each annotation."""
+        """(n,) int64: pixels in each annotation's bounding box."""
         first_line, last_line, first_place, last_place = self.boxes.astype(np.int64)
         areas: NDArray[np.int64] = (last_line - first_line) * (last_place - first_place)
         return areas
 
     @property
     def at_edge(self) -> NDArray[np.bool_]:
-        """(n,) bool: which annotations have pixels at the edge of the image."""
+        """(n,) bool: annotations with pixels at the edge of the image."""
         first_line, last_line, first_place, last_place = self.boxes
         length = _line_length(self.runs)
         lines = self.runs.shape[0] * self.runs.shape[1] // length
@@ -49,19 +49,19 @@ class WindowedRuns:
         return np.asarray(touching & (last_line > first_line), bool)
 
     def cut(self, rows: slice, columns: slice) -> tuple[Runs, NDArray[np.intp]]:
-        """Cut the masks to a window.
+        """Clip the masks to a window.
 
         Parameters
         ----------
         rows, columns
-            The window, with both ends, within the image.
+            The window, bounded and within the image.
 
         Returns
         -------
         runs : Runs
-            The masks within the window, whose size is their shape; some may have no pixel.
+            Masks within the window, with its shape; some may be empty.
         which : ndarray
-            (k,) the annotations that these are, ascending. The others have no pixel in the window.
+            (k,) indices of these annotations, ascending. The others have no pixel in the window.
 
         Examples
         --------
@@ -78,7 +78,7 @@ class WindowedRuns:
         return _cut(self.runs.of_annotations(which), lines, places, shape), which
 
     def extent(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Return the window that holds a window, and all of each annotation whose box reaches into it.
+        """Return a window that contains a given one and all annotations whose boxes intersect it.
 
         Examples
         --------
@@ -99,7 +99,7 @@ class WindowedRuns:
 
 
 def around(window: Window, boxes: NDArray[Any]) -> tuple[slice, slice]:
-    """Return the window that holds a window and boxes, (4, n): first and end along each axis.
+    """Return the window that contains a window and boxes, (4, n): first and end along each axis.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def _boxes(runs: Runs) -> NDArray[np.int32]:
     line_length = _line_length(runs)
     first_line, first_place = np.divmod(runs.starts, line_length)
     last_line, last_place = np.divmod(runs.starts + runs.lengths - 1, line_length)
-    goes_on = last_line > first_line  # it takes the line's end and the next one's begin
+    goes_on = last_line > first_line  # it covers the end of one line and the beginning of the next
     first_place[goes_on] = 0
     last_place[goes_on] = line_length - 1
     found = np.flatnonzero(np.diff(runs.offsets))
@@ -137,13 +137,13 @@ def _boxes(runs: Runs) -> NDArray[np.int32]:
 
 
 def lines_of(runs: Runs) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return runs cut at the ends of lines: the annotation of each part, its line, and begin and end along that."""
+    """Split runs at the ends of lines: return annotation, line, begin and end of each part."""
     line_length = _line_length(runs)
     line, first = np.divmod(runs.starts, line_length)
-    beyond = first + runs.lengths  # counted from the first line's begin
+    beyond = first + runs.lengths  # counted from the beginning of the first line
     count = -(-beyond // line_length)
     before = np.cumsum(count) - count
-    step = np.arange(count.sum()) - np.repeat(before, count)  # of the lines that a run takes, which one
+    step = np.arange(count.sum()) - np.repeat(before, count)  # index of the line within its run
     line = np.repeat(line, count) + step
     begin = np.where(step, 0, np.repeat(first, count))
     end = np.minimum(np.repeat(beyond, count) - step * line_length, line_length)

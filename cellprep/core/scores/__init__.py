@@ -1,4 +1,4 @@
-"""Scores of predicted cells against true ones: exact, sparse, and under the names of those who define them."""
+"""Scores of predicted cells against true ones: exact, sparse, and named as by their authors."""
 
 from cellprep.core.scores.classes import ClassScores, score_classes, summarise_by_class
 from cellprep.core.scores.image import IOU_THRESHOLDS, ImageScore, score_image

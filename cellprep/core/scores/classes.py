@@ -1,4 +1,4 @@
-"""Which class each cell is of, and which one was predicted: scores by class, and who was taken for whom."""
+"""Scores by class, and the confusion of classes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from cellprep.core.scores.summary import summarise
 from cellprep.errors import UsageError
 from cellprep.text.wording import described
 
-#: Stands for the cell that is not there: a true cell that was missed, or a predicted one that is false.
+#: Class of the absent partner of a missed true cell or a false predicted cell.
 NOBODY = ""
 
 
@@ -28,10 +28,10 @@ class ClassScores:
     Attributes
     ----------
     of_class
-        Per class, in alphabetical order, the score of its cells as if there were no others on either side.
+        Score of the cells of each class, in alphabetical order, ignoring cells of other classes.
     pairs
-        How many cells of a class, matched at an IoU of 0.5 whatever their classes, were predicted to be of a class:
-        by (true class, predicted class); empty text is the class of the cell that a missed or false one lacks.
+        Number of cells by (true class, predicted class), matched at an IoU of 0.5 regardless of class. An empty string
+        is the class of the absent partner of a missed or false cell.
     """
 
     of_class: Mapping[str, ImageScore]
@@ -51,14 +51,14 @@ def score_classes(
     Parameters
     ----------
     predicted, truth, ignore, scores
-        As `score_image`. Regions to ignore are those of every class.
+        As for `score_image`. Regions to ignore apply to all classes.
     predicted_classes, truth_classes
-        (n,) and (m,): the class of each cell; of a label image in ascending order of labels.
+        (n,) and (m,): class of each cell; for a label image in ascending order of labels.
 
     Raises
     ------
     UsageError
-        As `score_image`; or if a side has a cell without a class, or another number of classes than of cells.
+        As for `score_image`; or if a cell has no class, or the numbers of classes and cells differ.
 
     Examples
     --------
@@ -92,38 +92,38 @@ def score_classes(
 def _checked(classes: Sequence[str], cells: Runs, side: str) -> NDArray[np.str_]:
     """Return the class of each cell of a side."""
     if isinstance(classes, str) or not isinstance(classes, Iterable):
-        raise UsageError(f"classes of {side} cells are {described(classes)}: give a list, of a text for each cell")
+        raise UsageError(f"classes of {side} cells are {described(classes)}: give a list with one string for each cell")
     names = [*classes]
     if len(names) != len(cells):
         raise UsageError(f"there are {len(names)} classes, but {len(cells)} {side} cells: each needs one")
     if wrong := [name for name in names if name is not None and not isinstance(name, str)]:
-        raise UsageError(f"a class of {side} cells is {described(wrong[0])}: give texts")
+        raise UsageError(f"a class of {side} cells is {described(wrong[0])}: give strings")
     if missing := sum(not name for name in names):
         raise UsageError(f"{missing:,} of {len(cells):,} {side} cells have no class: each needs one")
     return np.array(names, np.str_)
 
 
 def _and_blank(matched: NDArray[np.int64], cells: Runs) -> NDArray[np.int64]:
-    """Return the places of cells that are matched, or have no pixel that counts."""
+    """Return the indices of cells that are matched, or have no pixels that count."""
     return np.union1d(matched, np.flatnonzero(cells.areas == 0))
 
 
 def summarise_by_class(images: Sequence[ClassScores]) -> dict[str, Any]:
-    """Return the metrics of each class over a set of images, and how well classes were told apart.
+    """Return the metrics of each class over a set of images, and the confusion of classes.
 
     Parameters
     ----------
     images
-        From `score_classes`, one or more.
+        Results of `score_classes` for one or more images.
 
     Returns
     -------
     dict
-        ``by_class``: per class the metrics that `summarise` returns, of the images in which either side has a cell of
-        it. Means over the classes that have true cells: ``mean_ap50``, ``mean_pq``, and ``coco_map``, which is None
-        unless every predicted cell has a score. ``class_accuracy``: the share of matched cells whose class is right;
-        None without matches. ``confusion``: ``classes``, and ``table``, numbers of cells by true class (rows) and
-        predicted class (columns); the last row holds false cells, the last column missed ones.
+        ``by_class``: for each class the metrics of `summarise` over the images with cells of it on either side. Means
+        over the classes with true cells: ``mean_ap50``, ``mean_pq``, and ``coco_map``, which is None unless every
+        predicted cell has a score. ``class_accuracy``: share of matched cells with the right class; None without
+        matches. ``confusion``: ``classes``, and ``table``, numbers of cells by true class (rows) and predicted class
+        (columns); the last row counts false cells, the last column missed ones.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def summarise_by_class(images: Sequence[ClassScores]) -> dict[str, Any]:
     (0.5, [[1, 0, 0], [1, 0, 0], [0, 0, 0]])
     """
     if not images:
-        raise UsageError("there are no scores by class: give those of one image or more")
+        raise UsageError("there are no scores by class: give the scores of at least one image")
     names = sorted({name for image in images for name in image.of_class})
     by_class = {name: summarise([image.of_class[name] for image in images if name in image.of_class]) for name in names}
     pairs: Counter[tuple[str, str]] = Counter()
@@ -157,7 +157,7 @@ def summarise_by_class(images: Sequence[ClassScores]) -> dict[str, Any]:
 
 
 def _has_scores(images: Sequence[ClassScores]) -> bool:
-    """Return whether there are predicted cells, and all have scores."""
+    """Return whether there are predicted cells and all have scores."""
     found = [score for image in images for score in image.of_class.values()]
     return any(score.predicted for score in found) and all(score.detections is not None for score in found)
 

@@ -1,8 +1,8 @@
-"""Counts of cells that are right and wrong without a matching one to one: Kaggle's, and merged and split cells.
+"""Counts without one-to-one matching: Kaggle's precision, and merged and split cells.
 
-The words are those of Coelho, Shariff and Murphy, Nuclear segmentation in microscope cell images: a hand-segmented
-dataset and comparison of algorithms, ISBI 2009: cells of one side are assigned to the cell of the other that holds most
-of their pixels, and a cell to which several are assigned is merged, or split.
+Terms are those of Coelho, Shariff and Murphy, Nuclear segmentation in microscope cell images: a hand-segmented dataset
+and comparison of algorithms, ISBI 2009: cells of one side are assigned to the cell of the other side that contains most
+of their pixels. A cell to which several are assigned is merged, or split.
 """
 
 import numpy as np
@@ -12,12 +12,13 @@ from cellprep.core.scores.pairs import Indices, Pairs
 
 
 def kaggle_precision(pairs: Pairs, threshold: float) -> float:
-    """Return TP / (TP + FP + FN) of one image, where a true cell that matches several is neither found nor missed.
+    """Return TP / (TP + FP + FN) of one image; a true cell with several matches is neither found nor missed.
 
-    The published restatement of the metric, https://www.kaggle.com/theoviel/competition-metric-map-iou, counts with
-    ``matches = ious > threshold``, true cells by predicted ones: TP where a row has exactly one, FN where it has none,
-    FP where a column has none. Where nothing is counted, an image without any cell is right, 1, and every other wrong,
-    0: so has it ``grade.py`` of mle-bench for another competition with this metric, TGS salt identification.
+    The published implementation of the metric, https://www.kaggle.com/theoviel/competition-metric-map-iou, uses
+    ``matches = ious > threshold``, with true cells as rows and predicted cells as columns: TP is the number of rows
+    with exactly one match, FN of rows with none, FP of columns with none. If all are zero, an image without any cell
+    scores 1 and others 0, as in ``grade.py`` of mle-bench for another competition with this metric, TGS salt
+    identification.
     """
     good = pairs.ious > threshold
     of_truth = np.bincount(pairs.truth[good], minlength=len(pairs.truth_areas))
@@ -32,8 +33,8 @@ def kaggle_precision(pairs: Pairs, threshold: float) -> float:
 def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
     """Return which predicted cells are merged: (n,) bool.
 
-    Each true cell is assigned to the predicted one that covers more than half of it; of several, which then overlap, to
-    that with the highest IoU. Predicted cells to which two or more true ones are assigned are merged.
+    Each true cell is assigned to the predicted cell that covers more than half of it; if there are several, which then
+    overlap, to the one with the highest IoU. Predicted cells with two or more assigned true cells are merged.
     """
     covering = np.flatnonzero(2 * pairs.pixels > pairs.truth_areas[pairs.truth])
     best = _best(pairs.truth[covering], pairs.ious[covering])
@@ -43,8 +44,8 @@ def find_merged(pairs: Pairs) -> NDArray[np.bool_]:
 def find_split(pairs: Pairs) -> NDArray[np.bool_]:
     """Return which true cells are split: (m,) bool.
 
-    Each predicted cell is assigned to the true one that more than half of it lies in; of several, which then overlap,
-    to that with the highest IoU. True cells to which two or more predicted ones are assigned are split.
+    Each predicted cell is assigned to the true cell that contains more than half of it; if there are several, which
+    then overlap, to the one with the highest IoU. True cells with two or more assigned predicted cells are split.
     """
     inside = np.flatnonzero(2 * pairs.pixels > pairs.predicted_areas[pairs.predicted])
     best = _best(pairs.predicted[inside], pairs.ious[inside])
@@ -52,7 +53,7 @@ def find_split(pairs: Pairs) -> NDArray[np.bool_]:
 
 
 def _best(cells: Indices, ious: NDArray[np.float64]) -> Indices:
-    """Return the places of the pairs with the highest IoU of each cell, the first of equals."""
+    """Return the indices of the pairs with the highest IoU of each cell; the first in a tie."""
     order = np.lexsort((-ious, cells))
     return order[np.flatnonzero(np.diff(cells[order], prepend=-1))]
 

@@ -1,4 +1,4 @@
-"""COCO's mask AP: detections are matched greedily, the surest first, and judged over the whole set."""
+"""COCO's mask AP: detections are matched greedily in descending order of confidence, and pooled over all images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from cellprep.core.scores.pairs import Pairs
 
-#: The IoUs as ``pycocotools.cocoeval.Params`` has them, which are not all the nearest numbers to their decimals.
+#: IoU thresholds as in ``pycocotools.cocoeval.Params``; not all are the floats nearest to their decimals.
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The predicted cells of one image as COCO judges them.
+    """Predicted cells of one image as COCO evaluates them.
 
     Attributes
     ----------
     scores
-        (n,) float64, falling.
+        (n,) float64, descending.
     matched, ignored
-        (10, n) bool: at each of `COCO_THRESHOLDS`, which match a true cell, and which do not count.
+        (10, n) bool: at each of `COCO_THRESHOLDS`, cells that match a true cell, and cells that do not count.
     truth
         Number of true cells.
     """
@@ -34,26 +34,26 @@ class Detections:
 
 
 def match_detections(pairs: Pairs, scores: NDArray[np.float64], shares: NDArray[np.float64]) -> Detections:
-    """Match each predicted cell, those with the highest scores first, to the free true cell with the highest IoU.
+    """Match predicted cells, in descending order of score, to the free true cell with the highest IoU.
 
     Source: ``COCOeval.evaluateImg`` of pycocotools, over all areas, without a cap on the number of detections.
 
     Parameters
     ----------
     pairs
-        From `find_pairs`, of cells with all their pixels.
+        Result of `find_pairs` for complete cells.
     scores
-        (n,) float64: how sure each predicted cell is; of equals the first comes first.
+        (n,) float64: confidence of each predicted cell; ties keep their order.
     shares
-        (n,) float64: which share of each predicted cell lies in regions to ignore. A cell that matches none, and of
-        which at least the threshold lies there, does not count.
+        (n,) float64: share of each predicted cell in regions to ignore. Unmatched cells with a share of at least the
+        threshold do not count.
     """
     order = np.argsort(-scores, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     ious = pairs.ious
     possible = np.flatnonzero(ious >= COCO_THRESHOLDS[0])
-    # Of equal IoUs COCO takes the last true cell.
+    # For equal IoUs COCO takes the last true cell.
     sequence = possible[np.lexsort((-pairs.truth[possible], -ious[possible], rank[pairs.predicted[possible]]))]
     matched = np.zeros((len(COCO_THRESHOLDS), len(scores)), bool)
     for at, threshold in zip(matched, COCO_THRESHOLDS, strict=True):
@@ -68,16 +68,16 @@ def match_detections(pairs: Pairs, scores: NDArray[np.float64], shares: NDArray[
 
 
 def average_precisions(images: Sequence[Detections]) -> NDArray[np.float64] | None:
-    """Return the average precision at each of `COCO_THRESHOLDS`: (10,) float64, or None if there is no true cell.
+    """Return the average precision at each of `COCO_THRESHOLDS`: (10,) float64, or None if there are no true cells.
 
-    Precision is made to fall with recall, and its mean taken at 101 recalls from 0 to 1.
+    Precision is made monotonic in recall, and averaged at 101 recalls from 0 to 1.
 
     Source: ``COCOeval.accumulate`` of pycocotools, all categories as one.
 
     Parameters
     ----------
     images
-        All images of the set; of equal scores, those of the first image come first.
+        All images of the set; ties of scores keep the order of images.
     """
     truth = sum(image.truth for image in images)
     if not truth:

@@ -1,4 +1,4 @@
-"""The score of one image: small numbers, from which those of a whole set follow."""
+"""Scores of one image: the counts from which the scores of a set are computed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from cellprep.core.scores.pairs import find_pairs
 from cellprep.core.scores.sides import both_sides, counting
 from cellprep.errors import UsageError
 
-#: The IoUs from which on cells match: 0.50 to 0.95.
+#: IoU thresholds for matches: 0.50 to 0.95.
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 
 
@@ -26,23 +26,23 @@ class ImageScore:
     Attributes
     ----------
     truth, predicted
-        Numbers of true and of predicted cells with at least one pixel that counts.
+        Numbers of true and predicted cells with at least one pixel that counts.
     matched
-        (10,) at each of `IOU_THRESHOLDS`, the number of predicted cells matched to a true one.
+        (10,) number of matched cells at each of `IOU_THRESHOLDS`.
     matched_iou
-        Sum of the IoUs of those matched at 0.5.
+        Sum of the IoUs of cells matched at 0.5.
     kaggle
-        (10,) at each of `IOU_THRESHOLDS`, TP / (TP + FP + FN) as Kaggle counts them, at an IoU above it.
+        (10,) TP / (TP + FP + FN) in Kaggle's definition, at IoUs above each of `IOU_THRESHOLDS`.
     aji, aji_cellpose
-        The aggregated Jaccard index, and what cellpose calls so; None if there is no cell at all.
+        The aggregated Jaccard index, and cellpose's variant of it; None if there are no cells.
     merged
-        Number of predicted cells that each cover more than half of two or more true cells.
+        Number of predicted cells that cover more than half of two or more true cells.
     split
-        Number of true cells that each hold more than half of two or more predicted cells.
+        Number of true cells that contain more than half of two or more predicted cells.
     blank_truth, blank_predicted
-        Numbers of cells left out, because none of their pixels counts, or, of predicted ones, only the lesser part.
+        Numbers of excluded cells: none of their pixels count or, for predicted cells, only the smaller part.
     detections
-        The predicted cells as COCO judges them; None if they have no scores.
+        The predicted cells as COCO evaluates them; None if they have no scores.
     """
 
     truth: int
@@ -66,7 +66,7 @@ class ImageScore:
 
     @property
     def kaggle_precision(self) -> float:
-        """The mean of Kaggle's precisions over its thresholds."""
+        """Mean of Kaggle's precisions over all thresholds."""
         return float(np.mean(self.kaggle))
 
     @property
@@ -80,6 +80,10 @@ class ImageScore:
         return self.predicted - self.matched[0]
 
 
+#: The score of an image without a cell on either side.
+NO_CELLS = ImageScore(0, 0, (0,) * 10, 0.0, (1.0,) * 10, None, None, 0, 0, 0, 0, None)
+
+
 def score_image(
     predicted: Runs | ArrayLike,
     truth: Runs | ArrayLike,
@@ -91,29 +95,29 @@ def score_image(
     Parameters
     ----------
     predicted, truth
-        The cells of each side, the predicted ones first: a label image, (H, W) integers, 0 = background; or runs, or
+        The cells of each side: a label image, (H, W) integers, 0 = background; or runs, or
         masks, (n, H, W) bool, which may overlap.
     ignore
-        (H, W), not 0 on pixels that count for nobody. These are taken from the cells of both sides; cells that have no
-        others are left out, and so are predicted cells with more than half of their pixels there that match no true
-        cell. COCO's AP alone sees cells whole, and goes by COCO's rule for crowds.
+        (H, W), nonzero on pixels to ignore. These are removed from the cells of both sides. Cells without other pixels
+        are excluded, as are unmatched predicted cells with more than half of their pixels there. COCO's AP uses
+        complete cells and COCO's rule for crowds instead.
     scores
-        (n,) how sure each predicted cell is, for COCO's AP; a label image's cells are in ascending order of labels.
+        (n,) confidence of each predicted cell, for COCO's AP; for a label image in ascending order of labels.
 
     Raises
     ------
     UsageError
-        If the sides differ in shape, the scores in number from the cells, or an argument is none of these.
+        If the shapes of the sides differ, the number of scores differs from that of cells, or an argument is invalid.
 
     Examples
     --------
-    Two true cells, one found with three of its four pixels, the other missed:
+    Two true cells. One is found with three of its four pixels, the other is missed:
 
     >>> score = score_image([[1, 1, 0, 0], [0, 1, 0, 0]], [[5, 5, 0, 7], [5, 5, 0, 7]])
     >>> score.truth, score.predicted, score.missed, score.matched
     (2, 1, 1, (1, 1, 1, 1, 1, 1, 0, 0, 0, 0))
 
-    At an IoU of 0.75 a match counts, but not for Kaggle, who wants more than that:
+    An IoU of exactly 0.75 is a match, but not for Kaggle, which requires a higher IoU:
 
     >>> score.kaggle
     (0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -144,7 +148,7 @@ def score_image(
 def _detections(
     predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None, scores: NDArray[np.float64] | None
 ) -> Detections | None:
-    """Return what COCO makes of the predicted cells, with their pixels in regions to ignore."""
+    """Return COCO's evaluation of the predicted cells, including their pixels in regions to ignore."""
     if scores is None and len(predicted):
         return None
     shown = predicted.areas > 0

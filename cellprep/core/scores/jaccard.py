@@ -1,4 +1,4 @@
-"""The aggregated Jaccard index, as it was published and as cellpose computes it."""
+"""The aggregated Jaccard index, as published and as computed by cellpose."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from cellprep.core.scores.pairs import Pairs
 def aggregated_jaccard(pairs: Pairs) -> float | None:
     """Return the aggregated Jaccard index.
 
-    Each true cell takes the predicted one with the highest IoU, the first of equals, be it taken already or not; the
-    pixels that they share are summed, over those that either has, those of true cells that meet none, and those of
-    predicted cells that none took.
+    Each true cell is paired with the predicted cell of the highest IoU, the first in a tie, which may be paired
+    repeatedly. The index is the sum of intersections, divided by the sum of unions plus the pixels of true cells
+    without an intersection and of predicted cells without a pair.
 
     Source: Kumar et al., A Dataset and a Technique for Generalized Nuclear Segmentation for Computational Pathology,
     IEEE Transactions on Medical Imaging 36 (2017), algorithm 1; ``get_fast_aji`` of HoVer-Net.
@@ -21,12 +21,12 @@ def aggregated_jaccard(pairs: Pairs) -> float | None:
     Parameters
     ----------
     pairs
-        From `find_pairs`.
+        Result of `find_pairs`.
 
     Returns
     -------
     float or None
-        None if there is no cell at all.
+        None if there are no cells.
 
     Examples
     --------
@@ -46,25 +46,25 @@ def aggregated_jaccard(pairs: Pairs) -> float | None:
 
 
 def cellpose_jaccard(pairs: Pairs, predicted: Runs, truth: Runs) -> float | None:
-    """Return what cellpose calls the aggregated Jaccard index.
+    """Return cellpose's variant of the aggregated Jaccard index.
 
-    Cells are matched one to one: as many as possible with an IoU of at least 0.5, and among the ways to do so with the
-    largest sum of IoUs, lower ones included. The pixels that matched cells share are summed, over those that any
-    cell has. Where two ways are equally good, cellpose may take another than this.
+    Cells are matched one to one: as many as possible with an IoU of at least 0.5, with the largest sum of IoUs,
+    including lower ones. The index is the number of pixels shared by matched cells, divided by the number of pixels of
+    any cell. If several matchings are equally good, cellpose may choose another one.
 
     Source: ``metrics.aggregated_jaccard_index`` of cellpose 4.
 
     Parameters
     ----------
     pairs
-        From `find_pairs`.
+        Result of `find_pairs`.
     predicted, truth
-        The cells of both sides, as they were given to it.
+        The cells of both sides, as passed to it.
 
     Returns
     -------
     float or None
-        None if there is no cell at all.
+        None if there are no cells.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def cellpose_jaccard(pairs: Pairs, predicted: Runs, truth: Runs) -> float | None
     covered = _covered(predicted, truth)
     if not covered:
         return None
-    # What is the only match of both its cells is in every best choice; only the rest has to be chosen from.
+    # The only possible match of both of its cells is in every optimal assignment; only the rest has to be solved.
     sure, _ = settle(pairs, np.flatnonzero(pairs.ious >= 0.5))
     free = ~np.isin(pairs.predicted, pairs.predicted[sure]) & ~np.isin(pairs.truth, pairs.truth[sure])
     rest = np.flatnonzero(free)
@@ -88,7 +88,7 @@ def cellpose_jaccard(pairs: Pairs, predicted: Runs, truth: Runs) -> float | None
 
 
 def _covered(predicted: Runs, truth: Runs) -> int:
-    """Count the pixels that any cell has."""
+    """Count the pixels that belong to any cell."""
     starts = np.concatenate((predicted.starts, truth.starts))
     lengths = np.concatenate((predicted.lengths, truth.lengths))
     order = np.argsort(starts, kind="stable")

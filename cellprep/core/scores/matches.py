@@ -1,4 +1,4 @@
-"""Every cell of an image by itself: with which one of the other side it was matched, and what became of it."""
+"""Every cell of an image, with its match and outcome."""
 
 from typing import NamedTuple
 
@@ -14,18 +14,18 @@ from cellprep.core.scores.sides import both_sides, counting
 
 
 class Match(NamedTuple):
-    """A true cell and the predicted one that it was matched with, or either alone.
+    """A true cell and its matching predicted cell, or either one alone.
 
     Attributes
     ----------
     truth, predicted
-        Their places among the cells of each side; None for none.
+        Indices of the cells on their sides; None if absent.
     iou
-        Their IoU; of a cell alone the highest with any of the other side; NaN if it does not count.
+        Their IoU; for an unmatched cell the highest IoU with any cell of the other side; NaN if it does not count.
     verdict
-        ``matched``; of a true cell alone ``missed``, or ``split`` if it holds more than half of two or more predicted
-        ones; of a predicted cell alone ``false``, or ``merged`` if it covers more than half of two or more true ones;
-        ``ignored`` if it does not count, as `score_image` has it.
+        ``matched``; for an unmatched true cell ``missed``, or ``split`` if it contains more than half of two or more
+        predicted cells; for an unmatched predicted cell ``false``, or ``merged`` if it covers more than half of two or
+        more true cells; ``ignored`` if it does not count, as in `score_image`.
     """
 
     truth: int | None
@@ -35,12 +35,12 @@ class Match(NamedTuple):
 
 
 def list_matches(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None) -> list[Match]:
-    """Return each true cell, matched or alone, in their order; then each predicted cell that was not matched.
+    """Return all true cells, matched or not, in order; then all unmatched predicted cells.
 
     Parameters
     ----------
     predicted, truth, ignore
-        As `cellprep.score_image`; cells match at an IoU of 0.5.
+        As for `cellprep.score_image`; cells match at an IoU of 0.5.
 
     Examples
     --------
@@ -75,7 +75,7 @@ Match(truth=None, predicted=1, iou=0.0, verdict='false')]
 def _alone(
     areas: Indices, cells: Indices, ious: NDArray[np.float64], flags: NDArray[np.bool_], flagged: str, other: str
 ) -> list[tuple[int, float, str]]:
-    """Return of each cell of a side its place, its highest IoU, and the verdict if it is not matched."""
+    """Return the index, highest IoU, and verdict if unmatched, of each cell of a side."""
     highest = np.where(areas > 0, 0.0, np.nan)
     np.maximum.at(highest, cells, ious)
     verdicts = np.where(areas == 0, "ignored", np.where(flags, flagged, other))

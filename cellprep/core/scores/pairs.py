@@ -1,4 +1,4 @@
-"""The sparse table of pairs of predicted and true cells that share pixels: all scores follow from it."""
+"""The sparse table of intersections of predicted and true cells, from which all scores are computed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The pairs of a predicted and a true cell that share pixels, sorted by the predicted one, then the true one.
+    """Pairs of a predicted and a true cell that share pixels, sorted by predicted, then true cell.
 
     Attributes
     ----------
     predicted, truth
         (p,) int64: the cells of each pair.
     pixels
-        (p,) int64: how many pixels they share.
+        (p,) int64: number of shared pixels.
     predicted_areas, truth_areas
-        (n,) and (m,) int64: pixels of each predicted and each true cell.
+        (n,) and (m,) int64: number of pixels of each predicted and each true cell.
     """
 
     predicted: Indices
@@ -34,24 +34,24 @@ class Pairs:
 
     @property
     def unions(self) -> Indices:
-        """(p,) int64: pixels that either cell of a pair has."""
+        """(p,) int64: pixels in the union of each pair."""
         return self.predicted_areas[self.predicted] + self.truth_areas[self.truth] - self.pixels
 
     @property
     def ious(self) -> NDArray[np.float64]:
-        """(p,) float64: pixels that both cells have, over those that either has."""
+        """(p,) float64: intersection over union of each pair."""
         return self.pixels / self.unions
 
 
 def find_pairs(predicted: Runs, truth: Runs) -> Pairs:
     """Find all pairs of a predicted and a true cell that share pixels.
 
-    Runs are compared, not pixels, and only those that meet. Cells of the same side may overlap.
+    Only runs that intersect are compared, not pixels. Cells of the same side may overlap.
 
     Parameters
     ----------
     predicted, truth
-        The cells of both sides, of the same shape and order.
+        The cells of both sides, with the same shape and order.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def find_pairs(predicted: Runs, truth: Runs) -> Pairs:
     """
     ours, theirs = _by_start(predicted), _by_start(truth)
     many = max(len(truth), 1)
-    # Of two runs that meet, one starts within the other, or both start together.
+    # Of two intersecting runs, one starts within the other, or both start together.
     found = [_shared_pixels(piece, theirs, "left", many, 1) for piece in ours.pieces()]
     found += [_shared_pixels(piece, ours, "right", 1, many) for piece in theirs.pieces()]
     keys, pixels = _summed(*map(np.concatenate, zip(*found, strict=True)))
@@ -72,14 +72,14 @@ def find_pairs(predicted: Runs, truth: Runs) -> Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Intervals:
-    """Runs sorted by where they start; `ends` are not included."""
+    """Runs sorted by start; `ends` are exclusive."""
 
     starts: Indices
     ends: Indices
     owners: Indices
 
     def pieces(self) -> Iterator["_Intervals"]:
-        """Yield all runs, some after the other, so that what is made of each piece takes little memory."""
+        """Yield all runs in batches, to limit memory."""
         for begin in range(0, max(len(self.starts), 1), RUNS_AT_ONCE):
             piece = slice(begin, begin + RUNS_AT_ONCE)
             yield _Intervals(self.starts[piece], self.ends[piece], self.owners[piece])
@@ -92,14 +92,14 @@ def _by_start(runs: Runs) -> _Intervals:
 
 
 def _shared_pixels(outer: _Intervals, inner: _Intervals, side: str, step: int, inner_step: int) -> tuple[Indices, ...]:
-    """Return how many pixels runs share with those that start within them, by pair of owners, as one number each."""
+    """Return the pixels shared by runs and those that start within them, by pair of owners encoded as one number."""
     first, second = _starting_within(outer, inner, side)
     shared = np.minimum(outer.ends[first], inner.ends[second]) - inner.starts[second]
     return _summed(step * outer.owners[first] + inner_step * inner.owners[second], shared)
 
 
 def _summed(keys: Indices, values: Indices) -> tuple[Indices, Indices]:
-    """Return each key once, in ascending order, and the sum of its values."""
+    """Return the unique keys in ascending order, and the sum of the values of each."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -110,7 +110,7 @@ def _summed(keys: Indices, values: Indices) -> tuple[Indices, Indices]:
 def _starting_within(outer: _Intervals, inner: _Intervals, side: str) -> tuple[Indices, Indices]:
     """Return all pairs of an outer run and an inner run that starts within it.
 
-    One that starts with the outer run belongs to it if `side` is "left", and not if it is "right".
+    An inner run that starts with the outer run is included if `side` is "left", and excluded if it is "right".
     """
     first = np.searchsorted(inner.starts, outer.starts, "left" if side == "left" else "right")
     counts = np.maximum(np.searchsorted(inner.starts, outer.ends, "left") - first, 0)

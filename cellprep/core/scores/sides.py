@@ -1,4 +1,4 @@
-"""The two sides of a comparison: cells from runs or labels, counted in one order, without what is to be ignored."""
+"""The two sides of a comparison: cells from runs or labels, in one pixel order, without ignored regions."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,13 +9,13 @@ from cellprep.core.scores.matching import match_cells
 from cellprep.core.scores.pairs import find_pairs
 from cellprep.errors import UsageError
 
-_MATCHING = 0.5  # the lowest IoU at which cells match
+_MATCHING = 0.5  # lowest IoU of a match
 
 
 def both_sides(
     predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None
 ) -> tuple[Runs, Runs, NDArray[np.bool_] | None]:
-    """Return the cells of both sides, with their pixels counted in one order, and the regions to ignore."""
+    """Return the cells of both sides, with pixels in the same order, and the regions to ignore."""
     theirs = _as_runs(truth, "truth")
     ours = _as_runs(predicted, "predicted").in_order(theirs.order)
     region = None if ignore is None else as_numbers(ignore, "ignore", "(H, W) booleans") != 0
@@ -26,7 +26,7 @@ def both_sides(
     for what, shape in shapes.items():
         if shape not in (None, theirs.shape):
             sizes = " x ".join(map(str, shape))
-            raise UsageError(f"{what} are of {sizes} pixels, the true cells of {theirs.shape[0]} x {theirs.shape[1]}")
+            raise UsageError(f"{what} have {sizes} pixels, the true cells {theirs.shape[0]} x {theirs.shape[1]}")
     return ours, theirs, region
 
 
@@ -41,10 +41,10 @@ def _as_runs(cells: Runs | ArrayLike, name: str) -> Runs:
 
 
 def counting(predicted: Runs, truth: Runs, ignore: NDArray[np.bool_] | None) -> tuple[Runs, Runs]:
-    """Return the cells of both sides with those of their pixels that count.
+    """Return the cells of both sides, reduced to the pixels that count.
 
-    Pixels to ignore count for nobody. Nor does a predicted cell with more than half of its pixels there, unless what is
-    left of it matches a true cell: at the rim of such a region, little of it is left to be judged by.
+    Ignored pixels are removed. A predicted cell with more than half of its pixels there is removed as well, unless the
+    rest of it matches a true cell: at the border of an ignored region, the rest is too small to be judged.
     """
     if ignore is None or not ignore.any():
         return predicted, truth

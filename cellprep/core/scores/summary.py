@@ -10,24 +10,24 @@ from cellprep.text.wording import described
 
 
 def summarise(scores: Sequence[ImageScore] | ImageScore) -> dict[str, Any]:
-    """Return the metrics of a set of images, each under the name of those who define it.
+    """Return the metrics of a set of images, named as by their authors.
 
     Parameters
     ----------
     scores
-        From `score_image`: one, or several in an order that does not depend on chance.
+        Results of `score_image`: one, or several in a reproducible order.
 
     Returns
     -------
     dict
-        What JSON has: ``kaggle_map``; ``ap`` and ``f1`` by IoU; ``pq``, ``aji``, ``aji_cellpose``; ``coco_ap``,
+        JSON values: ``kaggle_map``; ``ap`` and ``f1`` by IoU; ``pq``, ``aji``, ``aji_cellpose``; ``coco_ap``,
         ``coco_ap50``, ``coco_ap75``; and the numbers ``images``, ``truth``, ``predicted``, ``matched``, ``missed``,
-        ``false``, ``merged``, ``split``. None stands where a metric says nothing. docs/scores.md defines each.
+        ``false``, ``merged``, ``split``. Metrics that are undefined are None. docs/scores.md defines each of them.
 
     Raises
     ------
     UsageError
-        If `scores` are empty, or something else.
+        If `scores` are empty or have the wrong type.
 
     Examples
     --------
@@ -64,19 +64,19 @@ def summarise(scores: Sequence[ImageScore] | ImageScore) -> dict[str, Any]:
 
 
 def summarise_by_type(scores: Sequence[ImageScore], cell_types: Sequence[str]) -> dict[str, Any]:
-    """Return the metrics of a set of images, and of those of each type.
+    """Return the metrics of a set of images, in total and by cell type.
 
     Parameters
     ----------
     scores
-        One or more, from `score_image`.
+        One or more results of `score_image`.
     cell_types
-        The type of each image; those of empty text are of no type.
+        The type of each image; an empty string for no type.
 
     Returns
     -------
     dict
-        ``{"overall": {...}, "by_cell_type": {type: {...}}, "images": n}``, the parts as `summarise` returns them.
+        ``{"overall": {...}, "by_cell_type": {type: {...}}, "images": n}``, with parts as returned by `summarise`.
     """
     of_type = {
         name: [score for score, its in zip(scores, cell_types, strict=True) if its == name]
@@ -90,7 +90,7 @@ def summarise_by_type(scores: Sequence[ImageScore], cell_types: Sequence[str]) -
 
 
 def _share(part: float, whole: float) -> float:
-    """Return a part of a whole; 0 where there is nothing, as StarDist has it."""
+    """Return a ratio; 0 if the denominator is 0, as in StarDist."""
     return part / whole if whole else 0.0
 
 
@@ -99,7 +99,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _coco(scores: Sequence[ImageScore]) -> dict[str, float | None]:
-    """Return COCO's average precisions, unless predicted cells of any image, or of all, have no scores."""
+    """Return COCO's average precisions; None if any predicted cells have no scores."""
     found = [score.detections for score in scores if score.detections is not None]
     told = len(found) == len(scores) and any(score.predicted for score in scores)
     values = average_precisions(found) if told else None

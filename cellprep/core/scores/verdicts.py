@@ -1,4 +1,4 @@
-"""The outcome for every cell of an image, to look at."""
+"""The outcome of every cell of an image, for display."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ from cellprep.core.scores.sides import both_sides, counting
 
 @dataclass(frozen=True, slots=True)
 class CellVerdicts:
-    """The outcome for every cell of one image.
+    """Outcomes of all cells of one image.
 
     Attributes
     ----------
     counts_predicted, counts_truth
-        (n,) and (m,) bool: whether it counts, as `score_image` has it. If not, the rest says nothing of it.
+        (n,) and (m,) bool: whether a cell counts, as in `score_image`. If not, the other attributes are meaningless.
     false, missed
         (n,) and (m,) bool: predicted and true cells without a match at an IoU of 0.5.
     merged, split
-        (n,) and (m,) bool: predicted cells that cover more than half of two or more true ones, and true cells that hold
-        more than half of two or more predicted ones.
+        (n,) and (m,) bool: predicted cells that cover more than half of two or more true cells, and true cells that
+        contain more than half of two or more predicted cells.
     """
 
     counts_predicted: NDArray[np.bool_]
@@ -37,12 +37,12 @@ class CellVerdicts:
 
 
 def judge_cells(predicted: Runs | ArrayLike, truth: Runs | ArrayLike, ignore: ArrayLike | None = None) -> CellVerdicts:
-    """Return for every cell of an image what `score_image` only counts.
+    """Return for each cell of an image the outcomes that `score_image` counts.
 
     Parameters
     ----------
     predicted, truth, ignore
-        As `score_image`.
+        As for `score_image`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Training targets of one image, from its cells: pure functions of arrays."""
+"""Training targets of one image, computed from its cells."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -51,7 +51,7 @@ __all__ = [
     "unit_gradient",
 ]
 
-# In the order in which their targets are computed and stored.
+# Targets are computed and stored in this order.
 FAMILIES.update(
     {
         family.name: family
@@ -77,25 +77,25 @@ def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **o
     Parameters
     ----------
     labels
-        (H, W) integers, 0 = background, as `cellprep.cells_from_labels` takes them; or cells, from
+        (H, W) integers, 0 = background, as for `cellprep.cells_from_labels`; or cells from
         `cellprep.resolve_overlaps`.
     recipe
-        How; the default recipe unless given. Of cells, its overlap rule is taken as already applied.
+        Recipe of the targets; the default recipe by default. The overlap rule of cells has already been applied.
     **options
-        The fields of `Recipe` by name, in place of the recipe's own.
+        Fields of `Recipe` by name, which replace those of `recipe`.
 
     Returns
     -------
     dict of str to ndarray
-        Per name of the recipe's targets; of the default one: ``semseg`` (H, W, 3) uint8, ``distance`` (H, W) float32,
+        Targets of the recipe by name. The default recipe makes ``semseg`` (H, W, 3) uint8, ``distance`` (H, W) float32,
         ``uvec`` (H, W, 2) float32, ``energy`` (H, W) uint8, ``area`` (H, W) float32.
 
     Raises
     ------
     UsageError
-        If `labels` are neither, or the recipe has no such option.
+        If `labels` has the wrong type, or the recipe has no such option.
     RecipeError
-        If an option has a value that it cannot have.
+        If an option has an invalid value.
 
     Examples
     --------
@@ -119,42 +119,42 @@ def compute_targets(labels: Cells | ArrayLike, recipe: Recipe | None = None, **o
     return compute_some(labels, {}, chosen, chosen.made)
 
 
-#: Of a distance, for each pixel along an axis, at the least: the chamfer's is 0.955, that of the others 1.
+#: Smallest increase of a distance per pixel along an axis: 0.955 for the chamfer distance, 1 for the others.
 LEAST_STEP = 0.95
 
 
 def distance_targets(names: Iterable[str]) -> list[str]:
-    """Return which of some targets have a value that says how far away they may depend on something."""
+    """Return the targets whose values limit how far away the pixels are that they depend on."""
     return [name for name in names if TARGETS[name].beyond is Beyond.DISTANCE]
 
 
 def sampled_targets(recipe: Recipe | None = None) -> list[str]:
-    """Return the names of a recipe's targets that networks are shown in training: by default those of this package."""
+    """Return the names of a recipe's targets that training uses: by default those of this package."""
     return [name for name, target in (recipe or Recipe()).made.items() if target.is_sampled]
 
 
 def how_to_make(names: Iterable[str], recipe: Recipe) -> str:
-    """Return the option of `build-targets` that adds some targets to those of a recipe; no text if it makes them."""
+    """Return the option of `build-targets` that adds targets to a recipe; empty if the recipe makes them already."""
     more = [name for name in families_of(names) if name not in {family.name for family in recipe.targets}]
     return f"--targets {','.join([*map(str, recipe.targets), *more])}" if more else ""
 
 
 def with_needs(names: Iterable[str]) -> set[str]:
-    """Return the names of targets, and of all that these are made from."""
+    """Return the names of targets and of everything that they are computed from."""
     found = set(names)
-    for name in reversed(TARGETS):  # each needs only those before it
+    for name in reversed(TARGETS):  # each depends only on those before it
         found |= set(TARGETS[name].needs) if name in found else set()
     return found
 
 
 def pixels_around(name: str, recipe: Recipe) -> int:
-    """Return how many pixels around a pixel a target depends on, in the cells, apart from its `Target.beyond`."""
+    """Return how many pixels around a pixel a target depends on in the cells, apart from its `Target.beyond`."""
     target = TARGETS[name]
     return target.around(recipe) + max((pixels_around(other, recipe) for other in target.needs), default=0)
 
 
 def reach_of_cells(names: Iterable[str], recipe: Recipe) -> int | None:
-    """Return how many pixels around a pixel lie in cells that matter as a whole to some targets; None if none do."""
+    """Return the radius in pixels around a pixel in which whole cells matter to the targets; None if they do not."""
     reaches = [
         pixels_around(name, recipe)
         for name in names
@@ -166,7 +166,7 @@ def reach_of_cells(names: Iterable[str], recipe: Recipe) -> int | None:
 def compute_some(
     cells: Cells, done: dict[str, NDArray[Any]], recipe: Recipe, names: Collection[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return some targets with those that are done; all that they need must be among either."""
+    """Compute targets from those in `done`; everything that they need must be in either."""
     for name, target in TARGETS.items():
         if name in names:
             done[name] = target.compute(cells, done, recipe)

@@ -1,7 +1,7 @@
-"""Affinities: whether a pixel and another one, some pixels away, belong to different cells.
+"""Affinities: whether two pixels, some pixels apart, belong to different cells.
 
-The rule is that of torch-em's `AffinityTransform`: what a network learns for the Mutex Watershed (Wolf et al., ECCV
-2018). As there, 1 stands for two pixels that belong apart, the opposite of what the name says.
+The rule is that of torch-em's `AffinityTransform`, for networks that use the Mutex Watershed (Wolf et al., ECCV 2018).
+As in torch-em, 1 means that two pixels belong to different cells, contrary to the name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from cellprep.core.tuning import option
 
 Offsets = tuple[tuple[int, int], ...]
 
-#: Offsets (y, x) in pixels, those of torch-em's command for images.
+#: Offsets (y, x) in pixels, as in torch-em's command for images.
 OFFSETS: Offsets = ((-1, 0), (0, -1), (-3, 0), (0, -3), (-9, 0), (0, -9), (-27, 0), (0, -27))
 
 _FARTHEST, _MOST_OFFSETS = 1000, 100
@@ -40,24 +40,24 @@ def affinities(
     Parameters
     ----------
     labels
-        (H, W) integers, 0 = background, which is a label as the others are.
+        (H, W) integers, 0 = background, which counts as a label.
     offsets
-        (y, x) of each channel, in pixels.
+        Offset (y, x) of each channel, in pixels.
     foreground
-        Whether the first channel holds where there are cells: torch-em's ``add_binary_target``.
+        Whether to add the foreground as the first channel: torch-em's ``add_binary_target``.
     mask
-        Whether a mask follows, of as many channels: torch-em's ``add_mask``.
+        Whether to add a mask with the same number of channels: torch-em's ``add_mask``.
     ignored
-        A label whose pixels are unknown, as those outside the image are: torch-em's ``ignore_label``.
+        A label whose pixels are unknown, like those outside the image: torch-em's ``ignore_label``.
     ignored_borders
-        Whether the mask has pairs of a pixel of that label and of another one: torch-em's
+        Whether pairs of a pixel of that label and of another one count as known: torch-em's
         ``include_ignore_transitions``.
 
     Returns
     -------
     ndarray
         (H, W, channels) uint8: foreground, then for each offset 1 where the labels differ or one of the two pixels is
-        unknown, and 0 where both are of one label; then the mask of each of these channels, 1 where both are known.
+        unknown, and 0 where the labels are equal; then a mask of each of these channels, 1 where both pixels are known.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def affinities(
     height, width = labels.shape
     outside = int(labels.max()) + 1
     reach = max((abs(step) for offset in offsets for step in offset), default=0)
-    # Around the image there is one more label, so that every pixel has a partner, and differs from it there.
+    # Outside the image is one more label, so that every pixel has a partner there, with a different label.
     padded = np.pad(labels.astype(np.min_scalar_type(outside), copy=False), reach, constant_values=outside)
     known = padded != outside if ignored is None else (padded != outside) & (padded != ignored)
     result = np.empty((height, width, (foreground + len(offsets)) * (1 + mask)), np.uint8)
@@ -100,12 +100,12 @@ def affinities(
 
 
 def read_offsets(given: str | Iterable[Sequence[int]]) -> str:
-    """Return offsets as one text, from a text or from pairs of numbers.
+    """Return offsets as one text, given as text or as pairs of numbers.
 
     Raises
     ------
     ValueError
-        If they are none.
+        If they are invalid.
 
     Examples
     --------
@@ -161,7 +161,7 @@ AFFINITIES = Values(
 
 @dataclass(frozen=True, slots=True)
 class Affinities(Family):
-    """Which pixels, some steps apart, belong to different cells."""
+    """Affinities of pixels at given offsets: 1 if they belong to different cells."""
 
     name = "affinities"
     title = "Affinities"
@@ -188,14 +188,14 @@ class Affinities(Family):
 
     @property
     def pairs(self) -> Offsets:
-        """The offsets as numbers."""
+        """The offsets as pairs of numbers."""
         steps = (pair.split("/") for pair in self.offsets.split("+"))
         return tuple((int(dy), int(dx)) for dy, dx in steps)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the cells of the Mutex Watershed: (H, W) int32, 0 = background.
+        """Return the cells found by the Mutex Watershed: (H, W) int32, 0 = background.
 
-        Without a channel of the foreground, all of the image is one, and background is as one or more cells.
+        Without a foreground channel the whole image is foreground, so that the background forms one or more cells.
         """
         from cellprep.core.decode.mutex import affinities_to_labels
 

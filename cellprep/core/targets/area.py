@@ -1,4 +1,4 @@
-"""The area of the cell that each pixel belongs to: the losses weigh small cells up with it."""
+"""The area of the cell that each pixel belongs to: losses use it to increase the weight of small cells."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from cellprep.core.targets.target import Done, Values
 def area(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     """Return the area target: (H, W) float32, in pixels.
 
-    It is the area, before overlaps, of the annotation that owns the pixel; where nobody does, the number of
-    such pixels.
+    It is the area, before overlaps are resolved, of the annotation that owns the pixel. For pixels without an owner it
+    is their number.
     """
     return look_up(np.append(np.array([cells.image.nobodys]), cells.areas).astype(np.float32), cells.labels)
 

@@ -1,7 +1,7 @@
-"""Boundaries of cells, as one of three classes that each pixel has.
+"""Boundaries of cells, as one of three classes.
 
-The inner, outer and thick ones are those of scikit-image's `find_boundaries`; ``border-core`` is the rule by which
-nnU-Net learns instances (acvl_utils' `convert_instanceseg_to_semantic`).
+Inner, outer and thick boundaries are those of scikit-image's `find_boundaries`; ``border-core`` is the rule of nnU-Net
+for instances (acvl_utils' `convert_instanceseg_to_semantic`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,12 +33,12 @@ def boundary_classes(labels: NDArray[Any], mode: str = "inner", thickness: int =
     mode
         A name in `BOUNDARIES`.
     thickness
-        Pixels of the boundary, of ``border-core`` only.
+        Width of the boundary in pixels, for ``border-core`` only.
 
     Returns
     -------
     ndarray
-        (H, W) uint8. What lies beyond the image's edge is no boundary's reason.
+        (H, W) uint8. The image's edge is not a boundary.
 
     Examples
     --------
@@ -55,38 +55,39 @@ def boundary_classes(labels: NDArray[Any], mode: str = "inner", thickness: int =
 
 
 def _thick(labels: NDArray[Any], thickness: int = 1) -> Mask:
-    """Return the pixels of which one of the four straight neighbours has another label."""
+    """Return the pixels with a straight neighbour of another label."""
     return _either(labels, _STRAIGHT, np.not_equal)
 
 
 def inner(labels: NDArray[Any], thickness: int = 1) -> Mask:
-    """Return the pixels of cells of which one of the four straight neighbours has another label: (H, W) bool."""
+    """Return the pixels of cells with a straight neighbour of another label: (H, W) bool."""
     return _thick(labels) & (labels > 0)
 
 
 def _outer(labels: NDArray[Any], thickness: int = 1) -> Mask:
-    """Return the thick boundary in the background, and where one of eight neighbours is of another cell."""
+    """Return the thick boundary in the background, and pixels of cells with another cell among eight neighbours."""
     of_another = _either(labels, _STRAIGHT + _DIAGONAL, lambda one, other: (one != other) & (one > 0) & (other > 0))
     outer: Mask = _thick(labels) & ((labels == 0) | of_another)
     return outer
 
 
 def _border(labels: NDArray[Any], thickness: int) -> Mask:
-    """Return the pixels of cells that have another label within a disc around them.
+    """Return the pixels of cells with another label in a disc around them.
 
-    Where the least and the greatest label within it are the same, erosion of that cell alone leaves the pixel.
+    If the smallest and the largest label in the disc are equal, erosion of the cell alone would keep the pixel.
     """
     import cv2
 
     y, x = np.ogrid[-thickness : thickness + 1, -thickness : thickness + 1]
     disc = (y * y + x * x <= thickness * thickness).astype(np.uint8)
-    exact = labels if labels.dtype in (np.uint8, np.uint16) else labels.astype(np.float64)  # what OpenCV takes
+    # A type that OpenCV supports.
+    exact = labels if labels.dtype in (np.uint8, np.uint16) else labels.astype(np.float64)
     border: Mask = (cv2.erode(exact, disc) != cv2.dilate(exact, disc)) & (labels > 0)
     return border
 
 
-#: The rules by name: rim of each cell; one pixel around it, and both sides where two touch; both of these; a rim of
-#: some pixels, by which nnU-Net learns instances.
+#: The rules by name: rim of each cell; one pixel around each cell, and both sides where two touch; both of these; a
+#: wider rim, as in nnU-Net.
 BOUNDARIES: dict[str, Callable[[NDArray[Any], int], Mask]] = {
     "inner": inner,
     "outer": _outer,
@@ -98,7 +99,7 @@ BOUNDARIES: dict[str, Callable[[NDArray[Any], int], Mask]] = {
 def _either(
     labels: NDArray[Any], steps: Iterable[tuple[int, int]], part: Callable[[NDArray[Any], NDArray[Any]], Mask]
 ) -> Mask:
-    """Return the pixels that are parted from a neighbour, one step (y, x) away or the opposite one."""
+    """Return the pixels that differ from a neighbour at an offset (y, x) or at the opposite one."""
     found = np.zeros(labels.shape, np.bool_)
     width = labels.shape[1]
     for dy, dx in steps:
@@ -146,7 +147,7 @@ class Boundaries(Family):
     thickness: int = option(2, "width of the boundary for border-core, in pixels", 1, 20)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the insides grown into their boundaries: (H, W) int32, 0 = background."""
+        """Return the insides, grown into their boundaries: (H, W) int32, 0 = background."""
         from cellprep.core.decode.boundaries import boundary_to_labels
 
         return boundary_to_labels(arrays["boundary"], self.mode)

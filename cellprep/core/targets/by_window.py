@@ -1,4 +1,4 @@
-"""The targets of an image, window by window: of all of it at once they may take too much memory."""
+"""Targets of an image computed window by window, to limit memory."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -33,24 +33,24 @@ from cellprep.core.targets import (
 from cellprep.core.windows import Window, within
 from cellprep.system.memory import check_memory
 
-_HALO = 64  # pixels, to begin with: distances within cells are hardly ever longer
-_BYTES_BESIDE = 15  # of memory, per pixel: what the targets of a window are made of
+_HALO = 64  # initial halo in pixels: distances within cells are rarely longer
+_BYTES_BESIDE = 15  # bytes per pixel of intermediate arrays
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class CellsByWindow(Protocol):
-    """The cells of an image, of which a window can be had alone."""
+    """The cells of an image, accessible by window."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the image."""
+        """Height and width of the image in pixels."""
 
     def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
-        """Return the cells of a window, and the label in the image of each, unless it is the label in the window."""
+        """Return the cells of a window, and their labels in the image unless these are the same as in the window."""
 
     def extent(self, window: Window) -> Window:
-        """Return a window that holds all of each cell that has a pixel in a window."""
+        """Return a window that completely contains all cells with a pixel in the given window."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class CellsOfRuns:
     rule
         A name in `cellprep.OVERLAP_RULES`.
     known_areas
-        (n,) int64: pixels of each annotation before overlaps, where the annotations no longer tell.
+        (n,) int64: pixels of each annotation before overlaps were resolved, if they were resolved before.
     threads
-        How many count the owners of pixels.
+        Number of threads that count the pixels of owners.
     """
 
     runs: Runs
@@ -76,16 +76,16 @@ class CellsOfRuns:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the image."""
+        """Height and width of the image in pixels."""
         return self.runs.shape
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each annotation before overlaps: (n,) int64."""
+        """Pixels of each annotation before overlaps are resolved: (n,) int64."""
         return self.runs.areas if self.known_areas is None else self.known_areas
 
     def at(self, window: Window) -> tuple[Cells, NDArray[Any] | None]:
-        """Return the cells of a window, numbered from 1, and the label of each in the image."""
+        """Return the cells of a window, numbered from 1, and their labels in the image."""
         if _shape(window) == self.shape:
             return resolve_overlaps(self.runs, self.rule, self.areas), None
         runs, which = self._windowed.cut(*window)
@@ -94,11 +94,11 @@ class CellsOfRuns:
         return replace(cells, whole=self._whole, origin=_origin(window)), labels
 
     def extent(self, window: Window) -> Window:
-        """Return a window that holds all annotations that may have a pixel in a window."""
+        """Return a window that contains all annotations that may have a pixel in the given window."""
         return self._windowed.extent(*window)
 
     def hidden(self) -> NDArray[np.int64]:
-        """Return the labels of cells that own no pixel of the image."""
+        """Return the labels of cells without pixels in the image."""
         return self._owned[0]
 
     @cached_property
@@ -120,20 +120,20 @@ class CellsOfRuns:
 
 @dataclass(frozen=True)
 class CellsOfLabels:
-    """Cells of a label image in which overlaps are resolved.
+    """Cells of a label image with resolved overlaps.
 
     Attributes
     ----------
     read
         Takes a window and returns the labels in it, integers from 0 to n.
     shape
-        Height and width of the image.
+        Height and width of the image in pixels.
     rule
-        By which overlaps were resolved.
+        The rule by which overlaps were resolved.
     areas
-        (n,) int64: pixels of each annotation before overlaps.
+        (n,) int64: pixels of each annotation before overlaps were resolved.
     known_nobodys
-        Number of pixels with label 0, if they are counted.
+        Number of pixels with label 0, if known.
     """
 
     read: Callable[[Window], NDArray[Any]]
@@ -148,7 +148,7 @@ class CellsOfLabels:
         return replace(cells, whole=self._whole, origin=_origin(window)), None
 
     def extent(self, window: Window) -> Window:
-        """Return a window that holds all cells whose boxes reach into a window: centres may lie where no pixel does."""
+        """Return a window with all cells whose boxes intersect the given one, as centres may be outside a cell."""
         (rows, columns), (top, bottom, left, right) = window, self._boxes
         near = (top < rows.stop) & (bottom > rows.start) & (left < columns.stop) & (right > columns.start)
         return around(window, self._boxes[:, near])
@@ -164,26 +164,26 @@ class CellsOfLabels:
 
 
 def numbered(cells: Cells, labels: NDArray[Any] | None) -> NDArray[Any]:
-    """Return the labels of the pixels of a window as they are in the image; as `CellsByWindow.at` returns both."""
+    """Return the image's labels of a window's pixels, from the two results of `CellsByWindow.at`."""
     return cells.labels if labels is None else look_up(labels, cells.labels)
 
 
 class TargetsByWindow:
-    """Labels and targets of windows of an image: the same, bit for bit, as those parts of the whole image's.
+    """Labels and targets of windows of an image, equal bit for bit to the same parts of the whole image's arrays.
 
-    A window is computed with a halo around it. A distance in it is that in the whole image if it is not longer than
-    the way to what the halo leaves out; until this is true of all, the halo is doubled.
+    A window is computed with a halo. A distance is certain if it is not longer than the distance to the nearest pixel
+    that may change outside the halo. The halo is doubled until all distances are certain.
 
     Parameters
     ----------
     cells
-        Of the image.
+        Cells of the image.
     recipe
-        How targets are made; overlaps are resolved.
+        Recipe of the targets. Overlaps are already resolved.
     names
-        Of the targets that are wanted; all that the recipe makes and stores hold unless given.
+        Names of the targets to compute; by default all that the recipe makes and stores contain.
     halo
-        Pixels around a window at first.
+        Initial halo around a window, in pixels.
 
     Examples
     --------
@@ -205,19 +205,19 @@ class TargetsByWindow:
         self._made = with_needs(self._names)
         self._distances = distance_targets(self._made)
         self._halo = halo if self._distances else 0
-        # Of targets that depend on distances: how far around them those must be known, and with what around those.
+        # For targets that depend on distances: the margin in which distances must be known, and the margin of these.
         self._rim = max((pixels_around(name, recipe) for name in self._distances), default=0)
         self._margin = max((pixels_around(name, recipe) for name in self._made), default=0)
         self._reach = reach_of_cells(self._names, recipe)
         self._bytes_a_pixel = _BYTES_BESIDE + sum(TARGETS[name].bytes_a_pixel(recipe) for name in self._made)
 
     def at(self, rows: slice, columns: slice) -> Arrays:
-        """Return ``labels`` and the targets of a window: rows and columns, with both ends, within the image.
+        """Return ``labels`` and the targets of a window: bounded rows and columns within the image.
 
         Raises
         ------
         TooLargeError
-            If distances are so long that what they depend on does not fit into memory.
+            If distances are so long that the halo does not fit into memory.
         """
         window: Window = (rows, columns)
         inner = window
@@ -227,14 +227,14 @@ class TargetsByWindow:
         arrays = self._try(window, inner, halo)
         while arrays is None:
             halo *= 2
-            with self._one_at_a_time:  # for they take much memory
+            with self._one_at_a_time:  # because they need much memory
                 arrays = self._try(window, inner, halo)
         return arrays
 
     def made_from(
         self, name: str, window: tuple[slice, slice], read: Callable[[str, Any], NDArray[Any]]
     ) -> NDArray[Any]:
-        """Return a target of a window, made from those that it needs as they are read: by their name, and a window."""
+        """Compute a target of a window from the targets that it needs, which are read by name and window."""
         target = TARGETS[name]
         outer = self._grown(window, target.around(self._recipe))
         cells, _ = self._cells.at(outer)
@@ -243,19 +243,19 @@ class TargetsByWindow:
         return part
 
     def _try(self, window: Window, inner: Window, halo: int) -> Arrays | None:
-        """Return the arrays of a window, or None if they might be others with a larger halo.
+        """Return the arrays of a window, or None if a larger halo might change them.
 
-        `inner` is the window with all of its cells, where these matter.
+        `inner` is the window extended to whole cells, if these matter.
         """
         outer = self._grown(inner, halo + self._margin)
         height, width = _shape(outer)
         if _shape(window) != self._cells.shape:
             size = height * width * self._bytes_a_pixel
-            check_memory(size, f"what distances depend on, {height} x {width} pixels of it,")
+            check_memory(size, f"the halo of its distances, {height} x {width} pixels,")
         if (height, width) == self._cells.shape:
             return self._part(self._of_all(), window)
         arrays = self._compute(outer)
-        needed = self._grown(inner, self._margin - self._rim)  # vectors are made of differences to the next pixels
+        needed = self._grown(inner, self._margin - self._rim)  # vectors are differences between adjacent pixels
         certain, place = self._certain(needed, outer), within(needed, outer)
         if all((np.abs(arrays[name][place]) <= certain).all() for name in self._distances):
             return self._part(arrays, within(window, outer))
@@ -282,9 +282,9 @@ class TargetsByWindow:
         )
 
     def _certain(self, window: Window, outer: Window) -> NDArray[np.float64]:
-        """Return, for each pixel of a window, up to which distance nothing matters that is not in a larger one.
+        """Return for each pixel of a window the distance up to which nothing outside a larger window matters.
 
-        Beyond the image there is nothing, and walls in the larger window's rim may be due to cells beyond it.
+        Beyond the image there is nothing. Walls in the rim of the larger window may be due to cells outside it.
         """
         ways = []
         for along, beyond, size in zip(window, outer, self._cells.shape, strict=True):

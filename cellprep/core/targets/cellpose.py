@@ -1,4 +1,4 @@
-"""The targets of Cellpose: flows to the middle of each cell, and where there are cells."""
+"""The targets of Cellpose: flows to the centre of each cell, and cell probability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cellprep.core.targets.target import Beyond, Done, Values, Vectors
 
 
 def _flows(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
-    """Return the flows, (H, W, 2): how far heat spreads is a matter of the whole image's largest cell."""
+    """Return the flows, (H, W, 2); the number of diffusion steps depends on the largest cell of the whole image."""
     return flows(cells.labels, None if cells.whole is None else steps_of(cells.whole.sizes))
 
 
@@ -65,5 +65,5 @@ class Cellpose(Family):
     targets = (FLOWS, PROBABILITY)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the cells whose pixels meet when they follow the flows: (H, W) int32, 0 = background."""
+        """Return the cells formed by pixels that converge along the flows: (H, W) int32, 0 = background."""
         return labels_of_flows(arrays["cellpose_flows"], arrays["cellpose_probability"] > 0.5)

@@ -1,7 +1,7 @@
-"""The distance transform of the cells, in pixels: of all at once, or of each by itself.
+"""The distance transform of the cells, in pixels: for all cells together, or for each separately.
 
-That of all at once is computed when all borders are in place: pasting the distances of single cells would leave those
-of a cell unchanged where another one covers it. That of each cell, too, is of what it owns after overlaps are resolved.
+For all cells together it is computed after resolving overlaps: distances of single cells, pasted together, would ignore
+the border where another cell covers them. For each cell separately it also uses the pixels that the cell owns.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from cellprep.core.targets.recipe import Recipe
 from cellprep.core.targets.target import Beyond, Done, Values
 from cellprep.core.targets.transforms import distance_transform
 
-# The same distances, without the medial axis of every single instance.
+# The same distances, without computing the medial axis of every instance.
 _THE_SAME_SOONER = {"skimage": "scipy"}
 
 
 def distance(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     """Return the distance target: (H, W) float32, in pixels, of ``semseg[..., 0]`` or of each instance.
 
-    With the background as a cell, pixels outside ``semseg[..., 0]`` have their distance to it; of each instance, the
-    pixels that nobody owns are one more instance.
+    With the background as a cell, pixels outside ``semseg[..., 0]`` have their distance to it. In the mode for each
+    instance, pixels without an owner are one more instance.
     """
     if recipe.per_instance:
         return distance_of_each(cells.ranks, recipe.distance, background=recipe.background_cell)
@@ -35,11 +35,11 @@ def distance(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
 
 
 def distance_of_each(instances: NDArray[Any], method: str, *, background: bool = False) -> NDArray[np.float32]:
-    """Return each pixel's distance to the nearest one of another instance, (H, W): numbers from 1, 0 is the background.
+    """Return each pixel's distance to the nearest pixel of another instance, (H, W); instances from 1, 0 is background.
 
-    An instance is cut out with a rim of one pixel around its bounding box: whatever is farther away has a pixel of
-    this rim on the way. Where the image ends there is no rim, as nothing is beyond. Distances of the background are 0
-    unless wanted.
+    Instances are cropped with a rim of one pixel around their bounding boxes, as the way to any pixel farther away
+    crosses this rim. There is no rim at the image's edge, as nothing is beyond. Distances of the background are 0
+    unless requested.
     """
     method = _THE_SAME_SOONER.get(method, method)
     result = np.zeros(instances.shape, np.float32)
@@ -50,7 +50,7 @@ def distance_of_each(instances: NDArray[Any], method: str, *, background: bool =
 
 
 def boxes_with_rim(instances: NDArray[Any], background: bool = False) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """Yield the number and the bounding box, with a rim of a pixel in the image, of each instance that has pixels."""
+    """Yield the number and the bounding box, with a rim of one pixel, of each instance that has pixels."""
     from scipy.ndimage import find_objects
 
     height, width = instances.shape

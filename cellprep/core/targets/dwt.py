@@ -1,4 +1,4 @@
-"""The targets of the Deep Watershed Transform, of which the networks of this package learn."""
+"""The targets of the Deep Watershed Transform, used by the networks of this package."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cellprep.core.targets.family import Family
 from cellprep.core.targets.semseg import SEMSEG
 from cellprep.core.targets.uvec import UVEC
 
-#: Whose the walls, vectors and bins are that the default recipe makes; stores repeat it.
+#: Origin of the walls, vectors and bins of the default recipe, recorded in stores.
 CREDIT = (
     "walls, vectors and the bins called sartorius are after qAp, "
     "https://github.com/qAp/sartorius_cell_instance_segmentation_kaggle"
@@ -34,7 +34,7 @@ class DeepWatershed(Family):
     targets = (SEMSEG, DISTANCE, UVEC, ENERGY, AREA)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return what the default decoder of `cellprep.energy_to_labels` finds, which is given the walls."""
-        from cellprep.core.decode import energy_to_labels  # which imports this package
+        """Decode with the default decoder of `cellprep.energy_to_labels`, using the walls."""
+        from cellprep.core.decode import energy_to_labels  # it imports this package
 
         return energy_to_labels(arrays)

@@ -9,7 +9,7 @@ from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
 from cellprep.core.targets.target import Done, Levels
 
-# OpenCV with Intel's library returns 0.95499998 where the bins sartorius say 0.955.
+# OpenCV with Intel's library returns 0.95499998 for the 0.955 of the bins sartorius.
 TOLERANCE = np.float32(1e-5)
 
 
@@ -19,9 +19,9 @@ def energy_levels(distance: NDArray[np.float32], bins: Sequence[float]) -> NDArr
     Parameters
     ----------
     distance
-        (H, W), or any other shape with an axis, float32, in pixels.
+        (H, W), or any other shape with at least one axis, float32, in pixels.
     bins
-        Ascending distances in pixels, at most 255. A distance up to 1e-5 below a bin reaches it.
+        Ascending distances in pixels, at most 255. A distance that is at most 1e-5 below a bin reaches it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Families of targets: what one method of segmentation learns from."""
+"""Families of targets: the arrays that one segmentation method learns from."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ from cellprep.text.wording import described, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Family(Tuned):
-    """Base of all families. A subclass is a frozen dataclass whose fields are the family's own options.
+    """Base class of families. A subclass is a frozen dataclass whose fields are the family's own options.
 
-    A function that computes a target takes them from the recipe: ``recipe.of(StarDist).rays``.
+    Functions that compute targets get them from the recipe: ``recipe.of(StarDist).rays``.
 
     Attributes
     ----------
     name
-        By which it is chosen.
+        Name by which it is selected.
     title
-        What the method is called.
+        Name of the method.
     about
-        One sentence, in Markdown: what its targets are, and which network learns them.
+        One sentence, in Markdown, about its targets and the networks that learn them.
     credit
-        Whose method it is; stores repeat it.
+        Origin of the method, recorded in stores.
     targets
-        Each may need those before it, and none of other families.
+        Targets of the family. Each may depend on those before it, but not on other families.
 
     Raises
     ------
     RecipeError
-        If an option has a value that it cannot have.
+        If an option has an invalid value.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     about: ClassVar[str]
     credit: ClassVar[str]
-    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module knows recipes, and these families
+    targets: ClassVar[tuple[Any, ...]]  # of Target, whose module imports recipes, which import families
 
     tuned_kind = "target"
 
     def __str__(self) -> str:
-        """Return it as it is typed, with the options that are not the defaults.
+        """Return the family as in the option ``--targets``, with options that differ from their defaults.
 
         Examples
         --------
@@ -58,9 +58,9 @@ class Family(Tuned):
         return ":".join([self.name, *(f"{name}={str(value).lower()}" for name, value in chosen.items())])
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the cells that the targets of an image stand for: (H, W) integers, 0 = background.
+        """Return the cells decoded from the targets of an image: (H, W) integers, 0 = background.
 
-        A family that has no decoder of its own leaves this as it is.
+        Families without a decoder do not override this method.
         """
         raise NotImplementedError
 
@@ -70,7 +70,7 @@ class Family(Tuned):
         return cls.decode is not Family.decode
 
 
-#: The families by name, in the order in which their targets are computed and stored. A new one is one file and its
+#: The families by name, in the order in which their targets are computed and stored. To add one, add a file and a
 #: line in `cellprep.core.targets`.
 FAMILIES: dict[str, type[Family]] = {}
 
@@ -81,12 +81,12 @@ def find_families(given: Any) -> tuple[Family, ...]:
     Parameters
     ----------
     given
-        Names after commas, each with its options after colons; several texts or families; or options by family.
+        Names separated by commas, with options after colons; a list of such texts or families; or options by family.
 
     Raises
     ------
     RecipeError
-        If there is no such family, or it has no such option, or the option no such value.
+        If the family or an option is unknown, or an option has an invalid value.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def find_families(given: Any) -> tuple[Family, ...]:
     True
     >>> find_families("dtw")
     Traceback (most recent call last):
-    cellprep.errors.RecipeError: there are no targets 'dtw': did you mean dwt?
+    cellprep.errors.RecipeError: targets 'dtw' are unknown: did you mean dwt?
     """
     found: dict[str, Family] = {}
     for family in read_families(given):
@@ -104,12 +104,12 @@ def find_families(given: Any) -> tuple[Family, ...]:
             raise RecipeError(f"targets {family.name} are given twice: give them once")
         found[family.name] = family
     if not found:
-        raise RecipeError(f"no targets are given: name some of {', '.join(FAMILIES)}")
+        raise RecipeError(f"no targets are given: choose from {', '.join(FAMILIES)}")
     return tuple(found[name] for name in FAMILIES if name in found)
 
 
 def read_families(given: Any) -> Iterator[Family]:
-    """Yield families with their options as they are given; parameters and errors are those of `find_families`."""
+    """Yield families with the given options; parameters and errors are those of `find_families`."""
     if isinstance(given, Mapping):
         for name, options in given.items():
             if not isinstance(options, Mapping):
@@ -143,4 +143,4 @@ def _kind(name: Any) -> type[Family]:
     if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
     advice = did_you_mean(name, FAMILIES) if isinstance(name, str) else ""
-    raise RecipeError(f"there are no targets {name!r}: {advice or 'there are ' + ', '.join(FAMILIES)}")
+    raise RecipeError(f"targets {name!r} are unknown: {advice or 'use ' + ', '.join(FAMILIES)}")

@@ -1,6 +1,6 @@
-"""Cellpose's flows: unit vectors that climb the heat which spreads from the middle of each cell.
+"""Cellpose's flows: unit vectors along the gradient of heat that diffuses from the centre of each cell.
 
-The rules are those of cellpose 4.2.1.1 as its code has them (`dynamics.labels_to_flows`, on the CPU), not its papers.
+The rules are those of the code of cellpose 4.2.1.1 (`dynamics.labels_to_flows`, on the CPU), not of its papers.
 """
 
 from typing import Any
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets.heat import CellRuns, Places, ranges, spread
 
-_NO_SLOPE = 1e-60  # is added to the length by which a vector is divided
-# Rounding changes heat in each step by less than 1e-15 of it, and so vectors of a slope of more than this share of the
-# heat by less than 2e-5.
+_NO_SLOPE = 1e-60  # added to the length by which a vector is divided
+# Rounding changes heat by a relative 1e-15 per step at most, and thus vectors by less than 2e-5 where the slope exceeds
+# this share of the heat.
 _ROUNDING = 2.0**-33
 
 Slopes = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -21,24 +21,24 @@ Slopes = tuple[NDArray[np.float64], NDArray[np.float64]]
 def flows(labels: NDArray[Any], steps: int | None = None) -> NDArray[np.float32]:
     """Return Cellpose's flows.
 
-    In each step every cell gets heat of 1 at its centre, and then each of its pixels the sum over itself and those of
-    its eight neighbours that are of the cell, divided by 9. After all steps, the flow of a pixel is the difference of
-    the heat on both of its sides, along y and x, scaled to unit length. That of a neighbour in another cell counts,
-    too; on the background and beyond the image there is none.
+    In each step every cell gets heat of 1 at its centre. Then the heat of each pixel becomes the sum over itself and
+    those of its eight neighbours in the same cell, divided by 9. The flow of a pixel is the difference of the final
+    heat on both of its sides, along y and x, scaled to unit length. Neighbours in other cells count with their heat;
+    the background and pixels beyond the image have none.
 
     Parameters
     ----------
     labels
-        (H, W) integers, 0 = background; numbers may be missing. A cell is all pixels of one number, in one piece or
-        several. A piece without the centre stays cold.
+        (H, W) integers, 0 = background; numbers may be missing. A cell is all pixels of one number, connected or not.
+        Components without the centre stay cold.
     steps
-        How often heat spreads, where these are not all cells of the image: see `steps_of`.
+        Number of steps, if the image has other cells as well: see `steps_of`.
 
     Returns
     -------
     ndarray
-        (H, W, 2) float32, components (y, x), of length 1; 0 on the background and where there is no slope. Where slopes
-        fall to 1e-60, lengths fall to 0.
+        (H, W, 2) float32, components (y, x), of length 1; 0 on the background and where there is no slope. For slopes
+        near 1e-60 the length approaches 0.
 
     Examples
     --------
@@ -52,13 +52,13 @@ def flows(labels: NDArray[Any], steps: int | None = None) -> NDArray[np.float32]
     vectors = np.zeros((*labels.shape, 2), np.float32)
     row, column = np.divmod(cells.first, cells.stride)
     inside = ranges((row - 1) * labels.shape[1] + column - 1, cells.length)
-    vectors.reshape(-1, 2)[inside, 0] = y / length + 0.0  # zeros below zero become plain ones
+    vectors.reshape(-1, 2)[inside, 0] = y / length + 0.0  # turns -0.0 into 0.0
     vectors.reshape(-1, 2)[inside, 1] = x / length + 0.0
     return vectors
 
 
 def steps_of(sizes: NDArray[Any]) -> int:
-    """Return how often heat spreads, given height and width, (n, 2), of all cells: twice the largest sum, and 4 more.
+    """Return the number of diffusion steps for cells of given heights and widths, (n, 2): twice the largest sum, + 4.
 
     Examples
     --------
@@ -76,8 +76,8 @@ def _steps(cells: CellRuns) -> int:
 def _slopes(cells: CellRuns, steps: int) -> Slopes:
     """Return the difference of the heat on both sides of each pixel of `CellRuns.pixels`, along y and x.
 
-    On ridges where both sides are equally warm, and at the centres of cells that are the same in a mirror, the rounding
-    of the last bits points the way. Heat that these depend on is added up once more, in Cellpose's order.
+    On ridges where both sides are equally warm, and at the centres of symmetric cells, rounding of the last bits
+    determines the direction. The heat there is summed again in Cellpose's order.
     """
     if not len(cells.first):
         return np.empty(0), np.empty(0)
@@ -94,7 +94,7 @@ def _slopes(cells: CellRuns, steps: int) -> Slopes:
 
 
 def _differences(heat: NDArray[np.float64], pixels: Places, stride: int) -> tuple[Slopes, NDArray[np.float64]]:
-    """Return how much warmer it is on one side of pixels than on the other, along y and x, and the largest heat."""
+    """Return the differences of heat between both sides of pixels along y and x, and the largest heat."""
     below, above = heat[pixels + stride], heat[pixels - stride]
     warmest = np.maximum(below, above)
     below -= above
@@ -117,16 +117,16 @@ def _corners(cells: CellRuns) -> tuple[Places, Places, Places, Places]:
 
 
 def _centres(cells: CellRuns) -> Places:
-    """Return the pixel of each cell at which heat comes in.
+    """Return the pixel of each cell at which heat is added.
 
-    It is the mean of its pixels, rounded to a whole one, halves to the even one if counted from the corner of its
-    bounding box; or where that is not of the cell, the one nearest to it, the first of equally near ones.
+    It is the mean of its pixels, rounded to integers relative to the corner of its bounding box, halves to even. If
+    that pixel is not in the cell, it is the nearest pixel of the cell, the first one in a tie.
     """
     top, _, left, _ = _corners(cells)
     row, column = np.divmod(cells.first, cells.stride)
     row, column = row - top[cells.cell], column - left[cells.cell]
     size = np.add.reduceat(cells.length, cells.heads)
-    columns = column * cells.length + cells.length * (cells.length - 1) // 2  # their sum in each run
+    columns = column * cells.length + cells.length * (cells.length - 1) // 2  # sum in each run
     y = top + _rounded(np.add.reduceat(row * cells.length, cells.heads) / size)
     x = left + _rounded(np.add.reduceat(columns, cells.heads) / size)
     centres = y * cells.stride + x

@@ -1,4 +1,4 @@
-"""Heat that spreads within each cell from one of its pixels, as Cellpose lets it."""
+"""Heat that diffuses within each cell from one of its pixels, as in Cellpose."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TILE = 4  # pixels
-_TILES_AT_ONCE = 2**12  # their heat, and all that it is added up from, stays in the processor's cache
+_TILES_AT_ONCE = 2**12  # so that heat and its sums stay in the processor's cache
 
 Places = NDArray[np.intp]
 
 
 def ranges(first: Places, length: Places) -> Places:
-    """Return the numbers of ranges, one after the other.
+    """Concatenate ranges of numbers.
 
     Examples
     --------
@@ -29,18 +29,18 @@ def ranges(first: Places, length: Places) -> Places:
 
 @dataclass(frozen=True)
 class CellRuns:
-    """The pixels of the cells of an image with a rim: cell by cell, in runs along the rows.
+    """The pixels of all cells of a padded image: cell by cell, in runs along the rows.
 
     Attributes
     ----------
     image
-        Labels of the image with a rim of a pixel, and on the right of up to a tile, flat.
+        Flat label image, padded by one pixel, and on the right up to a whole tile.
     stride
-        Pixels from one row to the next: whole tiles.
+        Pixels from one row to the next: a multiple of the tile size.
     first, length
-        (m,) of each run: first pixel, and number of pixels.
+        (m,) for each run: first pixel, and number of pixels.
     cell
-        (m,) of each run: the place of its cell among all, from 0; ascending.
+        (m,) for each run: index of its cell, from 0; ascending.
     """
 
     image: NDArray[Any]
@@ -62,7 +62,7 @@ class CellRuns:
 
     @cached_property
     def pixels(self) -> Places:
-        """The pixels of all runs, one after the other."""
+        """The pixels of all runs, concatenated."""
         return ranges(self.first, self.length)
 
     @cached_property
@@ -76,38 +76,38 @@ class CellRuns:
         return self.image[self.first[self.heads]]
 
     def only(self, wanted: NDArray[np.bool_]) -> "CellRuns":
-        """Return the runs of some cells, (n,) bool."""
+        """Return the runs of selected cells, (n,) bool."""
         runs = wanted[self.cell]
         return replace(self, first=self.first[runs], length=self.length[runs], cell=_numbered(self.cell[runs]))
 
 
 def _numbered(labels: NDArray[Any]) -> Places:
-    """Return the numbers 0, 1, ... instead of ascending ones with gaps."""
+    """Renumber ascending numbers with gaps as 0, 1, ..."""
     return np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
 
 
 def spread(cells: CellRuns, centres: Places, steps: int, *, in_order: bool) -> NDArray[np.float64]:
-    """Return the heat of each pixel after some steps.
+    """Return the heat of each pixel after a number of steps.
 
-    In a step each cell gets 1 at its centre, and then each of its pixels the sum over itself and those of its eight
-    neighbours that are of the cell, divided by 9.
+    In a step each cell gets 1 at its centre. Then each of its pixels becomes the sum over itself and those of its eight
+    neighbours in the same cell, divided by 9.
 
     Parameters
     ----------
     cells
         The cells.
     centres
-        (n,) the pixel of each cell at which heat comes in.
+        (n,) pixel of each cell at which heat is added.
     steps
-        How many.
+        Number of steps.
     in_order
-        Whether sums are added up in the order in which Cellpose does it, so that they are equal to the last bit. Adding
-        up rows first takes half the time.
+        Whether to sum in Cellpose's order, so that results are equal bit for bit. Summing rows first takes half the
+        time.
 
     Returns
     -------
     ndarray
-        As `CellRuns.image`, float64: 0 outside all cells.
+        As `CellRuns.image`, float64: 0 outside cells.
     """
     heat = np.zeros(len(cells.image))
     if len(cells.first):
@@ -119,19 +119,19 @@ def spread(cells: CellRuns, centres: Places, steps: int, *, in_order: bool) -> N
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Pixels of some cells in tiles of four side by side, so that a tile above or below is fetched as a whole.
+    """Pixels of cells in tiles of four adjacent ones, so that a tile above or below is fetched as a whole.
 
-    The tiles of a cell hold its pixels and those to the left and the right of them. So the slots before and after that
-    of a pixel are those of its neighbours within the row.
+    The tiles of a cell contain its pixels and their left and right neighbours, so that the slots before and after a
+    pixel are its neighbours in the row.
 
     Attributes
     ----------
     inside
-        (n, 4): whether a slot belongs to a pixel of the cell; the others stay cold.
+        (n, 4): whether a slot is a pixel of the cell; other slots stay cold.
     above, below
-        (n,) for each tile: 1 + the place of the one above or below, or 0 if the cell has none there.
+        (n,) for each tile: 1 + index of the tile above or below, or 0 if the cell has none there.
     hot
-        The slots of the cells' centres, counted from the first one of a cold tile before all others.
+        Slots of the cells' centres, counted from the first slot of a cold tile before all others.
     """
 
     inside: NDArray[np.bool_]
@@ -140,8 +140,8 @@ class _Tiles:
     hot: Places
 
     def after(self, steps: int, *, in_order: bool) -> NDArray[np.float64]:
-        """Return the heat, (n, 4), after some steps."""
-        # One cold tile more before all others, and one after them.
+        """Return the heat, (n, 4), after a number of steps."""
+        # One additional cold tile before all others, and one after them.
         heat, rows, over, under = (np.zeros((len(self.inside) + 2, _TILE)) for _ in range(4))
         source = heat if in_order else rows
         (left, here, right), (_, row, _) = _beside(heat), _beside(rows)
@@ -170,18 +170,18 @@ class _Tiles:
 
 
 def _beside(tiles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slots to the left of all but the first and the last tile's, these, and those to the right."""
+    """Return left neighbour, slot and right neighbour of all slots but those of the first and last tile."""
     flat = tiles.ravel()
     return flat[_TILE - 1 : -_TILE - 1], flat[_TILE:-_TILE], flat[_TILE + 1 : 1 - _TILE]
 
 
 def _tiles(cells: CellRuns, centres: Places) -> Iterator[tuple[Places, _Tiles]]:
-    """Yield the pixels, (n, 4), and the tiles of some cells at a time."""
+    """Yield the pixels, (n, 4), and the tiles of cells in batches."""
     first = (cells.first - 1) // _TILE
     count = (cells.first + cells.length) // _TILE - first + 1
     tile, cell = ranges(first, count), np.repeat(cells.cell, count)
     in_image, in_row = len(cells.image) // _TILE, cells.stride // _TILE
-    key = cell * in_image + tile  # ascending: a cell's next run begins in the same tile or a later one
+    key = cell * in_image + tile  # ascending, as a cell's next run begins in the same tile or a later one
     once = np.diff(key, prepend=-1) > 0
     key, tile, cell = key[once], tile[once], cell[once]
     above = np.searchsorted(key, key - in_row)
@@ -203,7 +203,7 @@ def _tiles(cells: CellRuns, centres: Places) -> Iterator[tuple[Places, _Tiles]]:
 
 
 def _batches(ends: Places) -> Iterator[tuple[int, int]]:
-    """Yield where batches of whole cells start and end, given the end of each cell's tiles."""
+    """Yield start and end of batches of whole cells, given the end of each cell's tiles."""
     start = 0
     while start < ends[-1]:
         first, beyond = np.searchsorted(ends, [start, start + _TILES_AT_ONCE], side="right").tolist()

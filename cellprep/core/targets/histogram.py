@@ -1,4 +1,4 @@
-"""Histograms of distances: all of a data set that energy bins are fitted to."""
+"""Histograms of distances, to which energy bins are fitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from cellprep.core.targets.energy import energy_levels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DistanceHistogram:
-    """The exact distances that occur, each with its number of pixels.
+    """The exact distances that occur, with the number of pixels of each.
 
-    On a pixel grid they are few, however many images there are: each belongs to a step from pixel to pixel, so that
-    their number grows with the square of the largest distance, not with that of the pixels.
+    On a pixel grid there are few of them: each belongs to an offset between two pixels, so that their number grows with
+    the square of the largest distance, regardless of the number of images.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class DistanceHistogram:
 
     @property
     def pixels(self) -> int:
-        """Number of all pixels."""
+        """Total number of pixels."""
         return int(self.counts.sum())
 
     def pixels_by_level(self, bins: Sequence[float]) -> NDArray[np.int64]:
-        """Return the number of pixels of each energy level, as `energy_levels` tells them: (bins + 1,) int64."""
+        """Return the number of pixels of each energy level, as defined by `energy_levels`: (bins + 1,) int64."""
         pixels = np.zeros(len(bins) + 1, np.int64)
         np.add.at(pixels, energy_levels(self.values, bins), self.counts)
         return pixels

@@ -1,4 +1,4 @@
-"""The maps of HoVer-Net: how far each pixel is from the centre of its cell, along the row and along the column."""
+"""The maps of HoVer-Net: horizontal and vertical offset of each pixel from the centre of its cell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ from cellprep.core.targets.recipe import Recipe
 from cellprep.core.targets.target import Beyond, Done, Values
 from cellprep.core.tuning import option
 
-#: Pixels of the smallest piece that HoVer-Net makes maps of.
+#: Size in pixels of the smallest component for which HoVer-Net makes maps.
 LEAST_PIXELS = 30
 
 
 def hover_maps(labels: NDArray[Any], least: int = LEAST_PIXELS) -> NDArray[np.float32]:
     """Return the offsets from the centre of each cell, as HoVer-Net's ``gen_instance_hv_map`` does.
 
-    Each 4-connected piece of a cell is treated as a cell of its own. Its centre is the mean of its pixels, rounded to
-    a pixel, halves up; the pixel before it is the one at 0. Offsets below 0 are divided by the lowest of the piece,
-    and those above 0 by the highest: they reach from -1 to 1, each side by itself. (A piece of one row or column has 1
-    in it, and one of two has 0 and 1.)
+    Each 4-connected component of a cell is treated as a separate cell. Its centre is the mean of its pixels, rounded to
+    a pixel, halves up; the pixel before it has offset 0. Negative offsets are divided by the lowest of the component,
+    positive ones by the highest, so that they range from -1 to 1 on each side. (A component with one row or column has
+    the value 1, one with two has 0 and 1.)
 
-    HoVer-Net itself cuts training patches out of larger ones, and computes maps in the larger ones. Of a piece whose
-    first pixel is less than 2 pixels from the larger one's top or left edge it makes no map, or a wrong one; here it
-    has one like every other.
+    HoVer-Net itself crops training patches from larger ones and computes maps on the larger ones. It makes no map, or a
+    wrong one, of components whose first pixel is less than 2 pixels from the top or left edge of the larger patch. Here
+    they are treated like all others.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background.
     least
-        Smallest piece, in pixels; the maps are 0 on those below.
+        Size in pixels of the smallest component; maps are 0 on smaller ones.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def hover_maps(labels: NDArray[Any], least: int = LEAST_PIXELS) -> NDArray[np.fl
 
 
 def _scaled_offsets(first: int, count: int, mean: float) -> NDArray[np.float32]:
-    """Return the offsets of lines from the one before the centre, scaled to -1 up to 1."""
+    """Return the offsets of lines from the one before the centre, scaled to the range -1 to 1."""
     offsets = np.arange(first + 1, first + 1 + count, dtype=np.float32) - np.float32(int(mean + 0.5))
     negative = offsets < 0
     offsets[negative] /= -offsets[0]
@@ -75,7 +75,7 @@ def _scaled_offsets(first: int, count: int, mean: float) -> NDArray[np.float32]:
 
 
 def mask(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
-    """Return the pixels of cells, (H, W) uint8: 1 or 0."""
+    """Return the mask of cells, (H, W) uint8: 1 or 0."""
     return (cells.labels > 0).astype(np.uint8)
 
 
@@ -122,7 +122,7 @@ class HoVerNet(Family):
     least: int = option(LEAST_PIXELS, "minimum size of a component of a cell, in pixels; smaller ones have no maps", 0)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the cells between which the maps fall steeply."""
+        """Return the cells, separated where the maps drop steeply."""
         from cellprep.core.decode.hover import hover_to_labels
 
         return hover_to_labels(arrays["hover_mask"], arrays["hover_maps"])

@@ -1,6 +1,6 @@
-"""The exact distance of each pixel to where its instance ends: in pixels, signed, or relative to the deepest one.
+"""The exact distance of each pixel to the border of its instance: in pixels, signed, or relative to the maximum.
 
-Of pixels this is what the package edt computes, and with a sign what its `sdf` does.
+The distance in pixels equals that of the package edt, the signed one that of its `sdf`.
 """
 
 from collections.abc import Mapping
@@ -23,20 +23,20 @@ Floats = NDArray[np.float32]
 
 
 def instance_distance(labels: NDArray[Any], *, signed: bool = False) -> Floats:
-    """Return the distance of each pixel to the nearest one of another label.
+    """Return the distance of each pixel to the nearest pixel of another label.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background.
     signed
-        Whether the background has the distance to the nearest cell, below 0.
+        Whether background pixels get their negative distance to the nearest cell.
 
     Returns
     -------
     ndarray
-        (H, W) float32, in pixels; 0 in the background unless signed. What lies beyond the image's edge is no other
-        label; one label that fills the image has the image's diagonal everywhere.
+        (H, W) float32, in pixels; 0 in the background unless signed. The image's edge is not a border. If one label
+        fills the image, all pixels get the length of the image's diagonal.
 
     Examples
     --------
@@ -50,14 +50,14 @@ def instance_distance(labels: NDArray[Any], *, signed: bool = False) -> Floats:
 
 
 def relative_distance(labels: NDArray[Any], distance: Floats) -> Floats:
-    """Return the distance of each pixel divided by the greatest in its cell.
+    """Divide the distance of each pixel by the largest one in its cell.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background.
     distance
-        (H, W): that of `instance_distance`, signed or not.
+        (H, W): result of `instance_distance`, signed or not.
 
     Returns
     -------
@@ -114,7 +114,7 @@ RELATIVE = Values(
 
 @dataclass(frozen=True, slots=True)
 class InstanceDistance(Family):
-    """The exact distance to where each instance ends."""
+    """The exact distance to the border of each instance."""
 
     name = "instance-distance"
     title = "Instance distances"
@@ -130,7 +130,7 @@ class InstanceDistance(Family):
     signed: bool = option(False, "whether the background holds the negative distance to the nearest cell")
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return what lies below each top of the distance: (H, W) int32, 0 = background."""
+        """Return the basins around the maxima of the distance: (H, W) int32, 0 = background."""
         from cellprep.core.decode.tops import Tops
 
         distance = arrays["instance_distance"]

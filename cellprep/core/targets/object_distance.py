@@ -1,7 +1,7 @@
-"""Distances within each object, to its centre and to its boundary: what torch-em's distance networks learn.
+"""Distances within each object, to its centre and to its boundary, as learned by torch-em's distance networks.
 
-The rule is that of torch-em's `PerObjectDistanceTransform`, by which micro-SAM's decoder learns, too. Distances begin
-at the *inner boundary*, which lies in the object: pixels there are at distance 0.
+The rule is that of torch-em's `PerObjectDistanceTransform`, also used by micro-SAM's decoder. Distances begin at the
+*inner boundary*, which lies in the object and is at distance 0.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from cellprep.core.tuning import option
 
 Floats = NDArray[np.float32]
 
-_EPSILON = 1e-7  # of torch-em: what is divided by is never 0
+_EPSILON = 1e-7  # from torch-em; avoids division by 0
 _OUTSIDE = 1.0
 
 
@@ -34,29 +34,29 @@ def object_distances(
     pieces: bool = True,
     smallest: int = 0,
 ) -> Floats:
-    """Return the distances of each pixel to the centre and the boundary of its object, relative to the farthest one.
+    """Return the distances of each pixel to the centre and the boundary of its object, relative to the largest one.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background.
     origin
-        Row and column of the first pixel in the image that `labels` are a part of: means that lie halfway between two
-        pixels are rounded to even ones.
+        Row and column in the image of the first pixel of `labels`, if these are a part of it: means halfway between two
+        pixels are rounded to even numbers.
     directed
-        Whether the steps to the centre are there, too: torch-em's ``directed_distances``.
+        Whether to include the offsets to the centre: torch-em's ``directed_distances``.
     pieces
-        Whether each 8-connected piece of a cell is an object: torch-em's ``apply_label``.
+        Whether each 8-connected component of a cell is an object: torch-em's ``apply_label``.
     smallest
-        Pixels of an object at least, smaller ones are background: torch-em's ``min_size``.
+        Smallest size of an object in pixels; smaller ones become background: torch-em's ``min_size``.
 
     Returns
     -------
     ndarray
-        (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, steps (y, x)
-        to the centre, from -1 to 1; distance to the boundary, from 0 where it is farthest to 1 on it. All but
-        foreground are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is
-        outside of the object, the first one in the order of rows that is farthest from the boundary.
+        (H, W, channels) float32: foreground, 0 or 1; distance to the centre, from 0 to 1; if `directed`, offsets (y, x)
+        to the centre, from -1 to 1; distance to the boundary, from 0 where it is largest to 1 on the boundary. All but
+        the foreground are 1 outside. The centre is the pixel nearest to the mean of the object's pixels; if that is
+        outside the object, it is the pixel farthest from the boundary, the first in raster order.
 
     Examples
     --------
@@ -86,8 +86,8 @@ def object_distances(
 def _from_boundary(labels: NDArray[Any]) -> Floats:
     """Return the distance of each pixel to the inner boundary of its cell, in pixels: (H, W).
 
-    That of a neighbour is never nearer: on the way there, the first pixel that is not inside of a cell is of its own
-    boundary. One cell that fills the image has none: there, as in SciPy, the pixel above the first one stands for it.
+    The boundary of a neighbour is never nearer: on the way there, the first pixel not inside a cell is on the cell's
+    own boundary. One cell that fills the image has none: as in SciPy, the pixel above the first one is used instead.
     """
     interior = (labels > 0) & ~inner(labels)
     if interior.all():
@@ -105,13 +105,13 @@ def _centres(objects: Objects, deep: Floats, deepest: Floats) -> NDArray[np.int6
         own = slice(objects.first[number], objects.first[number] + objects.sizes[number])
         rows, columns = objects.rows[own], objects.columns[own]
         place = deep[own].argmax()
-        # Of an object that is all boundary, torch-em takes the corner of its bounding box, which may be no pixel of it.
+        # For an object that is all boundary, torch-em takes the corner of its bounding box, which may be outside of it.
         centres[number] = (rows[place], columns[place]) if deepest[number] else (rows[0], columns.min())
     return centres
 
 
 def _relative(values: Floats, objects: Objects) -> Floats:
-    """Return values of pixels divided by the farthest from 0 in their object."""
+    """Divide values of pixels by the value farthest from 0 in their object."""
     farthest = np.maximum.reduceat(np.abs(values), objects.first)
     relative: Floats = values / objects.spread(farthest + np.float32(_EPSILON))
     return relative
@@ -162,7 +162,7 @@ class ObjectDistance(Family):
     smallest: int = option(0, "minimum size of an object, in pixels; smaller ones are background", 0)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return what grows from where both distances are short: (H, W) int32, 0 = background."""
+        """Return cells grown from where both distances are short: (H, W) int32, 0 = background."""
         from cellprep.core.decode.centres import object_distances_to_labels
 
         foreground, centre, *_, boundary = np.moveaxis(arrays["object_distance"], -1, 0)

@@ -1,4 +1,4 @@
-"""The pixels of the objects of a label image: cells, or the pieces that they are in."""
+"""The pixels of the objects of a label image: cells, or their connected components."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,19 +12,19 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Objects:
-    """The pixels of some objects of an image, object after object, each in the order of rows.
+    """The pixels of objects of an image, object by object, each in raster order.
 
     Attributes
     ----------
     pixels
-        (m,) int64: places in the flat image.
+        (m,) int64: indices in the flat image.
     first
-        (n,) int64: where those of each object begin; each has one at least.
+        (n,) int64: start of each object; each has at least one pixel.
     width
-        Pixels of a row of the image.
+        Number of pixels in a row of the image.
     origin
-        Row and column of the first pixel in a larger image that this one is a part of: rows, columns and centres are
-        those in there.
+        Row and column of the first pixel in a larger image, of which this one is a part. Rows, columns and centres
+        refer to the larger image.
     """
 
     pixels: Ints
@@ -45,9 +45,9 @@ class Objects:
         origin
             As the attribute.
         pieces
-            Whether each 8-connected piece of a cell is one by itself.
+            Whether each 8-connected component of a cell is a separate object.
         smallest
-            Pixels of an object at least; smaller ones are left out.
+            Smallest number of pixels of an object; smaller ones are omitted.
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Objects:
         width = labels.shape[1]
         begins = np.ones(labels.shape, np.bool_)
         np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
-        starts = np.flatnonzero(begins)  # of runs of one label in one row
+        starts = np.flatnonzero(begins)  # start of each run of one label in a row
         owners = labels.ravel()[starts]
         ends = np.append(starts[1:], labels.size)
         starts, ends, owners = (values[owners > 0] for values in (starts, ends, owners))
@@ -82,41 +82,41 @@ class Objects:
 
     @cached_property
     def sizes(self) -> Ints:
-        """Pixels of each: (n,) int64."""
+        """Number of pixels of each object: (n,) int64."""
         return np.diff(self.first, append=len(self.pixels))
 
     @cached_property
     def rows(self) -> Ints:
-        """The row of each pixel: (m,) int64."""
+        """Row of each pixel: (m,) int64."""
         return self.pixels // self.width + self.origin[0]
 
     @cached_property
     def columns(self) -> Ints:
-        """The column of each pixel: (m,) int64."""
+        """Column of each pixel: (m,) int64."""
         return self.pixels % self.width + self.origin[1]
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
-        """The mean (y, x) of the pixels of each: (n, 2)."""
+        """Mean (y, x) of the pixels of each object: (n, 2)."""
         sums = [np.add.reduceat(places, self.first) for places in (self.rows, self.columns)]
         return np.stack(sums, axis=1) / self.sizes[:, None]
 
     def places(self, points: Ints) -> Ints:
-        """Return the places in the flat image of pixels (k, 2), row and column."""
+        """Return the indices in the flat image of pixels (k, 2), given as row and column."""
         inside: Ints = points - np.array(self.origin)
         return inside[:, 0] * self.width + inside[:, 1]
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the value of its object for each pixel: of (n, ...), (m, ...)."""
+        """Broadcast a value per object, (n, ...), to its pixels, (m, ...)."""
         return np.repeat(values, self.sizes, axis=0)
 
 
 def _pieces(starts: Ints, ends: Ints, owners: NDArray[Any], width: int) -> NDArray[np.int32]:
-    """Return the number of the 8-connected piece that each run belongs to, from 1: runs in one row, in order."""
+    """Return the number, from 1, of the 8-connected component of each run; runs of a row are in order."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    # Of each run, those in the next row that begin before it ends, or right behind, and end behind its begin.
+    # For each run, the runs in the next row that begin at or before its end and end after its beginning.
     first = np.searchsorted(ends, starts + width)
     counts = np.maximum(np.searchsorted(starts, ends + width, side="right") - first, 0)
     above = np.repeat(np.arange(len(starts)), counts)

@@ -1,6 +1,6 @@
-"""Centres of cells, and the way there from each of their pixels: what Panoptic-DeepLab learns.
+"""Centres of cells, and the offset to them from each pixel, as learned by Panoptic-DeepLab.
 
-The rules are those of its `PanopticTargetGenerator` (Cheng et al., CVPR 2020), of instances of one class.
+The rules are those of its `PanopticTargetGenerator` (Cheng et al., CVPR 2020), for instances of one class.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ SIGMA = 8  # pixels
 
 
 def centre_heat(labels: NDArray[Any], sigma: int = SIGMA, origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
-    """Return a hill at the centre of each cell.
+    """Return a heat map with a Gaussian at the centre of each cell.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def centre_heat(labels: NDArray[Any], sigma: int = SIGMA, origin: tuple[int, int
     sigma
         Standard deviation of the Gaussians, in pixels.
     origin
-        Row and column of the first pixel in the image that `labels` are a part of.
+        Row and column in the image of the first pixel of `labels`, if these are a part of it.
 
     Returns
     -------
     ndarray
         (H, W) float32: a Gaussian of height 1 within ``3 * sigma + 1`` pixels of the centre along each axis, and 0
-        farther away; where several meet, the highest. The centre is the mean of the cell's pixels, rounded down.
+        farther away; the maximum where several overlap. The centre is the mean of the cell's pixels, rounded down.
 
     Examples
     --------
@@ -57,14 +57,14 @@ def centre_heat(labels: NDArray[Any], sigma: int = SIGMA, origin: tuple[int, int
 
 
 def centre_offsets(labels: NDArray[Any], origin: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
-    """Return the way from each pixel to the centre of its cell.
+    """Return the offset from each pixel to the centre of its cell.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background.
     origin
-        Row and column of the first pixel in the image that `labels` are a part of, by which means are rounded.
+        Row and column in the image of the first pixel of `labels`, if these are a part of it; they affect rounding.
 
     Returns
     -------
@@ -150,7 +150,7 @@ class PanopticDeepLab(Family):
     sigma: int = option(SIGMA, "standard deviation of the Gaussians, in pixels", 1, 100)
 
     def decode(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the pixels that point to each centre: (H, W) int32, 0 = background."""
+        """Group the pixels by the centre that they point to: (H, W) int32, 0 = background."""
         from cellprep.core.decode.centres import centres_to_labels
 
         foreground = arrays["centre_foreground"] > 0.5

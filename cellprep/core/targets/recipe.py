@@ -1,4 +1,4 @@
-"""The recipe: every choice that a target depends on."""
+"""The recipe: all choices that determine targets."""
 
 import json
 import operator
@@ -24,22 +24,22 @@ F = TypeVar("F", bound=Family)
 
 @dataclass(frozen=True, slots=True)
 class BinPreset:
-    """Energy bins that have a name.
+    """Named energy bins.
 
     Attributes
     ----------
     bins
         Ascending distances in pixels.
     about
-        Whose they are, and what they are made for.
+        Their origin and purpose.
     """
 
     bins: tuple[float, ...]
     about: str
 
 
-# Their level i holds the distances above boundary i, up to and with boundary i + 1: a bin begins just above.
-_ABOVE = 0.001  # less than the next Euclidean distance is away, which at 54 pixels is 0.009
+# Their level i contains the distances above boundary i, up to and including boundary i + 1: a bin begins just above.
+_ABOVE = 0.001  # less than the gap to the next Euclidean distance, which is 0.009 at 54 pixels
 _PAPER_BOUNDARIES = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24, 30, 37, 45, 54)
 
 #: The bins by name.
@@ -57,16 +57,16 @@ BIN_PRESETS: dict[str, BinPreset] = {
     ),
 }  # fmt: skip
 
-#: The bins `sartorius`, by the name that they had before others had one.
+#: Former name of the bins `sartorius`.
 PUBLISHED_BINS = BIN_PRESETS["sartorius"].bins
 
 MOST_BINS = 255  # so that a level fits into uint8
 _WIDEST_WALL = 99
-_SHOWN_BINS = 6  # in words; of more only the first and the last
+_SHOWN_BINS = 6  # bins shown in full; of more only the first and the last
 
 _USUAL_TARGETS = ("dwt",)
 
-#: Options that came later than others: `Recipe.to_dict` has them only where they are not the default.
+#: Options that were added later: `Recipe.to_dict` omits them if they have their defaults.
 CHOSEN_LATER = ("per_instance", "shrink", "targets")
 
 
@@ -75,13 +75,13 @@ CHOSEN_LATER = ("per_instance", "shrink", "targets")
 class Recipe:
     """The choices by which targets are made from annotations.
 
-    ``bins`` are ascending distances in pixels, or a name in `cellprep.BIN_PRESETS`: the energy level of a pixel is the
+    ``bins`` are ascending distances in pixels, or a name in `cellprep.BIN_PRESETS`. The energy level of a pixel is the
     number of bins that its distance reaches.
 
     Raises
     ------
     RecipeError
-        If a value is none that it can have.
+        If a value is invalid.
 
     Examples
     --------
@@ -94,36 +94,40 @@ class Recipe:
 
     overlap: Overlap = "smaller-on-top"
     wall_width: Annotated[
-        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.")
+        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.", group="Targets")
     ] = 3
-    distance: Annotated[str, Option("Distance transform", DISTANCES)] = "cv2"
+    distance: Annotated[str, Option("Distance transform", DISTANCES, group="Targets")] = "cv2"
     bins: Annotated[
         tuple[float, ...],
         Option(
-            f"Bins of the energy: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
+            f"Energy bins: {', '.join(BIN_PRESETS)}, or a JSON list of distances in pixels.",
             metavar="NAME|FILE",
             parse=lambda given: find_bins(given) if isinstance(given, str) else given,
             typed="sartorius",
+            group="Targets",
         ),
     ] = BIN_PRESETS["sartorius"].bins
-    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.")] = False
+    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.", group="Targets")] = False
     per_instance: Annotated[
-        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.")
+        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.", group="Targets")
     ] = False
     shrink: Annotated[
         int,
         Option(
-            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.", metavar="N"
+            f"Store images and cells at 1/N of their size, N from 2 to {MOST_SHRINK}; 1 keeps their size.",
+            metavar="N",
+            group="Targets",
         ),
     ] = 1
     targets: Annotated[
         tuple[Family, ...],
         Option(
-            "Methods whose targets to make, separated by commas, with options after colons (NAME:rays=64)",
-            listed=FAMILIES,  # they are registered later: the help of commands lists them
+            "Target families, separated by commas, with options after colons (NAME:rays=64)",
+            listed=FAMILIES,  # they are registered later; the help of commands lists them
             metavar="NAME,...",
             parse=find_families,
             typed=",".join(_USUAL_TARGETS),
+            group="Targets",
         ),
     ] = cast("tuple[Family, ...]", _USUAL_TARGETS)
 
@@ -165,22 +169,22 @@ class Recipe:
 
     @property
     def preset(self) -> str | None:
-        """The name of the bins; None if they have none."""
+        """Name of the bins; None if they have none."""
         return next((name for name, preset in BIN_PRESETS.items() if preset.bins == self.bins), None)
 
     @property
     def made(self) -> dict[str, Any]:
-        """The targets that it makes by name, in their order."""
+        """Targets that the recipe makes, by name, in order."""
         return {target.name: target for family in self.targets for target in family.targets}
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Those of them that stores hold; the others are computed when they are read."""
+        """Targets that stores contain; the others are computed when they are read."""
         return {name: target for name, target in self.made.items() if target.is_stored}
 
     @property
     def computed(self) -> list[str]:
-        """The names of the targets that are computed when they are read."""
+        """Names of the targets that are computed when they are read."""
         return [name for name in self.made if name not in self.stored]
 
     @property
@@ -188,13 +192,13 @@ class Recipe:
         return [str(family) for family in self.targets] == [*_USUAL_TARGETS]
 
     def of(self, kind: type[F]) -> F:
-        """Return a family's own options; the defaults if the recipe does not make its targets."""
+        """Return the options of a family; the defaults if the recipe does not make its targets."""
         return next((family for family in self.targets if isinstance(family, kind)), None) or kind()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what stores and weights say of it: all choices, but those made later only where they are made.
+        """Return all choices for stores and weights, without options that were added later and have their defaults.
 
-        Hashes of these, and files with them, then stay what they were before there was the choice.
+        This keeps hashes and files as they were before these options existed.
 
         Examples
         --------
@@ -213,25 +217,25 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
-        """Return the recipe that `to_dict` gave this of.
+        """Return the recipe for a result of `to_dict`.
 
         Raises
         ------
         TypeError
-            If it has other keys.
+            If there are other keys.
         RecipeError
-            As the recipe itself.
+            As for the recipe itself.
         """
         return cls(**options)
 
 
 def find_bins(name: str) -> tuple[float, ...]:
-    """Return the energy bins of a name in `BIN_PRESETS`, or else of a file, as `read_bins` reads it.
+    """Return the energy bins of a name in `BIN_PRESETS`, or read them from a file with `read_bins`.
 
     Raises
     ------
     SourceError
-        If it is no such name, and no file of bins.
+        If it is neither a known name nor a file of bins.
 
     Examples
     --------
@@ -245,17 +249,17 @@ def find_bins(name: str) -> tuple[float, ...]:
     except SourceError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             names = ", ".join(BIN_PRESETS)
-            raise SourceError(f"there are no bins {name}: give one of {names}, or a JSON file that is there") from error
+            raise SourceError(f"there are no bins {name}: give one of {names}, or an existing JSON file") from error
         raise
 
 
 def read_bins(path: Path | str) -> tuple[float, ...]:
-    """Read energy bins from a JSON file: a list of distances, or an object whose ``bins`` is one.
+    """Read energy bins from a JSON file: a list of distances, or an object with such a list under ``bins``.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, or what it holds are no bins.
+        If the file cannot be read or does not contain valid bins.
     """
     path = as_place(path)
     try:
@@ -280,13 +284,13 @@ def _as_flag(name: str, value: object) -> bool:
 
 
 def _checked_bins(bins: Sequence[float]) -> tuple[float, ...]:
-    """Return bins as Python's floats, so that equal bins give equal recipes."""
+    """Return bins as Python floats, so that equal bins give equal recipes."""
     if isinstance(bins, str):
         if bins not in BIN_PRESETS:
-            raise RecipeError(f"bins {bins!r} are a text: give numbers, or a name of {', '.join(BIN_PRESETS)}")
+            raise RecipeError(f"bins {bins!r} are unknown: give numbers, or one of {', '.join(BIN_PRESETS)}")
         return BIN_PRESETS[bins].bins
     if not (hasattr(bins, "__len__") and hasattr(bins, "__iter__")):
-        raise RecipeError(f"bins {bins!r} are no sequence of numbers")
+        raise RecipeError(f"bins {bins!r} are not a sequence of numbers")
     if not 1 <= len(bins) <= MOST_BINS:
         raise RecipeError(f"there are {len(bins)} bins: there must be 1 to {MOST_BINS}")
     before = np.float32(0)
@@ -306,7 +310,7 @@ def _to_float32(value: float) -> np.float32:
             if isinstance(value, str | bool | complex | np.complexfloating) or np.ndim(value):
                 raise TypeError(value)
             return np.float32(value)
-        except OverflowError:  # a whole number of hundreds of digits
+        except OverflowError:  # an integer with hundreds of digits
             return np.float32(np.inf)
         except (TypeError, ValueError):
             return np.float32(np.nan)

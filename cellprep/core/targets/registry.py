@@ -26,11 +26,11 @@ class _Targets(Mapping[str, Target]):
         return {target.name: target for family in FAMILIES.values() for target in family.targets}
 
 
-#: The targets of all families by name, in the order in which they are computed and stored.
+#: The targets of all families by name, in the order of computation and storage.
 TARGETS = _Targets()
 
 
 def families_of(names: Iterable[str]) -> list[str]:
-    """Return the names of the families that some targets belong to."""
+    """Return the names of the families of the given targets."""
     wanted = set(names)
     return [name for name, family in FAMILIES.items() if wanted & {target.name for target in family.targets}]

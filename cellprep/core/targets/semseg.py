@@ -1,4 +1,4 @@
-"""Semantic segmentation with walls between cells that touch or overlap."""
+"""Semantic segmentation with walls between touching or overlapping cells."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,11 @@ from cellprep.core.targets.target import Classes, Done
 
 
 def semseg(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.uint8]:
-    """Return the channels cell without walls, wall, background: (H, W, 3) uint8, exactly one is 1 at a pixel.
+    """Return the channels cell without walls, wall, background: (H, W, 3) uint8; exactly one is 1 at each pixel.
 
-    The notes place one cell after the other, dilate each and take its rim away from what lies below. A pixel so
-    lost lies within the rim of a cell of higher rank than its owner's, which is where the maximum filter of the
-    ranks exceeds the rank: one filter instead of a dilation per cell, with the same result.
+    The original method places cells one after the other, dilates each and removes its rim from the cells below. A pixel
+    removed in this way is within the rim of a cell of higher rank than its owner's. This is where a maximum filter of
+    the ranks exceeds the rank: one filter instead of a dilation per cell, with the same result.
     """
     import cv2
 

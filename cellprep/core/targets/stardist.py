@@ -1,9 +1,9 @@
-"""The targets of StarDist: how far each pixel is from its cell's border along rays, and how far inside its cell it is.
+"""The targets of StarDist: distances to the cell's border along rays, and relative depth within the cell.
 
-All rays of one direction are walked at once, with one bit for each pixel. A bit stays 1 while the place that its ray
-has reached belongs to the cell of its pixel. Two places in a row are neighbours or the same pixel, so that a step is
-an AND of these bits and those of the pixels that belong to the same cell as their neighbour, shifted by the way that
-the ray has come. The number of steps at which its bit was 1 is how far a ray came.
+All rays of one direction are traced at once, with one bit per pixel. A bit stays 1 while the current position of its
+ray belongs to the pixel's cell. Consecutive positions are neighbours or the same pixel, so that a step is an AND of
+these bits and those of the pixels that are in the same cell as their neighbour, shifted by the path of the ray so far.
+The length of a ray is the number of steps with its bit set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +24,8 @@ from cellprep.core.tuning import option
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-# A step of the rays of pixels, all or those in some rows and columns: the bytes that they have come, and to which
-# neighbour they go, with the bits that they have come too.
+# A step of the rays of all pixels, or of those in some rows and columns: the bytes moved so far, and the neighbour of
+# the step, including the bits moved so far.
 _Move = tuple[int, tuple[int, int, int], tuple[bytes, bytes] | None]
 
 # Coefficients of x**3, x**5 and x**7, and of x**2, x**4, x**6 and x**8.
@@ -33,30 +33,30 @@ _SINE = (-0.16666654943701084, 0.008332178146138854, -0.00019517298981385725)
 _COSINE = (-0.49999999725108224, 0.041666623324344516, -0.001388676379437604, 2.4390450703564542e-05)
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
-_CACHED = 1 << 20  # bytes: what is computed step by step stays in the processor's cache
-# The square of a distance is a whole number. Up to this side, in pixels, it is known from OpenCV's distance, of which
-# 21 bits are right.
+_CACHED = 1 << 20  # bytes, so that intermediate results stay in the processor's cache
+# The square of a distance is an integer. Up to this side, in pixels, it can be recovered from OpenCV's distance, which
+# has 21 correct bits.
 _SQUARES_ARE_KNOWN = 512
-_RAYS_AT_ONCE = 16  # which lie beside each other in memory, but not so many that they take much of it
-_CHECKED = 8  # steps after which it is asked whether any ray goes on
+_RAYS_AT_ONCE = 16  # adjacent in memory, but few enough to limit it
+_CHECKED = 8  # number of steps between checks whether any ray continues
 
 
 def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int] = (0, 0)) -> Floats:
-    """Return how far each pixel is from the border of its cell along rays, as StarDist's compiled ``star_dist`` does.
+    """Return each pixel's distance to the border of its cell along rays, as StarDist's compiled ``star_dist`` does.
 
-    Ray k points to the angle ``2 pi k / rays``, from along the row (x) towards the next rows (y). It goes on by steps
-    of length 1, rounded to pixels, up to the first pixel that belongs to another cell or to none, or is outside the
-    image; then it goes back so far that half a pixel is left along its longer axis.
+    Ray k has the angle ``2 pi k / rays``, from along the row (x) towards the next rows (y). It moves in steps of length
+    1, rounded to pixels, to the first pixel that is not in the cell or is outside the image. The length is then reduced
+    by half a pixel along the longer axis.
 
     Parameters
     ----------
     labels
         (H, W) integers, 0 = background. All pixels of one number are one cell.
     rays
-        How many, at least 3.
+        Number of rays, at least 3.
     origin
-        Row and column of the first pixel in the image that `labels` are a part of. StarDist rounds places to float32,
-        so that rays that pass halfway between two pixels go on one side or the other depending on where they are.
+        Row and column in the image of the first pixel of `labels`, if these are a part of it. StarDist rounds positions
+        to float32, so that rays halfway between two pixels depend on their absolute position.
 
     Returns
     -------
@@ -70,12 +70,12 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
     """
     height, width = labels.shape
     cells = _Neighbours(labels)
-    owned = np.flatnonzero(cells.inside)  # the bytes, of 8 pixels each, that have any of a cell
+    owned = np.flatnonzero(cells.inside)  # bytes, of 8 pixels each, that include pixels of cells
     found = np.zeros((height * width, rays), np.float32)
     if not len(owned):
         return found.reshape(height, width, rays)
     pixels = ((owned[:, None] - _Neighbours.BEFORE) * 8 + np.arange(8)).ravel()
-    pixels = pixels[: np.searchsorted(pixels, height * width)]  # the last byte may have bits to spare
+    pixels = pixels[: np.searchsorted(pixels, height * width)]  # the last byte may have unused bits
     values = np.empty((_RAYS_AT_ONCE, 8 * len(owned)), np.float32)
     paths = _Paths(rays, labels.shape, origin)
     steps_at_once = 1 << min(max(_CACHED // len(cells.inside), 8), 128).bit_length() - 1
@@ -92,10 +92,10 @@ def star_distances(labels: NDArray[Any], rays: int = 32, origin: tuple[int, int]
 
 
 def star_probability(labels: NDArray[Any]) -> Floats:
-    """Return how far inside its cell each pixel is, relative to the farthest one, as StarDist's ``edt_prob`` does.
+    """Return each pixel's depth in its cell, relative to the maximum, as StarDist's ``edt_prob`` does.
 
-    It is the exact Euclidean distance to the nearest pixel that is not of the cell, divided by the largest in the
-    cell. Pixels outside the image count as the cell's own, unless a single cell fills the image.
+    It is the exact Euclidean distance to the nearest pixel outside the cell, divided by the maximum in the cell. Pixels
+    outside the image count as part of the cell, unless a single cell fills the image.
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ def star_probability(labels: NDArray[Any]) -> Floats:
     probability = np.zeros(labels.shape, np.float32)
     for number, box in boxes_with_rim(labels):
         distance = _exact_distance(labels[box] == number)
-        distance /= distance.max() + 1e-10  # StarDist's, though no distance is below 1
+        distance /= distance.max() + 1e-10  # as in StarDist, although no distance is below 1
         probability[box] += distance  # 0 elsewhere in the box
     return probability
 
 
 def _exact_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the distance to the nearest pixel outside a mask that has such pixels, rounded to float64."""
+    """Return the distance to the nearest pixel outside a mask, rounded to float64; there must be such pixels."""
     import cv2
     from scipy.ndimage import distance_transform_edt
 
@@ -137,9 +137,9 @@ def _exact_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 class _Neighbours:
-    """Which pixels belong to the same cell as a neighbour, as bits in the order of the pixels, row by row."""
+    """Bits in raster order: 1 if a pixel belongs to the same cell as a given neighbour."""
 
-    BEFORE, AFTER = 1, 2  # bytes, so that bits may be shifted over each end
+    BEFORE, AFTER = 1, 2  # padding in bytes, so that bits may be shifted beyond each end
 
     def __init__(self, labels: NDArray[Any]) -> None:
         self._labels, self.width = labels, labels.shape[1]
@@ -149,19 +149,19 @@ class _Neighbours:
         self.inside = self.packed(self._is_cell)
 
     def packed(self, mask: NDArray[np.bool_]) -> Bits:
-        """Return a mask of the image as bits."""
+        """Return a mask of the image as packed bits."""
         ends = np.zeros(self.BEFORE, np.uint8), np.zeros(self.AFTER, np.uint8)
         return np.concatenate([ends[0], np.packbits(mask, bitorder="little"), ends[1]])
 
     def shifted(self, neighbour: tuple[int, int, int]) -> Bits:
-        """Return whether a pixel's neighbour, so far down and right, is of its cell: bits shifted by 0 to 7."""
+        """Return whether a pixel's neighbour at an offset is in the same cell, with bits shifted by 0 to 7."""
         if neighbour not in self._shifted:
             down, right, bits = neighbour
             self._shifted[neighbour] = self._shift(down, right, bits) if bits else self.packed(self._same(down, right))
         return self._shifted[neighbour]
 
     def of_lines(self, lines: tuple[bytes, bytes]) -> Bits:
-        """Return the pixels in some rows and some columns."""
+        """Return the pixels in the given rows and columns."""
         if lines not in self._lines:
             rows, columns = (np.frombuffer(line, np.bool_) for line in lines)
             self._lines[lines] = self.packed(rows[:, None] & columns)
@@ -185,7 +185,7 @@ class _Neighbours:
 
 
 class _Paths:
-    """The places that rays pass, relative to their pixels. All arithmetic is in float32, in StarDist's order."""
+    """Positions along rays, relative to their pixels. All arithmetic is in float32, in StarDist's order."""
 
     def __init__(self, rays: int, shape: tuple[int, int], origin: tuple[int, int]) -> None:
         self._shape, self._origin = shape, origin
@@ -200,7 +200,7 @@ class _Paths:
         self._halfway = self._find_halfway()
 
     def _find_halfway(self) -> NDArray[np.bool_]:
-        """Return which steps may be rounded by where their pixel is: halfway between two, as far as float32 tells."""
+        """Return the steps whose rounding may depend on the pixel's position: halfway between two, within float32."""
         farthest = max(first + size for first, size in zip(self._origin, self._shape, strict=True))
         told_apart = 2 * np.spacing(np.float32(farthest + self._places.shape[2]))
         part = self._places - np.floor(self._places)
@@ -208,7 +208,7 @@ class _Paths:
         return halfway
 
     def steps(self, ray: int) -> tuple[NDArray[np.intp], Iterator[list[_Move]]]:
-        """Return the numbers of the steps that take any ray to another pixel, and how each does so."""
+        """Return the numbers of the steps that take any ray to another pixel, and the moves of each."""
         halfway = self._halfway[ray]
         differs = halfway.copy()
         differs[1:] |= halfway[:-1]
@@ -223,7 +223,7 @@ class _Paths:
         )
 
     def _by_pixel(self, ray: int, step: int) -> list[_Move]:
-        """Return the moves of a step that takes the rays of some pixels elsewhere than those of others."""
+        """Return the moves of a step for which rays of different pixels differ."""
         before = self._of_lines(ray, step - 1) if step else [np.zeros(size, np.int64) for size in self._shape]
         rows, columns = map(_grouped, before, self._of_lines(ray, step))
         moves: list[_Move] = []
@@ -233,7 +233,7 @@ class _Paths:
         return moves
 
     def _of_lines(self, ray: int, step: int) -> list[NDArray[np.int64]]:
-        """Return how far a step is from each row, and from each column."""
+        """Return the movement of a step for each row and for each column."""
         result = []
         for axis, (first, size) in enumerate(zip(self._origin, self._shape, strict=True)):
             lines = np.arange(first, first + size)
@@ -243,9 +243,9 @@ class _Paths:
 
 
 def _sine_and_cosine(angles: Floats) -> Floats:
-    """Return the sine and the cosine of angles, (2, n), to the bit as glibc has them in float32.
+    """Return the sine and the cosine of angles, (2, n), equal bit for bit to those of glibc in float32.
 
-    Those are what StarDist walks by on Linux; some are not the nearest float32 to the sine.
+    StarDist uses these on Linux; some are not the float32 nearest to the exact value.
     """
     exact = angles.astype(np.float64)
     quarters = np.floor(exact * (2 / np.pi) + 0.5).astype(np.int64)
@@ -260,16 +260,16 @@ def _sine_and_cosine(angles: Floats) -> Floats:
 
 
 def _grouped(before: NDArray[np.int64], after: NDArray[np.int64]) -> list[tuple[tuple[int, int], bytes]]:
-    """Return each pair of values that lines have before and after, two of each at most, and which lines have it."""
+    """Return each pair of values that lines have before and after (at most two of each), and the lines that have it."""
     pairs = product({int(before.min()), int(before.max())}, {int(after.min()), int(after.max())})
     groups = [(pair, (before == pair[0]) & (after == pair[1])) for pair in pairs]
     return [(pair, lines.tobytes()) for pair, lines in groups if lines.any()]
 
 
 def _walk(moves: Iterator[list[_Move]], cells: _Neighbours, history: NDArray[np.uint8]) -> list[Bits]:
-    """Walk the rays of all pixels: at how many places each is in its cell, as bits of value 1, 2, 4, ... of it.
+    """Trace the rays of all pixels. Return the number of steps within the cell, as bit planes of value 1, 2, 4, ...
 
-    The bits of so many steps as `history` has rows are in it at once.
+    Bits of as many steps as `history` has rows are buffered.
     """
     rows = len(history)
     history[0] = cells.inside
@@ -289,7 +289,7 @@ def _walk(moves: Iterator[list[_Move]], cells: _Neighbours, history: NDArray[np.
 
 
 def _move(alive: Bits, moves: list[_Move], cells: _Neighbours, result: Bits) -> None:
-    """Keep the bits of rays that are still in their cell after a step."""
+    """Clear the bits of rays that leave their cell in a step."""
     end = len(alive)
     if moves[0][2] is not None:
         result[:] = 0
@@ -299,17 +299,17 @@ def _move(alive: Bits, moves: list[_Move], cells: _Neighbours, result: Bits) -> 
         here, there = slice(start, stop), slice(start + byte, max(stop + byte, 0))
         if lines is None:
             np.bitwise_and(alive[here], stays[there], out=result[here])
-            result[:start] = 0  # whose rays would have left the image
+            result[:start] = 0  # these rays have left the image
             result[stop:] = 0
         else:
             result[here] |= alive[here] & stays[there] & cells.of_lines(lines)[here]
 
 
 def _add(planes: list[Bits], history: Bits, done: int) -> None:
-    """Add rows of bits, of which there is a power of two, to the bits of their number; so many were added before.
+    """Add rows of bits, whose number is a power of two, to bit planes of their counts; `done` rows were added before.
 
-    As a bit that is 0 stays 0, the number is the place of its last 1, and its bit of value v is odd or even as is the
-    count of ones among every v-th.
+    As a bit that is 0 stays 0, the count is the index of its last 1, and its bit of value v is the parity of the number
+    of ones among every v-th row.
     """
     value, place = 1, 0
     while value <= len(history) or (done + len(history)) % value == 0:
@@ -330,7 +330,7 @@ def _counts(planes: list[Bits]) -> NDArray[Any]:
 def _bytes(planes: list[Bits]) -> Bits:
     numbers = np.zeros(len(planes[0]), np.uint64)
     for plane in reversed(planes):
-        numbers <<= np.uint64(1)  # of 8 numbers, a byte each, none of which has more than 8 bits
+        numbers <<= np.uint64(1)  # of 8 numbers, one byte each, with at most 8 bits
         numbers |= np.unpackbits(plane, bitorder="little").view(np.uint64)
     return numbers.view(np.uint8)
 

@@ -1,4 +1,4 @@
-"""The base of all targets: how each is made, what it depends on, and how its values turn with the image."""
+"""Base classes of targets: computation, dependencies, and behaviour under flips and rotations."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,55 +12,55 @@ from numpy.typing import NDArray
 from cellprep.core.cells import Cells
 from cellprep.core.targets.recipe import Recipe
 
-_MOST_PANELS = 3  # of the channels of a target
+_MOST_PANELS = 3  # largest number of pictures of one target
 
 Done = Mapping[str, NDArray[Any]]
 
 
 class Beyond(Enum):
-    """The far pixels that the value of a pixel may depend on, farther away than a fixed number of pixels."""
+    """Dependencies of a pixel's value on pixels beyond a fixed distance."""
 
     NOTHING = "nothing"
-    DISTANCE = "distance"  # what is not farther away than the value itself says, in pixels
-    CELLS = "cells"  # all pixels of the cells that own the pixel and, as far as `Target.around` reaches, those around
+    DISTANCE = "distance"  # pixels within the value itself, a distance in pixels
+    CELLS = "cells"  # all pixels of the cells within `Target.around` of the pixel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A target: one value, or one for each channel, at every pixel.
+    """A target: one value, or one per channel, at every pixel.
 
     Attributes
     ----------
     name
-        Of the array in the store.
+        Name of the array in the store.
     compute
-        Takes the cells of an image, or of a part of it, the targets in `needs` and the recipe; returns (H, W), or
+        Takes the cells of an image or a part of it, the targets in `needs` and the recipe; returns (H, W), or
         (H, W, channels) if there are channels.
     dtype
         Name of its NumPy dtype.
     channels
-        Number of channels, or what takes the recipe and returns their names; None for an array (H, W).
+        Number of channels, or a function of the recipe that returns their names; None for an array (H, W).
     about
-        What it holds, in Markdown.
+        Description of the values, in Markdown.
     title
-        What a picture of it is called.
+        Title of pictures.
     needs
-        Names of the targets that it is made from.
+        Names of the targets that it is computed from.
     around
-        Takes the recipe, and returns how many pixels around a pixel its value depends on, in the cells and in `needs`.
+        Function of the recipe that returns the radius in pixels in which cells and `needs` affect a value.
     beyond
-        What else it depends on.
+        Dependencies beyond this radius.
     tolerance
-        How far values may be from those computed again, relative to the value if that is above 1: methods round
-        differently on other machines.
+        Largest difference from recomputed values, relative if a value exceeds 1, as rounding differs between
+        machines.
     rule
-        What `cellprep verify` calls the rule that it must equal what follows from the labels.
+        Name of the rule by which `cellprep verify` compares it with the labels.
     is_sampled
-        Whether networks are shown it in training.
+        Whether training uses it.
     is_stored
-        Whether stores hold it. One that takes much room, and little time, is computed whenever it is read.
+        Whether stores contain it. Large targets that are fast to compute are computed whenever they are read.
     is_recomputed
-        Whether it is computed again from the labels of an image that is flipped or turned, as no rule turns its values.
+        Whether it is recomputed from the labels of flipped or rotated images, as its values cannot be transformed.
     """
 
     name: str
@@ -81,67 +81,67 @@ class Target:
     kind: ClassVar[str]
 
     def channel_names(self, recipe: Recipe) -> tuple[str, ...]:
-        """Return the names of the channels; their numbers from 0 if they have none."""
+        """Return the names of the channels; numbers from 0 if they have none."""
         if callable(self.channels):
             return self.channels(recipe)
         return tuple(map(str, range(self.channels or 0)))
 
     def shape(self, height: int, width: int, recipe: Recipe) -> tuple[int, ...]:
-        """Return the shape of the array of an image."""
+        """Return the shape of the array for an image."""
         return (height, width) if self.channels is None else (height, width, len(self.channel_names(recipe)))
 
     def bytes_a_pixel(self, recipe: Recipe) -> int:
-        """Return the size of what it has of a pixel."""
+        """Return the number of bytes per pixel."""
         return np.dtype(self.dtype).itemsize * math.prod(self.shape(1, 1, recipe))
 
     def turned(self, values: NDArray[Any], turn: NDArray[Any]) -> NDArray[Any]:
-        """Return the values of pixels, (..., channels), of an image that is turned.
+        """Return the values of pixels, (..., channels), of a flipped or rotated image.
 
         Parameters
         ----------
         values
-            Of the pixels where they are now.
+            Values of the pixels at their new positions.
         turn
-            (2, 2): takes offsets (y, x) from the turned image's centre to those from the centre of the image before.
+            (2, 2): maps offsets (y, x) from the new image's centre to those from the original image's centre.
         """
         return values
 
     def mirrored(self, values: NDArray[Any], signs: NDArray[np.float32]) -> NDArray[Any]:
-        """Return the values of pixels, of which some are seen in the mirror.
+        """Return the values of pixels of which some are mirrored.
 
         Parameters
         ----------
         values
-            (H, W) or (H, W, channels): of the pixels that are mirrored.
+            (H, W) or (H, W, channels): values of the mirrored pixels.
         signs
-            (H, W, 2): -1 where y or x points the other way in the mirror, and 1 elsewhere.
+            (H, W, 2): -1 where y or x is reversed, and 1 elsewhere.
         """
         return values
 
     def panels(self, recipe: Recipe) -> dict[str, int | None]:
-        """Return the titles of pictures of it, and which channel each shows; None for all at once."""
+        """Return the titles of its pictures, and the channel that each shows; None for all channels."""
         return {self.title: None}
 
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return what a network is shown of it: (channels, H, W), or (H, W) of an array without channels."""
+        """Return the array for training: (channels, H, W), or (H, W) for an array without channels."""
         return array if self.channels is None else np.moveaxis(array, -1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values(Target):
-    """Numbers that do not change when the image turns.
+    """Numbers that are invariant to flips and rotations.
 
     Attributes
     ----------
     is_logarithmic
-        Whether pictures of it have a logarithmic scale, and show it on cells only.
+        Whether pictures use a logarithmic scale and show cells only.
     """
 
     is_logarithmic: bool = False
     kind = "values"
 
     def panels(self, recipe: Recipe) -> dict[str, int | None]:
-        """Return a picture for each channel; of many, for a few that are evenly spread."""
+        """Return a picture for each channel, or for a few evenly spaced ones if there are many."""
         names = self.channel_names(recipe)
         shown = [number * len(names) // _MOST_PANELS for number in range(_MOST_PANELS)]
         return {f"{self.title}, {names[number]}": number for number in shown if names} or {self.title: None}
@@ -149,23 +149,23 @@ class Values(Target):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels(Target):
-    """Levels from 0: each pixel has one, which a network predicts."""
+    """Levels from 0, one per pixel, which networks predict as classes."""
 
     kind = "levels"
 
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return it as the numbers of classes: (H, W) int64."""
+        """Return the levels as class indices: (H, W) int64."""
         return array.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classes(Target):
-    """One channel for each class; exactly one of them is 1 at each pixel.
+    """One channel per class; exactly one of them is 1 at each pixel.
 
     Attributes
     ----------
     classes
-        The names of the channels.
+        Names of the channels.
     """
 
     classes: tuple[str, ...]
@@ -176,8 +176,8 @@ class Classes(Target):
         return self.classes
 
     def sample(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the number of the class of each pixel: (H, W) int64."""
-        # One channel is 1 and all others are 0, so that this is faster than argmax.
+        """Return the class index of each pixel: (H, W) int64."""
+        # Faster than argmax, as one channel is 1 and all others are 0.
         numbers: NDArray[Any] = sum(
             (number * array[..., number] for number in range(2, len(self.classes))), array[..., 1]
         )
@@ -186,7 +186,7 @@ class Classes(Target):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vectors(Target):
-    """Vectors (y, x) in the image plane, which turn with it."""
+    """Vectors (y, x) in the image plane, which flip and rotate with the image."""
 
     kind = "vectors"
 
@@ -195,9 +195,9 @@ class Vectors(Target):
         return ("y", "x")
 
     def turned(self, values: NDArray[Any], turn: NDArray[Any]) -> NDArray[Any]:
-        """Return the vectors in the turned image."""
-        return values @ turn.astype(np.float32) + 0.0  # zeros below zero become plain ones
+        """Return the vectors in the flipped or rotated image."""
+        return values @ turn.astype(np.float32) + 0.0  # turns -0.0 into 0.0
 
     def mirrored(self, values: NDArray[Any], signs: NDArray[np.float32]) -> NDArray[Any]:
-        """Return the vectors as they are seen in the mirror."""
+        """Return the mirrored vectors."""
         return values * signs + 0.0

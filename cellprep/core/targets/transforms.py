@@ -1,4 +1,4 @@
-"""Distance transforms of a mask: the methods, and what they all do when there is no background."""
+"""Distance transforms of a mask: the methods, and their common result for a mask without background."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ Distance = NDArray[np.float32]
 
 @contextmanager
 def _the_same_everywhere() -> Iterator[None]:
-    """Keep OpenCV, in this thread, from Intel's library, whose last bits depend on more than the mask.
+    """Disable Intel's library in OpenCV, in this thread, as its last bits depend on more than the mask.
 
-    It adds up chamfer steps in float32, in an order that depends on the image's width, and takes square roots to 21
-    bits, and to which depends on where the array lies in memory. Processors of other makers do not have it.
+    It sums chamfer steps in float32, in an order that depends on the image's width, and computes square roots to 21
+    bits that depend on the array's position in memory. It is not used on processors of other makers.
     """
     import cv2
 
@@ -32,7 +32,7 @@ def _the_same_everywhere() -> Iterator[None]:
 def _cv2_chamfer(mask: Mask) -> Distance:
     import cv2
 
-    with _the_same_everywhere():  # whole multiples of 1/65536 pixel
+    with _the_same_everywhere():  # integer multiples of 1/65536 pixel
         return cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_3).astype(np.float32, copy=False)
 
 
@@ -57,8 +57,8 @@ def _skimage(mask: Mask) -> Distance:
     return result
 
 
-#: The methods by name: OpenCV's 3x3 chamfer distance, whose values the bins sartorius are made of; OpenCV's
-#: precise one; SciPy's exact one; the one that comes with scikit-image's medial axis.
+#: The methods by name: OpenCV's 3x3 chamfer distance, whose values the bins sartorius consist of; OpenCV's precise one;
+#: SciPy's exact one; the one from scikit-image's medial axis.
 DISTANCES: dict[str, Callable[[Mask], Distance]] = {
     "cv2": _cv2_chamfer,
     "cv2-exact": _cv2_exact,
@@ -68,9 +68,9 @@ DISTANCES: dict[str, Callable[[Mask], Distance]] = {
 
 
 def find_distance(name: str) -> Callable[[Mask], Distance]:
-    """Look a distance method up by its name."""
+    """Return the distance method of a name."""
     if not isinstance(name, str) or name not in DISTANCES:
-        raise RecipeError(f"distance {name!r} is unknown: it is one of {', '.join(DISTANCES)}")
+        raise RecipeError(f"distance {name!r} is unknown: use one of {', '.join(DISTANCES)}")
     return DISTANCES[name]
 
 
@@ -87,8 +87,8 @@ def distance_transform(mask: Mask, method: str = "cv2") -> Distance:
     Returns
     -------
     ndarray
-        (H, W) float32, in pixels: 0 outside. What lies beyond the image's edge counts as inside. When the mask
-        fills the image there is nothing to be distant from: the image's diagonal everywhere.
+        (H, W) float32, in pixels: 0 outside. Pixels beyond the image's edge count as inside. If the mask fills the
+        image, all pixels get the length of the image's diagonal.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Unit vectors that point from the nearest border into the cell: what the direction network learns."""
+"""Unit vectors that point away from the nearest border into the cell, as learned by the direction network."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cellprep.core.cells import ROWS_AT_ONCE, Cells
 from cellprep.core.targets.recipe import Recipe
 from cellprep.core.targets.target import Done, Vectors
 
-_ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would become a vector of full length
+_ROUNDING_NOISE = np.float32(1e-4)  # on a ridge it would otherwise become a vector of unit length
 
 
 def unit_gradient(
@@ -22,10 +22,10 @@ def unit_gradient(
     distance
         (H, W) float32, in pixels.
     within
-        (H, W) bool: where the vectors are wanted; they are 0 elsewhere.
+        (H, W) bool: where vectors are computed; they are 0 elsewhere.
     instances
-        (H, W) integers: whose distance each pixel has, if they are not all of one mask. To another instance, a pixel's
-        distance counts as 0: that is what it is in the distance transform of that instance by itself.
+        (H, W) integers: instance of each pixel's distance, if distances are not of a single mask. Pixels of other
+        instances count as 0, as in the distance transform of that instance alone.
 
     Returns
     -------
@@ -54,10 +54,10 @@ def unit_gradient(
 
 
 def _slope(lines: NDArray[np.float32], instances: NDArray[Any] | None = None) -> NDArray[np.float32]:
-    """Return differences along the first axis as `numpy.gradient` has them, without rounding noise."""
+    """Return differences along the first axis, as `numpy.gradient` does, without rounding noise."""
     slope = np.zeros_like(lines)
     if len(lines) > 1:
-        after, before = lines[1:], lines[:-1]  # of each pixel but the last, and of each but the first
+        after, before = lines[1:], lines[:-1]  # all pixels but the first, and all but the last
         if instances is not None:
             same = instances[1:] == instances[:-1]
             after, before = after * same, before * same
@@ -72,19 +72,19 @@ def _slope(lines: NDArray[np.float32], instances: NDArray[Any] | None = None) ->
 def _masked_share(
     part: NDArray[np.float32], whole: NDArray[np.float32], within: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return ``part / whole`` where it is wanted and 0 elsewhere, in the memory of `part`."""
+    """Return ``part / whole`` where needed and 0 elsewhere, in the memory of `part`."""
     part /= whole
     part *= within
-    part += 0.0  # zeros below zero become plain ones
+    part += 0.0  # turns -0.0 into 0.0
     return part
 
 
 def uvec(cells: Cells, done: Done, recipe: Recipe) -> NDArray[np.float32]:
     """Return the vector target: (H, W, 2) float32, components (y, x), of length 1 or 0.
 
-    0 on the background; walls keep their gradient. With the background as a cell, the vectors of
-    ``semseg[..., 0]`` and of all the rest are computed apart, and none is set to 0. Per instance they are those of
-    each instance's own distance.
+    It is 0 on the background; walls keep their gradient. With the background as a cell, the vectors of
+    ``semseg[..., 0]`` and of the rest are computed separately, and none is set to 0. Per instance, they are
+    those of each instance's own distance.
     """
     distance = done["distance"]
     if recipe.per_instance:

@@ -1,1 +1,1 @@
-"""Records and contents: what readers return and writers take, in any format."""
+"""Records and contents: the results of readers and the input of writers, independent of the format."""

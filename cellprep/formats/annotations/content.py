@@ -1,4 +1,4 @@
-"""The content of an image that is written: its labels and masks, the type of each cell, and its picture."""
+"""Content of an image for writers: labels and masks, cell types, and its picture."""
 
 import io
 from collections.abc import Iterator
@@ -24,15 +24,17 @@ class Masks:
     Attributes
     ----------
     runs
-        The mask of each cell, of at least one pixel.
+        Mask of each cell, with at least one pixel.
     numbers
-        (n,) the label of each.
+        (n,) label of each cell.
     cell_types
-        (n,) its type; empty text where the source has none.
+        (n,) type of each cell; an empty string if it has none.
     scores
-        (n,) how sure a network is of each; None if unknown.
+        (n,) confidence of each cell; None if unknown.
     names
         (n,) what each is called, empty text where nothing tells; None if the source has no names.
+    type_scores
+        (n,) the probability of each one's type; None if unknown.
     """
 
     runs: Runs
@@ -40,6 +42,7 @@ class Masks:
     cell_types: list[str]
     scores: list[float] | None = None
     names: list[str] | None = None
+    type_scores: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,15 @@ class Outline:
     number
         Its label.
     cell_type
-        Its type; empty text if it has none.
+        Its type; an empty string if it has none.
     score
-        How sure a network is of it; None if unknown.
+        Confidence; None if unknown.
     polygons
-        Its polygons, as `cellprep.core.outlines.trace_outlines` returns them.
+        Polygons, as returned by `cellprep.core.outlines.trace_outlines`.
     name
         What it is called; empty text if nothing tells.
+    type_score
+        The probability of its type; None if unknown.
     """
 
     number: int
@@ -65,29 +70,30 @@ class Outline:
     score: float | None
     polygons: list[Polygon]
     name: str = ""
+    type_score: float | None = None
 
     @property
     def area(self) -> float:
-        """What the polygons enclose, in pixels."""
+        """Area of the polygons, in pixels."""
         return sum(_area(ring) for polygon in self.polygons for ring in polygon)
 
 
 def _area(ring: NDArray[np.int64]) -> float:
-    """Return the area of a closed ring by the shoelace formula, that of a hole being negative."""
+    """Return the area of a closed ring by the shoelace formula, which is negative for holes."""
     x, y = ring.T
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The picture of an image, as formats name it or take it along.
+    """The picture of an image, which formats refer to or include.
 
     Attributes
     ----------
     place
-        Where its file is: on this machine, or as the source tells it; empty text if that is unknown.
+        Path of its file, on this machine or as given by the source; an empty string if unknown.
     pixels
-        The picture, to be taken along; None if it stays where it is.
+        The picture to include; None if only its path is used.
     shape
         (H, W) of the annotations.
     """
@@ -97,11 +103,11 @@ class Picture:
     shape: tuple[int, int] | None = None
 
     def suffix(self) -> str:
-        """Return how the name of the file ends that is taken along."""
+        """Return the file extension of the included picture."""
         return self.pixels.path.suffix if self._is_as_stored() and isinstance(self.pixels, ImageFile) else ".tif"
 
     def content(self) -> bytes:
-        """Return the bytes of the file that is taken along: its own, or a TIFF of what is in a store or turned."""
+        """Return the bytes of the included picture: its own file, or a TIFF if it is from a store or was rotated."""
         if self._is_as_stored() and isinstance(self.pixels, ImageFile):
             try:
                 return read_file(self.pixels.path)
@@ -119,13 +125,13 @@ class Picture:
         return file.getvalue()
 
     def decode(self) -> NDArray[Any]:
-        """Return the picture that is taken along, (H, W) or (C, H, W), turned as its annotations are."""
+        """Return the included picture, (H, W) or (C, H, W), in the orientation of its annotations."""
         assert self.pixels is not None
         decoded = self.pixels.decode()
         return decoded if self.shape is None else fitting(self.pixels, decoded, self.shape)
 
     def _is_as_stored(self) -> bool:
-        """Return whether other programs show the file as the annotations have it: it is not turned, and not a part."""
+        """Return whether other programs show the file as annotated: it is neither rotated nor a part of a file."""
         if not isinstance(self.pixels, ImageFile) or self.pixels.planes or self.pixels.is_of_microscope:
             return False
         return self.pixels.tag() == 1
@@ -138,35 +144,37 @@ class Content:
     Attributes
     ----------
     image_id
-        The image.
+        Id of the image.
     labels
-        (H, W) uint16 or uint32, 0 = background: overlaps are resolved.
+        (H, W) uint16 or uint32, 0 = background, with overlaps resolved.
     visible
-        The labels that have pixels, in ascending order.
+        Labels with pixels, in ascending order.
     cell_types
-        The type of each of these; empty text where the source has none.
+        Type of each visible cell; an empty string if it has none.
     image_type
-        The type of most cells; empty text if the source has none.
+        Most frequent type of its cells; an empty string if they have none.
     ignore
-        (H, W), non-zero in regions to ignore; None if there are none.
+        (H, W), nonzero in regions to ignore; None if there are none.
     pixel_size
         Side of a pixel in micrometres, if known.
     hidden_rows
         Source rows of the cells without pixels.
     scores
-        How sure a network is of each visible cell; None if unknown.
+        Confidence of each visible cell; None if unknown.
     names
         What each visible cell is called, empty text where nothing tells; None if the source has no names.
+    type_scores
+        The probability of the type of each visible cell; None if unknown.
     annotated
-        The cells before overlaps are resolved; None where `labels` tell all.
+        The cells before overlaps are resolved; None if `labels` is complete.
     picture
         Its picture, if known.
     types
-        The types of all images' cells, sorted; empty text stands for cells without one.
+        Sorted types of the cells of all images; an empty string stands for cells without a type.
     fold
-        The part of the data set that it is in: ``train`` or ``val``.
+        Part of the data set: ``train`` or ``val``.
     simplify
-        By how many pixels outlines may differ from the exact ones.
+        Largest deviation of simplified outlines, in pixels.
     """
 
     image_id: str
@@ -179,6 +187,7 @@ class Content:
     hidden_rows: tuple[int, ...]
     scores: list[float] | None = None
     names: list[str] | None = None
+    type_scores: list[float] | None = None
     annotated: Masks | None = None
     picture: Picture | None = None
     types: tuple[str, ...] = ("",)
@@ -187,31 +196,31 @@ class Content:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(H, W), in pixels."""
+        """Height and width in pixels."""
         height, width = self.labels.shape
         return height, width
 
     def taken_picture(self) -> dict[str, bytes]:
-        """Return the picture's file by its name, ``<id>`` with the file's own end; nothing if it stays where it is."""
+        """Return the included picture by file name, ``<id>`` with the file's extension; empty if it is not included."""
         if self.picture is None or self.picture.pixels is None:
             return {}
         return {f"{self.image_id}{self.picture.suffix()}": self.picture.content()}
 
     def picture_place(self) -> str:
-        """Return where the picture is that stays there; empty text if that is unknown."""
+        """Return the path of a picture that is not included; an empty string if unknown."""
         return self.picture.place if self.picture else ""
 
     def masks(self, order: Order = "row") -> Masks:
-        """Return the masks of its cells, as annotated where that is known; pixels are counted in an order."""
+        """Return the masks of its cells, as annotated if known, in the given pixel order."""
         if self.annotated is None:
             runs = runs_from_labels(self.labels, order)[0]
-            return Masks(runs, self.visible, self.cell_types, self.scores, self.names)
+            return Masks(runs, self.visible, self.cell_types, self.scores, self.names, self.type_scores)
         known = self.annotated
         return replace(known, runs=Runs.joined([piece.in_order(order) for piece in known.runs.pieces()]))
 
     @property
     def known(self) -> "Masks | Content":
-        """What tells the types, scores and names of its `masks`."""
+        """The object with the types, scores and names of its `masks`."""
         return self.annotated or self
 
     @cached_property
@@ -222,7 +231,7 @@ class Content:
         return list(trace_masks(self.annotated.runs))
 
     def outlines(self) -> Iterator[Outline]:
-        """Yield the outline of each of its cells, simplified where that is asked for."""
+        """Yield the outline of each of its cells, simplified if requested."""
         known = self.known
         numbers = self.visible if self.annotated is None else self.annotated.numbers
         for place, polygons in enumerate(self.exact_outlines):
@@ -232,23 +241,24 @@ class Content:
                 None if known.scores is None else known.scores[place],
                 simplify_polygons(polygons, self.simplify),
                 known.names[place] if known.names else "",
+                None if known.type_scores is None else known.type_scores[place],
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An image as files list it.
+    """Entry of an image in files that list images.
 
     Attributes
     ----------
     id
-        Its name.
+        Id of the image.
     shape
         (H, W), in pixels.
     file_name
-        The name of its file; empty text if unknown.
+        Name of its file; an empty string if unknown.
     fold
-        The part of the data set that it is in.
+        Part of the data set.
     """
 
     id: str
@@ -259,14 +269,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What is known of all images together.
+    """Facts about all images.
 
     Attributes
     ----------
     types
-        The types of their cells, sorted; empty text stands for cells without one.
+        Sorted types of the cells of all images; an empty string stands for cells without a type.
     what
-        What they are, for descriptions.
+        Noun phrase for the content, for descriptions.
     """
 
     types: tuple[str, ...] = ("",)
@@ -274,18 +284,18 @@ class Whole:
 
 
 def read_content(image: StoredImage) -> Content:
-    """Read what can be exported of an image.
+    """Read the content of a stored image for export.
 
     Raises
     ------
     StoreError
-        If its arrays are damaged, or contradict each other.
+        If its arrays are damaged or inconsistent.
     """
     labels, cells = image.read("labels"), image.read("cells")
     areas = np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
     if len(areas) > len(cells) or labels.shape != image.shape:
-        raise StoreError(f"{image.path}: its labels and its table of {len(cells)} cells contradict each other")
-    names = [*image.metadata.categories, ""]  # index -1 is the last
+        raise StoreError(f"{image.path}: its labels and its table of {len(cells)} cells are inconsistent")
+    names = [*image.metadata.categories, ""]  # index -1, no category, is the last
     ignore = image.read("ignore") if "ignore" in image.arrays else None
     return Content(
         image_id=image.id,

@@ -1,4 +1,4 @@
-"""Documents of annotations: files of JSON, whatever wrote them."""
+"""JSON documents of annotations, from any program."""
 
 import codecs
 import re
@@ -34,14 +34,14 @@ def read(path: Path) -> bytes:
 
 
 def decode_json(content: bytes, kind: type[Content], path: Path | str, what: str) -> Content:
-    """Decode JSON, whose numbers may be NaN or infinite: these become null.
+    """Decode JSON. NaN and infinity become null.
 
     Raises
     ------
     SourceError
-        If it is no JSON; `what` says what it should be.
+        If it is not valid JSON; `what` names the expected format.
     msgspec.ValidationError
-        If it is not of the kind.
+        If it does not have the expected structure.
     """
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -54,21 +54,21 @@ def decode_json(content: bytes, kind: type[Content], path: Path | str, what: str
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"{path} is no {what}: {_why_no_json(content, error, path)}") from error
+        raise SourceError(f"{path} is not a {what}: {_why_no_json(content, error, path)}") from error
 
 
 def decode_any(content: bytes, path: Path | str, what: str) -> Any:
-    """Decode JSON of any kind; raises SourceError as `decode_json` does, and if it holds a number that is too large."""
+    """Decode any JSON; raises SourceError as `decode_json` does, and for numbers that are too large."""
     try:
         return decode_json(content, Any, path, what)
     except msgspec.ValidationError as error:
         place = str(error).partition(" - at ")[2]
-        raise SourceError(f"{path} is no {what}: it holds a number that is too large, at {place}") from error
+        raise SourceError(f"{path} is not a {what}: it contains a number that is too large, at {place}") from error
 
 
 def _with_nulls(content: bytes) -> bytes:
-    """Return JSON with null where NaN and Infinity stand as numbers, and not within texts."""
-    if b"\\" in content:  # quotes may be parts of texts, which have to be parsed
+    """Replace the numbers NaN and Infinity in JSON by null, except in strings."""
+    if b"\\" in content:  # escaped quotes may be in strings, which have to be parsed
         return _NO_NUMBER_OR_TEXT.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
     pieces, end, quotes = [], 0, 0
     for found in _NO_NUMBER.finditer(content):
@@ -83,18 +83,18 @@ def _why_no_json(content: bytes, error: Exception, path: Path | str) -> str:
     if not content.strip():
         return "it is empty"
     if isinstance(error, RecursionError):
-        return "its lists are nested too deep"
+        return "its lists are nested too deeply"
     if name := _ENCODINGS.get(content[:2]):
         return f"its text is {name}: save it as UTF-8"
     if isinstance(error, UnicodeDecodeError):
-        return "its text is not UTF-8: save it so"
+        return "its text is not UTF-8: save it as UTF-8"
     if "truncated" in str(error):
         return "it ends in the middle of its JSON: copy or export it again"
     if content.lstrip()[:1] not in b"{[":
-        return kind_of(as_place(path)) or "its text is no JSON"
+        return kind_of(as_place(path)) or "its text is not JSON"
     found = re.search(r"byte (\d+)", str(error))
     place = int(found[1]) if found else 0
     before = content[:place].rpartition(b"\n")
     near = content[place : place + 20].decode("utf-8", "replace")
     line, column = before[0].count(b"\n") + bool(before[1]) + 1, len(before[2]) + 1
-    return f"its JSON is broken in line {line}, column {column}, at {near!r}: mend it or export it again"
+    return f"its JSON is broken in line {line}, column {column}, at {near!r}: correct it or export it again"

@@ -1,4 +1,4 @@
-"""Annotations and images to leave out, as a table with the columns image and row: the flags of `cellprep check`."""
+"""Annotations and images to exclude, as a table with the columns image and row: the flags of `cellprep check`."""
 
 import hashlib
 from collections import defaultdict
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """The images and annotations to leave out of a source.
+    """Images and annotations to exclude from a source.
 
     Attributes
     ----------
     name, sha256
-        What says so, and the hash of its content, in hex.
+        Name of the table, and the hash of its content, in hex.
     rows
-        Per image the rows of its annotations that are left out.
+        Rows of the excluded annotations, by image.
     images
-        The images that are left out whole.
+        Images that are excluded completely.
     """
 
     name: str
@@ -35,23 +35,23 @@ class Exclusions:
 
     @property
     def named(self) -> frozenset[str]:
-        """All images of which something is left out."""
+        """All images with exclusions."""
         return self.images.union(self.rows)
 
 
 def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
-    r"""Read which annotations to leave out.
+    r"""Read a table of annotations to exclude.
 
     Parameters
     ----------
     path
-        A CSV, Parquet file or data frame with the columns ``image`` and ``row``; others mean nothing. A line without a
-        row leaves out the image.
+        A CSV, Parquet file or data frame with the columns ``image`` and ``row``; other columns are ignored. A line
+        without a row excludes the image.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, lacks a column, names no image, or has a row that is no whole number.
+        If the file cannot be read, lacks a column, or has a line without an image or with an invalid row.
 
     Examples
     --------
@@ -71,18 +71,18 @@ def read_exclusions(path: "Path | str | DataFrame") -> Exclusions:
     lines = table.rows(content.update)
     _, header = next(lines)
     if not {"image", "row"} <= set(header):
-        raise SourceError(f"{path}: it needs the columns image and row, as cellprep check writes them")
+        raise SourceError(f"{path}: the columns image and row are required, as written by cellprep check")
     for number, values in lines:
         line = dict(zip(header, values, strict=False))
         image, row = composed(line.get("image", "")), line.get("row", "").strip().removesuffix(".0")
         if not image:
-            raise SourceError(f"{path} row {number}: it names no image")
+            raise SourceError(f"{path} row {number}: it has no image")
         if not row:
             images.add(image)
         elif row.removeprefix("-").isdecimal() and len(row) < 20:
             rows[image].add(int(row))
         else:
-            raise SourceError(f"{path} row {number}: {row!r} is no whole number, as the row of an annotation is")
+            raise SourceError(f"{path} row {number}: row {row!r} is not a whole number")
     return Exclusions(
         path.name,
         content.hexdigest(),

@@ -1,4 +1,4 @@
-"""Which reader takes a JSON file, by its content."""
+"""Selection of the reader for a JSON file, by its content."""
 
 import codecs
 import re
@@ -8,7 +8,7 @@ import msgspec
 
 from cellprep.system.files import open_file, read_file
 
-#: What the top of a document has: the reader, and keys that stand in it, or in the first of its entries.
+#: Top level of documents: the reader, and required keys of the object or of the first list entry.
 _OBJECTS: list[tuple[str, set[str]]] = [
     ("labelme", {"shapes", "imagePath"}),
     ("labelme", {"shapes", "imageHeight"}),
@@ -18,15 +18,15 @@ _FIRST_ENTRIES: list[tuple[str, set[str]]] = [
     ("via", {"filename", "regions"}),
     ("label-studio", {"data", "annotations"}),
 ]
-#: The values of ``type`` in GeoJSON.
+#: Values of ``type`` in GeoJSON.
 GEOJSON_TYPES = {
     *("FeatureCollection", "Feature", "GeometryCollection"),
     *("Polygon", "MultiPolygon", "Point", "MultiPoint", "LineString", "MultiLineString"),
 }
 
-# What a COCO file begins with, and no other that is read here.
+# Beginning of a COCO file, which no other supported format has.
 _COCO = re.compile(rb'\s*\{\s*"(info|images|annotations|categories|licenses)"\s*:')
-# What a document is that ends in the middle, or is broken.
+# Format of a document that is truncated or invalid.
 _BROKEN = {
     "geojson": re.compile(rb'^\s*[\[{].{0,200}"type"\s*:\s*"Feature(Collection)?"', re.DOTALL),
     "labelme": re.compile(rb'^\s*\{.*"shapes"\s*:\s*\[.*"shape_type"', re.DOTALL),
@@ -37,7 +37,7 @@ _HEAD = 65_536  # bytes
 
 
 def json_format(path: Path) -> str:
-    """Return the name of the reader that takes a JSON file; empty text if nothing says that it is not COCO's.
+    """Return the name of the reader of a JSON file; an empty string if it may be COCO.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def json_format(path: Path) -> str:
 
 
 def reader_of_json(path: Path) -> str:
-    """Return the name of the reader of a file that is JSON by its content, whatever its name; empty text if none is.
+    """Return the name of the reader of a file with JSON content, regardless of its name; an empty string if none.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def reader_of_json(path: Path) -> str:
 
 
 def format_of_json(content: bytes) -> str | None:
-    """Return the name of the reader of a document; empty text if it is none of those known, None if it is broken.
+    """Return the name of the reader of a document; an empty string if it is unknown, None if the document is invalid.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def format_of_json(content: bytes) -> str | None:
 
 
 def shallow(content: bytes) -> dict[str, msgspec.Raw] | list[msgspec.Raw] | None:
-    """Parse the outermost object or list of a document, and nothing in it; None if it is no such document."""
+    """Parse only the outermost object or list of a document; None if it is neither."""
     try:
         return msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

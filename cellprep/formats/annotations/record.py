@@ -1,4 +1,4 @@
-"""Records, which every reader gives: a small record of each image, which a worker turns into its annotations."""
+"""Records of images: small objects that readers yield and workers load annotations from."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.rle import Runs, WindowedRuns
 from cellprep.errors import AnnotationError
+from cellprep.formats.annotations.categories import CategoryMap
 from cellprep.formats.annotations.partial import ALL_ANNOTATED, Ignored, Partial, named_class, named_label
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.images.orientation import Orientation
@@ -22,13 +23,13 @@ from cellprep.formats.images.planes import StackOptions, with_planes
 from cellprep.store.metadata import LONGEST_TYPE
 from cellprep.system.memory import check_memory
 
-#: How many neighbours a pixel is connected to, where connected pieces are cells.
+#: Connectivity of pixels, if connected components are cells.
 Components = Literal[4, 8]
 
-_LEAST_BYTES = 4  # of memory a pixel, whatever is made of it
-_LONGEST_SIDE = 1_000_000  # pixels: a few bytes may claim more, and cost hours
+_LEAST_BYTES = 4  # smallest memory per pixel for any use
+_LONGEST_SIDE = 1_000_000  # pixels: a few bytes of a file may claim more, which would take hours
 _LARGEST = 100_000_000  # pixels of an annotation
-_MOST_BOXES = 2**27  # pixels in the boxes of all annotations together, or so many times those of the image:
+_MOST_BOXES = 2**27  # pixels in the boxes of all annotations together, or a multiple of the image's pixels:
 _BOXES_A_PIXEL = 8
 
 
@@ -39,30 +40,32 @@ class Annotations:
     Attributes
     ----------
     runs
-        Their masks, which may overlap.
+        Masks of the annotations, which may overlap.
     rows
-        (n,) where each stands in its source: the row of a CSV as a spreadsheet counts it (the header is row 1), the
-        id of a COCO annotation, the number of a label, or the place of a mask file among those of its image.
+        (n,) position of each annotation in its source: the row of a CSV as in a spreadsheet (the header is row 1), the
+        id of a COCO annotation, the number of a label, or the index of a mask file among those of its image.
     cell_types
-        (n,) their categories; empty text where the source has none.
+        (n,) category of each annotation; an empty string if it has none.
     cell_type
-        The image's category; empty text if it has none.
+        Category of the image; an empty string if it has none.
     areas
-        (n,) int64: pixels of each before overlaps, if `runs` no longer tell.
+        (n,) int64: pixels of each annotation before overlaps were resolved, if they were resolved before.
     overlap
-        The rule by which overlaps were resolved before, if they were.
+        The rule by which overlaps were resolved before, if any.
     ignore
-        (H, W) bool: the pixels of which nobody has said what they are, if the source marks some.
+        (H, W) bool: pixels that are marked as not annotated, if any.
     pixel_size
-        Side of a pixel in micrometres, if the source tells.
+        Side of a pixel in micrometres, if the source has it.
     scores
-        (n,) how sure a network is of each, if the source tells of all.
+        (n,) confidence of each annotation, if the source has all of them.
     names
         (n,) what each is called, empty text where nothing tells, if the format has names.
+    type_scores
+        (n,) the probability of each one's category, if the source tells of all.
     ignored
-        How much of the image is ignored, if something was to be.
+        Counts of ignored parts, if something was to be ignored.
     shrink
-        At 1/N of which size they are: a store may hold images so.
+        Factor by which masks are reduced already, as a store may contain reduced images.
     """
 
     runs: Runs
@@ -75,6 +78,7 @@ class Annotations:
     pixel_size: float | None = None
     scores: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
+    type_scores: tuple[float, ...] | None = None
     ignored: Ignored | None = None
     shrink: int = 1
 
@@ -87,7 +91,7 @@ class Annotations:
             )
 
     def _check_claims(self) -> None:
-        """Refuse masks that claim much more than cells do: two numbers can claim a whole huge image."""
+        """Refuse masks that claim much more than cells do: a few numbers can claim a whole huge image."""
         pixels = self.runs.shape[0] * self.runs.shape[1]
         most = max(_MOST_BOXES, _BOXES_A_PIXEL * pixels)
         if pixels > _LARGEST and (areas := self.runs.areas).max(initial=0) > _LARGEST:
@@ -96,18 +100,18 @@ class Annotations:
             )
         if pixels * len(self.rows) > most and (boxes := WindowedRuns.of(self.runs).box_areas.sum()) > most:
             raise AnnotationError(
-                f"its {len(self.rows):,} annotations lie in boxes of {boxes:,} pixels together: {most:,} at most"
+                f"its {len(self.rows):,} annotations have bounding boxes of {boxes:,} pixels in total: {most:,} at most"
             )
 
     def without(self, rows: frozenset[int]) -> "Annotations":
-        """Leave out the annotations of some rows."""
+        """Remove the annotations of the given rows."""
         if not rows:
             return self
         check_excluded(rows, self.rows)
         return self.take(np.array([row not in rows for row in self.rows], bool))
 
     def take(self, kept: NDArray[np.bool_]) -> "Annotations":
-        """Return only some of the annotations: `kept` is (n,) bool."""
+        """Return a selection of annotations: `kept` is (n,) bool."""
         cell_types = tuple(compress(self.cell_types, kept))
         return replace(
             self,
@@ -118,22 +122,29 @@ class Annotations:
             areas=None if self.areas is None else self.areas[kept],
             scores=None if self.scores is None else tuple(compress(self.scores, kept)),
             names=None if self.names is None else tuple(compress(self.names, kept)),
+            type_scores=None if self.type_scores is None else tuple(compress(self.type_scores, kept)),
         )
 
     def without_classes(self, classes: Sequence[str]) -> "Annotations":
-        """Leave out the annotations of some classes."""
+        """Remove the annotations of the given classes."""
         return self.take(~self._are_of(classes)) if classes else self
 
-    def part(self, partial: Partial) -> "Annotations":
-        """Return what is annotated, and put all else into the regions to ignore.
+    def renamed(self, categories: CategoryMap) -> "Annotations":
+        """Return them with other names of their categories."""
+        (cell_type,) = categories.renamed([self.cell_type])
+        cell_types = categories.renamed(self.cell_types)
+        return replace(self, cell_types=cell_types, cell_type=most_common(cell_types) or cell_type)
 
-        A cell goes there if it touches the edge, and that is wanted, or if more than half of its pixels are in
-        regions that are marked. The pixels of other cells stay theirs.
+    def part(self, partial: Partial) -> "Annotations":
+        """Return the annotated part, and add everything else to the regions to ignore.
+
+        A cell is ignored if it touches the edge, if requested, or if more than half of its pixels are in marked
+        regions. Other cells keep all of their pixels.
 
         Raises
         ------
         AnnotationError
-            If there is no region that says what is annotated, though such regions do.
+            If a class marks annotated regions, but the image has none.
         """
         cells = self.without_classes(partial.classes)
         region = self._region(partial)
@@ -156,15 +167,15 @@ class Annotations:
         )
 
     def _region(self, partial: Partial) -> NDArray[np.bool_]:
-        """Return the pixels, (H, W), of the regions that classes mark, and of all that is outside annotated ones."""
+        """Return the pixels, (H, W), of regions marked by classes, and of everything outside annotated regions."""
         region = self.runs.take(self._are_of(partial.ignore_classes)).covered()
         if partial.annotated_classes:
             annotated = self.runs.take(self._are_of(partial.annotated_classes))
             if not len(annotated):
                 names = " or ".join(map(repr, partial.annotated_classes))
                 raise AnnotationError(
-                    f"it has no region of the class {names}, which would say what of it is annotated: draw one, or "
-                    "leave the image out (--exclude)"
+                    f"it has no region of the class {names}, which marks the annotated part: draw one, or "
+                    "exclude the image (--exclude)"
                 )
             region |= ~annotated.covered()
         return region
@@ -175,28 +186,30 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord(ABC):
-    """A record of an image: small enough to send to another process, which loads the rest.
+    """Record of an image: small enough to send to another process, which loads the rest.
 
     Attributes
     ----------
     image_id
-        The image's name in the source, and in a store.
+        Id of the image in the source and in a store.
     source
         Name of the source, for messages.
     pixels
-        The image itself, if the source has it.
+        The image, if the source has it.
     file_name
-        Name of the image's file, if the source tells one that may differ from the id.
+        Name of the image's file, if the source gives one that may differ from the id.
     excluded
-        Rows of the annotations to leave out.
+        Rows of annotations to exclude.
     orientation
-        Whether Orientation tags of its files are applied, where nothing tells.
+        Whether to apply Orientation tags of its files, if not decided otherwise.
     partial
         What of it is annotated.
+    categories
+        What becomes of its categories, if some are renamed or left out.
     rows_are_labels
-        Whether the rows of its annotations are the numbers of a label image.
+        Whether the rows of its annotations are label numbers.
     knows_pixel_size
-        Whether its annotations tell the size of a pixel, also where only its image does.
+        Whether its annotations determine the pixel size, even if only its image has it.
     """
 
     rows_are_labels: ClassVar[bool] = False
@@ -209,76 +222,105 @@ class ImageRecord(ABC):
     excluded: frozenset[int] = frozenset()
     orientation: Orientation | None = None
     partial: Partial = ALL_ANNOTATED
+    categories: CategoryMap | None = None
 
     @property
     def needs_shape(self) -> bool:
-        """Whether `load` must be told the image's size."""
+        """True if `load` needs the image's size as an argument."""
         return False
 
     @abstractmethod
     def content(self) -> list[Any]:
-        """Return everything that the annotations follow from, as JSON has it: texts, or hashes of files."""
+        """Return everything that determines the annotations, as JSON values: text, or hashes of files."""
 
     def load(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Return the annotations, without those that are excluded or to be ignored.
+        """Return the annotations, without those that are excluded or ignored.
 
         Parameters
         ----------
         shape
-            (H, W) of the image, for sources that tell no sizes.
+            (H, W) of the image, for sources without sizes.
 
         Raises
         ------
         CellprepError
-            Naming the place and the value at fault.
+            If something is invalid; the message names its position and value.
         """
         found = self.read(shape)
-        if not self.partial:
-            return found
-        try:
-            return found.part(self.partial)
-        except AnnotationError as error:
-            raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+        if self.categories:
+            found = found.without_classes(self.categories.dropped)
+        if self.partial:
+            try:
+                found = found.part(self.partial)
+            except AnnotationError as error:
+                raise AnnotationError(f"{self.source} image {self.image_id!r}: {error}") from error
+        return found.renamed(self.categories) if self.categories else found
 
     @abstractmethod
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Return the annotations as `load` does, with those that are regions to ignore among them.
+        """Return the annotations as `load` does, including those that are regions to ignore.
 
-        Numbers of a label image that are to be ignored are in `Annotations.ignore` already.
+        Ignored numbers of a label image are already in `Annotations.ignore`.
         """
 
     def known_types(self) -> frozenset[str] | None:
-        """Return the types of its annotations, empty text for those without; None if only `load` tells."""
+        """Return the types of its annotations, empty text for those without; None if only `read` tells.
+
+        They are the format's own, before some are renamed, left out or regions.
+        """
         return None
 
+    def all_types(self) -> frozenset[str]:
+        """Return its `known_types`, or read them.
+
+        Raises
+        ------
+        CellprepError
+            If they cannot be read.
+        """
+        known = self.known_types()
+        return frozenset(self.read().cell_types) if known is None else known
+
+    def loaded_types(self) -> frozenset[str] | None:
+        """Return the types of the annotations that `load` returns; None if only it tells."""
+        known = self.known_types()
+        if known is None:
+            return None
+        known = known.difference(self.partial.classes)
+        return (
+            frozenset(self.categories.renamed(known.difference(self.categories.dropped))) if self.categories else known
+        )
+
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
-        """Return for each row what is wrong with its mask, where it can be told apart from the others."""
+        """Return the problem of each row with an invalid mask, if they can be checked separately."""
         return {}
 
     def fingerprint(self) -> str:
-        """Return a SHA-256, in hex, of everything that targets may depend on."""
+        """Return a SHA-256, in hex, of everything that may affect targets."""
         return self._hash_of(self.content())
 
     def fingerprinted(self) -> tuple[str, Self]:
-        """Return its `fingerprint`, and the record, which may hold what was read for it, to be loaded from there."""
+        """Return its `fingerprint`, and a record that may hold the data read for it, from which to load."""
         return self.fingerprint(), self
 
     def _hash_of(self, content: list[Any]) -> str:
-        return digest([*content, sorted(self.excluded), *([self.partial.content()] if self.partial else [])])
+        partial = [self.partial.content()] if self.partial else []
+        categories = [{"categories": self.categories.content()}] if self.categories else []
+        return digest([*content, sorted(self.excluded), *partial, *categories])
 
     def without(self, rows: Iterable[int]) -> Self:
-        """Leave out the annotations of some more rows."""
+        """Exclude the annotations of more rows."""
         return replace(self, excluded=self.excluded.union(rows))
 
     def read_as(
         self, orientation: Orientation | None, *, keep_channels: bool = False, planes: StackOptions | None = None
     ) -> Self:
-        """Choose how image files are read, as `cellprep.formats.images.file.ImageFile` has it.
+        """Set how image files are read, as in `cellprep.formats.images.file.ImageFile`.
 
         Raises
         ------
         UsageError
-            If planes are chosen, and its image is in no file.
+            If planes are selected, but its image is not a file.
         """
         pixels = with_planes(self.pixels, planes)
         if isinstance(pixels, ImageFile):
@@ -286,24 +328,24 @@ class ImageRecord(ABC):
         return replace(self, pixels=pixels, orientation=orientation)
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel, (y, x) in micrometres, as its files tell them; None if none does."""
+        """Return the sides of a pixel, (y, x) in micrometres, from its files; None if unknown."""
         return None if self.pixels is None else self.pixels.sides()
 
     def picture_tag(self) -> int:
-        """Return the Orientation tag of its picture, with which that of its labels may agree."""
+        """Return the Orientation tag of its picture, which the tag of its labels may match."""
         return self.pixels.tag() if isinstance(self.pixels, ImageFile) else 1
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyImage:
-    """An image of which the reader already knows that it cannot be built.
+    """An image that the reader already knows to be invalid.
 
     Attributes
     ----------
     image_id
-        The image's name in the source, be it a legal one or not.
+        Id of the image in the source, valid or not.
     problem
-        What is wrong, where, and what would be right.
+        The problem, its position, and what is valid.
     """
 
     image_id: str
@@ -311,12 +353,12 @@ class FaultyImage:
 
 
 def check_shape(shape: tuple[int, int]) -> None:
-    """Refuse the size, (H, W), of an image that no memory holds, or that is too long: a file may claim any.
+    """Refuse the size, (H, W), of an image that does not fit into memory or is too long: files may claim any size.
 
     Raises
     ------
     TooLargeError
-        If there is not the memory for it.
+        If it does not fit into memory.
     AnnotationError
         If it is too long.
     """
@@ -327,17 +369,17 @@ def check_shape(shape: tuple[int, int]) -> None:
 
 
 def check_excluded(excluded: frozenset[int], rows: Sequence[int]) -> None:
-    """Raise AnnotationError if a row that is to be left out is not among those of its image."""
+    """Raise AnnotationError if a row to exclude is not among those of its image."""
     if strangers := sorted(excluded.difference(rows)):
-        raise AnnotationError(f"row {strangers[0]} is to be left out, but none of its annotations has this row")
+        raise AnnotationError(f"row {strangers[0]} is to be excluded, but none of its annotations has this row")
 
 
 def digest(content: Any) -> str:
-    """Return the SHA-256, in hex, of something that JSON can express."""
+    """Return the SHA-256, in hex, of a JSON value."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def most_common(cell_types: Sequence[str]) -> str:
-    """Return the category of most cells that have one; the first of equals; empty text if none has."""
+    """Return the most frequent category, the first in a tie; an empty string if there are none."""
     counts = Counter(name for name in cell_types if name)
     return counts.most_common(1)[0][0] if counts else ""

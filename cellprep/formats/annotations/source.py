@@ -1,17 +1,19 @@
-"""The base of all readers: a source of image records."""
+"""Base class of readers: a source of image records."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cellprep.core.cells import resolve_overlaps
 from cellprep.core.rle import Order
 from cellprep.core.thumbnails import draw_thumbnail
-from cellprep.errors import ImageFileError, UsageError
+from cellprep.errors import CellprepError, ImageFileError, UsageError
+from cellprep.formats.annotations.categories import CategoryMap
 from cellprep.formats.annotations.partial import ALL_ANNOTATED
 from cellprep.formats.annotations.record import Components, FaultyImage, ImageRecord
 from cellprep.formats.annotations.table import COLUMNS, annotation_rows
@@ -28,7 +30,7 @@ from cellprep.text.wording import count, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_LARGEST_FILE = 2**26  # bytes: a larger one is not drawn
+_LARGEST_FILE = 2**26  # bytes: larger files get no thumbnail
 
 
 class Source(ABC):
@@ -37,42 +39,44 @@ class Source(ABC):
     Parameters
     ----------
     path
-        Where they are.
+        Path or URL of the annotations.
     order
-        The order in which run-length texts count pixels, for formats that leave the choice.
+        Order of pixels in run-length texts, for formats that do not define it.
 
     Attributes
     ----------
     path
-        Where they are.
+        Path or URL of the annotations.
     name
-        File or folder name, for messages and for the store's record of where it came from.
+        File or folder name, for messages and for the record in stores.
     format
-        The reader's name in `READERS`.
+        Name of the reader in `READERS`.
     in_files
-        Whether it lies at `path`, so that images may lie beside it.
+        Whether it is stored at `path`, so that images may be next to it.
     order
-        The order in which run-length texts count pixels; None if the format leaves no choice.
+        Order of pixels in run-length texts; None if the format defines it.
     sha256
-        Hash of the source's content, in hex; of a folder, of its files' names and sizes.
+        Hash of the source's content, in hex; for a folder, hash of the names and sizes of its files.
     needs_images
-        Whether only the image files tell the images' sizes.
+        Whether only the image files have the images' sizes.
     unannotated
-        Names of the source's own images that have no annotations.
+        Names of the source's own images without annotations.
     is_chosen
-        Whether somebody has said that it is of this format, instead of leaving it to be recognised.
+        Whether the user chose the format, as opposed to automatic detection.
     components
-        By which neighbours pixels are connected, if connected pieces are cells, for formats that leave the choice.
+        Connectivity of pixels, if connected components are cells, for formats that leave the choice.
     partial
         What of the images is annotated.
+    categories
+        What becomes of categories, if some are renamed or left out.
     has_numbers
-        Whether cells are the numbers of label images, of which some may be to be ignored.
+        Whether cells are numbers of label images, some of which may be ignored.
     notes
-        What is to be known of how the source was read, a line each.
+        Remarks about how the source was read, one per line.
     """
 
     format: ClassVar[str]
-    #: What is said of a source of this format whose images' sizes only the image files tell.
+    #: Message about a source of this format without the sizes of its images.
     no_sizes: ClassVar[str] = "has no columns width and height"
     in_files: ClassVar[bool] = True
     has_numbers: ClassVar[bool] = False
@@ -87,6 +91,7 @@ class Source(ABC):
         self.is_chosen = False
         self.components: Components | None = None
         self.partial = ALL_ANNOTATED
+        self.categories: CategoryMap | None = None
         self.notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -94,7 +99,7 @@ class Source(ABC):
         return f"<{type(self).__name__} {printable(str(self.path))}: {count(len(self.image_ids), 'image')}{order}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table, and its first images in small with their cells outlined."""
+        """Return the notebook view: a table, and thumbnails of its first images with cell outlines."""
         rows: list[Row] = [
             ("format", self.format),
             ("images", f"{len(self.image_ids):,}"),
@@ -105,7 +110,7 @@ class Source(ABC):
         return notebook_html(f"Source {printable(str(self.path))}", rows, shown_in_time(self._thumbnails()))
 
     def _thumbnails(self) -> Iterator[tuple[str, Callable[[], bytes | None]]]:
-        """Yield the first images, each with what draws it."""
+        """Yield the first images, each with a function that draws it."""
         for record in islice(self.images(), MOST_PICTURES):
             if isinstance(record, ImageRecord):
                 yield record.image_id, partial(_draw, record)
@@ -118,60 +123,81 @@ class Source(ABC):
     @property
     @abstractmethod
     def image_ids(self) -> list[str]:
-        """The ids of all images, in the source's order."""
+        """Ids of all images, in the source's order."""
 
     @property
     def has_pixels(self) -> bool:
-        """Whether the source itself has images."""
+        """True if the source itself contains images."""
         return False
 
     @property
     def file_names(self) -> dict[str, str]:
-        """The names of the images' files by id, as far as the source tells names that may differ from the ids."""
+        """Names of the images' files by id, if the source gives names that may differ from the ids."""
         return {}
 
     @property
     def description(self) -> str:
-        """A line that says what the source was taken for."""
+        """One line about the format and how it was interpreted."""
         order = f", pixels counted by {self.order}" if self.order else ""
-        pieces = f", connected pieces ({self.components} neighbours) as cells" if self.components else ""
+        pieces = f", connected components ({self.components} neighbours) as cells" if self.components else ""
         return f"{self.name}: {self.format}{order}{pieces}, images: {len(self.image_ids):,}"
 
     def values(self, column: str) -> dict[str, str]:
-        """Return what a column says of each image: one that annotations are not made of, such as its plate.
+        """Return a column that does not belong to the annotations, such as the plate, by image.
 
         Raises
         ------
         UsageError
             If the source has no such column.
         SourceError
-            If it says different things of one image.
+            If it has different values for one image.
         """
-        raise UsageError(f"{self.name} is of the format {self.format}, which has no columns, such as {column!r}")
+        raise UsageError(f"{self.name} has the format {self.format}, which has no columns such as {column!r}")
 
     def images(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield every image once, be it whole or at fault."""
+        """Yield every image once, valid or not."""
         for record in self.records():
-            if self.partial and isinstance(record, ImageRecord):
-                yield replace(record, partial=self.partial)
+            if (self.partial or self.categories) and isinstance(record, ImageRecord):
+                yield replace(record, partial=self.partial, categories=self.categories)
             else:
                 yield record
 
+    @property
+    def declared_types(self) -> frozenset[str]:
+        """The types that annotations may have, as far as the source lists them, be there one or not."""
+        return frozenset()
+
+    def with_categories(self, categories: CategoryMap) -> Self:
+        """Rename or leave out categories, and note what becomes of them.
+
+        Raises
+        ------
+        UsageError
+            If one is to be renamed that the source does not have.
+        """
+        types = set(self.declared_types)
+        for record in self.records():
+            with suppress(CellprepError):  # what cannot be read is named when it is needed
+                types |= record.all_types() if isinstance(record, ImageRecord) else frozenset()
+        self.notes.append(categories.check(types, self.name))
+        self.categories = categories
+        return self
+
     @abstractmethod
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield every image once, as the format has it."""
+        """Yield every image once, as in the format."""
 
     def to_dataframe(self, images: Path | str | None = None, *, jobs: int = -1, quiet: bool = True) -> "DataFrame":
-        r"""Return a table with a row per annotation.
+        r"""Return a data frame with one row per annotation.
 
         Parameters
         ----------
         images
-            Folder of image files, for sources that tell no sizes.
+            Folder of image files, for sources without sizes.
         jobs
             Number of processes; -1 for one per core.
         quiet
-            Whether to show no progress bar.
+            Whether to hide the progress bar.
 
         Returns
         -------
@@ -208,7 +234,7 @@ class Source(ABC):
 
 
 def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:
-    """Return a record with its image file, where that is needed to tell its size."""
+    """Return a record with its image file, if needed for its size."""
     if folder is None or isinstance(record, FaultyImage) or not record.needs_shape:
         return record
     try:
@@ -218,9 +244,9 @@ def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) ->
 
 
 def _draw(record: ImageRecord) -> bytes | None:
-    """Draw an image in small, a PNG; None of a huge one, which would take long."""
+    """Draw a thumbnail as PNG; None for a huge image, which would take long."""
     pixels = record.pixels
-    files = [getattr(place, "path", None) for place in (pixels, record)]  # of the image, and of its labels
+    files = [getattr(place, "path", None) for place in (pixels, record)]  # files of the image and its labels
     if any(isinstance(file, Path) and file.stat().st_size > _LARGEST_FILE for file in files):
         return None
     decoded = pixels.decode() if pixels else None
@@ -234,14 +260,14 @@ def _draw(record: ImageRecord) -> bytes | None:
 
 
 class FolderSource(Source):
-    """Annotations in a folder that are known by its layout.
+    """Annotations in a folder that is recognised by its layout.
 
     Parameters
     ----------
     path, order
-        As `Source` takes them.
+        As for `Source`.
     layout
-        The layout of the folder, if it is known: it is scanned unless given.
+        Layout of the folder, if known; scanned by default.
     """
 
     @abstractmethod
@@ -256,4 +282,4 @@ class FolderSource(Source):
     @classmethod
     @abstractmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder's layout is that of this format."""
+        """Return whether a folder's layout belongs to this format."""

@@ -1,4 +1,4 @@
-"""The annotations of an image as rows of a table."""
+"""Annotations of an image as rows of a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from cellprep.core.rle import WindowedRuns
 from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.record import FaultyImage, ImageRecord
 
-#: The columns, and their types as pandas calls them.
+#: The columns, and their pandas dtypes.
 COLUMNS = {
     "image": "string",
     "row": "Int64",
@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 def annotation_rows(record: ImageRecord | FaultyImage) -> dict[str, Sequence[Any]]:
-    """Return the annotations of an image by column: their masks as they are annotated, whatever overlaps them."""
+    """Return the annotations of an image by column, with their masks before overlaps are resolved."""
     if isinstance(record, FaultyImage):
         raise AnnotationError(record.problem)
     shape = None

@@ -1,1 +1,1 @@
-"""Cellpose's own files: ``_seg.npy`` of its program, and outlines in text."""
+"""Cellpose's own files: ``_seg.npy``, and text files of outlines."""

@@ -1,4 +1,4 @@
-"""Reader of Cellpose's ``_seg.npy`` beside images, without running what is pickled in them, and of its outlines."""
+"""Reader of Cellpose's ``_seg.npy`` files, without running code pickled in them, and of its outlines."""
 
 import hashlib
 import re
@@ -51,23 +51,26 @@ class CellposeImage(ImageRecord):
         try:
             found = read_seg(read_bytes(self.path))
             if "masks" not in found:
-                raise AnnotationError("it has no masks: in Cellpose, draw or compute some, and save them")
+                raise AnnotationError("it has no masks: draw or compute some in Cellpose, and save them")
             masks = as_array(found["masks"])
         except AnnotationError as error:
             raise AnnotationError(f"{self.path}: {error}") from error
         masks = masks[0] if masks.ndim == 3 and len(masks) == 1 else masks
         if masks.ndim == 3:
             planes, height, width = masks.shape
-            raise AnnotationError(f"{self.path} holds a stack of {planes} planes, {height} x {width}: one is expected")
+            raise AnnotationError(
+                f"{self.path} contains a stack of {planes} planes, {height} x {width}: one plane is expected"
+            )
         ignore = self.partial.ignore_labels
-        if masks.size and masks.min() == -1 and -1 not in ignore:  # its background once, so that cells began at 0
+        # Former versions used -1 for the background, and cells began at 0.
+        if masks.size and masks.min() == -1 and -1 not in ignore:
             masks, ignore = masks.astype(np.int64) + 1, [number + 1 for number in ignore]
         return annotations_of_labels(masks, str(self.path), ignore).without(self.excluded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlinedImage(ImageRecord):
-    """The outlines in a text: a line per cell, ``x,y,x,y,...`` of the pixels at its rim. A row is a line's number.
+    """Outlines in a text file: a line per cell, ``x,y,x,y,...`` of its rim pixels. Rows are line numbers.
 
     Attributes
     ----------
@@ -79,7 +82,7 @@ class OutlinedImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether only its image tells the size, as it always does."""
+        """True if only its image has the size, which is always the case."""
         return True
 
     def content(self) -> list[Any]:
@@ -94,8 +97,8 @@ class OutlinedImage(ImageRecord):
         """Fill the outlines."""
         if shape is None:
             raise AnnotationError(
-                f"{self.path} does not tell the size of its image: put the image beside it, named alike, or give the "
-                "images (--images)"
+                f"{self.path} does not have the size of its image: put the image next to it, with the same name, or "
+                "give the images (--images)"
             )
         check_shape(shape)
         try:
@@ -107,7 +110,7 @@ class OutlinedImage(ImageRecord):
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file; raises AnnotationError if that cannot be."""
+    """Read a file; raises AnnotationError if this is not possible."""
     try:
         return read_file(path)
     except OSError as error:
@@ -115,14 +118,15 @@ def read_bytes(path: Path) -> bytes:
 
 
 class CellposeFolder(BesideSource):
-    """Annotations in ``<id>_seg.npy``, or else ``<id>_cp_outlines.txt``, as Cellpose writes them beside ``<id>.*``.
+    """Annotations of Cellpose in ``<id>_seg.npy``, otherwise in ``<id>_cp_outlines.txt``, next to ``<id>.*``.
 
-    Masks that Cellpose saves as images, ``<id>_cp_masks.*``, go before them: these are a folder of label images.
+    Masks that Cellpose saves as images, ``<id>_cp_masks.*``, take precedence: they are read as a folder of label
+    images.
 
     Parameters
     ----------
     path
-        The folder, with those below it; or one file.
+        The folder with its subfolders, or a single file.
 
     Raises
     ------
@@ -140,7 +144,7 @@ class CellposeFolder(BesideSource):
         found = [one for group in layout.groups for one in (_files_named(group, path.name) if alone else _files(group))]
         self._images = find_beside(found)
         if not self._images:
-            raise SourceError(f"{path} holds neither _seg.npy nor _outlines.txt of Cellpose")
+            raise SourceError(f"{path} contains neither _seg.npy nor _outlines.txt files of Cellpose")
         files = [file for beside in self._images.values() for file in beside.files]
         self.sha256 = hash_of_listing(files, path.parent if alone else path)
         if not alone:
@@ -148,14 +152,14 @@ class CellposeFolder(BesideSource):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether a path is such a file, or a folder of some."""
+        """Return whether a path is such a file, or a folder with such files."""
         if path.is_dir():
             return super().recognises(path)
         return path.is_file() and (is_pickled(path) or _is_outlines(path))
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder holds such files, and no masks of another kind."""
+        """Return whether a folder contains such files, and no other masks."""
         if layout.has_masks:
             return False
         return any(group.pickles or any(map(_is_outlines, group.outlines[:1])) for group in layout.groups)
@@ -172,12 +176,12 @@ class CellposeFolder(BesideSource):
 
 def _problem(beside: Beside) -> str:
     if len(beside.files) > 1:
-        return f"several files are of this image: {', '.join(map(str, beside.files))}; keep one"
+        return f"several files belong to this image: {', '.join(map(str, beside.files))}; keep one"
     return beside.problem
 
 
 def _files(group: Group) -> list[tuple[Group, str, Path]]:
-    """Return a group's files with the names of their images; outlines only of images without masks."""
+    """Return a group's files with the names of their images; outlines only for images without masks."""
     masks = [(group, composed(file.stem[: -len(_END)]), file) for file in group.pickles]
     known = {name for _, name, _ in masks}
     outlines = [(group, composed(outlined_image(file.name)), file) for file in group.outlines]
@@ -194,7 +198,7 @@ def _files_named(group: Group, name: str) -> list[tuple[Group, str, Path]]:
 
 
 def _is_outlines(path: Path) -> bool:
-    """Return whether a file is a text of outlines by its name and its first bytes."""
+    """Return whether a file is a text of outlines, by its name and first bytes."""
     if not outlined_image(path.name):
         return False
     try:
@@ -205,6 +209,6 @@ def _is_outlines(path: Path) -> bool:
 
 
 def _without_masks(group: Group) -> list[str]:
-    """Return the names of a group's images that have no such file."""
+    """Return the names of a group's images without such a file."""
     known = {name for _, name, _ in _files(group)}
     return ["/".join([*group.parts, one.name]) for one in images_of(group) if composed(one.stem) not in known]

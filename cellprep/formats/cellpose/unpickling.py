@@ -1,9 +1,9 @@
-"""Cellpose's ``_seg.npy``, which is pickled Python, read without running anything that it names.
+"""Reading Cellpose's ``_seg.npy``, a Python pickle, without executing anything from it.
 
-A pickle is a program: it calls whatever it names. Here it finds nothing to call but the classes of this file, which
-only keep what they are given, in the places of the four names that NumPy's own arrays and numbers need. What is
-not an array of numbers, a number, a text or a plain container is refused by name. Arrays are made afterwards, of bytes
-whose size is checked.
+A pickle is a program that calls the functions it names. Here it can only call the classes of this file, which store
+their arguments and stand in for the four names that NumPy's arrays and numbers need. Anything but numeric arrays,
+numbers, strings and plain containers is refused, and the error names it. Arrays are created afterwards, from bytes of
+checked size.
 """
 
 import io
@@ -22,7 +22,7 @@ _ORDERS = {"<": "<", ">": ">", "|": "|", "=": "="}
 
 
 class _Kept:
-    """Keeps what a pickle says of an object."""
+    """Stores what a pickle says about an object."""
 
     def __init__(self, *given: Any) -> None:
         self.given = given
@@ -33,19 +33,19 @@ class _Kept:
 
 
 class _Array(_Kept):
-    """In the place of NumPy's arrays: its state is their version, shape, type, order and bytes."""
+    """Stand-in for NumPy arrays: its state is version, shape, dtype, order and bytes."""
 
 
 class _ArrayType(_Kept):
-    """In the place of the type `numpy.ndarray`."""
+    """Stand-in for the type `numpy.ndarray`."""
 
 
 class _DType(_Kept):
-    """In the place of NumPy's types of values."""
+    """Stand-in for NumPy dtypes."""
 
 
 class _Scalar(_Kept):
-    """In the place of NumPy's numbers."""
+    """Stand-in for NumPy scalars."""
 
 
 _STAND_INS: dict[tuple[str, str], type[_Kept]] = {
@@ -57,34 +57,34 @@ _STAND_INS: dict[tuple[str, str], type[_Kept]] = {
 
 
 class _RefusedError(Exception):
-    """A pickle names what is not to be called."""
+    """A pickle names something that must not be called."""
 
 
-# The one in C makes room for as many memorised objects as a pickle says, and so may take all memory.
+# The C implementation allocates as many memo entries as a pickle claims, which may use up the memory.
 class _Reader(pickle._Unpickler):
-    """Reads a pickle that names nothing but what `_STAND_INS` has.
+    """Unpickler that only knows the names in `_STAND_INS`.
 
-    An array of bytes that may change, which makes room before it reads, is none of NumPy's.
+    Bytearrays, which are allocated before they are read, do not occur in NumPy's pickles and are refused.
     """
 
     dispatch = {code: read for code, read in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}  # noqa: RUF012
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for a name.
+        """Return the stand-in for a name.
 
         Raises
         ------
         _RefusedError
-            If nothing does.
+            If there is none.
         """
         stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core", 1), name))
         if stand_in is None:
-            raise _RefusedError(f"it names {f'{module}.{name}'!r}, which may run code")
+            raise _RefusedError(f"it refers to {f'{module}.{name}'!r}, which may run code")
         return stand_in
 
 
 def read_seg(content: bytes) -> dict[str, Any]:
-    """Return what a ``_seg.npy`` holds by its keys; arrays are to be taken out of it by `as_array`.
+    """Return the content of a ``_seg.npy`` by key; extract arrays with `as_array`.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def read_seg(content: bytes) -> dict[str, Any]:
     Raises
     ------
     AnnotationError
-        Saying why, if it is no such file, is damaged, or names something else than arrays of numbers.
+        If it is not such a file, is damaged, or contains anything but numeric arrays; the message says why.
     """
     stream = io.BytesIO(content)
     try:
@@ -102,23 +102,23 @@ def read_seg(content: bytes) -> dict[str, Any]:
         kept = _Reader(stream).load()
         _, shape, _, _, (found,) = kept.state
         if not (isinstance(kept, _Array) and shape == () and isinstance(found, dict)):
-            raise ValueError("it holds no dictionary")
+            raise ValueError("it contains no dictionary")
     except _RefusedError as error:
-        raise AnnotationError(f"it is no _seg.npy of Cellpose that can be read safely: {error}") from None
+        raise AnnotationError(f"it is not a _seg.npy of Cellpose that can be read safely: {error}") from None
     except MemoryError:
         raise
-    except Exception as error:  # whatever a damaged pickle makes Python do, it is damaged
-        raise AnnotationError("it is damaged, or no _seg.npy of Cellpose") from error
+    except Exception as error:  # any error of Python means that the pickle is damaged
+        raise AnnotationError("it is damaged, or not a _seg.npy of Cellpose") from error
     return found
 
 
 def as_array(value: Any) -> NDArray[Any]:
-    """Return an array of numbers from what `read_seg` returned.
+    """Return a numeric array from the result of `read_seg`.
 
     Raises
     ------
     AnnotationError
-        If it is none, or damaged.
+        If it is not one, or is damaged.
     """
     try:
         _, shape, dtype, is_fortran, raw = value.state
@@ -129,16 +129,16 @@ def as_array(value: Any) -> NDArray[Any]:
         if not all(type(side) is int and side >= 0 for side in shape) or type(raw) is not bytes:
             raise TypeError("an array of Python objects")
         if len(raw) != math.prod(shape) * form.itemsize:
-            raise ValueError("another number of bytes than its shape has")
+            raise ValueError("the number of bytes does not match its shape")
         return np.frombuffer(raw, form).reshape(shape, order="F" if is_fortran else "C")
     except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
-        raise AnnotationError(f"its masks are no array of numbers: {error}") from error
+        raise AnnotationError(f"its masks are not a numeric array: {error}") from error
 
 
 def _check_header(stream: io.BytesIO) -> None:
-    """Read what comes before the pickle; raises ValueError unless an array of one Python object follows."""
+    """Read the header before the pickle; raises ValueError unless an array of one Python object follows."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if shape != () or dtype != np.dtype(object):
-        raise ValueError("it is an array of numbers")
+        raise ValueError("it is a numeric array")

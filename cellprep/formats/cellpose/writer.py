@@ -1,4 +1,4 @@
-"""Cellpose's ``_seg.npy``, as `cellpose.io.masks_flows_to_seg` writes it and its program opens it.
+"""Cellpose's ``_seg.npy``, as written by `cellpose.io.masks_flows_to_seg` and opened by its program.
 
 https://cellpose.readthedocs.io/en/latest/outputs.html
 """
@@ -14,7 +14,7 @@ from cellprep.formats.annotations.content import Content
 
 
 def encode(content: Content) -> dict[str, bytes]:
-    """Return ``<id>_seg.npy``, and the picture beside it. Cells are numbered anew from 1, without gaps."""
+    """Return ``<id>_seg.npy``, and the picture. Cells are renumbered from 1, without gaps."""
     masks = np.searchsorted([0, *content.visible], content.labels)
     dtype = np.uint16 if len(content.visible) < np.iinfo(np.uint16).max else np.uint32
     masks = masks.astype(dtype)
@@ -34,7 +34,7 @@ def encode(content: Content) -> dict[str, bytes]:
 
 
 def _outlines(masks: NDArray[Any]) -> NDArray[Any]:
-    """Return what is left of masks, numbered without gaps, of the pixels at the outer rim of each cell's pieces."""
+    """Return masks, numbered without gaps, reduced to the outer rim pixels of each cell's components."""
     import cv2
 
     from cellprep.core.shapes import cutouts

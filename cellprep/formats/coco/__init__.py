@@ -1,1 +1,1 @@
-"""COCO: files of data sets, of results, and what is written."""
+"""COCO: data sets, results, and writing."""

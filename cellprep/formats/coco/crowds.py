@@ -1,4 +1,4 @@
-"""Crowds in COCO files: regions to ignore, but several tools mark every mask so."""
+"""Crowds in COCO files: they are regions to ignore, but several tools mark all masks as crowds."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _NAMED = 3
 def crowd_notes(
     path: Path, of_images: Sequence[tuple[str, list[AnnotationEntry]]], categories: Mapping[EntryId, str]
 ) -> list[str]:
-    """Return notes on what is taken as regions to ignore, and warn where these may well be cells.
+    """Return notes on crowds taken as regions to ignore, with a warning if these may be cells.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def crowd_notes(
     of_images
         Names of images, and their annotations.
     categories
-        The names of the categories by their ids.
+        Names of the categories by id.
 
     Raises
     ------
@@ -39,8 +39,8 @@ def crowd_notes(
     every = Counter(found.category_id for _, annotations in of_images for found in annotations)
     if crowds == every:
         raise UsageError(
-            f"{path} holds nothing but {count(every.total(), 'crowd')} (iscrowd 1): COCO's regions to ignore, but CVAT "
-            "and others mark every mask so. Say what they are: --crowds cells, or --crowds ignore"
+            f"{path} contains only {count(every.total(), 'crowd')} (iscrowd 1), which are regions to ignore in COCO, "
+            "but CVAT and others mark all masks as crowds. Choose --crowds cells or --crowds ignore"
         )
     reasons = [
         f"{number:,} of {every[category]:,} of the category {printable(categories.get(category or '', ''))}"

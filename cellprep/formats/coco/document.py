@@ -1,7 +1,7 @@
-"""The contents of a COCO file, and of one of COCO results: https://cocodataset.org/#format-data and #format-results.
+"""Structure of a COCO file, and of COCO results: https://cocodataset.org/#format-data and #format-results.
 
-A file is parsed once, but for the masks: these stay bytes of JSON until a worker loads their image, so that a file of
-a million cells takes little more memory than its size.
+A file is parsed once, except for the masks, which remain bytes of JSON until a worker loads their image. A file of a
+million cells therefore needs little more memory than its size.
 """
 
 import codecs
@@ -59,15 +59,15 @@ class Document:
     Attributes
     ----------
     images, annotations, categories
-        What it lists.
+        Its entries.
     image_problems
-        What is wrong with the entries of images, by their places in `images`.
+        Problems of image entries, by index in `images`.
     annotation_problems
-        What is wrong with annotations, by the ids of their images; one each.
+        Problems of annotations, by image id; one each.
     strays
-        What is wrong with entries that belong to no image, by names for them.
+        Problems of entries that belong to no image, by a name for each.
     notes
-        What is not as the format has it, but could be read all the same.
+        Deviations from the format that could be read nevertheless.
     """
 
     images: list[ImageEntry]
@@ -80,5 +80,5 @@ class Document:
 
 
 def no_coco(path: Path, content: bytes, what: str, problem: str) -> SourceError:
-    """Return the error of a JSON document that is something else: its format, if that is known, or the problem."""
-    return SourceError(f"{path} is no {what}: {json_kind(content.removeprefix(codecs.BOM_UTF8)) or problem}")
+    """Return the error for a JSON document of another format: the format if it is known, otherwise the problem."""
+    return SourceError(f"{path} is not a {what}: {json_kind(content.removeprefix(codecs.BOM_UTF8)) or problem}")

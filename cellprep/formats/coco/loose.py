@@ -1,4 +1,4 @@
-"""COCO files that are not quite as the format has them: what is meant where that is certain, else what is wrong."""
+"""COCO files that deviate from the format: read if their meaning is certain, otherwise reported."""
 
 import re
 from contextlib import suppress
@@ -19,7 +19,7 @@ from cellprep.formats.coco.document import (
     no_coco,
 )
 
-_FORMAT = "COCO JSON"
+_FORMAT = "COCO file"
 _PARTS = "COCO JSON is an object with the lists images, annotations and categories"
 _CROWDS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
@@ -51,7 +51,7 @@ def parse_document(content: bytes, path: Path) -> Document:
     Raises
     ------
     SourceError
-        If it is none. Faults of its images and annotations are in the document.
+        If it is not COCO. Problems of its images and annotations are part of the document.
     """
     try:
         strict = decode_json(content, _Strict, path, _FORMAT)
@@ -71,10 +71,10 @@ def parse_results(content: bytes, path: Path) -> list[Result]:
     Raises
     ------
     SourceError
-        If it is none, naming the first of its entries that is at fault.
+        If it is invalid; the error names the first invalid entry.
     """
     what = "file of COCO results"
-    with suppress(msgspec.ValidationError):  # what is miswritten is read entry by entry
+    with suppress(msgspec.ValidationError):  # files with errors are read entry by entry
         return decode_json(content, list[Result], path, what)
     try:
         entries = decode_json(content, list[msgspec.Raw], path, what)
@@ -86,7 +86,7 @@ def parse_results(content: bytes, path: Path) -> list[Result]:
         image_id = _entry_id(entry.image_id) if entry else None
         score = _real(entry.score) if entry else None
         if entry is None or image_id is None or score is None:
-            problem = f"entry {place} needs image_id and score, a number, beside segmentation and category_id"
+            problem = f"entry {place} needs image_id, category_id, segmentation and a number as score"
             raise no_coco(path, content, what, problem)
         results.append(Result(image_id, score, _entry_id(entry.category_id), entry.segmentation))
     return results
@@ -115,43 +115,43 @@ def _found(content: bytes) -> str:
     try:
         names = list(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "it is a list" if content.lstrip()[:1] == b"[" else "it is no object"
+        return "it is a list" if content.lstrip()[:1] == b"[" else "it is not an object"
     shown = ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
-    return f"found: {shown or 'nothing in it'}"
+    return f"it has: {shown or 'no keys'}"
 
 
 def _categories(entries: Any, path: Path) -> list[CategoryEntry]:
     if not isinstance(entries, list | None):
-        raise SourceError(f"{path}: its categories are no list of objects with id and name")
+        raise SourceError(f"{path}: its categories are not a list of objects with id and name")
     found = []
     for place, entry in enumerate(entries or (), start=1):
         number = _entry_id(entry.get("id")) if isinstance(entry, dict) else None
         if number is None:
-            raise SourceError(f"{path}: category {place} of its list needs an id, a whole number, and a name")
+            raise SourceError(f"{path}: category {place} of its list needs a whole number as id, and a name")
         name = entry.get("name")
         found.append(CategoryEntry(number, str(number if name is None else name)))
     return found
 
 
 def _image(entry: Any, place: int) -> tuple[ImageEntry, str]:
-    """Return an image's entry, with a stand-in for an id that is missing, and what is wrong with it."""
+    """Return an image's entry, with a placeholder for a missing id, and its problem."""
     nameless = f"entry {place + 1} of images"
     if not isinstance(entry, dict):
-        return ImageEntry(nameless), "it is no object with id, file_name, width and height"
+        return ImageEntry(nameless), "it is not an object with id, file_name, width and height"
     problems = []
     number = _entry_id(entry.get("id"))
     if number is None:
-        problems.append(_wrong("id", entry, "a whole number that its annotations have as image_id"))
+        problems.append(_wrong("id", entry, "the whole number that its annotations have as image_id"))
     file_name = entry.get("file_name")
     if not isinstance(file_name, str | int | None) or isinstance(file_name, bool):
-        problems.append(_wrong("file_name", entry, "a text"))
+        problems.append(_wrong("file_name", entry, "a string"))
         file_name = None
     sizes = {}
     for name in ("width", "height"):
         value = entry.get(name)
         sizes[name] = 0 if value is None else _whole(value)
         if sizes[name] is None:
-            problems.append(_wrong(name, entry, "a whole number of pixels; without both, --images tells"))
+            problems.append(_wrong(name, entry, "a whole number of pixels; or omit both and give --images"))
     image = ImageEntry(
         nameless if number is None else number,
         "" if file_name is None else str(file_name),
@@ -170,14 +170,14 @@ def _take_annotations(document: Document, raws: list[msgspec.Raw], keys: list[st
     ids = [number for number in own if number is not None]
     if len(ids) < len(own):
         document.notes.append(
-            f"{len(own) - len(ids):,} of {len(own):,} annotations have no id that is a whole number: "
-            "rows are the annotations' places in the file, from 1"
+            f"{len(own) - len(ids):,} of {len(own):,} annotations do not have a whole number as id: "
+            "rows are the positions of annotations in the file, from 1"
         )
         ids = list(range(1, len(own) + 1))
     for row, entry in zip(ids, entries, strict=True):
         image_id = _entry_id(entry.image_id) if entry else None
         if entry is None:
-            document.strays[f"annotation {row}"] = "it is no object with image_id and segmentation"
+            document.strays[f"annotation {row}"] = "it is not an object with image_id and segmentation"
         elif image_id is None:
             document.strays[f"annotation {row}"] = _wrong("image_id", entry, "the id of an image")
         else:
@@ -210,10 +210,10 @@ def _annotation(row: int, image_id: EntryId, entry: _LooseAnnotation) -> tuple[A
 
 
 def _wrong(name: str, entry: Any, right: str) -> str:
-    """Return what a field is, and what it should be."""
+    """Describe a field's value and the valid one."""
     value = entry.get(name) if isinstance(entry, dict) else getattr(entry, name)
     shown = "is missing, or null" if value is None else f"is {_shortened(value)}"
-    return f"its {name} {shown}: it should be {right}"
+    return f"its {name} {shown}: it must be {right}"
 
 
 def _shortened(value: Any) -> str:
@@ -226,7 +226,7 @@ def _flag(value: Any) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """Return a whole number that may be written as a float or a text; None if it is none."""
+    """Return a whole number, which may be written as a float or a string; None for other values."""
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}(\.0*)?", value.strip()):
         return int(value.strip().partition(".")[0])
     if isinstance(value, float) and value.is_integer():
@@ -239,7 +239,7 @@ def _entry_id(value: Any) -> EntryId | None:
 
 
 def _real(value: Any) -> float | None:
-    """Return a finite number that may be written as a text; None if it is none."""
+    """Return a finite number, which may be written as a string; None for other values."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The value of ``segmentation`` in a COCO file: polygons or counts, and the ways in which tools miswrite them."""
+"""Values of ``segmentation`` in a COCO file: polygons or counts, and known deviations of tools."""
 
 from itertools import chain
 from typing import Any, TypeGuard
@@ -33,7 +33,7 @@ def mask_counts(mask: bytes, shape: tuple[int, int]) -> bytes | list[int]:
     Raises
     ------
     RLEError
-        If it is no mask of an image of this size. Its `place` is 0.
+        If it is not a mask of an image of this size. Its `place` is 0.
 
     Examples
     --------
@@ -42,13 +42,13 @@ def mask_counts(mask: bytes, shape: tuple[int, int]) -> bytes | list[int]:
     """
     content = _decoded(mask)
     if not content:
-        raise RLEError(0, "it has no segmentation; a box alone is no mask")
+        raise RLEError(0, "it has no segmentation; a box alone is not a mask")
     if isinstance(content, list):
         return _rasterised(content, shape)
     if content.size != shape:
         height, width = content.size
         turned = "; COCO gives the height first" if (width, height) == shape else ""
-        problem = f"its mask is {height} x {width} (height x width), its image {shape[0]} x {shape[1]}{turned}"
+        problem = f"its mask is {height} x {width} (height x width), but its image is {shape[0]} x {shape[1]}{turned}"
         raise RLEError(0, problem)
     return content.counts.encode(errors="replace") if isinstance(content.counts, str) else content.counts
 
@@ -61,25 +61,26 @@ def _decoded(mask: bytes) -> _Polygons | _Counts | None:
         except msgspec.ValidationError:
             return _as_meant(msgspec.json.decode(mask))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RLEError(0, "its segmentation is no JSON that can be read") from error
+        raise RLEError(0, "its segmentation is not valid JSON") from error
 
 
 def _rasterised(polygons: _Polygons, shape: tuple[int, int]) -> bytes:
     if len(polygons) > 2 and all(len(part) == 2 for part in polygons):
-        polygons = [list(chain.from_iterable(polygons))]  # points, and not the polygons that a list would be
+        polygons = [list(chain.from_iterable(polygons))]  # a list of points, not of polygons
     if polygons[0] and max(polygons[0]) <= 1 and _is_normalised(polygons):
         raise RLEError(
-            0, "its polygon is between 0 and 1: COCO has pixels, so multiply x by the image's width and y by its height"
+            0,
+            "its polygon is between 0 and 1: COCO uses pixels, so multiply x by the image's width and y by its height",
         )
     counts = polygon_counts(polygons, shape)
     if has_no_pixel(counts) and (where := _where_outside(polygons, shape)):
         size = f"{shape[1]} x {shape[0]} (width x height)"
-        raise RLEError(0, f"its polygon, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)")
+        raise RLEError(0, f"its polygon, {where}, is outside its image, {size}: correct it, or exclude it (--exclude)")
     return counts
 
 
 def _is_normalised(polygons: _Polygons) -> bool:
-    """Return whether points are parts of the image's size: less than a pixel, and not the corners of one."""
+    """Return whether points are relative to the image's size: less than a pixel, and not the corners of one."""
     numbers = list(chain.from_iterable(polygons))
     return min(numbers) >= 0 and max(numbers) <= 1 and any(number not in (0, 1) for number in numbers)
 
@@ -91,22 +92,22 @@ def _where_outside(polygons: _Polygons, shape: tuple[int, int]) -> str:
 
 
 def _as_meant(content: Any) -> _Polygons | _Counts | None:
-    """Return what a segmentation of another form means where that is certain.
+    """Return the meaning of a segmentation in another form, if it is certain.
 
     Raises
     ------
     RLEError
-        Saying what it is, where it is not.
+        If it is not; the message describes the form.
     """
     if isinstance(content, dict):
         return _counts_as_meant(content)
     if isinstance(content, list):
         if _are_numbers(content):
             if len(content) == 4:
-                raise RLEError(0, "its segmentation is a box of four numbers: a polygon has at least three points")
+                raise RLEError(0, "its segmentation is a box of four numbers: a polygon needs at least three points")
             return [content]
         if any(number is None for part in content if isinstance(part, list) for number in part) or None in content:
-            raise RLEError(0, "its polygon has a coordinate that is null or NaN: each is a number of pixels")
+            raise RLEError(0, "its polygon has a coordinate that is null or NaN: coordinates must be numbers of pixels")
         parts = [_flat_points(part) for part in content]
         if all(map(_are_numbers, parts)):
             return parts
@@ -121,11 +122,11 @@ def _counts_as_meant(content: dict[str, Any]) -> _Counts:
         return _Counts((int(size[0]), int(size[1])), list(map(int, counts)))
     if isinstance(counts, str):
         return _Counts((int(size[0]), int(size[1])), counts)
-    raise RLEError(0, "its segmentation needs counts: a compressed text or a list of whole numbers")
+    raise RLEError(0, "its segmentation needs counts: a compressed string or a list of whole numbers")
 
 
 def _flat_points(part: Any) -> Any:
-    """Turn a list of points [[x, y], ...] into x, y, ...; anything else stays as it is."""
+    """Flatten a list of points [[x, y], ...] to x, y, ...; other values are unchanged."""
     if isinstance(part, list) and part and all(_are_numbers(point) and len(point) == 2 for point in part):
         return list(chain.from_iterable(part))
     return part

@@ -1,4 +1,4 @@
-"""The names of a COCO file's images: of their files, and with folders and endings where these alone differ."""
+"""Names of a COCO file's images: file names, with folders and extensions only where needed to distinguish them."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,8 +11,8 @@ from cellprep.store.image_ids import composed
 def names_of(images: Sequence[ImageEntry]) -> list[str]:
     """Return a name for each image.
 
-    It is the name of the file without folders and ending, or the image's id if there is no file. Images of one name
-    are named with their folders, else with their endings; those that still are alike keep the short name.
+    The name is that of the file without folders and extension, or the image's id if there is no file name. Equal names
+    are extended by their folders, otherwise by their extensions; names that are still equal stay short.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Reader of COCO JSON: polygons, run-length counts, compressed or not, and crowds; LIVECell's files too."""
+"""Reader of COCO JSON, including LIVECell: polygons, run-length counts, compressed or not, and crowds."""
 
 import hashlib
 import re
@@ -38,17 +38,17 @@ class COCOImage(ImageRecord):
     Attributes
     ----------
     shape
-        (H, W), in pixels; None if the file does not tell.
+        (H, W), in pixels; None if the file does not have it.
     masks
-        (n,) the values of ``segmentation``, as JSON.
+        (n,) values of ``segmentation``, as JSON.
     rows
-        (n,) the annotations' ids.
+        (n,) ids of the annotations.
     cell_types
-        (n,) the names of their categories.
+        (n,) names of their categories.
     crowds
-        The values of ``segmentation`` of the crowds, as JSON, by their ids.
+        Values of ``segmentation`` of the crowds, as JSON, by id.
     scores
-        (n,) how sure a network is of each; None if not all tell.
+        (n,) confidence of each annotation; None if not all have one.
     """
 
     shape: tuple[int, int] | None
@@ -60,11 +60,11 @@ class COCOImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file does not tell the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None
 
     def content(self) -> list[Any]:
-        """Return all fields that targets may depend on."""
+        """Return all fields that may affect targets."""
         masks = [mask.decode(errors="backslashreplace") for mask in (*self.masks, *self.crowds.values())]
         crowds = [[row, mask] for row, mask in zip(self.crowds, masks[len(self.masks) :], strict=True)]
         return [self.shape, masks[: len(self.masks)], self.rows, self.cell_types, crowds]
@@ -120,10 +120,9 @@ class COCOImage(ImageRecord):
         known = self.shape or shape
         if known is None:
             raise AnnotationError(
-                f"{self.source} gives no width and height of image {self.image_id!r}: "
-                "give the images, whose files tell (--images)"
+                f"{self.source} has no width and height of image {self.image_id!r}: give the image files (--images)"
             )
-        check_shape(known)  # before masks are made for it
+        check_shape(known)  # before masks are allocated
         return known
 
 
@@ -135,18 +134,18 @@ class COCOJSON(Source):
     path
         The file.
     crowds
-        Whether crowds are regions to ignore or cells. Unless given they are regions to ignore, but not if there is
-        nothing else.
+        Whether crowds are regions to ignore or cells. By default they are regions to ignore, but this is an error if
+        there are no other annotations.
 
     Attributes
     ----------
     document
-        What stands in the file.
+        Parsed content of the file.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, or is no COCO JSON.
+        If the file cannot be read or is not COCO JSON.
     UsageError
         If all annotations are crowds, and `crowds` is not given.
     """
@@ -156,13 +155,13 @@ class COCOJSON(Source):
     def __init__(self, path: Path, _order: Order | None = None, crowds: Crowds | None = None) -> None:
         super().__init__(path)
         if crowds not in (None, *get_args(Crowds)):
-            raise UsageError(f"crowds={crowds!r} is unknown: it is one of {', '.join(get_args(Crowds))}")
+            raise UsageError(f"crowds={crowds!r} is unknown: use one of {', '.join(get_args(Crowds))}")
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._crowds = crowds
         self._take(parse_document(content, path))
         if not self._images:
-            raise SourceError(f"{path} holds no annotations: its list of images is empty")
+            raise SourceError(f"{path} has no annotations: its list of images is empty")
 
     def _take(self, document: Document) -> None:
         self.document = document
@@ -197,9 +196,11 @@ class COCOJSON(Source):
             )
 
     def _unlisted(self) -> dict[str, str]:
-        """Return the problems of images that only annotations name."""
+        """Return the problems of images that occur only in annotations."""
         some = ", ".join(repr(number) for number in list(self._times)[:3])
-        problem = f"{self.name} has annotations of it, but it is not among the images, whose ids are such as {some}"
+        problem = (
+            f"{self.name} has annotations for it, but it is not in the list of images, which has ids such as {some}"
+        )
         strangers = sorted(f"image {stranger}" for stranger in self._of_image.keys() - self._times.keys())
         return dict.fromkeys(strangers, problem)
 
@@ -210,16 +211,21 @@ class COCOJSON(Source):
 
     @property
     def image_ids(self) -> list[str]:
-        """The names of all images."""
+        """Names of all images."""
         return [*self._images, *self._strays]
 
     @property
+    def declared_types(self) -> frozenset[str]:
+        """The names of its categories."""
+        return frozenset(self._names.values())
+
+    @property
     def file_names(self) -> dict[str, str]:
-        """The names of the images' files by id."""
+        """Names of the images' files by id."""
         return {name: images[0].file_name for name, images in self._images.items() if images[0].file_name}
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield each image, then those that only annotations name."""
+        """Yield each image, followed by those that occur only in annotations."""
         for name, images in self._images.items():
             try:
                 yield self._record(name, images)
@@ -252,22 +258,22 @@ class COCOJSON(Source):
     def _check_entry(self, name: str, images: list[ImageEntry]) -> None:
         image = images[0]
         if len(images) > 1:
-            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must differ")
+            raise AnnotationError(f"image {images[1].id!r} has the same name, {name!r}: names must be unique")
         if self._times[image.id] > 1:
-            raise AnnotationError("another image has the same id: ids must differ")
+            raise AnnotationError("another image has the same id: ids must be unique")
         if problem := id_problem(name) or self._problems.get(name) or self._problem_of.get(image.id):
             raise AnnotationError(problem)
         sides = (image.height, image.width)
         if any(sides) and not all(0 < side <= _LONGEST_SIDE for side in sides):
             raise AnnotationError(
-                f"its size is {image.height} x {image.width} (height x width): give both in pixels, or none and the "
-                "image files (--images)"
+                f"its size is {image.height} x {image.width} (height x width): give both in pixels, or omit both and "
+                "give the image files (--images)"
             )
 
     def _check_ids(self, annotations: Sequence[AnnotationEntry]) -> None:
         for row, times in Counter(annotation.id for annotation in annotations).items():
             if times > 1:
-                raise AnnotationError(f"several of its annotations have the id {row}: ids must differ")
+                raise AnnotationError(f"several of its annotations have the id {row}: ids must be unique")
             if not -(2**63) <= row < 2**63:
                 raise AnnotationError(f"the id {row} of an annotation has more than 64 bits")
 
@@ -279,24 +285,25 @@ class COCOJSON(Source):
         if known is None:
             some = ", ".join(repr(number) for number in list(self._names)[:5])
             raise AnnotationError(
-                f"annotation {annotation.id} is of category {category!r}, which the file does not list; it lists {some}"
+                f"annotation {annotation.id} is of category {category!r}, which is not in the file; its categories "
+                f"are {some}"
             )
         return self._names[known]
 
 
 def _as_listed(ids: Iterable[EntryId]) -> dict[str, EntryId]:
-    """Return ids by their texts, so that 1 is also found as "1"; nothing if both are there and differ."""
+    """Return ids by text, so that 1 is also found as "1"; empty if two different ids have the same text."""
     listed = list(ids)
     by_text = {_plain(number): number for number in listed}
     return by_text if len(by_text) == len(listed) else {}
 
 
 def _plain(number: EntryId) -> str:
-    """Return an id as a text, without zeros before a number."""
+    """Return an id as text, without leading zeros."""
     text = str(number).strip()
     return str(int(text)) if re.fullmatch("[0-9]{1,30}", text) else text
 
 
 def _texts(name: str, image: ImageEntry) -> tuple[str, ...]:
-    """Return the texts by which annotations may name an image instead of its id."""
+    """Return texts that annotations may use for an image instead of its id."""
     return (_plain(name), _plain(image.file_name)) if image.file_name else ()

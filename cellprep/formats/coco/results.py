@@ -1,4 +1,4 @@
-"""Reader of COCO results: predicted cells with scores, of images that another COCO file lists."""
+"""Reader of COCO results: predicted cells with scores, for images listed in another COCO file."""
 
 import codecs
 import hashlib
@@ -14,7 +14,7 @@ from cellprep.system.files import open_file
 
 
 class COCOResults(COCOJSON):
-    """Predicted cells in a file of COCO results. A cell's row is its place in the file, from 1.
+    """Predicted cells in a file of COCO results. A cell's row is its position in the file, from 1.
 
     Parameters
     ----------
@@ -26,15 +26,15 @@ class COCOResults(COCOJSON):
     Raises
     ------
     SourceError
-        If the file cannot be read, or holds no COCO results; or if `truth` is no COCO file.
+        If the file cannot be read or is not a file of COCO results; or if `truth` is not a COCO file.
     """
 
     def __init__(self, path: Path, truth: Source) -> None:
         Source.__init__(self, path)
         if not isinstance(truth, COCOJSON):
             raise SourceError(
-                f"{path} holds COCO results, which name images by the ids of a COCO JSON: give that as the truth, not "
-                f"{truth.name}, of the format {truth.format}"
+                f"{path} has COCO results, which refer to images by the ids of a COCO JSON: give that as the truth, "
+                f"not {truth.name}, of the format {truth.format}"
             )
         content = read(path)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -48,7 +48,7 @@ class COCOResults(COCOJSON):
 
 
 def is_coco_results(path: Path) -> bool:
-    """Return whether a file looks like COCO results: a list, where a COCO file is an object."""
+    """Return whether a file looks like COCO results: a list, whereas a COCO file is an object."""
     try:
         if not COCOJSON.recognises(path):
             return False

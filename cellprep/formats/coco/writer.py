@@ -1,4 +1,4 @@
-"""COCO's JSON of instances, with masks as compressed run lengths, or as polygons: both exact, with holes and parts.
+"""COCO instances in JSON, with masks as compressed run lengths or as polygons: both exact, with holes and parts.
 
 https://cocodataset.org/#format-data
 """
@@ -16,31 +16,34 @@ from cellprep.formats.annotations.content import Content, Listed, Whole
 
 #: The category of cells without a type.
 UNTYPED = "cell"
-# Where nobody knows what an image's file is called. With an extension, ids that hold a dot survive readers that cut
-# one off.
+# Used if the name of an image's file is unknown. The extension keeps ids with a dot intact in readers that remove
+# extensions.
 _SUFFIX = ".png"
 
 
 def encode(content: Content) -> list[dict[str, Any]]:
-    """Return the annotations of one image, without ids; `category_id` is a name as yet, None for all categories."""
+    """Return the annotations of one image, without ids; `category_id` is still a name, or None for all categories."""
     masks = content.masks("column")
     names: list[str | None] = [name or UNTYPED for name in masks.cell_types]
     annotations = _annotations(masks.runs, names)
     if masks.scores is not None:
         scores = np.round(np.array(masks.scores, np.float64), 4).tolist()
         annotations = [{**one, "score": score} for one, score in zip(annotations, scores, strict=True)]
+    if masks.type_scores is not None:
+        scores = np.round(np.array(masks.type_scores, np.float64), 4).tolist()
+        annotations = [{**one, "category_score": score} for one, score in zip(annotations, scores, strict=True)]
     if content.ignore is not None:
         annotations += _annotations(runs_from_labels((content.ignore > 0).astype(np.uint8), "column")[0], [None])
     return annotations
 
 
 def encode_polygons(content: Content) -> list[dict[str, Any]]:
-    """Return what `encode` does, but with a polygon per piece of a cell; crowds keep run lengths, as COCO has them.
+    """Return the annotations as `encode` does, but with a polygon per component; crowds keep run lengths, as in COCO.
 
-    A hole is joined to the outline by a line of no width, of which pycocotools makes the same pixels.
+    Holes are connected to the outline by a line of no width, for which pycocotools makes the same pixels.
     """
     annotations = encode(content)
-    for annotation, outline in zip(annotations, content.outlines(), strict=False):  # crowds are the last
+    for annotation, outline in zip(annotations, content.outlines(), strict=False):  # crowds come last
         annotation["segmentation"] = [join_rings(polygon).ravel().tolist() for polygon in outline.polygons]
     return annotations
 
@@ -50,7 +53,7 @@ def _annotations(runs: Runs, names: list[str | None]) -> list[dict[str, Any]]:
 
     height, width = runs.shape
     if not len(runs):
-        return []  # pycocotools cannot tell an empty list from a polygon
+        return []  # pycocotools takes an empty list for a polygon
     rles = mask.frPyObjects([{"size": [height, width], "counts": counts} for counts in _counts(runs)], height, width)
     described = zip(rles, runs.areas.tolist(), mask.toBbox(rles).tolist(), names, strict=True)
     return [
@@ -66,7 +69,7 @@ def _annotations(runs: Runs, names: list[str | None]) -> list[dict[str, Any]]:
 
 
 def _counts(runs: Runs) -> list[list[int]]:
-    """Return the run lengths of each mask as COCO counts them, zeros first."""
+    """Return the run lengths of each mask in COCO's form, zeros first."""
     ends = runs.starts + runs.lengths
     first = np.zeros(len(ends), bool)
     first[runs.offsets[:-1]] = True
@@ -80,7 +83,7 @@ def _counts(runs: Runs) -> list[list[int]]:
 def join(whole: Whole, parts: Iterable[tuple[Listed, list[dict[str, Any]]]]) -> Iterator[str]:
     """Yield the text of the file.
 
-    A region to ignore is a crowd of every category, because evaluations look at one category at a time.
+    A region to ignore becomes a crowd of every category, because evaluations use one category at a time.
     """
     names = sorted({name or UNTYPED for name in whole.types or ("",)})
     category_ids = {name: number for number, name in enumerate(names, start=1)}

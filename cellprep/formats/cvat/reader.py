@@ -42,12 +42,12 @@ class Element(NamedTuple):
 
 
 class CVATImage(DrawnImage):
-    """The shapes of one image. A row is a shape's place in the image, from 1; of a group, that of its first shape."""
+    """Shapes of one image. Rows are positions of shapes in the image, from 1; for a group, that of its first shape."""
 
     __slots__ = ()
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
-        """Parse the shapes, join those of a group that have the same label, and put them in the order of z_order."""
+        """Parse the shapes, join those of a group with the same label, and sort them by z_order."""
         elements = msgspec.json.decode(document, type=list[Element])
         drawings = joined(
             (_group(element), _shape(element), element.attributes.get("label", "")) for element in elements
@@ -63,35 +63,35 @@ class CVAT(DrawnSet):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether a file begins as CVAT's XML does."""
+        """Return whether a file begins like CVAT's XML."""
         if not path.is_file() or path.suffix.lower() != ".xml":
             return False
         with open_file(path) as file:
             return is_cvat(file.read(_HEAD))
 
     def entries(self, content: bytes) -> list[DrawnEntry]:
-        """Parse the XML, but for the shapes' numbers."""
+        """Parse the XML, except for the numbers of shapes."""
         parsed = _Parser(self.path)
         parsed.parse(content)
         elements = [element for _, shapes in parsed.images for element in shapes]
         self.note_rectangles(element.attributes.get("label", "") for element in elements if element.name == "box")
         if len({_z_order(element) for element in elements}) > 1:
-            self.notes.append("note: shapes are in the order of their z_order: --overlap later-on-top keeps it")
+            self.notes.append("note: shapes are sorted by z_order: use --overlap later-on-top to keep this order")
         if parsed.left_aside:
             some = ", ".join(f"{number:,} {name}" for name, number in sorted(parsed.left_aside.items()))
-            self.notes.append(f"note: left aside, as no shapes: {some}")
+            self.notes.append(f"note: skipped, as these are not shapes: {some}")
         return [_entry(place, *image) for place, image in enumerate(parsed.images, start=1)]
 
 
 def is_cvat(head: bytes) -> bool:
-    """Return whether a file that begins so is CVAT's XML, for images or for video."""
+    """Return whether a file with this beginning is CVAT's XML, for images or video."""
     return re.search(rb"<annotations>.*?(<version>|<meta>|<image |<track )", head, re.DOTALL) is not None
 
 
 class _Parser:
-    """The images of a document, each with its attributes and shapes; and the elements that are neither.
+    """Parser for the images of a document, with their attributes and shapes; other elements are counted.
 
-    Entities are refused: a few of them may stand for gigabytes, or for files of this machine.
+    Entities are refused: a few of them may expand to gigabytes, or read local files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,22 +106,22 @@ class _Parser:
         self._parser.StartDoctypeDeclHandler = self._refuse
 
     def parse(self, content: bytes) -> None:
-        """Parse a document; raises SourceError if it is none of CVAT's."""
+        """Parse a document; raises SourceError if it is not CVAT's."""
         try:
             self._parser.Parse(content, True)
         except expat.ExpatError as error:
             raise SourceError(
-                f"{self._path} is no CVAT XML: it is broken in line {error.lineno}, column {error.offset + 1} "
+                f"{self._path} is not CVAT XML: it is broken in line {error.lineno}, column {error.offset + 1} "
                 f"({expat.errors.messages[error.code]}): export it again"
             ) from error
-        except (ValueError, LookupError) as error:  # of an encoding that Python does not know
-            raise SourceError(f"{self._path} is no CVAT XML: its encoding is unknown: save it as UTF-8") from error
+        except (ValueError, LookupError) as error:  # unknown encoding
+            raise SourceError(f"{self._path} is not CVAT XML: its encoding is unknown: save it as UTF-8") from error
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._open.append(name)
         depth = len(self._open)
         if depth == 1 and name != "annotations":
-            raise SourceError(f"{self._path} is no CVAT XML: it begins with <{name}>, not with <annotations>")
+            raise SourceError(f"{self._path} is not CVAT XML: it begins with <{name}>, not with <annotations>")
         if depth == 2 and name == "track":
             raise SourceError(f"{self._path} is CVAT XML for video, whose shapes are tracks over frames: {_EXPORT}")
         if depth == 2 and name == "image":
@@ -142,12 +142,14 @@ def _entry(place: int, attributes: dict[str, str], shapes: list[Element]) -> Dra
     if all(re.fullmatch("[0-9]{1,10}", side) and 0 < int(side) <= _LONGEST_SIDE for side in sides):
         entry.shape = int(sides[0]), int(sides[1])
     else:
-        entry.problem = f"its size is {sides[0]!r} x {sides[1]!r} (height x width): {_EXPORT}, which has both in pixels"
+        entry.problem = (
+            f"its size is {sides[0]!r} x {sides[1]!r} (height x width): {_EXPORT}, which gives both in pixels"
+        )
     return entry
 
 
 def _group(element: Element) -> tuple[str, str] | None:
-    """Return what shapes of one instance have in common; None if a shape is an instance of its own."""
+    """Return the key shared by the shapes of one instance; None if a shape is an instance of its own."""
     group = element.attributes.get("group_id", "0").strip()
     return None if group in ("", "0") else (element.attributes.get("label", ""), group)
 
@@ -169,7 +171,7 @@ def _shape(element: Element) -> Shape:
 def _polygon(attributes: dict[str, str]) -> Shape:
     words = [point.split(",") for point in attributes.get("points", "").split(";") if point.strip()]
     if wrong := next((point for point in words if len(point) != 2), None):
-        return Faulty(f"its point {shown(','.join(wrong))} is no x,y")
+        return Faulty(f"its point {shown(','.join(wrong))} is not x,y")
     return Polygon([[(number_of(x, "x"), number_of(y, "y")) for x, y in words]])
 
 
@@ -189,19 +191,19 @@ def _ellipse(attributes: dict[str, str]) -> Shape:
 
 
 def _mask(attributes: dict[str, str]) -> Shape:
-    """Return a mask: lengths of runs along the rows of a box, outside and within by turns."""
+    """Return a mask: lengths of runs along the rows of a box, alternating between outside and inside."""
     box = [attributes.get(name, "").strip() for name in ("left", "top", "width", "height")]
     if not all(re.fullmatch("-?[0-9]{1,9}", side) for side in box) or min(map(int, box[2:])) < 1:
         return Faulty(
-            f"its box is left, top, width, height {', '.join(map(repr, box))}: they are whole numbers of pixels"
+            f"its box is left, top, width, height {', '.join(map(repr, box))}: these must be whole numbers of pixels"
         )
     left, top, width, height = map(int, box)
     words = [word.strip() for word in attributes.get("rle", "").split(",")]
     if wrong := [word for word in words if not re.fullmatch("[0-9]{1,18}", word)]:
-        return Faulty(f"its rle has {shown(wrong[0])}: it is lengths of runs, divided by commas")
+        return Faulty(f"its rle contains {shown(wrong[0])}: it must be lengths of runs, separated by commas")
     pixels = sum(map(int, words))
     if pixels != width * height:
-        return Faulty(f"its rle has {pixels:,} pixels, its box {width} x {height} (width x height)")
+        return Faulty(f"its rle has {pixels:,} pixels, but its box is {width} x {height} (width x height)")
     return RowRuns(np.array(words, np.int64), (height, width), left, top)
 
 

@@ -1,1 +1,1 @@
-"""Shapes that people draw with annotation tools: what the readers of these tools' files have in common."""
+"""Shapes drawn with annotation tools: the common part of the readers of these tools' files."""

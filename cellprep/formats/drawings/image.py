@@ -1,4 +1,4 @@
-"""The drawings of one image: a record that a worker parses."""
+"""Drawings of one image: a record that a worker parses."""
 
 import hashlib
 from abc import abstractmethod
@@ -19,14 +19,14 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnImage(ImageRecord):
-    """The drawings of one image.
+    """Drawings of one image.
 
     Attributes
     ----------
     document
-        What the annotations are read from: the file of this image, or the part of a file that is about it.
+        Source of the annotations: the file of this image, or its part of a file.
     shape
-        (H, W) of the image, in pixels; None if that is not known before the document is read.
+        (H, W) of the image, in pixels; None if unknown before the document is read.
     """
 
     unit: ClassVar[str] = "shape"
@@ -37,12 +37,12 @@ class DrawnImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file does not tell the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None and not self.tells_shape
 
     @property
     def place(self) -> str:
-        """The place of the annotations, for messages."""
+        """Position of the annotations, for messages."""
         if isinstance(self.document, bytes):
             return f"{self.source} image {self.file_name or self.image_id!r}"
         return str(self.document)
@@ -58,27 +58,31 @@ class DrawnImage(ImageRecord):
         Parameters
         ----------
         document
-            Its bytes.
+            Bytes of the document.
         shape
             (H, W) of the image, in pixels.
 
         Raises
         ------
         CellprepError
-            If it is no such document; what is wrong with one shape is in this.
+            If the document is invalid; problems of single shapes are part of the result.
         """
 
     def shape_in(self, document: bytes) -> tuple[int, int]:
-        """Return the image's size as the document tells it, in formats that do.
+        """Return the image's size from the document, in formats that have it.
 
         Raises
         ------
         CellprepError
-            If it does not.
+            If the document does not have it.
         """
         raise AnnotationError(
-            f"{self.place} tells no size of its image, and there is no image file: give the images (--images)"
+            f"{self.place} does not have the size of its image, and there is no image file: give the images (--images)"
         )
+
+    def all_types(self) -> frozenset[str]:
+        """Parse the document; nothing is rasterised, so that the image's size does not matter."""
+        return frozenset(drawing.cell_type for drawing in self.parse(self._bytes(), self.shape or (1, 1)))
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Parse the document and rasterise its shapes."""
@@ -117,7 +121,7 @@ class DrawnImage(ImageRecord):
         document = self._bytes()
         known = None if self.tells_shape else self.shape or shape
         size = self.shape_in(document) if known is None else known
-        check_shape(size)  # before anything is drawn on it
+        check_shape(size)  # before anything is drawn
         return size, self.parse(document, size)
 
     def _bytes(self) -> bytes:
@@ -129,12 +133,12 @@ class DrawnImage(ImageRecord):
             raise AnnotationError(f"cannot read {self.document}: {error.strerror}") from error
 
     def _check_areas(self, drawings: Sequence[Drawing]) -> None:
-        """Refuse what has no area, all of it at once."""
+        """Refuse shapes without an area, all of them in one message."""
         without = [(drawing.row, what) for drawing in drawings if (what := drawing.without_area)]
         if without:
             some = ", ".join(f"{self.unit} {row} ({what})" for row, what in without[:_NAMED])
             more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""
             raise AnnotationError(
                 f"{self.place}: {count(len(without), self.unit)} of {len(drawings):,} without an area: {some}{more}: "
-                "draw outlines around the cells, or leave these out (--exclude)"
+                "draw outlines around the cells, or exclude these (--exclude)"
             )

@@ -1,4 +1,4 @@
-"""Shapes as they are drawn, and the pixels that they cover: those whose centres lie within."""
+"""Drawn shapes, and the pixels that they cover: those whose centres lie inside."""
 
 import re
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from cellprep.text.wording import count
 Point = tuple[float, float]
 
 _FAR = 1e15  # beyond all pixels
-_AT_ONCE = 10_000  # polygons, of which the sides are in memory together
+_AT_ONCE = 10_000  # polygons whose sides are in memory together
 
 
 class Shape(ABC):
@@ -28,12 +28,12 @@ class Shape(ABC):
 
     @abstractmethod
     def spans(self, shape: tuple[int, int]) -> Spans:
-        """Return its pixels in an image of a size, (H, W).
+        """Return its pixels in an image of size (H, W).
 
         Raises
         ------
         RLEError
-            If it is no area of this image.
+            If it has no area in this image.
         """
 
 
@@ -44,7 +44,7 @@ class Polygon(Shape):
     Attributes
     ----------
     rings
-        Its exterior, then its holes: points (x, y) in pixels, of which the last may repeat the first.
+        Exterior, followed by holes: points (x, y) in pixels. The last may repeat the first.
     """
 
     rings: Sequence[Sequence[Point]]
@@ -52,27 +52,27 @@ class Polygon(Shape):
     def corners(self, shape: tuple[int, int]) -> list[NDArray[np.float64]]:
         """Return its rings as corners, (k, 2) x and y; raises as `spans` does."""
         if (fewest := min(len(set(ring)) for ring in self.rings)) < 3:
-            raise RLEError(0, f"a polygon of {count(fewest, 'point')}: it has at least three that differ")
+            raise RLEError(0, f"a polygon has {count(fewest, 'point')}: it needs at least three different points")
         corners = [np.array(ring, np.float64) for ring in self.rings]
         every = np.concatenate(corners)
         _check_inside("polygon", every.min(axis=0).tolist(), every.max(axis=0).tolist(), shape)
         return corners
 
     def spans(self, shape: tuple[int, int]) -> Spans:
-        """Rasterise it."""
+        """Rasterise the polygon."""
         return polygon_spans([self.corners(shape)], shape)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Ellipse(Shape):
-    """An ellipse or a circle, turned about its centre, clockwise."""
+    """An ellipse or a circle, rotated clockwise about its centre."""
 
     centre: Point
     radii: Point
     degrees: float = 0
 
     def spans(self, shape: tuple[int, int]) -> Spans:
-        """Rasterise it."""
+        """Rasterise the ellipse."""
         found = ellipse_spans(self.centre, self.radii, shape, self.degrees)
         (x, y), reach = self.centre, max(self.radii)
         _check_inside("ellipse", (x - reach, y - reach), (x + reach, y + reach), shape)
@@ -102,12 +102,12 @@ class Bitmap(Shape):
 
 @dataclass(frozen=True, slots=True)
 class RowRuns(Shape):
-    """Pixels in a box, as lengths of runs along its rows, the first of which is outside.
+    """Pixels in a box, as lengths of runs along its rows, beginning outside.
 
     Attributes
     ----------
     lengths
-        (r,) int64; together they are the box's pixels.
+        (r,) int64; their sum is the number of the box's pixels.
     size
         (h, w) of the box.
     left, top
@@ -121,19 +121,19 @@ class RowRuns(Shape):
 
     def spans(self, shape: tuple[int, int]) -> Spans:
         """Return its pixels."""
-        check_box(self.size, self.left, self.top, shape)  # before there is memory for it
+        check_box(self.size, self.left, self.top, shape)  # before memory is allocated
         mask = np.repeat(np.arange(len(self.lengths)) % 2 == 1, self.lengths).reshape(self.size)
         return bitmap_spans(mask, self.left, self.top, shape)
 
 
 @dataclass(frozen=True, slots=True)
 class NoArea(Shape):
-    """Something drawn that covers no pixels, such as a point.
+    """A drawn object that covers no pixels, such as a point.
 
     Attributes
     ----------
     what
-        The word for it.
+        Noun for it.
     """
 
     what: str
@@ -150,7 +150,7 @@ class Faulty(Shape):
     Attributes
     ----------
     problem
-        What is wrong with it, and what would be right.
+        The problem, and what is valid.
     """
 
     problem: str
@@ -167,15 +167,15 @@ class Drawing:
     Attributes
     ----------
     row
-        The number by which its file tells it from others.
+        Number of the annotation in its file.
     shapes
         Its parts.
     cell_type
-        Its category; empty text if it has none.
+        Category; an empty string if it has none.
     score
-        How sure a network is of it, if its file tells.
+        Confidence, if the file has it.
     name
-        What it is called; empty text if nothing tells.
+        Name; an empty string if it has none.
     """
 
     row: int
@@ -186,21 +186,21 @@ class Drawing:
 
     @property
     def without_area(self) -> str:
-        """The words for its parts if none has an area; empty text if one has."""
+        """Nouns for its parts if none has an area; an empty string otherwise."""
         names = [part.what if isinstance(part, NoArea) else "" for part in self.shapes]
         return ", ".join(names) if all(names) else ""
 
 
 def joined(shapes: Iterable[tuple[Hashable, Shape, str]], names: Iterable[str] = repeat("")) -> list[Drawing]:
-    """Return shapes as annotations, those of a group as one.
+    """Return shapes as annotations; shapes of a group form one annotation.
 
     Parameters
     ----------
     shapes
-        Each with its group, None if it is an annotation of its own, and its category. The row of an annotation is the
-        place of its first shape, from 1.
+        Group, shape and category of each; the group is None for a separate annotation. The row of an annotation is the
+        position of its first shape, from 1.
     names
-        What each shape is called; an annotation is called as its first.
+        Name of each shape; an annotation has the name of its first shape.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def joined(shapes: Iterable[tuple[Hashable, Shape, str]], names: Iterable[str] =
 
 
 def rasterised(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Spans]:
-    """Return the pixels of annotations, each of all its parts together; polygons are filled many at a time.
+    """Return the pixels of annotations, each as the union of its parts; polygons are filled in batches.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def rasterised(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Span
     Raises
     ------
     RLEError
-        Naming the first of them that is no area of this image, by its place.
+        If an annotation has no area in this image; the error names the index of the first one.
     """
     parts: list[list[Spans]] = [[] for _ in drawings]
     waiting: list[tuple[int, list[NDArray[np.float64]]]] = []
@@ -254,7 +254,7 @@ def rasterised(drawings: Sequence[Drawing], shape: tuple[int, int]) -> list[Span
 
 
 def rectangle(corner: Point, opposite: Point, degrees: float = 0, about: Point | None = None) -> Polygon:
-    """Return the rectangle between two corners, turned clockwise about a point, by default its centre."""
+    """Return the rectangle between two corners, rotated clockwise about a point, by default its centre."""
     (x0, y0), (x1, y1) = corner, opposite
     (x, y) = about or ((x0 + x1) / 2, (y0 + y1) / 2)
     along, across = (cos(radians(degrees)), sin(radians(degrees))) if degrees else (1.0, 0.0)
@@ -266,12 +266,12 @@ def rectangle(corner: Point, opposite: Point, degrees: float = 0, about: Point |
 
 
 def outside(left: float, top: float, right: float, bottom: float, shape: tuple[int, int]) -> str:
-    """Return where a shape is if that is beyond its image; else empty text: if it has no pixel, it is only too thin.
+    """Describe the extent of a shape outside its image; an empty string otherwise: a shape without pixels is too thin.
 
     Parameters
     ----------
     left, top, right, bottom
-        What it reaches to, in pixels.
+        Extent of the shape, in pixels.
     shape
         (H, W) of the image, in pixels.
 
@@ -286,43 +286,43 @@ def outside(left: float, top: float, right: float, bottom: float, shape: tuple[i
 
 
 def _check_inside(what: str, least: Sequence[float], most: Sequence[float], shape: tuple[int, int]) -> None:
-    """Refuse what lies outside its image, given the least and the most of its x and y."""
+    """Refuse a shape outside its image, given the smallest and the largest x and y."""
     if where := outside(least[0], least[1], most[0], most[1], shape):
         size = f"{shape[1]} x {shape[0]} (width x height)"
-        problem = f"its {what}, {where}, lies outside its image, {size}: mend it, or leave it out (--exclude)"
+        problem = f"its {what}, {where}, is outside its image, {size}: correct it, or exclude it (--exclude)"
         raise RLEError(0, problem)
 
 
 def points_of(content: Any) -> list[Point]:
-    """Return a list of points as JSON has it, ``[[x, y], ...]``; further numbers of a point, such as z, do not count.
+    """Return the points of a JSON list ``[[x, y], ...]``; further numbers of a point, such as z, are ignored.
 
     Raises
     ------
     RLEError
-        If it is no such list. Its `place` is 0.
+        If it is not such a list. Its `place` is 0.
     """
-    with suppress(msgspec.ValidationError):  # what is not so plain is read point by point
+    with suppress(msgspec.ValidationError):  # other lists are read point by point
         points: list[Point] = msgspec.convert(content, list[Point])
         return points
     if not isinstance(content, list):
-        raise RLEError(0, f"its points are {shown(content)}: they are a list of [x, y], in pixels")
+        raise RLEError(0, f"its points are {shown(content)}: they must be a list of [x, y], in pixels")
     return [point_of(point) for point in content]
 
 
 def point_of(content: Any) -> Point:
-    """Return a point as JSON has it; raises as `points_of` does."""
+    """Return a JSON point; raises as `points_of` does."""
     if not isinstance(content, list) or len(content) < 2:
-        raise RLEError(0, f"its point {shown(content)} is no [x, y], in pixels")
+        raise RLEError(0, f"its point {shown(content)} is not [x, y], in pixels")
     return number_of(content[0], "x"), number_of(content[1], "y")
 
 
 def number_of(value: Any, name: str) -> float:
-    """Return a finite number, which may be written as a text.
+    """Return a finite number, which may be written as a string.
 
     Raises
     ------
     RLEError
-        If it is none. Its `place` is 0.
+        If it is not one. Its `place` is 0.
 
     Examples
     --------
@@ -334,12 +334,12 @@ def number_of(value: Any, name: str) -> float:
     ):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _FAR:
-        raise RLEError(0, f"its {name} is {shown(value)}: it is a number")
+        raise RLEError(0, f"its {name} is {shown(value)}: it must be a number")
     return value
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages show it, shortened."""
+    """Return a shortened value for messages."""
     if isinstance(value, dict):
         return f"an object of {len(value)}"
     if isinstance(value, list) and (len(value) > 3 or any(isinstance(part, list | dict) for part in value)):

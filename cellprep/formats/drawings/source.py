@@ -1,4 +1,4 @@
-"""The bases of readers of drawings: a file for each image, or one file of several images."""
+"""Base classes of readers of drawings: one file per image, or one file of several images."""
 
 import hashlib
 from abc import abstractmethod
@@ -25,13 +25,14 @@ from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
 from cellprep.text.wording import count
 
-NO_SIZES = "tells no sizes of its images"
+NO_SIZES = "does not have the sizes of its images"
 
 
 class DrawnFiles(FolderSource):
-    """Annotations in a file for each image: a folder of these, or one.
+    """Annotations in one file per image: a folder of such files, or a single one.
 
-    Images are files of the same name beside them, or where layouts have them, such as ``images/`` beside ``labels/``.
+    Images are files of the same name in the same folder, or in the folder of a known layout, such as ``images/`` for
+    ``labels/``.
 
     Parameters
     ----------
@@ -41,13 +42,13 @@ class DrawnFiles(FolderSource):
     Raises
     ------
     SourceError
-        If it cannot be read, or there is no such file in it.
+        If it cannot be read or contains no such file.
     """
 
     no_sizes = NO_SIZES
-    #: How the names of such files may end.
+    #: Extensions of such files.
     ends: ClassVar[tuple[str, ...]]
-    #: Files of a folder that tell what it is.
+    #: Number of files by which a folder is recognised.
     looked_at: ClassVar[int] = 8
     record: ClassVar[type[DrawnImage]]
 
@@ -58,7 +59,7 @@ class DrawnFiles(FolderSource):
         else:
             self._pairs = {composed(annotated_stem(path.name, self.ends)): Pair("", [path])}
         if not self._pairs:
-            raise SourceError(f"{path} holds no file of the format {self.format} ({', '.join(self.ends)})")
+            raise SourceError(f"{path} contains no file of the format {self.format} ({', '.join(self.ends)})")
         files = [file for pair in self._pairs.values() for file in pair.masks]
         self.sha256 = hash_of_listing(files, path if path.is_dir() else path.parent)
         self.needs_images = not (self.record.tells_shape or self.has_pixels)
@@ -78,23 +79,23 @@ class DrawnFiles(FolderSource):
 
     @classmethod
     def files_among(cls, layout: Layout) -> list[Path]:
-        """Return the files in a folder that may be such by their names."""
+        """Return the files in a folder that may belong to the format by their names."""
         return layout.files(cls.ends)
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder holds such files, and nothing in it says that there are masks."""
+        """Return whether a folder contains such files, and nothing indicates masks."""
         if layout.has_masks:
             return False
         for file in cls.files_among(layout)[: cls.looked_at]:
-            with suppress(OSError):  # what cannot be read tells nothing
+            with suppress(OSError):  # unreadable files are skipped
                 if cls.is_own(file):
                     return True
         return False
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether a path looks like a folder of such files, or like one."""
+        """Return whether a path looks like such a file or a folder of such files."""
         return super().recognises(path) or (path.is_file() and cls.is_own(path))
 
     @classmethod
@@ -103,17 +104,17 @@ class DrawnFiles(FolderSource):
         """Return whether a file is of this format, by its content."""
 
     def notes_of(self, files: Sequence[Path]) -> list[str]:
-        """Return what is to be known of how some of the files are read, a line each."""
+        """Return remarks about how some of the files are read, one per line."""
         return []
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
+        """Ids of all images, sorted."""
         return list(self._pairs)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images with the files."""
+        """True if there are images with the files."""
         return any(pair.images for pair in self._pairs.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
@@ -134,20 +135,20 @@ class DrawnFiles(FolderSource):
 
 @dataclass(slots=True)
 class DrawnEntry:
-    """An image that a file of several images lists.
+    """An image listed in a file of several images.
 
     Attributes
     ----------
     key
-        What stands for its name if the file tells none.
+        Substitute for its name if the file has none.
     file_name
-        The name of its file; empty text if the file tells none.
+        Name of its file; an empty string if the file has none.
     document
-        What its annotations are read from.
+        Source of its annotations.
     shape
-        (H, W), in pixels, if the file tells.
+        (H, W) in pixels, if the file has it.
     problem
-        What is wrong with it, if something is.
+        Problem of the image, if any.
     """
 
     key: str
@@ -165,12 +166,12 @@ class DrawnSet(Source):
     path
         The file.
     partial
-        What of the images is annotated.
+        The annotated part of the images.
 
     Raises
     ------
     SourceError
-        If it cannot be read, or is of another format.
+        If it cannot be read or has another format.
     """
 
     no_sizes = NO_SIZES
@@ -183,7 +184,7 @@ class DrawnSet(Source):
         self.sha256 = hashlib.sha256(content).hexdigest()
         entries = self.entries(content)
         if not entries:
-            raise SourceError(f"{path} holds no annotations: it lists no image")
+            raise SourceError(f"{path} has no annotations: it lists no images")
         names = names_of([ImageEntry(entry.key, entry.file_name) for entry in entries])
         self._entries: dict[str, list[DrawnEntry]] = defaultdict(list)
         for name, entry in zip(names, entries, strict=True):
@@ -192,29 +193,29 @@ class DrawnSet(Source):
 
     @abstractmethod
     def entries(self, content: bytes) -> list[DrawnEntry]:
-        """Return the images that the file lists, and take notes.
+        """Return the images that the file lists, and record notes.
 
         Raises
         ------
         SourceError
-            If it is of another format.
+            If it has another format.
         """
 
     @property
     def image_ids(self) -> list[str]:
-        """The names of all images."""
+        """Names of all images."""
         return list(self._entries)
 
     @property
     def file_names(self) -> dict[str, str]:
-        """The names of the images' files by id."""
+        """Names of the images' files by id."""
         return {name: found[0].file_name for name, found in self._entries.items() if found[0].file_name}
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
         """Yield each image."""
         for name, entries in self._entries.items():
             entry = entries[0]
-            same = f"{len(entries)} of its images have this name: names must differ" if len(entries) > 1 else ""
+            same = f"{len(entries)} of its images have this name: names must be unique" if len(entries) > 1 else ""
             if problem := same or id_problem(name) or entry.problem:
                 yield FaultyImage(name, f"{self.name} image {entry.file_name or entry.key!r}: {problem}")
             else:
@@ -227,7 +228,7 @@ class DrawnSet(Source):
                 )
 
     def note_rectangles(self, classes: Iterable[str]) -> None:
-        """Take a note on rectangles, given their classes: they are areas, but may be boxes of objects."""
+        """Record a note about rectangles, given their classes: they are areas, but may be bounding boxes."""
         if number := sum(name not in self.partial.classes for name in classes):
-            what = "taken as cells of this shape; if they are boxes around cells, they are no masks"
+            what = "taken as cells of this shape; bounding boxes of cells are not masks"
             self.notes.append(f"note: {count(number, 'rectangle')} {what}")

@@ -1,1 +1,1 @@
-"""GeoJSON as QuPath and others have it."""
+"""GeoJSON as written by QuPath and other programs."""

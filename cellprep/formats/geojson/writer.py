@@ -1,4 +1,4 @@
-"""GeoJSON as QuPath takes it: a feature per cell, in pixels from the image's upper left corner.
+"""GeoJSON for QuPath: one feature per cell, in pixels from the image's upper left corner.
 
 https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
 """
@@ -11,7 +11,7 @@ from cellprep.formats.annotations.content import Content, Outline
 
 
 def encode(content: Content) -> bytes:
-    """Return a collection of one feature per cell with pixels, called by its own name or by its label.
+    """Return a collection with one feature per visible cell, named by its own name or its label.
 
     Cells are annotations, which can be edited in QuPath.
     """
@@ -19,7 +19,7 @@ def encode(content: Content) -> bytes:
 
 
 def encode_detections(content: Content) -> bytes:
-    """Return what `encode` does, with cells as detections: QuPath handles many more of them, and they have an area."""
+    """Return the result of `encode` with cells as detections, with areas: QuPath handles many more of them."""
     return _collection(content, "detection")
 
 
@@ -33,6 +33,7 @@ def _feature(content: Content, outline: Outline, objects: str) -> dict[str, Any]
     coordinates = [[ring.tolist() for ring in polygon] for polygon in outline.polygons]
     single = len(coordinates) == 1
     measurements = {} if outline.score is None else {"Score": round(outline.score, 4)}
+    measurements |= {} if outline.type_score is None else {"Class probability": round(outline.type_score, 4)}
     if objects == "detection":
         measurements |= _area(outline, content.pixel_size)
     return {
@@ -52,5 +53,5 @@ def _feature(content: Content, outline: Outline, objects: str) -> dict[str, Any]
 
 
 def _area(outline: Outline, pixel_size: float | None) -> dict[str, float]:
-    """Return the area under the name that QuPath itself measures it by."""
+    """Return the area under the name of QuPath's own measurement."""
     return {"Area px^2": outline.area} if pixel_size is None else {"Area µm^2": outline.area * pixel_size**2}

@@ -1,1 +1,1 @@
-"""ImageJ's and Fiji's regions of interest: ``.roi`` files, and ZIP archives of them, by roifile."""
+"""Regions of interest (ROIs) of ImageJ and Fiji: ``.roi`` files, and ZIP archives of them, by roifile."""

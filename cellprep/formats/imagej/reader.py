@@ -1,4 +1,4 @@
-"""Reader of ImageJ's regions of interest: ``<id>.zip`` or ``<id>.roi`` beside images."""
+"""Reader of ImageJ's regions of interest: ``<id>.zip`` or ``<id>.roi`` next to images."""
 
 import hashlib
 import re
@@ -30,27 +30,27 @@ from cellprep.store.image_ids import composed, id_problem
 from cellprep.text.wording import printable
 
 _ENDS = (".zip", ".roi")
-_LOOKED_AT = 50  # files of a folder that tell whether it is one of regions
-# What names of files have behind or before that of their image, or instead of it.
+_LOOKED_AT = 50  # files by which a folder of regions is recognised
+# Parts of file names after or before the name of the image, or instead of it.
 _BEHIND = re.compile(r"([_\-. ]|^)roi([_\- ]?set)?s?$", re.IGNORECASE)
 _BEFORE = re.compile(r"^roi([_\- ]?set)?s?[_\-. ]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionsImage(ImageRecord):
-    """The regions of one image.
+    """Regions of one image.
 
     Attributes
     ----------
     files
-        An archive, or files of one region each; a region's row is its place, from 1.
+        An archive, or files of one region each; rows are positions of regions, from 1.
     """
 
     files: tuple[Path, ...]
 
     @property
     def needs_shape(self) -> bool:
-        """Whether only its image tells the size, as it always does."""
+        """True if only its image has the size, which is always the case."""
         return True
 
     def content(self) -> list[Any]:
@@ -107,7 +107,7 @@ class RegionsImage(ImageRecord):
         return AnnotationError(f"{self.files[0]} region {row}{called}: {problem}")
 
     def _check_positions(self, regions: list[ImagejRoi]) -> None:
-        """Refuse regions in several slices or frames of a stack: they are not of one image."""
+        """Refuse regions in several slices or frames of a stack, which belong to different images."""
         for what in ("z_position", "t_position", "position"):
             places = sorted({getattr(region, what) for region in regions} - {0})
             if len(places) > 1:
@@ -119,27 +119,27 @@ class RegionsImage(ImageRecord):
     def _shape(self, shape: tuple[int, int] | None) -> tuple[int, int]:
         if shape is None:
             raise AnnotationError(
-                f"{self.files[0]} does not tell the size of its image: put the image beside it, named alike, or give "
-                "the images (--images)"
+                f"{self.files[0]} does not have the size of its image: put the image next to it, with the same name, "
+                "or give the images (--images)"
             )
         check_shape(shape)
         return shape
 
 
 class ImageJRegions(BesideSource):
-    """Annotations in regions of ImageJ: ``<id>.zip``, ``<id>_rois.zip`` or ``<id>.roi`` beside ``<id>.*``.
+    """Annotations in regions of ImageJ: ``<id>.zip``, ``<id>_rois.zip`` or ``<id>.roi`` next to ``<id>.*``.
 
-    In a folder with one image all regions are of this image, whatever they are called.
+    In a folder with one image, all regions belong to this image, regardless of their names.
 
     Parameters
     ----------
     path
-        The folder, with those below it; or one archive or region.
+        The folder with its subfolders, or a single archive or region.
 
     Raises
     ------
     SourceError
-        If there is no such file, or nothing tells its image.
+        If there is no such file, or its image is unknown.
     """
 
     format = "imagej-roi"
@@ -152,7 +152,7 @@ class ImageJRegions(BesideSource):
         named = [(group, _name(group, file), file) for group, file in found if not alone or file.name == path.name]
         self._images = find_beside(named)
         if not self._images:
-            raise SourceError(f"{path} holds no regions of ImageJ (.roi, or .zip of these)")
+            raise SourceError(f"{path} contains no regions of ImageJ (.roi files, or .zip archives of these)")
         files = [file for beside in self._images.values() for file in beside.files]
         self.sha256 = hash_of_listing(files, path.parent if alone else path)
         known = {image for beside in self._images.values() for image in beside.images}
@@ -166,14 +166,14 @@ class ImageJRegions(BesideSource):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether a path is such a file, or a folder of some."""
+        """Return whether a path is such a file, or a folder with such files."""
         if path.is_dir():
             return super().recognises(path)
         return path.suffix.lower() in _ENDS and path.is_file() and is_regions(path)
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder holds such files, and no masks."""
+        """Return whether a folder contains such files, and no masks."""
         if layout.has_masks or is_mask_folder(layout.path.resolve().name):
             return False
         files = [file for group in layout.groups for file in _files_of(group)]
@@ -185,7 +185,7 @@ class ImageJRegions(BesideSource):
             archives = [file for file in beside.files if file.suffix.lower() == ".zip"]
             problem = id_problem(image_id) or beside.problem
             if archives and len(beside.files) > 1:
-                problem = f"several files are of this image: {', '.join(map(str, beside.files))}; keep one archive"
+                problem = f"several files belong to this image: {', '.join(map(str, beside.files))}; keep one archive"
             if problem:
                 yield FaultyImage(image_id, f"{beside.files[0]}: {problem}")
             else:
@@ -197,12 +197,12 @@ def _files_of(group: Group) -> list[Path]:
 
 
 def _name(group: Group, file: Path) -> str:
-    """Return the name of the image that regions are of: by their file's name, else that of the only image there.
+    """Return the name of the image of regions: from their file's name, or of the only image in the folder.
 
     Raises
     ------
     SourceError
-        If nothing tells it.
+        If it is unknown.
     """
     stem = composed(file.stem)
     short = _BEFORE.sub("", _BEHIND.sub("", stem))
@@ -212,12 +212,14 @@ def _name(group: Group, file: Path) -> str:
     if len(images) == 1:
         return images[0]
     if not short:
-        raise SourceError(f"{file} does not tell its image: name it <id>_rois.zip, or put its image alone beside it")
+        raise SourceError(
+            f"the image of {file} is unknown: rename it to <id>_rois.zip, or keep only its image next to it"
+        )
     return short
 
 
 def _scores(told: list[dict[str, str]]) -> tuple[float, ...] | None:
-    """Return the scores of all regions; None if not all have one that is a number."""
+    """Return the scores of all regions; None if any is not a number."""
     try:
         scores = tuple(float(properties["Score"]) for properties in told)
     except (KeyError, ValueError):

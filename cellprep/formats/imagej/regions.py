@@ -1,4 +1,4 @@
-"""ImageJ's regions of interest as rings of corners, and the files and archives that they are in.
+"""ImageJ's regions of interest as rings of corners, and their files and archives.
 
 https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html
 """
@@ -23,11 +23,11 @@ from cellprep.system.memory import check_memory
 
 Ring = NDArray[np.float64]
 
-_MOST_BYTES = 2**28  # of a region
+_MOST_BYTES = 2**28  # largest size of a region
 _MOST_REGIONS = 1_000_000
-_STEPS = 16  # straight sides in the place of a curve
-_LENGTHS = {0: 2, 1: 2, 2: 4, 3: 6, 4: 0}  # numbers behind each command of a path of Java's
-# What zipfile raises of a damaged archive; a negative place in it is a ValueError, encryption a RuntimeError.
+_STEPS = 16  # line segments per curve
+_LENGTHS = {0: 2, 1: 2, 2: 4, 3: 6, 4: 0}  # numbers after each command of a Java path
+# Exceptions of zipfile for a damaged archive; a negative offset in it is a ValueError, encryption a RuntimeError.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 _NAMES = {
     ROI_TYPE.LINE: "a line",
@@ -38,18 +38,18 @@ _NAMES = {
     ROI_TYPE.NOROI: "no region",
 }
 
-logging.getLogger("roifile").addHandler(logging.NullHandler())  # what it would say is said by the errors here
+logging.getLogger("roifile").addHandler(logging.NullHandler())  # its warnings are errors here
 
 
 def read_regions(path: Path) -> list[bytes]:
-    """Return the bytes of the regions in a ``.roi`` file or a ZIP archive, in their order.
+    """Return the bytes of the regions in a ``.roi`` file or a ZIP archive, in order.
 
-    Names in the archive are only compared, and nothing is unpacked to the disk.
+    Names in the archive are only compared, and nothing is extracted to disk.
 
     Raises
     ------
     AnnotationError
-        If it cannot be read, is damaged, or holds something else.
+        If it cannot be read, is damaged, or contains anything else.
     """
     try:
         content = read_file(path)
@@ -59,13 +59,13 @@ def read_regions(path: Path) -> list[bytes]:
     except OSError as error:
         raise AnnotationError(f"cannot read {path}: {error.strerror}") from error
     except _DAMAGES as error:
-        raise AnnotationError(f"{path} is damaged, or no ZIP archive that ImageJ writes: {error}") from error
+        raise AnnotationError(f"{path} is damaged, or not a ZIP archive of ImageJ: {error}") from error
     except (AnnotationError, TooLargeError) as error:
         raise AnnotationError(f"{path}: {error}") from None
 
 
 def is_regions(path: Path) -> bool:
-    """Return whether a file is a region, or an archive of regions and nothing else."""
+    """Return whether a file is a region, or an archive of only regions."""
     try:
         content = read_file(path)
         if content.startswith(b"Iout"):
@@ -82,16 +82,16 @@ def is_regions(path: Path) -> bool:
 def _unpacked(content: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = _entries(archive)
-        check_memory(sum(entry.file_size for entry in entries), "what its regions claim to take")
+        check_memory(sum(entry.file_size for entry in entries), "the content of its regions")
         for entry in entries:
             if entry.file_size > _MOST_BYTES:
                 raise AnnotationError(f"{entry.filename!r} claims {entry.file_size:,} bytes: {_MOST_BYTES:,} at most")
-            with archive.open(entry) as file:  # which reads no more than it claims
+            with archive.open(entry) as file:  # this reads no more than it claims
                 yield file.read()
 
 
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the regions among the entries of an archive; raises AnnotationError if there are others."""
+    """Return the regions among the entries of an archive; raises AnnotationError if there are other entries."""
     parts = {entry: [part for part in re.split(r"[/\\]", entry.filename) if part] for entry in archive.infolist()}
     entries = [
         entry
@@ -99,9 +99,9 @@ def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if not (entry.filename.endswith("/") or any(map(is_foreign, {*parts[entry]} - {".", ".."})))
     ]
     if len(entries) > _MOST_REGIONS:
-        raise AnnotationError(f"it holds {len(entries):,} regions: {_MOST_REGIONS:,} at most")
+        raise AnnotationError(f"it contains {len(entries):,} regions: {_MOST_REGIONS:,} at most")
     if strangers := [entry.filename for entry in entries if not entry.filename.lower().endswith(".roi")]:
-        raise AnnotationError(f"it holds {strangers[0]!r} beside regions, which end in .roi")
+        raise AnnotationError(f"it contains {strangers[0]!r} in addition to .roi files")
     return entries
 
 
@@ -123,24 +123,26 @@ def _damage_named() -> Iterator[None]:
         yield
     except (AnnotationError, MemoryError):
         raise
-    except Exception as error:  # numbers of a damaged file lead anywhere
-        raise AnnotationError("it is damaged, or no region of ImageJ") from error
+    except Exception as error:  # damaged files can raise anything
+        raise AnnotationError("it is damaged, or not a region of ImageJ") from error
 
 
 def rings_of(region: ImagejRoi) -> list[Ring]:
-    """Return the corners (x, y) of a region's outlines, in pixels; what they enclose an odd number of times is inside.
+    """Return the corners (x, y) of a region's outlines, in pixels, to be filled by the even-odd rule.
 
     Raises
     ------
     AnnotationError
-        If it has no area, as a line has not, or one that ImageJ computes in a way of its own.
+        If it has no area, such as a line, or an area that only ImageJ can compute.
     """
     if region.roitype in _NAMES:
         raise AnnotationError(f"it is {_NAMES[region.roitype]}, which has no area")
     if region.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE):
-        raise AnnotationError(f"it is {region.subtype.name.lower()}, and no outline")
+        raise AnnotationError(f"it is {region.subtype.name.lower()}, not an outline")
     if region.options & ROI_OPTIONS.SPLINE_FIT or region.rounded_rect_arc_size:
-        raise AnnotationError("it is a curve that ImageJ computes: make it a polygon there (Edit > Selection)")
+        raise AnnotationError(
+            "it is a curve that only ImageJ can compute: convert it to a polygon there (Edit > Selection)"
+        )
     with _damage_named():
         if region.multi_coordinates is not None:
             return list(_paths(region.multi_coordinates.astype(np.float64)))
@@ -154,7 +156,7 @@ def rings_of(region: ImagejRoi) -> list[Ring]:
 
 
 def properties_of(region: ImagejRoi) -> dict[str, str]:
-    """Return a region's properties by their names."""
+    """Return a region's properties by name."""
     pairs = (line.partition(":") for line in region.props.splitlines())
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}
 
@@ -167,7 +169,7 @@ def _box(region: ImagejRoi) -> tuple[float, float, float, float]:
 
 
 def _oval(left: float, top: float, width: float, height: float) -> Ring:
-    """Return steps around the pixels whose centres lie within an ellipse."""
+    """Return a stepped outline around the pixels whose centres lie inside an ellipse."""
     check_memory(int(max(0, height)) * 64, "an oval")
     rows = np.arange(np.floor(top), np.ceil(top + height))
     across = (rows + 0.5 - (top + height / 2)) / (height / 2)
@@ -179,7 +181,7 @@ def _oval(left: float, top: float, width: float, height: float) -> Ring:
 
 
 def _paths(numbers: NDArray[np.float64]) -> Iterator[Ring]:
-    """Yield the closed parts of a path of Java's: commands to move, to draw a line or a curve, and to close."""
+    """Yield the closed parts of a Java path: commands to move, to draw a line or a curve, and to close."""
     corners: list[NDArray[np.float64]] = []
     place = 0
     while place < len(numbers):
@@ -199,7 +201,7 @@ def _paths(numbers: NDArray[np.float64]) -> Iterator[Ring]:
 
 
 def _curve(controls: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points of a Bézier curve behind its first control point."""
+    """Return points of a Bézier curve after its first control point."""
     at = np.linspace(0, 1, _STEPS + 1)[1:, None, None]
     points = np.repeat(controls[None], _STEPS, axis=0)
     while points.shape[1] > 1:

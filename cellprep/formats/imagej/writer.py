@@ -1,4 +1,4 @@
-"""ImageJ's regions of interest: a ``RoiSet.zip`` per image, which Fiji's ROI Manager opens.
+"""ImageJ's regions of interest: one ``RoiSet.zip`` per image, for Fiji's ROI Manager.
 
 https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html
 """
@@ -14,25 +14,25 @@ from roifile import ROI_TYPE, ImagejRoi
 from cellprep.errors import UsageError
 from cellprep.formats.annotations.content import Content, Outline
 
-_LONGEST_SIDE = 2**15 - 1  # pixels; ImageJ keeps corners in 16 bits
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a ZIP archive, so that the same cells give the same bytes
-_PLAIN = re.compile(r"[^\W_][\w ,()#+=.\-]{0,99}")  # names that are files' names anywhere, and not hidden
+_LONGEST_SIDE = 2**15 - 1  # pixels; ImageJ stores corners in 16 bits
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP archive, so that equal cells give equal bytes
+_PLAIN = re.compile(r"[^\W_][\w ,()#+=.\-]{0,99}")  # valid file names on every system that are not hidden
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 
 
 def encode(content: Content) -> dict[str, bytes]:
-    """Return ``<id>_rois.zip`` with a region per cell, and the picture.
+    """Return ``<id>_rois.zip`` with one region per cell, and the picture.
 
-    A cell of one piece without holes is a traced region, which runs along the edges of pixels; any other a composite.
-    Names are those of the source, or else the labels. Type and score are properties, which ImageJ lists.
+    A connected cell without holes is a traced region along the edges of pixels; other cells are composites. Names are
+    those of the source, or the labels. Type and score are properties, which ImageJ lists.
 
     Raises
     ------
     UsageError
-        If a side of the image has more pixels than ImageJ counts.
+        If the image has a side with more pixels than ImageJ supports.
     """
     if max(content.shape) > _LONGEST_SIDE:
-        raise UsageError(f"ImageJ counts {_LONGEST_SIDE:,} pixels a side at most: choose another format (--to)")
+        raise UsageError(f"ImageJ supports at most {_LONGEST_SIDE:,} pixels per side: choose another format (--to)")
     outlines = list(content.outlines())
     digits = max(4, len(str(max((outline.number for outline in outlines), default=0))))
     file = io.BytesIO()
@@ -46,7 +46,7 @@ def encode(content: Content) -> dict[str, bytes]:
 
 
 def _entry(name: str, number: str, taken: set[str]) -> str:
-    """Return the name of a region's entry, which none has `taken`: its own, where archives can hold it, or a number."""
+    """Return an unused name for a region's entry: its own if archives support it, otherwise a number."""
     free = name if _PLAIN.fullmatch(name) else number
     while free.lower() in taken:
         free = f"{free}-{number}"
@@ -65,7 +65,7 @@ def _region(outline: Outline, name: str) -> ImagejRoi:
         region.integer_coordinates = (rings[0][:-1] - (left, top)).astype(np.int32)
         region.n_coordinates = len(region.integer_coordinates)
     else:
-        region.roitype = ROI_TYPE.RECT  # as composites have it
+        region.roitype = ROI_TYPE.RECT  # as in composites
         region.multi_coordinates = np.concatenate([_path(ring) for ring in rings])
         region.shape_roi_size = len(region.multi_coordinates)
     return region
@@ -73,12 +73,13 @@ def _region(outline: Outline, name: str) -> ImagejRoi:
 
 def _properties(outline: Outline) -> str:
     """Return the lines of a region's properties; line breaks in a type would be others."""
+    numbers = {"Score": outline.score, "Class probability": outline.type_score}
     lines = [f"Class: {' '.join(outline.cell_type.split())}\n"] if outline.cell_type else []
-    return "".join([*lines, *([] if outline.score is None else [f"Score: {outline.score:.4f}\n"])])
+    return "".join([*lines, *(f"{name}: {value:.4f}\n" for name, value in numbers.items() if value is not None)])
 
 
 def _path(ring: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return a ring as a path of Java's: move to the first corner, lines to the others, close."""
+    """Return a ring as a Java path: move to the first corner, lines to the others, close."""
     corners = ring[:-1]
     steps = np.column_stack([np.full(len(corners), _LINE), corners]).astype(np.float32)
     steps[0, 0] = _MOVE

@@ -1,8 +1,8 @@
-"""The formats of image files: what reads each, by the end of the file's name.
+"""Formats of image files: the decoder for each file extension.
 
-A new format is a function that decodes it to a `Raster`, one that reads its `Tags`, and one line in `IMAGE_FORMATS`.
-One of microscopes, whose files may hold several images, is a function that opens it and gives its scenes and that line.
-Those that need a library for it stand in modules that are loaded with their first file.
+To add a format, write a function that decodes it to a `Raster` and one that reads its `Tags`, and add a line to
+`IMAGE_FORMATS`. For microscope formats, whose files may contain several images, write a function that opens a file and
+returns its scenes instead. Formats that need a library are in modules that are loaded with their first file.
 """
 
 from collections.abc import Callable
@@ -36,15 +36,15 @@ class ImageFormat:
     Attributes
     ----------
     kind
-        Its name, as `cellprep.formats.images.kinds.kind_of` tells it from the content of a file.
+        Name of the format, as `cellprep.formats.images.kinds.kind_of` returns it for a file's content.
     decode
-        Reads a file, which is open at its start.
+        Decodes a file that is open at its start.
     tags
-        Reads what the file says of its image, without the image.
+        Reads metadata of the image without the image.
     decode_planes
-        Reads what is chosen of a file that may be a stack, or hold several scenes; None for formats that hold none.
+        Decodes the selected planes of a file with a stack or several scenes; None for formats without these.
     is_of_microscope
-        Whether few programs beside those of its maker read it, and each file may hold several scenes.
+        Whether few other programs than the manufacturer's read it, and a file may contain several scenes.
     """
 
     kind: str
@@ -64,7 +64,7 @@ def _call_on_scenes(function: str, module: str, stream: IO[bytes], *options: Any
 
 
 def _of_microscope(kind: str, module: str) -> ImageFormat:
-    """Return a format whose module opens its files, ``open_<module>``, and gives their scenes."""
+    """Return a format whose module opens files with ``open_<module>``, which returns their scenes."""
     decode = partial(_call_on_scenes, "decode_scene", module)
     return ImageFormat(kind, decode, partial(_call_on_scenes, "tags_of_scenes", module), decode, is_of_microscope=True)
 
@@ -74,7 +74,7 @@ _TIFF = ImageFormat("TIFF", _tiff("decode_tiff"), _tiff("tags_of_tiff"), _tiff("
 _JPEG = ImageFormat("JPEG", _pictures("decode_jpeg"), _pictures("tags_of_picture"))
 _JPEG_2000 = ImageFormat("JPEG 2000", _pictures("decode_jpeg2000"))
 
-#: The formats by the end of the file's name.
+#: The formats by file extension.
 IMAGE_FORMATS: dict[str, ImageFormat] = {
     ".png": ImageFormat("PNG", _pictures("decode_png"), _pictures("tags_of_png")),
     ".tif": _TIFF,
@@ -92,12 +92,12 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
     ".czi": _of_microscope("Zeiss CZI", "czi"),
 }
 
-#: The ends of the names of label files: the formats that keep every number.
+#: The extensions of label files: formats without loss.
 LABEL_FORMATS = (".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file's name is that of an image; Cellpose's ``_seg.npy`` are none.
+    """Return whether a file name is that of an image; Cellpose's ``_seg.npy`` are not.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""NumPy's own files: NPY, and NPZ with one array."""
+"""NumPy files: NPY, and NPZ with one array."""
 
 import math
 import zipfile
@@ -20,7 +20,7 @@ def decode_npy(stream: IO[bytes]) -> Raster:
     Raises
     ------
     ImageFileError
-        If it is no image, or claims more values than the file has.
+        If it is not an image, or claims more values than the file has.
     """
     stream.seek(0, 2)
     size = stream.tell()
@@ -29,19 +29,19 @@ def decode_npy(stream: IO[bytes]) -> Raster:
 
 
 def decode_npz(stream: IO[bytes]) -> Raster:
-    """Read the one array of an archive.
+    """Read the single array of an archive.
 
     Raises
     ------
     ImageFileError
-        If there are several, or as `decode_npy`.
+        If there are several arrays, or as for `decode_npy`.
     """
     with zipfile.ZipFile(stream) as archive:
         arrays = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         if len(arrays) != 1:
             names = ", ".join(member.filename.removesuffix(".npy") for member in arrays[:10])
             raise ImageFileError(
-                f"it holds {len(arrays)} arrays{f' ({names})' if names else ''}: one is expected; save the one as .npy"
+                f"it contains {len(arrays)} arrays{f' ({names})' if names else ''}: one is expected; save it as .npy"
             )
         with archive.open(arrays[0]) as member:
             return _read(member, arrays[0].file_size)
@@ -52,18 +52,18 @@ def _read(stream: IO[bytes], size: int) -> Raster:
     shape, _, dtype = _READERS.get(version, np.lib.format.read_array_header_2_0)(stream)
     if dtype.hasobject:
         raise ImageFileError(
-            "it holds Python objects: an array of numbers is expected; if it is Cellpose's _seg.npy, save its masks as "
+            "it contains Python objects: a numeric array is expected; if it is Cellpose's _seg.npy, save its masks as "
             "PNG or TIFF"
         )
     check_dtype(dtype)
     needed = math.prod(shape) * dtype.itemsize
     check_memory(needed, f"an array of {' x '.join(map(str, shape))} values")
     if needed > size:
-        raise ImageFileError(f"it is damaged: it claims {needed:,} bytes of values, and has {size:,} in all")
+        raise ImageFileError(f"it is damaged: it claims {needed:,} bytes of values, but has only {size:,} bytes")
     stream.seek(0)
     values: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if values.ndim < 2 or not values.size:
-        raise ImageFileError(f"it has the shape {values.shape}: an image is (height, width)")
+        raise ImageFileError(f"it has the shape {values.shape}: an image must be (height, width)")
     placed = place_channels(values)
     is_rgb = placed.ndim == 3 and len(placed) == 3
     return Raster(values=placed, is_rgb=is_rgb, is_stacked=is_rgb and values.shape[-1] != 3)

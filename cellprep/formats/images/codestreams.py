@@ -1,4 +1,4 @@
-"""The sizes that compressed strips and tiles claim in headers of their own, which their decoders believe."""
+"""Sizes that compressed strips and tiles claim in their own headers, which decoders trust."""
 
 import re
 import struct
@@ -18,11 +18,11 @@ JPEG2000S = (
 )
 
 _HEAD = 2**12
-_SLACK = 2**16  # pixels: blocks of a codec go past a tile's edge
+_SLACK = 2**16  # pixels: blocks of a codec may extend beyond a tile's edge
 
 
 def has_codestream(compression: int) -> bool:
-    """Return whether strips and tiles of a TIFF's compression have headers of their own."""
+    """Return whether strips and tiles of a TIFF compression have headers of their own."""
     return compression in _SIZES
 
 
@@ -32,11 +32,11 @@ def check_codestream(compression: int, segment: Callable[[int], bytes], height: 
     Parameters
     ----------
     compression
-        The TIFF's.
+        Compression of the TIFF.
     segment
-        Returns so many of its first bytes, or all.
+        Returns a given number of its first bytes, or all.
     height, width
-        Its size, as the TIFF says it.
+        Its size according to the TIFF.
     """
     whole = segment(-1) if compression in _ENDS else b""
     claimed = _claimed(compression, whole or segment(_HEAD)) or _claimed(compression, segment(-1))
@@ -45,24 +45,24 @@ def check_codestream(compression: int, segment: Callable[[int], bytes], height: 
             f"it is damaged: a strip or tile of {height} x {width} pixels claims {claimed[0]} x {claimed[1]}"
         )
     if whole and not has_end(whole, *_ENDS[compression]):
-        raise ImageFileError("it is damaged: a strip or tile is cut off")
+        raise ImageFileError("it is damaged: a strip or tile is truncated")
 
 
 def has_end(content: bytes, start: bytes = b"\xff\xda", end: bytes = b"\xff\xd9") -> bool:
-    """Return whether JPEG data come to their end: decoders make up the rest of those that do not.
+    """Return whether JPEG data are complete: decoders make up the rest of truncated data.
 
     Parameters
     ----------
     content
         The data.
     start, end
-        Markers: of the values, within which neither occurs, and of the end.
+        Markers of the beginning and the end of the values, which do not occur within these.
     """
     return content.rfind(end) > content.rfind(start)
 
 
 def _claimed(compression: int, content: bytes) -> tuple[int, int] | None:
-    with suppress(struct.error, IndexError):  # what is damaged, its decoder finds
+    with suppress(struct.error, IndexError):  # other damage is found by the decoder
         return _SIZES[compression](content)
     return None
 
@@ -79,7 +79,7 @@ def _jpeg(head: bytes) -> tuple[int, int] | None:
 
 
 def size_of_jpeg2000(content: bytes) -> tuple[int, int] | None:
-    """Return the (height, width) that JPEG 2000 claims; None if it is cut off, or none."""
+    """Return the (height, width) in a JPEG 2000 header; None if it is truncated, or not JPEG 2000."""
     with suppress(struct.error):
         return _jpeg2000(content)
     return None

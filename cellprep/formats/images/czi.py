@@ -1,4 +1,4 @@
-"""Zeiss's CZI, by its maker's library pylibCZIrw; tiles are put together, and each scene is one."""
+"""Zeiss CZI, read with the manufacturer's library pylibCZIrw; the tiles of each scene are stitched."""
 
 import math
 import tempfile
@@ -18,14 +18,14 @@ from cellprep.formats.images.pixel_size import Sides, sides_in_micrometres
 from cellprep.formats.images.scenes import Scene, load_library, problems_of
 from cellprep.formats.images.stacks import Stack
 
-# Of a kind of pixels: the type of a value, and how many there are. Colours are stored as blue, green, red.
+# For each pixel type: type of a value, and number of values. Colours are stored as blue, green, red.
 _KINDS = {"Gray8": ("u1", 1), "Gray16": ("u2", 1), "Gray32Float": ("f4", 1), "Bgr24": ("u1", 3), "Bgr48": ("u2", 3)}
-_MOST = 100_000  # planes along an axis: a few bytes may claim any number, each of which the library looks for
+_MOST = 100_000  # planes along an axis: a few bytes may claim any number, and the library searches for each
 
 
 @contextmanager
 def open_czi(stream: IO[bytes]) -> Iterator[list[Scene]]:
-    """Give the scenes of a file, each with its name if all have some."""
+    """Yield the scenes of a file, with names if all have one."""
     library = load_library("pylibCZIrw.czi", "Zeiss CZI")
     check_segments(stream)
     with _in_a_file(stream) as path, problems_of("pylibCZIrw"), library.open_czi(str(path)) as document:
@@ -34,7 +34,7 @@ def open_czi(stream: IO[bytes]) -> Iterator[list[Scene]]:
 
 @contextmanager
 def _in_a_file(stream: IO[bytes]) -> Iterator[Path]:
-    """Give the path of a file, which the library needs: of one in memory, that of a copy."""
+    """Provide the path of a file, which the library needs; a file in memory is copied."""
     if isinstance(name := getattr(stream, "name", None), str):
         yield Path(name)
         return
@@ -52,7 +52,8 @@ def _scenes(document: Any) -> Iterator[Scene]:
     kinds = set(document.pixel_types.values())
     if len(kinds) != 1 or not kinds <= _KINDS.keys():
         raise ImageFileError(
-            f"its pixels are of the kinds {', '.join(sorted(map(str, kinds)))}: one of {', '.join(_KINDS)} is read"
+            f"its pixels have the types {', '.join(sorted(map(str, kinds)))}: only one of {', '.join(_KINDS)} is "
+            "supported"
         )
     dtype, samples = _KINDS[kinds.pop()]
     names, channels, sides = _told(document.raw_metadata)
@@ -66,7 +67,7 @@ def _scenes(document: Any) -> Iterator[Scene]:
 
 
 def _told(xml: str) -> tuple[dict[int | None, str], tuple[str, ...], Sides | None]:
-    """Return what the metadata say: the names of scenes by their numbers, those of channels, and a pixel's sides."""
+    """Return metadata: names of scenes by number, names of channels, and a pixel's sides."""
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
@@ -82,12 +83,12 @@ def _told(xml: str) -> tuple[dict[int | None, str], tuple[str, ...], Sides | Non
         told = root.findtext(f"./Metadata/Scaling/Items/Distance[@Id='{axis}']/Value")
         lengths.append(math.nan)
         with suppress(TypeError, ValueError):
-            lengths[-1] = 1e6 * float(told or "")  # of metres
+            lengths[-1] = 1e6 * float(told or "")  # from metres
     return names, tuple(channel.get("Name", "") for channel in channels), sides_in_micrometres(*lengths)
 
 
 def _read(document: Any, scene: int | None, box: Any, stack: Stack, at: Mapping[str, int]) -> NDArray[Any]:
-    """Return a plane; what no tile covers is black. Of a scene, a pyramid may reach beyond its `box`."""
+    """Return a plane, black where there are no tiles. The pyramid of a scene may extend beyond its `box`."""
     plane = {axis: at.get(axis, 0) for axis in "CZT"}
     where = {axis: number for axis, number in plane.items() if stack.size(axis) > 1}
     where |= {} if scene is None else {"S": scene}

@@ -1,4 +1,4 @@
-"""The segments of CZI, checked before its maker's library sees them: of damaged ones it ends the process."""
+"""Segments of CZI, checked before the manufacturer's library reads them, as it crashes on damaged ones."""
 
 import struct
 from collections.abc import Iterator
@@ -6,33 +6,33 @@ from typing import IO, Any
 
 from cellprep.errors import ImageFileError
 
-_HEADER = struct.Struct("<16sqq")  # of a segment: its kind, the bytes reserved, and those used
+_HEADER = struct.Struct("<16sqq")  # of a segment: type, allocated bytes, used bytes
 _FILE = struct.Struct("<iiii16s16siqqiq")
-_BLOCK = struct.Struct("<iiq")  # bytes of its metadata, attachment and pixels
+_BLOCK = struct.Struct("<iiq")  # sizes of metadata, attachment and pixels in bytes
 _ENTRY = struct.Struct("<2siqiiBB4si")
 _DIMENSION = struct.Struct("<4siifi")
 
 _MOST_BLOCKS = 10_000_000
 _MOST_DIMENSIONS = 40
-_LONGEST = 2**24  # pixels of a block's side
-# Bytes of a pixel, by the number of its kind.
+_LONGEST = 2**24  # longest side of a block in pixels
+# Bytes of a pixel, by pixel type.
 _BYTES = {0: 1, 1: 2, 2: 4, 3: 3, 4: 6, 8: 12, 9: 4, 10: 8, 11: 24, 12: 4, 13: 8}
 
 
 def check_segments(stream: IO[bytes]) -> None:
-    """Refuse a file whose directory, or a block that it lists, claims what cannot be.
+    """Refuse a file whose directory, or a block listed in it, claims impossible values.
 
     Raises
     ------
     ImageFileError
-        If it does.
+        If a claim is impossible.
     """
     try:
         size = stream.seek(0, 2)
         for place in _places(stream):
             _check_block(stream, place, size)
     except struct.error:
-        raise ImageFileError("it is damaged: it is cut off") from None
+        raise ImageFileError("it is damaged: it is truncated") from None
     finally:
         stream.seek(0)
 
@@ -42,7 +42,7 @@ def _read(stream: IO[bytes], form: struct.Struct) -> tuple[Any, ...]:
 
 
 def _places(stream: IO[bytes]) -> Iterator[int]:
-    """Yield where the blocks begin that the directory lists."""
+    """Yield the offsets of the blocks listed in the directory."""
     stream.seek(_HEADER.size)
     *_, directory, _metadata, _pending, _attachments = _read(stream, _FILE)
     stream.seek(max(0, directory))
@@ -55,10 +55,10 @@ def _places(stream: IO[bytes]) -> Iterator[int]:
 
 
 def _entry(stream: IO[bytes]) -> tuple[int, int | None]:
-    """Return where the block of an entry begins, and how many bytes its pixels have; None if they are compressed."""
+    """Return the offset of an entry's block, and the number of bytes of its pixels; None if they are compressed."""
     schema, kind, place, _part, compression, *_, count = _read(stream, _ENTRY)
     if schema != b"DV" or not 0 < count <= _MOST_DIMENSIONS:
-        raise ImageFileError("it is damaged: an entry of a block is not understood")
+        raise ImageFileError("it is damaged: the entry of a block is invalid")
     size = _BYTES.get(kind, 0)
     for _ in range(count):
         name, _start, length, _coordinate, stored = _read(stream, _DIMENSION)
@@ -75,8 +75,8 @@ def _check_block(stream: IO[bytes], place: int, size: int) -> None:
     start = stream.tell()
     metadata, attachment, pixels = _read(stream, _BLOCK)
     _, expected = _entry(stream)
-    begin = max(start + 256, stream.tell()) + metadata  # what goes before has 256 bytes at least
+    begin = max(start + 256, stream.tell()) + metadata  # the header has at least 256 bytes
     if not kind.startswith(b"ZISRAWSUBBLOCK") or min(metadata, attachment, pixels) < 0 or begin + pixels > size:
-        raise ImageFileError(f"it is damaged: the block at {place} is cut off, or none")
+        raise ImageFileError(f"it is damaged: the block at {place} is truncated or missing")
     if expected is not None and pixels < expected:
         raise ImageFileError(f"it is damaged: the block at {place} has {pixels:,} bytes of {expected:,}")

@@ -1,4 +1,4 @@
-"""One image file: what it is, and its pixels, labels or mask."""
+"""An image file: its format, and its pixels, labels or mask."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ _MOST_HELD = 2**24  # bytes
 
 
 class Pixels(Protocol):
-    """An image, wherever it is kept; ``str`` of it names the place."""
+    """An image in any kind of storage; ``str`` of it names its location."""
 
     def sha256(self) -> str:
         """Return a hash of its content, in hex."""
@@ -37,11 +37,11 @@ class Pixels(Protocol):
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
         """Return (H, W), or (C, H, W) for several channels.
 
-        Where the image may be meant upright or as it is stored, `shape`, (H, W), says which.
+        `shape`, (H, W), decides between the upright and the stored orientation, if either is possible.
         """
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel, (y, x) in micrometres, as it is decoded; None if nothing tells them."""
+        """Return the sides of a pixel, (y, x) in micrometres, as decoded; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,17 @@ class ImageFile:
     Attributes
     ----------
     path
-        Where it is.
+        Path of the file.
     orientation
-        Whether its Orientation tag is applied, as viewers do; unless given, the annotations' size decides where it can.
+        Whether to apply its Orientation tag, as viewers do; by default the size of the annotations decides if possible.
     keep_channels
-        Whether grey that is stored as RGB keeps its three channels.
+        Whether grey images stored as RGB keep three channels.
     planes
-        What is read of it if it holds several scenes or is a stack, and whether RGB becomes one channel.
+        The scene and planes to read, and whether RGB becomes one channel.
     content
-        The file's bytes, if `hashed` has read them.
+        Bytes of the file, if `hashed` has read them.
     known
-        Its tags, if `hashed` has read them.
+        Tags of the file, if `hashed` has read them.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class ImageFile:
         return str(self.path)
 
     def sha256(self) -> str:
-        """Return a hash of its content, in hex: of the file's bytes, unless such files were read otherwise before.
+        """Return a hash of its content, in hex. Settings that change decoded values are included.
 
         Raises
         ------
@@ -85,10 +85,10 @@ class ImageFile:
         return self.hashed()[0]
 
     def hashed(self) -> tuple[str, "ImageFile"]:
-        """Return its `sha256`, and the file with its bytes in memory, unless these are many: to be decoded from there.
+        """Return its `sha256`, and an object to decode from, with the file's bytes in memory unless these are many.
 
-        A TIFF of this machine that other files in its folder may belong to is read where it is. A file of a microscope
-        may hold a thousand images: of it the pixels that are read are hashed.
+        A local TIFF whose image may continue in other files is read where it is. Microscope files may contain a
+        thousand images, so only the pixels that are read are hashed.
         """
         if self.is_of_microscope:
             return hash_of_pixels(self.decode()), replace(self, known=self._known_tags())
@@ -106,14 +106,14 @@ class ImageFile:
         reading += ["grey of one channel"] if self.keep_channels and tags.has_grey_alpha else []
         reading += [self.planes.words()] if self.planes else []
         for part in tags.parts:
-            with suppress(OSError, ImageFileError):  # decoding tells what is missing
+            with suppress(OSError, ImageFileError):  # decoding reports missing files
                 reading.append(ImageFile(part)._sha256_of_bytes())
         if reading:
             sha256 = hashlib.sha256(" ".join([sha256, *reading]).encode()).hexdigest()
         return sha256, replace(file, known=tags)
 
     def _held(self) -> "ImageFile":
-        """Return it with its bytes in memory, or as it is if they are many or cannot be read, which decoding tells."""
+        """Return the file with its bytes in memory, or unchanged if these are many or cannot be read."""
         with suppress(OSError, ImageFileError):
             if self.content is None and self.path.stat().st_size <= _MOST_HELD:
                 with self._opened() as stream:
@@ -122,7 +122,7 @@ class ImageFile:
 
     @property
     def is_of_microscope(self) -> bool:
-        """Whether it is of a format that few programs read, by its name."""
+        """True if its extension is that of a microscope format."""
         known = IMAGE_FORMATS.get(self.path.suffix.lower())
         return known is not None and known.is_of_microscope
 
@@ -131,12 +131,12 @@ class ImageFile:
         return self._known_tags().orientation
 
     def scenes(self) -> tuple[str, ...]:
-        """Return the names of its scenes; empty texts for those without one, and nothing if it is one image."""
+        """Return the names of its scenes, with empty strings for scenes without one; empty if it is a single image."""
         return self._known_tags().scenes
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel, (y, x) in micrometres, as it is decoded; None if the file does not tell them."""
-        with suppress(ImageFileError):  # of a file or scene that is not there, which decoding says
+        """Return the sides of a pixel, (y, x) in micrometres, as decoded; None if the file does not have them."""
+        with suppress(ImageFileError):  # decoding reports missing files or scenes
             tags = self._known_tags()
             sides = tags.sides[place_of_scene(tags.scenes or ("",), self.planes.scene)] if tags.sides else None
             is_turned = tags.orientation >= 5 and self.orientation != "ignore"
@@ -155,19 +155,19 @@ class ImageFile:
         Parameters
         ----------
         shape
-            (H, W) of its annotations, if they tell: the image stays as it is stored, against its Orientation tag, where
-            only so it has this size.
+            (H, W) of its annotations, if known: the image keeps its stored orientation, contrary to its Orientation
+            tag, if it has this size only then.
 
         Returns
         -------
         ndarray
-            (H, W), or (C, H, W) for several channels, in the file's own dtype. An alpha channel is left out,
+            (H, W), or (C, H, W) for several channels, in the file's own dtype. Alpha channels are dropped,
             and grey stored as RGB becomes one channel.
 
         Raises
         ------
         ImageFileError
-            If the file cannot be read, is damaged, or holds a stack of which no plane is chosen.
+            If the file cannot be read, is damaged, or contains a stack without a selected plane.
         """
         with self._problems_named():
             raster = self._raster(self.planes)
@@ -181,26 +181,26 @@ class ImageFile:
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
     def decode_labels(self, beside: Callable[[], int] = lambda: 1) -> NDArray[Any]:
-        """Decode the numbers of a label image; whether they are labels is for others to say.
+        """Decode the numbers of a label image, without checking that they are labels.
 
         Parameters
         ----------
         beside
-            Returns the Orientation tag of its picture; both may be turned alike.
+            Returns the Orientation tag of its picture, as both may have the same tag.
 
         Returns
         -------
         ndarray
-            (H, W) of any dtype; of another shape if it is no label image.
+            (H, W) of any dtype; another shape if it is not a label image.
 
         Raises
         ------
         ImageFileError
-            As `decode`; also if the format is not exact, or tags leave open which number is where.
+            As for `decode`; also if the format is lossy, or tags are ambiguous for labels.
         """
         if self.path.suffix.lower() not in LABEL_FORMATS:
             raise ImageFileError(
-                f"{self.path} is no label image: its name must end in {', '.join(LABEL_FORMATS)}, formats that keep "
+                f"{self.path} is not a label image: its name must end in {', '.join(LABEL_FORMATS)}, formats that keep "
                 "every number"
             )
         with self._problems_named():
@@ -208,13 +208,13 @@ class ImageFile:
             return as_labels(raster, upright=self._is_upright(raster, beside))
 
     def decode_mask(self, beside: Callable[[], int] = lambda: 1) -> NDArray[np.bool_]:
-        """Decode a mask file: (H, W) bool, what is not black. `beside` and errors are those of `decode_labels`."""
+        """Decode a mask file: (H, W) bool, True where it is not black. Parameters and errors as in `decode_labels`."""
         with self._problems_named():
             raster = self._plane()
             return as_mask(raster, upright=self._is_upright(raster, beside))
 
     def format_problem(self) -> str:
-        """Return why a file of a known format is none that can be read; empty text if its format is not known."""
+        """Return why a file of a known format cannot be read; an empty string if its format is unknown."""
         try:
             with self._opened() as stream:
                 kind = kind_of(stream.read(HEAD))
@@ -225,8 +225,8 @@ class ImageFile:
     def _is_upright(self, raster: Raster, beside: Callable[[], int]) -> bool:
         if raster.orientation != 1 and self.orientation is None and raster.orientation != beside():
             raise ImageFileError(
-                f"its Orientation tag ({raster.orientation}) says to turn it, which not all programs do with labels: "
-                "--orientation apply or ignore says what is right"
+                f"its Orientation tag ({raster.orientation}) asks for a rotation, which not all programs apply to "
+                "labels: choose --orientation apply or ignore"
             )
         return self.orientation != "ignore"
 
@@ -238,8 +238,8 @@ class ImageFile:
             return raster
         except UnnamedAxesError as error:
             raise ImageFileError(
-                f"it is a stack ({error.sizes}): labels and masks are one plane, height x width: save the plane that "
-                "belongs to the image"
+                f"it is a stack ({error.sizes}): labels and masks must be one plane, height x width: save the plane "
+                "that belongs to the image"
             ) from error.__cause__
 
     def _raster(self, planes: StackOptions | None = None) -> Raster:
@@ -252,7 +252,7 @@ class ImageFile:
             if format is None:
                 if kind and kind not in _KINDS:
                     raise ImageFileError(unreadable_problem(kind))
-                raise ImageFileError(f"is no image: its name must end in {', '.join(IMAGE_FORMATS)}")
+                raise ImageFileError(f"is not an image: its name must end in {', '.join(IMAGE_FORMATS)}")
             if kind != format.kind:
                 raise ImageFileError(_other_kind(kind, format.kind))
             try:
@@ -279,7 +279,7 @@ class ImageFile:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def _opened(self) -> IO[bytes]:
-        """Open it where it is: a huge one is not to be in memory twice; through a network all comes at once."""
+        """Open a local file in place, so that huge files are not copied to memory; remote files are read at once."""
         if self.content is not None:
             return io.BytesIO(self.content)
         try:
@@ -289,7 +289,7 @@ class ImageFile:
 
     @contextmanager
     def _problems_named(self) -> Iterator[None]:
-        """Let each problem begin with the file's name."""
+        """Prefix each problem with the file's name."""
         try:
             yield
         except ImageFileError as error:
@@ -301,21 +301,21 @@ class ImageFile:
 
 
 def may_have_scenes(path: Path) -> bool:
-    """Return whether a file may hold several scenes, by its name: one of a microscope, or OME-TIFF on this machine."""
+    """Return whether a file may contain several scenes, by its name: a microscope file, or a local OME-TIFF."""
     is_ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     return ImageFile(path).is_of_microscope or (is_ome and not is_remote(path))
 
 
 def name_before_scene(path: Path) -> str:
-    """Return what the ids of a file's scenes begin with."""
+    """Return the beginning of the ids of a file's scenes."""
     return composed(path.stem.removesuffix(".ome"))
 
 
 def images_of_scenes(file: ImageFile) -> dict[str, ImageFile]:
-    """Return the images of a file that holds several scenes, by their ids; nothing if it holds one.
+    """Return the images of a file with several scenes, by id; empty if it contains one image.
 
-    An id is the file's name and that of the scene, or its number, from 0, where names are missing or alike. What no id
-    can hold becomes an underscore.
+    An id is the file's name and that of the scene, or its number, from 0, if names are missing or not unique.
+    Characters that are invalid in ids become underscores.
     """
     scenes = file.scenes() if len(file.scenes()) > 1 else ()
     labels = [re.sub(r"[/\\\x00-\x1f\x7f]+", "_", name).strip() for name in scenes]
@@ -328,14 +328,14 @@ def images_of_scenes(file: ImageFile) -> dict[str, ImageFile]:
 
 
 def fitting(pixels: Pixels, decoded: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return an image as it is stored, against its Orientation tag, where only so it has its annotations' size.
+    """Return an image in its stored orientation, contrary to its Orientation tag, if only this fits its annotations.
 
     Parameters
     ----------
     pixels
         The image.
     decoded
-        What its `decode` returned.
+        Result of its `decode`.
     shape
         (H, W) of its annotations.
     """
@@ -343,16 +343,16 @@ def fitting(pixels: Pixels, decoded: NDArray[Any], shape: tuple[int, int]) -> ND
 
 
 def how_turned(pixels: Pixels, decoded: NDArray[Any], fitted: NDArray[Any]) -> str:
-    """Return what became of an image's Orientation tag: applied or ignored; empty text if it turns nothing.
+    """Return the effect of an image's Orientation tag: applied or ignored; an empty string if it has none.
 
     Parameters
     ----------
     pixels
         The image.
     decoded
-        What its `decode` returned.
+        Result of its `decode`.
     fitted
-        What `fitting` made of that.
+        Result of `fitting`.
     """
     if not isinstance(pixels, ImageFile) or pixels.tag() == 1:
         return ""
@@ -371,7 +371,7 @@ def hash_of_pixels(pixels: NDArray[Any]) -> str:
 
 def _other_kind(kind: str, expected: str) -> str:
     if (kind, expected) == ("JPEG 2000", "Nikon ND2"):
-        return "it is an ND2 of the first kind, which is JPEG 2000: export it as OME-TIFF, for example with Fiji"
+        return "it is an ND2 file of the old, JPEG 2000-based format: export it as OME-TIFF, for example with Fiji"
     if kind in _KINDS:
-        return f"it is a {kind}, and its name is that of a {expected}: rename it"
+        return f"it is a {kind} file with the extension of {expected}: rename it"
     return unreadable_problem(kind) if kind else f"it is damaged, or not a {expected}"

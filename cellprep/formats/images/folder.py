@@ -1,4 +1,4 @@
-"""Image files: found by the image's id."""
+"""Folders of image files, searched by image id."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -31,25 +31,25 @@ from cellprep.system.places import entries_in, is_remote
 
 
 class ImageFolder:
-    """A folder with one image file per id, ``<id>.png`` and the like, or ``<id>/images/<id>.png``.
+    """A folder with one image file per id, such as ``<id>.png``, or ``<id>/images/<id>.png``.
 
-    Ids may also be whole file names, and names may end as those of images do: ``<id>_img.png``. What is not there is
-    searched in the folders below, but for those of masks. A file of several scenes has an image ``<id>_<scene>`` for
-    each of them. What no file has may be an OME-Zarr image, also of a plate.
+    Ids may also be complete file names, and names may have a suffix for images: ``<id>_img.png``. Missing files are
+    searched in subfolders, except those of masks. A file with several scenes provides an image ``<id>_<scene>`` for
+    each. Other ids may be OME-Zarr images, including those of plates.
 
     Parameters
     ----------
     path
         The folder.
     by_id
-        Whether a file may be found by its image's id, and not only where the source says that it is.
+        Whether to find files by id, and not only by the file names in the source.
     deep
-        Whether the folders below are searched.
+        Whether to search subfolders.
 
     Raises
     ------
     ImageFileError
-        If it is no folder that can be read.
+        If it is not a readable folder.
     """
 
     def __init__(self, path: Path, *, by_id: bool = True, deep: bool = True) -> None:
@@ -79,12 +79,12 @@ class ImageFolder:
         image_id
             The image.
         file_name
-            Where the file may be below the folder, if known.
+            Path of the file relative to the folder, if known.
 
         Raises
         ------
         ImageFileError
-            If there is none, or more than one.
+            If there is no such file, or more than one.
         """
         files = self.files_of(image_id, file_name)
         if len(files) != 1:
@@ -92,13 +92,13 @@ class ImageFolder:
         return self.pixels(image_id, files[0])
 
     def pixels(self, image_id: str, place: Path) -> ImageFile | OMEZarrPixels:
-        """Return an image that `files_of` has found at a place."""
+        """Return an image at a path returned by `files_of`."""
         if not is_image_name(place.name) and place.is_dir():
             return OMEZarrPixels(place, StackOptions())
         return self._scenes.get(place, {}).get(composed(image_id)) or ImageFile(place)
 
     def problem(self, image_id: str, files: Sequence[Path], file_name: str = "") -> str:
-        """Return what is wrong if an image has none of these files, or more than one."""
+        """Return the problem of an image with none of these files, or more than one."""
         if files:
             return f"several image files have this id: {', '.join(map(str, files))}; keep one"
         if (foreign := self._foreign.get(composed(image_id))) and (problem := ImageFile(foreign).format_problem()):
@@ -107,7 +107,7 @@ class ImageFolder:
         return f"there is no image file {name} in {self.path} ({', '.join(IMAGE_FORMATS)})"
 
     def files_of(self, image_id: str, file_name: str = "") -> list[Path]:
-        """Return the files that may be an image's, of which there should be one; parameters as `find` has them."""
+        """Return the candidate files of an image, of which there should be exactly one; parameters as for `find`."""
         told = Path(file_name)
         if file_name and not told.is_absolute() and ".." not in told.parts and self._has(told):
             return [self.path / told]
@@ -116,17 +116,17 @@ class ImageFolder:
         return files or self._files_of_scene(name) or self._in_zarr.get(name, [])
 
     def _files_of_scene(self, name: str) -> list[Path]:
-        """Return the files that have the scene of an id, which begins with the file's own name."""
+        """Return the files with the scene of an id, which begins with the file's name."""
         return [file for file in self._may_have_scenes if name in self._scenes_among(file, [name])]
 
     @cached_property
     def _may_have_scenes(self) -> dict[Path, str]:
-        """The files that may have scenes, and what the ids of these begin with."""
+        """Files that may have scenes, and the beginning of their ids."""
         files = chain(*self._files.values(), *self._deeper.values()) if self.by_id else ()
         return {file: f"{name_before_scene(file)}_" for file in files if may_have_scenes(file)}
 
     def _scenes_among(self, file: Path, names: Iterable[str]) -> dict[str, ImageFile]:
-        """Return the scenes of a file by their ids, if one of the names may be that of one."""
+        """Return the scenes of a file by id, if one of the names may be that of a scene."""
         start = self._may_have_scenes.get(file)
         if start is None or not any(name.startswith(start) for name in names):
             return {}
@@ -136,21 +136,21 @@ class ImageFolder:
 
     @cached_property
     def _in_zarr(self) -> dict[str, list[Path]]:
-        """The OME-Zarr images in it or below, by their ids."""
+        """OME-Zarr images in the folder and its subfolders, by id."""
         if not self._is_deep:
             return {}
         return {composed(name): paths for name, paths in ome_zarr_images(self.path).items()}
 
     def _has(self, file: Path) -> bool:
-        """Return whether a file is below the folder; of an object store, asked only if the listing leaves it open."""
+        """Return whether a file is below the folder; object stores are queried only if the listing is inconclusive."""
         if is_remote(self.path) and (len(file.parts) == 1 or file.parts[0] not in self._entries):
             return file.name in self._entries and len(file.parts) == 1
-        with suppress(OSError):  # a name may be too long to be one
+        with suppress(OSError):  # a name may be too long
             return (self.path / file).is_file()
         return False
 
     def _files_in_own_folder(self, image_id: str) -> list[Path]:
-        """Return the files of an image whose folder is its own, as the 2018 Data Science Bowl has them."""
+        """Return the files of an image with its own folder, as in the 2018 Data Science Bowl."""
         found = []
         with suppress(OSError):
             for own in [self.path / name for name in self._folders.get(image_id, [])]:
@@ -160,7 +160,7 @@ class ImageFolder:
 
     @cached_property
     def _folders(self) -> dict[str, list[str]]:
-        """The folder's own folders, by their names."""
+        """Direct subfolders, by name."""
         found = defaultdict(list)
         for name, is_folder in sorted(self._entries.items()):
             if is_folder and self.by_id:
@@ -168,7 +168,7 @@ class ImageFolder:
         return found
 
     def _find_deeper(self, name: str, told: Path) -> list[Path]:
-        """Return the files below the folder's folders that may be an image's; where told, of these those alone."""
+        """Return candidate files of an image in subfolders; only those at the path `told`, if there are any."""
         end = tuple(map(composed, told.parts))
         return [
             file
@@ -178,7 +178,7 @@ class ImageFolder:
 
     @cached_property
     def _deeper(self) -> dict[str, list[Path]]:
-        """The image files below the folder's folders, by their names without endings."""
+        """Image files in subfolders, by name without extension."""
         found = defaultdict(list)
         try:
             walked = walk(self.path, _holds_no_images) if self._is_deep else []
@@ -191,7 +191,7 @@ class ImageFolder:
         return found
 
     def others(self, known: Collection[str]) -> list[str]:
-        """Return the names of the files that belong to none of the images known."""
+        """Return the names of files that belong to none of the known images."""
         names = set(map(composed, known))
         others = []
         for stem, files in self._files.items():
@@ -204,7 +204,7 @@ class ImageFolder:
         return others
 
     def _is_mask(self, stem: str) -> bool:
-        """Return whether a file is by its name the mask of another one in the folder."""
+        """Return whether a file is the mask of another file in the folder, by its name."""
         image = without_mask_end(stem)
         if image is None and not any(f"{stem}{end}" in self._files for end in MASK_ENDS):
             image = without_mask_start(stem)
@@ -216,7 +216,7 @@ def _holds_no_images(name: str) -> bool:
 
 
 def _called(files: dict[str, list[Path]], name: str) -> list[Path]:
-    """Return the files of a name, which may be whole, or lack what says that they are images."""
+    """Return the files of a name, which may be complete, or without a suffix for images."""
     return (
         files.get(name)
         or [file for file in files.get(Path(name).stem, []) if composed(file.name) == name]

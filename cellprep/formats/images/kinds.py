@@ -1,9 +1,9 @@
-"""Kinds of files, by their first bytes: so that an error can name what a file is, whatever its name says."""
+"""Kinds of files by magic bytes, so that errors can name a file's format regardless of its extension."""
 
-#: How many bytes tell.
+#: Number of bytes that are examined.
 HEAD = 512
 
-# Offset, bytes, name: the first that fits.
+# Offset, bytes, name: the first match wins.
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -65,7 +65,7 @@ _STEPS = {
 
 
 def kind_of(head: bytes) -> str:
-    r"""Return the kind of a file; empty text if it is of none known.
+    r"""Return the kind of a file; an empty string if it is unknown.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ def kind_of(head: bytes) -> str:
 
 
 def unreadable_problem(kind: str) -> str:
-    """Return what a file of a kind is that cannot be read, and the step that helps.
+    """Describe a kind of file that cannot be read, with a remedy.
 
     Examples
     --------
     >>> unreadable_problem("DICOM")
-    'it is of the format DICOM, which cannot be read: export it as OME-TIFF, for example with Fiji or bfconvert'
+    'it has the format DICOM, which cannot be read: export it as OME-TIFF, for example with Fiji or bfconvert'
     """
     step = _STEPS.get(kind, "export it as OME-TIFF, for example with Fiji or bfconvert")
     if kind in ("GIF", "HEIC", "AVIF", "JPEG XL", "JPEG XR", "Photoshop PSD", "GIMP XCF", "SVG", "Netpbm"):
         step = "save it as PNG or TIFF"
-    return f"it is of the format {kind}, which cannot be read: {step}"
+    return f"it has the format {kind}, which cannot be read: {step}"

@@ -1,4 +1,4 @@
-"""Leica's LIF, by the library liffile; each image is a scene."""
+"""Leica LIF, read with the library liffile; each image is a scene."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from cellprep.system.memory import check_memory
 
 @contextmanager
 def open_lif(stream: IO[bytes]) -> Iterator[list[Scene]]:
-    """Give the images of a file, each by its path within it."""
+    """Yield the images of a file, named by their paths within it."""
     library = load_library("liffile", "Leica LIF")
     with problems_of("liffile"), library.LifFile(stream) as file:
         scenes = [_scene(image) for image in file.images if {"Y", "X"} <= set(image.sizes)]
         if not scenes:
-            raise ImageFileError("it holds no image")
+            raise ImageFileError("it contains no images")
         yield scenes
 
 
@@ -33,7 +33,7 @@ def _scene(image: Any) -> Scene:
 
 
 def _sides(image: Any) -> Sides | None:
-    """Return the sides of a pixel: coordinates are in metres, as the format has them."""
+    """Return the sides of a pixel; coordinates in the format are in metres."""
     steps = []
     for axis in "YX":
         along = image.coords.get(axis, ())

@@ -1,4 +1,4 @@
-"""Nikon's ND2, by the library nd2; each position is a scene."""
+"""Nikon ND2, read with the library nd2; each position is a scene."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from cellprep.formats.images.pixel_size import Sides, sides_in_micrometres
 from cellprep.formats.images.scenes import Scene, load_library, problems_of
 from cellprep.formats.images.stacks import Stack
 
-_POSITIONS = "P"  # as nd2 names the axis
+_POSITIONS = "P"  # name of the axis in nd2
 
 
 @contextmanager
 def open_nd2(stream: IO[bytes]) -> Iterator[list[Scene]]:
-    """Give the positions of a file, each with its name if all have some."""
+    """Yield the positions of a file, with names if all have one."""
     nd2 = load_library("nd2", "Nikon ND2")
     size = stream.seek(0, 2)
     with problems_of("nd2"), nd2.ND2File(stream) as file:
@@ -38,7 +38,7 @@ def _scenes(file: Any, size: int) -> Iterator[Scene]:
 
 
 def _names(file: Any) -> list[str]:
-    """Return the names of the positions, if each has one of its own."""
+    """Return the names of the positions, if they are unique."""
     loops = [loop for loop in file.experiment if loop.type == "XYPosLoop"]
     return [point.name or "" for point in loops[0].parameters.points] if loops else []
 
@@ -63,12 +63,12 @@ def _read(file: Any, size: int, position: int, at: Mapping[str, int]) -> NDArray
     _check_frame(file, place, size)
     form = (sizes.get("C", 1), sizes["Y"], sizes["X"], sizes.get("S", 1))
     frame: NDArray[Any] = np.asarray(file.read_frame(place)).reshape(form)
-    plane: NDArray[Any] = frame[at["C"]].copy()  # the file's own memory ends with it
+    plane: NDArray[Any] = frame[at["C"]].copy()  # a copy, as the file's memory is freed with it
     return plane
 
 
 def _check_frame(file: Any, place: int, size: int) -> None:
-    """Refuse a frame that is not there: nd2 gives zeros for it."""
+    """Refuse a missing frame, for which nd2 returns zeros."""
     chunks = getattr(file._rdr, "chunkmap", None)
     if isinstance(chunks, dict):
         start, length = chunks.get(f"ImageDataSeq|{place}!".encode(), (size, 1))

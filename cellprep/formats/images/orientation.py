@@ -1,4 +1,4 @@
-"""The Orientation tag of TIFF and EXIF: how an image as it is stored is turned to stand upright."""
+"""The Orientation tag of TIFF and EXIF, which says how to rotate a stored image for display."""
 
 import struct
 from collections.abc import Callable
@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 
 from cellprep.system.options import Option
 
-#: What becomes of an image that its tag says to turn.
+#: Effects of the tag.
 Orientation = Literal["apply", "ignore"]
 TurnedBy = Annotated[
     Orientation | None,
     Option(
         "Whether images are turned as their Orientation tag (EXIF) says; unless given, their annotations' size "
-        "decides, and where it cannot they are."
+        "decides, and where it cannot they are.",
+        group="Images",
     ),
 ]
 
 _TAG = 0x0112
 
-# By the tag's value; the last two axes are rows and columns.
+# Transformations by tag value; the last two axes are rows and columns.
 _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: lambda image: image[..., ::-1],
     3: lambda image: image[..., ::-1, ::-1],
@@ -34,7 +35,7 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 
 def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Return an image, (..., H, W), as it is to be seen.
+    """Return an image, (..., H, W), in its display orientation.
 
     Examples
     --------
@@ -48,12 +49,12 @@ def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def as_orientation(value: Any) -> int:
-    """Return a tag's value, or 1 (upright) where it is none that the tag can have."""
+    """Return a tag's value, or 1 (upright) if it is invalid."""
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def orientation_of_exif(block: bytes) -> int:
-    """Return the Orientation of an EXIF block, 1 to 8; 1 where it says nothing, or is damaged."""
+    """Return the Orientation of an EXIF block, 1 to 8; 1 if it is missing or damaged."""
     block = block.removeprefix(b"Exif\x00\x00")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     with suppress(struct.error):

@@ -20,7 +20,7 @@ from cellprep.formats.images.raster import Raster, Tags
 from cellprep.system.memory import check_memory
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_MOST_BYTES = 8  # of a pixel: four channels of 16 bits
+_MOST_BYTES = 8  # largest size of a pixel: four channels of 16 bits
 
 
 def decode_png(stream: IO[bytes]) -> Raster:
@@ -28,12 +28,12 @@ def decode_png(stream: IO[bytes]) -> Raster:
     content = stream.read()
     with _opened(io.BytesIO(content), "PNG") as image:
         has_palette, is_grey = image.mode == "P", image.mode == "LA"
-        image.verify()  # OpenCV shows damaged files as if they were whole
+        image.verify()  # OpenCV does not report damaged files
     orientation = tags_of_png(io.BytesIO(content)).orientation
     if has_palette:
         with _opened(io.BytesIO(content), "PNG") as image:
             return _raster(image, orientation)
-    is_whole = _PNG_END in content  # of others libpng tells by itself
+    is_whole = _PNG_END in content  # libpng reports other damage
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if is_whole else None
     if pixels is None:
         raise ImageFileError("it is damaged: it cannot be decoded as PNG")
@@ -49,7 +49,7 @@ def decode_jpeg(stream: IO[bytes]) -> Raster:
     """Decode a JPEG, grey or RGB."""
     content = stream.read()
     if not has_end(content):
-        raise ImageFileError("it is damaged: it is cut off")
+        raise ImageFileError("it is damaged: it is truncated")
     return _decode(io.BytesIO(content), "JPEG")
 
 
@@ -60,13 +60,13 @@ def decode_jpeg2000(stream: IO[bytes]) -> Raster:
     content = stream.read()
     size = size_of_jpeg2000(content)
     if size is None or not has_end(content, b"\xff\x93"):
-        raise ImageFileError("it is damaged: it is cut off")
+        raise ImageFileError("it is damaged: it is truncated")
     check_memory(size[0] * size[1] * _MOST_BYTES, f"an image of {size[0]} x {size[1]} pixels")
     pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(content)
     if pixels.ndim == 2:
         return Raster(values=pixels)
     if pixels.ndim != 3 or pixels.shape[2] not in (2, 3, 4):
-        raise ImageFileError(f"it is of the shape {pixels.shape}: grey and RGB can be read")
+        raise ImageFileError(f"it has the shape {pixels.shape}: only grey and RGB images are supported")
     channels = np.moveaxis(pixels, 2, 0)
     if len(channels) == 2:
         return Raster(values=channels[0], alpha=channels[1])
@@ -90,7 +90,7 @@ def tags_of_picture(stream: IO[bytes]) -> Tags:
 
 
 def tags_of_png(stream: IO[bytes]) -> Tags:
-    """Read the tags of a PNG: the Orientation wherever in it its EXIF block lies."""
+    """Read the tags of a PNG; the EXIF block with the Orientation may be anywhere in the file."""
     stream.seek(25)
     has_grey_alpha = stream.read(1) == b"\4"
     stream.seek(8)
@@ -108,21 +108,21 @@ def _tags(orientation: int) -> Tags:
 
 @contextmanager
 def _opened(stream: IO[bytes], *kinds: str) -> Iterator[Image.Image]:
-    """Open a file of some kinds with Pillow: of none else, as others start programs to decode them."""
+    """Open a file of the given formats with Pillow, but of no others, as some start external programs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             with Image.open(stream, formats=kinds) as image:
                 frames = getattr(image, "n_frames", 1)
                 if frames > 1:
-                    raise ImageFileError(f"it is a stack of {frames} pictures: one is expected")
+                    raise ImageFileError(f"it is a stack of {frames} images: one is expected")
                 width, height = image.size
                 check_memory(width * height * _MOST_BYTES, f"an image of {height} x {width} pixels")
                 yield image
         except UnidentifiedImageError:
             raise ImageFileError(f"it is damaged, or not a {kinds[0]}") from None
         except Image.DecompressionBombError:
-            raise ImageFileError("it has more than 178,956,970 pixels: store so large an image as TIFF") from None
+            raise ImageFileError("it has more than 178,956,970 pixels: store images of this size as TIFF") from None
 
 
 def _decode(stream: IO[bytes], kind: str) -> Raster:
@@ -132,7 +132,7 @@ def _decode(stream: IO[bytes], kind: str) -> Raster:
 
 def _raster(image: Image.Image, orientation: int) -> Raster:
     if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        raise ImageFileError(f"its colours are {image.mode}: grey and RGB can be read")
+        raise ImageFileError(f"its colours are {image.mode}: only grey and RGB images are supported")
     pixels: NDArray[Any] = np.asarray(image)
     if image.mode == "P":
         palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""The size of a pixel, as files tell it: only in units of length that tools of microscopy write."""
+"""Pixel sizes in files, restricted to units of length that microscopy tools write."""
 
 import math
 import re
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-#: (y, x): the sides of a pixel, in micrometres.
+#: (y, x): sides of a pixel, in micrometres.
 Sides = tuple[float, float]
 
-#: By what part two sizes may differ and still be one: files round.
+#: Relative difference up to which sizes are equal, as files round them.
 SAME = 0.01
 
 _LONGEST = 1000.0  # micrometres: a pixel of a microscope is smaller than a millimetre
 
-# Of a unit by the names that ImageJ and its users give it. Longer ones come from scanners and photographs.
+# Micrometres per unit, by the names that ImageJ and its users use. Longer units come from scanners and photographs.
 _SHORT = {
     **dict.fromkeys(("µm", "um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"), 1.0),
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-3),
@@ -25,7 +25,7 @@ _OME = {**_SHORT, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6}
 
 
 def side_of(sides: Sides | None) -> float | None:
-    """Return the side of a square pixel; None if it is unknown, or the pixel is not square.
+    """Return the side of a square pixel; None if it is unknown or the pixel is not square.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def side_of(sides: Sides | None) -> float | None:
 
 
 def enlarged(side: float | None, by: int) -> float | None:
-    """Return the side of a pixel that is so many times as long; None if it is unknown.
+    """Return the side of a pixel multiplied by a factor; None if it is unknown.
 
     Examples
     --------
@@ -50,17 +50,17 @@ def enlarged(side: float | None, by: int) -> float | None:
 
 
 def differ(one: float, other: float) -> bool:
-    """Return whether two sizes differ by more than rounding explains, 1 %."""
+    """Return whether two sizes differ by more than rounding, 1 %."""
     return abs(one - other) > SAME * min(one, other)
 
 
 def sides_in_micrometres(y: Any, x: Any) -> Sides | None:
-    """Return sides that a file tells in micrometres; None if one is no length of a pixel."""
+    """Return sides given in micrometres; None if one is not a valid length."""
     return _both(None if (side := _length(of, 1.0)) is None else _rounded(side) for of in (y, x))
 
 
 def sides_of_ome(attributes: Mapping[str, str]) -> Sides | None:
-    """Return the sides that the element ``Pixels`` of OME-XML has: micrometres unless it names a unit.
+    """Return the sides in the OME-XML element ``Pixels``, in micrometres unless it names a unit.
 
     Examples
     --------
@@ -74,19 +74,19 @@ def sides_of_ome(attributes: Mapping[str, str]) -> Sides | None:
 
 
 def sides_of_ome_images(root: ElementTree.Element) -> list[Sides | None]:
-    """Return the sides of each image of OME-XML."""
+    """Return the sides of each image in OME-XML."""
     return [sides_of_ome(element.attrib) for element in root.iter() if element.tag.endswith("Pixels")]
 
 
 def sides_of_imagej(metadata: Mapping[str, Any], resolution: Iterable[Any]) -> Sides | None:
-    r"""Return the sides that ImageJ has written, as pixels a unit.
+    r"""Return the sides written by ImageJ, which are pixels per unit.
 
     Parameters
     ----------
     metadata
-        What the description says: ``unit``, and ``yunit`` where it differs.
+        Parsed description: ``unit``, and ``yunit`` if it differs.
     resolution
-        The tags YResolution and XResolution, each as numerator and denominator; None if there is no such tag.
+        Tags YResolution and XResolution, each as numerator and denominator; None if absent.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def _step(tag: Any) -> float | None:
 
 
 def _unit(name: str) -> str:
-    """Return a unit's name as the tables have it: ImageJ escapes the sign of micro, of which Unicode has two."""
+    """Normalise the name of a unit: ImageJ escapes the micro sign, of which Unicode has two."""
     name = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda found: chr(int(found[1], 16)), name).strip()
     name = name.replace("\u03bc", "µ").replace("\u212b", "Å")
     return name if name in _OME else name.lower()
@@ -131,5 +131,5 @@ def _both(lengths: Iterable[float | None]) -> Sides | None:
 
 
 def _rounded(side: float) -> float:
-    """Return a size with six digits, which is what the rational numbers of TIFF bear out."""
+    """Round a size to six digits, the precision of TIFF's rational numbers."""
     return float(f"{side:.6g}") if math.isfinite(side) else 0.0

@@ -1,4 +1,4 @@
-"""The choice of what is read of images with several channels, z planes or times: known without what reads them."""
+"""Selection of channels, z planes and times of image files, independent of the readers."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from cellprep.text.wording import printable
 
 T = TypeVar("T")
 
-#: The projections along z.
+#: Projections along z.
 PROJECTIONS = ("max", "mean", "focus")
 
 
@@ -25,19 +25,19 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return one of NumPy's integers as Python's own, which JSON has."""
+    """Return a NumPy integer as a Python integer, for JSON."""
     return int(value) if isinstance(value, Integral) else value
 
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """The scene that is read of a file of several, and its planes if it is a stack; numbers count from 0.
+    """The scene to read from a file with several scenes, and the planes of a stack; numbers start from 0.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
 
     Examples
     --------
@@ -51,34 +51,42 @@ class StackOptions:
     scene: Annotated[
         str | int | None,
         Option(
-            "The scene (series, position) to read of image files that hold several: its name in the file, or its "
-            "number, which counts from 0.",
+            "The scene (series, position) to read from image files with several: its name in the file, or its "
+            "number from 0.",
             metavar="NAME|N",
             parse=_plain,
+            group="Images",
         ),
     ] = None
     channel: Annotated[
         Sequence[str | int],
         Option(
-            "Channel of the images to read, repeatable, in this order: its name in the file's metadata, or its number, "
-            "which counts from 0. All unless given.",
+            "Channel of the images to read, repeatable, in this order: its name in the file's metadata, or its number "
+            "from 0. All by default.",
             metavar="NAME|N",
             parse=tuple,
+            group="Images",
         ),
     ] = ()
     z: Annotated[
         int | str | None,
         Option(
-            "The z plane of the images to read, which counts from 0; or max, mean (rounded for integers) or focus, the "
-            "plane with the largest variance of its Laplacian, the first of equals.",
+            "Number of the z plane to read, from 0; or max, mean (rounded for integers) or focus, the "
+            "plane with the largest variance of its Laplacian, the first in a tie.",
             metavar="N|max|mean|focus",
             parse=_parse_z,
+            group="Images",
         ),
     ] = None
-    time: Annotated[int | None, Option("The time of the images to read, which counts from 0.", metavar="N")] = None
+    time: Annotated[
+        int | None, Option("The time of the images to read, which counts from 0.", metavar="N", group="Images")
+    ] = None
     grey: Annotated[
         bool,
-        Option("Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type."),
+        Option(
+            "Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type.",
+            group="Images",
+        ),
     ] = False
 
     def __post_init__(self) -> None:
@@ -93,7 +101,7 @@ class StackOptions:
         if not (self.scene is None or isinstance(self.scene, str) or _is_number(self.scene)):
             raise UsageError(f"scene is {self.scene!r:.60}: give the name of a scene, or its number, from 0")
         if not (self.time is None or _is_number(self.time)):
-            raise UsageError(f"time is {self.time!r:.60}: give the number of a time, from 0")
+            raise UsageError(f"time is {self.time!r:.60}: give the number of a time point, from 0")
         object.__setattr__(self, "scene", _plain(self.scene))
         object.__setattr__(self, "channel", tuple(map(_plain, self.channel)))
         object.__setattr__(self, "z", _plain(self.z))
@@ -110,11 +118,11 @@ class StackOptions:
 
     @property
     def chooses(self) -> bool:
-        """Whether channels, z or time are chosen."""
+        """True if channels, z or time are selected."""
         return bool(self.channel) or self.z is not None or self.time is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options that were given, as JSON has them."""
+        """Return the options that were given, as JSON values."""
         given = {
             "scene": self.scene,
             "channel": [*self.channel] or None,
@@ -125,29 +133,26 @@ class StackOptions:
         return {name: value for name, value in given.items() if value is not None}
 
     def words(self) -> str:
-        """Return the options that were given, as a text that tells every two choices apart."""
+        """Return the options that were given as an unambiguous text."""
         return f"planes {json.dumps(self.to_dict(), sort_keys=True)}"
 
 
-Stacks = Annotated[
-    StackOptions, Option("Which planes of image files are read; its options are taken by their names, too.")
-]
+Stacks = Annotated[StackOptions, Option("Planes to read from image files; its options may also be given by name.")]
 
 
 def with_planes(pixels: T, options: StackOptions | None) -> T:
-    """Return what is known of an image, as it is to be read: with the planes chosen, of the scene that it is.
+    """Return an image with the planes to read, of the scene that it is.
 
     Raises
     ------
     UsageError
-        If planes are chosen of what is no file: a store's image, or an array.
+        If planes are selected, but the image is not in a file, as in a store or an array.
     """
     if not options or pixels is None:
         return pixels
     if not hasattr(pixels, "planes"):
         raise UsageError(
-            f"{pixels} is no image file: --scene, --channel, --z, --time and --grey choose what is read of files; "
-            "leave them out"
+            f"{pixels} is not an image file: --scene, --channel, --z, --time and --grey apply to files only; omit them"
         )
     known: Any = pixels
     own = known.planes.scene if known.planes else None

@@ -1,4 +1,4 @@
-"""The values of an image file, and what they mean: as a picture, as labels, as a mask."""
+"""Values of an image file, and their interpretation as picture, labels or mask."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +12,29 @@ from cellprep.formats.images.orientation import turned
 from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.planes import StackOptions
 
-_MOST_UNNAMED = 4  # as many channels may be without a name; more are rather planes of a stack
+_MOST_UNNAMED = 4  # largest number of unnamed channels; more are probably planes of a stack
 
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The tags of a file about its image.
+    """Metadata of an image file.
 
     Attributes
     ----------
     orientation
         Its Orientation tag, 1 to 8; 1 is upright.
     reading
-        Number of the way in which files of its kind are read; it rises when such a file gives other values than before.
+        Version of the decoding of such files; it increases when values change.
     parts
-        The other files that the image is in.
+        Other files that contain parts of the image.
     may_have_others
-        Whether the image may be in other files, too, which only the file's folder tells.
+        Whether the image may also continue in other files, which only the file's folder shows.
     has_grey_alpha
-        Whether it is grey with alpha in a format whose reader once gave three channels of these.
+        Whether it is grey with alpha in a format for which earlier versions returned three channels.
     scenes
-        The names of its scenes, if it may hold several images; empty text for one without a name.
+        Names of its scenes, if it may contain several; an empty string for one without a name.
     sides
-        The sides of a pixel, of each scene, or of the one image; nothing if the file does not tell any.
+        Sides of a pixel of each scene, or of the single image; empty if the file does not have them.
     """
 
     orientation: int = 1
@@ -48,30 +48,30 @@ class Tags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raster:
-    """The values of an image file as they are stored, and what its tags say of them.
+    """Stored values of an image file, and the meaning given by its tags.
 
     Attributes
     ----------
     values
         (H, W), or (C, H, W), without alpha.
     is_rgb
-        Whether three channels are red, green and blue.
+        Whether its three channels are red, green and blue.
     alpha
-        (H, W): how opaque each pixel is, if the file tells.
+        (H, W): opacity of each pixel, if the file has it.
     palette
-        (n, 3) uint8: the colours that the values stand for, if they do.
+        (n, 3) uint8: colours of the values, if they are indices.
     white_is_zero
         Whether the value 0 is white.
     bits
-        Number of bits of a value.
+        Number of bits per value.
     is_stacked
-        Whether three channels came as three planes, one after the other: such labels are more likely those of a stack.
+        Whether its three channels were separate planes: such labels are more likely a stack.
     is_plain_array
-        Whether who wrote it meant the numbers as they are, whatever the tags say of white and black.
+        Whether the numbers were meant as they are, regardless of tags for white and black.
     orientation
         Its Orientation tag.
     to_choose
-        What is still to be chosen of it, where a part was as it was read.
+        The selections still to be applied, if a part was already selected on reading.
     """
 
     values: NDArray[Any]
@@ -87,19 +87,19 @@ class Raster:
 
 
 def check_dtype(dtype: np.dtype[Any] | None) -> None:
-    """Raise ImageFileError unless these are values that an image can have."""
+    """Raise ImageFileError unless images can have values of this type."""
     if dtype is None or dtype.kind not in "buif":
         found = "values of an unknown type" if dtype is None else f"{dtype} values"
-        raise ImageFileError(f"it holds {found}: images hold integers or floats")
+        raise ImageFileError(f"it has {found}: images have integers or floats")
 
 
 class UnnamedAxesError(ImageFileError):
-    """An array without names for its axes has too many of them.
+    """An array with unnamed axes has too many of them.
 
     Attributes
     ----------
     sizes
-        Their lengths, in words.
+        Lengths of the axes, as text.
     """
 
     def __init__(self, problem: str, sizes: str = "") -> None:
@@ -108,12 +108,12 @@ class UnnamedAxesError(ImageFileError):
 
 
 def place_channels(values: NDArray[Any]) -> NDArray[Any]:
-    """Bring an array without names for its axes to (H, W) or (C, H, W), where only one reading is likely.
+    """Convert an array with unnamed axes to (H, W) or (C, H, W), if only one interpretation is plausible.
 
     Raises
     ------
     ImageFileError
-        If it is a stack, or may be one.
+        If it is or may be a stack.
 
     Examples
     --------
@@ -132,23 +132,23 @@ def place_channels(values: NDArray[Any]) -> NDArray[Any]:
         return np.moveaxis(values, few[0], 0)
     sizes = " x ".join(map(str, shape))
     raise UnnamedAxesError(
-        f"it is a stack, or has axes without names ({sizes}): an image is height x width, with up to "
-        f"{_MOST_UNNAMED} channels before or after; name the axes of more (OME-TIFF or ImageJ, axes CYX)",
+        f"it is a stack, or has unnamed axes ({sizes}): an image is height x width, with up to "
+        f"{_MOST_UNNAMED} channels before or after; files with more need named axes (OME-TIFF or ImageJ, axes CYX)",
         sizes,
     )
 
 
 def as_picture(raster: Raster, *, upright: bool = True, keep_channels: bool = False) -> NDArray[Any]:
-    """Return an image as viewers show it.
+    """Return an image for display.
 
     Parameters
     ----------
     raster
         The file's values.
     upright
-        Whether it is turned as its Orientation tag says.
+        Whether to apply its Orientation tag.
     keep_channels
-        Whether grey that is stored as three equal colours stays so, instead of becoming one channel.
+        Whether grey stored as three equal colours keeps three channels instead of one.
 
     Returns
     -------
@@ -173,20 +173,20 @@ def as_picture(raster: Raster, *, upright: bool = True, keep_channels: bool = Fa
 
 
 def as_labels(raster: Raster, *, upright: bool) -> NDArray[Any]:
-    """Return the numbers of a label image: a palette's numbers, or a number for each colour.
+    """Return the numbers of a label image: palette indices, or a number for each colour.
 
     Returns
     -------
     ndarray
-        (H, W), of any dtype; another shape if it can be no label image.
+        (H, W), of any dtype; another shape if it cannot be a label image.
 
     Raises
     ------
     ImageFileError
-        If its tags leave open which number is meant.
+        If its tags are ambiguous for labels.
     """
     image = _meant(raster)
-    if raster.is_rgb and image.ndim == 3 and len(image) == 3:  # a sample more may be anything
+    if raster.is_rgb and image.ndim == 3 and len(image) == 3:  # an extra sample may be anything
         image = _without_copies(image)
         if image.ndim == 3:
             image = _number_of_colour(image)
@@ -201,7 +201,7 @@ def as_mask(raster: Raster, *, upright: bool) -> NDArray[np.bool_]:
     Raises
     ------
     ImageFileError
-        If its tags leave open what is black, or it has several numbers beside 0.
+        If its tags are ambiguous about black, or it has several nonzero values.
     """
     image = _meant(raster) if raster.palette is None else _colours_of(raster.values, raster.palette)
     _check_one_number(image.reshape(-1, *image.shape[-2:]))
@@ -210,28 +210,28 @@ def as_mask(raster: Raster, *, upright: bool) -> NDArray[np.bool_]:
 
 
 def _check_one_number(channels: NDArray[Any]) -> None:
-    """Refuse a mask, (C, H, W), that has several numbers: it is a label image, or its edges or noise are grey."""
+    """Refuse a mask, (C, H, W), with several values: it is a label image, or has grey edges or noise."""
     inside = channels.any(axis=0)
     for channel in channels:
         if inside.any() and channel[inside].min() != channel[inside].max():
             numbers = np.unique(channel[inside])
             few = ", ".join(map(str, numbers[:3].tolist())) + (", ..." if len(numbers) > 3 else "")
             raise ImageFileError(
-                f"it holds {len(numbers)} numbers beside 0 ({few}): a mask of one cell holds one. A label image "
-                "has its image's name, masks/<id>.* beside images/<id>.*; noise and soft edges need a threshold first"
+                f"it has {len(numbers)} nonzero values ({few}): a mask of one cell has one. A label image "
+                "must have its image's name, masks/<id>.* for images/<id>.*; apply a threshold to noise and soft edges"
             )
 
 
 def _colours_of(numbers: NDArray[Any], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if numbers.size and numbers.max() >= len(palette):
         raise ImageFileError(
-            f"it is damaged: it holds the value {numbers.max()}, and its palette {len(palette)} colours"
+            f"it is damaged: it has the value {numbers.max()}, but its palette has {len(palette)} colours"
         )
     return np.stack([palette[:, channel][numbers] for channel in range(3)])
 
 
 def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
-    """Turn grey that is stored as three equal colours into one channel."""
+    """Convert grey stored as three equal colours to one channel."""
     if len(channels) == 3 and channels.ndim == 3 and all(np.array_equal(channels[0], other) for other in channels[1:]):
         grey: NDArray[Any] = channels[0]
         return grey
@@ -239,10 +239,10 @@ def _without_copies(channels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _inverted(raster: Raster) -> NDArray[Any]:
-    """Return values that count black as 0."""
+    """Return values with 0 as black."""
     values = raster.values
     if values.dtype.kind == "f":
-        raise ImageFileError("its values are floats, and 0 is to be white (WhiteIsZero): save it with black as 0")
+        raise ImageFileError("its values are floats with 0 as white (WhiteIsZero): save it with 0 as black")
     if values.dtype == bool or values.dtype.kind == "i" or raster.bits in (0, 8 * values.dtype.itemsize):
         inverted: NDArray[Any] = ~values
     else:
@@ -251,7 +251,7 @@ def _inverted(raster: Raster) -> NDArray[Any]:
 
 
 def _meant(raster: Raster) -> NDArray[Any]:
-    """Return the numbers of labels: where 0 is to be white, the tag may speak of colours only."""
+    """Return the numbers of labels. If 0 is white, the tag may apply to colours only."""
     values = raster.values
     if not raster.white_is_zero or raster.is_plain_array:
         return values
@@ -259,35 +259,34 @@ def _meant(raster: Raster) -> NDArray[Any]:
     background, other = not values.all(), not inverted.all()
     if background == other:
         raise ImageFileError(
-            "its tags say that 0 is white (WhiteIsZero), which leaves open whether 0 or the largest number is the "
-            "background: save it with black as 0 (BlackIsZero)"
+            "its tags define 0 as white (WhiteIsZero), so that either 0 or the largest number may be the "
+            "background: save it with 0 as black (BlackIsZero)"
         )
     return values if background else inverted
 
 
 def _number_of_colour(colours: NDArray[Any]) -> NDArray[np.int64]:
-    """Return a number for each colour, as it is written: 0xRRGGBB; black is background."""
+    """Return a number for each colour, written as 0xRRGGBB; black is background."""
     if colours.dtype.kind != "u" or colours.dtype.itemsize > 2:
-        raise ImageFileError(f"its colours are {colours.dtype} values: colours that stand for cells have 8 or 16 bits")
+        raise ImageFileError(f"its colours are {colours.dtype} values: colours of cells must have 8 or 16 bits")
     bits = 8 * colours.dtype.itemsize
     red, green, blue = colours.astype(np.int64)
     numbers: NDArray[np.int64] = (red << 2 * bits) | (green << bits) | blue
     if numbers.size and numbers.all():
         raise ImageFileError(
-            "its colours stand for cells, but no pixel is black: which colour is the background, nothing tells; "
-            "make it black"
+            "its colours represent cells, but no pixel is black, so that the background is unknown; make it black"
         )
     return numbers
 
 
 def _without_transparent(labels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Take what is transparent as background."""
+    """Treat transparent pixels as background."""
     most = alpha.max(initial=0)
     clear = alpha == 0
-    if not clear.any() or not most:  # an alpha channel that is all 0 says nothing
+    if not clear.any() or not most:  # an alpha channel of only zeros is meaningless
         return labels
     if not (clear | (alpha == most)).all():
         raise ImageFileError(
-            "some of its pixels are half transparent: a label image has none such; save it without alpha"
+            "some of its pixels are semi-transparent, which is invalid in a label image: save it without alpha"
         )
     return np.where(clear, labels.dtype.type(0), labels)

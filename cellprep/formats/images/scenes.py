@@ -1,4 +1,4 @@
-"""Files of microscopes: one image or several scenes, each a stack of which planes are read."""
+"""Microscope files: one image or several scenes, each a stack from which planes are selected."""
 
 import logging
 import warnings
@@ -26,15 +26,15 @@ class Scene:
     Attributes
     ----------
     name
-        Its name; empty text if it has none.
+        Name; an empty string if it has none.
     stack
-        Its axes.
+        Axes.
     dtype
-        The type of its values.
+        Type of the values.
     read
-        Returns the plane at a place along C, Z and T: (H, W), or (H, W, S) where it has colours.
+        Returns the plane at a position along C, Z and T: (H, W), or (H, W, S) for colours.
     sides
-        The sides of a pixel, if the file tells them.
+        Sides of a pixel, if the file has them.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Scene:
     sides: Sides | None = None
 
 
-#: Opens a file, and gives its scenes.
+#: Opens a file, and yields its scenes.
 Opener = Callable[[IO[bytes]], AbstractContextManager[Sequence[Scene]]]
 
 
 def load_library(name: str, purpose: str) -> Any:
-    """Return a library that reads a format.
+    """Import a library that reads a format.
 
     Raises
     ------
     ImageFileError
-        If it is not installed; the message says what to install.
+        If it is not installed; the message says how to install it.
     """
     try:
         return import_module(name)
@@ -63,12 +63,12 @@ def load_library(name: str, purpose: str) -> Any:
 
 
 def decode_scene(opener: Opener, stream: IO[bytes], options: StackOptions | None = None) -> Raster:
-    """Decode what is chosen of a file.
+    """Decode the selected part of a file.
 
     Raises
     ------
     ImageFileError
-        If it has several scenes and none is chosen, or a stack of which not one plane is chosen.
+        If it has several scenes or planes, and the selection is incomplete.
     """
     options = StackOptions() if options is None else options
     with opener(stream) as scenes:
@@ -81,7 +81,9 @@ def decode_scene(opener: Opener, stream: IO[bytes], options: StackOptions | None
     if not has_samples:
         return Raster(values=values, to_choose=left)
     if values.shape[-1] not in (3, 4):
-        raise ImageFileError(f"each of its pixels has {values.shape[-1]} samples: grey and RGB can be read")
+        raise ImageFileError(
+            f"each of its pixels has {values.shape[-1]} samples: only grey and RGB images are supported"
+        )
     values = np.moveaxis(values, -1, 0)
     return Raster(values=values[:3], is_rgb=True, alpha=values[3] if len(values) > 3 else None, to_choose=left)
 
@@ -100,14 +102,14 @@ def _reader(scene: Scene, stack: Stack) -> Callable[[Sequence[dict[str, int]]], 
 
 
 def tags_of_scenes(opener: Opener, stream: IO[bytes]) -> Tags:
-    """Read the names of a file's scenes, and the sizes of their pixels."""
+    """Read the names of a file's scenes, and their pixel sizes."""
     with opener(stream) as scenes:
         return Tags(scenes=tuple(one.name for one in scenes), sides=tuple(one.sides for one in scenes))
 
 
 @contextmanager
 def problems_of(library: str) -> Iterator[None]:
-    """Let what a library finds in a damaged file be one line, and nothing in its log."""
+    """Convert errors of a library for a damaged file to one line, and silence its log."""
     log = logging.getLogger(library)
     before, log.disabled = log.disabled, True
     try:
@@ -116,8 +118,8 @@ def problems_of(library: str) -> Iterator[None]:
             yield
     except (ImageFileError, MemoryError):
         raise
-    except Exception as error:  # libraries have errors of all kinds
+    except Exception as error:  # libraries raise errors of all kinds
         told = " ".join(str(error).split())[:200]
-        raise ImageFileError(f"it is damaged, or of a kind that {library} does not read: {told}") from error
+        raise ImageFileError(f"it is damaged, or not supported by {library}: {told}") from error
     finally:
         log.disabled = before

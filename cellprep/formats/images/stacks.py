@@ -1,4 +1,4 @@
-"""Stacks: images with several channels, z planes or times, and the planes that are read of them; and scenes."""
+"""Stacks: images with several channels, z planes or times, and the selection of planes; and scenes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,28 +12,28 @@ from cellprep.errors import ImageFileError
 from cellprep.formats.images.planes import StackOptions
 from cellprep.text.wording import count, printable
 
-#: Makes one plane, (H, W, ...), of those at all z, (Z, H, W, ...).
+#: Computes one plane, (H, W, ...), from all z planes, (Z, H, W, ...).
 Projection = Callable[[NDArray[Any]], NDArray[Any]]
 
 _FLAGS = {"C": "--channel", "Z": "--z", "T": "--time"}
 _WORDS = {"C": "channel", "Z": "z plane", "T": "time"}
-_LUMINANCE = (0.2125, 0.7154, 0.0721)  # scikit-image's rgb2gray, by Rec. 709
+_LUMINANCE = (0.2125, 0.7154, 0.0721)  # as in scikit-image's rgb2gray, from Rec. 709
 _RGB = ("red", "green", "blue")
-_NAMED = 10  # scenes in a line
+_NAMED = 10  # scenes listed in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The axes of an image.
+    """Axes of an image.
 
     Attributes
     ----------
     axes
-        A letter for each: T (time), C (channel), Z, Y, X, S (the samples of a colour), others as tifffile has them.
+        A letter for each: T (time), C (channel), Z, Y, X, S (samples of a colour), others as in tifffile.
     shape
         Their lengths.
     names
-        The names of the channels, as far as the metadata have them.
+        Names of the channels, if the metadata have them.
     """
 
     axes: str
@@ -45,7 +45,7 @@ class Stack:
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
 
     def told(self, options: StackOptions) -> "Stack":
-        """Return it with a name for its one axis without, where a single option says what its pages are.
+        """Return the stack with a name for its only unnamed axis, if a single option implies it.
 
         Examples
         --------
@@ -68,7 +68,7 @@ class Stack:
         return replace(self, axes=axes[: unnamed[0]] + asked[0] + axes[unnamed[0] + 1 :])
 
     def description(self) -> str:
-        """Return what there is beside height and width.
+        """Describe the axes other than height and width.
 
         Examples
         --------
@@ -81,7 +81,7 @@ class Stack:
             if self.size(axis) > 1
         ]
         parts += [
-            f"{size} pages without a name" if axis in "IQ" else f"{size} along the axis {axis}"
+            f"{size} unnamed pages" if axis in "IQ" else f"{size} along the axis {axis}"
             for axis, size in zip(self.axes, self.shape, strict=True)
             if axis not in "TCZYXS" and size > 1
         ]
@@ -91,37 +91,38 @@ class Stack:
         return f" ({', '.join(map(printable, self.names))})"
 
     def problem(self, options: StackOptions | None) -> str:
-        """Return why it is no image as it is, and which options choose; None of what takes no options."""
+        """Describe why it cannot be read as it is, with the options that help; no options for None."""
         sizes = " x ".join(f"{axis} {size}" for axis, size in zip(self.axes, self.shape, strict=True))
         advice = None if options is None else self.advice(options)
         return f"it is a stack ({sizes}): {advice or 'images have y, x, and at most one axis of channels'}"
 
     def advice(self, options: StackOptions) -> str | None:
-        """Return what there is, and which options choose of it beside those given; None if none does.
+        """Describe its axes, with the options needed in addition to those given; None if no option helps.
 
         Examples
         --------
         >>> Stack("ZCYX", (5, 2, 6, 8)).advice(StackOptions())
         'it has 2 channels and 5 z planes: give --channel and --z'
         """
-        given = {"C": options.chooses, "Z": options.z is not None, "T": options.time is not None}  # C is left whole
+        # C may have several entries.
+        given = {"C": options.chooses, "Z": options.z is not None, "T": options.time is not None}
         missing = [flag for axis, flag in _FLAGS.items() if self.size(axis) > 1 and not given[axis]]
         unnamed = [axis for axis, size in zip(self.axes, self.shape, strict=True) if axis not in "TCZYXS" and size > 1]
         if unnamed in (["I"], ["Q"]) and not missing:
-            return f"it has {self.description()}: give one of --z, --channel and --time, which says what they are"
+            return f"it has {self.description()}: give one of --z, --channel and --time to define them"
         return f"it has {self.description()}: give {_listed(missing)}" if missing and not unnamed else None
 
     def channels(self, options: StackOptions) -> list[int]:
-        """Return the places of the channels chosen, in their order; of all unless some are.
+        """Return the indices of the selected channels, in order; by default all.
 
         Raises
         ------
         ImageFileError
-            If there is no such channel, or several have the name, or one is chosen twice.
+            If a channel does not exist, a name is not unique, or a channel is selected twice.
         """
         places = [self._channel(one) for one in options.channel] or list(range(self.size("C")))
         if len(set(places)) < len(places):
-            raise ImageFileError(f"a channel is chosen twice: {', '.join(map(str, options.channel))}")
+            raise ImageFileError(f"a channel is selected twice: {', '.join(map(str, options.channel))}")
         return places
 
     def _channel(self, chosen: str | int) -> int:
@@ -129,7 +130,7 @@ class Stack:
         named = [place for place, name in enumerate(self.names) if name == chosen]
         if len(named) > 1:
             raise ImageFileError(
-                f"several of its channels are called {chosen!r}: give a number ({self._all_channels()})"
+                f"several of its channels are called {chosen!r}: give the number ({self._all_channels()})"
             )
         if named:
             return named[0]
@@ -147,12 +148,12 @@ class Stack:
         return ", ".join(f"{place} {printable(name)}" for place, name in enumerate(self.names))
 
     def place(self, axis: str, options: StackOptions) -> int | None:
-        """Return the place chosen along an axis of z or time; None where all are projected.
+        """Return the selected index along z or time; None if all are projected.
 
         Raises
         ------
         ImageFileError
-            If there is no such place, or there are several and none is chosen.
+            If the index does not exist, or there are several and none is selected.
         """
         size, word, chosen = self.size(axis), _WORDS[axis], options.z if axis == "Z" else options.time
         if isinstance(chosen, str):
@@ -165,19 +166,19 @@ class Stack:
         return chosen or 0
 
     def planes(self, options: StackOptions) -> list[list[dict[str, int]]]:
-        """Return the planes to read: for each channel chosen, each z, the place along C, Z and T.
+        """Return the planes to read: for each selected channel and each z, the indices along C, Z and T.
 
         Raises
         ------
         ImageFileError
-            If these are not there, or the choice leaves a stack.
+            If they do not exist, or the selection leaves a stack.
         """
         is_unknown = any(axis not in "TCZYXS" and size > 1 for axis, size in zip(self.axes, self.shape, strict=True))
         if is_unknown or any(self.axes.count(axis) > 1 for axis in "TCZYXS"):
             raise ImageFileError(self.problem(options))
         if self.size("C") > 1 and self.size("S") > 1:
             raise ImageFileError(
-                f"it has {self.description()}, each of {self.size('S')} colours: one image is expected"
+                f"it has {self.description()}, each with {self.size('S')} colours: one image is expected"
             )
         time, z = self.place("T", options) or 0, self.place("Z", options)
         heights = range(self.size("Z")) if z is None else [z]
@@ -186,22 +187,22 @@ class Stack:
 
 
 def place_of_scene(names: Sequence[str], chosen: str | int | None) -> int:
-    """Return the place of the scene chosen among those of a file; empty text for one without a name.
+    """Return the index of the selected scene; an empty string stands for a scene without a name.
 
     Raises
     ------
     ImageFileError
-        If there is no such scene, or there are several and none is chosen, or several have the name.
+        If the scene does not exist or its name is not unique, or there are several and none is selected.
     """
     if chosen is None and len(names) == 1:
         return 0
     labels = [f"{place} {printable(name)}" if name else str(place) for place, name in enumerate(names)]
     every = f"{', '.join(labels[:_NAMED])}{f' and {len(names) - _NAMED:,} more' if len(names) > _NAMED else ''}"
     if chosen is None:
-        raise ImageFileError(f"it holds {count(len(names), 'scene')} ({every}): give one by --scene")
+        raise ImageFileError(f"it contains {count(len(names), 'scene')} ({every}): select one with --scene")
     named = [place for place, name in enumerate(names) if name == chosen and name]
     if len(named) > 1:
-        raise ImageFileError(f"several of its scenes are called {chosen!r}: give a number ({every})")
+        raise ImageFileError(f"several of its scenes are called {chosen!r}: give the number ({every})")
     place = chosen if isinstance(chosen, int) else int(chosen) if chosen.isdecimal() else -1
     place = named[0] if named else place
     if not 0 <= place < len(names):
@@ -210,12 +211,12 @@ def place_of_scene(names: Sequence[str], chosen: str | int | None) -> int:
 
 
 def place_of_focus(planes: NDArray[Any]) -> int:
-    """Return the place of the sharpest plane: that of the largest variance of its Laplacian, the first of equals.
+    """Return the index of the sharpest plane, with the largest variance of its Laplacian; the first in a tie.
 
     Parameters
     ----------
     planes
-        (Z, H, W), or (Z, H, W, S) with colours, whose variances are added up.
+        (Z, H, W), or (Z, H, W, S) for colours, whose variances are summed.
 
     Examples
     --------
@@ -225,7 +226,7 @@ def place_of_focus(planes: NDArray[Any]) -> int:
     >>> place_of_focus(planes)
     1
     """
-    import cv2  # which takes long to load, and few need
+    import cv2  # slow to load and rarely needed
 
     variances = [
         sum(
@@ -240,16 +241,16 @@ def place_of_focus(planes: NDArray[Any]) -> int:
 def read_planes(
     stack: Stack, options: StackOptions, read: Callable[[Sequence[dict[str, int]]], NDArray[Any]]
 ) -> NDArray[Any]:
-    """Read the planes chosen of a stack, and project them along z.
+    """Read the selected planes of a stack, and project them along z.
 
     Parameters
     ----------
     stack
-        Its axes.
+        Axes of the stack.
     options
-        What is chosen. Of several channels, all are read at the z at which the first is the sharpest.
+        The selection. With several channels, all are read at the z where the first one is sharpest.
     read
-        Returns the planes at some places, (n, H, W) or (n, H, W, S).
+        Returns the planes at given indices, (n, H, W) or (n, H, W, S).
 
     Returns
     -------
@@ -259,7 +260,7 @@ def read_planes(
     Raises
     ------
     ImageFileError
-        As `Stack.planes`.
+        As for `Stack.planes`.
     """
     channels: list[NDArray[Any]] = []
     project: Projection = itemgetter(0)
@@ -267,7 +268,7 @@ def read_planes(
         planes = read(places)
         if planes.dtype == bool:
             planes = planes.astype(np.uint8) * np.uint8(255)
-        if len(planes) > 1 and not channels:  # the first channel tells where the focus of all is
+        if len(planes) > 1 and not channels:  # the first channel determines the focus for all
             project = {"max": _max, "mean": _mean}.get(str(options.z)) or itemgetter(place_of_focus(planes))
         channels.append(project(planes))
     return channels[0] if len(channels) == 1 else np.stack(channels)
@@ -283,12 +284,12 @@ def _mean(planes: NDArray[Any]) -> NDArray[Any]:
 
 
 def chosen_of_picture(image: NDArray[Any], options: StackOptions, *, is_rgb: bool) -> NDArray[Any]:
-    """Return what is chosen of an image that is no stack, (H, W) or (C, H, W).
+    """Apply the selection to an image that is not a stack, (H, W) or (C, H, W).
 
     Raises
     ------
     ImageFileError
-        If it is not there.
+        If the selection does not exist.
     """
     place_of_scene([""], options.scene)
     is_coloured = is_rgb and image.ndim == 3 and len(image) == 3
@@ -303,7 +304,7 @@ def chosen_of_picture(image: NDArray[Any], options: StackOptions, *, is_rgb: boo
 
 
 def luminance(image: NDArray[Any]) -> NDArray[Any]:
-    """Return the luminance of an RGB image, (3, H, W): (H, W) in its own dtype, rounded to the nearest for integers.
+    """Return the luminance of an RGB image, (3, H, W): (H, W) in the same dtype, rounded for integers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""TIFF, by tifffile and imagecodecs: one meaning, whatever the compression."""
+"""TIFF, read with tifffile and imagecodecs, interpreted independently of the compression."""
 
 import math
 import re
@@ -28,16 +28,16 @@ _MOST_PAGES = 10_000
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOURED = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
-_LARGE_SEGMENT = 2**24  # pixels of a strip or tile, which may be as large whatever the image's size
+_LARGE_SEGMENT = 2**24  # pixels of a strip or tile that are acceptable regardless of the image's size
 
 
 def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raster:
-    """Decode the one image of a file, or what is chosen of a stack; None of labels, of which nothing can be chosen.
+    """Decode the single image of a file, or the selection from a stack; None for labels, which have no selection.
 
     Raises
     ------
     ImageFileError
-        If it holds a stack of which not one plane is chosen, colours that are none of grey, RGB and a palette, or lacks
+        If it contains a stack without a complete selection, colours other than grey, RGB and a palette, or lacks
         a part.
     """
     _check_pages(stream)
@@ -66,39 +66,39 @@ def decode_tiff(stream: IO[bytes], options: StackOptions | None = None) -> Raste
 
 
 def _place_of_series(tiff: tifffile.TiffFile, options: StackOptions | None) -> int:
-    """Return the place of the image chosen among those of a file."""
+    """Return the index of the selected image in a file."""
     own, chosen = _own_series(tiff), None if options is None else options.scene
     if len(own) > 1 and options is None:
-        raise ImageFileError(f"it holds {len(own)} images of different kinds: one is expected")
+        raise ImageFileError(f"it contains {len(own)} images of different kinds: one is expected")
     names = [tiff.series[place].name for place in own] if len(own) > 1 else [""]
     return own[place_of_scene(names, chosen)]
 
 
 def _own_series(tiff: tifffile.TiffFile) -> list[int]:
-    """Return the places of the images that begin in this very file, where OME-XML tells of others' files, too."""
+    """Return the indices of the images that begin in this file, as OME-XML may also list those of other files."""
     series = tiff.series
     own = [place for place, one in enumerate(series) if one.keyframe.parent.filehandle is tiff.filehandle]
     return own or [*range(len(series))]
 
 
 def tags_of_tiff(stream: IO[bytes]) -> Tags:
-    """Read the tags of the first page, and the names of the other files that the image is in."""
+    """Read the tags of the first page, and the names of other files with parts of the image."""
     with _opened(stream) as tiff:
         page = tiff.pages.first
         orientation = _orientation(page)
         parts = tuple(Path(tiff.filehandle.dirname, name) for name in _other_files(tiff))
         reading = 2 if orientation != 1 or parts or _is_read_anew(page) else 1
         tags = Tags(orientation, reading, parts, page.is_micromanager or _names_files(_ome(tiff)))
-        with suppress(Exception):  # what is damaged of these leaves the others as they are
+        with suppress(Exception):  # damage in these does not affect the others
             scenes, sides = _scenes_and_sides(tiff)
             tags = replace(tags, scenes=scenes, sides=sides)
         return tags
 
 
 def _scenes_and_sides(tiff: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[Sides | None, ...]]:
-    """Return the names of images, if there are several, and the sides of a pixel that OME-XML or ImageJ tells of each.
+    """Return the names of images, if there are several, and the sides of a pixel of each, from OME-XML or ImageJ.
 
-    A resolution alone is one of print.
+    A TIFF resolution without these is a printing resolution.
     """
     root = _ome(tiff)
     if root is None:
@@ -115,7 +115,7 @@ def _scenes_and_sides(tiff: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[S
 
 @contextmanager
 def _opened(stream: IO[bytes]) -> Iterator[tifffile.TiffFile]:
-    """Open a file, under the name that its OME-XML has for it if it was renamed."""
+    """Open a file, under the name in its OME-XML if it was renamed."""
     with _without_log():
         with tifffile.TiffFile(stream) as tiff:
             name = _former_name(tiff)
@@ -128,9 +128,9 @@ def _opened(stream: IO[bytes]) -> Iterator[tifffile.TiffFile]:
 
 
 def _former_name(tiff: tifffile.TiffFile) -> str:
-    """Return the name of an OME-TIFF before it was renamed; empty text if it was not, or is one of several files.
+    """Return the name of an OME-TIFF before it was renamed; an empty string if it was not, or is one of several files.
 
-    Its OME-XML does not say which file it is itself, names another one, and no more planes than are in this one.
+    The OME-XML of a renamed file names one file, which is not this one, with no more planes than this one has.
     """
     root = _ome(tiff)
     if root is None or root.get("UUID"):
@@ -149,7 +149,7 @@ def _former_name(tiff: tifffile.TiffFile) -> str:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Keep tifffile from telling of each damaged tag: whoever reads the file gets one line about it."""
+    """Silence tifffile's messages about damaged tags: the caller raises one error."""
     log = tifffile.logger()
     before = log.disabled
     log.disabled = True
@@ -160,13 +160,13 @@ def _without_log() -> Iterator[None]:
 
 
 def _check_pages(stream: IO[bytes]) -> None:
-    """Refuse endless lists of pages before tifffile looks at each."""
+    """Refuse endless lists of pages before tifffile reads each."""
     head = stream.read(16)
     order = "<" if head[:2] == b"II" else ">"
     is_big = head[2:4] in (b"+\x00", b"\x00+")
     counted, entry, pointer = ("Q", 20, "Q") if is_big else ("H", 12, "I")
     seen: set[int] = set()
-    with suppress(struct.error, OSError, OverflowError):  # what is damaged, tifffile finds
+    with suppress(struct.error, OSError, OverflowError):  # tifffile reports other damage
         (place,) = struct.unpack_from(order + pointer, head, 8 if is_big else 4)
         while place and place not in seen:
             seen.add(place)
@@ -180,7 +180,7 @@ def _check_pages(stream: IO[bytes]) -> None:
 
 
 def _other_files(tiff: tifffile.TiffFile) -> list[str]:
-    """Return the names of the other files that an OME-TIFF is spread over."""
+    """Return the names of the other files of a multi-file OME-TIFF."""
     root = _ome(tiff)
     own = {root.get("UUID")} if root is not None else set()
     names = set()
@@ -207,10 +207,10 @@ def _ome(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
 def _check_parts(tiff: tifffile.TiffFile) -> None:
     for name in _other_files(tiff):
         if not re.fullmatch(r"[^/\\:]+", name) or name in (".", ".."):
-            raise ImageFileError(f"it names {name!r} as another part of it: parts lie in the same folder")
+            raise ImageFileError(f"it refers to {name!r} as another part: all parts must be in the same folder")
         if not tiff.filehandle.is_file or not Path(tiff.filehandle.dirname, name).is_file():
             raise ImageFileError(
-                f"it is one of several files of an OME-TIFF, of which {name} is missing: keep them in one folder, or "
+                f"it is part of an OME-TIFF of several files, of which {name} is missing: keep them in one folder, or "
                 "save the image as one file"
             )
     root = _ome(tiff)
@@ -222,35 +222,35 @@ def _check_parts(tiff: tifffile.TiffFile) -> None:
 
 
 def _check_axes(series: tifffile.TiffPageSeries, stack: Stack, options: StackOptions | None) -> None:
-    """Refuse stacks before they are read, where the axes have names."""
+    """Refuse stacks before they are read, if their axes are named."""
     named = [axis for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 or axis in "YX"]
     unnamed = [axis for axis in named if axis == "Q"]
     if unnamed and len(named) == 3:
         try:
             place_channels(np.broadcast_to(np.uint8(0), series.shape))
         except UnnamedAxesError as error:
-            advice = "" if options is None else ", or say what its pages are by --z, --channel or --time"
+            advice = "" if options is None else ", or define its pages with --z, --channel or --time"
             raise UnnamedAxesError(f"{error}{advice}", error.sizes) from None
     elif "".join(named) not in ("YX", "YXS", "SYX", "CYX", "YXC"):
         raise ImageFileError(stack.problem(options))
 
 
 def _channel_names(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, place: int) -> tuple[str, ...]:
-    """Return the names of the channels, of OME-XML or ImageJ's labels; none unless each has one."""
+    """Return the names of the channels, from OME-XML or ImageJ's labels; empty unless each has one."""
     number = series.shape[series.axes.index("C")] if "C" in series.axes else 1
     names: list[str] = []
     if (root := _ome(tiff)) is not None:
         pixels = [element for element in root.iter() if element.tag.endswith("Pixels")][place : place + 1]
         names = [element.get("Name") or "" for one in pixels for element in one if element.tag.endswith("Channel")]
     elif tiff.is_imagej and isinstance(labels := (tiff.imagej_metadata or {}).get("Labels"), list):
-        names = labels[:number]  # of the planes, of which channels come first
+        names = labels[:number]  # labels of the planes; channels come first
         if any(label != names[place % number] for place, label in enumerate(labels)):
             names = []
     return tuple(names) if len(names) == number and all(names) else ()
 
 
 def _chosen(tiff: tifffile.TiffFile, place: int, stack: Stack, options: StackOptions) -> Raster:
-    """Read what is chosen of a stack: of one file whose planes are pages no more than one channel at once."""
+    """Read the selection from a stack; if the planes of a file are pages, one channel at a time."""
     series = tiff.series[place]
     page = tiff.pages.first if place == 0 else series.keyframe
     if (
@@ -258,13 +258,13 @@ def _chosen(tiff: tifffile.TiffFile, place: int, stack: Stack, options: StackOpt
         and isinstance(options.z, str)
         and stack.size("Z") > 1
     ):
-        raise ImageFileError(f"its values are no intensities, of which --z {options.z} could be taken: give a number")
+        raise ImageFileError(f"its values are not intensities, so --z {options.z} is not possible: give a number")
     leading = [number for number, axis in enumerate(stack.axes) if axis not in "YXS"]
     if leading != [*range(len(leading))]:
         raise ImageFileError(stack.problem(options))
     lengths, form, axes = stack.shape[: len(leading)], stack.shape[len(leading) :], stack.axes[len(leading) :]
     is_alone = all(one is None or one.parent.filehandle is tiff.filehandle for one in series.pages)
-    by_page = is_alone and len(series.pages) == math.prod(lengths)  # tifffile has closed the other files of an image
+    by_page = is_alone and len(series.pages) == math.prod(lengths)  # tifffile closes the other files of an image
     everything: list[NDArray[Any]] = []
 
     def read(places: Sequence[dict[str, int]]) -> NDArray[Any]:
@@ -298,15 +298,17 @@ def _check_colours(page: tifffile.TiffPage) -> None:
     if colours == PHOTOMETRIC.YCBCR and compression not in JPEGS:
         raise ImageFileError("its colours are ycbcr without JPEG: save it as RGB")
     if colours == PHOTOMETRIC.PALETTE and page.colormap is None:
-        raise ImageFileError("it is damaged: it has no palette, though its tags say so")
+        raise ImageFileError("it is damaged: its tags refer to a palette that is missing")
     if colours not in (*_GREY, *_COLOURED, PHOTOMETRIC.PALETTE):
-        raise ImageFileError(f"its colours are {name}: grey, RGB and palettes can be read; save it as one of these")
+        raise ImageFileError(
+            f"its colours are {name}: only grey, RGB and palettes are supported; save it as one of these"
+        )
     if page.bitspersample == 1 and (page.predictor != 1 or page.samplesperpixel > 1):
-        raise ImageFileError("its values are single bits, of several channels or with a predictor: save it with 8 bits")
+        raise ImageFileError("its values are single bits with several channels or a predictor: save it with 8 bits")
     if compression == COMPRESSION.LERC and page.predictor != 1:
-        raise ImageFileError("its compression, LERC, has a predictor, which is not defined: save it with Deflate")
+        raise ImageFileError("its compression, LERC, has a predictor, which is undefined: save it with Deflate")
     if compression in JPEG2000S and page.dtype is not None and page.dtype.itemsize > 2:
-        raise ImageFileError("it holds values of 32 bits in JPEG 2000, which does not keep them: save it with Deflate")
+        raise ImageFileError("it has 32-bit values in JPEG 2000, which is lossy for these: save it with Deflate")
     if compression != COMPRESSION.NONE:
         try:
             tifffile.TIFF.DECOMPRESSORS[compression]
@@ -318,7 +320,7 @@ def _check_colours(page: tifffile.TiffPage) -> None:
 
 
 def _check_segments(tiff: tifffile.TiffFile, page: Any, planes: int) -> None:
-    """Refuse what lacks a strip or tile, and claims of their sizes that nothing bears out."""
+    """Refuse files that lack a strip or tile, and implausible sizes of these."""
     if page is None:
         raise ImageFileError(f"it lacks some of its {planes:,} planes")
     key = page.keyframe
@@ -327,17 +329,18 @@ def _check_segments(tiff: tifffile.TiffFile, page: Any, planes: int) -> None:
     pixels = depth * height * (width or key.imagewidth)
     if pixels > max(_LARGE_SEGMENT, 4 * key.imagelength * key.imagewidth * key.imagedepth):
         raise ImageFileError(
-            f"it is damaged: its tiles are {height} x {width} pixels, it itself {key.imagelength} x {key.imagewidth}"
+            f"it is damaged: its tiles have {height} x {width} pixels, but the image has {key.imagelength} x "
+            f"{key.imagewidth}"
         )
     offsets, counts = np.asarray(page.dataoffsets, np.uint64), np.asarray(page.databytecounts, np.uint64)
     expected = int(np.prod(key.chunked, dtype=np.int64))
     if min(len(offsets), len(counts)) < expected or not offsets[:expected].all() or not counts[:expected].all():
         raise ImageFileError(f"it is damaged: some of its {expected:,} strips or tiles are missing")
     handle = page.parent.filehandle
-    if handle is not tiff.filehandle:  # tifffile has closed the other files of an image
+    if handle is not tiff.filehandle:  # tifffile closes the other files of an image
         return
     if not key.is_contiguous and (offsets[:expected] + counts[:expected]).max() > handle.size:
-        raise ImageFileError("it is damaged: it is cut off")
+        raise ImageFileError("it is damaged: it is truncated")
     if has_codestream(key.compression) and key.jpegheader is None:  # NDPI's tiles are parts of one stream
         for offset, count in zip(offsets[:expected].tolist(), counts[:expected].tolist(), strict=True):
 
@@ -373,7 +376,7 @@ def _raster(page: tifffile.TiffPage, values: NDArray[Any]) -> Raster:
     palette = None
     if page.photometric == PHOTOMETRIC.PALETTE:
         assert page.colormap is not None
-        is_deep = page.colormap.max() > 255  # some writers give 8 bits where the format has 16
+        is_deep = page.colormap.max() > 255  # some programs write 8 bits although the format has 16
         palette = np.ascontiguousarray((page.colormap >> 8 if is_deep else page.colormap).astype(np.uint8).T)
     return Raster(
         values=values,
@@ -392,7 +395,7 @@ def _orientation(page: tifffile.TiffPage) -> int:
 
 
 def _is_read_anew(page: tifffile.TiffPage) -> bool:
-    """Return whether files of this kind gave other values, or zeros, before one decoder read all."""
+    """Return whether earlier versions decoded such files to other values or zeros."""
     if page.photometric == PHOTOMETRIC.MINISWHITE or 0 in page.databytecounts or 0 in page.dataoffsets:
         return True
     if page.photometric in _GREY and len(page.extrasamples) == 1 and page.samplesperpixel == 2:

@@ -1,1 +1,1 @@
-"""Kaggle's CSV, as it is read and written."""
+"""Kaggle's CSV."""

@@ -1,4 +1,4 @@
-"""The rows of a CSV that belong to one image."""
+"""Rows of a CSV that belong to one image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,20 +10,20 @@ from cellprep.formats.annotations.record import Annotations, ImageRecord, check_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CSVImage(ImageRecord):
-    """The rows of one image.
+    """Rows of one image.
 
     Attributes
     ----------
     shape
-        (H, W), in pixels; None if the file does not tell.
+        (H, W), in pixels; None if the file does not have it.
     masks
         (n,) run-length texts.
     order
-        The order in which the texts count pixels.
+        Order of pixels in the texts.
     rows, cell_types
-        (n,) as `Annotations` has them.
+        (n,) as in `Annotations`.
     cell_type
-        The image's category, which an image without cells may have as well.
+        Category of the image, which an image without cells may have as well.
     """
 
     shape: tuple[int, int] | None
@@ -35,7 +35,7 @@ class CSVImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether the file does not tell the image's size."""
+        """True if the file lacks the image's size."""
         return self.shape is None
 
     def content(self) -> list[Any]:
@@ -43,7 +43,7 @@ class CSVImage(ImageRecord):
         return [self.shape, self.order, self.masks, self.rows, self.cell_types, self.cell_type]
 
     def known_types(self) -> frozenset[str]:
-        """Return the types of its annotations; a row without a mask is none."""
+        """Return the types of its annotations; rows without a mask do not count."""
         return frozenset(name for name, mask in zip(self.cell_types, self.masks, strict=True) if mask.strip())
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
@@ -51,14 +51,14 @@ class CSVImage(ImageRecord):
         check_excluded(self.excluded, self.rows)
         kept = [place for place, row in enumerate(self.rows) if row not in self.excluded]
         if len(kept) == 1 and not self.masks[kept[0]].strip():
-            kept = []  # an empty one that was beside others
+            kept = []  # an empty mask, after others were excluded
         masks = [self.masks[place] for place in kept]
         rows = tuple(self.rows[place] for place in kept)
         for row, mask in zip(rows, masks, strict=True):
             if not mask.strip():
                 raise AnnotationError(
-                    f"{self.source} row {row}: the annotation is empty, beside others: only an image without cells "
-                    "has an empty one"
+                    f"{self.source} row {row}: the annotation is empty, but there are others: only an image without "
+                    "cells may have an empty one"
                 )
         try:
             runs = parse_rle(masks, self._shape(shape), self.order)
@@ -76,13 +76,11 @@ class CSVImage(ImageRecord):
             except RLEError as error:
                 found[row] = error.problem
             if not mask.strip():
-                found[row] = "the annotation is empty, beside others"
+                found[row] = "the annotation is empty, but there are others"
         return found
 
     def _shape(self, shape: tuple[int, int] | None) -> tuple[int, int]:
         known = self.shape or shape
         if known is None:
-            raise AnnotationError(
-                f"{self.source} has no columns width and height: give the images, whose files tell (--images)"
-            )
+            raise AnnotationError(f"{self.source} has no columns width and height: give the image files (--images)")
         return known

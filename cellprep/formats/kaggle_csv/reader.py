@@ -1,12 +1,12 @@
 """Reader of Kaggle's CSV: one annotation per row, with columns id, annotation, width, height, cell_type.
 
-The columns of the 2018 Data Science Bowl are read as well: ImageId, EncodedPixels, whose runs count down the columns
-and whose sizes the images tell, unless there are Height and Width; HuBMAP's id, rle, img_height, img_width, which
-count so, too; and those of a submission to Sartorius: id, predicted. The table may be in any file that `Table` reads.
+It also reads the columns of the 2018 Data Science Bowl: ImageId, EncodedPixels (column-major runs; sizes are those of
+the images, unless there are Height and Width); of HuBMAP: id, rle, img_height, img_width (column-major); and of a
+submission to Sartorius: id, predicted. The table may be in any file that `Table` reads.
 
-A first pass counts the rows of each image and hashes the file, a second one hands each image on as soon as its last
-row has been seen: only images whose rows are still to come are in memory, which is one at a time if rows of an image
-stand together. Large files are read for each, others once.
+A first pass counts the rows of each image and hashes the file. A second pass yields each image after its last row, so
+that only incomplete images are in memory, one at a time if the rows of an image are consecutive. Large files are read
+in each pass, others once.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 _NEEDED = ("id", "annotation")
 _OPTIONAL = ("width", "height", "cell_type")
-_COLUMN_ORDER = {"encodedpixels", "rle", "rlemask", "encoding"}  # annotations that count down the columns
-# Names of columns by what they hold, in small letters and without spaces, underscores and hyphens.
+_COLUMN_ORDER = {"encodedpixels", "rle", "rlemask", "encoding"}  # annotations with column-major runs
+# Names of columns by content, in lower case and without spaces, underscores and hyphens.
 _NAMES = {
     "id": {"id", "imageid"},
     "annotation": {"annotation", "predicted", *_COLUMN_ORDER},
@@ -45,11 +45,11 @@ _NAMES = {
     "cell_type": {"celltype"},
 }
 _OTHER_NAMES = "ImageId", "EncodedPixels", "predicted", "rle"
-_NOTHING = {"-1", "nan", "none", "null"}  # written for an image without cells
+_NOTHING = {"-1", "nan", "none", "null"}  # values that mark an image without cells
 
 
 class _Row(NamedTuple):
-    """A row as the file has it; `problem` says what is wrong with its number of fields."""
+    """A row of the file; `problem` describes a wrong number of fields."""
 
     number: int
     id: str
@@ -68,22 +68,22 @@ class KaggleCSV(Source):
     path
         The file, or a data frame with its columns.
     order
-        The order in which its masks count pixels; along the rows unless given, but down the columns if the column
-        is called EncodedPixels or rle.
+        Order of pixels in the masks; row-major by default, but column-major if the column is called EncodedPixels or
+        rle.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, is no table, or lacks a column.
+        If the file cannot be read, is not a table, or lacks a column.
     MissingExtraError
-        If it is a Parquet or Excel file, and the library is missing that reads it.
+        If it is a Parquet or Excel file, and the library that reads it is not installed.
     """
 
     format = "kaggle-csv"
 
     def __init__(self, path: "Path | DataFrame", order: Order | None = None) -> None:
         if not is_frame(path) and not path.is_file():
-            raise SourceError(f"{path} is not a file of its own: a CSV is read more than once")
+            raise SourceError(f"{path} is not a regular file: a CSV must be readable more than once")
         self._table = open_table(path, _has_needed)
         super().__init__(self._table.path, order)
         self._header = f"{self.path}{' row 1' * (self._table.kind != 'frame')}"
@@ -97,12 +97,12 @@ class KaggleCSV(Source):
         self.needs_images = "width" not in self._places
         self._rows_of = Counter(map(self._id_of, rows))
         if not self._rows_of:
-            raise SourceError(f"{self.path} holds no annotations: there is no row below the header")
+            raise SourceError(f"{self.path} has no annotations: there are no rows below the header")
         self.sha256 = digest.hexdigest()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return whether a path looks like a table, or is a text with the columns of one."""
+        """Return whether a path looks like a table, or a text file with the columns of one."""
         if is_table(path):
             return True
         if not (path.is_file() and path.suffix.lower() == ".txt"):
@@ -111,11 +111,11 @@ class KaggleCSV(Source):
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, in the order of their first rows."""
+        """Ids of all images, in order of their first rows."""
         return list(self._rows_of)
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield each image when its last row has been read."""
+        """Yield each image after its last row has been read."""
         pending: dict[str, list[_Row]] = {}
         yielded = 0
         for row in self._rows():
@@ -127,9 +127,9 @@ class KaggleCSV(Source):
             raise SourceError(f"{self.path} was changed while it was read: run the command again")
 
     def values(self, column: str) -> dict[str, str]:
-        """Return what a column says of each image, without spaces around it.
+        """Return the values of a column by image, without surrounding whitespace.
 
-        Rows whose number of fields is not the header's do not count: their images are at fault.
+        Rows with a wrong number of fields are ignored, as their images are invalid.
         """
         place = self._own_column(column)
         id_place = self._places["id"]
@@ -142,12 +142,12 @@ class KaggleCSV(Source):
             if value != known:
                 raise SourceError(
                     f"{self.name} row {number}: {column} {value!r} contradicts {known!r} in row {first}: "
-                    f"all rows of image {image_id!r} must have the same"
+                    f"all rows of image {image_id!r} must have the same value"
                 )
         return {image_id: value for image_id, (_, value) in found.items()}
 
     def _own_column(self, column: str) -> int:
-        """Return the place of a column that annotations are not made of."""
+        """Return the index of a column that does not belong to the annotations."""
         own = [name for place, name in enumerate(self._columns) if place not in self._places.values()]
         if column not in own:
             found = shorten(", ".join(map(repr, own)), 200, placeholder=" ...") or "none"
@@ -211,7 +211,7 @@ class KaggleCSV(Source):
             )
 
     def _id_of(self, row: tuple[int, list[str]]) -> str:
-        """Return the id that `_rows` gives a row."""
+        """Return the id that `_rows` yields for a row."""
         _, values = row
         place = self._places["id"]
         if len(values) == len(self._columns):
@@ -219,17 +219,17 @@ class KaggleCSV(Source):
         return values[place] if place < len(values) else ""
 
     def _find_columns(self) -> dict[str, int]:
-        """Return the places in the file of the columns that a row is made of, by what they hold."""
+        """Return the indices of the columns of an annotation, by content."""
         found = {holds: place for holds in _NAMES if (place := self._find_column(holds)) is not None}
         needed = (*_NEEDED, "width", "height") if {"width", "height"} & found.keys() else _NEEDED
         missing = [name for name in needed if name not in found]
         if missing:
             kind = kind_of(self.path) if self._table.kind == "csv" else ""
             if kind.startswith("this is") and len(self._columns) < 2:
-                raise SourceError(f"{self.path} is no CSV: {kind}")
+                raise SourceError(f"{self.path} is not a CSV: {kind}")
             known = shorten(", ".join(map(repr, self._columns)), 200, placeholder=" ...") or "none"
             raise SourceError(
-                f"{self._header}: column {', '.join(missing)} is missing: a CSV of annotations has the columns "
+                f"{self._header}: column {', '.join(missing)} is missing: a CSV of annotations must have the columns "
                 f"{', '.join(_NEEDED)} (or {', '.join(_OTHER_NAMES)}), and may have {', '.join(_OPTIONAL)}; "
                 f"found: {known}"
             )
@@ -238,10 +238,12 @@ class KaggleCSV(Source):
     def _find_column(self, holds: str) -> int | None:
         names = [name for name in self._columns if _key(name) in _NAMES[holds]]
         if holds != "id" and names.count(holds) == 1:
-            return self._columns.index(holds)  # its proper name goes before others
+            return self._columns.index(holds)  # the main name takes precedence
         if len(names) > 1:
             several = " and ".join(dict.fromkeys(names))
-            problem = f"columns {several} both hold it" if len(set(names)) > 1 else f"column {several} is there twice"
+            problem = (
+                f"columns {several} have the same meaning" if len(set(names)) > 1 else f"column {several} occurs twice"
+            )
             raise SourceError(f"{self._header}: {holds}: {problem}: rename or delete one")
         return self._columns.index(names[0]) if names else None
 
@@ -251,7 +253,7 @@ def _key(name: str) -> str:
 
 
 def _has_needed(names: list[str]) -> bool:
-    """Return whether among the names of columns are those that every table of annotations has."""
+    """Return whether the names of columns include those required of annotations."""
     keys = set(map(_key, names))
     return all(keys & _NAMES[name] for name in _NEEDED)
 
@@ -260,7 +262,7 @@ def _row(number: int, values: list[str], places: list[int | None]) -> _Row:
     image_id, annotation, width, height, cell_type = ("" if place is None else values[place] for place in places)
     if len(annotation) < 9 and annotation.strip().lower() in _NOTHING:
         annotation = ""
-    # What a million cells of an image have in common is in memory once.
+    # Values shared by a million cells of an image are in memory once.
     return _Row(number, intern(composed(image_id)), annotation, intern(width), intern(height), intern(cell_type), "")
 
 
@@ -268,10 +270,10 @@ def _excel_row(number: int, values: list[str], places: list[int | None]) -> _Row
     row = _row(number, values, places)
     if len(row.annotation) < LONGEST_EXCEL_TEXT:
         return row
-    problem = f"Excel keeps {LONGEST_EXCEL_TEXT:,} characters of a cell, and cut the annotation off: use a CSV"
+    problem = f"Excel truncated the annotation to {LONGEST_EXCEL_TEXT:,} characters: use a CSV"
     return row._replace(problem=problem)
 
 
 def _incomplete_row(number: int, values: list[str], header: list[str], places: list[int | None]) -> _Row:
     fields = [values[place] if place is not None and place < len(values) else "" for place in places]
-    return _Row._make([number, *fields, f"its number of fields is {len(values)}, the header's {len(header)}"])
+    return _Row._make([number, *fields, f"it has {len(values)} fields, but the header has {len(header)}"])

@@ -1,4 +1,4 @@
-"""Kaggle's CSV, with the columns that `cellprep.open_source` takes, and what its competitions take as a submission."""
+"""Kaggle's CSV, with the columns that `cellprep.open_source` reads, and submissions to Kaggle's competitions."""
 
 import csv
 import io
@@ -11,9 +11,9 @@ _COLUMNS = ("id", "annotation", "width", "height", "cell_type")
 
 
 def encode(content: Content) -> str:
-    """Return the rows of one image: a row per cell with pixels, or a single one with an empty mask.
+    """Return the rows of one image: one per visible cell, or a single one with an empty mask.
 
-    Masks count pixels along the rows, from 1, as in the Sartorius competition.
+    Masks are row-major, from 1, as in the Sartorius competition.
     """
     height, width = content.shape
     masks = content.masks()
@@ -29,7 +29,7 @@ def join(whole: Whole, parts: Iterator[tuple[Listed, str]]) -> Iterator[str]:
 
 
 def encode_submission(content: Content) -> str:
-    """Return the rows of one image as Kaggle's Sartorius competition takes them: a row ``id,predicted`` per cell."""
+    """Return the rows of one image for a submission to Kaggle's Sartorius competition: ``id,predicted`` per cell."""
     return _rows((content.image_id, text) for text in format_rle(content.masks().runs) or [""])
 
 

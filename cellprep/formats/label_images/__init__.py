@@ -1,1 +1,1 @@
-"""Label images, one or one per cell, in files."""
+"""Files of label images, or of one mask per cell."""

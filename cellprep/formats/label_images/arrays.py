@@ -36,11 +36,11 @@ class ArrayPixels:
         return hash_of_pixels(self.array)
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
-        """Return it."""
+        """Return the array."""
         return self.array
 
     def sides(self) -> None:
-        """Return that nothing tells the sides of a pixel."""
+        """Return None, as arrays have no pixel size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class ArrayLabels(ImageRecord):
         return [hash_of_pixels(self.labels)]
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
-        """Take each label as an annotation."""
+        """Return each label as an annotation."""
         place = f"the label image {self.image_id!r}" if self.image_id else "the label image"
         return annotations_of_labels(self.labels, place, self.partial.ignore_labels).without(self.excluded)
 
@@ -73,7 +73,7 @@ class LabelArrays(Source):
     Parameters
     ----------
     labels
-        By id: (H, W) integers, 0 = background.
+        Label images by id: (H, W) integers, 0 = background.
     """
 
     format = "arrays"
@@ -87,12 +87,12 @@ class LabelArrays(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Return that no path is a source of this format."""
+        """Return False, as no path is a source of this format."""
         return False
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, in their order."""
+        """Ids of all images, in order."""
         return list(self._labels)
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
@@ -105,22 +105,22 @@ class LabelArrays(Source):
 
 
 def by_id(arrays: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return arrays by their ids, as texts.
+    """Return arrays by their ids, converted to strings.
 
     Raises
     ------
     UsageError
-        If two ids are the same text.
+        If two ids become the same string.
     """
     texts = {str(image_id): array for image_id, array in arrays.items()}
     if len(texts) < len(arrays):
         twice = next(text for text in texts if sum(str(image_id) == text for image_id in arrays) > 1)
-        raise UsageError(f"two images have the id {twice!r}, as a text: give each its own")
+        raise UsageError(f"two images have the id {twice!r} after conversion to a string: give them different ids")
     return texts
 
 
 def as_label_arrays(given: Any) -> dict[str, NDArray[Any]]:
-    """Return labels by their images' ids, if that is what is given, else nothing; a single array is that of ``image``.
+    """Return label images by id, or an empty dict for other arguments; a single array gets the id ``image``.
 
     Examples
     --------
@@ -130,6 +130,6 @@ def as_label_arrays(given: Any) -> dict[str, NDArray[Any]]:
     try:
         given = by_id(given if isinstance(given, Mapping) else {"image": given})
         arrays = {image_id: np.asarray(array) for image_id, array in given.items()}
-    except ValueError:  # of lists of several lengths
+    except ValueError:  # ragged lists
         return {}
     return arrays if all(array.ndim == 2 and array.dtype.kind in "uibf" for array in arrays.values()) else {}

@@ -1,4 +1,4 @@
-"""Label images in files: PNG, TIFF, BMP, NPY and NPZ, of any integer type, or of floats that are whole numbers."""
+"""Files of label images: PNG, TIFF, BMP, NPY and NPZ, with any integer type, or with floats that are whole numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from cellprep.formats.annotations.partial import Ignored, named_label
 from cellprep.formats.annotations.record import Annotations, Components, ImageRecord, most_common
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.images.pixel_size import Sides
+from cellprep.formats.label_images.types import read_types
 from cellprep.store.image_ids import file_uuid
 from cellprep.system.files import read_file
 
@@ -28,11 +29,13 @@ class LabelFileImage(ImageRecord):
     path
         The file.
     may_be_picture
-        Whether it is taken for a label image even if its values are those of a picture.
+        Whether to accept values that look like those of a picture.
     components
-        By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
+        Connectivity of pixels, if connected components of one value are cells; None if each value is a cell.
     file
         The file with its bytes, if `fingerprinted` has read them.
+    types
+        The table of the labels' classes, if there is one.
     """
 
     rows_are_labels: ClassVar[bool] = True
@@ -41,9 +44,10 @@ class LabelFileImage(ImageRecord):
     may_be_picture: bool = False
     components: Components | None = None
     file: ImageFile | None = None
+    types: Path | None = None
 
     def content(self) -> list[Any]:
-        """Return the file's hash, and whether pieces are cells."""
+        """Return the file's hash, and whether components are cells."""
         return self._content(ImageFile(self.path, self.orientation).sha256())
 
     def fingerprinted(self) -> tuple[str, Self]:
@@ -52,14 +56,19 @@ class LabelFileImage(ImageRecord):
         return self._hash_of(self._content(sha256)), replace(self, file=file)
 
     def _content(self, sha256: str) -> list[Any]:
-        return [sha256, *filter(None, [self.components])]
+        types = [read_types(self.types)[1]] if self.types else []
+        return [sha256, *filter(None, [self.components]), *types]
 
-    def known_types(self) -> frozenset[str]:
-        """Return that no annotation has a type."""
-        return frozenset({""})
+    def known_types(self) -> frozenset[str] | None:
+        """Return that no annotation has a type, unless there is a table: the labels show which are there."""
+        return None if self.types else frozenset({""})
+
+    def all_types(self) -> frozenset[str]:
+        """Read the table, if there is one."""
+        return frozenset(read_types(self.types)[0].names.values()) if self.types else frozenset({""})
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel that its image tells, or else the label image."""
+        """Return the sides of a pixel from its image, or from the label image."""
         image = None if self.pixels is None else self.pixels.sides()
         return image or (self.file or ImageFile(self.path, self.orientation)).sides()
 
@@ -72,34 +81,44 @@ class LabelFileImage(ImageRecord):
             return pieces.without(self.excluded)
         if not self.may_be_picture and labels.ndim == 2 and looks_like_picture(labels) and not _is_our_own(file):
             raise AnnotationError(
-                f"{self.path} looks like a picture, by its values: a label image has one number per cell. Name label "
-                "images <id>_masks.*, or keep them in masks/ beside images/; masks hold 0 and 1. Where a command has "
-                "--format, label-folder takes it as it is"
+                f"{self.path} looks like a picture by its values: a label image has one number per cell. Name label "
+                "images <id>_masks.*, or put them into masks/ next to images/; masks have 0 and 1. If the command has "
+                "--format, label-folder accepts it as it is"
             )
-        return annotations_of_labels(labels, str(self.path), self.partial.ignore_labels).without(self.excluded)
+        found = annotations_of_labels(labels, str(self.path), self.partial.ignore_labels)
+        return (_typed(found, self.types) if self.types else found).without(self.excluded)
+
+
+def _typed(annotations: Annotations, table: Path) -> Annotations:
+    """Return annotations with the classes that a table tells of their labels."""
+    types, _ = read_types(table)
+    names = tuple(types.names.get(row, "") for row in annotations.rows)
+    told = annotations.rows and types.scores.keys() >= set(annotations.rows)
+    scores = tuple(types.scores[row] for row in annotations.rows) if told else None
+    return replace(annotations, cell_types=names, cell_type=most_common(names), type_scores=scores)
 
 
 def _is_our_own(file: ImageFile) -> bool:
-    """Return whether the program wrote a file itself: predictions of a bad network crumble like a picture's values."""
+    """Return whether cellprep wrote a file: predictions of a bad network are as fragmented as a picture."""
     return file_uuid(file.path.stem).encode() in read_file(file.path)
 
 
 def annotations_of_labels(labels: NDArray[Any], place: str, ignore: Sequence[int] = ()) -> Annotations:
-    """Take each label of an image as one annotation, whose row is the label's number.
+    """Return each label of an image as one annotation, whose row is the label.
 
     Parameters
     ----------
     labels
         (H, W) integers, or floats that are whole numbers; 0 = background.
     place
-        Where they come from, for messages.
+        Origin of the labels, for messages.
     ignore
-        Numbers that are no cells, but pixels to ignore.
+        Numbers that mark pixels to ignore instead of cells.
 
     Raises
     ------
     AnnotationError
-        If they are no label image.
+        If it is not a label image.
     """
     whole = _as_integers(labels, place)
     labels, ignored = _without(whole, ignore)
@@ -110,10 +129,10 @@ def annotations_of_labels(labels: NDArray[Any], place: str, ignore: Sequence[int
 def annotations_of_pieces(
     labels: NDArray[Any], components: Components, place: str, ignore: Sequence[int] = ()
 ) -> Annotations:
-    """Take each connected piece of pixels of one value as one annotation, whose type is this value.
+    """Return each connected component of pixels of one value as one annotation, whose type is this value.
 
-    Rows count the pieces from 1, in the order of their first pixels along the rows. Parameters and errors are those of
-    `annotations_of_labels`; `components` is the number of neighbours that a pixel is connected to.
+    Rows number the components from 1, in raster order of their first pixels. Parameters and errors are those of
+    `annotations_of_labels`; `components` is the connectivity, 4 or 8.
 
     Examples
     --------
@@ -128,7 +147,7 @@ def annotations_of_pieces(
     whole = _as_integers(labels, place)
     labels, ignored = _without(whole, ignore)
     labels = _checked(labels, place)
-    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)  # small ones, whatever the labels are
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)  # small numbers, regardless of the labels
     pieces = label(numbers, background=0 if labels.min() == 0 else -1, connectivity=1 if components == 4 else 2)
     runs, values = runs_from_labels(pieces)
     firsts = labels.ravel()[runs.starts[runs.offsets[:-1]]]
@@ -138,10 +157,10 @@ def annotations_of_pieces(
 
 
 def _as_integers(labels: NDArray[Any], place: str) -> NDArray[Any]:
-    """Return labels as integers; raises AnnotationError if they are none."""
+    """Return labels as integers; raises AnnotationError if they are not whole numbers."""
     if labels.ndim != 2 or not labels.size:
         raise AnnotationError(
-            f"{place} has the shape {labels.shape}: a label image has one number per pixel, (height, width)"
+            f"{place} has the shape {labels.shape}: a label image must have one number per pixel, (height, width)"
         )
     try:
         return whole_numbers(labels)
@@ -150,7 +169,7 @@ def _as_integers(labels: NDArray[Any], place: str) -> NDArray[Any]:
 
 
 def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return labels with 0 in the place of some numbers, and where these were; None if they are nowhere."""
+    """Return labels with some numbers replaced by 0, and their pixels; None if they do not occur."""
     if not numbers:
         return labels, None
     limits = np.iinfo(labels.dtype)
@@ -162,7 +181,7 @@ def _without(labels: NDArray[Any], numbers: Sequence[int]) -> tuple[NDArray[Any]
 def _ignoring(
     annotations: Annotations, labels: NDArray[Any], ignored: NDArray[np.bool_] | None, numbers: Sequence[int]
 ) -> Annotations:
-    """Return annotations with pixels to ignore, whose connected pieces are counted as regions."""
+    """Return annotations with pixels to ignore, whose connected components are counted as regions."""
     if ignored is None:
         return annotations
     import cv2
@@ -173,8 +192,10 @@ def _ignoring(
 
 
 def _checked(labels: NDArray[Any], place: str) -> NDArray[Any]:
-    """Return labels; raises AnnotationError if some are no numbers of cells."""
+    """Return labels; raises AnnotationError if some are out of range."""
     if labels.min() < 0 or labels.max() > np.iinfo(np.int64).max:
         worst = labels.min() if labels.min() < 0 else labels.max()
-        raise AnnotationError(f"{place} holds the label {worst}: labels are 0 for background, and 1 to 2^63 - 1")
+        raise AnnotationError(
+            f"{place} has the label {worst}: labels must be 0 for background, and 1 to 2^63 - 1 for cells"
+        )
     return labels

@@ -1,4 +1,4 @@
-"""Reader of folders of mask files: one folder per image, one file per cell, as the 2018 Data Science Bowl has them."""
+"""Reader of folders of mask files: one folder per image, one file per cell, as in the 2018 Data Science Bowl."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from cellprep.formats.layouts.listing import hash_of_listing
 from cellprep.store.image_ids import composed, id_problem
 
 _MASK_FORMATS = (".png", ".tif", ".tiff")
-_ENOUGH = 1000  # pixels of an image, to say that its masks are inverted
+_ENOUGH = 1000  # smallest number of pixels of an image from which inverted masks are recognised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskFilesImage(ImageRecord):
-    """The mask files of one image.
+    """Mask files of one image.
 
     Attributes
     ----------
     folder
         The image's folder of masks.
     files
-        (n,) their names, sorted; each one's row is its place, from 1.
+        (n,) their names, sorted; rows are their positions, from 1.
     components
-        By which neighbours pixels are connected, if each connected piece of a mask is a cell; None if each mask is.
-        Rows count pieces then, file by file, from 1.
+        Connectivity of pixels, if connected components of a mask are cells; None if each mask is a cell. Rows then
+        number the components, file by file, from 1.
     """
 
     folder: Path
@@ -44,13 +44,13 @@ class MaskFilesImage(ImageRecord):
 
     @property
     def needs_shape(self) -> bool:
-        """Whether there is no mask to tell the image's size."""
+        """True if there is no mask that has the image's size."""
         if self.components:
             return not self.files
         return self.excluded.issuperset(range(1, len(self.files) + 1))
 
     def content(self) -> list[Any]:
-        """Return the files' names and hashes, and whether pieces are cells."""
+        """Return the files' names and hashes, and whether components are cells."""
         files = [[name, ImageFile(self.folder / name, self.orientation).sha256()] for name in self.files]
         return [*files, *filter(None, [self.components])]
 
@@ -72,16 +72,16 @@ class MaskFilesImage(ImageRecord):
             larger += mask.size >= _ENOUGH and 2 * np.count_nonzero(mask) > mask.size and not mask.all()
             texts.append(encode_rle(mask))
         if shape is None:
-            raise AnnotationError(f"{self.folder} holds no mask, and there is no image: nothing tells the size")
+            raise AnnotationError(f"{self.folder} contains no mask, and there is no image, so that the size is unknown")
         if larger == len(rows) > 1:
             raise AnnotationError(
-                f"each mask in {self.folder} covers more than half of the image, as cells that are black on white do: "
-                "invert the masks, a cell is white on black"
+                f"each mask in {self.folder} covers more than half of the image, as if cells were black on white: "
+                "invert the masks, so that cells are white on black"
             )
         return Annotations(parse_rle(texts, shape), rows, ("",) * len(rows), "")
 
     def faults(self, shape: tuple[int, int] | None = None) -> dict[int, str]:
-        """Read the files one by one; where rows count pieces, nothing is told apart."""
+        """Read the files one by one; no result if rows number components."""
         if self.components:
             return {}
         found = {}
@@ -103,28 +103,28 @@ class MaskFilesImage(ImageRecord):
         return Annotations(runs, tuple(range(1, len(runs) + 1)), ("",) * len(runs), "")
 
     def _mask(self, row: int, shape: tuple[int, int] | None) -> Any:
-        """Return one mask, (H, W) bool: what is not black."""
+        """Return one mask, (H, W) bool, True where it is not black."""
         file = ImageFile(self.folder / self.files[row - 1], self.orientation)
         if file.path.suffix.lower() not in _MASK_FORMATS:
-            raise ImageFileError(f"{file} is no mask file: its name must end in {', '.join(_MASK_FORMATS)}")
+            raise ImageFileError(f"{file} is not a mask file: its name must end in {', '.join(_MASK_FORMATS)}")
         mask = file.decode_mask(beside=self.picture_tag)
         if mask.shape != (shape or mask.shape):
-            raise AnnotationError(f"{file} is {_size(mask.shape)}, the image or its first mask {_size(shape)}")
+            raise AnnotationError(f"{file} is {_size(mask.shape)}, but the image or its first mask is {_size(shape)}")
         return mask
 
 
 class MaskFolder(FolderSource):
-    """Annotations in ``<id>/masks/*.png`` beside ``<id>/images/<id>.png``, in any folder below.
+    """Annotations in ``<id>/masks/*.png`` with ``<id>/images/<id>.png``, in the folder or its subfolders.
 
     Parameters
     ----------
     path
-        The folder of the images' folders, or one above them, or that of one image.
+        The folder of the images' folders, or one above them, or the folder of one image.
 
     Raises
     ------
     SourceError
-        If the folder cannot be read, or no folder in it has masks.
+        If the folder cannot be read, or contains no masks.
     """
 
     format = "mask-folder"
@@ -134,7 +134,7 @@ class MaskFolder(FolderSource):
         layout = layout or Layout(path)
         self._groups = dict(sorted(layout.cell_folders.items()))
         if not self._groups:
-            raise SourceError(f"{path} holds no folder <id>/masks")
+            raise SourceError(f"{path} contains no folder <id>/masks")
         self._masks = {
             image_id: [folder / name for folder, names in group.mask_folders.items() for name in names]
             for image_id, group in self._groups.items()
@@ -146,17 +146,17 @@ class MaskFolder(FolderSource):
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether folders in a folder hold masks of one cell each."""
+        """Return whether subfolders contain masks of single cells."""
         return bool(layout.cell_folders)
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
+        """Ids of all images, sorted."""
         return list(self._masks)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images beside masks."""
+        """True if there are images with the masks."""
         return any(group.image_folders for group in self._groups.values())
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
@@ -188,11 +188,11 @@ def _size(shape: Any) -> str:
 
 
 def _image(group: Group, image_id: str) -> ImageFile:
-    """Find the image, which may have another name if it is the only one."""
+    """Return the image, which may have another name if it is the only one."""
     files = images_among(group.images)
     folder, ends = group.image_folders[0], ", ".join(IMAGE_FORMATS)
     if not files:
-        raise ImageFileError(f"{folder} holds no image ({ends})")
+        raise ImageFileError(f"{folder} contains no image ({ends})")
     named = [file for file in files if composed(file.stem) == composed(group.parts[-1] if group.parts else image_id)]
     found = files if len(files) == 1 else named
     if not found:

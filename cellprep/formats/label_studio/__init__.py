@@ -1,1 +1,1 @@
-"""Label Studio: a file of JSON of several tasks."""
+"""Label Studio: a JSON file of several tasks."""

@@ -1,10 +1,10 @@
-"""Label Studio's run lengths of brushes: a stream of bits, which holds the four channels of an RGBA image.
+"""Label Studio's run lengths of brushes: a bit stream of the four channels of an RGBA image.
 
-The packing is that of https://github.com/thi-ng/umbrella/tree/develop/packages/rle-pack, as Label Studio's own
-converter reads it (https://github.com/HumanSignal/label-studio-converter, brush.py): 32 bits of the number of values;
-5 bits of the bits of a value, less 1; four times 4 bits of the bits of a length, less 1. Then records, until there are
-all values: a bit that says whether one value is repeated, 2 bits that choose among the four, a length less 1, and one
-value, or as many as the length says.
+The format is that of https://github.com/thi-ng/umbrella/tree/develop/packages/rle-pack, as implemented in Label
+Studio's converter (https://github.com/HumanSignal/label-studio-converter, brush.py): 32 bits for the number of values;
+5 bits for the bits per value, minus 1; four times 4 bits for the bits per length, minus 1. Records follow until all
+values are complete: a bit for repetition, 2 bits that select one of the four length sizes, a length minus 1, and one
+value if it is repeated, otherwise as many values as the length.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from cellprep.errors import RLEError
 
-_CHANNELS = 4  # red, green, blue, alpha: where this is not 0, the brush has been
+_CHANNELS = 4  # red, green, blue, alpha; alpha is nonzero on painted pixels
 
 
 def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the pixels that a brush has painted.
+    """Return the pixels painted by a brush.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_
     Raises
     ------
     RLEError
-        If it is no such stream, or one of another size. Its `place` is 0.
+        If the stream is invalid or has another size. Its `place` is 0.
 
     Examples
     --------
@@ -44,13 +44,13 @@ def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_
     array([[False,  True]])
     """
     if not all(type(byte) is int and 0 <= byte < 256 for byte in rle):
-        raise RLEError(0, "its rle is no list of bytes, whole numbers from 0 to 255")
+        raise RLEError(0, "its rle is not a list of bytes, whole numbers from 0 to 255")
     stream = _Bits(bytes(rle))
     number, wanted = stream.read(32), shape[0] * shape[1] * _CHANNELS
     if number != wanted:
         raise RLEError(
             0,
-            f"its rle has {number:,} values, its image of {shape[0]} x {shape[1]} (height x width) has {wanted:,}, "
+            f"its rle has {number:,} values, but its image of {shape[0]} x {shape[1]} (height x width) has {wanted:,}, "
             "four for each pixel",
         )
     bits = stream.read(5) + 1
@@ -61,7 +61,7 @@ def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_
         is_repeated = stream.read(1)
         length = stream.read(lengths[stream.read(2)]) + 1
         if place + length > number:
-            raise RLEError(0, f"its rle goes on behind its {number:,} values")
+            raise RLEError(0, f"its rle continues after its {number:,} values")
         if is_repeated:
             values[place : place + length] = stream.read(bits) != 0
         else:
@@ -72,19 +72,20 @@ def decode_brush(rle: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_
 
 
 class _Bits:
-    """A stream of bits, the highest of each byte first."""
+    """A stream of bits, most significant bit first."""
 
     def __init__(self, content: bytes) -> None:
         self._bits = np.unpackbits(np.frombuffer(content, np.uint8))
-        self._text = self._bits.tobytes().translate(bytes([48, 49, *range(2, 256)]))  # of "0" and "1", for `int`
+        # The characters "0" and "1", for `int`.
+        self._text = self._bits.tobytes().translate(bytes([48, 49, *range(2, 256)]))
         self._place = 0
 
     def read(self, size: int) -> int:
-        """Return a number of so many bits."""
+        """Return a number of the given number of bits."""
         return int(self._take(size), 2)
 
     def read_many(self, size: int, number: int) -> Any:
-        """Return which of so many numbers, of so many bits each, are not 0."""
+        """Return which of several numbers, of the given number of bits each, are not 0."""
         begin = self._place
         self._take(size * number)
         return np.any(self._bits[begin : self._place].reshape(number, size), axis=1)
@@ -92,6 +93,6 @@ class _Bits:
     def _take(self, size: int) -> bytes:
         found = self._text[self._place : self._place + size]
         if len(found) < size:
-            raise RLEError(0, "its rle ends before all values are there")
+            raise RLEError(0, "its rle ends before its values are complete")
         self._place += size
         return found

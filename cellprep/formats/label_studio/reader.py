@@ -1,4 +1,4 @@
-"""Reader of Label Studio's JSON: tasks, whose annotations are lists of regions in percent of the image's size.
+"""Reader of Label Studio's JSON: tasks with annotations, which are lists of regions in percent of the image's size.
 
 https://labelstud.io/guide/export, https://labelstud.io/guide/task_format
 """
@@ -32,25 +32,25 @@ from cellprep.formats.drawings.source import DrawnEntry, DrawnSet
 from cellprep.formats.images import is_image_name
 from cellprep.formats.label_studio.brush import decode_brush
 
-_WHAT = "export of Label Studio"
+_WHAT = "Label Studio export"
 _AREAS = ("polygon", "brush", "rectangle", "ellipse")
 _WITHOUT_AREA = ("keypoint", "vector")
-# Entries that are no regions: what is said of an image or of a region, and labels, which are read with their regions.
+# Entries that are not regions: statements about an image or region, and labels, which are read with their regions.
 _NO_REGIONS = {
     *("choices", "textarea", "rating", "number", "taxonomy", "datetime", "ranker", "pairwise", "relation", "labels"),
 }
-_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of a file
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # prefix that Label Studio adds to file names
 _LONGEST_SIDE = 10**9
 
 
 class LabelStudioImage(DrawnImage):
-    """The regions of one image. A row is a region's place in the annotation, from 1, without what is no region."""
+    """Regions of one image. Rows are positions of regions in the annotation, from 1, without other entries."""
 
     __slots__ = ()
     unit = "region"
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
-        """Parse the regions; their labels may be entries of their own, with the same id."""
+        """Parse the regions, whose labels may be separate entries with the same id."""
         results: list[dict[str, Any]] = msgspec.json.decode(document)
         labels = _labels(results)
         regions = [entry for entry in results if _kind(entry)]
@@ -61,7 +61,7 @@ class LabelStudioImage(DrawnImage):
 
 
 class LabelStudio(DrawnSet):
-    """Annotations in Label Studio's JSON, in which each task has one annotation, or one that is the ground truth."""
+    """Annotations in Label Studio's JSON. Each task must have one annotation, or one that is the ground truth."""
 
     format = "label-studio"
     record = LabelStudioImage
@@ -72,10 +72,10 @@ class LabelStudio(DrawnSet):
         return path.is_file() and path.suffix.lower() == ".json" and json_format(path) == cls.format
 
     def entries(self, content: bytes) -> list[DrawnEntry]:
-        """Parse the tasks, but for the regions' numbers."""
+        """Parse the tasks, except for the numbers of regions."""
         tasks = decode_any(content, self.path, _WHAT)
         if not isinstance(tasks, list):
-            raise SourceError(f"{self.path} is no {_WHAT}: it is {shown(tasks)}: it is a list of tasks")
+            raise SourceError(f"{self.path} is not a {_WHAT}: it is {shown(tasks)}, not a list of tasks")
         entries: list[DrawnEntry] = []
         rectangles: list[str] = []
         for place, task in enumerate(tasks, start=1):
@@ -92,12 +92,12 @@ class LabelStudio(DrawnSet):
                 entries.append(DrawnEntry(f"task {place}", name, problem=str(error)))
         self.note_rectangles(rectangles)
         if any(isinstance(task, dict) and task.get("predictions") for task in tasks):
-            self.notes.append("note: left aside: predictions, which are no annotations yet")
+            self.notes.append("note: skipped: predictions, which are not annotations")
         return entries
 
 
 def _file_name(task: Any) -> str:
-    """Return the name of a task's image, without what Label Studio puts before it."""
+    """Return the name of a task's image, without Label Studio's prefix."""
     data = task.get("data") if isinstance(task, dict) else None
     values = {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
     paths = {key: _path(value) for key, value in values.items()}
@@ -108,7 +108,7 @@ def _file_name(task: Any) -> str:
 
 
 def _path(value: str) -> str:
-    """Return the path in an address, or the one that an address of a local file asks for."""
+    """Return the path in a URL, or the one that the URL of a local file refers to."""
     try:
         address = urlsplit(value)
     except ValueError:
@@ -118,34 +118,34 @@ def _path(value: str) -> str:
 
 
 def _results(task: Any) -> list[dict[str, Any]] | None:
-    """Return the entries of the annotation that counts; None if there is none.
+    """Return the entries of the annotation to use; None if there is none.
 
     Raises
     ------
     AnnotationError
-        If several may count, or they are none.
+        If several could be used, or they are invalid.
     """
     annotations = task.get("annotations") if isinstance(task, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(one, dict) for one in annotations):
-        raise AnnotationError(f"its annotations are {shown(annotations)}: they are a list of objects")
+        raise AnnotationError(f"its annotations are {shown(annotations)}: they must be a list of objects")
     done = [one for one in annotations if not one.get("was_cancelled")]
     chosen = [one for one in done if one.get("ground_truth") is True] or done
     if len(chosen) > 1:
         ids = ", ".join(str(one.get("id")) for one in chosen[:5])
         raise AnnotationError(
-            f"it has {len(chosen)} annotations ({ids}), of several people or times: in Label Studio, mark one as "
-            "ground truth or delete the others"
+            f"it has {len(chosen)} annotations ({ids}), by several people or at several times: in Label Studio, mark "
+            "one as ground truth or delete the others"
         )
     if not chosen:
         return None
     results = chosen[0].get("result")
     if not isinstance(results, list):
-        raise AnnotationError(f"the result of its annotation is {shown(results)}: it is a list of regions")
+        raise AnnotationError(f"the result of its annotation is {shown(results)}: it must be a list of regions")
     return [entry if isinstance(entry, dict) else {"type": entry} for entry in results]
 
 
 def _size(results: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
-    """Return the image's size as the regions tell it; None if there are none."""
+    """Return the image's size in the regions; None if there are none."""
     found: set[tuple[float, float]] = set()
     for entry in filter(_kind, results):
         height, width = entry.get("original_height"), entry.get("original_width")
@@ -153,29 +153,31 @@ def _size(results: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
             found.add((height, width))
     if len(found) > 1:
         some = " and ".join(f"{height} x {width}" for height, width in sorted(found)[:2])
-        raise AnnotationError(f"its regions tell several sizes of the image, such as {some} (height x width)")
+        raise AnnotationError(f"its regions have different sizes of the image, such as {some} (height x width)")
     for height, width in found:
         if not all(side == int(side) and 0 < side <= _LONGEST_SIDE for side in (height, width)):
-            raise AnnotationError(f"its size is {height} x {width} (height x width): both are whole numbers above 0")
+            raise AnnotationError(
+                f"its size is {height} x {width} (height x width): both must be whole numbers above 0"
+            )
         return int(height), int(width)
     return None
 
 
 def _kind(entry: dict[str, Any]) -> str:
-    """Return what kind of region an entry is, such as ``polygon``; empty text if it is none."""
+    """Return the kind of a region, such as ``polygon``; an empty string if the entry is not a region."""
     kind = entry.get("type")
     return "" if isinstance(kind, str) and kind in _NO_REGIONS else str(kind).lower().removesuffix("labels")
 
 
 def _label(entry: dict[str, Any]) -> str:
-    """Return the first label of an entry, which its value has under the name of its type."""
+    """Return the first label of an entry, which is stored under the name of its type."""
     value, kind = entry.get("value"), entry.get("type")
     found = value.get(kind) if isinstance(value, dict) and isinstance(kind, str) else None
     return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ""
 
 
 def _labels(results: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the first label that entries of one id have, by the id."""
+    """Return the first label of entries by id."""
     labels: dict[str, str] = {}
     for entry in results:
         if isinstance(entry.get("id"), str):
@@ -184,7 +186,7 @@ def _labels(results: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _label_of(entry: dict[str, Any], labels: dict[str, str]) -> str:
-    """Return the label of a region, which may be that of another entry of its id."""
+    """Return the label of a region, which may be that of another entry with the same id."""
     return _label(entry) or labels.get(str(entry.get("id")), "")
 
 
@@ -193,18 +195,20 @@ def _shape(entry: dict[str, Any], shape: tuple[int, int]) -> Shape:
     if kind.startswith(_WITHOUT_AREA):
         return NoArea(kind)
     if kind not in _AREAS:
-        return Faulty(f"its type is {shown(entry.get('type'))}: {', '.join(_AREAS)} are read")
+        return Faulty(f"its type is {shown(entry.get('type'))}: only {', '.join(_AREAS)} are supported")
     if entry.get("image_rotation"):
-        return Faulty(f"its image was turned by {shown(entry['image_rotation'])} degrees: annotate it unturned")
+        return Faulty(
+            f"its image was rotated by {shown(entry['image_rotation'])} degrees: annotate it without rotation"
+        )
     if not isinstance(value, dict):
-        return Faulty(f"its value is {shown(value)}: it is an object")
-    across, down = shape[1] / 100, shape[0] / 100  # pixels in a percent
+        return Faulty(f"its value is {shown(value)}: it must be an object")
+    across, down = shape[1] / 100, shape[0] / 100  # pixels per percent
     try:
         if kind == "brush":
             rle = value.get("rle")
             if value.get("format") != "rle" or not isinstance(rle, list):
                 return Faulty(
-                    f"its format is {shown(value.get('format'))}, its rle {shown(rle)}: they are rle and a list"
+                    f"its format is {shown(value.get('format'))} and its rle {shown(rle)}: they must be rle and a list"
                 )
             return Bitmap(decode_brush(rle, shape))
         if kind == "polygon":

@@ -1,1 +1,1 @@
-"""LabelMe: a file of JSON for each image."""
+"""LabelMe: a JSON file for each image."""

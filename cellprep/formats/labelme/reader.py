@@ -1,4 +1,4 @@
-"""Reader of LabelMe's JSON: a file for each image, with the shapes drawn on it.
+"""Reader of LabelMe's JSON: one file per image, with the shapes drawn on it.
 
 https://github.com/wkentaro/labelme
 """
@@ -33,7 +33,7 @@ from cellprep.formats.drawings.shapes import (
 )
 from cellprep.formats.drawings.source import DrawnFiles
 
-_WHAT = "LabelMe JSON"
+_WHAT = "LabelMe file"
 _WITHOUT_AREA = {"point", "points", "line", "linestrip"}
 
 Part = TypeVar("Part")
@@ -49,7 +49,7 @@ class _Shapes(msgspec.Struct):
 
 
 class LabelMeImage(DrawnImage):
-    """The shapes of one image. A row is a shape's place in the file, from 1; of a group, that of its first shape."""
+    """Shapes of one image. Rows are positions of shapes in the file, from 1; for a group, that of its first shape."""
 
     __slots__ = ()
     tells_shape = True
@@ -62,17 +62,17 @@ class LabelMeImage(DrawnImage):
             side = getattr(size, name)
             if type(side) is not int or side < 1:
                 raise AnnotationError(
-                    f"{self.place}: its {name} is {shown(side)}: it is a whole number of pixels above 0; "
+                    f"{self.place}: its {name} is {shown(side)}: it must be a whole number of pixels above 0; "
                     "open the file in LabelMe and save it again"
                 )
             found.append(side)
         return found[0], found[1]
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
-        """Parse the shapes, and join those of a group that have the same label."""
+        """Parse the shapes, and join those of a group with the same label."""
         shapes = self._decode(document, _Shapes).shapes
         if not isinstance(shapes, list):
-            raise AnnotationError(f"{self.place} is no {_WHAT}: its shapes are {shown(shapes)}: they are a list")
+            raise AnnotationError(f"{self.place} is not a {_WHAT}: its shapes are {shown(shapes)}: they must be a list")
         parts = ((_group(shape), _shape(shape), _text(shape, "label")) for shape in shapes)
         return joined(parts, (_text(shape, "description") for shape in shapes))
 
@@ -80,14 +80,14 @@ class LabelMeImage(DrawnImage):
         try:
             return decode_json(document, kind, self.place, _WHAT)
         except msgspec.ValidationError as error:
-            problem = "it is no object with the list shapes"
+            problem = "it is not an object with the list shapes"
             if "out of range" in str(error):
-                problem = f"it holds a number that is too large, at {str(error).partition(' - at ')[2]}"
-            raise AnnotationError(f"{self.place} is no {_WHAT}: {problem}") from error
+                problem = f"it contains a number that is too large, at {str(error).partition(' - at ')[2]}"
+            raise AnnotationError(f"{self.place} is not a {_WHAT}: {problem}") from error
 
 
 class LabelMe(DrawnFiles):
-    """Annotations in LabelMe's ``<id>.json``, beside the images or elsewhere."""
+    """Annotations in LabelMe's ``<id>.json``, next to the images or elsewhere."""
 
     format = "labelme"
     ends = (".json",)
@@ -105,26 +105,26 @@ def _text(shape: Any, key: str) -> str:
 
 
 def _group(shape: Any) -> Any:
-    """Return what shapes of one instance have in common; None if a shape is an instance of its own."""
+    """Return the key shared by the shapes of one instance; None if a shape is an instance of its own."""
     group = shape.get("group_id") if isinstance(shape, dict) else None
     return None if group is None else (_text(shape, "label"), str(group))
 
 
 def _shape(shape: Any) -> Shape:
     if not isinstance(shape, dict):
-        return Faulty(f"it is no object with label, points and shape_type, but {shown(shape)}")
+        return Faulty(f"it is {shown(shape)}, not an object with label, points and shape_type")
     kind = shape.get("shape_type")
-    kind = "polygon" if kind is None else kind  # as the first versions wrote it
+    kind = "polygon" if kind is None else kind  # as in the first versions
     if isinstance(kind, str) and kind in _WITHOUT_AREA:
         return NoArea(kind)
     try:
         points = points_of(shape.get("points"))
         if kind in ("polygon", "oriented_rectangle", "rotation") or (kind == "rectangle" and len(points) == 4):
-            return Polygon([points])  # the latter two as X-AnyLabeling writes them
+            return Polygon([points])  # the latter two are written by X-AnyLabeling
         if kind not in ("rectangle", "circle", "mask"):
-            return Faulty(f"its shape_type is {shown(kind)}: polygon, rectangle, circle and mask are read")
+            return Faulty(f"its shape_type is {shown(kind)}: only polygon, rectangle, circle and mask are supported")
         if len(points) != 2:
-            return Faulty(f"a {kind} has two points, this one {len(points)}")
+            return Faulty(f"a {kind} must have two points, but this one has {len(points)}")
         if kind == "rectangle":
             return rectangle(points[0], points[1])
         if kind == "circle":
@@ -136,13 +136,13 @@ def _shape(shape: Any) -> Shape:
 
 
 def _mask(text: Any, corner: Point, opposite: Point) -> Shape:
-    """Return a mask: a PNG in base64, whose first and last pixel are at two points."""
+    """Return a mask: a PNG in base64, with the positions of its first and last pixel."""
     (left, top), (right, bottom) = (tuple(map(int, point)) for point in (corner, opposite))
     size = (bottom - top + 1, right - left + 1)
     try:
         content = base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        return Faulty(f"its mask is {shown(text)}: it is a PNG in base64")
+        return Faulty(f"its mask is {shown(text)}: it must be a PNG in base64")
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -150,8 +150,8 @@ def _mask(text: Any, corner: Point, opposite: Point) -> Shape:
             if picture.size != size[::-1]:
                 width, height = picture.size
                 return Faulty(
-                    f"its mask is {height} x {width} (height x width), its points are those of {size[0]} x {size[1]}"
+                    f"its mask is {height} x {width} (height x width), but its points span {size[0]} x {size[1]}"
                 )
             return Bitmap(np.asarray(picture.convert("L")) != 0, left, top)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return Faulty("its mask is no PNG that can be read: save it again in LabelMe")
+        return Faulty("its mask is not a readable PNG: save it again in LabelMe")

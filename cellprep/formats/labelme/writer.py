@@ -1,4 +1,4 @@
-"""LabelMe's JSON: the outlines of one image, which LabelMe opens to be edited.
+"""LabelMe's JSON: the outlines of one image, editable in LabelMe.
 
 https://github.com/wkentaro/labelme
 """
@@ -10,14 +10,14 @@ from cellprep.core.outlines import join_rings
 from cellprep.formats.annotations.content import Content, Outline
 
 _UNTYPED = "cell"
-_VERSION = "5.5.0"  # of LabelMe, whose files have this form
+_VERSION = "5.5.0"  # version of LabelMe that writes this form
 
 
 def encode(content: Content) -> dict[str, bytes]:
-    """Return ``<id>.json`` with polygons, and the picture beside it.
+    """Return ``<id>.json`` with polygons, and the picture.
 
-    The polygons of a cell in pieces share a `group_id`, its label; what it is called is their
-    description. A hole is joined to the outline by a line of no width.
+    The polygons of a cell with several components share a `group_id`, its label; the name of the cell is their
+    description. Holes are connected to the outline by a line of no width.
     """
     height, width = content.shape
     picture = content.taken_picture()

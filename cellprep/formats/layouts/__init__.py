@@ -1,1 +1,1 @@
-"""Layouts of folders: which files are images, which are masks, and what belongs together."""
+"""Layouts of folders: which files are images, which are masks, and which belong together."""

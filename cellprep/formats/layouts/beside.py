@@ -1,4 +1,4 @@
-"""Annotation files beside their images: a file or several for each image, by their names."""
+"""Annotation files next to their images: one or several files for each image, matched by name."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from cellprep.store.image_ids import composed
 
 @dataclass
 class Beside:
-    """The files of one image.
+    """Files of one image.
 
     Attributes
     ----------
     files
-        Those that hold its annotations, sorted.
+        Annotation files, sorted.
     images
-        Those that are the image by their names; there should be one at most.
+        Files that are the image by name; there should be at most one.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -33,19 +33,19 @@ class Beside:
 
     @property
     def problem(self) -> str:
-        """What is wrong with its images; empty text if nothing is."""
+        """Problem with its images; an empty string if there is none."""
         several = ", ".join(map(str, self.images))
         return f"several image files have this id: {several}; keep one" if len(self.images) > 1 else ""
 
 
 def find_beside(found: Iterable[tuple[Group, str, Path]]) -> dict[str, Beside]:
-    """Return the files of each image by its id, sorted.
+    """Return the files of each image by id, sorted.
 
     Parameters
     ----------
     found
-        Files of annotations, each with its group and the name of its image in it. Where several groups have an image of
-        one name, the names of their folders come before it: ``train_a``.
+        Annotation files, with the group and the name of the image of each. If several groups have an image of the same
+        name, the names of their folders are prepended: ``train_a``.
     """
     by_name: dict[str, dict[tuple[str, ...], Beside]] = defaultdict(dict)
     for group, name, file in found:
@@ -68,16 +68,16 @@ def images_of(group: Group) -> list[Path]:
 
 
 class BesideSource(FolderSource):
-    """Annotations in files beside images: of a folder, with those below it, or one file."""
+    """Annotations in files next to images: a folder with its subfolders, or one file."""
 
     _images: dict[str, Beside]
 
     @property
     def image_ids(self) -> list[str]:
-        """The ids of all images, sorted."""
+        """Ids of all images, sorted."""
         return list(self._images)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images beside the files."""
+        """True if there are images with the files."""
         return any(beside.images for beside in self._images.values())

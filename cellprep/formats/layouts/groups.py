@@ -1,4 +1,4 @@
-"""Files of a folder that belong together by the names of their folders: those of images and those of their masks."""
+"""Files that belong together by the names of their folders: images and their masks."""
 
 import re
 from collections import defaultdict
@@ -9,6 +9,7 @@ from pathlib import Path
 from cellprep.formats.images import IMAGE_FORMATS, LABEL_FORMATS, is_image_name
 from cellprep.formats.layouts.listing import walk
 from cellprep.formats.names import (
+    TYPES_END,
     is_by_product,
     is_image_folder,
     is_mask_folder,
@@ -22,38 +23,40 @@ from cellprep.formats.names import (
 from cellprep.store.image_ids import composed
 from cellprep.system.files import Folder, open_file
 
-#: The names of the folders that lead to a group.
+#: Names of the folders on the way to a group.
 Parts = tuple[str, ...]
 
-_RESULTS = re.compile(r"\d\d+_RES", re.IGNORECASE)  # of the Cell Tracking Challenge
+_RESULTS = re.compile(r"\d\d+_RES", re.IGNORECASE)  # results in the Cell Tracking Challenge
 
 
 @dataclass
 class Group:
-    """The files of a folder of a data set, or of two folders side by side.
+    """Files of a folder of a data set, or of two parallel folders.
 
     Attributes
     ----------
     parts
-        The names of the folders that lead to it, without those that say that images or masks are in them.
+        Names of the folders on the way to it, without those that mark images or masks.
     masks
         Files in folders of masks.
     mask_folders
-        The names of all that is in each of these folders, also if that is nothing.
+        Names of all entries of each of these folders, which may be empty.
     images
         Files in folders of images.
     image_folders
-        These folders.
+        Folders of images.
     others
-        Label and image files in a folder whose name says nothing.
+        Label and image files in a folder without a meaningful name.
     strangers
-        Other files there.
+        Other files in such a folder.
     unreadable
-        Files in folders of masks that no label image can be in.
+        Files in folders of masks that cannot be label images.
     pickles
-        Cellpose's ``_seg.npy``, which may run code when they are read.
+        Cellpose's ``_seg.npy`` files, which may run code when they are unpickled.
     outlines
         Cellpose's ``_cp_outlines.txt``.
+    types
+        Tables of the classes of labels.
     """
 
     parts: Parts
@@ -66,19 +69,20 @@ class Group:
     unreadable: list[Path] = field(default_factory=list)
     pickles: list[Path] = field(default_factory=list)
     outlines: list[Path] = field(default_factory=list)
+    types: list[Path] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """The folder's name below the first one; a dot for that itself."""
+        """Path of the folder relative to the first one; a dot for the first one itself."""
         return "/".join(self.parts) or "."
 
     @property
     def has_masks(self) -> bool:
-        """Whether names say of some files that they are masks."""
+        """True if names mark some files as masks."""
         return bool(self.masks or self._marked())
 
     def split(self) -> tuple[list[Path], list[Path]]:
-        """Return its masks and its images; where nothing says that there are masks, all are images."""
+        """Return its masks and its images; all files are images if none are marked as masks."""
         marked = self._marked()
         known = set(marked)
         images = [file for file in [*self.images, *self.others] if file not in known]
@@ -89,7 +93,7 @@ class Group:
         return pair_up(*self.split())
 
     def _marked(self) -> list[Path]:
-        """Return the files whose own names say that they are masks; in folders of images those of an image alone."""
+        """Return the files marked as masks by their own names; in folders of images only those with an image."""
         marked = list(marked_among(self.others, self.images))
         if self.masks:
             return marked
@@ -99,16 +103,16 @@ class Group:
 
 @dataclass
 class Pair:
-    """An image and its masks, of each of which there should be one.
+    """An image and its masks; there should be exactly one of each.
 
     Attributes
     ----------
     id
-        Its name within the group; empty if names say no more than that they are an image and a mask.
+        Name within the group; empty if names only say that they are an image and a mask.
     masks
-        Files that are its masks by their names.
+        Files that are its masks by name.
     images
-        Files that are it by their names.
+        Files that are the image by name.
     """
 
     id: str
@@ -117,20 +121,20 @@ class Pair:
 
 
 def images_among(files: Iterable[Path]) -> list[Path]:
-    """Return the files that images may be in."""
+    """Return the files that may be images."""
     return [file for file in files if is_image_name(file.name)]
 
 
 def labels_among(files: Iterable[Path]) -> list[Path]:
-    """Return the files that label images may be in."""
+    """Return the files that may be label images."""
     return [file for file in files if file.suffix.lower() in LABEL_FORMATS]
 
 
 def marked_among(files: Iterable[Path], beside: Iterable[Path] = ()) -> dict[Path, str]:
-    """Return the files whose own names say that they are masks, with the names of their images, composed.
+    """Return the files marked as masks by their own names, with the composed names of their images.
 
-    What a name ends with says so. What it begins with says so only if there is the image, among these files or those
-    beside them, and no file is the mask of this one: ``label_free_1`` with ``label_free_1_masks`` is an image.
+    A suffix is sufficient. A prefix counts only if the image exists, among these files or those in `beside`, and has no
+    mask of its own: ``label_free_1`` with ``label_free_1_masks`` is an image.
     """
     files = list(files)
     marked = {file: composed(name) for file in files if (name := without_mask_end(file.stem)) is not None}
@@ -145,22 +149,22 @@ def marked_among(files: Iterable[Path], beside: Iterable[Path] = ()) -> dict[Pat
 
 @dataclass
 class Scan:
-    """The contents of a folder and of those below it.
+    """Contents of a folder and its subfolders.
 
     Attributes
     ----------
     names
-        The names of all that is in the folder itself.
+        Names of all entries of the folder itself.
     groups
-        The files by the names that lead to their group; that of the folder itself is always there.
+        Files by the folder names that lead to their group; the folder itself is always included.
     left_out
         Folders of files that are neither images nor masks.
     empty
-        Empty folders of masks that are nobody's.
+        Empty folders of masks that belong to no image.
     zarr
-        Folders that are Zarr.
+        Folders that are Zarr groups or arrays.
     choices
-        Of which sequences of the Cell Tracking Challenge which truth counts.
+        Remarks about the selected truth of sequences of the Cell Tracking Challenge.
     """
 
     names: list[str]
@@ -172,10 +176,10 @@ class Scan:
 
 
 def scan(folder: Path, deepest: int | None = None) -> Scan:
-    """Bring the files in a folder and those below it, `deepest` at most, into groups.
+    """Group the files in a folder and its subfolders, down to the level `deepest`.
 
-    Of a sequence of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``; ``01_ST/SEG`` if it has no
-    gold truth. What only trackers need, and results, are left out.
+    For a sequence of the Cell Tracking Challenge, ``01_GT/SEG`` has the masks of ``01``, or ``01_ST/SEG`` if there is
+    no gold truth. Files for trackers, and results, are omitted.
 
     Raises
     ------
@@ -211,7 +215,9 @@ def _add(group: Group, folder: Folder, role: str) -> None:
     pickles = {file for file in files if is_pickled(file)}
     group.pickles += sorted(pickles)
     group.outlines += [file for file in files if outlined_image(file.name)]
-    files = [file for file in files if file not in pickles and not is_by_product(file.stem)]
+    tables = {file for file in files if file.name.lower().endswith(TYPES_END)}
+    group.types += sorted(tables)
+    files = [file for file in files if file not in pickles | tables and not is_by_product(file.stem)]
     if role == "masks":
         masks = labels_among(files)
         readable = set(masks)
@@ -228,7 +234,7 @@ def _add(group: Group, folder: Folder, role: str) -> None:
 
 
 def _role(parts: Parts, truths: dict[Parts, set[str]]) -> tuple[str, Parts]:
-    """Return what a folder holds by its name and those above, and the group that its files belong to."""
+    """Return the role of a folder by its name and those above, and the group of its files."""
     for place, name in enumerate(parts):
         sequence, kind = tracked_sequence(name)
         if sequence:
@@ -249,7 +255,7 @@ def is_tracked_truth(parts: Parts) -> bool:
 
 
 def is_pickled(file: Path) -> bool:
-    """Return whether a file is Cellpose's, and no plain array of this name."""
+    """Return whether a file is Cellpose's pickle, and not a plain array with such a name."""
     if not file.name.lower().endswith("_seg.npy"):
         return False
     try:
@@ -261,11 +267,11 @@ def is_pickled(file: Path) -> bool:
 
 
 def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
-    """Bring masks and images together, in the order of their ids: all of them, with or without a partner.
+    """Pair masks and images, sorted by id: all of them, including those without a partner.
 
-    A mask belongs to the image of its own name, or else to that of its name without what makes it a mask's, or else to
-    that whose name is this one but for what makes it an image's. One that is called a mask and nothing else belongs to
-    an image that is the only one in its folder. Names are compared as they look.
+    A mask belongs to the image with the same name, otherwise to the image with the mask's name without its mark,
+    otherwise to the image whose name without its mark is the same. A mask with no other name belongs to the only image
+    in its folder. Names are compared after Unicode composition.
 
     Examples
     --------
@@ -288,22 +294,22 @@ def pair_up(masks: Iterable[Path], images: Iterable[Path]) -> list[Pair]:
             name = composed(without_mask_start(mask.stem) or "")
         stems = names.get(stem) or names.get(name) or ([] if name else _only_one(pairs.values(), mask.parent))
         pair = pairs[stems[0]] if stems else alone.setdefault(name, Pair(name))
-        for other in stems[1:]:  # of several images that share a name nothing says which is the mask's
+        for other in stems[1:]:  # it is unknown which of several images of one name it belongs to
             pair.images += pairs.pop(other).images if other in pairs else []
         pair.masks.append(mask)
         if stems and names.get(name) == stems and stems != [name]:
-            pair.id = name  # of the name that both share
+            pair.id = name  # the shared name
     return sorted([*pairs.values(), *alone.values()], key=lambda pair: pair.id)
 
 
 def _only_one(pairs: Iterable[Pair], folder: Path) -> list[str]:
-    """Return the name of the only image in a folder; nothing if there are none, or several."""
+    """Return the name of the only image in a folder; empty if there are none, or several."""
     inside = [image for pair in pairs for image in pair.images if image.parent == folder]
     return [composed(inside[0].stem)] if len(inside) == 1 else []
 
 
 def _by_name(stems: Iterable[str]) -> dict[str, list[str]]:
-    """Return the stems by each name that leads to them: themselves, and themselves without what an image's name has."""
+    """Return the stems by each name that refers to them: themselves, and themselves without an image mark."""
     own = {stem: [stem] for stem in stems}
     short: dict[str, list[str]] = defaultdict(list)
     for stem in own:

@@ -1,4 +1,4 @@
-"""The layout of a folder of images and masks: one for the readers of annotations and for prediction alike."""
+"""Layout of a folder of images and masks, shared by annotation readers and prediction."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -23,24 +23,24 @@ from cellprep.formats.names import is_mask_folder, without_image_end, without_ma
 from cellprep.store.image_ids import composed
 from cellprep.text.wording import count, printable
 
-#: What helps where there is nothing but Cellpose's own file.
-SAVE_MASKS = "in Cellpose, save masks as PNG or TIFF, which writes <id>_cp_masks.*"
+#: Advice if there is only Cellpose's own file.
+SAVE_MASKS = "in Cellpose, save masks as PNG or TIFF to get <id>_cp_masks.*"
 
-_NAMED = 3  # in a line
-_LOOKED_AT = 3  # masks of a folder that tell what kind they are
+_NAMED = 3  # names listed in a message
+_LOOKED_AT = 3  # masks of a folder that are examined to find out their kind
 
 
 class Layout:
-    """The contents of a folder, which is scanned once, when it is first asked for.
+    """Contents of a folder, which is scanned once, on first use.
 
-    Each question raises SourceError if the folder, or one in it, cannot be read.
+    All methods raise SourceError if the folder, or a subfolder, cannot be read.
 
     Parameters
     ----------
     path
         The folder.
     deepest
-        How many folders below it are scanned, one in the other, if not as many as usual.
+        Number of levels of subfolders to scan, if not the default.
     """
 
     def __init__(self, path: Path, deepest: int | None = None) -> None:
@@ -58,29 +58,29 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
-        """The names of all that is in the folder itself."""
+        """Names of all entries of the folder itself."""
         return self._scan.names
 
     @property
     def zarr(self) -> list[Path]:
-        """The folders below it that are Zarr, stores of cellprep among them."""
+        """Subfolders that are Zarr groups or arrays, including stores of cellprep."""
         return self._scan.zarr
 
     @cached_property
     def has_masks(self) -> bool:
-        """Whether names say of some files that they are masks."""
+        """True if names mark some files as masks."""
         return any(group.has_masks for group in self.groups)
 
     @property
     def has_labels(self) -> bool:
-        """Whether there are label images: if no name says so, files in the folder itself, or it has such a name."""
+        """True if there are label images: marked by name, or in a folder with such a name or without images."""
         named = is_mask_folder(self.path.resolve().name)
         alone = self.groups if named else [self._own]
         return self.has_masks or any(labels_among(group.others) for group in alone)
 
     @cached_property
     def chosen(self) -> list[Group]:
-        """The groups that count; of others nothing says what they hold."""
+        """The relevant groups; the content of others is unknown."""
         if self.has_masks:
             return [group for group in self.groups if group.has_masks or group.image_folders or not group.parts]
         if self._own.others or self._own.images:
@@ -89,7 +89,7 @@ class Layout:
 
     @cached_property
     def cell_folders(self) -> dict[str, Group]:
-        """The groups of images with one file per cell, by id; none if the folder holds label images."""
+        """Groups of images with one file per cell, by id; empty if the folder contains label images."""
         groups = self._groups_of_cells()
         if not self._holds_cells(groups):
             return {}
@@ -104,16 +104,16 @@ class Layout:
         return found
 
     def _groups_of_cells(self) -> list[Group]:
-        """Return the groups that may be images of cells; one without any lies beside others, or has its own image."""
+        """Return groups that may be images of cells; those without cells have siblings with them, or an image."""
         groups = [group for group in self.groups if group.mask_folders]
         known = {id(group) for group in groups if group.image_folders or any(group.mask_folders.values())}
         places = {(*group.parts[:-1], "") for group in groups if group.parts and id(group) in known}
         return [group for group in groups if id(group) in known or (*group.parts[:-1], "") in places]
 
     def _holds_cells(self, groups: list[Group]) -> bool:
-        """Return whether masks are of one cell each: by names where these say it, and else by content."""
+        """Return whether masks are of single cells, by name if possible, otherwise by content."""
         if self.has_masks and not any(group.masks for group in groups):
-            return False  # names of files alone say that there are masks
+            return False  # only names of files mark the masks
         kinds = [_kind(group) for group in groups]
         if "cells" in kinds or "labels" in kinds:
             return "cells" in kinds
@@ -126,19 +126,19 @@ class Layout:
         return any(group.parts for group in groups)
 
     def files(self, ends: tuple[str, ...]) -> list[Path]:
-        """Return the files whose names end so, in the order of folders and names."""
+        """Return the files with the given extensions, sorted by folder and name."""
         everything = [file for group in self.groups for file in _others_in(group)]
         return [file for file in everything if file.name.lower().endswith(ends)]
 
     def drawn_pairs(self, files: Iterable[Path], ends: tuple[str, ...]) -> list[tuple[Group, Pair]]:
-        """Return all pairs of images and files of annotations, which are called as their images but for their ends.
+        """Return all pairs of images and annotation files, which have the same names except for their extensions.
 
         Parameters
         ----------
         files
-            The files of annotations, as `files` returns them; they stand where masks do in a pair.
+            The annotation files, as returned by `files`; they take the place of masks in a pair.
         ends
-            How they may end.
+            Their possible extensions.
         """
         wanted, pairs = set(files), []
         for group in self.groups:
@@ -154,7 +154,7 @@ class Layout:
         return _joined(pairs)
 
     def pairs(self) -> list[tuple[Group, Pair]]:
-        """Return all pairs of masks and images, also those without a partner."""
+        """Return all pairs of masks and images, including those without a partner."""
         return _joined([(group, pair) for group in self.chosen for pair in self._pairs_of(group)])
 
     def _pairs_of(self, group: Group) -> list[Pair]:
@@ -163,14 +163,14 @@ class Layout:
         pairs = group.pairs()
         named = is_mask_folder(self.path.resolve().name)
         if named and not group.images and not any(pair.masks and pair.images for pair in pairs):
-            return pair_up([*group.masks, *labels_among(group.others)], [])  # so says the folder's own name
+            return pair_up([*group.masks, *labels_among(group.others)], [])  # by the name of the folder itself
         return pairs
 
     def ids(self, pairs: list[tuple[Group, Pair]]) -> list[str]:
-        """Return the id of each pair; where several folders have one, the folders' names come before it.
+        """Return the id of each pair; if several folders have the same id, the folders' names are prepended.
 
-        Of a pair without a name, such as ``<id>/image.png`` and ``<id>/mask.png``, it is that of the folder; of
-        ``<id>/image.png`` alone, too.
+        The id of a pair without a name, such as ``<id>/image.png`` and ``<id>/mask.png``, is the name of the folder, as
+        is that of a single ``<id>/image.png``.
         """
         alone = Counter(id(group) for group, _ in pairs)
         own = [
@@ -186,9 +186,10 @@ class Layout:
         ]
 
     def image_pairs(self) -> list[tuple[Group, Pair]]:
-        """Return all pairs if images are sought: where nothing says that there are masks, every file is an image.
+        """Return all pairs for a search of images: without marked masks, every file is an image.
 
-        But files of the folder itself are the masks of those of the same names in its folder of images.
+        As an exception, files of the folder itself are masks of the files with the same names in its subfolder of
+        images.
         """
         if self.has_masks or not self._own.images:
             return _joined([(group, pair) for group in self.chosen for pair in group.pairs()])
@@ -199,7 +200,7 @@ class Layout:
         return [(self._own, pair) for pair in pair_up(masks, images_among([*self._own.images, *others]))]
 
     def aside(self) -> list[str]:
-        """Return notes of files and folders that are left aside as they are neither images nor masks."""
+        """Return notes about files and folders that are skipped because they are neither images nor masks."""
         ids = {id(group) for group in self.chosen}
         cells = self.cell_folders
         names = [group.name for group in self.groups if id(group) not in ids and group.others] + self._scan.left_out
@@ -211,39 +212,39 @@ class Layout:
         counted = set(map(id, self._groups_of_cells()))
         empty = [folder for group in self.groups if id(group) not in counted for folder in group.mask_folders]
         return [
-            *_note("left aside, as neither images nor masks by name", names),
-            *_note("left aside, as of no format that is read", strangers),
-            *_note("left aside, as empty", [*self._scan.empty, *self._names(empty)]),
-            *_note("of the Cell Tracking Challenge", self._scan.choices),
+            *_note("skipped, as neither images nor masks by name", names),
+            *_note("skipped, as their format is not supported", strangers),
+            *_note("skipped, as empty", [*self._scan.empty, *self._names(empty)]),
+            *_note("Cell Tracking Challenge", self._scan.choices),
         ]
 
     def notes(self) -> list[str]:
-        """Return notes of what is left aside, and why."""
+        """Return notes about skipped files, with the reason."""
         notes = self.aside()
         if unreadable := self._unreadable():
-            notes.append(f"note: left aside, as no label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
+            notes.append(f"note: skipped, as not label images: {listed(unreadable)} ({', '.join(LABEL_FORMATS)})")
         pickles = [str(file) for group in self.chosen for file in self._without_masks(group)]
-        return [*notes, f"note: no masks but Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
+        return [*notes, f"note: the only masks are Cellpose's {listed(pickles)}: {SAVE_MASKS}"] if pickles else notes
 
     def problem(self) -> str:
-        """Return why there are no label images, and what helps; empty text if there are some, or nothing is known."""
+        """Return why there are no label images, with a remedy; an empty string if there are some, or it is unknown."""
         if pickles := [] if self.has_masks else [file for group in self.groups for file in group.pickles]:
             return (
-                f"{self.path} holds no label images but Cellpose's {listed([file.name for file in pickles])}, which "
-                "--format cellpose-seg reads"
+                f"{self.path} contains no label images, only Cellpose's {listed([file.name for file in pickles])}: "
+                "use --format cellpose-seg"
             )
         if self.has_labels:
             return ""
         if unreadable := self._unreadable():
-            return f"{self.path} holds no label image ({', '.join(LABEL_FORMATS)}), but {listed(unreadable)}"
+            return f"{self.path} contains no label image ({', '.join(LABEL_FORMATS)}), but {listed(unreadable)}"
         images = [file for group in self.groups for file in images_among([*group.images, *group.others])]
         if not images:
             return ""
         (where,) = self._names(images[:1])
         return (
-            f"{self.path} holds {count(len(images), 'image file')}, such as {printable(where)}, and no masks: "
-            "these would be <id>_masks.* beside <id>.*, or masks/ beside images/. If masks are elsewhere, give their "
-            "folder, and this one by --images"
+            f"{self.path} contains {count(len(images), 'image file')}, such as {printable(where)}, but no masks: "
+            "name these <id>_masks.* next to <id>.*, or put them into masks/ next to images/. If masks are "
+            "elsewhere, give their folder, and this one as --images"
         )
 
     def _unreadable(self) -> list[str]:
@@ -262,13 +263,13 @@ class Layout:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first names in a line, and the number of the others."""
+    """Return the first names on one line, and the number of the rest."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
 
 
 def annotated_stem(name: str, ends: tuple[str, ...]) -> str:
-    """Return the name of an image, without its end, from that of its file of annotations.
+    """Return the name of an image, without extension, from that of its annotation file.
 
     Examples
     --------
@@ -290,13 +291,13 @@ def _note(what: str, names: list[str]) -> list[str]:
 
 
 def _second_images(group: Group) -> list[Path]:
-    """Return the images of a folder of cells that are not the one of its name."""
+    """Return the images of a folder of cells that do not have its name."""
     images, own = images_among(group.images), group.parts[-1:]
     return [file for file in images if (composed(file.stem),) != tuple(map(composed, own))] if len(images) > 1 else []
 
 
 def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
-    """Give masks without an image those of the same name in other folders, where no other masks have this name."""
+    """Pair masks without an image with those of the same name in other folders, if the name is unique among masks."""
     masks: dict[str, list[tuple[Group, Pair]]] = defaultdict(list)
     images: dict[str, list[tuple[Group, Pair]]] = defaultdict(list)
     for group, pair in pairs:
@@ -308,7 +309,8 @@ def _joined(pairs: list[tuple[Group, Pair]]) -> list[tuple[Group, Pair]]:
         if len(alone) == 1:
             (below, mask) = alone[0]
             for group, pair in images[name]:
-                if _is_within(group, below) or _is_within(below, group):  # else it is the image of another plate
+                # Otherwise it may be the image of another plate.
+                if _is_within(group, below) or _is_within(below, group):
                     mask.images += pair.images
                     pair.images = []
     return [(group, pair) for group, pair in pairs if pair.masks or pair.images]
@@ -319,7 +321,7 @@ def _is_within(group: Group, other: Group) -> bool:
 
 
 def _kind(group: Group) -> str:
-    """Return what names say of masks: "labels" of images, "cells" of one, a "pair", or "alone" without an image."""
+    """Return the meaning of mask names: "labels" of images, "cells" of one, a "pair", or "alone" without an image."""
     masks, images = group.masks, images_among(group.images)
     if not masks:
         return ""

@@ -1,4 +1,4 @@
-"""The contents of a folder: its files and folders in the order of their names."""
+"""Contents of a folder: files and folders, sorted by name."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cellprep.system.files import walk as walk_files
 
 
 def walk(folder: Path, deepest: int | None = None) -> list[Folder]:
-    """Return a folder and those below it, without what is hidden or foreign: systems put files of their own there.
+    """Return a folder and its subfolders, without hidden and foreign entries, which operating systems create.
 
     Raises
     ------
@@ -26,12 +26,12 @@ def walk(folder: Path, deepest: int | None = None) -> list[Folder]:
 
 
 def is_store(folder: Path) -> bool:
-    """Return whether a folder is a store of cellprep, be it whole or not."""
+    """Return whether a folder is a store of cellprep, complete or not."""
     return "schema_version" in read_attributes(folder)
 
 
 def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
-    """Return the SHA-256, in hex, of the names and sizes of files; what is in them, the images' own hashes tell."""
+    """Return the SHA-256, in hex, of the names and sizes of files, as the images' own hashes cover the contents."""
     files = list(files)
     sizes = ask_all(folder, _size, files)
     lines = [f"{file.relative_to(folder).as_posix()} {size}\n" for file, size in zip(files, sizes, strict=True)]
@@ -39,7 +39,7 @@ def hash_of_listing(files: Iterable[Path], folder: Path) -> str:
 
 
 def _size(file: Path) -> str:
-    """Return a file's size in bytes; ``-`` if there is none, as behind a dead link, which fails its own image."""
+    """Return a file's size in bytes; ``-`` if it does not exist, as for a broken link, which its image reports."""
     try:
         return str(file.stat().st_size)
     except OSError:

@@ -1,4 +1,4 @@
-"""Images of a folder to the records of a source."""
+"""Matching the images of a folder to the records of a source."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,16 +21,16 @@ _USUAL_FOLDERS = ("images", "train")
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """The images of a source that were found, though nobody said where they are.
+    """Images of a source that were found automatically.
 
     Attributes
     ----------
     folder
-        The first folder that has one of them; None if there is none.
+        The first folder with an image of the source; None if there is none.
     others
-        Further folders that have files for them, other ones.
+        Other folders with different files for the source.
     unreadable
-        Why folders could not be searched that are there.
+        Why existing folders could not be searched.
     """
 
     folder: ImageFolder | None = None
@@ -39,12 +39,12 @@ class FoundImages:
 
 
 def find_images(source: Source) -> FoundImages:
-    r"""Search the folders beside a source in which data sets keep their images.
+    r"""Search the folders in which data sets usually keep the images of a source.
 
-    These are, in this order: where the source says that its files are, below its own folder; the folder of the
-    source's name without its ending, or without ``_labels``; ``images`` and ``train``, in any case; other folders
-    called as those of images are; of the Cell Tracking Challenge's ``01_GT/SEG`` the folder ``01``; the folder that
-    the source lies in. A file counts as an image's by its name alone.
+    These are, in this order: the files that the source names, relative to its own folder; the folder with the source's
+    name without extension, or without ``_labels``; ``images`` and ``train``, in any case; other folders with typical
+    names of image folders; for ``01_GT/SEG`` of the Cell Tracking Challenge the folder ``01``; the folder that contains
+    the source. Files are matched to images by name only.
 
     Examples
     --------
@@ -79,19 +79,19 @@ def find_images(source: Source) -> FoundImages:
 
 
 def _has_others(folder: ImageFolder, first: ImageFolder, image_id: str, file_name: str) -> bool:
-    """Return whether a folder has files of an image that another one does not give for it."""
+    """Return whether a folder has files of an image that are not those of another folder."""
     files = folder.files_of(image_id, file_name)
     return bool(files and set(files) - set(first.files_of(image_id, file_name)))
 
 
 def _places_of_images(source: Source, tells_files: bool) -> Iterator[tuple[Path, bool]]:
-    """Yield folders that may be there, and whether files in them may be found by their images' ids."""
+    """Yield candidate folders, and whether their files may be found by image id."""
     path = source.path.resolve() if source.path.name in ("", "..") else source.path
     if tells_files:
         yield path.parent, False
     own = [name for name in dict.fromkeys((path.stem, path.stem.removesuffix("_labels"))) if name != path.name]
     yield from ((path.parent / name, True) for name in own)
-    beside = list(_USUAL_FOLDERS)  # of a folder that may be entered but not listed
+    beside = list(_USUAL_FOLDERS)  # for a folder that may be entered but not listed
     with suppress(OSError):
         beside = [name for name, is_folder in sorted(entries_in(path.parent).items()) if is_folder]
     usual = [[name for name in beside if name.lower() == known] for known in _USUAL_FOLDERS]
@@ -110,12 +110,12 @@ def open_images(source: Source, path: Path | str | None) -> ImageFolder | None:
     ImageFileError
         If it cannot be read.
     UsageError
-        If none is given for a source that needs one.
+        If it is missing for a source that needs one.
     """
     if path is not None:
         return ImageFolder(as_place(path))
     if source.needs_images:
-        raise UsageError(f"{source.name} {source.no_sizes}: give the images, whose files tell (--images)")
+        raise UsageError(f"{source.name} {source.no_sizes}: give the image files (--images)")
     return None
 
 
@@ -127,12 +127,12 @@ def with_images(
     *,
     for_sizes: bool = False,
 ) -> Iterator[ImageRecord | FaultyImage]:
-    """Yield the images of a source, with their files if there is a folder; `for_sizes` only where they need one.
+    """Yield the images of a source, with their files if there is a folder; with `for_sizes` only if needed for sizes.
 
     Raises
     ------
     UsageError
-        If planes are chosen, and an image is in no file.
+        If planes are selected, and an image is not in a file.
     """
     for image in source.images():
         if isinstance(image, FaultyImage):

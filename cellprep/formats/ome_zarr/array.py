@@ -1,7 +1,7 @@
-"""Arrays of Zarr formats 2 and 3 that anybody may have written.
+"""Arrays of Zarr formats 2 and 3 from untrusted sources.
 
-zarr-python loads whatever codec an array names, of packages that are installed; numcodecs' `pickle` runs what it
-reads. So each name is looked up here first, and each size is held against what is there, before zarr-python sees it.
+zarr-python loads any codec that an array names from installed packages; numcodecs' `pickle` executes what it reads.
+Therefore, codecs are checked against a list here, and sizes against the files, before zarr-python reads the array.
 """
 
 import json
@@ -20,7 +20,7 @@ from cellprep.system.memory import check_memory
 
 _COMPRESSORS = {"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"}
 _CHECKSUMS = {"adler32", "crc32", "crc32c", "fletcher32"}
-#: What formats 2 and 3 may name: codecs that do arithmetic and nothing else.
+#: Allowed codecs of formats 2 and 3, which only do arithmetic.
 _CODECS_2 = {*_COMPRESSORS, *_CHECKSUMS, "delta", "shuffle"}
 _CODECS_3 = {
     *("blosc", "bytes", "crc32c", "endian", "gzip", "transpose", "zstd"),
@@ -30,39 +30,39 @@ _INDEX_CODECS = {"bytes", "crc32c", "endian"}
 _NUMBERS = re.compile(r"[<>=|]?[biufc][0-9]+|bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
 
 _MOST_CHUNKS = 1_000_000
-_MOST_ABSENT = 100_000  # chunks without a file, which hold the fill value: zarr-python looks for each
+_MOST_ABSENT = 100_000  # chunks without a file, which have the fill value: zarr-python looks for each
 
 Shape = tuple[int, ...]
 
 
 def read_zarr(folder: Path) -> NDArray[Any]:
-    """Read a whole array: errors are those of `open_zarr`, and TooLargeError if there is not the memory for it."""
+    """Read a whole array; errors are those of `open_zarr`, and TooLargeError if it does not fit into memory."""
     array = open_zarr(folder, whole=True)
     pixels: NDArray[Any] = np.asarray(array[...])
     return pixels
 
 
 def open_zarr(folder: Path, *, whole: bool = False) -> Any:
-    """Open an array, to read parts of it.
+    """Open an array to read parts of it.
 
     Parameters
     ----------
     folder
         The array's folder.
     whole
-        Whether there must be the memory for all of it.
+        Whether all of it must fit into memory.
 
     Returns
     -------
     zarr.Array
-        The array, whose codecs are known to do arithmetic and nothing else.
+        The array, which has only allowed codecs.
 
     Raises
     ------
     ImageFileError
-        If it is damaged, names codecs or values that are not read, or claims more chunks than are there.
+        If it is damaged, has unsupported codecs or values, or claims more chunks than there are.
     TooLargeError
-        If there is not the memory for one of its chunks, or all of it.
+        If one of its chunks, or all of it, does not fit into memory.
     """
     import zarr
 
@@ -71,11 +71,11 @@ def open_zarr(folder: Path, *, whole: bool = False) -> Any:
         shape, dtype, chunks = _form(metadata, version)
         problem = _problem(metadata, version)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise ImageFileError(f"its array has no metadata that are understood: {error!r}") from error
+        raise ImageFileError(f"its array has invalid metadata: {error!r}") from error
     if problem:
         raise ImageFileError(problem)
     if whole:
-        check_memory(math.prod(shape) * dtype.itemsize, f"its array, of {' x '.join(map(str, shape))} values,")
+        check_memory(math.prod(shape) * dtype.itemsize, f"its array of {' x '.join(map(str, shape))} values")
     _check_sizes(folder, shape, dtype, chunks)
     from cellprep.formats.ome_zarr.codecs import bounded
 
@@ -93,11 +93,11 @@ def _metadata(folder: Path) -> tuple[Any, Any]:
             raise ImageFileError(f"{name} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise ImageFileError(f"{name} is not JSON: {error}") from error
-    raise ImageFileError(f"{folder.name!r} is no array: it has neither zarr.json nor .zarray")
+    raise ImageFileError(f"{folder.name!r} is not an array: it has neither zarr.json nor .zarray")
 
 
 def _form(metadata: Any, version: int) -> tuple[Shape, np.dtype[Any], list[Shape]]:
-    """Return an array's shape and values, and the shape of its chunks and of those within them."""
+    """Return an array's shape and dtype, and the shapes of its chunks and of inner chunks."""
     if version == 2:
         name, chunks = metadata["dtype"], [metadata["chunks"]]
     else:
@@ -117,7 +117,7 @@ def _form(metadata: Any, version: int) -> tuple[Shape, np.dtype[Any], list[Shape
 
 
 def _problem(metadata: Any, version: int) -> str | None:
-    """Return which codec is not read, if one is not."""
+    """Describe an unsupported codec; None if all are supported."""
     if version == 2:
         codecs = [*(metadata.get("filters") or []), *([metadata["compressor"]] if metadata.get("compressor") else [])]
         unknown = [codec["id"] for codec in codecs if codec["id"] not in _CODECS_2]
@@ -125,7 +125,11 @@ def _problem(metadata: Any, version: int) -> str | None:
         unknown = list(_unknown(metadata["codecs"], _CODECS_3))
         if metadata.get("storage_transformers"):
             unknown.append("storage_transformers")
-    return f"its array names the codec {unknown[0]!r}, which is not read: it may do anything" if unknown else None
+    return (
+        f"its array has the codec {unknown[0]!r}, which is not supported because it may execute code"
+        if unknown
+        else None
+    )
 
 
 def _unknown(codecs: Any, known: set[str]) -> Iterator[str]:
@@ -146,13 +150,13 @@ def _name(codec: Any) -> str:
 
 def _check_sizes(folder: Path, shape: Shape, dtype: np.dtype[Any], chunks: list[Shape]) -> None:
     of_chunk = max(math.prod(chunk) for chunk in chunks) * dtype.itemsize
-    check_memory(of_chunk, f"its array, in chunks of {' x '.join(map(str, chunks[0]))} values,")
+    check_memory(of_chunk, f"its array in chunks of {' x '.join(map(str, chunks[0]))} values")
     number, smallest = (
         math.prod(-(-size // side) for size, side in zip(shape, chunk, strict=True))
         for chunk in (chunks[0], chunks[-1])
     )
     if smallest > _MOST_CHUNKS:
-        raise ImageFileError(f"its array claims {smallest:,} chunks: {_MOST_CHUNKS:,} are read at most")
+        raise ImageFileError(f"its array claims {smallest:,} chunks: at most {_MOST_CHUNKS:,} are supported")
     present = sum(1 for _ in files_below(folder))
     if number - present > _MOST_ABSENT:
-        raise ImageFileError(f"its array claims {number:,} chunks, and has {present:,} files")
+        raise ImageFileError(f"its array claims {number:,} chunks, but has {present:,} files")

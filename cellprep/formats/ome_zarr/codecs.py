@@ -1,7 +1,7 @@
-"""Decompression of Zarr's chunks that anybody may have written, never to more than their array can hold.
+"""Decompression of Zarr chunks from untrusted sources, limited to the size of a chunk.
 
-A chunk of a few bytes may hold gigabytes, and Blosc reads as far as a chunk's own header tells it to. The libraries'
-codecs know no bounds; these take their places in an array's metadata.
+A chunk of a few bytes may expand to gigabytes, and Blosc trusts the size in a chunk's own header. The codecs of the
+libraries have no limits; those here replace them in an array's metadata.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from numcodecs.abc import Codec
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import ShardingCodec
 
-_SPARE = 2**16  # bytes beyond a chunk's values: checksums, the index of a shard, what compressing does not shrink
-_LZMA_MEMORY = 2**28  # bytes that its dictionary may take
+_SPARE = 2**16  # bytes beyond a chunk's values: checksums, the index of a shard, overhead for incompressible data
+_LZMA_MEMORY = 2**28  # largest dictionary in bytes
 
 
 def bounded(metadata: Any, itemsize: int) -> Any:
-    """Return the metadata of an array as zarr-python has them, with compressors that make no more than its chunks.
+    """Return the metadata of an array for zarr-python, with compressors that are limited to the size of its chunks.
 
     Parameters
     ----------
     metadata
-        Of format 2 or 3.
+        Metadata of format 2 or 3.
     itemsize
-        Bytes of a value.
+        Bytes per value.
     """
     if metadata.zarr_format == 2:
         most = _most(metadata.chunks, itemsize)
@@ -74,7 +74,7 @@ class _BoundedFilter(Codec):  # type: ignore[misc]
         self._name, self._most = name, most
 
     def encode(self, buf: Any) -> Any:
-        raise NotImplementedError("arrays of others are only read")
+        raise NotImplementedError("such arrays are only read")
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         return COMPRESSORS[self._name](bytes(buf), self._most)
@@ -93,21 +93,21 @@ class _BoundedCodec(BytesBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(decoded)
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: Any) -> int:
-        raise NotImplementedError("arrays of others are only read")
+        raise NotImplementedError("such arrays are only read")
 
 
 def _check(claimed: int, most: int) -> None:
     if claimed > most:
-        raise ValueError(f"a chunk holds {claimed:,} bytes or more: its array has room for {most:,} at most")
+        raise ValueError(f"a chunk has {claimed:,} bytes or more: its array allows at most {most:,}")
 
 
 def _blosc(data: bytes, most: int) -> bytes:
     if len(data) < 16:
-        raise ValueError("a chunk is cut off")
+        raise ValueError("a chunk is truncated")
     claimed, _, stored = (int.from_bytes(data[start : start + 4], "little") for start in (4, 8, 12))
     _check(claimed, most)
     if stored != len(data):
-        raise ValueError(f"a chunk is damaged: it has {len(data):,} bytes, and says {stored:,}")
+        raise ValueError(f"a chunk is damaged: it has {len(data):,} bytes, but its header says {stored:,}")
     return bytes(blosc.decompress(data))
 
 
@@ -119,7 +119,7 @@ def _lz4(data: bytes, most: int) -> bytes:
 def _zstd(data: bytes, most: int) -> bytes:
     import imagecodecs
 
-    return bytes(imagecodecs.zstd_decode(data, out=most))  # takes no more, whatever the frames say
+    return bytes(imagecodecs.zstd_decode(data, out=most))  # allocates no more, regardless of frame headers
 
 
 def _zlib(data: bytes, most: int) -> bytes:
@@ -141,12 +141,12 @@ def _bz2(data: bytes, most: int) -> bytes:
 
 
 def _ended(stream: Any, data: bytes, most: int) -> bytes:
-    """Return what one stream holds; its checksum is at its end, so that it must have one."""
+    """Return the content of one stream, which must have an end, as its checksum is there."""
     decoded = _whole(stream.decompress(data, most + 1), most)
     if not stream.eof:
-        raise ValueError("a chunk is cut off")
+        raise ValueError("a chunk is truncated")
     if stream.unused_data:
-        raise ValueError(f"a chunk has {len(stream.unused_data):,} bytes behind its end")
+        raise ValueError(f"a chunk has {len(stream.unused_data):,} bytes after its end")
     return decoded
 
 
@@ -155,7 +155,7 @@ def _whole(decoded: bytes, most: int) -> bytes:
     return decoded
 
 
-#: By the names that both formats have, what decompresses so many bytes at most.
+#: Decompressors with a size limit, by the names of both formats.
 COMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
     "blosc": _blosc,
     "bz2": _bz2,

@@ -1,4 +1,4 @@
-"""OME-Zarr images by their ids: those of plates, of files that bioformats2raw converted, and of folders."""
+"""OME-Zarr images by id: those of plates, of files converted by bioformats2raw, and of folders."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from cellprep.formats.layouts.listing import is_store
 from cellprep.formats.ome_zarr.multiscale import label_names, ome_attributes, paths_in
 from cellprep.system.places import entries_in
 
-_DEEPEST = 2  # groups between a group and the images in it
-_CONVERTED = "bioformats2raw.layout"  # the attribute of a group with one image for each series of a file
+_DEEPEST = 2  # levels between a group and its images
+_CONVERTED = "bioformats2raw.layout"  # attribute of a group with one image per series of a file
 
 
 def ome_zarr_images(path: Path, layout: Layout | None = None) -> dict[str, list[Path]]:
-    """Return OME-Zarr images by their ids: the one at a path, those of a plate or file, or those in a folder or below.
+    """Return OME-Zarr images by id: the one at a path, or those of a plate, a file, or a folder with subfolders.
 
-    The folder's `layout` is scanned unless given.
+    The folder's `layout` is scanned by default.
     """
     path = path.resolve()
     if is_image(path):
@@ -35,12 +35,12 @@ def is_image(folder: Path) -> bool:
 
 
 def is_label_image(folder: Path) -> bool:
-    """Return whether a folder is one of an image's label images."""
+    """Return whether a folder is a label image of an image."""
     return folder.parent.name == "labels" and folder.name in label_names(folder.parent.parent)
 
 
 def is_collection(folder: Path) -> bool:
-    """Return whether a folder is a plate, or what bioformats2raw made of a file."""
+    """Return whether a folder is a plate, or a file converted by bioformats2raw."""
     return bool(_fields(folder) or _series(folder))
 
 
@@ -52,7 +52,7 @@ def _by_id(images: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 
 def _images_of(group: Path, deepest: int) -> list[tuple[str, str, Path]]:
-    """Return a group's images, each with its plate's name, or none, and its own; cellprep's are built, not found."""
+    """Return a group's images, each with its plate's name, if any, and its own; cellprep's stores are skipped."""
     image = group.parent if group.name == "labels" else group
     if is_store(group):
         return []
@@ -67,7 +67,7 @@ def _images_of(group: Path, deepest: int) -> list[tuple[str, str, Path]]:
 
 
 def _fields(plate: Path) -> list[tuple[str, Path]]:
-    """Return the images of a plate with their names; none if it is no plate."""
+    """Return the images of a plate with their names; empty if it is not a plate."""
     return [
         ("_".join(Path(well, name).parts), plate / well / name)
         for well in paths_in(plate, "plate", "wells")
@@ -76,9 +76,9 @@ def _fields(plate: Path) -> list[tuple[str, Path]]:
 
 
 def _series(group: Path) -> list[tuple[str, Path]]:
-    """Return the images of a file that bioformats2raw converted, with their names; none if it is none such.
+    """Return the images of a file converted by bioformats2raw, with their names; empty if it is not one.
 
-    Each series has a folder, numbered unless ``OME`` lists them.
+    Each series has a folder, numbered unless ``OME`` lists the folders.
     """
     if _CONVERTED not in ome_attributes(group):
         return []

@@ -1,4 +1,4 @@
-"""OME-Zarr's multiscale images, of version 0.4 (Zarr format 2) and 0.5 (format 3): what they are and their pixels."""
+"""OME-Zarr multiscale images, version 0.4 (Zarr format 2) and 0.5 (format 3): metadata and pixels."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -56,9 +56,9 @@ class OMEZarrPixels:
     Attributes
     ----------
     path
-        The folder of its group.
+        Folder of its group.
     planes
-        What is read of it if it is a stack; None of labels, of which nothing can be chosen.
+        The selection from a stack; None for labels, which have no selection.
     """
 
     path: Path
@@ -68,17 +68,17 @@ class OMEZarrPixels:
         return str(self.path)
 
     def sha256(self) -> str:
-        """Return the hash of its pixels, in hex, and of the choice of planes, if there is one."""
+        """Return the hash of its pixels, in hex, including the selection of planes, if any."""
         sha256 = hash_of_pixels(self.decode())
         return hashlib.sha256(f"{sha256} {self.planes.words()}".encode()).hexdigest() if self.planes else sha256
 
     def decode(self, shape: tuple[int, int] | None = None) -> NDArray[Any]:
-        """Read it: (H, W), or (C, H, W) for several channels; its axes leave no choice that `shape` would make.
+        """Read it: (H, W), or (C, H, W) for several channels; `shape` is ignored, as the orientation is defined.
 
         Raises
         ------
         ImageFileError
-            If it is a stack of which no plane is chosen, or damaged.
+            If it is a stack without a selected plane, or damaged.
         """
         pixels = self._planes()
         if not (self.planes and self.planes.grey and pixels.ndim == 3 and self._is_rgb(pixels)):
@@ -86,9 +86,9 @@ class OMEZarrPixels:
         return luminance(pixels)
 
     def _is_rgb(self, pixels: NDArray[Any]) -> bool:
-        """Return whether its channels are red, green and blue, as their names or colours say if they have any.
+        """Return whether its channels are red, green and blue, by their names or colours if there are any.
 
-        Where nothing says what they are, three channels of 8 bits are.
+        Otherwise, three 8-bit channels are RGB.
         """
         omero = ome_attributes(self.path).get("omero")
         told = omero.get("channels") if isinstance(omero, dict) else None
@@ -111,7 +111,7 @@ class OMEZarrPixels:
             is_chosen = self.planes is not None and self.planes.chooses
             pixels = open_zarr(folder) if is_chosen else read_zarr(folder)
         if len(names) != pixels.ndim:
-            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, and has {pixels.ndim}")
+            raise ImageFileError(f"{self.path} is damaged: it names {len(names)} axes, but has {pixels.ndim}")
         self._check_dtype(pixels)
         if is_chosen:
             return self._chosen(names, pixels)
@@ -125,18 +125,18 @@ class OMEZarrPixels:
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
-        """Let each problem of an array that is read begin with the image's place."""
+        """Prefix each problem of an array with the image's path."""
         try:
             yield
         except TooLargeError as error:
             raise TooLargeError(f"{self.path}: {error}") from None
         except MemoryError:
             raise
-        except Exception as error:  # the codecs have no error of their own
+        except Exception as error:  # the codecs have no common exception
             raise ImageFileError(f"{self.path} is damaged: {' '.join(str(error).split())}") from error
 
     def _chosen(self, names: list[str], array: Any) -> NDArray[Any]:
-        """Read what is chosen of a stack, a zarr.Array: no more than the planes of one channel at once."""
+        """Read the selection from a stack, a zarr.Array, one channel at a time."""
         assert self.planes is not None
         stack = self._stack(names, array.shape)
         sides = [axis for axis in stack.axes if axis in "YX"]
@@ -159,14 +159,14 @@ class OMEZarrPixels:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Let each problem of what is chosen begin with the image's place."""
+        """Prefix each problem of the selection with the image's path."""
         try:
             yield
         except ImageFileError as error:
             raise error if str(self.path) in str(error) else ImageFileError(f"{self.path}: {error}") from None
 
     def _stack(self, names: list[str], shape: tuple[int, ...]) -> Stack:
-        """Return what its axes are; the names of channels are those of ``omero``, if each has one."""
+        """Return its axes, with the names of channels from ``omero``, if each has one."""
         omero = ome_attributes(self.path).get("omero")
         channels = omero.get("channels") if isinstance(omero, dict) else None
         listed = channels if isinstance(channels, list) else []
@@ -179,7 +179,7 @@ class OMEZarrPixels:
     def _problem(self, names: list[str], shape: tuple[int, ...]) -> str:
         sizes = " x ".join(f"{name} {size}" for name, size in zip(names, shape, strict=True))
         advice = None if self.planes is None else self._stack(names, shape).advice(self.planes)
-        rule = "images have y, x, and at most c before or after them"
+        rule = "images must have y, x, and at most c before or after them"
         return f"{self.path} is a stack ({sizes}): {advice or rule}"
 
     def _check_dtype(self, pixels: NDArray[Any]) -> None:
@@ -191,7 +191,7 @@ class OMEZarrPixels:
     def _array(self, path: str) -> Path:
         parts = path.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\\" in path:
-            raise ImageFileError(f"{path!r} is no path within it")
+            raise ImageFileError(f"{path!r} is not a path within it")
         if not (self.path / path).is_dir():
             raise ImageFileError(f"{path!r} is not in it")
         return self.path / path
@@ -215,7 +215,8 @@ class OMEZarrPixels:
             return msgspec.convert(ome_attributes(self.path)["multiscales"][0], _Multiscale)
         except (KeyError, IndexError, TypeError, msgspec.ValidationError) as error:
             raise ImageFileError(
-                f"{self.path} is no OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and datasets"
+                f"{self.path} is not an OME-Zarr image of version 0.4 or 0.5: it has no multiscales with axes and "
+                "datasets"
             ) from error
 
 
@@ -226,25 +227,38 @@ def label_names(image: Path) -> list[str]:
     return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
 
 
-def label_properties(labels: Path) -> tuple[dict[int, str], dict[int, float]]:
-    """Return the types (``class``) and scores (``score``) of labels that a label image's properties tell."""
+class LabelProperties(NamedTuple):
+    """What a label image's properties tell of its labels.
+
+    Attributes
+    ----------
+    types, scores, type_scores
+        Per label its ``class``, ``score`` and ``class_probability``, of those that have one.
+    """
+
+    types: dict[int, str]
+    scores: dict[int, float]
+    type_scores: dict[int, float]
+
+
+def label_properties(labels: Path) -> LabelProperties:
+    """Return what a label image's properties tell of its labels."""
     about = ome_attributes(labels).get("image-label")
     listed = about.get("properties") if isinstance(about, dict) else None
-    types: dict[int, str] = {}
-    scores: dict[int, float] = {}
+    told = LabelProperties({}, {}, {})
     for entry in listed if isinstance(listed, list) else []:
         label = entry.get("label-value") if isinstance(entry, dict) else None
         if type(label) is int:
-            kind, score = entry.get("class"), entry.get("score")
-            if isinstance(kind, str) and kind:
-                types[label] = kind
-            if type(score) in (int, float):
-                scores[label] = float(score)
-    return types, scores
+            if isinstance(kind := entry.get("class"), str) and kind:
+                told.types[label] = kind
+            for name, values in (("score", told.scores), ("class_probability", told.type_scores)):
+                if type(value := entry.get(name)) in (int, float):
+                    values[label] = float(value)
+    return told
 
 
 def ome_attributes(folder: Path) -> dict[str, Any]:
-    """Return OME's attributes of a group; nothing if it has none, or is none."""
+    """Return OME's attributes of a group; empty if there are none."""
     for name, keys in (("zarr.json", ("attributes", "ome")), (".zattrs", ())):
         try:
             document = json.loads(read_file(folder / name))
@@ -258,7 +272,7 @@ def ome_attributes(folder: Path) -> dict[str, Any]:
 
 
 def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
-    """Return the paths that a plate has of its wells, or a well of its images."""
+    """Return the paths of a plate's wells, or of a well's images."""
     document = ome_attributes(folder).get(group)
     entries = document.get(list_name) if isinstance(document, dict) else None
     paths = [entry.get("path") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
@@ -266,14 +280,14 @@ def paths_in(folder: Path, group: str, list_name: str) -> list[str]:
 
 
 def describe_zarr(folder: Path) -> str:
-    """Return what a folder is as Zarr: an array with its shape and type, or a group; empty text if it is neither."""
+    """Describe a folder in terms of Zarr: an array with its shape and type, or a group; an empty string if neither."""
     for name in (".zattrs", "zarr.json", ".zarray", ".zgroup"):
         try:
             document = json.loads(read_file(folder / name))
         except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
             continue
         except OSError as error:
-            return f"Zarr whose {name} cannot be read ({error.strerror})"
+            return f"Zarr with unreadable {name} ({error.strerror})"
         if name == ".zattrs":
             continue
         if isinstance(document, dict) and isinstance(shape := document.get("shape"), list):

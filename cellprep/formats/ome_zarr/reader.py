@@ -41,26 +41,29 @@ class OMEZarrLabels(ImageRecord):
 
     def content(self) -> list[Any]:
         """Return the labels' hash and the scale, and the types of labels if there are any."""
-        types, _ = label_properties(self.labels.path)
+        types = label_properties(self.labels.path).types
         return [self.labels.sha256(), self._pixel_size(), *([sorted(types.items())] if types else [])]
 
     def known_types(self) -> frozenset[str] | None:
         """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
-        return None if label_properties(self.labels.path)[0] else frozenset({""})
+        return None if label_properties(self.labels.path).types else frozenset({""})
+
+    def all_types(self) -> frozenset[str]:
+        """Return the types that its metadata tell."""
+        return frozenset(label_properties(self.labels.path).types.values())
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
         """Read the labels."""
         found = annotations_of_labels(self.labels.decode(), str(self.labels), self.partial.ignore_labels)
-        types, scores = label_properties(self.labels.path)
-        cell_types = tuple(types.get(row, "") for row in found.rows)
+        told = label_properties(self.labels.path)
+        cell_types = tuple(told.types.get(row, "") for row in found.rows)
         return replace(
             found,
             cell_types=cell_types,
             cell_type=most_common(cell_types),
             pixel_size=self._pixel_size(),
-            scores=tuple(scores[row] for row in found.rows)
-            if found.rows and scores.keys() >= set(found.rows)
-            else None,
+            scores=_of_rows(told.scores, found.rows),
+            type_scores=_of_rows(told.type_scores, found.rows),
         ).without(self.excluded)
 
     def _pixel_size(self) -> float | None:
@@ -68,14 +71,19 @@ class OMEZarrLabels(ImageRecord):
         return image or side_of(self.labels.sides())
 
 
+def _of_rows(values: dict[int, float], rows: tuple[int, ...]) -> tuple[float, ...] | None:
+    """Return a value for each row; None if one has none."""
+    return tuple(values[row] for row in rows) if rows and values.keys() >= set(rows) else None
+
+
 class OMEZarr(FolderSource):
-    """OME-Zarr images, each with one label image, or one called ``instances``.
+    """OME-Zarr images with one label image each, or one called ``instances``.
 
     Parameters
     ----------
     path
-        The image's folder; one label image's folder, ``<image>/labels/<name>``; a plate, whose images are called
-        ``<row>_<column>_<field>``; what bioformats2raw wrote, whose images are called ``<name>_<series>`` if there are
+        Folder of an image; of one label image, ``<image>/labels/<name>``; of a plate, whose images are called
+        ``<row>_<column>_<field>``; output of bioformats2raw, whose images are called ``<name>_<series>`` if there are
         several; or a folder of these.
 
     Raises
@@ -91,7 +99,7 @@ class OMEZarr(FolderSource):
         super().__init__(path)
         found = ome_zarr_images(path, layout)
         if not found:
-            raise SourceError(f"{path} is no OME-Zarr image, and holds none")
+            raise SourceError(f"{path} is not an OME-Zarr image, and contains none")
         self._images = {
             image_id: paths
             for image_id, paths in found.items()
@@ -99,24 +107,26 @@ class OMEZarr(FolderSource):
         }
         self.unannotated = [image_id for image_id in found if image_id not in self._images]
         if not self._images:
-            raise SourceError(f"{path} holds no OME-Zarr image with label images: they lie in <image>/labels/<name>")
+            raise SourceError(
+                f"{path} contains no OME-Zarr image with label images, which must be in <image>/labels/<name>"
+            )
         self.sha256 = digest({image_id: list(map(ome_attributes, paths)) for image_id, paths in found.items()})
 
     @classmethod
     def fits(cls, layout: Layout) -> bool:
-        """Return whether a folder is an OME-Zarr image or holds some."""
+        """Return whether a folder is an OME-Zarr image or contains some."""
         path = layout.path.resolve()
         found = is_image(path) or is_collection(path)
         return found or (bool(ome_zarr_images(path, layout)) and not layout.has_masks)
 
     @property
     def image_ids(self) -> list[str]:
-        """The names of all images, sorted."""
+        """Names of all images, sorted."""
         return list(self._images)
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there are images beside label images."""
+        """True if there are images with the label images."""
         paths = (
             path.parent.parent if is_label_image(path) else path for paths in self._images.values() for path in paths
         )
@@ -146,12 +156,12 @@ class OMEZarr(FolderSource):
 
 
 def zarr_problem(path: Path) -> str:
-    """Return what Zarr a folder is that cannot be read as annotations, and what helps; empty text if it is none."""
+    """Describe a Zarr folder that cannot be read as annotations, with a remedy; an empty string if it is not Zarr."""
     if not (found := describe_zarr(path)):
         return ""
     return (
-        f"{path} is of no known kind: it is {found}. OME-Zarr has multiscales, which say what its axes are, and label "
-        "images in labels/<name>: write it so, or save images and label images as TIFF"
+        f"{path} has an unknown format: it is {found}. OME-Zarr has multiscales, which define its axes, and label "
+        "images in labels/<name>: write it in this form, or save images and label images as TIFF"
     )
 
 

@@ -1,4 +1,4 @@
-"""OME-Zarr 0.5: an image with its label image, which napari and others open.
+"""OME-Zarr 0.5: an image with its label image, for napari and other programs.
 
 https://ngff.openmicroscopy.org/0.5/
 """
@@ -16,7 +16,7 @@ from cellprep.store.documents import ome_documents
 
 
 def encode(content: Content) -> dict[str, bytes]:
-    """Return the files of ``<id>.ome.zarr``: the picture, if it is taken along, and ``labels/instances``.
+    """Return the files of ``<id>.ome.zarr``: the picture, if included, and ``labels/instances``.
 
     Types and scores are properties of the labels.
     """
@@ -36,11 +36,14 @@ def _arrays(arrays: dict[str, NDArray[Any]]) -> Iterator[tuple[Path, bytes]]:
 
 
 def _properties(content: Content) -> list[dict[str, Any]]:
-    """Return what is known of each label beyond its pixels; nothing if that is nothing."""
+    """Return the properties of each label; empty if there are none."""
     if content.scores is None and not any(content.cell_types):
         return []
     scores = [{}] * len(content.visible) if content.scores is None else [{"score": round(s, 4)} for s in content.scores]
-    types = [{"class": name} if name else {} for name in content.cell_types]
+    types: list[dict[str, Any]] = [{"class": name} if name else {} for name in content.cell_types]
+    if content.type_scores is not None:
+        pairs = zip(types, content.type_scores, strict=True)
+        types = [{**kind, "class_probability": round(value, 4)} for kind, value in pairs]
     return [
         {"label-value": label, **kind, **score}
         for label, kind, score in zip(content.visible, types, scores, strict=True)

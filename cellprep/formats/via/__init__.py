@@ -1,1 +1,1 @@
-"""VIA, the VGG Image Annotator: a file of JSON, or a CSV, of several images."""
+"""VIA, the VGG Image Annotator: a JSON file, or a CSV, of several images."""

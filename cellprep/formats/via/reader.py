@@ -30,7 +30,7 @@ from cellprep.formats.drawings.shapes import (
 from cellprep.formats.drawings.source import DrawnEntry, DrawnSet
 from cellprep.system.files import open_file
 
-_WHAT = "file of VIA"
+_WHAT = "VIA file"
 _COLUMNS = ["filename", "file_size", "file_attributes", "region_count", "region_id"]
 _COLUMNS += ["region_shape_attributes", "region_attributes"]
 _WITHOUT_AREA = {"point", "polyline"}
@@ -39,19 +39,19 @@ _LONGEST_FIELD = 10_000_000  # characters
 
 
 class VIAImage(DrawnImage):
-    """The regions of one image. A row is a region's place in the image, from 1."""
+    """Regions of one image. Rows are positions of regions in the image, from 1."""
 
     __slots__ = ()
     unit = "region"
 
     def parse(self, document: bytes, shape: tuple[int, int]) -> list[Drawing]:
-        """Parse the regions: each with its category."""
+        """Parse the regions, with their categories."""
         regions = msgspec.json.decode(document, type=list[tuple[Any, str]])
         return [Drawing(row, (_shape(region),), cell_type) for row, (region, cell_type) in enumerate(regions, start=1)]
 
 
 class VIA(DrawnSet):
-    """Annotations of VIA. The category is the attribute of regions that is a choice, or the only one that they have."""
+    """Annotations in VIA. The category is the region attribute that is a choice, or the only attribute."""
 
     format = "via"
     record = VIAImage
@@ -69,7 +69,7 @@ class VIA(DrawnSet):
         every = [region for _, regions, _ in images for region in regions]
         name = _category([_attributes(region) for region in every], settings)
         if name:
-            self.notes.append(f"cell types are the attribute {name!r} of regions")
+            self.notes.append(f"cell types are taken from the attribute {name!r} of regions")
         self.note_rectangles(_text(_attributes(region).get(name)) for region in every if _kind(region) == "rect")
         return [
             DrawnEntry(
@@ -82,12 +82,12 @@ class VIA(DrawnSet):
         ]
 
 
-#: The name of an image's file, its regions, and what is wrong with them.
+#: Name of an image's file, its regions, and their problem.
 _Image = tuple[str, list[Any], str]
 
 
 def is_via_csv(path: Path) -> bool:
-    """Return whether a file is a CSV with the columns of VIA."""
+    """Return whether a file is a CSV with VIA's columns."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
     with open_file(path) as file:
@@ -107,20 +107,20 @@ def _from_json(content: bytes, path: Path) -> tuple[list[_Image], dict[str, Any]
         settings = settings.get("region") if isinstance(settings, dict) else {}
         document = document["_via_img_metadata"]
     if not isinstance(document, dict):
-        raise SourceError(f"{path} is no {_WHAT}: its images are {shown(document)}: they are an object")
+        raise SourceError(f"{path} is not a {_WHAT}: its images are {shown(document)}: they must be an object")
     images = [_image(key, image) for key, image in document.items()]
     return images, settings if isinstance(settings, dict) else {}
 
 
 def _image(key: str, image: Any) -> _Image:
     if not isinstance(image, dict):
-        return key, [], f"it is {shown(image)}, no object with filename and regions"
+        return key, [], f"it is {shown(image)}, not an object with filename and regions"
     name, regions = image.get("filename"), image.get("regions")
-    regions = list(regions.values()) if isinstance(regions, dict) else regions  # as version 1 wrote them
+    regions = list(regions.values()) if isinstance(regions, dict) else regions  # as in version 1
     if not isinstance(name, str) or not name:
-        return key, [], f"its filename is {shown(name)}: it is a text"
+        return key, [], f"its filename is {shown(name)}: it must be a string"
     if not isinstance(regions, list):
-        return name, [], f"its regions are {shown(regions)}: they are a list"
+        return name, [], f"its regions are {shown(regions)}: they must be a list"
     return name, regions, ""
 
 
@@ -130,7 +130,7 @@ def _from_csv(content: bytes, path: Path) -> tuple[list[_Image], dict[str, Any]]
         csv.field_size_limit(_LONGEST_FIELD)
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} is no {_WHAT}: its CSV cannot be read ({error}): export it again") from error
+        raise SourceError(f"{path} is not a {_WHAT}: its CSV cannot be read ({error}): export it again") from error
     images: dict[str, _Image] = {}
     for number, row in enumerate(rows[1:], start=2):
         if not row:
@@ -142,7 +142,7 @@ def _from_csv(content: bytes, path: Path) -> tuple[list[_Image], dict[str, Any]]
         try:
             shape, attributes = (msgspec.json.decode(found[column]) for column in _COLUMNS[5:])
         except (msgspec.DecodeError, RecursionError):
-            problem = problem or f"row {number}: its region is no JSON that can be read: export it again"
+            problem = problem or f"row {number}: its region is not valid JSON: export it again"
         else:
             if shape:  # an image without regions has a row without a shape
                 regions.append({"shape_attributes": shape, "region_attributes": attributes})
@@ -165,7 +165,7 @@ def _attributes(region: Any) -> dict[str, Any]:
 
 
 def _category(every: Sequence[dict[str, Any]], settings: dict[str, Any]) -> str:
-    """Return the name of the attribute that is the category; empty text if none is, or several may be."""
+    """Return the name of the attribute that is the category; an empty string if there is none, or several."""
     choices = [name for name, told in settings.items() if isinstance(told, dict) and str(told.get("type")) in _CHOICES]
     if choices:
         return choices[0] if len(choices) == 1 else ""
@@ -180,7 +180,7 @@ def _text(value: Any) -> str:
 
 def _shape(drawn: Any) -> Shape:
     if not isinstance(drawn, dict):
-        return Faulty(f"its shape_attributes are {shown(drawn)}: they are an object with the name of a shape")
+        return Faulty(f"its shape_attributes are {shown(drawn)}: they must be an object with the name of a shape")
     kind = drawn.get("name")
     if isinstance(kind, str) and kind in _WITHOUT_AREA:
         return NoArea(kind)
@@ -192,7 +192,10 @@ def _shape(drawn: Any) -> Shape:
         if kind in ("polygon", "polygone"):
             xs, ys = drawn.get("all_points_x"), drawn.get("all_points_y")
             if not (isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys)):
-                return Faulty(f"its all_points_x are {shown(xs)}, its all_points_y {shown(ys)}: as many numbers each")
+                return Faulty(
+                    f"its all_points_x are {shown(xs)} and its all_points_y {shown(ys)}: they must be lists of equal "
+                    "length"
+                )
             return Polygon([[(number_of(x, "x"), number_of(y, "y")) for x, y in zip(xs, ys, strict=True)]])
         if kind == "rect":
             x, y, width, height = numbers(("x", "y", "width", "height"))
@@ -206,4 +209,4 @@ def _shape(drawn: Any) -> Shape:
             return Ellipse((x, y), (radii[0], radii[1]), degrees(theta))
     except RLEError as error:
         return Faulty(error.problem)
-    return Faulty(f"its shape is {shown(kind)}: polygon, rect, circle and ellipse are read")
+    return Faulty(f"its shape is {shown(kind)}: only polygon, rect, circle and ellipse are supported")

@@ -1,1 +1,1 @@
-"""YOLO: a text of normalised outlines for each image."""
+"""YOLO: a text file of normalised outlines for each image."""

@@ -1,4 +1,4 @@
-"""Reader of YOLO's texts of outlines: a line per cell, its class and its points, as parts of the image's size.
+"""Reader of YOLO's text files: one line per cell, with its class and its points, relative to the image's size.
 
 https://docs.ultralytics.com/datasets/segment/
 """
@@ -20,22 +20,22 @@ from cellprep.formats.images.file import ImageFile
 from cellprep.formats.layouts.layout import Layout
 from cellprep.system.files import open_file, read_file
 
-_HEAD, _LINES = 65_536, 20  # bytes and lines that tell what a text is
+_HEAD, _LINES = 65_536, 20  # bytes and lines by which a file is recognised
 _TABLES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LISTS = ("classes.txt", "obj.names")
-# Folders that may be between a data set's own folder and its labels.
+# Folders that may be between the root of a data set and its labels.
 _BELOW = {"labels", "train", "val", "valid", "test"}
-_SEGMENTATION = "export the data set for segmentation, a class and x, y of each point"
+_SEGMENTATION = "export the data set for segmentation, with a class and x, y of each point"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YOLOImage(DrawnImage):
-    """The lines of one image. A row is the number of its line.
+    """Lines of one image. Rows are line numbers.
 
     Attributes
     ----------
     names
-        The names of the classes; none if nothing tells them, which leaves their numbers.
+        Names of the classes; empty if unknown, in which case numbers are used.
     """
 
     unit = "line"
@@ -51,7 +51,7 @@ class YOLOImage(DrawnImage):
         try:
             lines = document.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise AnnotationError(f"{self.place} is no text of YOLO: save it as UTF-8") from error
+            raise AnnotationError(f"{self.place} is not a text file of YOLO: save it as UTF-8") from error
         return [
             Drawing(row, (_outline(line.split(), shape),), self._name(line.split()[0]))
             for row, line in enumerate(lines, start=1)
@@ -62,19 +62,21 @@ class YOLOImage(DrawnImage):
         if not (self.names and re.fullmatch("[0-9]{1,9}", word)):
             return word if re.fullmatch("[0-9]{1,9}", word) else ""
         if int(word) >= len(self.names):
-            raise AnnotationError(f"{self.place}: class {word} is none of the {len(self.names)} that are named, from 0")
+            raise AnnotationError(
+                f"{self.place}: class {word} is not one of the {len(self.names)} named classes, from 0"
+            )
         return self.names[int(word)]
 
 
 class YOLO(DrawnFiles):
-    """Annotations in YOLO's ``<id>.txt``; images in the same folder, or in ``images/`` beside ``labels/``.
+    """Annotations in YOLO's ``<id>.txt``; images in the same folder, or in ``images/`` next to ``labels/``.
 
-    Names of classes are those of ``data.yaml`` or ``classes.txt`` in the data set's folder.
+    Names of classes are read from ``data.yaml`` or ``classes.txt`` in the data set's folder.
     """
 
     format = "yolo"
     ends = (".txt",)
-    looked_at = 100  # texts of images without cells are empty
+    looked_at = 100  # files of images without cells are empty
     record = YOLOImage
 
     def __init__(self, path: Path, order: Order | None = None, layout: Layout | None = None) -> None:
@@ -83,23 +85,23 @@ class YOLO(DrawnFiles):
 
     @classmethod
     def files_among(cls, layout: Layout) -> list[Path]:
-        """Return the texts that are no lists of names."""
+        """Return the text files that are not lists of names."""
         return [file for file in layout.files(cls.ends) if file.name not in _LISTS]
 
     @classmethod
     def is_own(cls, path: Path) -> bool:
-        """Return whether a text has a class and numbers between 0 and 1 in each line."""
+        """Return whether each line of a text file has a class and numbers between 0 and 1."""
         if not path.name.lower().endswith(cls.ends) or path.name in _LISTS:
             return False
         words = _first_lines(path)
         return bool(words) and all(map(is_yolo, words))
 
     def notes_of(self, files: Sequence[Path]) -> list[str]:
-        """Refuse labels that have nothing but boxes."""
+        """Refuse labels that are only boxes."""
         words = [line for file in files for line in _first_lines(file)]
         if words and all(len(line) == 5 for line in words):
             raise SourceError(
-                f"{self.path}: this is a YOLO label, boxes without masks, or a folder of these: {_SEGMENTATION}"
+                f"{self.path}: this is a YOLO label with boxes instead of masks, or a folder of these: {_SEGMENTATION}"
             )
         return []
 
@@ -109,7 +111,7 @@ class YOLO(DrawnFiles):
 
 
 def _first_lines(path: Path) -> list[list[str]]:
-    """Return the words of the first lines of a text that are not empty."""
+    """Return the words of the first nonempty lines of a text file."""
     with open_file(path) as file:
         lines = file.read(_HEAD).decode("utf-8-sig", "replace").splitlines()
     return [line.split() for line in lines[:_LINES] if line.strip()]
@@ -117,31 +119,33 @@ def _first_lines(path: Path) -> list[list[str]]:
 
 def _outline(words: Sequence[str], shape: tuple[int, int]) -> Shape:
     if not re.fullmatch("[0-9]{1,9}", words[0]):
-        return Faulty(f"its class is {shown(words[0])}: it is a whole number from 0")
+        return Faulty(f"its class is {shown(words[0])}: it must be a whole number from 0")
     if len(words) == 5:
-        return Faulty(f"it has 5 numbers, a class and a box, and boxes are no masks: {_SEGMENTATION}")
+        return Faulty(f"it has 5 numbers, a class and a box, but boxes are not masks: {_SEGMENTATION}")
     if len(words) % 2 == 0:
         return Faulty(
-            f"it has {len(words) - 1} numbers after its class: these are x and y of each point; "
-            "if the last is a confidence, save predictions without (save_conf=False)"
+            f"it has {len(words) - 1} numbers after its class: it needs x and y of each point; "
+            "if the last is a confidence, save predictions without it (save_conf=False)"
         )
     try:
         numbers = [number_of(word, "coordinate") for word in words[1:]]
     except RLEError as error:
         return Faulty(error.problem)
     if far := next((number for number in numbers if not -1 <= number <= 2), None):
-        return Faulty(f"it has a coordinate of {far:g}: YOLO has parts of the image's width and height, from 0 to 1")
+        return Faulty(
+            f"it has a coordinate of {far:g}: in YOLO they are relative to the image's width and height, from 0 to 1"
+        )
     height, width = shape
     return Polygon([[(x * width, y * height) for x, y in zip(numbers[0::2], numbers[1::2], strict=True)]])
 
 
 def _names(folder: Path) -> tuple[str, ...]:
-    """Return the names of classes as a data set tells them; none if it does not.
+    """Return the names of a data set's classes; empty if there are none.
 
     Raises
     ------
     SourceError
-        If a file that should tell cannot be read.
+        If a file with the names cannot be read.
     """
     folder = folder.resolve() if folder.name in ("", "..") else folder
     while True:
@@ -161,7 +165,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is no text: save it as UTF-8") from error
+        raise SourceError(f"{path} is not a text file: save it as UTF-8") from error
 
 
 def _names_in_table(text: str, path: Path) -> tuple[str, ...]:
@@ -170,10 +174,10 @@ def _names_in_table(text: str, path: Path) -> tuple[str, ...]:
     try:
         table = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SourceError(f"{path} is no YAML that can be read: mend it, or leave it out of the folder") from error
+        raise SourceError(f"{path} is not valid YAML: correct it, or remove it from the folder") from error
     names = table.get("names") if isinstance(table, dict) else None
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
-        raise SourceError(f"{path}: its names are {shown(names)}: they are a list of the names of classes, from 0")
+        raise SourceError(f"{path}: its names are {shown(names)}: they must be a list of the names of classes, from 0")
     return tuple(map(str, names))

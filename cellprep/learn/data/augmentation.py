@@ -156,7 +156,7 @@ def check_augmentations(names: Collection[str]) -> None:
         raise UsageError(f"augment={names!r} is a text: give a sequence of names")
     for name in names:
         if name not in AUGMENTATIONS:
-            raise UsageError(f"augmentation {name!r} is unknown: it is one of {', '.join(AUGMENTATIONS)}")
+            raise UsageError(f"augmentation {name!r} is unknown: use one of {', '.join(AUGMENTATIONS)}")
 
 
 def finish_image(plan: Plan, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from cellprep.core.targets import TARGETS, sampled_targets
 from cellprep.errors import SampleError, UsageError
 from cellprep.learn.data.augmentation import USUAL_AUGMENTATIONS
 from cellprep.learn.data.choosing import all_images
+from cellprep.learn.data.classes import CLASSES
 from cellprep.learn.data.drawing import CropDraws, Draw, Draws, WholeDraws
 from cellprep.learn.data.fitting import fit_to
 from cellprep.learn.data.samples import Arrays, CropSettings, SampleMaker, check_whole_number
@@ -41,6 +42,7 @@ class StoreDataset(Dataset[Sample]):
     - ``uvec``, (2, h, w) float32: components y and x;
     - ``energy``, (h, w) int64: levels from 0;
     - ``area``, (h, w) float32, in pixels;
+    - ``classes``, (h, w) int64, if asked for: the place of the cell's type among `classes`, -1 where there is none;
     - ``counts``, (h, w) bool: False where a pixel is to be left out of the loss, because it is padding, lies in a
       region to ignore, or has a target that needs the whole of a cell that reaches more than 256 pixels farther;
     - ``position``, (2,) int64: row and column of the image where the sample begins, before it is rotated or zoomed;
@@ -71,8 +73,8 @@ class StoreDataset(Dataset[Sample]):
     store
         A store, or its path.
     targets
-        Names in `cellprep.TARGETS`, and ``labels``. Unless given, ``labels`` and all targets of the store's recipe
-        except ``distance``.
+        Names in `cellprep.TARGETS`, ``labels`` and ``classes``. Unless given, ``labels`` and all targets of the store's
+        recipe except ``distance``.
     crop
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
@@ -90,6 +92,9 @@ class StoreDataset(Dataset[Sample]):
         Number of crops in an epoch; unless given, as many as cover the area of all images.
     multiple
         Sides of samples are multiples of it: whole images are padded, mirrored, below and at the right.
+    classes
+        Names of the classes of cells, in order, where ``classes`` are asked for; unless given all types of the images'
+        cells, sorted.
     transform
         Called with each sample; what it returns is the sample. To be sent to spawned workers, it must be picklable.
 
@@ -105,6 +110,8 @@ class StoreDataset(Dataset[Sample]):
     ----------
     ids, targets : list of str
         The images, and the targets.
+    classes : list of str
+        The classes of cells; none unless ``classes`` are asked for.
     recipe : Recipe
         How the targets were made; its ``levels`` is the number of energy levels.
     normalisation : Normalisation or None
@@ -125,6 +132,7 @@ class StoreDataset(Dataset[Sample]):
         normalisation: str | Normalisation | None = "dataset",
         samples_per_epoch: int | None = None,
         multiple: int = 1,
+        classes: Iterable[str] = (),
         transform: Callable[[Sample], Any] | None = None,
     ) -> None:
         settings = _settings(crop, augment, samples_per_epoch, seed)
@@ -133,13 +141,15 @@ class StoreDataset(Dataset[Sample]):
             raise UsageError(f"transform={transform!r} cannot be called: give a function that takes a sample")
         opened = as_store(store)
         chosen = all_images(opened) if ids is None else _names("ids", ids)
-        images = TrainingSet(opened, chosen, _channels(normalisation), _checked_targets(targets, opened, chosen))
+        wanted = _checked_targets(targets, opened, chosen)
+        images = TrainingSet(opened, chosen, _channels(normalisation), wanted, _names("classes", classes))
         if isinstance(normalisation, str):
             normalisation = fit_to(images, normalisation)
         elif normalisation and images.channels != (known := normalisation.channels):
             raise UsageError(f"the images have {images.channels} channels, and the normalisation is for {known}")
         self.ids = [image.id for image in images.images]
         self.targets = images.targets
+        self.classes = images.classes
         self.recipe = images.recipe
         self.normalisation = normalisation
         self.transform = transform
@@ -279,11 +289,11 @@ def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]
     if targets is None:
         images = (store[image_id] for image_id in ids[:1] if image_id in store)
         return ["labels", *sampled_targets(next((image.recipe for image in images), None))]
-    known = ["labels", *TARGETS]
+    known = ["labels", *TARGETS, CLASSES]
     names = dict.fromkeys(_names("targets", targets))
     for name in names:
         if name not in known:
-            raise UsageError(f"target {name!r} is unknown: it is one of {', '.join(known)}")
+            raise UsageError(f"target {name!r} is unknown: use one of {', '.join(known)}")
     return [*names]
 
 

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cellprep.core.targets import sampled_targets
 from cellprep.errors import CellprepError, UsageError
+from cellprep.learn.data.classes import CLASSES, of_each_class
 from cellprep.learn.data.dataset import StoreDataset
 from cellprep.learn.data.drawing import crop_batches
 from cellprep.learn.data.samples import Arrays, CropSettings
@@ -45,9 +46,9 @@ class _Failure:
 class _Samples(Dataset[dict[str, Any] | _Failure]):
     """Samples for networks; it notes what each worker is at, so that what a killed one was at can be told."""
 
-    def __init__(self, dataset: StoreDataset, mask: str, workers: int) -> None:
+    def __init__(self, dataset: StoreDataset, settings: CropSettings, workers: int) -> None:
         self.dataset = dataset
-        self._mask = mask
+        self._settings = settings
         self._under_way = multiprocessing.RawArray("q", 2 * workers)  # per worker: process id, sample
 
     def __getitem__(self, index: int) -> dict[str, Any] | _Failure:
@@ -61,11 +62,15 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
             return _Failure(Failed.of(error).problem)
 
     def _for_networks(self, arrays: Arrays) -> Arrays:
-        """Add the input mask, and where vectors and energy are defined."""
+        """Add the input mask, with one for each class that is learned, and where vectors and energy are defined."""
         semseg = arrays["semseg"]
-        mask = (semseg == 0 if self._mask == "cells" else semseg < 2).astype(np.float32)[None]
+        mask = (semseg == 0 if self._settings.mask == "cells" else semseg < 2).astype(np.float32)[None]
         everywhere = self.dataset.recipe.background_cell
-        return {**arrays, "mask": mask, "domain": np.ones_like(mask) if everywhere else mask}
+        made = {**arrays, "mask": mask, "domain": np.ones_like(mask) if everywhere else mask}
+        if names := self._settings.classes:
+            made["mask"] = np.concatenate([mask, mask * of_each_class(arrays[CLASSES], len(names))])
+            made["class_weights"] = np.array(self._settings.class_weights or [1.0] * len(names), np.float32)
+        return made
 
     def under_way(self, processes: set[int]) -> list[str]:
         """Return the names of the images that some workers were at."""
@@ -83,6 +88,10 @@ class Loader:
     ``energy`` (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be
     ignored, where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such
     parts also ``part``, a list of where each begins, as ``y1024 x0``. The rest is as `StoreDataset` has it.
+
+    With classes to learn, ``mask`` has a channel more for each of them, (N, 1 + classes, H, W); ``classes``
+    (N, H, W) int64 is the class of each pixel, -1 for none; and ``class_weights`` (N, classes) float32 are the same
+    for each sample.
     """
 
     def __init__(self, samples: _Samples, batches: list[list[int]], workers: int, start_method: str) -> None:
@@ -181,7 +190,7 @@ def train_loader(
         raise UsageError(f"{batch_size} samples are no batch: give 1 or more")
     dataset = StoreDataset(
         store,
-        sampled_targets(),
+        _targets(settings),
         settings.crop,
         settings.augment,
         settings.seed,
@@ -189,6 +198,7 @@ def train_loader(
         normalisation=normalisation,
         samples_per_epoch=settings.samples_per_epoch,
         multiple=multiple,
+        classes=settings.classes,
     )
     here = processes()
     return _loader(store, dataset, settings, crop_batches(len(dataset), batch_size, here.rank, here.count), workers)
@@ -207,10 +217,22 @@ def validation_loader(
     They are padded symmetrically, below and at the right, to a multiple of so many pixels. Huge ones come part by part,
     each with pixels around it that do not count. Parameters and errors are those of `train_loader`.
     """
-    dataset = StoreDataset(store, sampled_targets(), None, ids=ids, normalisation=normalisation, multiple=multiple)
+    dataset = StoreDataset(
+        store,
+        _targets(settings),
+        None,
+        ids=ids,
+        normalisation=normalisation,
+        multiple=multiple,
+        classes=settings.classes,
+    )
     here = processes()
     batches = [[sample] for sample in range(len(dataset))][here.rank :: here.count]
     return _loader(store, dataset, settings, batches, workers)
+
+
+def _targets(settings: CropSettings) -> list[str]:
+    return [*sampled_targets(), *([CLASSES] if settings.classes else [])]
 
 
 def _loader(
@@ -220,7 +242,7 @@ def _loader(
         raise UsageError(f"{workers} workers are not possible: give 0 or more")
     if settings.in_memory:
         dataset.keep_in_memory(_copies(store, workers))
-    return Loader(_Samples(dataset, settings.mask, workers), batches, workers, _start_method(store))
+    return Loader(_Samples(dataset, settings, workers), batches, workers, _start_method(store))
 
 
 def _start_method(store: Store) -> str:

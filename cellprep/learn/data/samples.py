@@ -21,6 +21,7 @@ from cellprep.learn.data.augmentation import (
     draw_plan,
     finish_image,
 )
+from cellprep.learn.data.classes import CLASSES, classes_of_labels
 from cellprep.learn.data.contacts import find_contacts
 from cellprep.learn.data.scene import Scene
 from cellprep.learn.data.specks import draw_empty
@@ -63,6 +64,10 @@ class CropSettings:
         Of all that is random, from 0.
     in_memory
         Whether all images are kept in memory.
+    classes
+        Names of the classes of cells that are learned, in the order of the network's channels; none unless given.
+    class_weights
+        Weight of a pixel of each class; 1 unless given.
 
     Raises
     ------
@@ -73,7 +78,7 @@ class CropSettings:
     --------
     >>> CropSettings(mask="walls")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: mask 'walls' is unknown: it is one of cells-and-walls, cells, none
+    cellprep.errors.UsageError: mask 'walls' is unknown: use one of cells-and-walls, cells, none
     """
 
     crop: int = 256
@@ -82,12 +87,14 @@ class CropSettings:
     samples_per_epoch: int | None = None
     seed: int = 0
     in_memory: bool = False
+    classes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_augmentations(self.augment)
         object.__setattr__(self, "augment", tuple(self.augment))
         if self.mask not in MASKS:
-            raise UsageError(f"mask {self.mask!r} is unknown: it is one of {', '.join(MASKS)}")
+            raise UsageError(f"mask {self.mask!r} is unknown: use one of {', '.join(MASKS)}")
         check_whole_number("crop", self.crop, 1)
         check_whole_number("seed", self.seed, 0)
         if self.samples_per_epoch is not None:
@@ -117,8 +124,14 @@ class SampleMaker:
 
     def names(self, whole: bool) -> list[str]:
         """Return the names of the arrays that samples are made of, be they crops or whole images."""
-        targets = ["labels", "cells"] if self._warps and not whole else self.images.targets
+        targets = ["labels", "cells"] if self._warps and not whole else self._made_of
         return [*(["image"] if self.normalisation else []), *targets, "ignore"]
+
+    @property
+    def _made_of(self) -> list[str]:
+        """The names of the arrays that targets are cut out of: classes are those of the labels."""
+        targets = [name for name in self.images.targets if name != CLASSES]
+        return [*dict.fromkeys([*targets, "labels", "cells"])] if CLASSES in self.images.targets else targets
 
     @property
     def _warps(self) -> bool:
@@ -189,9 +202,11 @@ class SampleMaker:
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
         """Cut a window of the image, normalised, and of its targets, and return which pixels count as well."""
         height, width = self.images.images[index].shape
-        targets = {name: array for name, array in arrays.items() if name != "image"}
+        targets = {name: array for name, array in arrays.items() if name not in ("image", "cells")}
         windows = cut_targets(targets, rows, columns)
         counts = rows.real(height)[:, None] & columns.real(width)
+        if CLASSES in self.images.targets:
+            windows[CLASSES] = self._classes_of(index, arrays)[windows["labels"]]
         if "ignore" in windows:
             counts = counts & (windows.pop("ignore") == 0)
         if "image" not in arrays:
@@ -222,15 +237,25 @@ class SampleMaker:
             self._normalise, index, whole=arrays.get("image")
         )
         areas = arrays["cells"][:, 1]
+        classes = self._classes_of(index, arrays) if CLASSES in self.images.targets else np.empty(0, np.int64)
         whole = self._whole.setdefault(index, WholeImage(partial(self._nobodys, index), partial(self._sizes, index)))
         if plan.changes or plan.empty is not None:
             view, scene, arrays = self._staged(view, arrays, areas, normalised)
             whole = _change(scene, plan, whole)
             arrays |= {"labels": scene.labels} | ({} if scene.image is None else {"image": scene.image})
             areas, normalised = scene.areas, lambda part: part
+            classes = np.concatenate([classes, classes[scene.copied]]) if len(classes) else classes
         targets, counts = warp_targets(
-            self.images.targets, arrays["labels"], areas, whole, self.images.recipe, view, size
+            [name for name in self._made_of if name != "cells"],
+            arrays["labels"],
+            areas,
+            whole,
+            self.images.recipe,
+            view,
+            size,
         )
+        if CLASSES in self.images.targets:
+            targets[CLASSES] = classes[targets["labels"]]
         window = view.window(Span(0, size), Span(0, size))
         if "ignore" in arrays:
             counts = counts & (window.show(window.cut(arrays["ignore"]), cv2.INTER_NEAREST) == 0)
@@ -276,6 +301,10 @@ class SampleMaker:
         y, x = (centre - span.start for centre, span in zip(view.place.image, box, strict=True))
         shape = len(box[0]), len(box[1])
         return View(shape, view.warp, Placement(view.place.sample, (y, x))), scene, parts
+
+    def _classes_of(self, index: int, arrays: Arrays) -> NDArray[np.int64]:
+        """Return the class of each label of an image, from 0 on."""
+        return classes_of_labels(self.images.images[index], arrays["cells"], self.images.classes)
 
     def _empty(self, seed: int) -> NDArray[np.float32]:
         """Draw a sample without cells, normalised as an image by itself if images are."""

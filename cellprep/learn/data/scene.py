@@ -1,7 +1,7 @@
 """Changes to an image and its cells together, before both are moved."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -34,12 +34,15 @@ class Scene:
         (n,): pixels of each annotation before overlaps.
     seen
         Rows and columns that a sample shows, and some more.
+    copied
+        The label of which each cell that was added is a copy, in their order.
     """
 
     image: NDArray[np.float32] | None
     labels: NDArray[Any]
     areas: NDArray[Any]
     seen: tuple[slice, slice]
+    copied: list[int] = field(default_factory=list)
 
     def background(self) -> NDArray[np.float32]:
         """Return the median of each channel where nobody is, (C, 1, 1); its 5th percentile if no place is left."""
@@ -98,7 +101,8 @@ def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
             centre = _centre(boxes[other]) + between * np.array([np.sin(angle), np.cos(angle)])
         else:
             centre = np.array([rng.uniform(side.start, side.stop) for side in scene.seen])
-        _put(scene, mask, copied, centre, spare, additive=bool(rng.random() < 0.5))
+        if _put(scene, mask, copied, centre, spare, additive=bool(rng.random() < 0.5)):
+            scene.copied.append(source)
 
 
 def add_debris(scene: Scene, rng: np.random.Generator) -> None:
@@ -163,16 +167,22 @@ def _put(
     spare: NDArray[np.float64],
     *,
     additive: bool,
-) -> None:
-    """Put a copied cell on top of a scene, unless it leaves the image, or covers more of another than can be spared."""
+) -> bool:
+    """Put a copied cell on top of a scene, unless it leaves the image, or covers more of another than can be spared.
+
+    Returns
+    -------
+    bool
+        Whether it was put there.
+    """
     corner = np.rint(centre - (len(mask) - 1) / 2).astype(int)
     if (corner < 0).any() or (corner + len(mask) > scene.labels.shape).any() or mask.sum() < _LEAST_AREA:
-        return
+        return False
     rows, columns = (slice(start, start + len(mask)) for start in corner.tolist())
     labels = scene.labels[rows, columns]
     covered = np.bincount(labels[mask], minlength=len(spare))
     if len(covered) > len(spare) or (covered > spare).any():
-        return  # what was pasted before stays in sight
+        return False  # what was pasted before stays in sight
     spare -= covered
     scene.areas = np.append(scene.areas, mask.sum())
     labels[mask] = len(scene.areas)
@@ -180,3 +190,4 @@ def _put(
         image = scene.image[:, rows, columns]
         light = copied.image - copied.background if additive else np.maximum(copied.image - image, 0)
         image += copied.share * light
+    return True

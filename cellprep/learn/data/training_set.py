@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cellprep.core.targets import Recipe, how_to_make, sampled_targets
 from cellprep.errors import CellprepError, StoreError, TrainingError, UsageError
+from cellprep.learn.data.classes import CLASSES, class_names
 from cellprep.learn.windowed import WindowedArray, checked
 from cellprep.store import Store, StoredImage
 from cellprep.system.files import ask_all
@@ -29,7 +30,10 @@ class TrainingSet:
     channels
         Of the images that these belong to, if they are some of many; 0 if their pixels are not needed.
     targets
-        Names of the targets that are needed, and ``labels``; unless given all of their recipe that networks are shown.
+        Names of the targets that are needed, ``labels``, and ``classes``; unless given all of their recipe that
+        networks are shown.
+    classes
+        Names of the classes of cells; unless given the types of the images' cells, sorted.
 
     Raises
     ------
@@ -45,6 +49,8 @@ class TrainingSet:
         In the order of `ids`.
     targets : list of str
         Names of the targets.
+    classes : list of str
+        Names of the classes of cells, in order; none unless ``classes`` are among the targets.
     recipe : Recipe
         That of their targets.
     channels : int
@@ -52,16 +58,22 @@ class TrainingSet:
     """
 
     def __init__(
-        self, store: Store, ids: Sequence[str], channels: int | None = None, targets: Sequence[str] | None = None
+        self,
+        store: Store,
+        ids: Sequence[str],
+        channels: int | None = None,
+        targets: Sequence[str] | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         if not ids:
             raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
         self.images = [_find(store, image_id, channels != 0) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
         self.targets = sampled_targets(self.recipe) if targets is None else [*targets]
+        self.classes = [*(classes or class_names(self.images))] if CLASSES in self.targets else []
         self.channels = 0 if channels == 0 else _common_channels(self.images, channels)
         for image in self.images:
-            _check_arrays(image, ("labels", "cells", *self.targets))
+            _check_arrays(image, ("labels", "cells", *(name for name in self.targets if name != CLASSES)))
             self._compare(image)
         self._kept: dict[tuple[int, str], NDArray[Any]] = {}
         self._tables: dict[int, NDArray[Any]] = {}

@@ -28,7 +28,7 @@ def _forward(
     The body sees the image, 0 outside the mask, and the mask itself as one more channel (`MASK_VALUE`). Of a network
     that is not ``masked`` it sees the whole image; with ``signed_mask`` the mask, too, `MASK_VALUE` inside and minus
     `MASK_VALUE` outside, as the network of the notes' author for the background as a cell does (qAp,
-    sartorius_cell_instance_segmentation_kaggle).
+    sartorius_cell_instance_segmentation_kaggle). With ``classes`` the mask of each is a channel, too.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ def _forward(
     image
         (N, C, H, W), normalised.
     mask
-        (N, 1, H, W) float, 0 or 1; not looked at unless the network is ``masked`` or has a ``signed_mask``.
+        (N, 1 + classes, H, W) float, 0 or 1: all cells, then those of each class; not looked at unless the network
+        is ``masked`` or has a ``signed_mask``.
 
     Returns
     -------
@@ -51,10 +52,11 @@ def _forward(
 
     from cellprep.learn.networks.layers import unit_length
 
+    cells, of_classes = mask[:, :1], MASK_VALUE * mask[:, 1:]
     if settings.masked:
-        return unit_length(body(torch.cat([image * mask, MASK_VALUE * mask], 1))) * mask
+        return unit_length(body(torch.cat([image * cells, MASK_VALUE * cells, of_classes], 1))) * cells
     if settings.signed_mask:
-        return unit_length(body(torch.cat([image, MASK_VALUE * (2 * mask - 1)], 1)))
+        return unit_length(body(torch.cat([image, MASK_VALUE * (2 * cells - 1), of_classes], 1)))
     return unit_length(body(image))
 
 
@@ -64,7 +66,7 @@ def _loss(maps: Maps, batch: Batch) -> "Tensor":
     return direction_loss(maps["uvec"], batch["uvec"], batch["area"], in_domain(batch))
 
 
-def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
+def _measure(_: NetworkSettings, maps: Maps, batch: Batch) -> dict[str, Share]:
     """Mean angle between predicted and true vectors, in degrees."""
     predicted, true = maps["uvec"].float(), batch["uvec"]
     counts = in_domain(batch) & (true != 0).any(dim=1)
@@ -72,7 +74,7 @@ def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
     return {"angle": (float(cosine.acos().rad2deg().double().sum()), float(counts.sum()))}
 
 
-def _panels(found: Arrays, true: Arrays) -> dict[str, Panel]:
+def _panels(_: NetworkSettings, found: Arrays, true: Arrays) -> dict[str, Panel]:
     angles = np.degrees(np.arccos(np.clip((found["uvec"] * true["uvec"]).sum(axis=0), -1, 1)))
     angles[(true["uvec"] == 0).all(axis=0) | (true["domain"][0] == 0)] = 0
     return {
@@ -88,7 +90,7 @@ DN = NetworkKind(
     inputs=("image", "mask"),
     maps={"uvec": 2},
     architectures={"published": _PUBLISHED, "unet": UNET},
-    options=("mask", "background_cell", "encoder"),
+    options=("mask", "background_cell", "encoder", "classes"),
     needs_cells=True,
     forward=_forward,
     loss=_loss,

@@ -1,7 +1,7 @@
 """The definition of a network: its inputs, maps and layers, its training, and its measures and pictures."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from cellprep.core.targets import TARGETS, Recipe
 from cellprep.errors import UsageError
 from cellprep.learn.networks.architectures import Architecture
 from cellprep.learn.networks.panels import Panel
+from cellprep.store.metadata import LONGEST_TYPE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +21,9 @@ Batch = dict[str, "Tensor"]  # of samples: see `cellprep.learn.data.loading.Load
 Maps = dict[str, "Tensor"]  # what a network predicts, by name
 Share = tuple[float, float]  # a measure as its sum and its weight, so that images of all sizes can be pooled
 Arrays = Mapping[str, NDArray[Any]]
+
+#: Classes of cells that a network can tell, at most: the number of one fits into a byte beside "none".
+MOST_CLASSES = 254
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class NetworkKind:
         Names of the arrays of a sample that it sees, in the order in which it takes them.
     maps
         The maps that it answers with by name, each with its number of channels; None for one channel per energy level.
+    tells_classes
+        Whether it can learn the classes of cells, too: ``classes`` is then one more map, with a channel per class.
     architectures
         The layers that it may have, by name; the first ones are meant where settings name none.
     trained_with
@@ -53,9 +59,9 @@ class NetworkKind:
     loss
         Takes the maps and the batch, and returns a scalar.
     measure
-        Takes the same, and returns measures by name.
+        Takes the settings, the maps and the batch, and returns measures by name.
     panels
-        Takes the maps and the sample of an image as arrays, and returns pictures by their titles.
+        Takes the settings, and the maps and the sample of an image as arrays, and returns pictures by their titles.
     """
 
     name: str
@@ -64,9 +70,10 @@ class NetworkKind:
     maps: Mapping[str, int | None]
     architectures: Mapping[str, Architecture]
     loss: Callable[[Maps, Batch], "Tensor"]
-    measure: Callable[[Maps, Batch], dict[str, Share]]
-    panels: Callable[[Arrays, Arrays], dict[str, Panel]]
+    measure: Callable[["NetworkSettings", Maps, Batch], dict[str, Share]]
+    panels: Callable[["NetworkSettings", Arrays, Arrays], dict[str, Panel]]
     forward: Callable[..., "Tensor | tuple[Tensor, ...]"] = lambda _, body, given: body(given)
+    tells_classes: bool = False
     trained_with: str = "unet"
     parts: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -85,11 +92,13 @@ class NetworkKind:
             *(["image_channels"] if self.sees_images else []),
             *(["masked", "signed_mask"] if "mask" in self.inputs else []),
             *(["levels"] if None in self.maps.values() else []),
+            *(["classes"] if "classes" in self.options else []),
         ]
 
     def channels(self, settings: "NetworkSettings") -> dict[str, int]:
         """Return the number of channels of each input; 0 for one that it does not look at."""
-        known = {"image": settings.image_channels, "mask": int(settings.masked or settings.signed_mask)}
+        mask = 1 + len(settings.classes) if settings.masked or settings.signed_mask else 0
+        known = {"image": settings.image_channels, "mask": mask}
         others = {name: len(TARGETS[name].channel_names(Recipe())) or 1 for name in self.inputs if name in TARGETS}
         return {name: (others | known)[name] for name in self.inputs}
 
@@ -97,11 +106,14 @@ class NetworkKind:
         """Make its layers."""
         seen = sum(self.channels(settings).values())
         answered = sum(settings.levels if number is None else number for number in self.maps.values())
+        answered += len(settings.classes) if self.tells_classes else 0
         return self.architectures[settings.arch].body(seen, answered, settings.base_channels)
 
     def named(self, answer: "Tensor | tuple[Tensor, ...]") -> Maps:
         """Return what `forward` returned, by name."""
-        return dict(zip(self.maps, answer if isinstance(answer, tuple) else (answer,), strict=True))
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        names = [*self.maps, "classes"][: len(answers)]
+        return dict(zip(names, answers, strict=True))
 
     def predict(self, network: "nn.Module", batch: Batch) -> Maps:
         """Return the maps of a batch."""
@@ -134,7 +146,7 @@ def find_kind(name: str) -> NetworkKind:
         If there is no such network.
     """
     if name not in NETWORKS:
-        raise UsageError(f"network {name!r} is unknown: it is one of {', '.join(NETWORKS)}")
+        raise UsageError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
@@ -165,6 +177,9 @@ class NetworkSettings:
     signed_mask
         Whether a network that is not ``masked`` sees the mask as one more channel, positive within and negative
         outside.
+    classes
+        Names of the classes of cells: ``semseg`` tells them, one channel each, and ``dn`` and ``wn`` see the mask of
+        each besides the mask of all cells. Unless given there are none.
 
     Raises
     ------
@@ -184,6 +199,7 @@ class NetworkSettings:
     levels: int = 17
     masked: bool = True
     signed_mask: bool = False
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = [*find_kind(self.name).architectures]
@@ -197,8 +213,26 @@ class NetworkSettings:
             if not (isinstance(value, int) and least <= value <= most):
                 words = name.replace("_", " ")
                 raise UsageError(f"{words} {value!r} is not possible: give a whole number from {least} to {most}")
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if self.classes:
+            _check_classes(self.classes)
 
     @property
     def kind(self) -> NetworkKind:
         """The network."""
         return NETWORKS[self.name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as JSON has them; ``classes`` only if there are some, as older weights have none."""
+        values = asdict(self)
+        return values if self.classes else {name: value for name, value in values.items() if name != "classes"}
+
+
+def _check_classes(names: tuple[str, ...]) -> None:
+    """Refuse names of classes that cannot be told apart, or are too many to be kept in a byte a pixel."""
+    are_names = all(isinstance(name, str) and 0 < len(name) <= LONGEST_TYPE for name in names)
+    if not are_names or len(set(names)) < len(names) or not 2 <= len(names) <= MOST_CLASSES:
+        raise UsageError(
+            f"classes {str(names)[:80]!r} are not possible: give 2 to {MOST_CLASSES} different names, each of "
+            f"1 to {LONGEST_TYPE} characters"
+        )

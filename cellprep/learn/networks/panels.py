@@ -1,12 +1,12 @@
 """Pictures of arrays that networks see and answer, each drawn into the axes of a figure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, vector_colours
+from cellprep.core.colours import SEMSEG_COLOURS, grey_levels, type_colours, vector_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,23 @@ def show_mask(mask: NDArray[np.bool_]) -> Panel:
 def show_classes(classes: NDArray[Any]) -> Panel:
     """Show the classes of ``semseg`` (H, W)."""
     return lambda axes: axes.imshow(SEMSEG_COLOURS[classes], interpolation="nearest")
+
+
+def show_types(types: NDArray[np.integer[Any]], names: Sequence[str]) -> Panel:
+    """Show the classes of cells (H, W), by their places among the names, dark where it is -1; and their colours."""
+    colours = np.concatenate([type_colours(len(names)), SEMSEG_COLOURS[-1:]])  # the last one is the place -1
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.patches import Patch
+
+        axes.imshow(colours[types], interpolation="nearest")
+        patches = [
+            Patch(color=colour / 255, label=name.replace("$", r"\$"))
+            for name, colour in zip(names, colours, strict=False)
+        ]
+        axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, frameon=False, fontsize=8)
+
+    return draw
 
 
 def show_vectors(vectors: NDArray[np.float32]) -> Panel:

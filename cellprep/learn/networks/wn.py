@@ -31,6 +31,6 @@ WN = NetworkKind(
     needs_cells=True,
     forward=_forward,
     loss=WTN.loss,
-    measure=lambda maps, batch: WTN.measure(maps, batch) | DN.measure(maps, batch),
-    panels=lambda found, true: DN.panels(found, true) | WTN.panels(found, true),
+    measure=lambda its, maps, batch: WTN.measure(its, maps, batch) | DN.measure(its, maps, batch),
+    panels=lambda its, found, true: DN.panels(its, found, true) | WTN.panels(its, found, true),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellprep.learn.networks.architectures import UNET, Architecture, layers
-from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, Share, in_domain
+from cellprep.learn.networks.kind import Arrays, Batch, Maps, NetworkKind, NetworkSettings, Share, in_domain
 from cellprep.learn.networks.panels import Panel, show_values
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _loss(maps: Maps, batch: Batch) -> "Tensor":
     return energy_loss(maps["energy"], batch["energy"], batch["area"], in_domain(batch))
 
 
-def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
+def _measure(_: NetworkSettings, maps: Maps, batch: Batch) -> dict[str, Share]:
     """Shares of the pixels whose level is right, and right to one level."""
     counts = in_domain(batch)
     error = (maps["energy"].argmax(dim=1) - batch["energy"]).abs()[counts]
@@ -35,7 +35,7 @@ def _measure(maps: Maps, batch: Batch) -> dict[str, Share]:
     }
 
 
-def _panels(found: Arrays, true: Arrays) -> dict[str, Panel]:
+def _panels(_: NetworkSettings, found: Arrays, true: Arrays) -> dict[str, Panel]:
     mask, highest = true["domain"][0] > 0, len(found["energy"]) - 1
     level, levels = (np.where(mask, values, 0) for values in (true["energy"], found["energy"].argmax(axis=0)))
     wrong = np.abs(levels - level)

@@ -88,7 +88,7 @@ def _describe(name: str, file: Path, origin: str = "") -> WeightsAtHand | None:
 
 def _in_words(figures: Mapping[str, float]) -> str:
     return ", ".join(
-        f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}"
+        f"{printable(name.removeprefix('val_').replace('_', ' '))} {value:.3g}"
         for name, value in figures.items()
         if name.startswith("val_")
     )

@@ -12,7 +12,7 @@ from cellprep.learn.pixel_size import ALIKE
 from cellprep.learn.prediction.options import SHIPPED
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, Weights, load_all_weights, save_all_weights
-from cellprep.text.wording import count, described
+from cellprep.text.wording import count, described, printable
 
 #: What makes up instances: a network that tells where cells are, and from images and masks to energy a single one, or
 #: two in a row; of these the first one alone tells vectors.
@@ -62,6 +62,13 @@ class Bundle:
                 f"the weights do not belong together: {names[0]} is for images of {self.channels} channels, semseg "
                 f"of {self.semseg.settings.image_channels}"
             )
+        seen, told = self.vectors.settings.classes, self.types
+        if seen and self.semseg and seen != told:
+            what = f"the classes {', '.join(map(printable, told))}" if told else "no classes"
+            raise UsageError(
+                f"the weights do not belong together: {names[0]} has the classes {', '.join(map(printable, seen))}, "
+                f"and semseg has {what}"
+            )
         for name, what in _SHARED.items():
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not belong together: only one of dn and wtn takes {what}")
@@ -92,7 +99,8 @@ class Bundle:
         ]
         if facts[0] != facts[1]:
             raise UsageError(
-                f"two {name} of the weights do not belong together: their channels, masks, levels or recipes differ"
+                f"two {name} of the weights do not belong together: their channels, classes, masks, levels or recipes "
+                "differ"
             )
 
     def __repr__(self) -> str:
@@ -129,6 +137,11 @@ class Bundle:
     def decoding(self) -> Decoding:
         """How their energy is decoded."""
         return (self.energy or self.vectors).decoding
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The names of the classes of cells that they tell apart; none if they tell none."""
+        return self.semseg.settings.classes if self.semseg else ()
 
     @property
     def appearance(self) -> AppearanceRange | None:

@@ -33,7 +33,12 @@ class FirstLook(NamedTuple):
 
 
 def look_first(
-    predictor: Predictor, image: Any, classes: NDArray[np.uint8] | None, scale: Scale | None, **keep: bool
+    predictor: Predictor,
+    image: Any,
+    classes: NDArray[np.uint8] | None,
+    scale: Scale | None,
+    types: NDArray[np.uint8] | None = None,
+    **keep: bool,
 ) -> FirstLook:
     """Look at an image once, and return the scale at which its cells are as large as those of the weights.
 
@@ -47,10 +52,12 @@ def look_first(
         As `Predictor.predict` takes them, of the image.
     scale
         The scale of the first look.
+    types
+        As `Predictor.predict` takes them, of the image.
     **keep
         What is kept of the maps, as `Predictor.predict` takes it.
     """
-    maps = predictor.look(image, classes, scale, **keep)
+    maps = predictor.look(image, classes, scale, types, **keep)
     areas = count_pixels(find_instances(maps, predictor.decoding_at(scale))[0])[1:]
     learned = predictor.bundle.diameter
     if len(areas) < LEAST_CELLS or learned is None:

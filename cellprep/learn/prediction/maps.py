@@ -36,6 +36,11 @@ class PredictedMaps:
         the energy's level. None unless it is asked for.
     uvec
         (H, W, 2) float16 unit vectors, components (y, x). None unless they are asked for.
+    types
+        The names of the classes of cells that the networks know, in the order of the network's channels.
+    type_probabilities
+        (K, H, W) uint8, 255 for a probability of 1: that of each of these classes, given that there is a cell. None
+        where the networks know no classes, or did not see the image.
     """
 
     classes: NDArray[np.uint8]
@@ -44,6 +49,8 @@ class PredictedMaps:
     still: NDArray[np.bool_]
     confidence: NDArray[np.uint8] | None = None
     uvec: NDArray[np.float16] | None = None
+    types: tuple[str, ...] = ()
+    type_probabilities: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -179,10 +186,14 @@ def mean_confidence(confidence: NDArray[np.uint8], labels: NDArray[Any]) -> NDAr
     >>> mean_confidence(np.array([[255, 0, 51]], np.uint8), np.array([[1, 1, 2]]))
     array([0.5, 0.2])
     """
-    area = count_pixels(labels)
-    total = np.zeros(len(area))
+    mean: NDArray[np.float64] = sums_of_labels(confidence, labels)[1:] / count_pixels(labels)[1:] / 255
+    return mean
+
+
+def sums_of_labels(values: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the exact sum of the values of the pixels of each label from 0 on: (n + 1,)."""
+    total = np.zeros(int(labels.max()) + 1)
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        total += np.bincount(labels[rows].ravel(), confidence[rows].ravel(), len(area))
-    mean: NDArray[np.float64] = total[1:] / area[1:] / 255
-    return mean
+        total += np.bincount(labels[rows].ravel(), values[rows].ravel(), len(total))
+    return total

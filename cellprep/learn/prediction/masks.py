@@ -1,5 +1,6 @@
 """Where cells are, as somebody else tells: label or mask images, or a store."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -7,14 +8,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellprep.core.cells import look_up
 from cellprep.core.label_images import as_numbers
 from cellprep.errors import CellprepError, ImageFileError, UsageError
 from cellprep.formats.annotations.record import FaultyImage
 from cellprep.formats.images.file import ImageFile
 from cellprep.formats.readers import open_source
+from cellprep.learn.data.classes import NO_CLASS, classes_of_labels
 from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND
-from cellprep.store import open_store
+from cellprep.store import StoredImage, open_store
+
+#: What stands for a cell of no known class, or no cell, where classes are bytes.
+NO_TYPE = 255
 
 
 class MaskSource(Protocol):
@@ -31,6 +37,12 @@ class MaskSource(Protocol):
             The image.
         shape
             (H, W) of it, for masks that tell no size.
+        """
+
+    def find_types(self, image: InputImage, names: Sequence[str]) -> NDArray[np.uint8] | None:
+        """Return the class of the cell at each pixel: (H, W) uint8, its place among the names, or `NO_TYPE`.
+
+        None if nothing tells classes.
         """
 
 
@@ -73,6 +85,9 @@ class MaskFiles:
         read = replace(record, pixels=image.pixels).read_as(orientation)
         return classes_of_mask(read.load(shape if read.needs_shape else None).runs.coverage())
 
+    def find_types(self, image: InputImage, names: Sequence[str]) -> None:
+        """Tell no classes: one annotation may cover another of another class."""
+
 
 class StoredMasks:
     """The true ``semseg`` of a store's images.
@@ -89,10 +104,23 @@ class StoredMasks:
 
     def find(self, image: InputImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Read an array, whatever the shape."""
-        if image.id not in self._store:
-            raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
-        stored = self._store[image.id]
+        stored = self._stored(image)
         classes = np.empty(stored.shape, np.uint8)
         for band in stored.bands():
             classes[band] = stored.read("semseg", band).argmax(axis=2)
         return classes
+
+    def find_types(self, image: InputImage, names: Sequence[str]) -> NDArray[np.uint8]:
+        """Read the labels, and look up the types of their cells."""
+        stored = self._stored(image)
+        of_labels = classes_of_labels(stored, stored.read("cells"), names)
+        table = np.where(of_labels == NO_CLASS, NO_TYPE, of_labels).astype(np.uint8)
+        types = np.empty(stored.shape, np.uint8)
+        for band in stored.bands():
+            types[band] = look_up(table, stored.read("labels", band))
+        return types
+
+    def _stored(self, image: InputImage) -> StoredImage:
+        if image.id not in self._store:
+            raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
+        return self._store[image.id]

@@ -1,7 +1,7 @@
 """How prediction runs and what it writes: known without torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,9 +11,10 @@ from cellprep.formats.images.orientation import TurnedBy
 from cellprep.formats.images.planes import StackOptions, Stacks
 from cellprep.formats.writers import EXPORTERS
 from cellprep.learn.prediction.outputs import format_of_predictions
-from cellprep.learn.settings import Decoder, Decoding, Device, MinArea, Precision
+from cellprep.learn.settings import ByClass, Decoder, Decoding, Device, MinArea, Precision, of_classes
 from cellprep.store import Store
 from cellprep.system.options import Option, Quiet, documented, take_values
+from cellprep.text.wording import printable
 
 _MODELS = Path(__file__).parents[1] / "models"
 
@@ -46,7 +47,7 @@ class PredictionOptions:
     --------
     >>> PredictionOptions(precision="float16")
     Traceback (most recent call last):
-    cellprep.errors.UsageError: precision 'float16' is unknown: it is one of auto, float32, bfloat16
+    cellprep.errors.UsageError: precision 'float16' is unknown: use one of auto, float32, bfloat16
     """
 
     orientation: TurnedBy = None
@@ -55,7 +56,8 @@ class PredictionOptions:
         float | None,
         Option(
             "Side of a pixel of the images, in micrometres; what their files say unless given. Weights that know "
-            "theirs see images at this scale."
+            "theirs see images at this scale.",
+            group="Images",
         ),
     ] = None
     diameter: Annotated[
@@ -65,23 +67,30 @@ class PredictionOptions:
             "weights learned from; auto estimates it for each image.",
             metavar="PIXELS|auto",
             parse=_as_diameter,
+            group="Images",
         ),
     ] = None
     decoder: Decoder = None
     decoder_options: DecoderOptions = field(default_factory=dict)
     min_area: MinArea = None
-    tta: Annotated[bool, Option("Look at each image in its eight flips and turns, and take the mean.")] = False
+    by_class: ByClass = field(default_factory=dict)
+    tta: Annotated[
+        bool, Option("Look at each image in its eight flips and turns, and take the mean.", group="Decoding")
+    ] = False
     device: Device = "auto"
     precision: Precision = "float32"
     tile_size: Annotated[
         int,
-        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles."),
+        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles.", group="Run"),
     ] = 1024
-    batch_size: Annotated[int, Option("Number of tiles that a network sees at once.")] = 1
+    batch_size: Annotated[
+        int, Option("Number of tiles that a network sees at once.", aliases=("--batch",), group="Run")
+    ] = 1
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
         take_values(self)
+        object.__setattr__(self, "by_class", of_classes(self.by_class))
         if self.decoder is None:  # the options are checked when it is known
             Decoding().changed(min_area=self.min_area)
         else:
@@ -96,12 +105,22 @@ class PredictionOptions:
             if number < 1:
                 raise UsageError(f"{name} {number} is not possible: give 1 or more")
 
-    def decoding(self, usual: Decoding) -> Decoding:
-        """Return how maps are decoded: as asked for, and else as usual."""
-        return usual.changed(self.decoder, self.min_area, self.decoder_options)
+    def decoding(self, usual: Decoding, factor: float = 1.0) -> Decoding:
+        """Return how maps are decoded: as asked for, and else as usual.
+
+        A least area that is asked for counts pixels of the image, of which networks see `factor` for one.
+        """
+        by_class = {name: replace(its, min_area=_scaled(its.min_area, factor)) for name, its in self.by_class.items()}
+        return usual.changed(self.decoder, _scaled(self.min_area, factor), self.decoder_options, by_class)
 
 
-SemsegWeights = Annotated[Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.")]
+def _scaled(area: int | None, factor: float) -> int | None:
+    return None if area is None else round(area * factor)
+
+
+SemsegWeights = Annotated[
+    Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.", group="Weights")
+]
 
 
 @documented
@@ -117,7 +136,9 @@ class MaskOptions:
     masks: Annotated[
         Path | str | None,
         Option(
-            "Label or mask images, named by id, or other annotations, which tell where cells are.", metavar="SOURCE"
+            "Label or mask images, named by id, or other annotations, which tell where cells are.",
+            metavar="SOURCE",
+            group="Weights",
         ),
     ] = None
     data: Annotated[
@@ -125,6 +146,7 @@ class MaskOptions:
         Option(
             "Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
             metavar="STORE",
+            group="Weights",
         ),
     ] = None
 
@@ -143,11 +165,22 @@ class OutputOptions:
         If there is no such format, or none.
     """
 
-    to: Annotated[Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS)] = (
-        _DEFAULT_TO
-    )
-    maps: Annotated[Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.")] = None
-    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.")] = False
+    to: Annotated[
+        Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS, group="Output")
+    ] = _DEFAULT_TO
+    maps: Annotated[
+        Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.", group="Output")
+    ] = None
+    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.", group="Output")] = False
+    classes: Annotated[
+        Sequence[str],
+        Option(
+            "Class of cells to keep, repeatable, or several after commas; all unless given.",
+            flags=("--class",),
+            metavar="NAME",
+            group="Output",
+        ),
+    ] = ()
 
     @property
     def needs_scores(self) -> bool:
@@ -160,6 +193,26 @@ class OutputOptions:
         if unknown or not self.to or len(set(self.to)) < len(self.to):
             wrong = f"output format {unknown[0]!r} is unknown" if unknown else f"output formats are {self.to}"
             raise UsageError(f"{wrong}: give one or several of {', '.join(EXPORTERS)}, each once")
+
+
+def known_classes(asked: Iterable[str], known: Sequence[str]) -> set[str]:
+    """Return the classes that are asked for; one text may hold several after commas.
+
+    Raises
+    ------
+    UsageError
+        If one is not known.
+
+    Examples
+    --------
+    >>> sorted(known_classes(["b,c", "a, old"], ["a, old", "b", "c"]))
+    ['a, old', 'b', 'c']
+    """
+    names = {name for text in asked for name in ([text] if text in known else map(str.strip, text.split(",")))}
+    if unknown := sorted(names.difference(known)):
+        there = f"they know {', '.join(map(printable, known))}" if known else "they know no classes of cells"
+        raise UsageError(f"class {printable(unknown[0])} is unknown to these weights: {there}")
+    return names
 
 
 def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:
@@ -176,6 +229,8 @@ def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None
         "--decoder": options.decoder is not None,
         "--decoder-option": bool(options.decoder_options),
         "--min-area": options.min_area is not None,
+        "--per-class": bool(options.by_class),
+        "--class": bool(outputs.classes),
         "--diameter auto": options.diameter == "auto",
     }
     wrong = [name for name, given in asked.items() if given]

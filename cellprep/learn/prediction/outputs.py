@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellprep.formats.annotations.content import Content, Listed, Picture, Whole
+from cellprep.formats.annotations.record import most_common
 from cellprep.formats.images.file import ImageFile, Pixels
 from cellprep.formats.writers import EXPORTERS, Exporter, OneFile
 from cellprep.store.image_ids import composed
 from cellprep.system.output import write_files
-
-_WHOLE = Whole(what="predicted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,10 @@ class Prediction:
         The image itself.
     pixel_size
         Side of a pixel in micrometres, if known.
+    types
+        The name of each instance's class, in the order of the labels; None where the networks know no classes.
+    type_scores
+        (n,) the mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
     """
 
     id: str
@@ -42,22 +45,26 @@ class Prediction:
     scores: NDArray[np.float64] | None
     pixels: Pixels | None = None
     pixel_size: float | None = None
+    types: Sequence[str] | None = None
+    type_scores: NDArray[np.float64] | None = None
 
     @property
     def content(self) -> Content:
         """What the writers take."""
         count = int(self.labels.max())
+        types = [""] * count if self.types is None else [*self.types]
         place = str(self.pixels.path.absolute()) if isinstance(self.pixels, ImageFile) else ""
         return Content(
             self.id,
             self.labels,
             [*range(1, count + 1)],
-            [""] * count,
-            "",
+            types,
+            most_common(types),
             None,
             self.pixel_size,
             (),
             scores=None if self.scores is None else self.scores.tolist(),
+            type_scores=None if self.type_scores is None else self.type_scores.tolist(),
             picture=Picture(place),
         )
 
@@ -80,17 +87,20 @@ class Output:
         The format, a name in `EXPORTERS`.
     folder
         The folder.
+    types
+        The names of all classes that instances may have.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, types: Sequence[str] = ()) -> None:
         self._format = format_of_predictions(name)
+        self._whole = Whole(tuple(sorted(types)) or ("",), "predicted")
         self._folder = folder
         self._listed: list[Listed] = []
         self._parts: IO[str] | None = None
 
     def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
         """Return an image's part of the output; nothing is written as yet."""
-        content = prediction.content
+        content = replace(prediction.content, types=self._whole.types)
         if self._format.needs_pictures and prediction.pixels:
             content = replace(content, picture=Picture(pixels=prediction.pixels, shape=content.shape))
         return prediction.listed, self._format.encode(content)
@@ -109,21 +119,21 @@ class Output:
     def finish(self) -> None:
         """Write what is left to write when all images have been taken."""
         if not isinstance(self._format, OneFile):
-            write_files(self._folder, self._format.finish(_WHOLE, self._listed))
+            write_files(self._folder, self._format.finish(self._whole, self._listed))
         elif self._parts:
             with (self._folder / self._format.name).open("w", encoding="utf-8", newline="") as file:
-                file.writelines(self._format.join(_WHOLE, _read_again(self._parts)))
+                file.writelines(self._format.join(self._whole, _read_again(self._parts)))
             self._parts.close()
 
 
-def outputs_in(folder: Path, names: Sequence[str]) -> list[Output]:
-    """Return what writes some formats into a folder.
+def outputs_in(folder: Path, names: Sequence[str], types: Sequence[str] = ()) -> list[Output]:
+    """Return what writes some formats into a folder; `types` are the classes that instances may have.
 
     The files of formats side by side must not be taken for each other's: but for label images, each format of files per
     image has a folder of its own then.
     """
     alone = [name for name in names if name == "label-tiff" or isinstance(EXPORTERS[name], OneFile) or len(names) == 1]
-    return [Output(name, folder if name in alone else folder / name) for name in names]
+    return [Output(name, folder if name in alone else folder / name, types) for name in names]
 
 
 def format_of_predictions(name: str) -> Exporter:

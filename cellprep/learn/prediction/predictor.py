@@ -12,10 +12,11 @@ from torch import Tensor
 
 from cellprep.errors import UsageError
 from cellprep.formats.images.pixel_size import Sides
+from cellprep.learn.data.classes import of_each_class
 from cellprep.learn.devices import choose_machine
 from cellprep.learn.prediction.bundle import Bundle
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
-from cellprep.learn.prediction.options import PredictionOptions
+from cellprep.learn.prediction.options import PredictionOptions, known_classes
 from cellprep.learn.prediction.receptive_field import find_receptive_field
 from cellprep.learn.prediction.scaling import Scale
 from cellprep.learn.prediction.tiles import Tile, cut_tiles, round_up, see
@@ -24,7 +25,7 @@ from cellprep.learn.prediction.views import class_probabilities, vectors_and_lev
 from cellprep.learn.settings import Decoding
 from cellprep.learn.weights import Weights
 from cellprep.system.progress import progress_bar
-from cellprep.text.wording import count
+from cellprep.text.wording import count, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Predictor:
         self.bundle = bundle
         self.options = options
         self.decoding = options.decoding(bundle.decoding)
+        known_classes(options.by_class, bundle.types)
         self.machine = choose_machine(options.device, options.precision)
         self._turns = TURNS if options.tta else TURNS[:1]
         self._vectors, self._energy = bundle.alike(bundle.vectors), bundle.alike(bundle.energy)
@@ -124,22 +126,29 @@ class Predictor:
             return Scale.of((height, width), sides, bundle.pixel_size, by)
         return Scale.of((height, width), (1.0, 1.0), max(1.0, bundle.shrink / shrunk), by)
 
-    def look(self, image: Any, classes: NDArray[np.uint8] | None, scale: Scale | None, **keep: bool) -> PredictedMaps:
-        """Predict the maps of an image, as `predict` does, at a scale; `classes` are those of its own pixels."""
+    def look(
+        self,
+        image: Any,
+        classes: NDArray[np.uint8] | None,
+        scale: Scale | None,
+        types: NDArray[np.uint8] | None = None,
+        **keep: bool,
+    ) -> PredictedMaps:
+        """Predict the maps of an image, as `predict` does, at a scale; `classes` and `types` are of its own pixels."""
         if scale is None:
-            return self.predict(image, classes, **keep)
-        return self.predict(scale.image(image), None if classes is None else scale.classes_of(classes), **keep)
+            return self.predict(image, classes, types, **keep)
+        told = [None if known is None else scale.classes_of(known) for known in (classes, types)]
+        return self.predict(scale.image(image), told[0], told[1], **keep)
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
         """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
-        if scale is None or self.options.min_area is None:
-            return self.decoding
-        return self.decoding.changed(min_area=round(self.options.min_area * prod(scale.factors)))
+        return self.decoding if scale is None else self.options.decoding(self.bundle.decoding, prod(scale.factors))
 
     def predict(
         self,
         image: Any,
         classes: NDArray[np.uint8] | None = None,
+        types: NDArray[np.uint8] | None = None,
         *,
         keep_uvec: bool = False,
         keep_confidence: bool = False,
@@ -153,6 +162,9 @@ class Predictor:
         classes
             (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
             unless given.
+        types
+            (H, W) uint8: the class of each cell's pixels, by its place among those that the networks see, as somebody
+            else tells, `NO_TYPE` where nobody does; as the semantic network tells if it learned classes.
         keep_uvec, keep_confidence
             Whether the vectors, and how sure the networks are, are kept.
 
@@ -167,10 +179,48 @@ class Predictor:
         confidence = np.empty(shape, np.uint8) if keep_confidence else None
         uvec = np.empty((*shape, 2), np.float16) if keep_uvec else None
         walls_known = classes is None
+        wanted = self.bundle.tells_instances or self._seen_types
+        names = self.bundle.types if wanted else ()
+        probabilities = np.empty((len(names), *shape), np.uint8) if names else None
         if classes is None:
-            classes = self._find_classes(image, confidence)
-        energy, still = self._find_energy(image, classes, None if walls_known else confidence, uvec)
-        return PredictedMaps(classes, walls_known, energy, still, confidence, uvec)
+            classes = self._find_classes(image, confidence, probabilities)
+        elif names:  # the mask comes from elsewhere, and classes are still to be told
+            self._find_classes(image, None, probabilities)
+        seen = self._types_by_window(types if probabilities is None else None, probabilities)
+        energy, still = self._find_energy(image, classes, None if walls_known else confidence, uvec, seen)
+        return PredictedMaps(classes, walls_known, energy, still, confidence, uvec, names, probabilities)
+
+    @property
+    def types_needed(self) -> tuple[str, ...]:
+        """The classes whose masks somebody has to give, as the networks see them, and none of them tells them."""
+        return () if self.bundle.types else self._seen_types
+
+    @property
+    def _seen_types(self) -> tuple[str, ...]:
+        """The classes of which the networks that tell vectors see the masks."""
+        return self.bundle.vectors.settings.classes
+
+    def _types_by_window(
+        self, types: NDArray[np.uint8] | None, probabilities: NDArray[np.uint8] | None
+    ) -> Callable[[tuple[slice, slice]], NDArray[Any]] | None:
+        """Return what tells the class of the pixels of a window; None if the networks do not look at it.
+
+        Raises
+        ------
+        UsageError
+            If they do, and nothing tells it.
+        """
+        if not self._seen_types:
+            return None
+        if probabilities is not None:
+            return lambda window: see(probabilities, window).argmax(axis=0)
+        if types is not None:
+            return lambda window: see(types, window)
+        names = ", ".join(map(printable, self._seen_types))
+        raise UsageError(
+            f"{self.bundle.vectors.settings.name} needs the classes of the cells ({names}): give weights of a semseg "
+            "with these classes, or a store whose cells have types"
+        )
 
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
@@ -188,7 +238,10 @@ class Predictor:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
             raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
 
-    def _find_classes(self, image: Any, confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def _find_classes(
+        self, image: Any, confidence: NDArray[np.uint8] | None, types: NDArray[np.uint8] | None
+    ) -> NDArray[np.uint8]:
+        """Return the class of each pixel; fill in how sure that is, and the probabilities of the classes of cells."""
         assert self._semantic is not None
         shape = image.shape[1:]
         classes = np.empty(shape, np.uint8)
@@ -199,13 +252,16 @@ class Predictor:
             return normalise(see(image, window))
 
         def answer(*pixels: Tensor) -> list[Tensor]:
-            probabilities = class_probabilities(networks, pixels, self._turns)
-            return [probabilities.argmax(1).to(torch.uint8), _as_byte(1 - probabilities[:, BACKGROUND])]
+            probabilities, *of_types = class_probabilities(networks, pixels, self._turns)
+            found = [probabilities.argmax(1).to(torch.uint8), _as_byte(1 - probabilities[:, BACKGROUND])]
+            return [*found, *map(_as_byte, of_types if types is not None else [])]
 
-        for tile, (found, sure) in self._by_tiles(self._semantic, shape, given, answer):
+        for tile, (found, sure, *of_types) in self._by_tiles(self._semantic, shape, given, answer):
             classes[tile.core] = found
             if confidence is not None:
                 confidence[tile.core] = sure
+            if types is not None:
+                types[(..., *tile.core)] = of_types[0]
         return classes
 
     def _find_energy(
@@ -214,6 +270,7 @@ class Predictor:
         classes: NDArray[np.uint8],
         confidence: NDArray[np.uint8] | None,
         uvec: NDArray[np.float16] | None,
+        types: Callable[[tuple[slice, slice]], NDArray[Any]] | None,
     ) -> tuple[NDArray[np.uint8] | None, NDArray[np.bool_]]:
         weights = self.bundle.vectors
         shape = image.shape[1:]
@@ -223,8 +280,10 @@ class Predictor:
         networks, deeper = ([part.network for part in parts] for parts in (self._vectors, self._energy))
 
         def given(window: tuple[slice, slice]) -> list[NDArray[np.float32]]:
-            inside = _input_mask(see(classes, window), weights)
-            return [*normalise(see(image, window)), inside.astype(np.float32)[np.newaxis]]
+            inside = _input_mask(see(classes, window), weights).astype(np.float32)[np.newaxis]
+            if types:
+                inside = np.concatenate([inside, inside * of_each_class(types(window), len(self._seen_types))])
+            return [*normalise(see(image, window)), inside]
 
         def answer(*seen: Tensor) -> list[Tensor]:
             *pixels, mask = seen

@@ -1,14 +1,17 @@
 """The report of a prediction: numbers, names and notes."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cellprep.formats.images.file import Pixels
 from cellprep.formats.images.sizes import SizeReport
+from cellprep.formats.names import IMAGE_CLASSES
 from cellprep.learn.prediction.scaling import ScaleReport
 from cellprep.learn.prediction.unlike import UnlikeImages
 from cellprep.system.report import Report
-from cellprep.text.wording import count, indented, printable, turning_notes
+from cellprep.text.wording import count, listed_problems, printable, turning_notes
 
 
 @dataclass
@@ -43,8 +46,13 @@ class PredictionReport(Report):
         The sizes of their pixels, and at which scale networks saw them.
     unlike
         The images that look unlike those that the networks learned from.
+    classes
+        The names of the classes of cells that the networks know.
+    of_other_classes
+        Number of instances that were left out as their classes were not asked for.
     rows
-        Per image that was predicted its numbers of instances, and whether a pixel is said to be of a cell.
+        Per image that was predicted its numbers of instances, and whether a pixel is said to be of a cell; where the
+        networks know classes, the ``class`` of most of its instances, their ``share``, and numbers ``cells_<class>``.
     """
 
     out: str
@@ -63,16 +71,52 @@ class PredictionReport(Report):
     sizes: SizeReport = field(default_factory=SizeReport)
     scales: ScaleReport = field(default_factory=ScaleReport)
     unlike: UnlikeImages = field(default_factory=UnlikeImages)
+    classes: tuple[str, ...] = ()
+    of_other_classes: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
-    def add(self, image_id: str, cells: int, left_out: int, has_mask: bool) -> None:
-        """Count an image."""
-        self.rows.append({"image": image_id, "cells": cells, "left_out": left_out, "has_mask": has_mask})
+    def add(
+        self,
+        image_id: str,
+        cells: int,
+        left_out: int,
+        has_mask: bool,
+        types: Sequence[str] | None = None,
+        of_other_classes: int = 0,
+    ) -> None:
+        """Count an image; `types` are the classes of its cells, where the networks tell some."""
+        row = {"image": image_id, "cells": cells, "left_out": left_out, "has_mask": has_mask}
+        self.rows.append({**row, **self._of_classes(types, of_other_classes)} if types is not None else row)
+        self.of_other_classes += of_other_classes
         self.images += 1
         self.cells += cells
         self.left_out += left_out
         self.empty += cells == 0
         self.unmasked += not has_mask
+
+    def _of_classes(self, types: Sequence[str], of_other_classes: int) -> dict[str, Any]:
+        """Return what is said of an image's classes: its own is that of most cells, of equals the one known first."""
+        found = Counter(types)
+        counts = {name: found[name] for name in self.classes}
+        most = max(counts, key=counts.__getitem__) if types else ""
+        share = round(counts[most] / len(types), 4) if types else None
+        numbers = {f"cells_{name}": number for name, number in counts.items()}
+        return {"of_other_classes": of_other_classes, "class": most, "share": share, **numbers}
+
+    def _notes_on_classes(self) -> list[str]:
+        """Return lines on the classes of cells and images; none where the networks told none."""
+        if not self.classes:
+            return []
+        cells = {name: sum(row[f"cells_{name}"] for row in self.rows) for name in self.classes}
+        images = Counter(row["class"] for row in self.rows if row["class"])
+        lines = [f"cells by class: {_counted(cells)}"]
+        if images:
+            lines.append(
+                f"images by the class of most of their cells: {_counted(images)}; {IMAGE_CLASSES} tells of each"
+            )
+        if self.of_other_classes:
+            lines.append(f"{count(self.of_other_classes, 'cell')} of other classes than --class left out")
+        return lines
 
     def notes(self) -> list[str]:
         """Return what was done; if all images failed, only the choices."""
@@ -89,7 +133,7 @@ class PredictionReport(Report):
         small = f", {self.left_out:,} more too small" if self.left_out else ""
         done = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}{small}{empty} (on {self.machine})"
         why = [] if self.cells else [self._why_no_cells()]
-        return [*before, f"{self.out}: {done}", *why, *self.unlike.notes()]
+        return [*before, f"{self.out}: {done}", *self._notes_on_classes(), *why, *self.unlike.notes()]
 
     def _why_no_cells(self) -> str:
         """Return a first help for whoever expected cells."""
@@ -99,6 +143,8 @@ class PredictionReport(Report):
                 "compare the images with those it learned from: the size of the cells, and whether they are brighter "
                 "than the background"
             )
+        if self.of_other_classes:
+            return "no cells: all that was found is of other classes than --class names"
         if self.left_out:
             return "no cells: all that was found is smaller than --min-area; a lower --min-area keeps it"
         return (
@@ -112,4 +158,8 @@ class PredictionReport(Report):
             return []
         nothing = "" if self.images else f"; {self.out} was not written"
         lines = [f"error: {len(self.failures):,} of {count(self.total, 'image')} failed{nothing}:"]
-        return lines + indented(f"{printable(name)}: {printable(problem)}" for name, problem in self.failures.items())
+        return lines + listed_problems(self.failures.items())
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {printable(name)}" for name, number in numbers.items())

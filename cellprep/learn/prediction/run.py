@@ -16,13 +16,15 @@ from cellprep.learn.prediction.bundle import Bundle, load_bundle
 from cellprep.learn.prediction.diameter import look_first
 from cellprep.learn.prediction.given import Given, find_given, find_runs
 from cellprep.learn.prediction.inputs import InputImage
-from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, find_instances, mean_confidence
+from cellprep.learn.prediction.instances import Instances, find_typed_instances
+from cellprep.learn.prediction.maps import BACKGROUND, count_pixels, mean_confidence
 from cellprep.learn.prediction.masks import MaskSource
 from cellprep.learn.prediction.options import (
     DEFAULT_WEIGHTS,
     MaskOptions,
     OutputOptions,
     PredictionOptions,
+    known_classes,
     refuse_instances,
 )
 from cellprep.learn.prediction.outputs import Prediction
@@ -36,8 +38,8 @@ from cellprep.store import Store, store_place
 from cellprep.system.options import Only, options_of, parted, takes
 from cellprep.system.output import free_name
 from cellprep.system.places import is_place, local_path
-from cellprep.system.progress import progress_bar
-from cellprep.text.wording import described, printable, unexpected
+from cellprep.system.progress import progress_bar, say_first
+from cellprep.text.wording import count, described, printable, unexpected
 
 _OUT = Path("predictions")
 
@@ -112,13 +114,19 @@ def predict(
     given = find_given(bundle, places, runs, told.masks, data, of_one_scene=is_one_scene)
     if only:
         given = _chosen(given, only)
+    known_classes(outputs.classes, bundle.types)
     out = folder or free_name(_OUT)
     predictor = Predictor(bundle, options)
     report = _begin_report(out, predictor, given)
+    report.classes = bundle.types if bundle.tells_instances else ()
     if not bundle.tells_instances:
         report.vectors = _words_on_vectors(out, outputs)
+    if not options.quiet:
+        say_first(f"{count(len(given.images), 'image')} on {predictor.machine}, to {out}")
     with (
-        prediction_writer(out, outputs, vectors=not bundle.tells_instances, planes=options.planes) as writer,
+        prediction_writer(
+            out, outputs, vectors=not bundle.tells_instances, planes=options.planes, types=report.classes
+        ) as writer,
         progress_bar(len(given.images), "image", quiet=options.quiet) as bar,
     ):
         for image in given.images:
@@ -129,7 +137,15 @@ def predict(
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
-                report.add(image.id, predicted.cells, predicted.left_out, predicted.has_mask)
+                found = predicted.instances
+                report.add(
+                    image.id,
+                    found.count if found else 0,
+                    found.left_out if found else 0,
+                    predicted.has_mask,
+                    found.type_names if found else None,
+                    predicted.of_other_classes,
+                )
                 report.turned[image.id] = predicted.turned
                 if image.pixels:
                     report.pixels[image.id] = image.pixels
@@ -141,6 +157,7 @@ def predict(
             bar.update()
         if report.images:
             writer.write_record(report.pixels, report.scales)
+            writer.write_images(report.rows)
             writer.publish()
     return report
 
@@ -194,8 +211,8 @@ class _Predicted:
     has_mask: bool
     sides: Sides | None = None
     turned: str = ""
-    cells: int = 0
-    left_out: int = 0
+    instances: Instances | None = None
+    of_other_classes: int = 0
     appearance: Appearance | None = None
     diameter: float | None = None
 
@@ -205,6 +222,8 @@ def _predict(
 ) -> _Predicted:
     pixels = decoded = image.load()
     classes = source.find(image, decoded.shape[1:]) if source else None
+    needed = predictor.types_needed
+    types = source.find_types(image, needed) if source and needed else None
     if classes is not None and isinstance(image.pixels, ImageFile):
         fitted = fitting(image.pixels, decoded, classes.shape)
         pixels = fitted if fitted.ndim == 3 else fitted[None]
@@ -219,10 +238,11 @@ def _predict(
     }
     maps = diameter = None
     if predictor.options.diameter == "auto":
-        scale, maps, diameter = look_first(predictor, pixels, classes, scale, **keep)
+        scale, maps, diameter = look_first(predictor, pixels, classes, scale, types, **keep)
     seen = scale.image(pixels) if scale else pixels
     if maps is None:
-        maps = predictor.predict(seen, scale.classes_of(classes) if scale and classes is not None else classes, **keep)
+        told = [scale.classes_of(known) if scale and known is not None else known for known in (classes, types)]
+        maps = predictor.predict(seen, told[0], told[1], **keep)
     has_mask = bool((maps.classes != BACKGROUND).any())
     if not instances:
         encoded = writer.encode_vectors(image.id, maps, seen if has_matplotlib() else None, scale)
@@ -230,17 +250,20 @@ def _predict(
     shown = np.asarray(pixels) if wanted.overlay else None
     sampled = sample_pixels(seen) if predictor.bundle.appearance else None
     del pixels, seen  # which may take as much memory as its maps
-    labels, left_out = find_instances(maps, predictor.decoding_at(scale))
-    scores = None if maps.confidence is None else mean_confidence(maps.confidence, labels)
-    appearance = measure_appearance(sampled, labels, count_pixels(labels)[1:]) if sampled else None
+    found = find_typed_instances(maps, predictor.decoding_at(scale))
+    scores = None if maps.confidence is None else mean_confidence(maps.confidence, found.labels)
+    appearance = measure_appearance(sampled, found.labels, count_pixels(found.labels)[1:]) if sampled else None
     if scale:
-        before = int(labels.max())
-        labels, kept = scale.labels(labels)
-        left_out += before - len(kept)
+        found, kept = found.at_scale_of_image(scale)
+        scores = None if scores is None else scores[kept - 1]
+    before = found.count
+    if wanted.classes:
+        found, kept = found.of_types(known_classes(wanted.classes, predictor.bundle.types))
         scores = None if scores is None else scores[kept - 1]
     size = predictor.options.pixel_size or side_of(sides)
-    encoded = writer.encode(Prediction(image.id, labels, scores, image.pixels, size), maps, shown, scale)
-    return _Predicted(encoded, has_mask, sides, turned, int(labels.max()), left_out, appearance, diameter)
+    prediction = Prediction(image.id, found.labels, scores, image.pixels, size, found.type_names, found.type_scores)
+    encoded = writer.encode(prediction, maps, shown, scale)
+    return _Predicted(encoded, has_mask, sides, turned, found, before - found.count, appearance, diameter)
 
 
 def _places(images: Any) -> list[Path | str]:

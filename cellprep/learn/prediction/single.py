@@ -1,6 +1,6 @@
 """Predicting the instances of one image: an array or a file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cellprep.formats.images.pixel_size import Sides
 from cellprep.formats.images.raster import place_channels
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, load_bundle
 from cellprep.learn.prediction.diameter import look_first
-from cellprep.learn.prediction.maps import find_instances
+from cellprep.learn.prediction.instances import Instances, find_typed_instances
 from cellprep.learn.prediction.masks import classes_of_mask
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
@@ -32,7 +32,7 @@ def segment(
     options: PredictionOptions | None = None,
     **keywords: Any,
 ) -> NDArray[Any]:
-    """Predict the instances of an image.
+    """Predict the instances of an image; `segment_types` also returns their classes.
 
     Parameters
     ----------
@@ -75,6 +75,50 @@ def segment(
     >>> segment(image, weights, mask=image, min_area=50).max()
     np.uint16(0)
     """
+    return _segmented(image, weights, mask, options, keywords).labels
+
+
+@takes(PredictionOptions)
+def segment_types(
+    image: ArrayLike | Path | str,
+    weights: Bundle | Weights | Path | str | Iterable[Path | str],
+    mask: ArrayLike | Path | str | None = None,
+    options: PredictionOptions | None = None,
+    **keywords: Any,
+) -> Instances:
+    """Predict the instances of an image, and the class of each.
+
+    Parameters
+    ----------
+    image, weights, mask, options, **keywords
+        As `segment` takes them; the weights hold a semantic network that learned classes.
+
+    Returns
+    -------
+    Instances
+        Its ``labels`` are what `segment` returns; its ``type_names`` the class of each instance, in the order of their
+        numbers: that whose mean probability over the instance's pixels is highest; its ``type_scores`` this mean.
+
+    Raises
+    ------
+    UsageError
+        If the weights tell no classes; and as `segment` raises.
+    WeightsError, ImageFileError
+        As `segment` raises.
+    """
+    found = _segmented(image, weights, mask, options, keywords)
+    if found.types is None:
+        raise UsageError("the weights have no classes: give those of a semseg that was trained with `--classes`")
+    return found
+
+
+def _segmented(
+    image: ArrayLike | Path | str,
+    weights: Bundle | Weights | Path | str | Iterable[Path | str],
+    mask: ArrayLike | Path | str | None,
+    options: PredictionOptions | None,
+    keywords: Mapping[str, Any],
+) -> Instances:
     options = options_of(PredictionOptions, options, keywords if options is not None else {"quiet": True, **keywords})
     if isinstance(weights, Weights):
         weights = as_bundle([weights])
@@ -96,8 +140,8 @@ def segment(
     if options.diameter == "auto":
         scale, maps, _ = look_first(predictor, pixels, classes, scale)
     maps = maps or predictor.look(pixels, classes, scale)
-    labels, _ = find_instances(maps, predictor.decoding_at(scale))
-    return labels if scale is None else scale.labels(labels)[0]
+    found = find_typed_instances(maps, predictor.decoding_at(scale))
+    return found if scale is None else found.at_scale_of_image(scale)[0]
 
 
 def _pixels(

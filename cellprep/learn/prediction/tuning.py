@@ -24,7 +24,11 @@ SCORES: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "aji": lambda found: found["aji"] or 0.0,
 }
 
-_FEWEST_IMAGES = 4  # of a round
+#: Images of a round, and of which the choice can be checked, at least.
+FEWEST_IMAGES = 4
+
+Value = Callable[[Sequence[ImageScore], str], float]
+
 _SHARE = 3  # one of so many goes on to the next round, which has so many times the images
 
 
@@ -43,6 +47,13 @@ class TuneOptions:
         Sequence[str],
         Option("Decoder to try, repeatable; all unless given", DECODERS, flags=("--decoder",)),
     ] = ()
+    by_class: Annotated[
+        bool,
+        Option(
+            "Find the best way for each class of cells that the weights tell, by the scores of its cells alone.",
+            flags=("--by-class",),
+        ),
+    ] = False
     score: Annotated[str, Option("Score to make as large as possible", SCORES)] = "kaggle_map"
     only: Only = ()
     device: Device = "auto"
@@ -54,7 +65,7 @@ class TuneOptions:
         take_values(self)
         check_jobs(self.jobs)
         if unknown := [name for name in self.decoders if name not in DECODERS]:
-            raise UsageError(f"decoder {unknown[0]!r} is unknown: it is one of {', '.join(DECODERS)}")
+            raise UsageError(f"decoder {unknown[0]!r} is unknown: use one of {', '.join(DECODERS)}")
 
 
 def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
@@ -71,20 +82,14 @@ def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
     --------
     >>> found = candidates(Decoding(), ["watershed"])
     >>> len(found), found[1]
-    (16, Decoding(decoder='watershed', min_area=10, options={'min_seed': 10}))
+    (16, Decoding(decoder='watershed', min_area=10, options={'min_seed': 10}, by_class={}))
     """
     found = [usual]
     for name in decoders or DECODERS:
         options = {option: known.tried for option, known in DECODERS[name].options().items() if known.tried}
         for values in product(*options.values()):
             found += [Decoding(name, area, dict(zip(options, values, strict=True))) for area in MIN_AREAS]
-    return [one for place, one in enumerate(found) if not place or _whole(one) != _whole(usual)]
-
-
-def _whole(decoding: Decoding) -> tuple[str, int, dict[str, float]]:
-    """Return a way of decoding with the values of all options, so that equal ones are equal."""
-    defaults = DECODERS[decoding.decoder].defaults()
-    return decoding.decoder, decoding.min_area, {**defaults, **decoding.options}
+    return [one for place, one in enumerate(found) if not place or one.key != usual.key]
 
 
 def rounds(image_ids: Sequence[str]) -> list[list[str]]:
@@ -97,7 +102,7 @@ def rounds(image_ids: Sequence[str]) -> list[list[str]]:
     """
     ordered = sorted(image_ids)
     counts = sorted(
-        {min(len(ordered), max(_FEWEST_IMAGES, -(-len(ordered) // part))) for part in (_SHARE**2, _SHARE, 1)}
+        {min(len(ordered), max(FEWEST_IMAGES, -(-len(ordered) // part))) for part in (_SHARE**2, _SHARE, 1)}
     )
     return [[ordered[place * len(ordered) // count] for place in range(count)] for count in counts]
 
@@ -140,7 +145,7 @@ class Choice:
         return self.place > 0 and (self.checked is None or self.checked > self.before)
 
 
-def choose(scores: Sequence[Sequence[ImageScore]], name: str) -> Choice:
+def choose(scores: Sequence[Sequence[ImageScore]], name: str, value: Value | None = None) -> Choice:
     """Choose among candidates, of which each has the scores of the same images; the first is how the weights decode.
 
     Parameters
@@ -149,22 +154,38 @@ def choose(scores: Sequence[Sequence[ImageScore]], name: str) -> Choice:
         Per candidate its score of each image.
     name
         A name in `SCORES`.
+    value
+        What takes scores and this name to one value; `value_of` unless given.
     """
+    value = value or value_of
     number = len(scores[0])
-    every = [value_of(found, name) for found in scores]
+    every = [value(found, name) for found in scores]
     place = _best(every)
-    if number < _FEWEST_IMAGES:
+    if number < FEWEST_IMAGES:
         return Choice(place, every[place], every[0], None)
     seen: list[ImageScore] = []
     for chosen_by in (slice(0, None, 2), slice(1, None, 2)):
-        best = _best([value_of(found[chosen_by], name) for found in scores])
+        best = _best([value(found[chosen_by], name) for found in scores])
         seen += scores[best][1 - chosen_by.start :: 2]
-    return Choice(place, every[place], every[0], value_of(seen, name))
+    return Choice(place, every[place], every[0], value(seen, name))
 
 
 def value_of(scores: Sequence[ImageScore], name: str) -> float:
     """Return a score of a set of images."""
     return float(SCORES[name](summarise(scores)))
+
+
+def value_in_class(scores: Sequence[ImageScore], name: str) -> float:
+    """Return a score of the images in which either side has a cell, as `evaluate` has it by class; 0 without such.
+
+    Examples
+    --------
+    >>> from cellprep.core.scores.image import NO_CELLS
+    >>> value_in_class([NO_CELLS], "pq"), value_of([NO_CELLS], "kaggle_map")
+    (0.0, 1.0)
+    """
+    counting = [score for score in scores if score.truth or score.predicted]
+    return value_of(counting, name) if counting else 0.0
 
 
 def _best(values: Sequence[float]) -> int:

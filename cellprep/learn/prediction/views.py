@@ -10,14 +10,14 @@ from cellprep.learn.prediction.turns import turn, turn_back, turn_vectors_back
 
 
 def class_probabilities(
-    networks: Sequence[Callable[[Tensor], Tensor]], images: Sequence[Tensor], turns: Sequence[int]
-) -> Tensor:
-    """Return the mean probability of each class over networks and the turns of an image.
+    networks: Sequence[Callable[[Tensor], Tensor | tuple[Tensor, ...]]], images: Sequence[Tensor], turns: Sequence[int]
+) -> list[Tensor]:
+    """Return the mean probability of each class over networks and the turns of an image, of each map.
 
     Parameters
     ----------
     networks
-        Each takes images (N, C, H, W) to logits (N, classes, H, W).
+        Each takes images (N, C, H, W) to logits (N, classes, H, W), or to several maps of such.
     images
         (N, C, H, W): the image as each network wants it.
     turns
@@ -25,15 +25,15 @@ def class_probabilities(
 
     Returns
     -------
-    Tensor
-        (N, classes, H, W) float32.
+    list of Tensor
+        Of each map (N, classes, H, W) float32.
     """
     views = [
-        turn_back(_probabilities(network(turn(image, number))), number)
+        [turn_back(_probabilities(logits), number) for logits in _maps(network(turn(image, number)))]
         for number in turns
         for network, image in zip(networks, images, strict=True)
     ]
-    return _mean(views)
+    return [_mean([*of_map]) for of_map in zip(*views, strict=True)]
 
 
 def vectors_and_levels(
@@ -48,7 +48,7 @@ def vectors_and_levels(
     Parameters
     ----------
     networks
-        Each takes images (N, C, H, W) and masks (N, 1, H, W) to unit vectors (N, 2, H, W), or to these and logits
+        Each takes images (N, C, H, W) and masks (N, M, H, W) to unit vectors (N, 2, H, W), or to these and logits
         (N, levels, H, W).
     images
         The image as each network wants it.
@@ -75,6 +75,10 @@ def vectors_and_levels(
         vectors.append(turn_vectors_back(uvec.float(), number))
         levels += [turn_back(_probabilities(found), number) for found in logits]
     return _mean_vectors(vectors), _mean(levels) if levels else None
+
+
+def _maps(answer: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _mean_vectors(views: list[Tensor]) -> Tensor:

@@ -1,7 +1,9 @@
 """Writing what was predicted, so that whoever looks finds it whole or not at all."""
 
+import csv
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from cellprep._version import __version__
 from cellprep.errors import UsageError
 from cellprep.formats.images.file import Pixels
 from cellprep.formats.images.planes import StackOptions
-from cellprep.formats.names import RECORD
+from cellprep.formats.names import IMAGE_CLASSES, RECORD
 from cellprep.learn.prediction.figure import draw_vectors
 from cellprep.learn.prediction.maps import PredictedMaps
 from cellprep.learn.prediction.options import OutputOptions
@@ -27,6 +29,9 @@ from cellprep.system.aside import publish, written_aside
 
 #: Where maps are in the folder of vectors, unless another place is named.
 MAPS_OF_VECTORS = "maps.zarr"
+
+#: The columns of the table of images, before a number of cells for each class.
+IMAGE_COLUMNS = ("image", "cells", "left_out", "of_other_classes", "class", "share")
 
 _OVERLAYS = "overlays"
 _MAPS = "cellprep-maps"  # the key of the groups' attributes
@@ -72,6 +77,8 @@ class PredictionWriter:
         Whether it is vectors, without instances.
     planes
         What was read of the images, which is recorded with the maps.
+    types
+        The names of all classes that instances may have.
     """
 
     def __init__(
@@ -83,7 +90,9 @@ class PredictionWriter:
         *,
         vectors: bool = False,
         planes: StackOptions | None = None,
+        types: Sequence[str] = (),
     ) -> None:
+        self.types = tuple(types)
         self.options = options
         self._out = out
         self._aside = aside
@@ -94,13 +103,14 @@ class PredictionWriter:
             write_group(
                 maps_aside, {}, {_MAPS: {"version": __version__, **({"planes": planes.to_dict()} if planes else {})}}
             )
-        self._outputs = [] if vectors else outputs_in(aside, options.to)
+        self._outputs = [] if vectors else outputs_in(aside, options.to, types)
 
     def encode(
         self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None, scale: Scale | None = None
     ) -> Encoded:
         """Encode the instances of an image; nothing is written as yet. An overlay needs the (C, H, W) image itself."""
-        picture = None if image is None else _png(draw_overlay(image, prediction.labels))
+        classes = None if prediction.types is None else [self.types.index(name) for name in prediction.types]
+        picture = None if image is None else _png(draw_overlay(image, prediction.labels, classes, self.types))
         parts = [output.encode(prediction) for output in self._outputs]
         return Encoded(prediction.id, parts, picture, maps if self._maps_aside else None, scale)
 
@@ -119,6 +129,7 @@ class PredictionWriter:
             (self._pictures / f"{encoded.id}.png").write_bytes(encoded.picture)
         if encoded.maps and self._maps_aside:
             told: dict[str, Any] = {"shape": encoded.maps.shape}
+            told |= {"classes": encoded.maps.types} if encoded.maps.types else {}
             told |= {"image_shape": encoded.scale.shape, "scale": encoded.scale.factors} if encoded.scale else {}
             write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: told})
 
@@ -147,6 +158,16 @@ class PredictionWriter:
             document = {"version": __version__, **learned, "images": images}
             (self._aside / RECORD).write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
+    def write_images(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write what is said of each image as a whole, as a table; nothing where the networks know no classes."""
+        if self.types:
+            text = io.StringIO()
+            columns = [*IMAGE_COLUMNS, *(f"cells_{name}" for name in self.types)]
+            writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            (self._aside / IMAGE_CLASSES).write_text(text.getvalue(), encoding="utf-8")
+
     def publish(self) -> None:
         """Put what was written into its place."""
         for output in self._outputs:
@@ -158,7 +179,12 @@ class PredictionWriter:
 
 @contextmanager
 def prediction_writer(
-    out: Path, options: OutputOptions, *, vectors: bool = False, planes: StackOptions | None = None
+    out: Path,
+    options: OutputOptions,
+    *,
+    vectors: bool = False,
+    planes: StackOptions | None = None,
+    types: Sequence[str] = (),
 ) -> Iterator[PredictionWriter]:
     """Give a writer; what it has written is removed at the end unless it was published.
 
@@ -179,7 +205,7 @@ def prediction_writer(
         aside = stack.enter_context(written_aside(out))
         inside = aside / MAPS_OF_VECTORS if vectors else None
         maps_aside = stack.enter_context(written_aside(maps)) if maps else inside
-        yield PredictionWriter(out, aside, maps_aside, options, vectors=vectors, planes=planes)
+        yield PredictionWriter(out, aside, maps_aside, options, vectors=vectors, planes=planes, types=types)
 
 
 def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
@@ -187,7 +213,11 @@ def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
     assert maps.uvec is not None
     semseg = np.stack([maps.classes == number for number in range(3)], axis=-1).view(np.uint8)
     arrays: dict[str, NDArray[Any]] = {"semseg": semseg, "uvec": maps.uvec}
-    return arrays if maps.energy is None else {**arrays, "energy": maps.energy}
+    if maps.energy is not None:
+        arrays["energy"] = maps.energy
+    if maps.type_probabilities is not None:
+        arrays["class_probabilities"] = np.moveaxis(maps.type_probabilities, 0, -1)
+    return arrays
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

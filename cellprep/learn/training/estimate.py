@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from cellprep.core.targets import TARGETS, Recipe, Target, sampled_targets
+from cellprep.learn.data.classes import CLASSES
 from cellprep.learn.devices import Machine
 from cellprep.learn.networks.kind import Batch
 from cellprep.learn.networks.network import Network, build_network
@@ -87,12 +88,15 @@ def _time_step(network: Network, options: TrainOptions, machine: Machine) -> flo
 def _blank_batch(network: Network, crop: int) -> Batch:
     """Return a batch of one crop, all of which is a cell."""
     plane = torch.ones(1, 1, crop, crop)
+    classes = len(network.settings.classes)
     return {
         "image": plane.expand(-1, network.settings.image_channels, -1, -1).contiguous(),
-        "mask": plane,
+        "mask": plane.expand(-1, 1 + classes, -1, -1).contiguous(),
         "domain": plane,
         **{name: torch.from_numpy(_blank_sample(TARGETS[name], crop))[None] for name in sampled_targets()},
         "counts": plane[:, 0] > 0,
+        **({CLASSES: torch.zeros(1, crop, crop, dtype=torch.int64)} if classes else {}),
+        **({"class_weights": torch.ones(1, classes)} if classes else {}),
     }
 
 

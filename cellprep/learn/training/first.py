@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings
@@ -17,6 +19,7 @@ from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_all_weights, weights_file
 from cellprep.store import Store
 from cellprep.system.files import read_file
+from cellprep.text.wording import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,17 @@ def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe
             )
 
 
-def first_network(options: TrainOptions, origins: Sequence[Origin], image_channels: int, levels: int) -> Network:
+def first_network(
+    options: TrainOptions,
+    origins: Sequence[Origin],
+    image_channels: int,
+    levels: int,
+    classes: Sequence[str] = (),
+) -> Network:
     """Build the network, with random weights or those that it begins with.
+
+    Weights without classes may start a network with classes: its new outputs start at random, and its new inputs with
+    weights of 0.
 
     Raises
     ------
@@ -133,18 +145,41 @@ def first_network(options: TrainOptions, origins: Sequence[Origin], image_channe
     WeightsError
         If the encoder's file of weights cannot be read.
     """
-    network = build_network(_settings(options, origins, image_channels, levels), options.seed)
+    settings = _settings(options, origins, image_channels, levels, tuple(classes))
+    network = build_network(settings, options.seed)
     first = [origin.weights.network for origin in origins]
     if options.encoder:
         load_vgg16(network, options.encoder)
     elif [its.settings.name for its in first] == [options.network]:
-        network.load_state_dict(first[0].state_dict())
+        network.load_state_dict(_widened(first[0], network))
     elif first:
         network.start_from(*first)
     return network
 
 
-def _settings(options: TrainOptions, origins: Sequence[Origin], image_channels: int, levels: int) -> NetworkSettings:
+def _widened(before: Network, after: Network) -> dict[str, Tensor]:
+    """Return the weights of a network for one that learns classes as well, whose channels come after the others."""
+    state = before.state_dict()
+    if before.settings.classes == after.settings.classes:
+        return state
+    for name, first in after.state_dict().items():
+        there = state[name]
+        if there.shape != first.shape:
+            wide = first.clone()
+            if there.ndim > 1 and there.shape[1] < first.shape[1]:
+                wide[:, there.shape[1] :] = 0
+            wide[tuple(map(slice, there.shape))] = there
+            state[name] = wide
+    return state
+
+
+def _settings(
+    options: TrainOptions,
+    origins: Sequence[Origin],
+    image_channels: int,
+    levels: int,
+    classes: tuple[str, ...],
+) -> NetworkSettings:
     """Return the settings: what the options leave open, the weights to start from decide."""
     arch, base_channels = options.arch, options.base_channels
     if origins:
@@ -160,15 +195,24 @@ def _settings(options: TrainOptions, origins: Sequence[Origin], image_channels: 
         levels,
         masked=not options.background_cell,
         signed_mask=signed_mask,
+        classes=classes,
     )
     for origin in origins:
         found = origin.weights.settings
         for name in found.kind.depends_on:
+            if name == "classes" and not found.classes and found.name == options.network:
+                continue  # they are learned from here on
+            if name == "classes" and found.classes and not classes:
+                raise UsageError(f"{origin} has the classes {_in_words(found.classes)}: give --classes, too")
             if getattr(found, name) != getattr(settings, name):
-                given = name in ("arch", "base_channels") and getattr(options, name)
+                given = name in ("arch", "base_channels", "classes") and getattr(options, name)
                 raise UsageError(
-                    f"{origin} has {name.replace('_', ' ')} {getattr(found, name)}, and this training "
-                    f"{getattr(settings, name)}: they must be the same"
+                    f"{origin} has {name.replace('_', ' ')} {_in_words(getattr(found, name))}, and this training "
+                    f"{_in_words(getattr(settings, name))}: they must be the same"
                     + (f"; leave --{name.replace('_', '-')} out" if given else "")
                 )
     return settings
+
+
+def _in_words(value: Any) -> str:
+    return (", ".join(map(printable, value)) or "none") if isinstance(value, tuple) else str(value)

@@ -68,7 +68,10 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"--out {self.path} cannot be used: {error.strerror}") from error
         if self._settings.is_file():
-            raise UsageError(f"{self.path} has a run already: --resume goes on with it; or give another --out")
+            raise UsageError(
+                f"{self.path} has a run already: --resume goes on with it, --overwrite replaces it; "
+                "or give another --out"
+            )
         raise UsageError(f"{self.path} is not empty: give another --out")
 
     @contextmanager

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cellprep.errors import MissingExtraError, OutputError, UsageError, WeightsError
 from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
+from cellprep.text.wording import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,11 +21,14 @@ Row = dict[str, float]
 #: The file in the folder of a run that has its figures.
 METRICS = "metrics.csv"
 
+#: The figure of instances that a network makes of validation images: see `cellprep.learn.training.scoring`.
+INSTANCES = "val_ap50"
+
 _WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are no measure
 
 
 def write_metrics(path: Path, rows: list[Row]) -> None:
-    """Write a CSV with a row per epoch.
+    """Write a CSV with a row per epoch; a figure that an epoch does not have is ``nan``.
 
     Raises
     ------
@@ -30,10 +36,15 @@ def write_metrics(path: Path, rows: list[Row]) -> None:
         If it cannot be written.
     """
     text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table = csv.DictWriter(text, _names(rows), restval="nan", lineterminator="\n")
     table.writeheader()
     table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_whole(path, text.getvalue())
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Return the names of all figures; a training that goes on may have others than before."""
+    return [*dict.fromkeys(name for row in rows for name in row)]
 
 
 def metrics_dataframe(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
@@ -106,17 +117,20 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
         raise MissingExtraError("drawing curves", "matplotlib", "plot") from error
 
     epochs = [row["epoch"] for row in rows]
-    measures = [name for name in rows[0] if name not in _WHERE and not name.endswith("loss")]
-    figure = Figure(figsize=(5.5 * (2 + bool(measures)), 4.2), dpi=110, layout="constrained")
-    panels = figure.subplots(1, 2 + bool(measures))
+    measures = [name for name in _names(rows) if name not in (*_WHERE, INSTANCES) and not name.endswith("loss")]
+    scored = [INSTANCES] if any(INSTANCES in row for row in rows) else []
+    names = ["loss", *(["validation"] if measures else []), *(["instances"] if scored else []), "learning rate"]
+    figure = Figure(figsize=(5.5 * len(names), 4.2), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(names))
     best = min(rows, key=lambda row: row["val_loss"])
     for name, colour in (("train_loss", "#0072b2"), ("val_loss", "#d55e00")):
         panels[0].plot(epochs, [row[name] for row in rows], color=colour, label=name.replace("_", " "))
     panels[0].plot(best["epoch"], best["val_loss"], "o", color="#d55e00", label=f"best: epoch {best['epoch']:.0f}")
     for name in measures:
-        panels[1].plot(epochs, [row[name] for row in rows], label=name.replace("_", " ").removeprefix("val "))
+        panels[1].plot(epochs, [row[name] for row in rows], label=_in_words(name))
+    if scored:
+        panels[-2].plot(epochs, [row.get(INSTANCES, np.nan) for row in rows], color="#009e73", label="AP at IoU .5")
     panels[-1].plot(epochs, [row["rate"] for row in rows], color="0.4", label="learning rate")
-    names = ["loss", *(["validation"] if measures else []), "learning rate"]
     for axes, name in zip(panels, names, strict=True):
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -129,6 +143,11 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_whole(path, buffer.getvalue())
+
+
+def _in_words(measure: str) -> str:
+    """Return a measure as a legend has it, which takes a text between two dollars for mathematics."""
+    return printable(measure.replace("_", " ").removeprefix("val ")).replace("$", r"\$")
 
 
 class TensorBoard:

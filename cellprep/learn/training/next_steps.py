@@ -6,7 +6,7 @@ from pathlib import Path
 from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import END_TO_END, IN_A_ROW, SEMANTIC
 from cellprep.learn.training.options import TrainOptions
-from cellprep.learn.training.runs import RUNS, network_of
+from cellprep.learn.training.runs import RUNS, data_option, network_of
 from cellprep.learn.weights import BEST
 from cellprep.system.output import free_name
 
@@ -27,7 +27,7 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
         The store that it learned from.
     """
     network = options.network
-    data = ["--data", str(store)] if str(store) != "data.zarr" else []
+    data = data_option(store)
     look = ["cellprep", "predict", "--weights", str(out), *data]
     looks = [f"to see what it does: {shlex.join(look)}"] if network in (END_TO_END, IN_A_ROW[0]) else []
     runs = {**_runs_in(out.parent), network: out}
@@ -35,13 +35,14 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
     missing = [name for name in needed if name not in runs]
     if missing:
         words = ["cellprep", "train", missing[0], *data]
-        has_background = options.background_cell and "background_cell" in NETWORKS[missing[0]].options
-        words += ["--background-cell"] if has_background else []
+        kind = NETWORKS[missing[0]]
+        words += ["--background-cell"] if options.background_cell and "background_cell" in kind.options else []
+        words += ["--classes"] if options.classes and kind.tells_classes else []  # as vectors need none
         words += ["--out", str(free_name(out.parent / missing[0]))] if out.parent != RUNS else []
         return (*looks, f"next: {shlex.join(words)}")
     names = [END_TO_END] if END_TO_END in runs else IN_A_ROW
     weights = [word for name in names for word in ("--weights", str(runs[name]))]
-    words = ["cellprep", "predict", "IMAGES", *weights, "--semseg-weights", str(runs[SEMANTIC])]
+    words = ["cellprep", "predict", *weights, "--semseg-weights", str(runs[SEMANTIC]), *data]
     return (*looks, f"next: {shlex.join(words)}")
 
 

@@ -30,7 +30,7 @@ OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
 #: Options that only some networks have: see `NetworkKind.options`.
-OF_SOME = ("mask", "background_cell", "encoder")
+OF_SOME = ("mask", "background_cell", "encoder", "classes")
 
 _EPOCHS = 50  # of a training that begins with random weights
 
@@ -44,10 +44,11 @@ DECIDED_BY_WEIGHTS = (
 )
 
 #: What a run may change when it goes on, because its result does not depend on it.
-MAY_CHANGE = {"out", "device", "workers", "in_memory", "resume", "tensorboard", "quiet"}
+MAY_CHANGE = {"out", "device", "workers", "in_memory", "validation_instances", "resume", "tensorboard", "quiet"}
 
 OnlyNetworks = Annotated[
-    Sequence[str], Option("Network to train, repeatable; all that the weights hold unless given", NETWORKS)
+    Sequence[str],
+    Option("Network to train, repeatable; all that the weights hold unless given", NETWORKS, group="Network"),
 ]
 
 _DESCRIBED = {
@@ -99,37 +100,56 @@ class TrainOptions:
         Option(
             "Folder of the run, for weights, figures and pictures; it must be new.",
             usual="runs/NETWORK, or with a number behind it",
+            group="Output",
         ),
     ] = None
     epochs: Annotated[
         int | None,
-        Option("Number of passes over the training images.", usual=f"{_EPOCHS}, {FINE_TUNING_EPOCHS} with --init"),
+        Option(
+            "Number of passes over the training images.",
+            usual=f"{_EPOCHS}, {FINE_TUNING_EPOCHS} with --init",
+            aliases=("--n-epochs",),
+            group="Optimisation",
+        ),
     ] = None
     samples_per_epoch: Annotated[
         int | None,
         Option(
             "Crops in an epoch.",
             usual=f"as many as the training images could be cut into; {FINE_TUNING_SAMPLES} at least with --init",
+            group="Data",
         ),
     ] = None
-    batch_size: Annotated[int, Option("Crops per step.")] = 8
-    crop: Annotated[int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.")] = 256
+    batch_size: Annotated[int, Option("Crops per step.", aliases=("--batch",), group="Optimisation")] = 8
+    crop: Annotated[
+        int, Option("Side of a crop, in pixels: a multiple of 16, 32 or more.", aliases=("--patch-size",), group="Data")
+    ] = 256
     base_channels: Annotated[
         int | None,
-        Option("Channels of the first layers, which scale all others.", usual=_usual("base_channels")),
+        Option("Channels of the first layers, which scale all others.", usual=_usual("base_channels"), group="Network"),
     ] = None
-    arch: Annotated[str, Option("Architecture of the network; unet unless given", _ARCHITECTURES)] = ""
+    arch: Annotated[str, Option("Architecture of the network; unet unless given", _ARCHITECTURES, group="Network")] = ""
     mask: Annotated[
         str,
         Option(
-            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell", MASKS
+            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell",
+            MASKS,
+            group="Network",
         ),
     ] = "cells-and-walls"
     background_cell: Annotated[
         bool,
         Option(
             f"Train {having('background_cell', 'or')} on the whole image, the background being a cell; "
-            "the store must be built so."
+            "the store must be built so.",
+            group="Network",
+        ),
+    ] = False
+    classes: Annotated[
+        bool,
+        Option(
+            "Learn the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
+            "each class."
         ),
     ] = False
     augment: Annotated[
@@ -138,11 +158,15 @@ class TrainOptions:
             f"Augmentation, repeatable; {', '.join(USUAL_AUGMENTATIONS)} unless given, `none` for none",
             AUGMENTATIONS,
             parse=lambda names: tuple(name for name in names if name != "none"),
+            group="Augmentation",
         ),
     ] = USUAL_AUGMENTATIONS
     ema: Annotated[
         float,
-        Option("Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean."),
+        Option(
+            "Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean.",
+            group="Optimisation",
+        ),
     ] = 0.0
     normalisation: Annotated[
         str,
@@ -150,6 +174,8 @@ class TrainOptions:
             f"How intensities are normalised: {', '.join(NORMALISATIONS)}.",
             NORMALISATIONS,
             usual="dataset, and with --init as for the weights",
+            aliases=("--normalization",),
+            group="Data",
         ),
     ] = ""
     init: Annotated[
@@ -158,41 +184,61 @@ class TrainOptions:
             "Weights to start from: a file, a run's folder, or a bundle such as `nuclei`, of which the network's are "
             f"taken; {'; '.join(_MADE_OF)}: repeat it.",
             metavar="WEIGHTS",
+            aliases=("--pretrained-weights",),
+            group="Network",
         ),
     ] = ()
     encoder: Annotated[
         Path | None,
-        Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}."),
+        Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}.", group="Network"),
     ] = None
-    optimiser: Annotated[str, Option("Optimiser", OPTIMISERS)] = "adamw"
-    schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES)] = "one-cycle"
+    optimiser: Annotated[str, Option("Optimiser", OPTIMISERS, aliases=("--optimizer",), group="Optimisation")] = "adamw"
+    schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES, group="Optimisation")] = "one-cycle"
     max_lr: Annotated[
         float | None,
         Option(
             "Highest learning rate.",
             usual=f"{_usual('max_lr')}; with --init {FINE_TUNING_RATE:g}, {END_TO_END_RATE:g} for wn",
+            aliases=("--lr", "--learning-rate"),
+            group="Optimisation",
         ),
     ] = None
-    weight_decay: Annotated[float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam")] = None
-    patience: Annotated[int, Option("Epochs without a lower validation loss after which to stop; 0 = never.")] = 0
-    val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.")] = None
-    val_fraction: Annotated[float, Option("Share of the images to validate on.")] = 0.1
-    folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.")] = None
+    weight_decay: Annotated[
+        float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam", group="Optimisation")
+    ] = None
+    patience: Annotated[
+        int, Option("Epochs without a lower validation loss after which to stop; 0 = never.", group="Optimisation")
+    ] = 0
+    val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.", group="Data")] = None
+    val_fraction: Annotated[float, Option("Share of the images to validate on.", group="Data")] = 0.1
+    folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.", group="Data")] = None
     fold: Annotated[
         int | None,
         Option(
             "The fold of --folds to validate on; `all` trains a network for each, and --out holds their runs.",
             metavar="FOLD",
             parse=_parse_fold,
+            group="Data",
         ),
     ] = None
-    seed: Annotated[int, Option("Random seed.")] = 0
+    validation_instances: Annotated[
+        int,
+        Option(
+            "Number of validation images whose instances are scored after each epoch, all else being true; 0 for none.",
+            group="Run",
+        ),
+    ] = 4
+    seed: Annotated[int, Option("Random seed.", group="Optimisation")] = 0
     device: Device = "auto"
     precision: Precision = "auto"
-    workers: Annotated[int, Option("Processes that load crops; -1 chooses by the device.")] = -1
-    in_memory: Annotated[bool, Option("Keep all training images in memory.")] = False
-    resume: Annotated[bool, Option("Go on with the run in --out, or the newest run, with that run's options.")] = False
-    tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.")] = False
+    workers: Annotated[
+        int, Option("Processes that load crops; -1 chooses by the device.", aliases=("--num-workers",), group="Data")
+    ] = -1
+    in_memory: Annotated[bool, Option("Keep all training images in memory.", group="Data")] = False
+    resume: Annotated[
+        bool, Option("Go on with the run in --out, or the newest run, with that run's options.", group="Run")
+    ] = False
+    tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.", group="Output")] = False
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
@@ -202,12 +248,13 @@ class TrainOptions:
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
         object.__setattr__(self, "init", tuple(map(as_named, self.init)))
         if self.arch not in ("", *self.kind.architectures):
-            raise UsageError(f"arch {self.arch!r} is unknown: it is one of {', '.join(self.kind.architectures)}")
+            raise UsageError(f"arch {self.arch!r} is unknown: use one of {', '.join(self.kind.architectures)}")
         self._fill_in()
         assert self.epochs is not None
         assert self.max_lr is not None
         assert self.weight_decay is not None
-        least_of = {"epochs": 1, "batch_size": 1, "crop": 32, "patience": 0, "seed": 0, "workers": -1}
+        least_of = {"epochs": 1, "batch_size": 1, "crop": 32}
+        least_of |= {"patience": 0, "validation_instances": 0, "seed": 0, "workers": -1}
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 words = name.replace("_", " ")
@@ -221,10 +268,15 @@ class TrainOptions:
             )
         masked = having("mask")
         usual = {its.name: its.default for its in fields(self)}
-        if any(getattr(self, name) != usual[name] for name in {*OF_SOME} - {*self.kind.options}):
+        wrong = {name for name in {*OF_SOME} - {*self.kind.options} if getattr(self, name) != usual[name]}
+        if wrong - {"classes"}:
             raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
+        if wrong:
+            raise UsageError(f"--classes is for {having('classes')} only: leave it out")
         if self.mask == "none" and not self.background_cell:
             raise UsageError(f"without a mask {masked} see the background as a cell: give --background-cell, too")
+        if self.mask == "none" and self.classes:
+            raise UsageError(f"without a mask {masked} take no classes: leave --classes out, or give a mask")
         if self.encoder and self.init:
             raise UsageError("--encoder and --init both give the first weights: give one of them")
 
@@ -253,7 +305,7 @@ class TrainOptions:
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
         """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
         values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
-        unset = MAY_CHANGE if self.ema else {*MAY_CHANGE, "ema"}  # older runs have none
+        unset = MAY_CHANGE | {name for name in ("ema", "classes") if not getattr(self, name)}  # older runs have none
         return {name: as_json(value, folders) for name, value in values.items() if name not in unset}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellprep.learn.networks.kind import NetworkKind
+from cellprep.learn.networks.kind import NetworkSettings
 from cellprep.learn.networks.panels import Panel, show_image
 from cellprep.learn.training.journal import Row
 from cellprep.system.output import write_whole
@@ -24,7 +24,7 @@ def has_matplotlib() -> bool:
     return True
 
 
-def draw_validation(folder: Path, kind: NetworkKind, shown: "list[Shown]", row: Row) -> None:
+def draw_validation(folder: Path, settings: NetworkSettings, shown: "list[Shown]", row: Row) -> None:
     """Draw images with their true and predicted maps, a PNG each, named by the image and the part of it.
 
     Raises
@@ -36,7 +36,7 @@ def draw_validation(folder: Path, kind: NetworkKind, shown: "list[Shown]", row: 
 
     for item in shown:
         name = " ".join([*item.batch["id"], *item.batch.get("part", ())])
-        panels = _panels(kind, item)
+        panels = _panels(settings, item)
         height, width = item.batch["mask"].shape[-2:]
         figure = Figure(figsize=(4.5 * len(panels), 4.5 * height / width + 0.9), dpi=110, layout="constrained")
         for axes, (title, draw) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
@@ -48,9 +48,9 @@ def draw_validation(folder: Path, kind: NetworkKind, shown: "list[Shown]", row: 
         write_whole(folder / f"{name}.png", buffer.getvalue())
 
 
-def _panels(kind: NetworkKind, item: "Shown") -> dict[str, Panel]:
+def _panels(settings: NetworkSettings, item: "Shown") -> dict[str, Panel]:
     """Return the panels of an image by their titles: for each map the true one, the predicted one, the error."""
     true = {name: value[0].numpy() for name, value in item.batch.items() if name not in ("id", "part")}
     found = {name: value[0].numpy() for name, value in item.maps.items()}
     image = {"image": show_image(true["image"])} if "image" in true else {}
-    return image | kind.panels(found, true)
+    return image | settings.kind.panels(settings, found, true)

@@ -9,6 +9,7 @@ from cellprep.core.targets import Recipe, sampled_targets
 from cellprep.errors import UsageError
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.data.choosing import choose_images
+from cellprep.learn.data.classes import Classes, refuse_unknown_classes, two_classes
 from cellprep.learn.data.describing import describe_cells
 from cellprep.learn.data.drawing import crops_of
 from cellprep.learn.data.fitting import fit_normalisation
@@ -37,6 +38,8 @@ class Plan:
         Fitted to the images to train on; None for a network that sees no images.
     crops
         How crops are made.
+    classes
+        The classes of cells that it learns; None if it learns none.
     data
         Digest of the images and their targets: what it takes to notice that they have changed.
     without_pixels
@@ -59,6 +62,7 @@ class Plan:
     appearance: AppearanceRange | None = None
     pixel_size: float | None = None
     origins: list[Origin] = field(default_factory=list)
+    classes: Classes | None = None
 
     @property
     def validation_images(self) -> int:
@@ -78,6 +82,7 @@ class Plan:
             "recipe": self.recipe.to_dict(),
             "normalisation": self.normalisation and asdict(self.normalisation),
             "data": self.data,
+            **({"classes": self.classes.names} if self.classes else {}),
         }
 
 
@@ -93,6 +98,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     """
     train_ids, val_ids, together = choose_and_check(store, options)
     origins = find_origins(options)
+    names = learned_classes(store, options, origins, together)
+    classes = Classes.of(store, train_ids, names) if names else None
     refuse_larger_images(store, origins, together.recipe)
     crops = CropSettings(
         crop=options.crop,
@@ -101,6 +108,8 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         samples_per_epoch=_samples(options, origins, together.images[: len(train_ids)]),
         seed=options.seed,
         in_memory=options.in_memory,
+        classes=classes.names if classes else (),
+        class_weights=classes.weights if classes else (),
     )
     normalisation, appearance, left_out = None, None, 0
     if options.kind.sees_images:
@@ -110,7 +119,26 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     data = _digest(store, train_ids + val_ids)
     recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
     size = learned_size(store[image_id] for image_id in train_ids)
-    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size, origins)
+    return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size, origins, classes)
+
+
+def learned_classes(
+    store: Store, options: TrainOptions, origins: Sequence[Origin], together: TrainingSet
+) -> tuple[str, ...]:
+    """Return the names of the classes that a network learns: those that weights to start from tell, else all types.
+
+    Raises
+    ------
+    UsageError
+        If the store's types are not those of the weights, or there are fewer than two.
+    """
+    if not options.classes:
+        return ()
+    for origin in origins:
+        if known := origin.weights.settings.classes:
+            refuse_unknown_classes(store, together.images, known, str(origin))
+            return known
+    return tuple(two_classes(store, together.images))
 
 
 def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[StoredImage]) -> int | None:
@@ -148,6 +176,8 @@ def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], li
             if recipe.background_cell
             else f"in {store.path} the background is no cell: build a store with `build-targets --background-cell`"
         )
+    if options.classes and not options.init:  # else what the weights tell decides
+        two_classes(store, together.images)
     if options.kind.needs_cells:
         for ids, purpose in ((train_ids, "train"), (val_ids, "validate")):
             refuse_no_cells(store, ids, options.network, purpose)

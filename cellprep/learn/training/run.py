@@ -18,19 +18,20 @@ from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.estimate import expect_duration
 from cellprep.learn.training.first import first_network
 from cellprep.learn.training.folder import RunFolder
-from cellprep.learn.training.journal import Row, TensorBoard, draw_curves, metrics_dataframe, write_metrics
+from cellprep.learn.training.journal import INSTANCES, Row, TensorBoard, draw_curves, metrics_dataframe, write_metrics
 from cellprep.learn.training.next_steps import next_steps
 from cellprep.learn.training.options import ALL_FOLDS, TrainOptions
 from cellprep.learn.training.pictures import draw_validation, has_matplotlib
 from cellprep.learn.training.plan import Plan, make_plan
 from cellprep.learn.training.runs import choose_folder
+from cellprep.learn.training.scoring import InstanceScorer
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
 from cellprep.store import Store, StoreLike, as_store
 from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
 from cellprep.text.notebook import notebook_html
-from cellprep.text.wording import count
+from cellprep.text.wording import count, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -169,7 +170,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     board = TensorBoard(folder.tensorboard) if options.tensorboard and writes else None
     plan = make_plan(store, options)
     channels = plan.normalisation.channels if plan.normalisation else 1
-    network = first_network(options, plan.origins, channels, plan.recipe.levels)
+    network = first_network(options, plan.origins, channels, plan.recipe.levels, plan.crops.classes)
     workers = machine.workers() if options.workers < 0 else options.workers
     batches = train_loader(
         store, plan.train_ids, plan.crops, plan.normalisation, network.multiple, options.batch_size, workers
@@ -179,7 +180,8 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     with folder.held() if writes else nullcontext():
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
-            folder.begin(settings | ({"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}))
+            origin = {"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}
+            folder.begin({**settings, **origin, "store": str(store.path)})
         assert options.epochs is not None
         trainer = Trainer(network, options, machine, options.epochs * len(batches))
         rows: list[Row] = []
@@ -189,7 +191,9 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
         tells = writes and not options.quiet
         for line in _beginning(folder, plan, options, trainer, len(batches), rows) if tells else ():
             tqdm.write(line, file=sys.stderr)
-        with closing(_epochs(trainer, batches, whole, options, rows, quiet=not tells)) as epochs:
+        places = _evenly(sum(gather([len(whole)])), options.validation_instances)
+        scorer = InstanceScorer(store, options.kind, plan.decoding, places)
+        with closing(_epochs(trainer, batches, whole, scorer, options, rows, quiet=not tells)) as epochs:
             for shown in epochs:
                 if not writes:
                     continue
@@ -212,28 +216,41 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     )
 
 
+def _evenly(total: int, number: int) -> list[int]:
+    """Return the places of some validation images, evenly apart among those of all processes."""
+    return [int(place) for place in np.linspace(0, total - 1, number).round()]
+
+
 def _epochs(
-    trainer: Trainer, batches: Loader, whole: Loader, options: TrainOptions, rows: list[Row], *, quiet: bool
+    trainer: Trainer,
+    batches: Loader,
+    whole: Loader,
+    scorer: InstanceScorer,
+    options: TrainOptions,
+    rows: list[Row],
+    *,
+    quiet: bool,
 ) -> Generator[list[Shown], None, None]:
     """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
-    places = np.linspace(0, sum(gather([len(whole)])) - 1, _SHOWN)  # evenly apart among those of all processes
-    shown_places = set(places.round().astype(int).tolist())
+    drawn = set(_evenly(sum(gather([len(whole)])), _SHOWN))
     assert options.epochs is not None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
     with progress_bar(total, "step", quiet=quiet, initial=done, smoothing=0.05) as bar:
         while not _ends(rows, options):
             epoch = len(rows) + 1
             row = trainer.train(epoch, batches.epoch(epoch), bar)
-            measured, shown = trainer.validate(whole.epoch(0), shown_places)
-            rows.append(row | measured)
-            yield shown
+            measured, shown = trainer.validate(whole.epoch(0), drawn.union(scorer.places))
+            scored = scorer.score(shown) if trainer.processes.rank == 0 else {}
+            rows.append(row | measured | scored)
+            yield [image for image in shown if image.place in drawn]
 
 
 def _beginning(
     folder: RunFolder, plan: Plan, options: TrainOptions, trainer: Trainer, steps: int, rows: list[Row]
 ) -> Iterator[str]:
     """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
-    yield _begin_in_words(folder, trainer.network, plan)
+    yield f"{_begin_in_words(folder, trainer.network, plan)}, on {trainer.machine}"
+    yield from plan.classes.notes() if plan.classes else ()
     assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
@@ -260,7 +277,7 @@ def _keep(
     folder: RunFolder, trainer: Trainer, plan: Plan, options: TrainOptions, rows: list[Row], shown: list[Shown]
 ) -> None:
     """Write all that an epoch leaves, the state last."""
-    figures = {name: value for name, value in rows[-1].items() if name != "seconds"}
+    figures = {name: value for name, value in rows[-1].items() if name not in ("seconds", INSTANCES)}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
     if plan.origins:
         training["origin"] = [its.to_dict(folders=False) for its in plan.origins]
@@ -282,7 +299,7 @@ def _keep(
     if has_matplotlib():
         draw_curves(folder.curves, rows, f"{options.network}, trained on {count(len(plan.train_ids), 'image')}")
         if is_best:
-            draw_validation(folder.pictures, options.kind, shown, rows[-1])
+            draw_validation(folder.pictures, trainer.network.settings, shown, rows[-1])
     folder.keep({"epoch": len(rows), "rows": rows, **trainer.state()})
 
 
@@ -303,7 +320,7 @@ def _is_stale(rows: list[Row], patience: int) -> bool:
 
 def _in_words(row: Row) -> str:
     measures = [
-        f"{name.removeprefix('val_').replace('_', ' ')} {value:.4g}"
+        f"{printable(name.removeprefix('val_').replace('_', ' '))} {value:.4g}"
         for name, value in row.items()
         if name.startswith("val_") and name != "val_loss"
     ]

@@ -113,3 +113,14 @@ def options_from(options: Mapping[str, Any]) -> TrainOptions:
         If a value is not possible.
     """
     return msgspec.convert(options, TrainOptions, dec_hook=lambda _, value: Path(value))
+
+
+def data_option(store: Path) -> tuple[str, ...]:
+    """Return the option that names a store; nothing for the one that is meant unless given.
+
+    Examples
+    --------
+    >>> data_option(Path("cells.zarr")), data_option(Path("data.zarr"))
+    (('--data', 'cells.zarr'), ())
+    """
+    return ("--data", str(store)) if str(store) != "data.zarr" else ()

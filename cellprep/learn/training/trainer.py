@@ -36,10 +36,13 @@ class Shown:
         The image and its targets, N = 1, on the CPU.
     maps
         The predicted maps, likewise, float32.
+    place
+        Its place among the images that are validated.
     """
 
     batch: Batch
     maps: Maps
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +172,10 @@ class Trainer:
             _check_finite(loss, "validation loss")
             kept = None
             if place in shown:
-                kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()})
-            found.append(_Measured(place, str(given["id"][0]), loss, self.kind.measure(maps, batch), kept))
+                kept = Shown(given, {name: values.float().cpu() for name, values in maps.items()}, place)
+            found.append(
+                _Measured(place, str(given["id"][0]), loss, self.kind.measure(self.network.settings, maps, batch), kept)
+            )
         found = sorted(gather(found), key=lambda image: image.place)
         sums: dict[str, Share] = {}
         for image in found:

@@ -1,46 +1,58 @@
 "use strict";
+// page.js, pictures.js and review.js are one script in the page: what one declares, the others can use.
+
+const root = document.documentElement;
+
 // The theme: what the system wants, until somebody chooses.
 document.getElementById("theme").addEventListener("click", () => {
-  const root = document.documentElement;
   const dark = root.dataset.theme
     ? root.dataset.theme === "dark"
     : window.matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
 
-// Sorting: the button in a column's head; equal rows keep their order.
-for (const button of document.querySelectorAll("thead button")) {
-  button.addEventListener("click", () => {
-    const head = button.closest("th");
-    const column = [...head.parentNode.children].indexOf(head);
-    const rising = head.getAttribute("aria-sort") !== "ascending";
-    for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const body = head.closest("table").tBodies[0];
-    const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
-    const numeric = head.dataset.kind === "number";
-    const number = (text) => (text === "" ? -Infinity : Number(text));
-    const compare = (a, b) => (numeric ? number(key(a)) - number(key(b)) || 0 : key(a).localeCompare(key(b)));
-    body.append(...[...body.rows].sort((a, b) => (rising ? compare(a, b) : compare(b, a))));
-  });
-}
+// The header stays on top, so what a link or a key leads to has to stop below it.
+const header = document.querySelector("header");
+new ResizeObserver(() => (root.style.scrollPaddingTop = `${header.offsetHeight + 8}px`)).observe(header);
 
-// Filters: each form is about the rows or items of one section.
+// The navigation marks the section that is being read: the last one whose top has passed the header.
+const links = [...document.querySelectorAll("nav a")];
+const strip = document.querySelector("nav");
+const markSection = () => {
+  const passed = links.filter((link) => {
+    const section = document.querySelector(link.hash);
+    return section.getBoundingClientRect().top < header.offsetHeight + 80;
+  });
+  const current = passed.at(-1) ?? links[0];
+  for (const link of links) {
+    if (link === current) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+  strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.offsetWidth / 3; // where the links do not all fit
+};
+document.addEventListener("scroll", markSection, { passive: true });
+markSection();
+
+// Filters: each form is about the entries of one section. A text field looks for its text anywhere; the values of a
+// select begin with "=", so that an empty value can be told from "all".
 for (const form of document.querySelectorAll("form.filters")) {
   const items = [...document.querySelectorAll(form.dataset.items)];
   const told = form.querySelector("output");
+  const matches = (item, field) => {
+    const value = item.dataset[field.name];
+    if (field.tagName !== "SELECT") return value.toLowerCase().includes(field.value.toLowerCase());
+    const wanted = field.value.slice(1);
+    return field.name === "rule" ? value.split(" ").includes(wanted) : value === wanted;
+  };
   const apply = () => {
     const wanted = [...form.elements].filter((field) => field.name && field.value !== "");
     let shown = 0;
     for (const item of items) {
-      item.hidden = !wanted.every((field) =>
-        field.tagName === "SELECT"
-          ? item.dataset[field.name] === field.value.slice(1)
-          : item.dataset[field.name].toLowerCase().includes(field.value.toLowerCase()),
-      );
+      item.hidden = !wanted.every((field) => matches(item, field));
       shown += !item.hidden;
     }
     told.textContent = `${shown} of ${items.length} shown`;
+    form.nextElementSibling.hidden = shown > 0 || items.length === 0;
   };
   for (const change of ["input", "change"]) form.addEventListener(change, apply);
   form.addEventListener("reset", () => setTimeout(apply));

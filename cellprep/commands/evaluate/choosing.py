@@ -1,0 +1,86 @@
+"""Which images of both sides are scored: all, those of a fold, or those that both sides have."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cellprep.errors import UsageError
+from cellprep.formats.annotations.folds import read_folds
+from cellprep.formats.annotations.source import Source
+from cellprep.text.wording import capped, count, printable
+
+
+def choose_images(
+    predicted: Source,
+    truth: Source,
+    only: Sequence[str],
+    folds: Path | str | None,
+    fold: int | None,
+    *,
+    common: bool,
+) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """Choose the images to score.
+
+    Parameters
+    ----------
+    predicted, truth
+        Both sides.
+    only
+        Ids to choose from; all unless given.
+    folds, fold
+        What ``cellprep split`` wrote, and the fold whose images are scored.
+    common
+        Whether images that one side lacks are left out.
+
+    Returns
+    -------
+    tuple of str
+        The ids; none for all.
+    dict
+        Per side, ``predictions`` and ``truth``, the images left out because it lacks them.
+
+    Raises
+    ------
+    UsageError
+        If there is no such fold, only one of both is given, or no image is left.
+    SourceError
+        If the file of folds cannot be read.
+    """
+    if (folds is None) != (fold is None):
+        raise UsageError("a file of folds and the number of the fold to score belong together: give both")
+    chosen = list(only)
+    if folds is not None:
+        fold_of, file = read_folds(folds)
+        if fold not in fold_of.values():
+            known = ", ".join(map(str, sorted(set(fold_of.values()))))
+            raise UsageError(f"{file} has no fold {fold}: it has {known}")
+        chosen = [name for name, number in fold_of.items() if number == fold and (not only or name in only)]
+        if not chosen:
+            raise UsageError(f"none of the images that are asked for is in fold {fold} of {file}")
+    if not common:
+        return tuple(chosen), {}
+    ours, theirs = set(predicted.image_ids), set(truth.image_ids)
+    asked = chosen or [*dict.fromkeys([*truth.image_ids, *predicted.image_ids])]
+    both = [name for name in asked if name in ours and name in theirs]
+    if not both:
+        raise UsageError(f"no image is both in {predicted.name} and in {truth.name}: nothing is scored")
+    sides = {"predictions": ours, "truth": theirs}
+    return tuple(both), {side: [name for name in asked if name not in ids] for side, ids in sides.items()}
+
+
+def notes_on_left_out(left_out: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return lines that count and name the images that a side lacks.
+
+    Examples
+    --------
+    >>> notes_on_left_out({"predictions": ["a", "b"], "truth": []})
+    ['in no score, missing in the predictions: 2 images', '  a', '  b']
+    """
+    return [
+        line
+        for side, names in left_out.items()
+        if names
+        for line in (
+            f"in no score, missing in the {side}: {count(len(names), 'image')}",
+            *capped(map(printable, names), "image", "; --json names all"),
+        )
+    ]

@@ -1,0 +1,90 @@
+"""What is already where a command is to write: refused by all alike, replaced if it is asked for."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from command_lines import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+WRITES = [(name, option) for name, command in COMMANDS.items() for option in command.callback.writes]
+CONTINUED = ("build-targets", "demo", "tune")
+
+
+def test_the_documents_tell_of_every_output():
+    spec = importlib.util.spec_from_file_location("commands", ROOT / "docs" / "_extensions" / "commands.py")
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    assert tuple(extension.CONTINUED) == CONTINUED
+    outputs = {name for name, command in COMMANDS.items() if any(its.name == "out" for its in command.params)}
+    assert outputs - {name for name, _ in WRITES} == {*CONTINUED}
+    table = extension.existing_output(COMMANDS)
+    assert "| `train` | `--out` | refused; `--resume` continues it, `--overwrite` replaces it |" in table
+    assert "| `predict` | `--maps` | refused; `--overwrite` replaces it |" in table
+    assert "| `--max-lr` | `--lr`, `--learning-rate` | `train`, `finetune` |" in extension.names_of_other_tools(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize(("name", "option"), [pair for pair in WRITES if pair[0] not in ("train", "finetune")])
+def test_what_is_there_is_refused_before_anything_is_read(cli, tmp_path, monkeypatch, name, option):
+    monkeypatch.chdir(tmp_path)
+    taken = tmp_path / ("taken" if option == "pictures" else "taken.csv")
+    if option == "pictures":
+        taken.mkdir()
+    (taken / "mine" if option == "pictures" else taken).write_text("mine")
+    needed = [
+        word
+        for its in COMMANDS[name].params
+        if its.required and its.name != option
+        for word in ([its.opts[0]] if its.opts[0].startswith("-") else []) + ["init" if its.name == "action" else "a"]
+    ]
+    flag = next(its.opts[0] for its in COMMANDS[name].params if its.name == option)
+    worst = ["--worst", 1] if option == "pictures" else []
+    result = cli(name, *needed, flag, taken, *worst)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        result.stderr == f"error: {taken} exists: it is left alone; --overwrite replaces it, or choose another place\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [taken.name]
+
+
+def test_files_and_folders_are_replaced_whole_or_stay(cli, write_csv, tmp_path):
+    csv, out, folds = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "labels", tmp_path / "folds.csv"
+    line = ("convert", csv, "--to", "label-tiff", "--out", out, "--jobs", 1, "--quiet")
+    assert cli(*line).exit_code == 0
+    (out / "old").touch()
+    assert cli(*line[:1], tmp_path / "nowhere", *line[2:], "--overwrite").exit_code == 1
+    assert (out / "old").exists()  # it came back
+    assert cli(*line, "--overwrite").output == ""
+    assert sorted(path.name for path in out.iterdir()) == ["a.tif"]
+    folds.write_text("old")
+    write_csv("a,1 3 7 3,6,5,x", "b,1 3 7 3,6,5,x")
+    assert cli("split", csv, "--folds", 2, "--out", folds, "--jobs", 1, "--overwrite").exit_code == 0
+    assert folds.read_text().startswith("image,")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folds.csv", "labels", "train.csv"]
+
+
+def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    csv, own = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "own"
+    own.mkdir()
+    source = csv.rename(own / "train.csv")
+    line = ("convert", source, "--to", "label-tiff", "--overwrite", "--quiet", "--out")
+    assert cli("build-targets", source, "--jobs", 1, "--quiet", "--out", "s.zarr").exit_code == 0
+    (tmp_path / "link").symlink_to(own)
+    before = sorted(tmp_path.rglob("*"))
+    for out, why in {
+        own: "is read and lies in",
+        source: "is the file that is read",
+        tmp_path: "is where you are or live",
+        tmp_path / "s.zarr": "is a store or another Zarr",
+        tmp_path / "link": "is a link to a folder",
+    }.items():
+        result = cli(*line, out)
+        assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
+    result = cli("split", source, "--out", own, "--overwrite")
+    assert (result.exit_code, "something is there that is no file" in result.stderr) == (1, True)
+    result = cli("train", "dn", "--data", "s.zarr", "--out", own, "--overwrite")
+    assert (result.exit_code, "own has no run.json, so that it may hold anything" in result.stderr) == (2, True)
+    assert sorted(tmp_path.rglob("*")) == before
