@@ -219,7 +219,7 @@ def test_images_of_a_fold_or_of_both_sides(cli, found, truth, write_csv, tmp_pat
     )
     fold = ("--folds", tmp_path / "folds.csv", "--fold")
     assert scores_of(cli, found, truth, *fold, 1)["images"] == 2
-    assert "missing in the predictions: c" in cli("evaluate", fewer, truth, *fold, 1).stderr
+    assert "missing from the predictions: c" in cli("evaluate", fewer, truth, *fold, 1).stderr
     assert scores_of(cli, fewer, truth, *fold, 1, "--common")["by_image"][0]["image"] == "b"
     assert "has no fold 2: it has 0, 1" in cli("evaluate", found, truth, *fold, 2).stderr
     assert "belong together: give both" in cli("evaluate", found, truth, *fold[:2]).stderr
@@ -233,7 +233,7 @@ def test_no_cells_come_with_a_hint(cli, truth, write_csv):
 
 def test_many_missing_images_are_counted(found, write_csv):
     many = write_csv(*(row for k in range(50) for row in rows(f"x{k}", [])), name="many.csv")
-    with pytest.raises(UnpairedError, match=r"x0, x1, .*, x19 and 30 more; missing in the truth: a, b, c"):
+    with pytest.raises(UnpairedError, match=r"x0, x1, .*, x19 and 30 more; missing from the truth: a, b, c"):
         evaluate(open_source(found), open_source(many))
 
 
