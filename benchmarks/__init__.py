@@ -1,1 +1,1 @@
-"""Speed and memory, measured: ``python -m benchmarks`` prints the tables that README.md beside this file tells of."""
+"""Measurements of speed and memory: ``python -m benchmarks`` prints the tables that README.md here describes."""

@@ -1,4 +1,4 @@
-"""Everything that is compared, in one run: ``python -m benchmarks``."""
+"""All comparisons in one run: ``python -m benchmarks``."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def draw(figures: dict[str, Timing], command: float, source: str) -> None:
-    """Draw what one image costs, as bars."""
+    """Draw the costs of one image as bars."""
     from matplotlib.figure import Figure
 
     bars = {

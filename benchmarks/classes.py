@@ -1,7 +1,7 @@
-"""Classes of cells, told on images not seen: ``python -m benchmarks.classes OUT``.
+"""Accuracy of classes of cells on unseen images: ``python -m benchmarks.classes OUT``.
 
 Generated images with three types of cells in each, and two folds of the Sartorius images under CELLPREP_TEST_DATA, of
-one type each. What is in OUT already is gone on with.
+one type each. Existing results in OUT are continued.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SARTORIUS = ["--init", "nuclei", "--max-lr", 3e-3, "--crop", 192, "--batch-size"
 
 
 def train(store: Path, run: Path, *options: object) -> None:
-    """Train a semantic network with classes, or go on with its training."""
+    """Train a semantic network with classes, or resume its training."""
     resume = ["--resume"] if (run / "run.json").exists() else []
     cellprep("train", "semseg", "--data", store, "--out", run, *HOW, *options, *resume)
 
@@ -43,7 +43,7 @@ def mixed(out: Path) -> Path:
 
 
 def sartorius(out: Path) -> Path:
-    """Train on each fold of the Sartorius images, from the weights for nuclei on."""
+    """Train on each fold of the Sartorius images, starting from the weights for nuclei."""
     if not (out / "folds.csv").exists():
         prepare(out)
     for fold in range(FOLDS):
@@ -53,10 +53,10 @@ def sartorius(out: Path) -> Path:
 
 
 def judge(store: Path, runs: Sequence[Path]) -> list[list[Any]]:
-    """Return what the networks of some runs make of the images that they were validated on.
+    """Return results of the networks of some runs on their validation images.
 
-    The classes of true cells, from the probabilities within each; those of predicted cells that match true ones at an
-    IoU of .5, decoded with the vectors and levels of ``nuclei``; and those of whole images, by most cells.
+    The classes of true cells, from the probabilities inside each; those of predicted cells that match true ones at an
+    IoU of .5, decoded with the vectors and levels of ``nuclei``; and those of whole images, by most of their cells.
     """
     opened = open_store(store)
     cells, found, answers = [], [], []

@@ -1,6 +1,7 @@
-"""A COCO file of LIVECell's size: how much memory and time its reader takes.
+"""Memory and time of reading a COCO file of LIVECell's size.
 
-``python -m benchmarks.coco 400000 1600000`` writes files of as many annotations, 650 bytes each, to ``TMPDIR``.
+``python -m benchmarks.coco 400000 1600000`` writes files with these numbers of annotations, 650 bytes each, to
+``TMPDIR``.
 """
 
 import json
@@ -55,7 +56,7 @@ def write_coco(path: Path, annotations: int) -> None:
 
 
 def measure(annotations: int, folder: Path) -> list[str]:
-    """Read a file of so many annotations in a process of its own."""
+    """Read a file with this number of annotations in a separate process."""
     path = folder / "coco.json"
     write_coco(path, annotations)
     size = path.stat().st_size / 2**20

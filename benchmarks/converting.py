@@ -1,7 +1,7 @@
 """Converting a COCO file of LIVECell's size: processor time, and peak memory, which must not grow with the images.
 
-``python -m benchmarks.converting 400 1600 3253`` converts as many images of 305 cells to each of some formats, and
-takes half an hour of processor time, and 3 GB of disk in ``TMPDIR``. ``--to FORMAT`` chooses other formats.
+``python -m benchmarks.converting 400 1600 3253`` converts these numbers of images with 305 cells to several formats.
+It takes half an hour of processor time, and 3 GB of disk in ``TMPDIR``. ``--to FORMAT`` chooses other formats.
 """
 
 import argparse
@@ -20,7 +20,7 @@ FORMATS = ["label-tiff", "geojson", "yolo", "kaggle-csv"]
 
 
 def measure(coco: Path, images: int, to: str, folder: Path) -> list[str]:
-    """Convert a file, and return what it took."""
+    """Convert a file, and return its costs."""
     out = folder / "converted"
     before, peaks = processor_seconds(), {"parent": 0.0, "worker": 0.0}
     command = [sys.executable, "-m", "cellprep", "convert", coco, "--to", to, "--out", out, "--jobs", "2", "--quiet"]

@@ -1,4 +1,4 @@
-"""The images that are measured: real ones if CELLPREP_TEST_DATA names them, and generated ones always."""
+"""The images for measurements: generated ones, and real ones if CELLPREP_TEST_DATA names them."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from cellprep.formats.annotations.record import ImageRecord
 
 
 def sources(folder: Path) -> dict[str, Path]:
-    """Return the CSVs by name; generated ones are written to `folder`."""
+    """Return the CSV files by name; generated ones are written to `folder`."""
     generated = write_dataset(folder / "generated", images_per_type=8, shape=(520, 704))
     found = {"generated": generated}
     real = os.environ.get("CELLPREP_TEST_DATA")
@@ -25,5 +25,5 @@ def images_of(csv: Path) -> list[ImageRecord]:
 
 
 def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
-    """Return a folder on the disk that stores will be on, which TMPDIR may choose."""
+    """Return a folder on the disk for stores, which TMPDIR may choose."""
     return tempfile.TemporaryDirectory(prefix="cellprep-benchmark-")

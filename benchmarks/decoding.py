@@ -1,4 +1,4 @@
-"""What each decoder makes of true maps and of noisy ones, and how long it takes: ``python -m benchmarks.decoding``."""
+"""Scores and times of each decoder on true and on noisy maps: ``python -m benchmarks.decoding``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of one image, and what they were made of."""
+    """The maps of one image, and the data that they were made from."""
 
     labels: np.ndarray
     energy: np.ndarray
@@ -31,7 +31,7 @@ class Maps:
     cell_type: str
 
     def changed(self, **maps: np.ndarray) -> "Maps":
-        """Return the maps with others in place of some."""
+        """Return the maps with some of them replaced."""
         return Maps(**{**vars(self), **maps})
 
 
@@ -39,48 +39,48 @@ Noise = Callable[[Maps, float, np.random.Generator], Maps]
 
 
 def wrong_levels(maps: Maps, share: float, rng: np.random.Generator) -> Maps:
-    """Put a share of the mask's pixels off by one level."""
+    """Shift the level of a share of the mask's pixels by one."""
     hit = (rng.random(maps.energy.shape) < share) & maps.mask
     moved = np.clip(maps.energy.astype(int) + rng.choice([-1, 1], hit.shape), 0, 16)
     return maps.changed(energy=np.where(hit, moved, maps.energy).astype(np.uint8))
 
 
 def drifting_levels(maps: Maps, spread: float, rng: np.random.Generator) -> Maps:
-    """Add smooth noise of some levels, of a grain of a few pixels."""
+    """Add smooth noise of some levels, with a grain of a few pixels."""
     field = cv2.GaussianBlur(rng.standard_normal(maps.energy.shape), (0, 0), 2)
     moved = np.clip(np.rint(maps.energy + spread * field / field.std()), 0, 16)
     return maps.changed(energy=np.where(maps.mask, moved, 0).astype(np.uint8))
 
 
 def lost_walls(maps: Maps, share: float, rng: np.random.Generator) -> Maps:
-    """Lose a share of the walls, in gaps of about 5 pixels: they get level 1."""
+    """Remove a share of the walls, in gaps of about 5 pixels, which get level 1."""
     spots = (rng.random(maps.walls.shape) < -np.log1p(-share) / 25).astype(np.uint8)
     lost = maps.walls & (cv2.dilate(spots, np.ones((5, 5), np.uint8)) > 0)
     return maps.changed(energy=np.where(lost, 1, maps.energy).astype(np.uint8), walls=maps.walls & ~lost)
 
 
 def jittered_vectors(maps: Maps, spread: float, rng: np.random.Generator) -> Maps:
-    """Add noise to both components within the mask."""
+    """Add noise to both components inside the mask."""
     noise = rng.normal(0, spread, maps.uvec.shape) if spread else 0
     return maps.changed(uvec=maps.uvec + noise * maps.mask[..., None])
 
 
 def eroded_mask(maps: Maps, pixels: float, rng: np.random.Generator) -> Maps:
-    """Take the mask's rim away, and all that lies there: networks see, and predict, the mask alone."""
+    """Remove the mask's rim and the maps there: networks only see and predict the mask."""
     mask = cv2.erode(maps.mask.astype(np.uint8), _CROSS, iterations=int(pixels)) > 0 if pixels else maps.mask
     uvec = maps.uvec * mask[..., None]
     return maps.changed(mask=mask, energy=maps.energy * mask, uvec=uvec, walls=maps.walls & mask)
 
 
 def dilated_mask(maps: Maps, pixels: float, rng: np.random.Generator) -> Maps:
-    """Add to the mask's rim background, with level 0 and vectors that mean nothing."""
+    """Add background around the mask, with level 0 and meaningless vectors."""
     mask = cv2.dilate(maps.mask.astype(np.uint8), _CROSS, iterations=int(pixels)) > 0 if pixels else maps.mask
     angle = rng.uniform(0, 2 * np.pi, mask.shape)
     added = (mask & ~maps.mask)[..., None]
     return maps.changed(mask=mask, uvec=np.where(added, np.stack([np.sin(angle), np.cos(angle)], axis=-1), maps.uvec))
 
 
-#: Each kind of noise: what it is, its unit, how much of it.
+#: Each kind of noise: its function, its unit and its amounts.
 NOISES: dict[str, tuple[Noise, str, Sequence[float]]] = {
     "wrong levels": (wrong_levels, "share of pixels off by one", (0, 0.01, 0.05, 0.1, 0.2)),
     "drifting levels": (drifting_levels, "standard deviation, levels", (0, 0.2, 0.4, 0.7, 1)),
@@ -101,7 +101,7 @@ def maps_of(image: ImageRecord) -> Maps:
 
 
 def ways() -> dict[str, Callable[[Maps], np.ndarray]]:
-    """Return the ways of decoding: each decoder, and the walls given to those that use them."""
+    """Return the ways of decoding: each decoder, and those that use walls also with walls given."""
     found = {name: _way(name, False) for name in DECODERS}
     return found | {f"{name}, walls given": _way(name, True) for name in DECODERS if name != "original"}
 
@@ -134,7 +134,7 @@ def round_trip(images: Sequence[ImageRecord]) -> str:
 
 
 def curves(images: Sequence[ImageRecord]) -> dict[str, dict[str, list[float]]]:
-    """Return Kaggle's mean precision by kind of noise, way, and amount."""
+    """Return Kaggle's mean precision by kind of noise, way of decoding, and amount."""
     true = [maps_of(image) for image in images]
     found: dict[str, dict[str, list[float]]] = {}
     for kind, (noise, _, amounts) in NOISES.items():
@@ -148,7 +148,7 @@ def curves(images: Sequence[ImageRecord]) -> dict[str, dict[str, list[float]]]:
 
 
 def draw(found: dict[str, dict[str, list[float]]], title: str, path: Path) -> None:
-    """Draw the curves, a panel per kind of noise."""
+    """Draw the curves, with a panel for each kind of noise."""
     from matplotlib.figure import Figure
 
     colours = {"original": "#999999", "watershed": "#e69f00", "walls": "#0072b2", "tops": "#d55e00"}

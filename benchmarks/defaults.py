@@ -1,8 +1,9 @@
-"""Which body, size and learning rate each network does best with: ``python -m benchmarks.defaults OUT``.
+"""The best backbone, size and learning rate of each network: ``python -m benchmarks.defaults OUT``.
 
-Each arm is one training on images under CELLPREP_TEST_DATA, all of about the same processor time: its number of epochs
-follows from the time of one step, so that a network of twice the cost sees half the crops. What is in OUT already is
-gone on with. ``--only TEXT`` runs the arms whose name holds the text, so that several processes may share the work.
+Each arm is one training on images under CELLPREP_TEST_DATA, all with about the same processor time: the number of
+epochs depends on the time of one step, so that a network with twice the cost sees half the crops. Existing results in
+OUT are continued. ``--only TEXT`` runs the arms whose names contain the text, so that several processes can share the
+work.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.timing import table
 
-SETS = {"dsb2018": (91, 25), "usiigaci": (12, 5)}  # images to train on, and to validate on: some 25 steps an epoch
+SETS = {"dsb2018": (91, 25), "usiigaci": (12, 5)}  # images for training and validation: about 25 steps an epoch
 LEVELS_BY_DEPTH = "(3.0,) * 6 + (2.0, 2.0)"  # the paper's weights at the depths, in pixels, of the bins `sartorius`
 
 
@@ -57,7 +58,7 @@ ARMS = [
 
 
 def prepare(out: Path, name: str) -> None:
-    """Link some images and masks, evenly apart, and build their store."""
+    """Link some evenly spaced images and masks, and build their store."""
     data, folder = Path(os.environ["CELLPREP_TEST_DATA"]) / name, out / name
     if (out / f"{name}.zarr").exists():
         return
@@ -77,12 +78,12 @@ def prepare(out: Path, name: str) -> None:
 
 
 def spread(names: list[str], count: int) -> list[str]:
-    """Return some names, evenly apart."""
+    """Return some evenly spaced names."""
     return [names[place * len(names) // count] for place in range(count)]
 
 
 def train(out: Path, arm: Arm) -> None:
-    """Run an arm, or go on with it, on one thread."""
+    """Run an arm, or resume it, on one thread."""
     run = out / arm.name
     if run.with_suffix(".done").exists():
         return
@@ -99,7 +100,7 @@ def train(out: Path, arm: Arm) -> None:
 
 
 def figures(run: Path) -> list[str]:
-    """Return the figures of a run's last epoch, and the steps' processor seconds."""
+    """Return the metrics of a run's last epoch, and the processor seconds of its steps."""
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     skipped = ("epoch", "rate", "seconds")
@@ -112,8 +113,8 @@ def main() -> None:
     """Train, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--only", default="", help="run the arms whose name holds this")
-    parser.add_argument("--table", action="store_true", help="print what is there, and train nothing")
+    parser.add_argument("--only", default="", help="run the arms whose names contain this")
+    parser.add_argument("--table", action="store_true", help="print existing results, without training")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     arms = [arm for arm in ARMS if given.only in arm.name]

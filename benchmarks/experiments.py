@@ -1,7 +1,7 @@
-"""The author's findings tried again on pairs of images and annotations: ``python -m benchmarks.experiments OUT``.
+"""The author's findings, repeated on pairs of images and annotations: ``python -m benchmarks.experiments OUT``.
 
-Two folds of the Sartorius images under CELLPREP_TEST_DATA; each image is predicted by networks that never saw it. What
-is in OUT already is gone on with.
+Two folds of the Sartorius images under CELLPREP_TEST_DATA; each image is predicted by networks that were not trained on
+it. Existing results in OUT are continued.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from cellprep.learn import load_weights, validation_loader
 from cellprep.learn.data.samples import CropSettings
 
 FOLDS = 2
-NOTHING = ["--arch", "unet", "--base-channels", 16, "--max-lr", "1e-3"]  # what begins without weights
+NOTHING = ["--arch", "unet", "--base-channels", 16, "--max-lr", "1e-3"]  # options without initial weights
 BORDER = 16  # pixels
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A direction network, and the store that it learned from."""
+    """A direction network, and the store that it was trained on."""
 
     name: str
     pretrained: bool = True
@@ -64,7 +64,7 @@ def cellprep(*words: object) -> None:
 
 
 def prepare(out: Path) -> None:
-    """Write the annotations of the images that are there, their stores, and the folds."""
+    """Write the annotations of the existing images, their stores, and the folds."""
     data = Path(os.environ["CELLPREP_TEST_DATA"]) / "sartorius"
     known = {path.stem for path in (data / "images").glob("*.png")}
     annotations = out / "train.csv"
@@ -81,7 +81,7 @@ def prepare(out: Path) -> None:
 def train(
     out: Path, network: str, name: str, fold: int, epochs: int, *options: object, store: str = "data.zarr"
 ) -> None:
-    """Train a network, or go on with its training."""
+    """Train a network, or resume its training."""
     run = out / f"{name}-{fold}"
     where = ["--data", out / store, "--folds", out / "folds.csv", "--fold", fold, "--out", run]
     how = ["--epochs", epochs, "--batch-size", 4, "--normalisation", "percentile", "--in-memory", "--workers", 0]
@@ -89,7 +89,7 @@ def train(
 
 
 def train_all(out: Path, nuclei: Path | None, fold: int, epochs: int) -> None:
-    """Train the networks of a fold, from those for nuclei on where there are such; without these, from nothing."""
+    """Train the networks of a fold, starting from those for nuclei if there are such, otherwise from scratch."""
     if nuclei is None:
         for one in SCRATCH:
             train(
@@ -115,7 +115,7 @@ def train_all(out: Path, nuclei: Path | None, fold: int, epochs: int) -> None:
 
 
 def batches(out: Path, one: Trained, fold: int, mask: str) -> Iterator[tuple[torch.nn.Module, dict]]:
-    """Yield the whole validation images of a fold, and the network that is asked."""
+    """Yield the whole validation images of a fold, and the network."""
     network = load_weights(out / f"{one.name}-{fold}")
     with (out / "folds.csv").open(newline="") as file:
         ids = [row["image"] for row in csv.DictReader(file) if int(row["fold"]) == fold]
@@ -131,8 +131,8 @@ def batches(out: Path, one: Trained, fold: int, mask: str) -> Iterator[tuple[tor
 def angle(out: Path, one: Trained, mask: str, *, zeros: bool = False, border: bool = False) -> float:
     """Return the mean angle in degrees between predicted and true vectors of cells, over all folds.
 
-    Cells are what the annotations have as cells without walls, whatever mask the network is given. Images are padded
-    by zeros, or as they are for prediction; `border` counts the pixels beside the padding alone.
+    Cells are those of the annotations without walls, regardless of the network's mask. Images are padded by zeros, or
+    as for prediction; with `border`, only pixels next to the padding count.
     """
     total = count = 0.0
     for fold in range(FOLDS):
@@ -177,9 +177,11 @@ def main() -> None:
     """Train, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--nuclei", type=Path, help="what examples/train_nuclei.sh wrote; from nothing unless given")
+    parser.add_argument(
+        "--nuclei", type=Path, help="output of examples/train_nuclei.sh; by default, train from scratch"
+    )
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--fold", type=int, help="train this one alone, and print nothing")
+    parser.add_argument("--fold", type=int, help="train this fold only, and print nothing")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if not (given.out / "folds.csv").exists():

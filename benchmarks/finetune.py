@@ -1,10 +1,9 @@
-"""How many images must be annotated? ``python -m benchmarks.finetune OUT``.
+"""Scores by number of annotated images: ``python -m benchmarks.finetune OUT``.
 
-Networks are trained on 1, 3, 10 and 30 images under CELLPREP_TEST_DATA: on from the weights ``nuclei``, and from
-nothing. Each point sees the same number of crops, so that all cost about the same. The images that
-``validation_ids.txt`` names are scored, and decide nothing else. What is in OUT already is gone on with.
-``--only TEXT`` computes the points whose name holds the text. The table is printed, and the chart drawn, of the points
-that are there.
+Networks are trained on 1, 3, 10 and 30 images under CELLPREP_TEST_DATA: starting from the weights ``nuclei``, and from
+scratch. Each point sees the same number of crops, so that all cost about the same. The images in
+``validation_ids.txt`` are only used for scoring. Existing results in OUT are continued.
+``--only TEXT`` computes the points whose names contain the text. The table and the chart show the existing points.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from cellprep.workflows.series import score
 
 CHART = Path(__file__).parent.parent / "docs" / "finetuning.webp"
 SETS = {"bbbc039": "BBBC039, nuclei, fluorescence", "usiigaci": "Usiigaci, branched cells, phase contrast"}
-IMAGES = (3, 10, 1, 30)  # the telling ones first
+IMAGES = (3, 10, 1, 30)  # the most informative ones first
 WEIGHTS = "nuclei"
 FROM = (WEIGHTS, "nothing")
 SHOWN = {"kaggle_map": "Kaggle's mean precision", "0.50": "AP at .5", "0.70": ".7", "0.90": ".9"}
@@ -36,7 +35,7 @@ SHOWN = {"kaggle_map": "Kaggle's mean precision", "0.50": "AP at .5", "0.70": ".
 
 @dataclass(frozen=True)
 class Point:
-    """Networks that learned from some images; from none, the weights as they are."""
+    """Networks trained on some images; for 0 images, the initial weights."""
 
     data: str
     images: int
@@ -54,7 +53,7 @@ POINTS = [Point(data, 0) for data in SETS] + [
 
 
 def prepare(out: Path, name: str) -> list[str]:
-    """Build the store of all images of a set; return the ids of those that are learned from, in a random order."""
+    """Build the store of all images of a set; return the ids of the training images in random order."""
     data = Path(os.environ["CELLPREP_TEST_DATA"]) / name
     held_out = held_out_of(name)
     if not (out / f"{name}.zarr").exists():
@@ -64,19 +63,19 @@ def prepare(out: Path, name: str) -> list[str]:
 
 
 def held_out_of(name: str) -> list[str]:
-    """Return the ids of the images that are scored."""
+    """Return the ids of the images to score."""
     text = (Path(os.environ["CELLPREP_TEST_DATA"]) / name / "validation_ids.txt").read_text()
     return sorted(text.split())
 
 
 def networks(out: Path, point: Point, crops: int) -> Bundle:
-    """Train the networks of a point, or go on with their trainings."""
+    """Train the networks of a point, or resume their trainings."""
     given = load_bundle(WEIGHTS)
     if not point.images:
         return given
     folder, chosen = out / point.name, prepare(out, point.data)[: point.images]
     folder.mkdir(exist_ok=True)
-    with (folder / "folds.csv").open("w", newline="") as file:  # one of the held-out images, for training needs some
+    with (folder / "folds.csv").open("w", newline="") as file:  # one of the held-out images, as training needs some
         rows = [*((image, 1) for image in chosen), (held_out_of(point.data)[0], 0)]
         csv.writer(file).writerows([("image", "fold"), *rows])
     trained = []
@@ -95,7 +94,7 @@ def networks(out: Path, point: Point, crops: int) -> Bundle:
 
 
 def measure(out: Path, point: Point, crops: int) -> None:
-    """Train and score a point, unless that is done."""
+    """Train and score a point, unless it is done already."""
     file = out / f"{point.name}.json"
     if file.exists():
         return
@@ -107,18 +106,18 @@ def measure(out: Path, point: Point, crops: int) -> None:
         store, bundle, held_out_of(point.data), out / f"{point.name}-predicted", {"device": "cpu", "quiet": True}
     )
     assert report and not problems, problems
-    seconds = time.process_time() - started  # of this run; one that was interrupted took more
+    seconds = time.process_time() - started  # of this run; an interrupted one took longer
     file.write_text(json.dumps({"crops": crops, "seconds": seconds, **report.scores["overall"]}, indent=2) + "\n")
 
 
 def found(out: Path) -> dict[Point, dict[str, Any]]:
-    """Return the points that are there."""
+    """Return the existing points."""
     files = {point: out / f"{point.name}.json" for point in POINTS}
     return {point: json.loads(file.read_text()) for point, file in files.items() if file.exists()}
 
 
 def rows(points: dict[Point, dict[str, Any]]) -> list[list[str]]:
-    """Lay the points out."""
+    """Return the rows of the table."""
     ordered = sorted(points, key=lambda point: (point.data, point.images, point.first))
     lines = []
     for point in ordered:
@@ -129,7 +128,7 @@ def rows(points: dict[Point, dict[str, Any]]) -> list[list[str]]:
 
 
 def draw(points: dict[Point, dict[str, Any]], path: Path) -> None:
-    """Draw Kaggle's mean precision over the number of images, a panel for each set."""
+    """Draw Kaggle's mean precision over the number of images, with a panel for each set."""
     from matplotlib.figure import Figure
 
     shown = [data for data in SETS if any(point.data == data and point.images for point in points)]
@@ -160,9 +159,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--crops", type=int, default=320, help="crops that each network sees")
-    parser.add_argument("--only", default="", help="measure the points whose name holds this")
+    parser.add_argument("--only", default="", help="measure the points whose names contain this")
     parser.add_argument("--chart", type=Path, default=None, help=f"chart to draw, such as {CHART.name}")
-    parser.add_argument("--table", action="store_true", help="print what is there, and train nothing")
+    parser.add_argument("--table", action="store_true", help="print existing results, without training")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for point in [] if given.table else POINTS:

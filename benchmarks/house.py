@@ -1,4 +1,4 @@
-"""How the package is built, in numbers and in a drawing: ``python -m benchmarks.house``."""
+"""The structure of the package, in numbers and in a drawing: ``python -m benchmarks.house``."""
 
 import argparse
 import ast
@@ -13,12 +13,13 @@ from cellprep.learn.networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent
 DRAWING = ROOT / "docs" / "architecture.svg"
-#: The rooms of the package from below; a room imports from those before it. Two on one floor do not import each other.
+#: The rooms of the package, from the bottom; a room imports from earlier ones. Rooms on one floor do not import each
+#: other.
 FLOORS = "_version | text, errors, system, core, store, formats, commands | learn, workflows, __init__ | cli, __main__"
 #: The floor of each room, from 0 at the bottom.
 ROOMS = {room: number for number, floor in enumerate(FLOORS.split(", ")) for room in floor.split(" | ")}
 
-# Pixels of the drawing: the height of a row and width of a column, and where the first of them are.
+# Pixels of the drawing: the height of a row, the width of a column, and the positions of the first ones.
 ROW, HEAD, LEFT, MARGIN = 34, 100, 130, 16
 
 Arrow = tuple[str, str]
@@ -27,7 +28,7 @@ Arrow = tuple[str, str]
 def files(tree: Path) -> dict[str, ast.Module]:
     """Return the parsed modules of the package in a tree, by their paths in it, such as ``store/writer.py``.
 
-    Stubs are among them: they say what lazy packages load.
+    Stubs are included: they contain the imports of lazy packages.
     """
     package = tree / "cellprep"
     paths = sorted([*package.rglob("*.py"), *package.rglob("*.pyi")])
@@ -35,7 +36,7 @@ def files(tree: Path) -> dict[str, ast.Module]:
 
 
 def imports(parsed: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
-    """Yield the path of each file with the dotted name of each module that it imports; of a stub what it loads."""
+    """Yield the path of each file with the dotted name of each module that it imports or, for a stub, loads lazily."""
     for file, tree in parsed.items():
         here = "".join(f".{folder}" for folder in file.split("/")[:-1])
         for node in ast.walk(tree):
@@ -52,7 +53,7 @@ def room_of(file: str) -> str:
 
 
 def arrows(parsed: dict[str, ast.Module]) -> set[Arrow]:
-    """Return the pairs of rooms of which the first imports from the second."""
+    """Return the pairs of rooms in which the first imports from the second."""
     here, found = set(map(room_of, parsed)), set()
     for file, name in imports(parsed):
         package, second, *_ = *name.split("."), ""
@@ -62,7 +63,7 @@ def arrows(parsed: dict[str, ast.Module]) -> set[Arrow]:
 
 
 def upward(found: set[Arrow]) -> list[Arrow]:
-    """Return the arrows that do not point to a lower floor; without floors, those that no order of rooms lets do so."""
+    """Return the arrows that do not point to a lower floor; without floors, those that no order of rooms allows."""
     if {room for arrow in found for room in arrow} <= ROOMS.keys():
         return sorted((here, there) for here, there in found if ROOMS[here] <= ROOMS[there])
     below: dict[str, set[str]] = {}
@@ -81,7 +82,7 @@ def upward(found: set[Arrow]) -> list[Arrow]:
 
 
 def rooms() -> list[str]:
-    """Return the rooms from the top floor to the lowest, as they are drawn and listed."""
+    """Return the rooms from the top floor to the lowest, in the order of the drawing."""
     return sorted(ROOMS, key=lambda room: (-ROOMS[room], room))
 
 
@@ -95,8 +96,8 @@ def docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
 
 
 def lines_of_code(text: str, tree: ast.Module) -> int:
-    """Count the lines that hold more than comments and docstrings."""
-    # Tokens of several lines are texts, which count as lines of code unless they are docstrings.
+    """Count the lines with code, other than comments and docstrings."""
+    # Tokens of several lines are strings, which count as lines of code unless they are docstrings.
     passive = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     spans = [range(token.start[0], token.end[0] + 1) for token in tokens if token.type not in passive]
@@ -111,25 +112,25 @@ def lines_of_all(tree: ast.Module) -> int:
 
 
 def names_outside(parsed: dict[str, ast.Module], names: set[str], home: str) -> list[str]:
-    """Return the files outside a folder in which any of the names is a text of the code."""
+    """Return the files outside a folder that contain any of the names as a string."""
     outside = {file: tree for file, tree in parsed.items() if home not in file.split("/")[:-1]}
     return [file for file, tree in outside.items() if names & texts(tree)]
 
 
 def texts(tree: ast.Module) -> set[str]:
-    """Return the texts of a module's code, docstrings apart; strings whose parts are filled in count by their parts."""
+    """Return the strings in a module's code, without docstrings; f-strings count as their literal parts."""
     words = set(map(id, docstrings(tree)))
     constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in words]
     return {node.value for node in constants if isinstance(node.value, str)}
 
 
 def measure(tree: Path) -> dict[str, int]:
-    """Return the numbers of the package in a tree, by what they count."""
+    """Return the numbers of the package in a tree, by description."""
     parsed = files(tree)
     sources = {file: (tree / "cellprep" / file).read_text(encoding="utf-8") for file in parsed}
     entries = [path.name for path in (tree / "cellprep").iterdir() if path.name != "__pycache__"]
     found, targets, networks = arrows(parsed), set(TARGETS), set(NETWORKS)
-    return {  # semseg is a target and a network, so that its name tells neither
+    return {  # semseg is both a target and a network, so its name is ambiguous
         "lines": sum(len(text.splitlines()) for text in sources.values()),
         "lines of code, without comments and docstrings": sum(
             lines_of_code(text, parsed[file]) for file, text in sources.items()
@@ -145,7 +146,7 @@ def measure(tree: Path) -> dict[str, int]:
 
 
 def table(columns: dict[str, dict[str, int]]) -> str:
-    """Return a table in Markdown: a row for each number, a column for each tree."""
+    """Return a Markdown table with a row for each number and a column for each tree."""
     rows = [["", *columns], ["---"] * (len(columns) + 1)]
     names = next(iter(columns.values()))
     rows += [[name, *(f"{numbers[name]:,}" for numbers in columns.values())] for name in names]
@@ -155,8 +156,8 @@ def table(columns: dict[str, dict[str, int]]) -> str:
 def drawing(parsed: dict[str, ast.Module]) -> str:
     """Return the drawing of the house as SVG: a bar for each room, and a dot for each arrow between two.
 
-    The rooms stand as in `FLOORS`, the lowest floor at the bottom; columns have the same order as rows. A dot says that
-    the room of its row imports from the room of its column; so all dots are right of the diagonal.
+    The rooms are arranged as in `FLOORS`, with the lowest floor at the bottom; columns have the same order as rows.
+    A dot means that the room of its row imports from the room of its column; so all dots are right of the diagonal.
     """
     place = {room: number for number, room in enumerate(rooms())}
     tops = {room: HEAD + ROW * number for room, number in place.items()}
@@ -185,7 +186,9 @@ def drawing(parsed: dict[str, ast.Module]) -> str:
 def main() -> None:
     """Print the numbers of some trees, or draw this one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tree", type=Path, action="append", help="root of a checkout, repeatable; else this one")
+    parser.add_argument(
+        "--tree", type=Path, action="append", help="root of a checkout, repeatable; by default this one"
+    )
     parser.add_argument("--draw", action="store_true", help=f"write {DRAWING.relative_to(ROOT)} instead")
     options = parser.parse_args()
     if options.draw:

@@ -1,4 +1,4 @@
-"""One huge annotated image: time and peak memory of each command that goes part by part, and of reading windows."""
+"""One huge annotated image: time and peak memory of each command that works in parts, and of reading windows."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def write_source(folder: Path, side: int) -> Path:
 
 
 def measure(*arguments: object) -> tuple[float, float]:
-    """Run the command; return its wall seconds, and the peak of all its processes' memory together in GB."""
+    """Run the command; return its wall seconds, and the peak memory of all its processes together, in GB."""
     start, peak = time.perf_counter(), 0
     process = subprocess.Popen([sys.executable, "-m", "cellprep", *map(str, arguments)], stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -56,7 +56,7 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _memory(pid: int) -> int:
-    """Return the share that a process has in the machine's memory, in KB."""
+    """Return the proportional memory of a process (PSS), in KB."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
@@ -65,7 +65,7 @@ def _memory(pid: int) -> int:
 
 
 def main(sides: list[str]) -> None:
-    """Print what images of these sides cost."""
+    """Print the costs of images with these sides."""
     for side in map(int, sides):
         with temporary_folder() as name:
             folder = Path(name)

@@ -1,4 +1,4 @@
-"""Samples a second that training can be fed with, beside what a network takes: ``python -m benchmarks.loading``."""
+"""Samples per second for training, compared with the speed of a network: ``python -m benchmarks.loading``."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ def _row(name: str, timing: Timing) -> list[str]:
 
 
 def _stores(folder: Path) -> dict[str, Store]:
-    """Build what is to be sampled: generated images, and real ones that come with their pixels."""
+    """Build the stores to sample from: generated images, and real ones with pixels."""
     found = {"generated": (sources(folder)["generated"], folder / "generated" / "train")}
     if real := os.environ.get("CELLPREP_TEST_DATA"):
         nuclei = Path(real) / "dsb2018"
@@ -91,7 +91,7 @@ def _step(base_channels: int, batch: int = 2, repeats: int = 3) -> Timing:
 
 
 def _time(function: Callable[[int], object], count: int) -> Timing:
-    """Time a function in processor time, once for each number, when it has run once."""
+    """Measure the processor time of a function, once for each number, after a first run."""
     figures = []
     function(0)
     for number in range(count):

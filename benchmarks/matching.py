@@ -1,4 +1,4 @@
-"""Scoring one image, beside StarDist's matching: ``python -m benchmarks.matching``."""
+"""Scoring one image, compared with StarDist's matching: ``python -m benchmarks.matching``."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ REPEATS = 3
 
 
 def draw(count: int, side: int, seed: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return two label images of as many discs on a grid, each with its own shifts and radii."""
+    """Return two label images with this number of discs on a grid, with different shifts and radii."""
     rng = np.random.default_rng(seed)
     columns = int(np.ceil(count**0.5))
     step = side // columns
@@ -37,7 +37,7 @@ def measure(sizes: dict[int, int] = SIZES, repeats: int = REPEATS) -> str:
         from stardist.matching import matching
 
     warm, _ = draw(4, 32)
-    matching(warm, warm)  # which compiles it
+    matching(warm, warm)  # compiles it
     rows = []
     for count, side in sizes.items():
         truth, predicted = draw(count, side)

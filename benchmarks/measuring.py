@@ -1,4 +1,4 @@
-"""Measuring cells, beside scikit-image's regionprops_table: ``python -m benchmarks.measuring``."""
+"""Measuring cells, compared with scikit-image's regionprops_table: ``python -m benchmarks.measuring``."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ from cellprep import PROPERTIES
 from cellprep.core.measures import DEFAULT_PROPERTIES
 from cellprep.core.measures.by_window import Columns, Readable, measure_cells
 
-OURS = ("touching_cells", "nearest_distance", "intensity_sum")  # what scikit-image does not measure
+OURS = ("touching_cells", "nearest_distance", "intensity_sum")  # not in scikit-image
 SHARED = tuple(name for name in DEFAULT_PROPERTIES if name not in OURS)
 ALL_SHARED = tuple(name for name in PROPERTIES if name not in OURS)
 
@@ -58,8 +58,8 @@ def theirs(image: Image, properties: tuple[str, ...]) -> Columns:
 
 
 def _cost(way: Callable[[Image, tuple[str, ...]], Columns], properties: tuple[str, ...]) -> tuple[int, float, float]:
-    """Return the number of cells, the seconds of processor time, and by how many MB memory grew at its peak."""
-    way(next(images()), properties)  # which loads the libraries
+    """Return the number of cells, the seconds of processor time, and the peak growth of memory in MB."""
+    way(next(images()), properties)  # loads the libraries
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cells, seconds = 0, 0.0
     for image in images():
@@ -70,7 +70,7 @@ def _cost(way: Callable[[Image, tuple[str, ...]], Columns], properties: tuple[st
 
 
 def check_equal() -> str:
-    """Compare all values of all images to the last bit; return in words what was compared."""
+    """Compare all values of all images to the last bit; return a description of the comparison."""
     cells = 0
     for image in images():
         found, expected = ours(image, ALL_SHARED), theirs(image, ALL_SHARED)
@@ -83,7 +83,7 @@ def check_equal() -> str:
 
 
 def measure() -> str:
-    """Measure both, each in a process of its own; return a table."""
+    """Measure both in separate processes; return a table."""
     rows = []
     for name, way, properties in (
         ("cellprep, shared properties", ours, SHARED),

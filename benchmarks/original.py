@@ -1,4 +1,4 @@
-"""The original author's way, from his notes: every cell decoded, dilated and pasted on the full frame."""
+"""The original author's method, from his notes: every cell is decoded, dilated and pasted into the full image."""
 
 from collections.abc import Sequence
 

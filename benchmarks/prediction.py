@@ -1,4 +1,4 @@
-"""What prediction costs beyond its networks: ``python -m benchmarks.prediction``."""
+"""The costs of prediction beyond its networks: ``python -m benchmarks.prediction``."""
 
 import sys
 import time
@@ -18,13 +18,13 @@ from cellprep.learn.networks import NetworkSettings
 from cellprep.learn.prediction.tiles import see
 
 SHAPE = (520, 704)
-PADDED = slice(-20, 540), slice(-16, 720)  # what networks of multiples of 16 see of it
+PADDED = slice(-20, 540), slice(-16, 720)  # its padded size for networks with multiples of 16
 IMAGES = 2
 REPEATS = 3
 
 
 class Knowing(Network):
-    """A network that computes in earnest, and answers with the truth, so that what is decoded looks like cells."""
+    """A network that computes normally, but returns the truth, so that decoding finds realistic cells."""
 
     def __init__(self, network: Network, answer: object) -> None:
         super().__init__(network.settings)
@@ -32,13 +32,13 @@ class Knowing(Network):
         self.answer = answer
 
     def forward(self, *given: torch.Tensor) -> object:
-        """Compute, and tell the truth."""
+        """Compute, and return the truth."""
         self.network(*given)
         return self.answer
 
 
 def networks(base_channels: int, targets: dict[str, np.ndarray]) -> Bundle:
-    """Return networks that know the targets of an image."""
+    """Return networks that return the targets of an image."""
     semseg, uvec = (
         torch.from_numpy(see(np.moveaxis(targets[name], 2, 0), PADDED))[None].float() for name in ("semseg", "uvec")
     )
@@ -74,7 +74,7 @@ def whole_seconds(bundle: Bundle, images: Path, out: Path) -> float:
 
 
 def main() -> None:
-    """Print a table, in processor time of one thread: then other work on the machine disturbs least."""
+    """Print a table of the processor time of one thread, which other work on the machine disturbs least."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     rows = []

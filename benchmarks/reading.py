@@ -1,4 +1,4 @@
-"""Reading a store as a training does: random samples, whole and cropped, beside zarr-python."""
+"""Reading a store as in training: random samples, whole and cropped, compared with zarr-python."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Many images: time an image and peak memory must not grow with their number.
+"""Many images: time per image and peak memory must not grow with their number.
 
 ``python -m benchmarks.scale 1000 10000 100000`` takes minutes, and 100 KB of disk an image.
 """
@@ -37,7 +37,7 @@ def write_csv(path: Path, images: int) -> None:
 
 
 def measure(count: int, folder: Path) -> list[str]:
-    """Build a store of so many images, and run again with nothing to do."""
+    """Build a store of this number of images, and run again with nothing to do."""
     csv, store = folder / "train.csv", folder / f"{count}.zarr"
     write_csv(csv, count)
     fresh, parent, worker = _run(csv, store)
@@ -62,7 +62,7 @@ def _run(csv: Path, store: Path) -> tuple[float, float, float]:
 
 
 def watch(process: "subprocess.Popen[bytes]", peaks: dict[str, float]) -> None:
-    """Note the peak memory, in MB, of a process and of its largest child until it ends."""
+    """Record the peak memory, in MB, of a process and of its largest child until it ends."""
     while process.poll() is None:
         children = [
             int(word)

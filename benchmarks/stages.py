@@ -1,4 +1,4 @@
-"""Where the time of one image goes, stage by stage, beside the original and single functions of other packages."""
+"""The time of one image by stage, compared with the original and with single functions of other packages."""
 
 import importlib
 from collections.abc import Callable
@@ -23,7 +23,7 @@ FLOOR = "**floor**: compute, encode, one raw file"
 
 
 def content_of(image: ImageRecord) -> ImageContent:
-    """Return what the store would hold of an image."""
+    """Return the content of an image in the store."""
     cells = resolve_overlaps(image.load().runs)
     arrays = {"labels": cells.labels, "cells": np.zeros((len(cells.areas), 3), np.int64), **compute_targets(cells)}
     return ImageContent(arrays, {}, None)
@@ -35,7 +35,7 @@ def compute(image: ImageRecord) -> dict[str, Any]:
 
 
 def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[str, Timing]]:
-    """Measure the stages on an even choice of a source's images; return a table, and the figures for the chart."""
+    """Measure the stages on evenly chosen images of a source; return a table, and the figures for the chart."""
     cv2.setNumThreads(1)
     keep_freed_memory()  # as the command does
     everything = images_of(csv)
@@ -71,7 +71,7 @@ def measure(csv: Path, folder: Path, most_images: int = 32) -> tuple[str, dict[s
 
 
 def peers() -> dict[str, Callable[[np.ndarray], object]]:
-    """Functions of other packages that make targets of a label image, as far as they are installed."""
+    """Return functions of installed packages that make targets from a label image."""
     found: dict[str, Callable[[np.ndarray], object]] = {}
 
     def offer(name: str, module: str, make: Callable[[Any], Callable[[np.ndarray], object]]) -> None:

@@ -29,7 +29,7 @@ class Timing:
 
 
 def time_each(function: Callable[[Any], object], items: Iterable[Any], repeats: int = 3) -> Timing:
-    """Time a function on every item: of some repeats the fastest counts, and of all items the median."""
+    """Time a function on every item: the fastest of some repeats is used, and the median of all items."""
     figures = []
     for item in items:
         best = float("inf")
@@ -42,13 +42,13 @@ def time_each(function: Callable[[Any], object], items: Iterable[Any], repeats: 
 
 
 def noise() -> Timing:
-    """Time the same small piece of work a hundred times: how much this machine's figures scatter by themselves."""
+    """Time the same small piece of work a hundred times, to show the noise of this machine."""
     array = np.random.default_rng(0).random((512, 512), dtype=np.float32)
     return time_each(lambda _: np.sort(array, axis=1), range(100), repeats=1)
 
 
 def processor_seconds() -> float:
-    """Processor time of the children that have ended, in user and system mode."""
+    """Return the processor time of the children that have ended, in user and system mode."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,4 +1,4 @@
-"""The whole command, start to end: processor time an image, wall time, and the speed-up by a second process."""
+"""The whole command from start to end: processor time per image, wall time, and speed-up by a second process."""
 
 import csv as csv_module
 import subprocess
@@ -15,20 +15,20 @@ COPIES = 4  # of the images, so that start-up is a small part
 
 
 def run(*arguments: object) -> tuple[float, float]:
-    """Run the command; return its wall and processor seconds, all its processes together."""
+    """Run the command; return its wall seconds, and the processor seconds of all its processes."""
     before, start = processor_seconds(), time.perf_counter()
     subprocess.run([sys.executable, "-m", "cellprep", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start, processor_seconds() - before
 
 
 def measure(csv: Path, folder: Path, floor: float) -> tuple[str, float]:
-    """Measure fresh builds at one and two jobs and one with nothing to do; return a table and ms an image.
+    """Measure new builds with one and two jobs, and one with nothing to do; return a table, and ms per image.
 
-    `floor` is what computing, encoding and writing one raw file take, in ms an image. What a build of one image takes
-    is start-up, which does not count.
+    `floor` is the time of computing, encoding and writing one raw file, in ms per image. The time of a build of one
+    image is start-up, and is subtracted.
 
-    Every build goes to a folder of its own, and none is removed before the end: some file systems are slow to make
-    files where others have just been deleted.
+    Every build has its own folder, and none is removed before the end: some file systems create files slowly where
+    others have just been deleted.
     """
     many = folder / f"{csv.parent.name}-{COPIES}.csv"
     _repeat(csv, many, COPIES)
@@ -63,7 +63,7 @@ def _figures(values: list[float]) -> str:
 
 
 def _repeat(csv: Path, target: Path, copies: int, most: int | None = None) -> None:
-    """Write the rows of a source's first images, or of all, several times over, under new ids."""
+    """Write the rows of a source's first images, or of all, several times with new ids."""
     csv_module.field_size_limit(2**31 - 1)
     with csv.open(newline="") as source, target.open("w", newline="") as file:
         reader, writer = csv_module.reader(source), csv_module.writer(file)

@@ -1,4 +1,4 @@
-"""The Python API from annotations to targets, on the three tiny images beside this script.
+"""The Python API from annotations to targets, for the three tiny images next to this script.
 
 Run it from anywhere: ``python examples/python_api.py``.
 """
@@ -26,7 +26,7 @@ masks = decode_rle(texts, shape=(5, 6))
 assert encode_rle(masks) == texts
 print(f"two masks of {masks[0].sum()} and {masks[1].sum()} pixels, {(masks[0] & masks[1]).sum()} of them shared")
 
-# Overlaps: every pixel gets one owner; the smaller cell lies on top.
+# Overlaps: each pixel belongs to one cell; the smaller cell is on top.
 cells = resolve_overlaps(parse_rle(texts, shape=(5, 6)))
 print(cells.labels)
 
@@ -42,12 +42,12 @@ with tempfile.TemporaryDirectory() as folder:
     print("\n".join(report.notes()).replace(folder, "..."))
     assert not report.failures
 
-    # What a training reads.
+    # The arrays that a training reads.
     store = open_store(Path(folder) / "data.zarr")
     for image_id, image in store.items():
         walls = image["semseg"][..., 1].mean()
         deepest = image["energy"].max()
         print(f"{image_id}: {image.attributes['cells']} cells, {walls:.1%} walls, deepest level {deepest}")
 
-    # Cells as they would be submitted: no two share a pixel.
+    # Cells for a submission: no two share a pixel.
     print("first cell:", encode_labels(store["round-1"]["labels"])[0])

@@ -1,1 +1,1 @@
-"""Hostile input, made by damaging good input: ``python -m fuzz --inputs 100000``."""
+"""Tests with hostile input, made by damaging good input: ``python -m fuzz --inputs 100000``."""

@@ -17,30 +17,30 @@ from pathlib import Path
 from cellprep.errors import CellprepError
 from fuzz.targets import TARGETS
 
-MEMORY = 2**30  # address space beyond what good input takes
+MEMORY = 2**30  # bytes of address space in addition to that for good input
 SECONDS = 20  # for one input
 
 
 def check_line(error: CellprepError) -> None:
-    """Raise if an error is not one line that a terminal shows as it is."""
+    """Raise if an error is not a single printable line."""
     text = str(error)
     if not text or "\n" in text or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
-        raise AssertionError(f"no printable line: {text!r}")
+        raise AssertionError(f"not a printable line: {text!r}")
 
 
 def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float("inf"), limited: bool = False) -> int:
-    """Feed a target, keep what it stumbles over in a folder, and return how much that is.
+    """Feed a target, save the inputs that fail in a folder, and return their number.
 
-    A lack of memory is allowed: commands say it in a line.
+    A lack of memory is allowed: commands report it in one line.
 
     Parameters
     ----------
     name
         The target.
     inputs, seconds
-        How many at most, and for how long.
+        Largest number of inputs, and of seconds.
     seed
-        Of what is random.
+        Random seed.
     out
         The folder.
     limited
@@ -52,7 +52,7 @@ def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float
         seeds = target.seeds(folder)
         if limited:
             for content in seeds:
-                target.feed(content, folder)  # is not to raise, and loads all that is needed
+                target.feed(content, folder)  # must not raise, and loads all modules
             _limit_memory()
         before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
         while fed < inputs and time.monotonic() < ends:
@@ -68,7 +68,7 @@ def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float
                     found.setdefault(str(problem)[:60], content)
             except MemoryError:
                 pass
-            except Exception:  # noqa: BLE001 - each of them is what is looked for
+            except Exception:  # noqa: BLE001 - any exception is a finding
                 where = traceback.format_exc().splitlines()
                 found.setdefault(" | ".join(where[-3:])[-300:], content)
             finally:
@@ -84,20 +84,20 @@ def feed(name: str, inputs: int, seed: int, out: Path, *, seconds: float = float
 
 
 def _limit_memory() -> None:
-    """Leave this process so much address space beside what it has."""
+    """Limit the address space of this process to its present size and this much more."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def main() -> int:
-    """Feed the targets asked for, and print a table of what came of it."""
+    """Feed the requested targets, and print a table of the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", default=[], help=f"of {', '.join(TARGETS)}; all unless given")
+    parser.add_argument("targets", nargs="*", default=[], help=f"some of {', '.join(TARGETS)}; by default all")
     parser.add_argument("--inputs", type=int, default=1000, help="for each target")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each target, at most")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("findings"), help="folder for inputs that are stumbled over")
+    parser.add_argument("--out", type=Path, default=Path("findings"), help="folder for inputs that fail")
     parser.add_argument("--here", action="store_true", help="feed one target in this process")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def main() -> int:
         return feed(
             options.targets[0], options.inputs, options.seed, options.out, seconds=options.seconds, limited=limited
         )
-    print(f"{'target':<12}{'seconds':>10}  came of it")
+    print(f"{'target':<12}{'seconds':>10}  outcome")
     bad = 0
     for name in options.targets or TARGETS:
         began = time.perf_counter()

@@ -9,7 +9,7 @@ from cellprep import BuildOptions, build_targets, open_source
 
 _JOBS = ["--jobs", "2", "--quiet"]
 
-#: What is run, in the folder that `make_inputs` filled. All that is written begins with "new".
+#: The commands to run in the folder of `make_inputs`. Names of outputs start with "new".
 COMMANDS = {
     "help": ["--help"],
     "build": ["build-targets", "data", "--out", "new.zarr", *_JOBS],

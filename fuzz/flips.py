@@ -1,6 +1,6 @@
-"""Flips every byte of a small store in turn, and asks ``verify`` each time: ``python -m fuzz.flips``.
+"""Changes every byte of a small store in turn, and runs ``verify`` each time: ``python -m fuzz.flips``.
 
-Each byte is changed twice: by one bit, and by all eight. A change that ``verify`` does not find is told.
+Each byte is changed twice: by one bit, and by all eight. Changes that ``verify`` does not find are reported.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def make_store(folder: Path) -> Path:
 
 
 def flips(store: Path, seed: int = 0) -> Iterator[tuple[Path, int, int]]:
-    """Yield each file of a store, each place in it, and the bits to change there: one of them, then all."""
+    """Yield each file of a store, each position in it, and the bits to change there: first one, then all."""
     rng = random.Random(seed)
     for path in sorted(path for path in store.rglob("*") if path.is_file()):
         for place in range(path.stat().st_size):
@@ -36,7 +36,7 @@ def flips(store: Path, seed: int = 0) -> Iterator[tuple[Path, int, int]]:
 
 
 def unfound(store: Path, path: Path, place: int, bits: int) -> bool:
-    """Change a byte, verify the store, put the byte back, and return whether nothing was found."""
+    """Change a byte, verify the store, restore the byte, and return whether nothing was found."""
     whole = path.read_bytes()
     damaged = bytearray(whole)
     damaged[place] ^= bits
@@ -48,10 +48,10 @@ def unfound(store: Path, path: Path, place: int, bits: int) -> bool:
 
 
 def main() -> int:
-    """Go through all bytes, and print what was not found."""
+    """Change all bytes, and print the changes that were not found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th change only")
-    parser.add_argument("--seed", type=int, default=0, help="of which bit is changed")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the bit to change")
     options = parser.parse_args()
     done = missed = 0
     with tempfile.TemporaryDirectory() as folder:

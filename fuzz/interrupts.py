@@ -1,7 +1,7 @@
-"""Interrupts commands by Ctrl-C at moments spread over their run: ``python -m fuzz.interrupts --moments 100``.
+"""Interrupts commands with Ctrl-C at moments spread over their run: ``python -m fuzz.interrupts --moments 100``.
 
-Each must end by itself, or with the exit code 130 and one line; what Python does before the package's first line is
-counted apart, as nothing of the package is there yet.
+Each must end normally, or with the exit code 130 and one line. Interrupts before the package's first line has run are
+counted separately, as the package cannot handle them.
 """
 
 import argparse
@@ -27,7 +27,7 @@ EARLY, CLEAN, UNDISTURBED = "before the package", "one line, 130", "ended before
 
 
 def popen(words: list[str], folder: Path, script: str | None) -> subprocess.Popen[str]:
-    """Start a command in a folder, in a process group of its own, as a terminal does."""
+    """Start a command in a folder, in its own process group, as a terminal does."""
     start = [script] if script else [sys.executable, "-m", "cellprep"]
     return subprocess.Popen(
         [*start, *words],
@@ -40,7 +40,7 @@ def popen(words: list[str], folder: Path, script: str | None) -> subprocess.Pope
 
 
 def judge(code: int, words: str) -> str:
-    """Say what came of an interrupt."""
+    """Return the outcome of an interrupt."""
     if code == 0 and "Traceback" not in words:
         return UNDISTURBED
     if code == 130 and len([line for line in words.splitlines() if line.startswith("interrupted: ")]) == 1:
@@ -61,7 +61,7 @@ def moments(number: int, duration: float, rng: random.Random | None) -> Iterator
 
 
 def sweep(words: list[str], folder: Path, options: argparse.Namespace, rng: random.Random | None) -> Counter[str]:
-    """Interrupt a command at moments of its run, and count what came of it."""
+    """Interrupt a command at moments of its run, and count the outcomes."""
     outcomes: Counter[str] = Counter()
     began = time.perf_counter()
     popen(words, folder, options.script).communicate()
@@ -87,14 +87,16 @@ def sweep(words: list[str], folder: Path, options: argparse.Namespace, rng: rand
 
 
 def main() -> int:
-    """Sweep over commands, and print a table of what came of it."""
+    """Sweep over commands, and print a table of the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("commands", nargs="*", default=[], help=f"of {', '.join(COMMANDS)}; all unless given")
+    parser.add_argument("commands", nargs="*", default=[], help=f"some of {', '.join(COMMANDS)}; by default all")
     parser.add_argument("--moments", type=int, default=100, help="for each command")
-    parser.add_argument("--seconds", type=float, help="after the start, to interrupt within; unless given, all of it")
-    parser.add_argument("--random", action="store_true", help="choose moments at random, not evenly apart")
+    parser.add_argument(
+        "--seconds", type=float, help="interrupt within these seconds after the start; by default, during the whole run"
+    )
+    parser.add_argument("--random", action="store_true", help="choose random moments instead of evenly spaced ones")
     parser.add_argument("--script", help="the installed script, to start instead of python -m cellprep")
-    parser.add_argument("--verbose", action="store_true", help="show all that is printed beside the one line")
+    parser.add_argument("--verbose", action="store_true", help="show all output other than the one line")
     options = parser.parse_args()
     bad = 0
     with tempfile.TemporaryDirectory() as made:

@@ -1,7 +1,8 @@
-"""Runs commands on machines that refuse something, and shows what they say: ``python -m fuzz.machine``.
+"""Runs commands with limited resources or permissions, and shows their messages: ``python -m fuzz.machine``.
 
-Right is one line and a non-zero exit code, or all of the work; and that the same command works afterwards. Where an
-image failed there may be three: how many did, which, indented, and what ended the run for the others.
+A command must either print one line and exit with a non-zero code, or do all of its work; and it must work when it is
+run again. If an image failed, there may be three lines: the number of failures, the image, indented, and the reason why
+the run ended.
 """
 
 import argparse
@@ -23,7 +24,7 @@ _BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search " if os.geteuid(
 _FAILED = re.compile(r"error: [\d,]+ of [\d,]+ images? failed")
 _SHM = "mount -t tmpfs -o {options} tmpfs /dev/shm && "
 
-#: What is done in the shell before the command, and what stands behind the command.
+#: The shell commands before each command, and the redirections after it.
 CONDITIONS = {
     "umask 777": (f"umask 777; {_BOUND}", ""),
     "ulimit -f 4": ("ulimit -f 4; ", ""),
@@ -60,7 +61,7 @@ def run(words: list[str], folder: Path, before: str, behind: str) -> tuple[int, 
 
 
 def clear(folder: Path) -> None:
-    """Remove what commands wrote."""
+    """Remove the outputs of commands."""
     for left in folder.glob("new*"):
         left.chmod(0o700)
         for path in left.rglob("*") if left.is_dir() else ():
@@ -69,10 +70,12 @@ def clear(folder: Path) -> None:
 
 
 def main() -> int:
-    """Run the commands asked for under all conditions, and print a table."""
+    """Run the requested commands under all conditions, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("commands", nargs="*", default=[], help=f"of {', '.join(COMMANDS)}; all unless given")
-    parser.add_argument("--condition", action="append", help=f"of {', '.join(CONDITIONS)}; all unless given")
+    parser.add_argument("commands", nargs="*", default=[], help=f"some of {', '.join(COMMANDS)}; by default all")
+    parser.add_argument(
+        "--condition", action="append", help=f"one of {', '.join(CONDITIONS)}, repeatable; by default all"
+    )
     options = parser.parse_args()
     bad = 0
     with tempfile.TemporaryDirectory() as made:
@@ -94,13 +97,13 @@ def main() -> int:
 
 
 def _is_one(lines: list[str]) -> bool:
-    """Return whether there is one error: images that failed, listed under their number, may stand before it."""
+    """Return whether there is one error, optionally after the number and list of failed images."""
     told = [line for line in lines if not line.startswith("  ")]
     return bool(told) and len([line for line in told if not _FAILED.match(line)]) <= 1
 
 
 def _again(name: str, folder: Path) -> list[str]:
-    """Return a command to run again: one that has done its work finds its place taken."""
+    """Return the command for a second run: after a success, its output exists already."""
     place = folder / "new"
     if name in ("predict", "train") and place.exists():
         clear(folder)

@@ -1,4 +1,4 @@
-"""Zarr's metadata: those of arrays that anybody may have written, and those of stores."""
+"""Metadata of Zarr: those of arrays from other programs, and those of stores."""
 
 import json
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def read_foreign(path: Path) -> object:
 
 
 def read_all_of_store(store: Path) -> object:
-    """Read a store as every command begins."""
+    """Read a store as every command does first."""
     _foreseen(verify_store(store, jobs=1, quiet=True).errors())
     told = describe_store(store, quiet=True)
     _foreseen([*told.lines(), *told.notes()])
@@ -95,11 +95,11 @@ def read_all_of_store(store: Path) -> object:
 def _foreseen(lines: list[str]) -> None:
     for line in lines:
         if "please report this" in line or "\n" in line:
-            raise AssertionError(f"not foreseen: {line}")
+            raise AssertionError(f"unexpected: {line}")
 
 
 def guard_anew(content: bytes, rng: Any) -> bytes:
-    """Mend the checksum of a group's metadata, in half of all cases: whoever does harm can do so, too."""
+    """Correct the checksum of a group's metadata, in half of all cases, as an attacker could."""
     path, _, text = content.partition(b"\0")
     try:
         attributes = json.loads(text)["attributes"]
@@ -111,13 +111,13 @@ def guard_anew(content: bytes, rng: Any) -> bytes:
 
 
 def files_of(folder: Path) -> list[bytes]:
-    """Return each file of a folder, its path before it and a zero byte between them."""
+    """Return each file of a folder: its path, a zero byte and its content."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() for path in files]
 
 
 def damaged_file(name: str, read: Callable[[Path], object], depth: int = 0) -> Callable[[bytes, Path], object]:
-    """Return what puts a damaged file into a folder, and reads that, or the folder so deep in it where the file is."""
+    """Return a function that writes a damaged file to a folder, and reads this folder, or a folder at a depth in it."""
 
     def feed(content: bytes, folder: Path) -> object:
         place, _, damaged = content.partition(b"\0")

@@ -1,4 +1,4 @@
-"""Files of microscopes: small ones, written by hand after what the libraries read, and CZI by its maker's library."""
+"""Small files of microscopes, written by hand for what the libraries read; CZI by the library of its vendor."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -124,7 +124,7 @@ def write_czi(
     tile: int = 1000,
     compression: str = "uncompressed:",
 ) -> None:
-    """Write scenes (T, Z, C, Y, X) side by side, in tiles of so many columns; colours are (T, Z, 1, Y, X, 3)."""
+    """Write scenes (T, Z, C, Y, X) side by side, in tiles of a number of columns; colours are (T, Z, 1, Y, X, 3)."""
     from pylibCZIrw.czi import create_czi
 
     path.unlink(missing_ok=True)

@@ -1,13 +1,12 @@
-"""Whether the tests notice faults: small changes of the code, one at a time, each of which must make a test fail.
+"""Mutation tests: small changes of the code, one at a time, each of which must make a test fail.
 
     pip install cosmic-ray pytest-cov
     python -m pytest -n auto --cov=cellprep --cov-context=test --cov-report= tests cellprep/core cellprep/store
     python -m fuzz.mutants --count 300 --seed 1 --out mutants.jsonl
 
-The changes are those of cosmic-ray, sampled from ``cellprep/core`` and ``cellprep/store``. The second command notes
-which test runs which line. A mutant runs tests that run the changed line, first those that run little else than its
-module, until one fails; so the share of killed mutants is a lower bound. A run that was interrupted goes on where it
-was.
+The changes are those of cosmic-ray, sampled from ``cellprep/core`` and ``cellprep/store``. The second command records
+which test runs which line. For a mutant, tests that run the changed line are run until one fails, starting with those
+that run little other than its module; so the share of killed mutants is a lower bound. An interrupted run is resumed.
 """
 
 import argparse
@@ -28,13 +27,13 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("core", "store")
-MOST_TESTS = 40  # that a mutant runs
-SECONDS = 60  # that a test may take; one that hangs has failed
-NEAR = 20  # lines of a statement, of which only the first is known to have run
+MOST_TESTS = 40  # per mutant
+SECONDS = 60  # per test; a test that hangs has failed
+NEAR = 20  # lines of a statement: only the first is recorded
 
 
 class Mutant(NamedTuple):
-    """One change: of a module, by an operator of cosmic-ray, at one of the places that it finds."""
+    """A change of a module by an operator of cosmic-ray, at one of the positions that it finds."""
 
     module: str
     operator: str
@@ -42,7 +41,7 @@ class Mutant(NamedTuple):
 
 
 class _Covered:
-    """Which tests run a line, as coverage.py noted it."""
+    """The tests that run each line, as recorded by coverage.py."""
 
     def __init__(self, path: Path) -> None:
         from coverage import CoverageData
@@ -60,7 +59,7 @@ class _Covered:
             self._lines[Path(file).relative_to(ROOT).as_posix()] = lines
 
     def tests_of(self, module: str, line: int) -> list[str]:
-        """Return tests that run a line, or else any of its module: first those of which most is about the module."""
+        """Return tests that run a line, otherwise any line of its module, the most specific tests first."""
         lines = self._lines.get(module, {})
         near = (lines[number] for number in range(line, max(0, line - NEAR), -1) if lines.get(number))
         tests = next(near, set()) or set().union(*lines.values())
@@ -75,7 +74,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("mutants.jsonl"))
-    parser.add_argument("--covered", type=Path, default=Path(".coverage"), help="which test runs which line")
+    parser.add_argument(
+        "--covered", type=Path, default=Path(".coverage"), help="coverage data with the tests of each line"
+    )
     options = parser.parse_args()
     mutants = sorted({mutant for room in ROOMS for mutant in _mutants(ROOT / "cellprep" / room)})
     sample = random.Random(options.seed).sample(mutants, options.count)
@@ -97,7 +98,7 @@ def main() -> None:
 
 
 def _mutants(folder: Path) -> Iterator[Mutant]:
-    """Yield all changes of the modules in a folder, but for those of annotations."""
+    """Yield all changes of the modules in a folder, except those of type annotations."""
     from cosmic_ray.ast import ast_nodes, get_ast_from_path
     from cosmic_ray.plugins import get_operator, operator_names
 
@@ -115,7 +116,7 @@ def _mutants(folder: Path) -> Iterator[Mutant]:
 
 
 def _lines_of_annotations(path: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Return where annotations begin and end: a change of one changes nothing, or breaks the import."""
+    """Return the start and end of annotations: changing one has no effect, or breaks the import."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         notes = [getattr(node, "annotation", None), getattr(node, "returns", None)]

@@ -1,4 +1,4 @@
-"""Damaging bytes: small changes, cuts, and numbers at their limits; and JSON whose values are exchanged."""
+"""Damaging bytes: small changes, truncation, and numbers at their limits; and JSON with replaced values."""
 
 import json
 import random
@@ -12,7 +12,7 @@ _WORDS = [
     "\u00e9".encode("latin1"), b"9" * 400,
 ]  # fmt: skip
 
-# Stands for what `json` does not write.
+# Placeholder for values that `json` does not write.
 _RAW = {"@huge": "9" * 4301, "@infinite": "1e400", "@deep": "[" * 5000 + "]" * 5000}
 
 _VALUES: list[Any] = [
@@ -35,7 +35,7 @@ _VALUES: list[Any] = [
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
-    """Return content with one to eight things changed."""
+    """Return content with one to eight changes."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 3, 8))):
         place = rng.randrange(len(data) + 1)
@@ -59,9 +59,9 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_json(content: bytes, rng: random.Random) -> bytes:
-    """Return a file's path and its JSON, a zero byte between them, with one to three values exchanged.
+    """Return a file's path, a zero byte and its JSON with one to three values replaced.
 
-    What is no such thing, and one in ten of the others, is changed as `mutate` does.
+    Other content, and one in ten of these, is changed as in `mutate`.
     """
     path, _, text = content.partition(b"\0")
     try:
@@ -79,7 +79,7 @@ def mutate_json(content: bytes, rng: random.Random) -> bytes:
 
 
 def _exchange(document: Any, rng: random.Random) -> None:
-    """Change one value somewhere in a document: for another, for one from elsewhere in it, or for none."""
+    """Replace one value in a document by another, by one from elsewhere in it, or by none."""
     places = list(_places(document))
     if not places:
         return

@@ -1,4 +1,4 @@
-"""What is fed: good inputs, written by the project itself, and what is done with the damaged ones."""
+"""The targets: good inputs, written by the project itself, and functions that read damaged ones."""
 
 import base64
 import io
@@ -80,7 +80,7 @@ def _read_source(name: str, format: str = "auto") -> Callable[[bytes, Path], obj
         path = folder / name
         path.write_bytes(content)
         with suppress(CellprepError):
-            open_source(path)  # which recognises what it is
+            open_source(path)  # recognises the format
         records = [found for found in open_source(path, format).images() if not isinstance(found, FaultyImage)]
         return [(record.faults((16, 25)), record.load((16, 25))) for record in records]
 
@@ -194,7 +194,7 @@ def _via_csv(_: Path) -> list[bytes]:
     return [f'{head}\na.png,9,"{{}}",1,0,{shape},"{{""type"":""round""}}"\n'.encode()]
 
 
-#: Of the readers of drawings: good files, and how such a file is called.
+#: For the readers of drawings: good files, and their names.
 _DRAWINGS: dict[str, tuple[Callable[[Path], list[bytes]], str]] = {
     "geojson": (_geojson, "fed.geojson"),
     "labelme": (_labelme, "fed.json"),
@@ -207,7 +207,7 @@ _DRAWINGS: dict[str, tuple[Callable[[Path], list[bytes]], str]] = {
 
 
 def _mutate_document(content: bytes, rng: random.Random) -> bytes:
-    """Damage a document: its values if it is JSON, else its bytes."""
+    """Damage a document: its values if it is JSON, otherwise its bytes."""
     return mutate_json(b"\0" + content, rng)[1:]
 
 
@@ -226,7 +226,7 @@ def _read_store(store: Path) -> object:
 
 
 def _ome_zarr(folder: Path) -> list[bytes]:
-    """Take an image of a store: each is OME-Zarr."""
+    """Return the files of an image in a store, which is OME-Zarr."""
     (_store(folder) / "i0").rename(folder / "ome.zarr")
     return files_of(folder / "ome.zarr")
 
@@ -254,7 +254,7 @@ def _read_labels(content: bytes, folder: Path) -> object:
 
 
 def _run(folder: Path) -> list[bytes]:
-    """Write what a training leaves, as far as its page needs it."""
+    """Write the output of a training, as far as its page needs it."""
     (folder / "run").mkdir()
     (folder / "run" / "run.json").write_text(json.dumps({"options": {"network": "dn", "epochs": 2, "seed": 0}}))
     (folder / "run" / "metrics.csv").write_text("epoch,rate,seconds,train_loss,val_loss\n1,1e-3,2,0.5,0.6\n")
@@ -297,7 +297,7 @@ def _microscope(write: Callable[[Path], None], name: str) -> Callable[[Path], li
 
 _STACK = (np.arange(2 * 1 * 2 * 2 * 5 * 6) % 251).astype(np.uint16).reshape(2, 1, 2, 2, 5, 6)  # scene, T, Z, C, Y, X
 
-#: Of the formats of microscopes: good files, and how such a file is called.
+#: For the formats of microscopes: good files, and their names.
 _MICROSCOPES: dict[str, tuple[Callable[[Path], None], str]] = {
     "nd2": (lambda path: write_nd2(path, _STACK, ["a", "b"], ["one", "two"], 0.5), "fed.nd2"),
     "lif": (lambda path: write_lif(path, {"one": _STACK[0], "two": _STACK[1]}, 0.5), "fed.lif"),
@@ -370,7 +370,7 @@ def _on_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path
     return feed
 
 
-#: By name.
+#: The targets by name.
 TARGETS: dict[str, Target] = {
     "rle": Target(
         lambda _: [text.encode() for text in encode_rle(_masks())],

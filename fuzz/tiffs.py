@@ -1,6 +1,6 @@
-"""Writes every kind of TIFF that tifffile writes, and compares what is read to what was meant.
+"""Writes every kind of TIFF that tifffile supports, and compares the images read with the originals.
 
-``python -m fuzz.tiffs`` goes through all of them, ``--every 50`` through every 50th.
+``python -m fuzz.tiffs`` tests all of them, ``--every 50`` every 50th.
 """
 
 import argparse
@@ -47,7 +47,7 @@ REFUSALS = (
 )
 HEIGHT, WIDTH = 32, 48
 
-# How Pillow turns an image by its Orientation tag.
+# Pillow's transformation for each Orientation tag.
 TURNS = dict(
     zip(
         range(2, 9),
@@ -77,14 +77,14 @@ class Kind(NamedTuple):
 
 
 def kinds() -> Iterator[Kind]:
-    """Yield all that can be thought of, whether or not tifffile writes them."""
+    """Yield all combinations, whether or not tifffile writes them."""
     yield from itertools.starmap(
         Kind, itertools.product(COMPRESSIONS, LAYOUTS, DTYPES, (None, 2, 3), (None, (16, 16)), range(1, 9))
     )
 
 
 def write(path: Path, kind: Kind) -> NDArray[Any] | None:
-    """Write an image, and return what is to be read; None if tifffile does not write such."""
+    """Write an image, and return the expected result of reading; None if tifffile does not write this kind."""
     photometric, samples, planar, extra = kind.layout
     if kind.dtype[0] == ">" and kind.compression in ("jpeg2000", "aperio_jp2000_rgb"):
         return None  # tifffile writes the bytes of such values swapped
@@ -115,14 +115,14 @@ def write(path: Path, kind: Kind) -> NDArray[Any] | None:
 
 
 def problem(path: Path, kind: Kind) -> str:
-    """Write and read an image, and return what is wrong; empty text if nothing is."""
+    """Write and read an image, and return the problem; an empty string if there is none."""
     return outcome(path, kind)[1]
 
 
 def outcome(path: Path, kind: Kind) -> tuple[str, str]:
-    """Write and read an image, and return what came of it and, if that is wrong, how.
+    """Write and read an image, and return the outcome, with the problem if it is wrong.
 
-    It is read equal, refused with good reason, not written by tifffile, or wrong.
+    The outcome is read equal, refused with good reason, not written by tifffile, or wrong.
     """
     expected = write(path, kind)
     if expected is None:
@@ -148,7 +148,7 @@ def _difference(read: NDArray[Any], expected: NDArray[Any], compression: str | N
 
 
 def _plane(dtype: str, number: int) -> NDArray[Any]:
-    """Make a smooth image that no turn leaves as it is."""
+    """Make a smooth image that differs from all its flips and rotations."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     values = 20 + rows * 2 + columns + 9 * number  # up to 156
     if dtype == "bool":
@@ -178,7 +178,7 @@ def _expected(
 
 
 def main() -> int:
-    """Go through the kinds, and print which are misread."""
+    """Test the kinds, and print those that are misread."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th kind only")
     options = parser.parse_args()

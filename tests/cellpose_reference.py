@@ -1,4 +1,4 @@
-"""Cellpose's rules the slow, obvious way: pixel by pixel, in the order in which its code adds up and rounds."""
+"""Slow, obvious versions of Cellpose's rules: pixel by pixel, with its order of additions and rounding."""
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
@@ -32,7 +32,7 @@ def flows(labels):
 
 
 def ends(vectors, inside, steps):
-    """Where each pixel of cells ends, (2, n): in float32, in halves of the image."""
+    """Return the end point of each pixel of cells, (2, n): in float32, in halves of the image."""
     one, half, shape = np.float32(1), np.float32(0.5), np.array(inside.shape)
     last = np.maximum(shape - 1, 1).astype(np.float32)
     padded = np.zeros((shape[0] + 2, shape[1] + 2, 2), np.float32)

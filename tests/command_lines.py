@@ -1,4 +1,4 @@
-"""Command lines in documents and help texts, taken apart as the command itself would take them."""
+"""Command lines in documents and help texts, parsed as the command itself parses them."""
 
 import shlex
 

@@ -47,7 +47,7 @@ def sartorius(test_data):
 
 @pytest.fixture(autouse=True)
 def nothing_flushed(request, monkeypatch):
-    """Let no test wait for the disk but those of flushing itself; processes of their own flush as ever."""
+    """Skip flushing in tests, except in those of flushing itself; subprocesses flush as usual."""
     if request.module.__name__ != "test_flushing":
         monkeypatch.setattr(os, "fsync", lambda descriptor: None)
         monkeypatch.setattr(flushing, "_flush_file_system", lambda folder: None)

@@ -1,4 +1,4 @@
-"""Decoding the slow, obvious way: what the package must equal exactly."""
+"""Slow, obvious decoding, which the package must equal exactly."""
 
 import numpy as np
 from scipy.ndimage import label
@@ -61,7 +61,7 @@ def beside(seeds, y, x):
 
 
 def contacts(seeds, walls):
-    """Per pair of seeds its wall pixels, and how many of these have no third seed beside them."""
+    """Return for each pair of seeds its wall pixels, and the number of these without a third seed next to them."""
     members, own = {}, {}
     for y, x in np.argwhere(walls):
         found = beside(seeds, y, x)
@@ -190,7 +190,7 @@ class Shape:
             y, x = (places - places.mean(axis=0)).T
             angle = np.arctan2(2 * np.sum(x * y), np.sum(x * x) - np.sum(y * y)) / 2
             normal = np.array([np.cos(angle), -np.sin(angle)])
-            side = towards @ normal  # if it is 0 but for rounding, either side is right
+            side = towards @ normal  # if it is 0 except for rounding, either side is right
             normal *= np.nan if abs(side) < 1e-9 else np.sign(side)
             along = (y * np.sin(angle) + x * np.cos(angle)) ** 2
             bend = np.mean((normal[0] * y + normal[1] * x) * (along - along.mean()))
@@ -199,7 +199,7 @@ class Shape:
 
 
 def candidates(contacts, below, smallest, largest, farthest, denied):
-    """Pairs of pieces beside the same third one: the smaller, the larger, and the third."""
+    """Return pairs of pieces next to the same third one: the smaller, the larger, and the third."""
     lower = []
     for k, (a, b) in enumerate(zip(contacts.a.tolist(), contacts.b.tolist(), strict=True)):
         row = contacts.y[contacts.pixel[contacts.contact == k]].mean()

@@ -1,4 +1,4 @@
-"""The rules of other packages' targets, told plainly: pixel by pixel, cell by cell."""
+"""Slow, obvious versions of other packages' targets: pixel by pixel, cell by cell."""
 
 from math import exp, hypot, sqrt
 
@@ -29,7 +29,7 @@ def affinities(labels, offsets, *, foreground, mask, ignored, ignored_borders):
 
 
 def border(labels, thickness):
-    """What erosion by a disc takes away from each cell by itself."""
+    """Return the pixels that erosion by a disc removes from each cell separately."""
     found = np.zeros(labels.shape, bool)
     for (y, x), own in np.ndenumerate(labels):
         for (row, column), other in np.ndenumerate(labels):
@@ -39,7 +39,7 @@ def border(labels, thickness):
 
 
 def distance(labels, y, x):
-    """How far a pixel is from the nearest one of another label."""
+    """Return the distance of a pixel from the nearest one with another label."""
     return min(hypot(row - y, column - x) for row, column in np.argwhere(labels != labels[y, x]))
 
 

@@ -1,4 +1,4 @@
-"""The formulas of others, restated densely, mask by mask: what cellprep.core.scores is held to.
+"""Dense reimplementations of others' formulas, mask by mask, as references for cellprep.core.scores.
 
 Each says where its original is. Masks are (n, H, W) bool, and `ious` are true cells by predicted ones.
 """
@@ -62,7 +62,7 @@ def cellpose_aji(truth, predicted):
 
 
 def hovernet_aji(truth, predicted):
-    """``get_fast_aji`` of HoVer-Net's metrics/stats_utils.py, but for 1e-6 in unions, which parts equal IoUs."""
+    """``get_fast_aji`` of HoVer-Net's metrics/stats_utils.py, except for 1e-6 in unions, which separates equal IoUs."""
     shared, areas, predicted_areas = overlap_matrix(truth, predicted)
     unions = areas + predicted_areas - shared
     if not len(truth) and not len(predicted):

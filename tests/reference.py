@@ -1,4 +1,4 @@
-"""The slow, obvious way, written from the original author's notes: what the package must equal exactly."""
+"""Slow, obvious targets from the original author's notes, which the package must equal exactly."""
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -34,7 +34,7 @@ def placing_order(masks, rule):
 
 
 def exclusive(masks, rule):
-    """Under the rule 'background', contested pixels belong to nobody."""
+    """Under the rule 'background', contested pixels belong to no cell."""
     if rule != "background":
         return list(masks)
     contested = np.sum(masks, axis=0) > 1 if len(masks) else False

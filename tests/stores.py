@@ -1,4 +1,4 @@
-"""Stores drawn by hand, for tests of what learns from them."""
+"""Stores drawn by hand, for tests of training."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ def read(path):
 
 
 def problem(image):
-    """What is wrong with an image: known to the reader, or found when its masks are parsed."""
+    """Return the problem of an image: known to the reader, or found when its masks are parsed."""
     if isinstance(image, FaultyImage):
         return image.problem
     with pytest.raises(AnnotationError) as caught:

@@ -1,4 +1,4 @@
-"""Weights know how the cells looked that they learned from, and images that look otherwise are noticed."""
+"""Weights contain the appearance of their training cells, and different images are noticed."""
 
 from dataclasses import replace
 
@@ -98,11 +98,11 @@ def test_unlike_images_are_told_together():
     unlike.add("b", replace(USUAL, diameter=100))
     unlike.add("c", replace(USUAL, noise=0.12))
     background, size, noise, _ = unlike.notes()
-    assert noise.startswith("warning: in 1 image (c) the noise is at 12% of the range of intensities; these weights")
+    assert noise.startswith("warning: in 1 image (c) the noise is 12% of the range of intensities, but these weights")
     assert background.startswith(
         "warning: in 5 images (a0, a1, a2 and 2 more) the background is brighter, at 50% to 70%"
     )
-    assert size.startswith("warning: in 1 image (b) what was found is 100 pixels across in the median; these weights")
+    assert size.startswith("warning: in 1 image (b) the median diameter of the predicted cells is 100 pixels, but")
     nobody_knows = UnlikeImages(None)
     nobody_knows.add("a", replace(USUAL, background=0.9))
     assert nobody_knows.notes() == UnlikeImages(NUCLEI).notes() == []
@@ -123,5 +123,5 @@ def test_what_a_store_shows_is_kept_with_weights(tmp_path):
 
 
 def test_a_range_is_one():
-    with pytest.raises(Exception, match=r"the contrast of cells from 0\.5 to 0\.1 is no range"):
+    with pytest.raises(Exception, match=r"the contrast of cells from 0\.5 to 0\.1 is not a valid range"):
         AppearanceRange((0, 1), (0, 1), (0.5, 0.1))

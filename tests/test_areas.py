@@ -1,4 +1,4 @@
-"""Areas that people draw, pixel by pixel: fast ones against slow, obvious ones."""
+"""Hand-drawn areas, pixel by pixel: fast implementations against slow, obvious ones."""
 
 import numpy as np
 import pytest

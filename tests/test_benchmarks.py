@@ -1,4 +1,4 @@
-"""What is measured must be what it is called."""
+"""Benchmarks measure what their names say."""
 
 import json
 

@@ -20,6 +20,7 @@ from cellprep import (
     resolve_overlaps,
     verify_store,
 )
+from cellprep._version import __version__
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.commands.check import CheckOptions, check_source
 from cellprep.core.targets import compute_some
@@ -483,3 +484,16 @@ def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]
+
+
+def test_a_store_of_an_earlier_version_stays_as_it_is(csv, out, monkeypatch):
+    """The version is told at the root, and changes no recipe: images are current, and whole."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr("cellprep.commands.build_targets.__version__", "0.1.0")
+        build(csv, out)
+    before = tree(out)
+    assert open_store(out).attributes["version"] == "0.1.0"
+    assert not verify_store(out, jobs=1, quiet=True).errors()
+    assert counts(build(csv, out)) == (0, 0, 3, 0)
+    assert open_store(out).attributes["version"] == __version__
+    assert {name for name, content in tree(out).items() if content != before[name]} == {"zarr.json"}

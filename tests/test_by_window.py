@@ -1,4 +1,4 @@
-"""Targets window by window: the whole image's, bit for bit, whatever the recipe and however small the halo."""
+"""Targets window by window equal those of the whole image bit by bit, for any recipe and any halo."""
 
 from itertools import product
 
@@ -181,7 +181,7 @@ def test_the_cells_of_a_part_are_ranked_as_in_the_whole(runs, rule, data):
 
 
 def dense(ranks):
-    """Ranks as places among those that occur, and whether nobody is among them."""
+    """Return ranks as indices among those that occur, and whether the background is among them."""
     values, places = np.unique(ranks, return_inverse=True)
     return places, values[:1] == 0
 

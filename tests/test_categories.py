@@ -1,4 +1,4 @@
-"""Categories that are renamed, joined and left out as annotations are read, in every format that has some."""
+"""Categories are renamed, merged and dropped when annotations are read, in every format with categories."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_categories_of_every_format_are_mapped(csv, map_file, tmp_path, kind):
         convert(csv, kind, source, jobs=1, quiet=True)
     given = open_source(source, category_map=map_file)
     assert given.notes[-1] == "categories: astro -> glia; oligo -> glia; debris left out; kept as they are: neuron"
-    if kind in ("geojson", "labelme"):  # which tell no size without images
+    if kind in ("geojson", "labelme"):  # they have no size without images
         types = [record.load((5, 6)).cell_types for record in given.images()]
         assert sorted(name for names in types for name in names) == ["glia", "glia", "neuron"]
         return
@@ -82,7 +82,7 @@ def test_folders_of_label_images_may_be_classes(tmp_path, components, cli):
     report = build_targets(source, tmp_path / "out.zarr", jobs=1, quiet=True)
     assert (report.new, counts(tmp_path / "out.zarr")) == (2, {"astro": 4, "neuron": 1})
     assert "image" in open_store(tmp_path / "out.zarr")["a"].arrays
-    with pytest.raises(CellprepError, match=r"a.png lies in no folder of a class"):
+    with pytest.raises(CellprepError, match=r"a.png is not in the folder of a class"):
         open_source(tmp_path / "data" / "masks" / "astro", class_folders=True)
 
 
@@ -107,12 +107,12 @@ def test_the_map_is_part_of_what_targets_depend_on(csv, map_file, tmp_path, cli)
     [
         (
             "map.csv old,new\nastor,glia",
-            "category astor is to be mapped, but train.csv has astro, debris, neuron, oligo",
+            "the category map names astor, but train.csv has astro, debris, neuron, oligo",
         ),
         ("map.csv old,new\nastro,x\nastro,y", "map.csv row 3: category astro is mapped twice"),
-        ("map.csv from,to\nastro,x", "it needs the columns old and new"),
-        ('map.json ["astro"]', "map.json holds .* give an object"),
-        ("map.json {", "map.json is no JSON"),
+        ("map.csv from,to\nastro,x", "map.csv needs the columns old and new"),
+        ('map.json ["astro"]', "map.json contains .* give an object"),
+        ("map.json {", "map.json is not valid JSON"),
         ('map.json {"astro": 1}', "categories map 'astro' to '1': give names"),
     ],
 )
@@ -130,7 +130,7 @@ def test_json_and_regions(csv, tmp_path):
     first, second = (record.load() for record in source.images())
     assert (first.cell_types, second.cell_types) == (("glia", "neuron"), ())
     assert np.flatnonzero(first.ignore).tolist() == [24, 25]
-    with pytest.raises(CellprepError, match="class 'debris' is both to be left out and a region"):
+    with pytest.raises(CellprepError, match="class 'debris' is both dropped by the category map and ignored"):
         open_source(csv, category_map={"debris": ""}, ignore_classes=["debris"])
 
 

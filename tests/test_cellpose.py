@@ -30,7 +30,7 @@ def saved(document):
 
 
 def as_cellpose_saves(dtype=np.uint16, order="C", **changes):
-    """What `cellpose.io.masks_flows_to_seg` and the program put into a file."""
+    """Return the content that `cellpose.io.masks_flows_to_seg` and the program write to a file."""
     document = {
         "outlines": MASKS,
         "masks": np.asarray(MASKS, dtype, order=order),
@@ -73,7 +73,7 @@ def test_images_lie_beside(tmp_path):
 
 
 class Calls:
-    """What would call something when it is unpickled."""
+    """An object that calls a function when it is unpickled."""
 
     def __init__(self, function, *arguments):
         self.called = (function, arguments)

@@ -1,4 +1,4 @@
-"""Cellpose's flows, and cells from flows, against its rules told the slow way and against what cellpose itself gave."""
+"""Cellpose's flows, and cells from flows, against slow versions of its rules and against results of cellpose."""
 
 import cellpose_reference as slow
 import numpy as np
@@ -80,7 +80,7 @@ def test_flows_equal_the_rule(labels, at_once):
 
 @pytest.mark.parametrize("side", [(5, 5), (9, 9), (15, 15), (1, 40), (7, 24), (30, 31)])
 def test_flows_where_rounding_alone_points_the_way(side):
-    """Squares and lines have such pixels, and beside them no other may change."""
+    """Squares and lines have such pixels, and no others may change."""
     labels = np.zeros((34, 60), int)
     labels[2 : 2 + side[0], 3 : 3 + side[1]] = 1
     labels[:, 50:] = np.arange(34)[:, None] // 3 + 2
@@ -88,7 +88,7 @@ def test_flows_where_rounding_alone_points_the_way(side):
 
 
 def test_flows_where_hardly_any_heat_comes():
-    """Along a line heat falls to a tenth from pixel to pixel: far out it is no number, and its slope none."""
+    """Along a line, heat falls to a tenth from pixel to pixel: far out, it underflows to 0, and so does its slope."""
     labels = np.zeros((3, 200), int)
     labels[1] = 1
     found = flows(labels)
@@ -121,7 +121,7 @@ def test_flows_of_real_cells(test_data):
 @settings(max_examples=examples(15))
 @given(labels=label_images(side=30, count=3), turn=st.floats(-0.4, 0.4), steps=st.integers(0, 40))
 def test_cells_from_flows_equal_the_rule(labels, turn, steps):
-    """Whether the flows are theirs, or turned as those that networks predict may be."""
+    """The flows are the true ones, or rotated, as predicted ones may be."""
     inside = labels > 0
     right = flows(labels)
     vectors = right * np.float32(np.cos(turn)) + right[..., ::-1] * np.float32([-np.sin(turn), np.sin(turn)])

@@ -159,7 +159,7 @@ def test_thresholds_and_rules_are_options(cli, write_csv):
 
 
 def test_the_flags_leave_nothing_to_find(cli, write_csv, tmp_path):
-    """What is flagged can be left out of a build, and then nothing is left of it."""
+    """Flagged cells can be excluded from a build, and then leave no trace."""
     path = write_csv(
         *rows("a", BLOCK, BLOCK, mask((12, 18, 5, 12))), *rows("b", BLOCK, mask((6, 12, 5, 12))), "c,1 x,9,9,"
     )

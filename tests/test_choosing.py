@@ -1,4 +1,4 @@
-"""Which images are trained on, and which validate."""
+"""The choice of training images and validation images."""
 
 from collections import Counter
 
@@ -63,7 +63,7 @@ def test_images_without_pixels_are_left_out_where_pixels_are_needed(tmp_path):
     store = store_of(tmp_path / "none.zarr", blind=IDS)
     assert len(choose_images(store, val_fraction=0.5, pixels=False)[1]) == 10
     with pytest.raises(
-        UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER` again"
+        UsageError, match=r"no image of .* has pixels: add them by running `build-targets SOURCE --images FOLDER` again"
     ):
         choose_images(store)
 
@@ -96,18 +96,18 @@ def test_takes_a_fold_that_split_wrote(write_csv, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "problem"),
     [
-        ({"val_ids": "nobody\ni01\nelse\n"}, SourceError, "names 2 images that the store lacks: else, nobody"),
-        ({"val_ids": "\n \n"}, UsageError, "none of the 20 images is left to validate on"),
-        ({"val_ids": "\n".join(IDS)}, UsageError, "none of the 20 images is left to train on"),
+        ({"val_ids": "nobody\ni01\nelse\n"}, SourceError, "names 2 images that are not in the store: else, nobody"),
+        ({"val_ids": "\n \n"}, UsageError, "none of the 20 images is left for validation"),
+        ({"val_ids": "\n".join(IDS)}, UsageError, "none of the 20 images is left for training"),
         ({"val_ids": None}, SourceError, "cannot read .*: No such file"),
-        ({"val_fraction": -0.1}, UsageError, "-0.1 is no share"),
-        ({"val_fraction": 1.0}, UsageError, "1.0 is no share"),
+        ({"val_fraction": -0.1}, UsageError, "validation images is -0.1: it must"),
+        ({"val_fraction": 1.0}, UsageError, "validation images is 1.0: it must"),
         ({"fold": 1}, UsageError, "belong together"),
         ({"folds": "image,fold\ni01,0\n"}, UsageError, "belong together"),
-        ({"folds": "image,fold\ni01,0\n", "fold": 0, "val_ids": "i01"}, UsageError, "given twice"),
+        ({"folds": "image,fold\ni01,0\n", "fold": 0, "val_ids": "i01"}, UsageError, "given both by ids and by a fold"),
         ({"folds": "image,fold\ni01,0\ni02,1\n", "fold": 2}, UsageError, "has no fold 2: it has 0, 1"),
-        ({"folds": "image,fold\ni01,0\n", "fold": 0}, UsageError, "none of the 1 image is left to train on"),
-        ({"folds": "image,fold\nno,0\n", "fold": 0}, SourceError, "names 1 image that the store lacks: no"),
+        ({"folds": "image,fold\ni01,0\n", "fold": 0}, UsageError, "none of the 1 image is left for training"),
+        ({"folds": "image,fold\nno,0\n", "fold": 0}, SourceError, "names 1 image that are not in the store: no"),
         ({"folds": "image,fold\ni01,x\n", "fold": 0}, SourceError, "row 2: fold 'x' is no number"),
         ({"folds": "id\ni01\n", "fold": 0}, SourceError, "has no column image, fold"),
         ({"folds": "image,fold\n", "fold": 0}, SourceError, "has no rows"),
@@ -135,14 +135,14 @@ def test_ids_and_folds_may_have_been_through_other_programs(tmp_path):
 
 
 def test_one_image_is_too_few(tmp_path):
-    with pytest.raises(UsageError, match="has 1 image: to train and to validate, give two or more"):
+    with pytest.raises(UsageError, match="has 1 image: give two or more, or validate on the training images"):
         choose_images(store_of(tmp_path / "data.zarr", ["a"], [None]))
 
 
 def test_names_damaged_images(tmp_path):
     store = store_of(tmp_path / "data.zarr", ["a", "b"], [None, None])
     (tmp_path / "data.zarr" / "b" / "zarr.json").write_text("{")
-    with pytest.raises(StoreError, match="has 1 damaged image: b; `verify --repair`"):
+    with pytest.raises(StoreError, match="has 1 damaged image: b; remove them with `verify --repair`"):
         choose_images(store)
 
 

@@ -1,4 +1,4 @@
-"""A Dask cluster for real: a scheduler and workers in processes of their own."""
+"""A real Dask cluster, with a scheduler and workers in separate processes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""COCO JSON: counts and polygons against pycocotools, what is read, and what is said of faulty files."""
+"""COCO JSON: counts and polygons against pycocotools, reading, and messages about faulty files."""
 
 import json
 

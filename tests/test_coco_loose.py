@@ -1,4 +1,4 @@
-"""COCO files that are not quite as the format has them: read where the meaning is certain, else told what is wrong."""
+"""COCO files that deviate from the format: read if their meaning is certain, otherwise refused with a reason."""
 
 import json
 import unicodedata
@@ -132,7 +132,7 @@ def test_a_number_and_its_text_are_two_ids_if_both_are_listed(opened):
     assert (found["a"].rows, found["good"].rows) == ((1,), (2,))
 
 
-# What is at fault, alone: entries of images and annotations, the image named, and what is said of it.
+# A single fault each: entries of images and annotations, the image named, and the message.
 FAULTS = {
     "crowd": ({}, {"iscrowd": "yes"}, "a", "c.json image 1: annotation 5: its iscrowd is 'yes': it must be 0 for a "),
     "image of it": (

@@ -1,4 +1,4 @@
-"""Any annotations to any format: what comes back, what is told of the rest, and the pictures along."""
+"""Conversion between all formats: results, notes on losses, and images written with them."""
 
 import json
 import zipfile
@@ -420,7 +420,7 @@ def test_real_cells_come_back(sartorius, tmp_path, to):
 
 
 def test_names_of_a_thousand_regions_survive(tmp_path):
-    """They are distinct, but for two; some are no names of files, and one is mere spaces."""
+    """All except two are distinct; some are not valid file names, and one consists of spaces."""
     count, side = 1024, 32
     labels = np.kron(np.arange(1, count + 1).reshape(side, side), [[1, 0], [0, 0]])
     outlines = [outline for (outline,) in trace_outlines(labels).values()]

@@ -1,4 +1,4 @@
-"""Stores as data sets of torch: what samples are, and that they are the same however they are loaded."""
+"""Stores as torch datasets: samples, which do not depend on the way of loading."""
 
 import pickle
 import shutil
@@ -180,7 +180,9 @@ def test_an_image_is_named_once(tmp_path):
 def test_a_store_that_is_removed_is_one_line(tmp_path):
     dataset = StoreDataset(write_store(tmp_path / "data.zarr", {"a": (discs((40, 40), 3), noise((40, 40)))}), crop=32)
     shutil.rmtree(tmp_path / "data.zarr")
-    with pytest.raises(SampleError, match=r"^image a: \S*a is no longer there: leave a store alone while it is read$"):
+    with pytest.raises(
+        SampleError, match=r"^image a: \S*a was removed during the training: leave stores in use unchanged$"
+    ):
         samples(dataset)
 
 
@@ -188,22 +190,22 @@ def test_a_store_that_is_removed_is_one_line(tmp_path):
     ("arguments", "problem"),
     [
         ({"store": 5}, "store is the int 5: give the path of a store"),
-        ({"targets": "semseg"}, "targets='semseg' is no sequence: give a list of names"),
+        ({"targets": "semseg"}, "targets='semseg' is not a sequence: give a list of names"),
         ({"targets": ["semsegs"]}, "target 'semsegs' is unknown: use one of labels, semseg, distance, uvec"),
-        ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
-        ({"crop": 2.5}, "crop 2.5 is not possible: give a whole number from 1"),
-        ({"crop": 40, "multiple": 16}, "crop 40 is no multiple of 16, .* give 32"),
-        ({"multiple": 0}, "multiple 0 is not possible: give a whole number from 1"),
+        ({"crop": 0}, "crop is 0: give a whole number from 1"),
+        ({"crop": 2.5}, "crop is 2.5: give a whole number from 1"),
+        ({"crop": 40, "multiple": 16}, "crop 40 is not a multiple of 16, .* give 32"),
+        ({"multiple": 0}, "multiple is 0: give a whole number from 1"),
         ({"augment": ["flip"]}, "augmentation 'flip' is unknown: use one of flips, rotation"),
-        ({"augment": "flips"}, "augment='flips' is no sequence"),
-        ({"augment": ["flips"], "crop": None}, r"augment=\['flips'\] is for crops, and crop=None shows whole images"),
-        ({"samples_per_epoch": 0}, "samples_per_epoch 0 is not possible: give a whole number from 1"),
-        ({"seed": -1}, "seed -1 is not possible: give a whole number from 0"),
-        ({"ids": "a"}, "ids='a' is no sequence"),
-        ({"ids": [3]}, "ids has 3: give names, which are texts"),
+        ({"augment": "flips"}, "augment='flips' is not a sequence"),
+        ({"augment": ["flips"], "crop": None}, r"augment=\['flips'\] is for crops, but crop=None returns whole images"),
+        ({"samples_per_epoch": 0}, "samples_per_epoch is 0: give a whole number from 1"),
+        ({"seed": -1}, "seed is -1: give a whole number from 0"),
+        ({"ids": "a"}, "ids='a' is not a sequence"),
+        ({"ids": [3]}, "ids contains 3: give names as strings"),
         ({"ids": ["z"]}, "image z is not in .*data.zarr"),
         ({"ids": []}, "no image of .* is chosen"),
-        ({"normalisation": 1}, "normalisation=1 is none: give 'dataset', 'percentile', 'noise-floor', a Norm"),
+        ({"normalisation": 1}, "normalisation=1 is not valid: give 'dataset', 'percentile', 'noise-floor', a Norm"),
         ({"normalisation": "minmax"}, "normalisation 'minmax' is unknown: use one of dataset, percentile"),
         (
             {"normalisation": Normalisation("dataset", (0, 0), (1, 1))},
@@ -220,7 +222,7 @@ def test_refuses_arguments_that_cannot_be(store, arguments, problem):
 
 def test_refuses_an_epoch_and_a_sample_that_are_not_there(store):
     dataset = StoreDataset(store, crop=32)
-    with pytest.raises(CellprepError, match="epoch -1 is not possible: give a whole number from 0"):
+    with pytest.raises(CellprepError, match="epoch is -1: give a whole number from 0"):
         dataset.set_epoch(-1)
     with pytest.raises(IndexError):
         dataset[len(dataset)]

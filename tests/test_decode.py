@@ -114,7 +114,7 @@ def test_two_discs_that_overlap_are_two_and_a_long_cell_is_one():
     discs = disc((40, 60), 20, 18, 8) | disc((40, 60), 20, 32, 8)
     rod = disc((40, 60), 20, 12, 6) | disc((40, 60), 20, 48, 6) | rectangle((40, 60), 14, 27, 12, 49)
     for mask, count in ((discs, 2), (rod, 1)):
-        energy = compute_targets(cells_from_labels(mask.astype(int)))["energy"]  # no wall tells them apart
+        energy = compute_targets(cells_from_labels(mask.astype(int)))["energy"]  # no wall separates them
         found = energy_to_labels(energy, None, mask, decoder="tops")
         assert found.max() == count
         np.testing.assert_array_equal(found > 0, mask)
@@ -162,7 +162,7 @@ def test_contacts_are_those_of_looking_at_each_pixel(seeds, seed):
         places = contacts.pixel[contacts.contact == k]
         found = sorted(zip(contacts.y[places].tolist(), contacts.x[places].tolist(), strict=True))
         if sum(len(pixels) for pixels in members.values()) and found != sorted(members[pair]):
-            # of four seeds beside a pixel, any between the lowest and the highest may be the middle one
+            # of four seeds next to a pixel, any between the lowest and the highest may be the middle one
             assert any(len(reference.beside(seeds, y, x)) > 3 for y, x in members[pair])
         else:
             assert (contacts.length[k], contacts.own[k]) == (len(found), own[pair])
@@ -322,7 +322,7 @@ def test_joins_the_pieces_of_a_cell_below_another(turned):
 
 
 def test_joins_nothing_across_a_wall_that_only_two_pieces_can_have_made():
-    """The same, but the two pieces belong to different cells, which meet beside the one on top."""
+    """The same, but the two pieces belong to different cells, which meet next to the one on top."""
     stack = np.stack(
         [rectangle((50, 90), 18, 40, 3, 47), rectangle((50, 90), 18, 40, 47, 87), rectangle((50, 90), 4, 26, 42, 52)]
     )
@@ -366,7 +366,7 @@ def test_a_lost_wall_is_found_by_the_energy():
 
 
 def test_a_seed_in_doubt_keeps_what_touches_its_walls():
-    """Where a seed ended at level 2, it would meet no wall, and nothing would tell whose walls they are."""
+    """If a seed ended at level 2, it would meet no wall, and the owner of the walls would be unknown."""
     labels, targets = targets_of(overlapping_discs())
     energy = targets["energy"].copy()
     energy[20, 14] = 1  # in the middle of the cell below
@@ -557,7 +557,7 @@ def test_refuses_what_does_not_fit():
 
 
 def test_thousands_of_cells_on_one_stay_apart():
-    """Pairs beside the same cell grow with the square of their number; joins must not."""
+    """The number of pairs next to a cell grows with the square of their number; that of joins must not."""
     labels = np.ones((960, 960), int)
     tile = disc((24, 24), 12, 12, 8)
     for k in range(1600):

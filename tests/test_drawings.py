@@ -1,4 +1,4 @@
-"""Files of annotation tools: as these write them, real cells in each of them, and damaged ones."""
+"""Files of annotation tools: as written by the tools, with real cells in each format, and damaged ones."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Files of annotation tools that are damaged, or made to do harm: what is said of them."""
+"""Damaged and malicious files of annotation tools, and the messages about them."""
 
 import gzip
 import json

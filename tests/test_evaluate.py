@@ -1,4 +1,4 @@
-"""The command evaluate: both sides in every format, errors that stay visible, and pictures."""
+"""The command evaluate: both sides in every format, visible errors, and pictures."""
 
 import csv
 import json

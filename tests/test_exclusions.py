@@ -1,4 +1,4 @@
-"""Annotations and images that are left out leave no trace but where they are recorded."""
+"""Excluded annotations and images leave no trace except in their record."""
 
 import json
 

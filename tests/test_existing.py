@@ -1,4 +1,4 @@
-"""What is already where a command is to write: refused by all alike, replaced if it is asked for."""
+"""Existing outputs: all commands refuse them equally, and replace them on request."""
 
 import importlib.util
 from pathlib import Path

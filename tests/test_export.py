@@ -313,7 +313,7 @@ def test_a_store_without_types_has_one_category(write_csv, tmp_path):
 
 
 def rewrite(store, image_id, **arrays):
-    """Give an image of a store other arrays."""
+    """Replace arrays of an image in a store."""
     image = store[image_id]
     ours = {name: image.read(name) for name in image.arrays} | arrays
     attributes = {k: value for k, value in image.attributes.items() if k not in ("arrays", "bytes", "complete")}

@@ -1,4 +1,4 @@
-"""What all families of targets promise: how their values turn, and what their decoders give back."""
+"""Properties of all families of targets: flips and rotations of their values, and results of their decoders."""
 
 from itertools import product
 
@@ -30,7 +30,7 @@ def test_targets_of_a_turned_image_are_turned_targets(name):
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("augment", [["flips"], ["flips", "rotation", "zoom", "elastic"]])
 def test_targets_of_samples_are_those_of_what_is_seen(tmp_path, name, augment):
-    """Of a cell in the middle of the image, which is seen whole, without the mirror images beside the image."""
+    """A cell in the middle of the image is entirely visible, without the mirror images next to the image."""
     from cellprep.learn import StoreDataset
 
     labels = np.zeros((64, 64), int)

@@ -1,4 +1,4 @@
-"""Outlines filled, joined and simplified, against slow and obvious ways."""
+"""Filling, joining and simplifying outlines, against slow, obvious versions."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_outlines_of_masks_that_overlap_are_exact(stack):
 
 @given(masks())
 def test_joined_rings_enclose_the_same(stack):
-    """Also as pycocotools fills them, be it one ring per piece or one in all."""
+    """Equal to pycocotools as well, with one ring per piece or a single ring."""
     stack, runs = parsed(stack)
     for mask, polygons in zip(stack, trace_masks(runs), strict=True):
         whole = join_rings([ring for polygon in polygons for ring in polygon])

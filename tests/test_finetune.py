@@ -1,4 +1,4 @@
-"""Training that begins with the weights of a bundle, and fine-tuning all of its networks."""
+"""Training from the weights of a bundle, and fine-tuning all of its networks."""
 
 import json
 import re
@@ -105,17 +105,17 @@ def test_an_epoch_of_few_images_has_a_least_number_of_crops_where_weights_are_tr
         (
             "dn",
             {"base_channels": 4},
-            r"the dn of .*tiny.* has base channels 2, and this training 4.*leave --base-chann",
+            r"the dn of .*tiny.* has base channels 2, but this training has 4.*omit --base-chann",
         ),
-        ("wtn", {"base_channels": 2}, "the wtn of .* has base channels 3, and this training 2"),
-        ("dn", {"arch": "published"}, "has arch unet, and this training published: .*; leave --arch out"),
+        ("wtn", {"base_channels": 2}, "the wtn of .* has base channels 3, but this training has 2"),
+        ("dn", {"arch": "published"}, "has arch unet, but this training has published: .*; omit --arch"),
         (
             "semseg",
             {"normalisation": "dataset"},
-            "normalised by percentile, and this training .* dataset: .*leave --nor",
+            "has the normalisation percentile, but this training has dataset: .*omit --nor",
         ),
-        ("wn", {}, "the wtn of .* has base channels 3, and this training 2: they must be the same$"),
-        ("wn", {"init": ["nuclei"]}, "the wtn of nuclei has arch published, and this training unet"),
+        ("wn", {}, "the wtn of .* has base channels 3, but this training has 2: they must be the same$"),
+        ("wn", {"init": ["nuclei"]}, "the wtn of nuclei has arch published, but this training has unet"),
     ],
 )
 def test_what_contradicts_the_weights_is_refused(store, bundle, tmp_path, network, others, message):
@@ -126,9 +126,9 @@ def test_what_contradicts_the_weights_is_refused(store, bundle, tmp_path, networ
 
 def test_weights_of_other_networks_are_refused(store, bundle, tmp_path):
     save_bundle(tmp_path / "wn.safetensors", Bundle(weights("wn")))
-    with pytest.raises(UsageError, match=r"--init gives weights of wn: give those of a dn$"):
+    with pytest.raises(UsageError, match=r"--init contains weights of wn: give those of a dn$"):
         train(store, "dn", init=[tmp_path / "wn.safetensors"], out=tmp_path / "run", **TINY)
-    with pytest.raises(UsageError, match=r"gives weights of dn, semseg, wn and wtn: give those of a semseg$"):
+    with pytest.raises(UsageError, match=r"contains weights of dn, semseg, wn and wtn: give those of a semseg$"):
         train(store, "semseg", init=[bundle, tmp_path / "wn.safetensors"], out=tmp_path / "run", **TINY)
     with pytest.raises(WeightsError, match="there are no weights nucleus: there is no such file"):
         train(store, "dn", init="nucleus", out=tmp_path / "run", **TINY)
@@ -181,7 +181,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
         assert cli("finetune", *how).exit_code == 130
     assert not (tmp_path / "runs" / "finetune-2" / "finetuned.safetensors").exists()
     for words, message in {
-        ("--out", out): "has a run already: --resume goes on with it",
+        ("--out", out): "contains a run already: resume it with --resume",
         ("--resume", "--epochs", 3): "the run in runs/finetune-2 has different values of epochs: leave these",
         ("--resume", "--weights", "nuclei"): "the run in runs/finetune-2 has different values of weights",
         ("--resume", "--only", "dn"): "the run in runs/finetune-2 has different values of only",

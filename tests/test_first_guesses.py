@@ -1,4 +1,4 @@
-"""First guesses at the API, as a new user types them: each works, or one line says what would be right."""
+"""First guesses of new users at the API: each works, or one line names the right way."""
 
 import re
 from pathlib import Path
@@ -114,7 +114,7 @@ WRONG = {
     "report_training('nowhere', 'r.html')": "nowhere is not the folder of a training: it has no run.json",
     "report_training(5, 'r.html')": "run is the int 5: give a path",
     "read_metrics(5)": "run is the int 5: give a path",
-    "napari_layers('a')": "image is the text 'a': give an image of a store, open_store(...)[image_id]",
+    "napari_layers('a')": "image is the text 'a': give a store, or one of its images: open_store(...)[image_id]",
     "build_targets('train.csv', 's.zarr', images={'a': labels})": "images is a dict of 1: give a path, or False",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
     "SplitOptions(folds='2')": "folds is the text '2': give a whole number",

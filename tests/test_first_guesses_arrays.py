@@ -1,4 +1,4 @@
-"""First guesses with arrays and stores: each works, or one line names the argument, the value and what is right."""
+"""First guesses with arrays and stores: each works, or one line names the argument, its value and the right form."""
 
 import re
 from base64 import b64decode
@@ -303,7 +303,11 @@ def test_segment_takes_what_people_have(tmp_path):
     for guess in (tmp_path / "a.png", str(tmp_path / "a.png"), pixels[..., None], Image.open(tmp_path / "a.png")):
         same(segment(guess, weights, mask=pixels > 50, min_area=5), expected)
     for guess, options, message in (
-        (None, {}, "image must be a file, or an array (H, W), or with up to four channels before or after, not None"),
+        (
+            None,
+            {},
+            "image must be a file, or an array (H, W), optionally with up to four channels first or last, not None",
+        ),
         (np.zeros((2, 3, 4, 5)), {}, "not float64 of shape (2, 3, 4, 5)"),
         (tmp_path / "b.png", {}, "cannot read"),
         (pixels, {"min_aera": 5}, "there is no option min_aera: did you mean min_area?"),

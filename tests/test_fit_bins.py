@@ -1,4 +1,4 @@
-"""Energy bins fitted to a store: what is counted, how bins are chosen, and what the command says."""
+"""Fitting energy bins to a store: counts, choice of bins, and messages of the command."""
 
 import json
 from itertools import combinations
@@ -69,7 +69,7 @@ def test_a_square(store):
 
 
 def test_published_bins_are_found_again():
-    """The twelve narrow ones but for their rounding to three decimals; then four wide ones."""
+    """The twelve narrow ones, except for rounding to three decimals; then four wide ones."""
     bins = choose_bins(histogram([*CHAMFER, *np.arange(7, 81, 0.1)]), levels=17)
     np.testing.assert_allclose(bins[:12], PUBLISHED_BINS[:12], atol=5e-4)
     ratios = np.divide(bins[12:], bins[11:-1])

@@ -12,7 +12,7 @@ from cellprep.system.output import write_whole
 
 @pytest.fixture
 def events(monkeypatch):
-    """What was flushed and renamed, in turn: names of files and folders."""
+    """Return the names of flushed and renamed files and folders, in order."""
     seen = []
     fsync, replace, rename = os.fsync, Path.replace, Path.rename
 

@@ -1,4 +1,4 @@
-"""Files and folders of other tools: what is said that they are, and the step that helps."""
+"""Files and folders of other tools: they are recognised, and the message names the next step."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Images that nobody named a folder of: where they are found, what is said of them, and that they fail nothing."""
+"""Images found automatically: their places, the notes about them, and no failures because of them."""
 
 import json
 

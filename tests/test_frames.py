@@ -1,4 +1,4 @@
-"""Tables as pandas has them: of sources, stores, findings, matches and trainings."""
+"""Pandas data frames of sources, stores, findings, matches and trainings."""
 
 import re
 from pathlib import Path

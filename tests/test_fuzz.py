@@ -1,4 +1,4 @@
-"""A short form of ``python -m fuzz``, and whether that would notice anything."""
+"""A short run of ``python -m fuzz``, and checks that it notices problems."""
 
 import sys
 import warnings
@@ -55,7 +55,7 @@ def test_what_is_no_line_is_found_and_kept(monkeypatch, tmp_path, error, finding
 
 
 def test_a_damaged_tiff_is_told_of_once(tmp_path, capfd):
-    """Not by tifffile as well, which tells of each tag."""
+    """There is no further message from tifffile, which reports each tag."""
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((16, 25), np.uint8))
     damaged = bytearray(path.read_bytes())

@@ -86,7 +86,7 @@ def test_choices_are_completed(name, option):
 
 
 def ask(shell, line):
-    """What a shell is told when it asks how a line may go on."""
+    """Return the completions of a line for a shell."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(shlex.split(line)) - (line[-1] != " "))}
     zsh_and_fish = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     env = {"_CELLPREP_COMPLETE": f"complete_{shell}", **words, **zsh_and_fish}

@@ -1,4 +1,4 @@
-"""Input that was made to do harm: files that claim any size, links that lead out, names that terminals act on."""
+"""Malicious input: files that claim any size, links that lead outside, names with terminal commands."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The maps of HoVer-Net, against plain loops in its own order, and the way back from them to cells."""
+"""The maps of HoVer-Net against plain loops in its own order, and cells decoded from them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from cellprep.core.targets.hover import hover_maps
 
 
 def pieces_of(labels):
-    """Give each 4-connected piece of a cell a number of its own."""
+    """Renumber the 4-connected pieces of cells."""
     pieces = np.zeros(labels.shape, int)
     for number in np.unique(labels[labels > 0]):
         found, _ = label(labels == number)

@@ -1,4 +1,4 @@
-"""Regions of interest of ImageJ: every kind with an area, and files that are damaged or mean harm."""
+"""Regions of interest of ImageJ: every kind with an area, and damaged or malicious files."""
 
 import io
 import zipfile

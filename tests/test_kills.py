@@ -1,4 +1,4 @@
-"""Commands killed at random moments, by the one signal that nothing can be done against.
+"""Commands killed at random moments by SIGKILL, which cannot be handled.
 
 ``CELLPREP_TEST_KILLS=100 python -m pytest tests/test_kills.py`` kills a hundred times each; the suite only a few times.
 """
@@ -35,7 +35,7 @@ def popen(*words):
 
 
 def seconds(function, *args):
-    """How long something takes that nobody disturbs."""
+    """Return the seconds that a call takes."""
     began = time.monotonic()
     function(*args)
     return time.monotonic() - began
@@ -119,7 +119,7 @@ def discs(tmp_path_factory):
 
 
 def test_predictions_and_exports_are_killed(discs, tmp_path):
-    """What they write is not there, or it is whole."""
+    """Their outputs are absent or complete."""
     rng = random.Random(0)
     for words in (
         ["predict", discs / "source/images", "--to", "label-tiff", "--to", "coco", "--out"],

@@ -1,4 +1,4 @@
-"""Folders of label images: runs of labels, layouts, file types, and what is said of faulty files."""
+"""Folders of label images: runs of labels, layouts, file types, and messages about faulty files."""
 
 import io
 from dataclasses import replace
@@ -48,7 +48,7 @@ def save(path, array):
 
 
 def is_labels(found, labels=LABELS):
-    """Whether annotations are the labels, each under its number."""
+    """Return whether annotations are the labels, each with its number."""
     values = [value for value in np.unique(labels).tolist() if value]
     stack = np.array([labels == value for value in values]).reshape(-1, *labels.shape)
     return found.rows == tuple(values) and np.array_equal(found.runs.to_masks(), stack)

@@ -1,4 +1,4 @@
-"""Layouts of folders: what each reader and `predict` take every file for, and what is said of the others."""
+"""Layouts of folders: the roles of files for each reader and `predict`, and notes on other files."""
 
 import unicodedata
 
@@ -314,8 +314,8 @@ def test_masks_are_no_images_to_predict(tmp_path):
     found = inputs.find_images([tmp_path])
     assert [image.id for image in found.images] == ["a"]
     assert found.notes == [
-        f"note: 2 masks by name left out: {tmp_path}/a_masks.tif, {tmp_path}/b_mask.tif; name a file itself to predict "
-        "it",
+        f"note: skipped 2 files named like masks: {tmp_path}/a_masks.tif, {tmp_path}/b_mask.tif; to predict one, give "
+        "the file itself",
         "note: skipped, as neither images nor masks by name: old",
     ]
     glob = inputs.find_images([f"{tmp_path}/*.tif"])
@@ -324,8 +324,8 @@ def test_masks_are_no_images_to_predict(tmp_path):
     lay(tmp_path / "x", {"image.png": "P", "mask.png": "L"})
     for place in (f"{tmp_path}/x/*", tmp_path / "x"):
         (image,), (note,) = inputs.find_images([place]).images, inputs.find_images([place]).notes
-        assert (image.id, note.split(";")[0]) == ("x", f"note: 1 mask by name left out: {tmp_path}/x/mask.png")
-    with pytest.raises(ImageFileError, match=r"holds no image \(.*\); note: 1 mask by name left out"):
+        assert (image.id, note.split(";")[0]) == ("x", f"note: skipped 1 file named like masks: {tmp_path}/x/mask.png")
+    with pytest.raises(ImageFileError, match=r"contains no image \(.*\); note: skipped 1 file named like masks"):
         inputs.find_images([lay(tmp_path / "masks-alone", {"masks/a.tif": "L"})])
 
 
@@ -431,7 +431,7 @@ def test_ome_zarr_is_predicted(tmp_path):
     write_labels(tmp_path / "d/b.zarr", "0.5")
     a, b = inputs.find_images([tmp_path / "d"]).images
     np.testing.assert_array_equal(a.load(), PICTURE[None])
-    assert b.problem == f"{tmp_path}/d/b.zarr has label images and no image"
+    assert b.problem == f"{tmp_path}/d/b.zarr has label images, but no image"
 
 
 def test_channels_may_come_last(tmp_path):

@@ -1,4 +1,4 @@
-"""The classes of cells: in samples and training, in networks that see and tell them, and of predicted instances."""
+"""The classes of cells: in samples, in training, as inputs and outputs of networks, and of predicted instances."""
 
 from dataclasses import replace
 from itertools import product
@@ -159,7 +159,7 @@ def test_a_training_tells_what_there_is_of_each_class(store, options, capsys):
     train(store, options(classes=True, **few))
     told = capsys.readouterr().err
     assert "classes to train on: dark 20 cells in 5 images; light 29 cells in 6 images" in told
-    assert "5 cells without a type: the mask is trained on them, the classes are not" in told
+    assert "5 cells without a type: used for training the mask, but not the classes" in told
     assert "warning: fewer than 30 training cells of dark (20), light (29)" in told
 
 
@@ -189,12 +189,12 @@ def test_without_classes_a_file_of_weights_says_nothing_of_them(tmp_path):
         (
             [-1] * 9,
             NAMES,
-            "the cells of .* have no types, so that --classes has nothing to learn: build the store from",
+            "the cells of .* have no types, which --classes needs: build the store from",
         ),
         (
             [1] * 9,
             NAMES,
-            "all cells with a type in .* have the type light: --classes needs two types or more; leave it out",
+            "all cells with a type in .* have the type light, but --classes needs two or more: omit it",
         ),
     ],
     ids=["none", "one"],
@@ -208,8 +208,8 @@ def test_without_two_types_there_is_nothing_to_learn(tmp_path, options, types, n
 @pytest.mark.parametrize(
     ("network", "settings", "problem"),
     [
-        ("wtn", {"classes": True}, "--classes is for semseg and dn and wn only"),
-        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask dn and wn take no classes"),
+        ("wtn", {"classes": True}, "only semseg and dn and wn take --classes"),
+        ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask, dn and wn take no classes"),
     ],
     ids=["wtn", "no mask"],
 )
@@ -221,7 +221,7 @@ def test_options_that_need_what_a_network_lacks(network, settings, problem):
 
 @pytest.mark.parametrize("network", ["semseg", "dn"])
 def test_weights_without_classes_may_begin_one_with(network, tmp_path, options):
-    """What they answered stays, whatever the classes are."""
+    """Its other outputs equal those of the initial weights, for any classes."""
     plain = build_network(NetworkSettings(network, arch="unet", base_channels=4), seed=0)
     save_weights(tmp_path / "plain.safetensors", Weights(plain, NORMALISATION))
     begun = options(network, classes=True, init=(str(tmp_path / "plain.safetensors"),))
@@ -303,7 +303,7 @@ def test_the_networks_that_tell_vectors_see_the_mask_of_each_class(typing, maske
 
 
 def test_somebody_must_tell_the_classes_that_a_network_sees(typing, store, tmp_path):
-    """Else than a semantic network, a store does."""
+    """A store may provide them instead of a semantic network."""
     bundle, image, labels, _ = typing
     with pytest.raises(UsageError, match=r"wn needs the classes of the cells \(dark, light\): give weights"):
         segment(image, Bundle(bundle.vectors), labels, QUIET)
@@ -342,8 +342,8 @@ def test_probabilities_of_classes_are_the_mean_over_tiles_turns_and_networks():
 @pytest.mark.parametrize(
     ("sees", "tells", "problem"),
     [
-        (("a", "b"), (), "wn has the classes a, b, and semseg has no classes"),
-        (("a", "b"), ("b", "a"), "wn has the classes a, b, and semseg has the classes b, a"),
+        (("a", "b"), (), "wn has the classes a, b, but semseg has no classes"),
+        (("a", "b"), ("b", "a"), "wn has the classes a, b, but semseg has the classes b, a"),
     ],
     ids=["none", "another order"],
 )
@@ -362,7 +362,7 @@ def test_networks_of_other_classes_have_no_mean():
         for names in (("a", "b"), ("a", "c"))
     ]
     wn = Weights(build_network(NetworkSettings("wn", arch="unet", base_channels=1), 0), NORMALISATION)
-    with pytest.raises(UsageError, match="two semseg of the weights do not belong together: their channels, classes"):
+    with pytest.raises(UsageError, match="two semseg of the weights do not match: their channels, classes"):
         Bundle(wn, None, parts[0], (parts[1],))
 
 

@@ -1,4 +1,4 @@
-"""The numbers that docs/limits.md tells are those of the code."""
+"""The numbers in docs/limits.md are those of the code."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Batches: the same whatever the number of workers, and what becomes of failures."""
+"""Batches, which do not depend on the number of workers, and failures."""
 
 import multiprocessing
 import os
@@ -167,7 +167,9 @@ def test_a_killed_worker_is_told_of_and_names_its_image(store, monkeypatch):
     wait = dataloader._MultiProcessingDataLoaderIter._try_get_data
     monkeypatch.setattr(wait, "__defaults__", (0.2,))  # seconds between looks at the workers
     before = signal.getsignal(signal.SIGCHLD)
-    with pytest.raises(CellprepError, match=r"^a worker .* was killed, probably because memory ran out; it was at d$"):
+    with pytest.raises(
+        CellprepError, match=r"^a worker .* was killed, probably because memory ran out; it was reading d$"
+    ):
         list(load(store, 2).epoch(0))
     assert signal.getsignal(signal.SIGCHLD) == before  # no signal raises in the middle of a training step
 
@@ -175,12 +177,12 @@ def test_a_killed_worker_is_told_of_and_names_its_image(store, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"multiple": 24}, "crop 32 is no multiple of 24, as the network wants it: give 24"),
-        ({"batch_size": 0}, "0 samples are no batch"),
-        ({"workers": -1}, "-1 workers are not possible"),
+        ({"multiple": 24}, "crop 32 is not a multiple of 24, as the network needs: give 24"),
+        ({"batch_size": 0}, "the batch size is 0"),
+        ({"workers": -1}, "the number of workers is -1"),
         (
             {"normalisation": Normalisation("dataset", (0, 0), (1, 1))},
-            "have 1 channels, and the normalisation is for 2",
+            "have 1 channels, but the normalisation is for 2",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -1,4 +1,4 @@
-"""Measures of cells: equal to scikit-image's, whatever windows part the image and however the cells are given."""
+"""Measures of cells equal those of scikit-image, for any windows and any form of cells."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Files of microscopes: ND2 and LIF that are made by hand, CZI that its maker's library writes."""
+"""Files of microscopes: ND2 and LIF made by hand, CZI written by its vendor's library."""
 
 import sys
 

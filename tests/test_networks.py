@@ -1,4 +1,4 @@
-"""The networks: what they are given, what they answer, and how they start."""
+"""The networks: inputs, outputs and initialisation."""
 
 import math
 import pickle
@@ -45,7 +45,7 @@ def given_to(settings, n=2, height=32, width=48, seed=0):
 
 
 def without_dropout(network):
-    """The network, in training mode but for its dropout, which is random."""
+    """Return the network in training mode, except for its dropout, which is random."""
     for module in network.modules():
         module.train(not isinstance(module, torch.nn.Dropout))
     return network
@@ -67,7 +67,7 @@ def test_answers_in_the_promised_shapes(name, arch, masked):
 
 
 def test_the_signed_mask_is_that_of_the_authors_network_for_the_background():
-    """He gives it 32 within and -32 outside beside 8-bit intensities: here half the images' standard deviation."""
+    """He uses 32 inside and -32 outside with 8-bit intensities: here half the images' standard deviation."""
     network = build_network(small("dn", "unet", base_channels=16, masked=False, signed_mask=True), 0).eval()
     image, mask = given_to(network.settings)
     seen = []
@@ -75,7 +75,7 @@ def test_the_signed_mask_is_that_of_the_authors_network_for_the_background():
     vectors = network(image, mask)
     assert torch.equal(seen[0], torch.cat([image, torch.where(mask > 0, 0.5, -0.5)], 1))
     assert vectors.norm(dim=1).min() > 0.99  # everywhere
-    with pytest.raises(UsageError, match="is masked, or sees a mask of both signs"):
+    with pytest.raises(UsageError, match="masked and signed_mask contradict"):
         small("dn", signed_mask=True)
 
 
@@ -240,7 +240,7 @@ def test_refuses_other_shapes(name, arch, wrong):
         "axes": (channels, m, m),
     }[wrong]
     given = [torch.zeros(shape)] * len(given_to(settings))
-    with pytest.raises(UsageError, match=rf"\(N, {channels}, H, W\), H and W multiples of {m}$"):
+    with pytest.raises(UsageError, match=rf"\(N, {channels}, H, W\), with H and W multiples of {m}$"):
         network(*given)
 
 
@@ -341,7 +341,7 @@ def test_layers_are_all_described(name, arch):
 
 
 def normalised(kind, given, gradient):
-    """What a batch normalisation answers, remembers, and gives back as gradients, each as (name, values)."""
+    """Yield the outputs, buffers and gradients of a batch normalisation, each as (name, values)."""
     layer = kind(3).to(given.dtype)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
@@ -467,7 +467,7 @@ def test_vgg16_fits_the_published_direction_network_only(settings, words, vgg16_
 
 
 class Code:
-    """What would run a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self):
         return (Path.touch, (Path("ran"),))
@@ -485,7 +485,7 @@ def spoilt(state, **changes):
         ("text.pth", lambda _: b"what", "cannot be read"),
         ("text.safetensors", lambda _: b"what", "cannot be read"),
         ("code.pth", lambda _: pickle.dumps(Code()), "cannot be read"),
-        ("list.pth", lambda _: [1], "no tensors by name"),
+        ("list.pth", lambda _: [1], "no named tensors"),
         ("lacks.pth", lambda state: {k: v for k, v in state.items() if "28" not in k}, r"features\.28\.weight"),
         ("shape.pth", lambda s: spoilt(s, features_5_bias=torch.zeros(3)), r"features\.5\.bias of shape \(128,\)"),
         ("whole.pth", lambda s: spoilt(s, features_5_bias=torch.ones(128).long()), r"no tensor features\.5\.bias"),

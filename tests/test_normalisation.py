@@ -1,4 +1,4 @@
-"""Grey values as networks see them."""
+"""Normalisation of intensities for networks."""
 
 import dataclasses
 
@@ -126,5 +126,5 @@ def test_refuses_what_is_no_normalisation(values, problem):
 
 
 def test_refuses_images_of_other_channels():
-    with pytest.raises(UsageError, match=r"shape \(3, 2, 2\): it should be \(1, H, W\)"):
+    with pytest.raises(UsageError, match=r"shape \(3, 2, 2\): it must be \(1, H, W\)"):
         Normalisation("dataset", (0,), (1,)).apply(np.zeros((3, 2, 2)))

@@ -1,4 +1,4 @@
-"""Images in are images out and images named as failed; cells in are cells out and cells named, whatever the faults."""
+"""All images and cells of the input are in the output or named as failures, whatever the faults."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Stores and sources in object stores: in memory, and in a server that speaks as S3 does, on loopback."""
+"""Stores and sources in object stores: in memory, and in a local server with the S3 protocol."""
 
 import subprocess
 import sys
@@ -338,7 +338,7 @@ def test_images_are_found_by_a_listing_a_folder(sent, local, monkeypatch):
     )
     url = "memory://found/data.zarr"
     assert build(f"{sent}/train.csv", url).pixels.found == 6
-    assert listed == ["train", "source"]  # there is no other folder beside it
+    assert listed == ["train", "source"]  # there is no other folder next to it
     assert remote_tree(url) == local
 
 

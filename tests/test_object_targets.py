@@ -1,4 +1,4 @@
-"""Affinities, boundaries, distances and centres: those of the packages that they are from, and the cells from them."""
+"""Affinities, boundaries, distances and centres equal those of their packages, and cells decoded from them."""
 
 import numpy as np
 import object_reference as slow

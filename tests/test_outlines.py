@@ -43,7 +43,7 @@ def draw(text):
 
 
 def same_pixels(polygons, mask):
-    """Whether exactly the centres of the mask's pixels lie within the polygons, each pixel looked at by itself."""
+    """Return whether exactly the centres of the mask's pixels are inside the polygons, checked pixel by pixel."""
     sides = [side for polygon in polygons for ring in polygon for side in pairwise(ring.tolist())]
     for (y, x), inside in np.ndenumerate(mask):
         to_the_left = sum(

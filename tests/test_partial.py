@@ -1,4 +1,4 @@
-"""Images that are annotated in parts: what is not annotated is neither cell nor background, in whatever format."""
+"""Partially annotated images: other regions are neither cell nor background, in any format."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_parts_are_those_of_a_slow_restatement(stack, data, order, drop_edge, fi
     assert part.cell_type in ("cell", "")
 
 
-# In labels: a cell, another at the edge, and pixels that nobody has annotated.
+# In labels: a cell, another at the edge, and unannotated pixels.
 LABELS = np.zeros((6, 7), np.int64)
 LABELS[1:3, 1:4] = 1
 LABELS[5, 3:6] = 2

@@ -1,4 +1,4 @@
-"""The size of a pixel: what files tell of it, and what becomes of it in stores, exports and predictions."""
+"""Pixel sizes: in files, stores, exports and predictions."""
 
 from functools import partial
 
@@ -37,7 +37,7 @@ def plain(path, **resolution):
     tifffile.imwrite(path, GREY, **resolution)
 
 
-#: How a file is written, and the sides of a pixel, (y, x), that it tells.
+#: Function that writes a file, and the sides of a pixel, (y, x), in it.
 FILES = {
     "OME": (lambda path: ome(path, PhysicalSizeX=0.325, PhysicalSizeY=0.325), (0.325, 0.325)),
     "OME in nm": (
@@ -102,7 +102,7 @@ def test_scenes_of_an_ome_tiff_have_their_own(tmp_path):
 
 
 def test_each_file_of_several_has_its_own_image(tmp_path):
-    """As Micro-Manager writes positions: each file tells of all of them."""
+    """As Micro-Manager writes positions: each file has the metadata of all of them."""
     images = "".join(
         f'<Image ID="Image:{k}" Name="P{k}"><Pixels ID="Pixels:{k}" DimensionOrder="XYCZT" Type="uint8" SizeX="6" '
         f'SizeY="5" SizeC="1" SizeT="1" SizeZ="1" PhysicalSizeX="0.{k + 1}" PhysicalSizeY="0.{k + 1}">'
@@ -125,7 +125,7 @@ def test_each_file_of_several_has_its_own_image(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, write_csv):
-    """Five images whose files tell sizes, one an oblong pixel, one nothing; and their annotations."""
+    """Write five images with pixel sizes, one of them anisotropic, one unknown; and their annotations."""
     write_csv(*(f"{name},8 2 14 2,6,5,round" for name in "abcde"))
     (tmp_path / "images").mkdir()
     for name, size in (("a", (0.5, 0.5)), ("b", (0.5, 0.501)), ("c", (0.25, 0.25)), ("d", (0.5, 0.25))):
@@ -209,7 +209,7 @@ def test_weights_remember_one_size(folder, tmp_path):
         assert load_weights(tmp_path / "w.safetensors").pixel_size == size
         assert (b"pixel_size" in (tmp_path / "w.safetensors").read_bytes()) == (size is not None)
     save_weights(tmp_path / "w.safetensors", Weights(network, Normalisation("dataset", (0,), (1,)), pixel_size=-1))
-    with pytest.raises(WeightsError, match="are described wrongly"):
+    with pytest.raises(WeightsError, match="have an invalid description"):
         load_weights(tmp_path / "w.safetensors")
     normalisation = Normalisation("dataset", (0,), (1,))
     parts = [
@@ -221,7 +221,7 @@ def test_weights_remember_one_size(folder, tmp_path):
 
 def test_a_size_that_is_none_is_refused():
     for size in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="is no length above 0"):
+        with pytest.raises(UsageError, match="is not a length above 0"):
             PredictionOptions(pixel_size=size)
 
 
@@ -250,7 +250,7 @@ def test_enlarged_outlines_are_interpolated(cells, height, width):
 
 
 def draw_labels(cells):
-    """Give each mask a number, the later ones on top."""
+    """Number the masks, with later ones on top."""
     labels = np.zeros(cells.shape[1:], np.uint16)
     for number, cell in enumerate(cells, start=1):
         labels[cell] = number

@@ -170,7 +170,7 @@ def test_tiles_give_the_same_as_the_whole(arch, turned, monkeypatch):
 
 
 def test_tiles_that_are_too_small_are_refused():
-    problem = r"tile size 200 is too small: these networks see up to 135 pixels .* need 272 or more"
+    problem = r"tile size 200 is too small: the receptive field .* extends 135 pixels .* use 272 or more"
     with pytest.raises(UsageError, match=problem):
         Predictor(Bundle(weights("wn", arch="unet")), PredictionOptions(tile_size=200))
 
@@ -189,7 +189,7 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
         assert not vectors[~inside].any()
     assert 0 < np.abs(short - one)[inside].mean() < 0.1
     assert np.abs(turned - one).max() > 0.1
-    # What is predicted of a turned image is the turned prediction: of one view alone it is not.
+    # The prediction of a rotated image is the rotated prediction, which does not hold for a single view.
     options = PredictionOptions(device="cpu", quiet=True, tta=True)
     small, mask = picture[:32, :48], labels[:32, :48]
     np.testing.assert_array_equal(
@@ -203,13 +203,13 @@ def test_all_turns_and_half_the_bytes_give_about_the_same(picture, labels):
         (
             np.zeros((2, 20, 30), np.uint8),
             None,
-            "and the weights are for 1: take some of them, or their",
+            "but the weights are for 1: select or average",
         ),
         (np.zeros((1, 1, 20, 30)), None, r"image must be a file, or an array .* not float64 of shape \(1, 1, 20, 30\)"),
         (np.zeros((0, 30)), None, "the image is "),
-        (np.full((20, 30), np.nan), None, "no finite numbers"),
-        (np.zeros((20, 30), bool), None, "no finite numbers"),
-        (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, and the image 20 x 30"),
+        (np.full((20, 30), np.nan), None, "values that are not finite"),
+        (np.zeros((20, 30), bool), None, "values that are not finite"),
+        (np.zeros((20, 30)), np.zeros((30, 20)), "the mask is 30 x 20, but the image 20 x 30"),
         (np.zeros((20, 30)), np.zeros(30), r"the mask has shape \(30,\)"),
     ],
     ids=str,
@@ -227,12 +227,12 @@ def test_images_smaller_than_the_padding():
 
 
 def test_somebody_must_tell_where_cells_are():
-    with pytest.raises(UsageError, match="give a mask, or weights of a semseg"):
+    with pytest.raises(UsageError, match="there is no mask of cells: give one, or add the weights of a semseg"):
         segment(np.zeros((20, 30)), Bundle(weights("wn", base_channels=1)))
 
 
 def test_a_dn_alone_tells_no_instances():
-    with pytest.raises(UsageError, match="a dn alone tells vectors, no instances: give the weights of a wtn"):
+    with pytest.raises(UsageError, match="a dn alone predicts vectors, not instances: also give the weights of a wtn"):
         segment(np.zeros((20, 30)), Bundle(weights("dn")), np.ones((20, 30)))
 
 
@@ -300,7 +300,7 @@ def test_images_are_turned_as_their_masks_or_options_say(folder, request, turns,
 
 
 def test_masks_are_read_as_targets_are_built_from_them(folder, picture, labels, oracles):
-    save_turned(folder / "masks" / "a.png", labels.astype(np.uint8), 6, 1)  # as nobody says to turn it
+    save_turned(folder / "masks" / "a.png", labels.astype(np.uint8), 6, 1)  # without the option orientation
     (folder / "masks" / "a.tif").unlink()
     tifffile.imwrite(folder / "masks" / "b.tif", picture)
     told, a, b = run(folder, oracles, masks=folder / "masks").errors()
@@ -403,7 +403,7 @@ def test_images_are_seen_at_the_scale_of_the_weights(tmp_path, all_knowing, labe
     assert (report.failures, report.cells) == ({}, 5)
     assert report.notes()[:3] == [
         "pixel size: 0.5 µm (1 image)",
-        "1 image seen at the scale of the weights, 1 µm a pixel, and given back at its own:",
+        "1 image seen at the scale of the weights, 1 µm a pixel; results are at the original scale:",
         "  a: 66 x 100 pixels seen as 33 x 50 (times 0.5)",
     ]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), larger[1])
@@ -432,7 +432,7 @@ def test_a_size_that_is_given_scales_arrays_and_least_areas(all_knowing, labels,
     least = int(np.sort(areas)[-2])
     assert segment(larger[0], bundle, options=QUIET, pixel_size=0.5, min_area=least).max() == np.sum(areas >= least)
     np.testing.assert_array_equal(segment(picture, bundle, options=QUIET, pixel_size=1.02), labels)  # as it is
-    with pytest.raises(UsageError, match="the mask is 33 x 50, and the image 66 x 100"):
+    with pytest.raises(UsageError, match="the mask is 33 x 50, but the image 66 x 100"):
         segment(larger[0], bundle, mask=labels, options=QUIET, pixel_size=0.5)
 
 
@@ -442,14 +442,14 @@ def test_sizes_that_lead_to_nothing_are_said(tmp_path, all_knowing, picture):
     report = predict(tmp_path / "a.tif", tmp_path / "out", all_knowing, options=QUIET, pixel_size=0.7)
     assert report.notes()[:2] == [
         "warning: --pixel-size 0.7 is used, but image files have 0.5 µm (1 image)",
-        "note: the weights do not know the size of the pixels that they learned from, so nothing is scaled",
+        "note: the weights do not have the pixel size of their training images, so nothing is scaled",
     ]
     Image.fromarray(picture).save(tmp_path / "b.png")
     parts = (replace(part, pixel_size=1.0) for part in (all_knowing.vectors, all_knowing.semseg))
     report = predict(tmp_path / "b.png", tmp_path / "out2", Bundle(next(parts), semseg=next(parts)), options=QUIET)
     assert report.notes()[0] == (
-        "note: 1 image of unknown pixel size seen as stored; the weights learned from pixels of 1 µm, --pixel-size "
-        "tells those of the images"
+        "note: 1 image of unknown pixel size seen as stored; the weights were trained on pixels of 1 µm: give "
+        "those of the images with --pixel-size"
     )
     assert not (tmp_path / "out2" / "cellprep-prediction.json").exists()
 
@@ -486,7 +486,7 @@ def test_images_that_fail_stop_no_other(folder, oracles):
     assert first == "error: 4 of 6 images failed:"
     for line, problem in zip(
         failed,
-        ("broken: .*damaged", "colour: .*has 3 channels", "small: .*33 x 50", "unknown: .*no mask of it"),
+        ("broken: .*damaged", "colour: .*has 3 channels", "small: .*33 x 50", "unknown: it has no mask"),
         strict=True,
     ):
         assert re.search(problem, line)
@@ -520,8 +520,8 @@ def test_the_same_images_give_the_same_bytes(folder, all_knowing):
         ({"precision": "float16"}, "precision 'float16' is unknown"),
         ({"device": "tpu"}, "device 'tpu' is unknown"),
         ({"decoder": "best"}, "decoder 'best' is unknown"),
-        ({"min_area": -1}, "minimal area -1 is not possible"),
-        ({"batch_size": 0}, "batch size 0 is not possible"),
+        ({"min_area": -1}, "the minimum area is -1"),
+        ({"batch_size": 0}, "batch size is 0"),
     ],
     ids=str,
 )
@@ -556,7 +556,7 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     report = run(folder, bundle, "plain", masks=folder / "masks")
     assert [path.name for path in (folder / "plain").iterdir()] == ["maps.zarr"]
-    assert report.notes()[-1] == "no pictures, which need matplotlib: pip install 'cellprep[plot]'"
+    assert report.notes()[-1] == "no pictures, as matplotlib is missing: pip install 'cellprep[plot]'"
 
 
 @pytest.mark.parametrize(
@@ -571,18 +571,18 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
 )
 def test_a_dn_alone_is_not_asked_for_instances(folder, option, outputs, options):
     outputs, options = OutputOptions(**outputs), PredictionOptions(**options)
-    with pytest.raises(UsageError, match=f"tells no instances, which {option} is of"):
+    with pytest.raises(UsageError, match=f"{option} needs instances, which a dn alone does not predict"):
         predict(
             folder / "images", None, Bundle(weights("dn")), masks=folder / "masks", outputs=outputs, options=options
         )
 
 
-# --- what nobody said
+# --- defaults
 
 
 @pytest.fixture
 def runs(folder, monkeypatch):
-    """The folders of three trainings, beside the store that they learned from."""
+    """The folders of three runs, next to their store."""
     monkeypatch.chdir(folder)
     for name in ("dn", "wtn", "semseg"):
         run = folder / "runs" / name
@@ -598,8 +598,8 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     assert result.exit_code == 0, result.stderr
     assert result.stderr.splitlines()[:4] == [
         "1 image on cpu, float32, to predictions",
-        "images: 1 image of data.zarr, those that runs/dn was validated on",
-        "masks: those of data.zarr, as there is no semantic network",
+        "images: 1 image of data.zarr that runs/dn was validated on",
+        "masks: from data.zarr, as there is no semantic network",
         "predictions: vectors of 1 image, no instances (on cpu, float32)",
     ]
     assert sorted(path.name for path in Path("predictions").iterdir()) == ["b.png", "maps.zarr"]
@@ -613,24 +613,24 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
     result = cli("predict", "--weights", "runs", "--data", "other.zarr", "--to", "coco")
     assert result.exit_code == 0, result.stderr
     _, first, second, *_ = result.stderr.splitlines()
-    assert first.endswith("of other.zarr, those that runs/dn, runs/semseg and runs/wtn were validated on")
+    assert first.endswith("of other.zarr that runs/dn, runs/semseg and runs/wtn were validated on")
     assert second.startswith("predictions-2: 1 image, ")
     (Path("runs/dn/run.json")).write_text('{"validation_images": ["c"]}')
     result = cli("predict", "--weights", "runs/dn", "--data", "other.zarr")
-    assert result.stderr.startswith("error: other.zarr does not hold c, which runs/dn was validated on: give the store")
+    assert result.stderr.startswith("error: other.zarr does not contain c, which runs/dn was validated on: give ")
 
 
 def test_without_images_and_runs_all_of_the_store(folder, all_knowing, monkeypatch):
     monkeypatch.chdir(folder)
     report = predict(weights=all_knowing, options=QUIET)
-    assert report.chosen == ["images: 2 images of data.zarr, all that it holds"]
+    assert report.chosen == ["images: all 2 images of data.zarr"]
     assert (report.out, report.images) == ("predictions", 2)
 
 
 def test_what_may_tell_the_mask_is_named(runs, cli):
     result = cli("predict", "--weights", "runs/dn", "images")
     assert result.exit_code == 2
-    assert result.stderr.endswith("holds a semseg; at hand: --semseg-weights runs/semseg, --data data.zarr\n")
+    assert result.stderr.endswith("a semseg network; at hand: --semseg-weights runs/semseg, --data data.zarr\n")
 
 
 @pytest.mark.parametrize("command", ["predict", "bundle"])
@@ -724,7 +724,7 @@ def test_the_commands_bundle_and_predict(files, cli):
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ([], "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"),
+        ([], "give --semseg-weights, --masks or --data, or a bundle with a semseg network"),
         (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
         (["--masks", "masks", "--decoder-option", "level=2"], "decoder walls has no option 'level': its options are"),
         (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),

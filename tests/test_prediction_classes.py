@@ -1,4 +1,4 @@
-"""Predictions whose cells have classes: what is written of them, which are kept, and each class decoded in its way."""
+"""Predictions with classes of cells: outputs, selection, and decodings of single classes."""
 
 import json
 
@@ -129,9 +129,9 @@ def test_classes_and_their_probabilities_are_in_tables(bundle, folder, cli):
     assert "cells by class: 4 round, 6 a, long, 0 rare" in notes
     assert "images by the class of most of their cells: 2 a, long;" in notes
     source = open_source(folder / "out")
-    assert not source.notes  # the tables are nothing that is left aside
+    assert not source.notes  # the tables are not reported as skipped
     (folder / "out" / "one_classes.csv").write_text("label,class\n1,a\n1,b\n")
-    with pytest.raises(Exception, match="row 3: label 1 has a class already"):
+    with pytest.raises(Exception, match="row 3: label 1 already has a class"):
         measure(folder / "out", jobs=1, quiet=True, only=["one"])
 
 
@@ -150,12 +150,12 @@ def test_formats_hold_the_probability_of_a_class(bundle, folder):
 def test_some_classes_are_kept(bundle, folder):
     report = run(bundle, folder, classes=["round"], to=["label-tiff", "coco"])
     assert (report.cells, report.of_other_classes, report.left_out) == (4, 6, 0)
-    assert "6 cells of other classes than --class left out" in report.notes()
+    assert "6 cells of other classes than --class removed" in report.notes()
     found = evaluate(folder / "out" / "coco.json", folder / "truth.csv", by_class=True, jobs=1, quiet=True)
     assert found.class_scores["confusion"]["table"][0] == [0, 1, 6]
-    with pytest.raises(UsageError, match="class oval is unknown to these weights: they know round, a, long, rare"):
+    with pytest.raises(UsageError, match="class oval is unknown to these weights: use round, a, long, rare"):
         run(bundle, folder, classes=["round,oval"])
-    with pytest.raises(UsageError, match="unknown to these weights: they know no classes of cells"):
+    with pytest.raises(UsageError, match="unknown to these weights: they have no classes of cells"):
         run(Bundle(bundle.vectors), folder, masks=folder / "truth.csv", classes=["round"])
 
 
@@ -273,10 +273,10 @@ def test_what_is_said_of_a_class_goes_before_and_is_kept_with_the_weights(tmp_pa
 @pytest.mark.parametrize(
     ("texts", "problem"),
     [
-        (["round=5"], "'round=5' is no class, option and value: give CLASS:OPTION=VALUE"),
-        (["round:min_area=-1"], "minimal area -1 of class round is not possible"),
+        (["round=5"], "'round=5' is not a class, option and value: give CLASS:OPTION=VALUE"),
+        (["round:min_area=-1"], "the minimum area of class round is -1"),
         (["round:depth=1", "round:depth=2"], "depth of class round is given twice"),
-        (["oval:min_area=4"], "class oval is unknown to these weights: they know round, a, long, rare"),
+        (["oval:min_area=4"], "class oval is unknown to these weights: use round, a, long, rare"),
         (["round:depth=2"], "decoder walls has no option 'depth'"),
         (["round:decoder=x"], "decoder 'x' is unknown"),
     ],

@@ -1,4 +1,4 @@
-"""The parts of prediction: tiles, turns, how far networks see, decoding in blocks, images and bundles."""
+"""The parts of prediction: tiles, flips and rotations, receptive fields, decoding in blocks, images and bundles."""
 
 import shutil
 from pathlib import Path
@@ -309,7 +309,7 @@ def test_images_are_found_in_files_folders_globs_and_stores(tmp_path, cli):
 
 @pytest.mark.parametrize(
     ("place", "problem"),
-    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "holds no image")],
+    [("nowhere.png", "there is no image .*nowhere.png"), ("*.tif", "there is no image"), (".", "contains no image")],
 )
 def test_a_place_without_images_is_named(tmp_path, place, problem):
     with pytest.raises(ImageFileError, match=problem):
@@ -443,14 +443,14 @@ def test_files_of_weights_come_together(tmp_path):
     save_bundle(tmp_path / "both", both)
     replaced = load_bundle([tmp_path / "both"], tmp_path / "semseg")
     assert replaced.semseg is not None
-    with pytest.raises(UsageError, match="holds weights of wn: semseg weights are of a semseg alone"):
+    with pytest.raises(UsageError, match="contains weights of wn: semseg weights must contain semseg"):
         load_bundle([tmp_path / "wn"], tmp_path / "wn")
 
 
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn, or for vectors alone a dn"),
+        ([], "the weights are of nothing: predict needs a wn, or a dn and a wtn, or a dn for vectors only"),
         (["wtn"], "the weights are of wtn"),
         (["semseg"], "the weights are of semseg"),
         (["wn", "wtn"], "the weights are of wn, wtn"),
@@ -499,13 +499,13 @@ def test_equal_networks_predict_what_one_of_them_does(tta):
     "other", [Weights(weights("wn").network, mask="cells"), weights("wn", levels=9)], ids=["mask", "levels"]
 )
 def test_networks_of_a_kind_that_differ_in_what_they_answer_are_refused(other):
-    with pytest.raises(UsageError, match="two wn of the weights do not belong together"):
+    with pytest.raises(UsageError, match="two wn of the weights do not match"):
         as_bundle([weights("wn"), other])
 
 
 def test_weights_for_other_images_are_refused():
     colours = Weights(weights("semseg", image_channels=3).network, Normalisation("dataset", (1, 1, 1), (2, 2, 2)))
-    with pytest.raises(UsageError, match="wn is for images of 1 channels, semseg of 3"):
+    with pytest.raises(UsageError, match="wn is for images with 1 channels, semseg for 3"):
         as_bundle([weights("wn"), colours])
 
 
@@ -514,7 +514,7 @@ def test_weights_for_other_images_are_refused():
 
 def test_a_machine_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="device 'cuda' is not there: give "):
+    with pytest.raises(UsageError, match="device 'cuda' is not available: use "):
         choose_machine("cuda", "float32")
     assert choose_machine("cpu", "bfloat16").dtype == torch.bfloat16
     assert choose_machine("auto", "float32").dtype == torch.float32

@@ -190,9 +190,3 @@ def test_layers_of_napari_hold_what_the_store_does(store):
     assert len(napari_layers(image, every=4)[-1][0]) < len(starts) / 10
     with pytest.raises(UsageError, match="every is 0"):
         napari_layers(image, every=0)
-
-
-def test_napari_takes_the_layers(store):
-    layer = pytest.importorskip("napari.layers", reason="napari is not installed").Layer
-    for data in napari_layers(store["a"]):
-        assert layer.create(*data).name == data[1]["name"]

@@ -38,7 +38,7 @@ def figures(run):
 
 @pytest.fixture(scope="module")
 def two(discs, tmp_path_factory):  # noqa: F811
-    """What two processes leave and tell that do all that is compared: they start but once, which takes longest."""
+    """Return the results of two processes for all comparisons: they start only once, which takes longest."""
     folder = tmp_path_factory.mktemp("two")
     begun = training("wtn", discs, folder / "begun")
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def test_two_processes_learn_as_one_does(two, discs, tmp_path):  # noqa: F811
 
 
 def test_two_processes_go_on_where_one_stopped(two):
-    """With dropout, whose chances differ: the run is no other for it."""
+    """With dropout, whose random numbers differ; the run is otherwise the same."""
     folder, told = two
     assert len(figures(folder / "begun")) == 2
     assert told.count("best: epoch") == 2

@@ -1,4 +1,4 @@
-"""A long run says how far it is, also into a log file; a short one says nothing there."""
+"""Long runs report progress, also in a log file; short ones do not report there."""
 
 import pytest
 

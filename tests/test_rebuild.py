@@ -1,4 +1,4 @@
-"""A store as the source of another: what is built of it is what its annotations would give."""
+"""A store as the source of another store, which equals one built from the annotations."""
 
 import json
 
@@ -29,7 +29,7 @@ def build(source, out, **options):
 
 
 def contents(path):
-    """All that a store holds, but for what names its source."""
+    """Return the content of a store, except for the names of its source."""
     found = {}
     for image_id, image in open_store(path).items():
         attributes = {key: value for key, value in image.attributes.items() if key not in ("recipe", "crc32c")}

@@ -1,4 +1,4 @@
-"""One more network is one name in `NETWORKS`: all of the package takes it as it takes its own."""
+"""Another network needs only a name in `NETWORKS`: the whole package supports it like the built-in ones."""
 
 from dataclasses import replace
 

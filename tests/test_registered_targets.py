@@ -1,4 +1,4 @@
-"""One more family, with a target of each kind, is one line in `FAMILIES`: all of the package takes it as its own."""
+"""Another family, with a target of each kind, needs only a line in `FAMILIES`: the whole package supports it."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def _divergence(cells, done, recipe):
 
 
 def _shares(cells, done, recipe):
-    """Of a cell's size in the largest one's, at the four pixels beside each: whole cells matter. And a place."""
+    """A cell's size relative to the largest, at the four pixels next to each (needs whole cells), and a position."""
     sizes = np.bincount(cells.labels.ravel(), minlength=len(cells.areas) + 1) / cells.image.sizes.max(initial=1)
     sizes[0] = 0
     around = np.pad(sizes.astype(np.float16)[cells.labels], 1)
@@ -90,7 +90,7 @@ def _shares(cells, done, recipe):
 
 
 def _joined(cells, done, recipe):
-    """Whether a pixel is of the same cell as those so many pixels to the right: which no rule turns."""
+    """Whether a pixel has the same cell as those at an offset to the right, which cannot be rotated."""
     labels = np.pad(cells.labels, ((0, 0), (0, recipe.of(Example).far)))
     width = cells.labels.shape[1]
     steps = range(1, recipe.of(Example).far + 1)
@@ -284,7 +284,7 @@ def test_a_registered_target_is_loaded_and_turns_with_its_image(discs, tmp_path,
         assert beside.any()
         steps = (sample["centre"][:, :, :-1] - sample["centre"][:, :, 1:])[:, beside]
         np.testing.assert_allclose(steps, np.array([[0], [1]]).repeat(steps.shape[1], 1), atol=0.01)
-        # Mirror images beside the image are no part of the cell.
+        # Mirror images next to the image are not part of the cell.
         assert np.abs(sample["centre"][:, sample["counts"]]).max() < 1.5 * largest
 
 

@@ -123,7 +123,7 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "validate", built_anew)
     options = TrainOptions("semseg", out=tmp_path / "run", epochs=3, **size)
-    with pytest.raises(CellprepError, match=r"^image i\d: \S*s.zarr/i\d was built anew by another recipe.* --resume$"):
+    with pytest.raises(CellprepError, match=r"^image i\d: \S*s.zarr/i\d was rebuilt with another recipe.* --resume$"):
         train(open_store(out), options)
     assert (tmp_path / "run" / "state.pt").exists()  # of the first epoch
     with pytest.raises(UsageError, match="differs in recipe, data: give the same options and data"):
@@ -132,7 +132,7 @@ def test_a_training_notices_that_its_store_is_built_anew(tmp_path, monkeypatch):
 
 @pytest.fixture
 def read_files(monkeypatch):
-    """How often each metadata file is read, by the name of its folder."""
+    """Return the number of reads of each metadata file, by the name of its folder."""
     counted = Counter()
 
     def counting(path):
@@ -260,5 +260,5 @@ def test_pixels_are_those_of_the_image_that_is_there_now(tmp_path):
     record, images = next(open_source(out).images()), TrainingSet(open_store(out), list(open_store(out)))
     build_targets(open_source(write_discs(tmp_path / "other", 2, (44, 60))), out, BuildOptions(**QUIET))
     assert record.pixels.decode().shape == (44, 60)
-    with pytest.raises(TrainingError, match="was built anew by another recipe"):
+    with pytest.raises(TrainingError, match="was rebuilt with another recipe"):
         images.read(0, ["image", "labels"])

@@ -98,7 +98,7 @@ def test_figures_are_those_of_check(annotations, tmp_path):
 
 
 def test_the_page_holds_every_line_of_the_flags(annotations, tmp_path):
-    """What its script writes into flags.csv when everything is excluded."""
+    """The page's script writes the whole flags.csv when everything is excluded."""
     report_dataset(open_source(annotations), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
     check_source(open_source(annotations)).write_flags(tmp_path / "flags.csv")
     lines = []

@@ -1,4 +1,4 @@
-"""What all reports have in common: failures, words on them, and a table with a row per image."""
+"""Common properties of all reports: failures, messages about them, and a table with a row per image."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Runs as files: what a table means, what is refused, and that a begun file says what the command line does."""
+"""Run files: the meaning of tables, refused values, and generated files that equal the command line."""
 
 import re
 
@@ -67,7 +67,7 @@ MISTAKES = {
     "no list": ("[train.dn]\nseed = [1]", "[train.dn]: seed is a list of 1: give one value"),
     "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': use one of apply, ignore"),
     "value": ('[build-targets]\nsource = "a"\nwall-width = 4', "[build-targets]: wall width 4 is not an odd number"),
-    "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask dn and wn see the background as a cell"),
+    "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask, dn and wn need the background as a cell"),
     "twice": ("[train.dn]\nlr = 1.0\nmax_lr = 1.0", "max_lr is an alias of an option that is already given"),
     "command": ("[trian.dn]", "[trian]: there is no such command: did you mean train?"),
     "itself": ("[run]", "[run]: there is no such command"),

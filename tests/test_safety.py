@@ -1,4 +1,4 @@
-"""What a store looks like when its writer is killed, interrupted, out of space or not allowed."""
+"""The state of a store after its writer is killed, interrupted, out of space or without permission."""
 
 import os
 import shutil
@@ -69,7 +69,7 @@ def undisturbed(csv, tmp_path_factory):
 
 
 def images_of(files):
-    """The files of each image: {id: {path: bytes}}; what lies in the dot-folder is nobody's."""
+    """Return the files of each image: {id: {path: bytes}}, without those in the dot-folder."""
     images = {}
     for path, content in files.items():
         image_id, _, rest = path.partition("/")
@@ -282,7 +282,7 @@ def test_a_read_only_folder(csv, tmp_path, exists):
 
 
 def as_ordinary_user():
-    """What to put before a command so that the superuser, too, is bound by permissions."""
+    """Return the prefix for a command that makes permissions apply to the superuser, too."""
     if os.name == "nt":
         pytest.skip("permissions work otherwise on Windows")
     if os.geteuid() != 0:

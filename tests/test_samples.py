@@ -1,4 +1,4 @@
-"""Samples: what networks see and are to answer, cut from a store or warped."""
+"""Samples: inputs and targets of networks, cut from a store or warped."""
 
 import dataclasses
 import weakref
@@ -62,7 +62,7 @@ def assert_same(first, second):
 
 @pytest.fixture
 def no_warp(monkeypatch):
-    """Let a zoom be by 1, so that the way of the warp has nothing to do."""
+    """Set the zoom to 1, so that the warp has no effect."""
     monkeypatch.setitem(AUGMENTATIONS, "zoom", lambda plan, channels, rng: plan)
 
 
@@ -222,7 +222,7 @@ def test_more_is_computed_around_a_crop_where_cells_are_deep():
         if start < 240:
             np.testing.assert_array_equal(found["uvec"], expected["uvec"])
             np.testing.assert_array_equal(found["distance"], expected["distance"])
-        else:  # deeper than 256 pixels: nobody knows where the border is
+        else:  # deeper than 256 pixels: the border is unknown
             assert not found["uvec"].any()
             assert (found["distance"] == found["distance"].max()).all()
             assert (found["distance"] > 240).all() and (found["distance"] < expected["distance"]).all()
@@ -559,10 +559,10 @@ def test_grey_among_colours_stands_for_three_channels(tmp_path):
     ("images", "problem"),
     [
         ({"a": (ONE[0], None)}, "image a of .* has no pixels: build the store with `build-targets --images`"),
-        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels and a has 1: all images must have"),
+        ({"a": ONE, "b": (ONE[0], noise((2, 9, 9)))}, "image b has 2 channels, but a has 1: all images must have"),
         (
             {"a": ONE, "b": (*ONE, {"attributes": {"options": Recipe(wall_width=5).to_dict()}})},
-            "image b was built by another recipe than a",
+            "image b was built with another recipe than a",
         ),
         ({}, "no image of .* is chosen"),
     ],
@@ -618,11 +618,11 @@ def test_refuses_images_that_do_not_fit_into_memory(drawn, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"crop": 0}, "crop 0 is not possible: give a whole number from 1"),
+        ({"crop": 0}, "crop is 0: give a whole number from 1"),
         ({"mask": "walls"}, "mask 'walls' is unknown"),
         ({"augment": ("flip",)}, "augmentation 'flip' is unknown"),
-        ({"samples_per_epoch": 0}, "samples_per_epoch 0 is not possible"),
-        ({"seed": -1}, "seed -1"),
+        ({"samples_per_epoch": 0}, "samples_per_epoch is 0"),
+        ({"seed": -1}, "seed is -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -1,4 +1,4 @@
-"""Scores against the formulas and the packages of those who define them."""
+"""Scores against the formulas and packages that define them."""
 
 import pickle
 import warnings

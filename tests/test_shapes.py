@@ -1,4 +1,4 @@
-"""Overlaps and shapes of annotations, held against slow references on whole images."""
+"""Overlaps and shapes of annotations against slow references on whole images."""
 
 from itertools import combinations
 

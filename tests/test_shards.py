@@ -181,7 +181,7 @@ def test_blocks_are_parts_of_the_whole_whatever_the_recipe(small_shards, tmp_pat
 
 
 def test_regions_to_ignore_and_channels_come_by_blocks(small_shards, tmp_path):
-    """Of a label image with pixels to ignore, beside an image of three channels."""
+    """A label image with pixels to ignore, and an image with three channels."""
     rng = np.random.default_rng(0)
     labels = np.kron(rng.integers(0, 9, (6, 7)), np.ones((8, 8), int))
     ignore = rng.random(labels.shape) < 0.2

@@ -1,4 +1,4 @@
-"""The weights that come with the package: there, small, and as good as their model card says."""
+"""The bundled weights: present, small, and with the scores of their model card."""
 
 import os
 import re
@@ -58,7 +58,9 @@ def test_names_are_no_paths(tmp_path, monkeypatch):
     for path in (f"./{DEFAULT_WEIGHTS}", Path(DEFAULT_WEIGHTS)):
         with pytest.raises(WeightsError, match=r"weights .*nuclei cannot be read: No such file"):
             load_bundle([path])
-    with pytest.raises(WeightsError, match="there are no weights nucleus: there is no such file, and what comes with"):
+    with pytest.raises(
+        WeightsError, match="there are no weights nucleus: there is no such file, and the bundled weights are"
+    ):
         load_bundle("nucleus")
 
 

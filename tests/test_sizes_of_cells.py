@@ -1,4 +1,4 @@
-"""Cells of other sizes than networks learned from: weights of shrunk images, and the diameters of cells."""
+"""Cells of other sizes than the training cells: weights of shrunk images, and the diameters of cells."""
 
 import json
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_networks_see_images_as_the_store_had_them(tmp_path):
     quarter = predictor([weights(shrink=4)])
     assert quarter.scale(of_store.load(), None, of_store.shrunk) == Scale((16, 20), (8, 10), 2)
     assert predictor([weights(shrink=1)]).scale(of_store.load(), None, of_store.shrunk) is None
-    with pytest.raises(UsageError, match="wn learned from images at 1/2 of their size, semseg at 1/1"):
+    with pytest.raises(UsageError, match="wn was trained on images at 1/2 of their size, semseg at 1/1"):
         Bundle(weights(), semseg=weights("semseg", 1))
 
 
@@ -88,12 +88,12 @@ def test_a_diameter_is_a_scale():
     assert predictor(bundle, diameter="20").scale(image, None) == Scale((60, 80), (30, 40), 2)
     kept = replace(LOOKS, median_diameter=8.0)
     assert predictor([weights(appearance=kept)], diameter=8).scale(image, None) is None
-    with pytest.raises(UsageError, match="the weights do not know how large the cells were"):
+    with pytest.raises(UsageError, match="the weights do not have the diameter of"):
         predictor([weights()], diameter=5)
     for wrong in ("large", -1, float("nan")):
         with pytest.raises(UsageError, match="diameter"):
             PredictionOptions(diameter=wrong)
-    with pytest.raises(UsageError, match="give one of them"):
+    with pytest.raises(UsageError, match="give only one of them"):
         PredictionOptions(diameter=5, pixel_size=0.5)
 
 
@@ -103,14 +103,14 @@ def test_a_diameter_is_a_scale():
     ids=["large", "as learned", "few"],
 )
 def test_a_first_look_tells_the_scale(monkeypatch, side, count, found, seen):
-    """Of squares at half of the image's size; weights that learned from cells 10 pixels across."""
+    """Squares at half of the image's size, and weights that were trained on cells with a diameter of 10 pixels."""
     labels = np.zeros((120, 160), int)
     for k in range(count):
         y, x = 30 * (k // 4), 30 * (k % 4)
         labels[y : y + side, x : x + side] = k + 1
     monkeypatch.setattr(diameter, "find_instances", lambda maps, decoding: (labels, 0))
     looking = predictor([weights(appearance=LOOKS)], diameter="auto")
-    monkeypatch.setattr(Predictor, "look", lambda self, image, classes, scale, **keep: "maps")
+    monkeypatch.setattr(Predictor, "look", lambda self, image, classes, scale, types, **keep: "maps")
     image = np.zeros((1, 120, 158))
     scale = looking.scale(image, None)
     first = diameter.look_first(looking, image, None, scale)
@@ -133,10 +133,10 @@ def test_nuclei_that_are_made_smaller_are_found_again(tmp_path):
         scores[asked] = score_image(tifffile.imread(out / "a.tif"), truth).kaggle_precision
         notes[asked] = report.notes()
     assert min(scores[7], scores["auto"]) > scores[None] + 0.2, scores
-    learned = "the weights learned from cells 17.5 pixels across in the median; "
-    assert notes[7][0] == f"{learned}1 image seen so that cells of 7 pixels are as large:"
-    assert notes["auto"][0] == f"{learned}the cells of 1 image were estimated:"
-    assert "pixels across, 86 x 107 pixels seen as" in notes["auto"][1]
+    learned = "the weights were trained on cells with a median diameter of 17.5 pixels; "
+    assert notes[7][0] == f"{learned}1 image scaled so that cells of 7 pixels have this size:"
+    assert notes["auto"][0] == f"{learned}estimated for 1 image:"
+    assert " pixels, 86 x 107 pixels seen as" in notes["auto"][1]
     assert 6 < json.loads((out / "cellprep-prediction.json").read_text())["images"]["a"]["diameter"] < 8
     assert load_bundle("nuclei").diameter == pytest.approx(17.5, abs=0.1)
 
@@ -147,6 +147,6 @@ def test_a_training_goes_on_at_the_size_of_the_weights_or_below(tmp_path):
     build_targets(tmp_path / "labels", tmp_path / "s.zarr", jobs=1, quiet=True)
     origin = [Origin("phase", weights(), "")]
     store = open_store(tmp_path / "s.zarr")
-    with pytest.raises(UsageError, match=r"the wn of phase learned .* at full size: build a store with --shrink 2"):
+    with pytest.raises(UsageError, match=r"the wn of phase was trained .* at full size: build a store with --shrink 2"):
         refuse_larger_images(store, origin, Recipe())
     refuse_larger_images(store, origin, Recipe(shrink=4))

@@ -81,7 +81,9 @@ def test_groups_are_shared_out_near_the_best():
     for seed in range(40):
         classes, groups = rng.integers(0, 3, 40), rng.integers(0, 8, 40)
         every = np.stack(np.meshgrid(*[range(2)] * 7, indexing="ij"), -1).reshape(-1, 7)
-        every = np.concatenate([np.zeros((len(every), 1), int), every], axis=1)  # which fold is called 0 is no matter
+        every = np.concatenate(
+            [np.zeros((len(every), 1), int), every], axis=1
+        )  # the numbering of folds does not matter
         scores = [variance(classes, fold_of_group[groups], 2) for fold_of_group in every]
         greedy.append(variance(classes, assign_folds(classes[:, np.newaxis], groups, 2, seed), 2))
         best.append(min(scores))

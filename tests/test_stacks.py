@@ -1,4 +1,4 @@
-"""Images with several channels, z planes and times: what is chosen of them, against NumPy on the whole array."""
+"""Selections from images with several channels, z planes and times, against NumPy on the whole array."""
 
 import numpy as np
 import pytest
@@ -242,14 +242,13 @@ def test_predictions_are_of_what_is_chosen(tmp_path):
     assert zarr.open(maps).attrs["cellprep-maps"]["planes"] == {"channel": ["GFP"], "z": "max", "time": 0}
     assert "planes" not in zarr.open(plain).attrs["cellprep-maps"]
     assert (
-        "; of files --channel takes some, and --grey makes one channel of RGB" in run("colours", "none")[0].errors()[1]
+        "; for files, --channel selects channels, and --grey converts RGB to one channel"
+        in run("colours", "none")[0].errors()[1]
     )
     assert not run("colours", "grey", grey=True)[0].errors()
     np.testing.assert_array_equal(
         segment(tmp_path / "images" / "a.tif", bundle, np.ones((5, 6)), channel=1, z="max", time=0),
         segment(plane, bundle, np.ones((5, 6))),
     )
-    with pytest.raises(
-        UsageError, match="image is an array: scene, channel, z, time and grey choose what is read of a file"
-    ):
+    with pytest.raises(UsageError, match="image is an array: scene, channel, z, time and grey are only for files"):
         segment(plane, bundle, np.ones((5, 6)), channel=1)

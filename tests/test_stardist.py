@@ -1,4 +1,4 @@
-"""The targets of StarDist, against plain loops, and the way back from them to cells."""
+"""The targets of StarDist against plain loops, and cells decoded from them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables in other files than CSV, and with other columns than Kaggle's: the same annotations, or what is wrong."""
+"""Tables in other files than CSV, and with other columns than Kaggle's: the same annotations, or a message."""
 
 import gzip
 import io

@@ -158,7 +158,7 @@ def test_each_of_two_cells_that_touch_ends_where_the_other_begins():
     labels = drawn("1111222222 1111222222")
     recipe = Recipe(distance="scipy", per_instance=True, wall_width=1)
     targets = compute_targets(cells_from_labels(labels), recipe)
-    assert targets["distance"].tolist() == [[4, 3, 2, 1, 1, 2, 3, 4, 5, 6]] * 2  # image edges are no rims
+    assert targets["distance"].tolist() == [[4, 3, 2, 1, 1, 2, 3, 4, 5, 6]] * 2  # image edges are not rims
     assert targets["uvec"][0, :, 1].tolist() == [-1, -1, -1, -1, 1, 1, 1, 1, 1, 1]
     assert not targets["semseg"][..., 1].any()
 

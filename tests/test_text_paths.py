@@ -1,4 +1,4 @@
-"""Whatever takes a path takes it as text as well."""
+"""Functions that take a path also take a string."""
 
 import dataclasses
 import importlib

@@ -214,10 +214,10 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     before = (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns
     (tmp_path / "semsegs/fold-1/run.json").unlink()
     result = cli(*how, "--fold", "all", "--out", tmp_path / "semsegs", "--resume")
-    assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # what is no run is left alone
+    assert result.exit_code == 2 and "fold-1 is not empty" in result.stderr  # other folders are not touched
     assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
     for words, message in {
-        ("--fold", "x"): "fold 'x' is not possible: give its number, from 0, or all",
+        ("--fold", "x"): "fold 'x' is not valid: give a number from 0, or all",
         ("--fold", "all", "--resume"): "to resume the runs of all folds, give their folder: --out",
     }.items():
         result = cli(*how, *words)
@@ -332,7 +332,7 @@ def test_what_comes_next_follows_from_the_runs_that_are_there(runs, network, com
     *looks, last = next_steps(Path("runs") / network, TrainOptions(network), Path("data.zarr"))
     assert last == f"next: {command}"
     shows = network in ("dn", "wn")
-    assert looks == [f"to see what it does: cellprep predict --weights runs/{network}"] * shows
+    assert looks == [f"to see its results: cellprep predict --weights runs/{network}"] * shows
 
 
 def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options, tmp_path):
@@ -345,7 +345,9 @@ def test_a_run_with_a_constant_rate_can_be_prolonged_and_no_other(discs, options
     with pytest.raises(UsageError, match=r"has 3 epochs already: --epochs 2 is too few"):
         train(discs, replace(constant, epochs=2, resume=True))
     train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match=r"falls to nearly 0 by epoch 1, .*: train on from its weights by `--init "):
+    with pytest.raises(
+        UsageError, match=r"decreases to nearly 0 by epoch 1, .*: start a new run from its weights with `--init "
+    ):
         train(discs, options("wtn", epochs=3, resume=True))
 
 
@@ -384,7 +386,7 @@ def test_a_wtn_learns_without_images_and_others_from_those_that_have_some(option
     assert "2 images of the store left out: no pixels" in report.notes()
     blind = write_store(tmp_path / "blind.zarr", {name: (array, None) for name, array in labels.items()})
     assert train(blind, options("wtn", epochs=1, out=tmp_path / "blind")).rows
-    with pytest.raises(UsageError, match=r"no image of .* has pixels: run `build-targets SOURCE --images FOLDER`"):
+    with pytest.raises(UsageError, match=r"no image of .* has pixels: add them by running `build-targets SOURCE"):
         train(blind, options("dn"))
 
 
@@ -409,7 +411,7 @@ def test_a_long_training_says_so_before_it_starts():
         r"an epoch of 5 steps takes about \S+ (s|min) on this CPU, 10 epochs about \S+ (s|min)", lines[0]
     )
     lines = expect_duration(network, options, machine, steps=10**7, epochs=10)
-    assert re.fullmatch(r"that is long: with --base-channels 16 instead of 17 an epoch takes about .*", lines[1])
+    assert re.fullmatch(r"this is long: with --base-channels 16 instead of 17, an epoch takes about .*", lines[1])
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
 
@@ -418,20 +420,20 @@ def test_a_long_training_says_so_before_it_starts():
     ("network", "others", "message"),
     [
         ("unet", {}, "network 'unet' is unknown: use one of semseg, dn, wtn, wn"),
-        ("dn", {"epochs": 0}, "epochs 0 is not possible: give 1 or more"),
-        ("dn", {"max_lr": 0}, "a rate of 0"),
+        ("dn", {"epochs": 0}, "epochs is 0: give 1 or more"),
+        ("dn", {"max_lr": 0}, "the learning rate is 0"),
         ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
-        ("dn", {"mask": "none"}, "without a mask dn and wn see the background as a cell: give --background-cell"),
+        ("dn", {"mask": "none"}, "without a mask, dn and wn need the background as a cell: give --background-cell"),
         ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
         ("semseg", {"background_cell": True}, "belong to dn and wn only"),
-        ("dn", {"background_cell": True}, "the background is no cell: build a store with"),
+        ("dn", {"background_cell": True}, "the background is not a cell in .*: build a store with"),
         ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
         ("dn", {"augment": ("mirrors",)}, "mirrors"),
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
-        ("dn", {"device": "cuda"}, "device 'cuda' is not there: give"),
-        ("dn", {"resume": True}, "there is no run in .* to go on with"),
-        ("semseg", {"crop": 16}, "crop 16 is not possible: give 32 or more"),
-        ("semseg", {"crop": 40}, "crop 40 is no multiple of 16"),
+        ("dn", {"device": "cuda"}, "device 'cuda' is not available: use"),
+        ("dn", {"resume": True}, "there is no run in .* to resume"),
+        ("semseg", {"crop": 16}, "crop is 16: give 32 or more"),
+        ("semseg", {"crop": 40}, "crop 40 is not a multiple of 16"),
     ],
 )
 def test_options_that_cannot_be(discs, options, tmp_path, network, others, message):
@@ -444,13 +446,13 @@ def test_options_that_cannot_be(discs, options, tmp_path, network, others, messa
 
 def test_runs_are_not_mixed_up(discs, options):
     train(discs, options("wtn", epochs=1))
-    with pytest.raises(UsageError, match="has a run already: --resume goes on"):
+    with pytest.raises(UsageError, match="contains a run already: resume it"):
         train(discs, options("wtn", epochs=1))
     with pytest.raises(UsageError, match="differs in epochs, crop: give the same"):
         train(discs, options("wtn", epochs=3, crop=48, resume=True))
-    with pytest.raises(UsageError, match=r"--init gives weights of wtn: give those of a dn$"):
+    with pytest.raises(UsageError, match=r"--init contains weights of wtn: give those of a dn$"):
         train(discs, options("dn", init=(options("wtn").out / "best.safetensors",)))
-    with pytest.raises(UsageError, match="has base channels 2, and this training 3"):
+    with pytest.raises(UsageError, match="has base channels 2, but this training has 3"):
         train(
             discs,
             options("wtn", init=(options("wtn").out / "best.safetensors",), base_channels=3, out=discs.path / "x"),
@@ -458,7 +460,7 @@ def test_runs_are_not_mixed_up(discs, options):
     state = options("wtn").out / "state.pt"
     for content in (b"", b"PK no zip", state.read_bytes()[:-400]):
         state.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"state\.pt is damaged or no state"):
+        with pytest.raises(WeightsError, match=r"state\.pt is damaged, or not a training state"):
             train(discs, options("wtn", epochs=1, resume=True))
 
 
@@ -524,7 +526,7 @@ def test_semantic_masks_are_refused(options, tmp_path):
     build_targets(open_source(source), tmp_path / "masks.zarr", BuildOptions(jobs=1, quiet=True))
     store = open_store(tmp_path / "masks.zarr")
     for network in ("dn", "wtn", "wn"):
-        with pytest.raises(UsageError, match="holds semantic masks: no image has more than one cell"):
+        with pytest.raises(UsageError, match="contains semantic masks: no image has more than one cell"):
             train(store, options(network))
     assert train(store, options("semseg", epochs=1)).rows
 
@@ -662,7 +664,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
         ({"fold": -1}, "--fold all trains only one kind of network"),
         ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
         ({"epochs": "3"}, "epochs is the text '3': give a whole number"),
-        ({"background_cell": True}, "the background is no cell"),
+        ({"background_cell": True}, "the background is not a cell"),
         ({"encoder": Path("vgg16.pth")}, "vgg16.pth"),
     ],
 )

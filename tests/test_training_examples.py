@@ -1,4 +1,4 @@
-"""Scripts that train on stores with other libraries, each where its library is there."""
+"""Scripts that train on stores with other libraries, if these are installed."""
 
 import runpy
 from pathlib import Path

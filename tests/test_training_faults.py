@@ -1,4 +1,4 @@
-"""What a training leaves when it is killed, when the disk is full, and when there are two of it."""
+"""The state of a run after it is killed, with a full disk, and with two trainings in one folder."""
 
 import itertools
 import random
@@ -20,7 +20,7 @@ SIZE = ["--base-channels", 2, "--crop", 32, "--batch-size", 2, "--workers", 0, "
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
-    """A training of a second or so, but for its folder."""
+    """Return the options of a training of about a second, without its folder."""
     folder = tmp_path_factory.mktemp("discs")
     build_targets(open_source(write_discs(folder / "source")), folder / "data.zarr", BuildOptions(jobs=1, quiet=True))
     return ["train", "semseg", "--data", folder / "data.zarr", *SIZE, "--epochs", 4, "--out"]
@@ -28,7 +28,7 @@ def words(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(words, tmp_path_factory):
-    """How long it takes, and the weights that it leaves."""
+    """Return its duration and its weights."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     duration = seconds(do, *words, run)
     return duration, whole_weights(run)
@@ -85,5 +85,5 @@ def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
     with RunFolder(tmp_path / "run").held():
         result = cli(*words, tmp_path / "run")
     assert result.exit_code == 2
-    assert result.stderr == f"error: another process trains in {tmp_path / 'run'}: wait until it ends\n"
+    assert result.stderr == f"error: another process is training in {tmp_path / 'run'}: wait until it ends\n"
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The command tune: the best of many ways of decoding, found in rounds, and taken up where it was interrupted."""
+"""The command tune: the best of many decodings, found in rounds, and resumed after interruptions."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def bundle():
-    """Networks that nobody trained: what they tell is made up below."""
+    """Return untrained networks, whose predictions are replaced below."""
     known = Normalisation("percentile", low=(1,), high=(99,))
     parts = [
         Weights(build_network(NetworkSettings(name, base_channels=1), seed=0), known, decoding=USUAL)
@@ -47,7 +47,7 @@ def bundle():
 
 @pytest.fixture
 def maps(store, monkeypatch):
-    """Let networks tell the true maps, with specks of 15 pixels that are no cells and too small by a larger limit."""
+    """Make networks predict the true maps, with specks of 15 pixels, which are removed by a larger minimum area."""
     told = {}
     for image in store:
         found = store[image]

@@ -1,4 +1,4 @@
-"""Tuning class by class: small cells and large ones, with specks that are no cells among the large class."""
+"""Tuning by class: small and large cells, with specks in the class of the large ones."""
 
 import csv
 from dataclasses import replace
@@ -64,7 +64,7 @@ def bundle():
 
 @pytest.fixture
 def maps(store, monkeypatch):
-    """Let networks tell the true maps, and specks that look as if they were of the large class."""
+    """Make networks predict the true maps, with specks that look like the large class."""
     told = {}
     for k, image in enumerate(store):
         labels, types, specks = drawn(k)
@@ -111,7 +111,7 @@ def test_each_class_gets_the_way_that_is_best_for_it(store, bundle, maps, tmp_pa
     best = max((row for row in rows if row["class"] == "small"), key=lambda row: float(row["pq"]))
     assert float(best["pq"]) == pytest.approx(small.choice.score, abs=1e-5)
     before = len(done)
-    again = tune(store, tmp_path / "out", bundle, **options)  # all is known, but for all classes together
+    again = tune(store, tmp_path / "out", bundle, **options)  # everything is cached, except for all classes together
     assert len(done) == before
     assert again.to_dict() == report.to_dict()
     assert "not tuned, as fewer than 4 images have true cells of them: unseen" in again.notes()

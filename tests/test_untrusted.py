@@ -1,4 +1,4 @@
-"""Input that chooses what reads it, or claims more than it holds: each ends in one line."""
+"""Input that chooses its reader, or claims more than it contains: each ends with one line."""
 
 import ast
 import gzip

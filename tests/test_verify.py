@@ -109,7 +109,7 @@ def assigning(place, value):
 
 
 def add_ignore(image):
-    """Give an image an array of pixels to ignore, one of them a cell's."""
+    """Add an array of pixels to ignore to an image, one of them in a cell."""
     ignore = np.zeros((SIDE, SIDE), np.uint8)
     ignore[2, 3] = ignore[11, 11] = 1
     size = write_array(image / "ignore", "ignore", ignore)
@@ -293,7 +293,7 @@ def test_a_damaged_file_of_a_huge_image_is_found(huge, name):
 
 
 def test_levels_follow_distances_that_another_machine_rounded(any_out):
-    """Whose distance lies just below a bin: the level is that of the distance that is stored."""
+    """Cells whose distance is just below a bin: the level is that of the stored distance."""
     image = open_store(any_out)["b"]
     bins, distance = image.recipe.bins, image.read("distance")
     y, x = np.argwhere(np.isclose(distance, bins[0], atol=1e-6))[0]
@@ -812,7 +812,7 @@ def add_to_all(out):
     for group in (root, root["b"]):
         group.attrs["cellprep"] = {**group.attrs["cellprep"], "noted": "by hand"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # consolidated metadata are no part of the format yet
+        warnings.simplefilter("ignore")  # consolidated metadata are not part of the format yet
         zarr.consolidate_metadata(out)
 
 

@@ -1,4 +1,4 @@
-"""Files of weights: networks come back as they were, and nothing else comes in."""
+"""Files of weights: networks are restored exactly, and no other content is accepted."""
 
 import json
 import math
@@ -150,7 +150,7 @@ def test_does_not_save_what_is_not_finite(path, value):
 
 @pytest.mark.parametrize("training", [{"loss": math.nan}, {"path": Path()}])
 def test_does_not_save_what_json_cannot_hold(path, training):
-    with pytest.raises(WeightsError, match="JSON cannot hold"):
+    with pytest.raises(WeightsError, match="their description is not valid JSON"):
         save_weights(path, make(training=training))
 
 
@@ -176,7 +176,7 @@ def rewrite(path, tensors=None, metadata=None, **description):
 
 
 class Code:
-    """What would run a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self):
         return (Path.touch, (Path("ran"),))
@@ -199,13 +199,13 @@ class Code:
 def test_refuses_what_is_no_safetensors_file(path, content, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     path.write_bytes(content)
-    refused(path, "damaged or no safetensors file .*cellprep train")
+    refused(path, "damaged or not a safetensors file .*cellprep train")
     assert not Path("ran").exists()
 
 
 def test_refuses_a_checkpoint_of_torch(path):
     torch.save(make().network.state_dict(), path)
-    refused(path, "damaged or no safetensors file .*cellprep train")
+    refused(path, "damaged or not a safetensors file .*cellprep train")
 
 
 def test_refuses_what_is_not_there(path, tmp_path):
@@ -220,13 +220,13 @@ def test_refuses_every_shortened_file(tmp_path_factory, data):
     save_weights(path, make())
     whole = path.read_bytes()
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    refused(path, "damaged or no safetensors file")
+    refused(path, "damaged or not a safetensors file")
 
 
 @pytest.mark.parametrize("metadata", [{}, {"format": "pt"}])
 def test_refuses_files_of_others(saved, metadata):
     rewrite(saved, metadata=metadata)
-    refused(saved, "of another program: give a file that `cellprep train` wrote")
+    refused(saved, "from another program: give a file from `cellprep train`")
 
 
 NETWORK = {"name": "wtn", "arch": "published", "base_channels": 2, "image_channels": 1, "levels": 4, "masked": True}
@@ -237,18 +237,18 @@ NETWORK = {"name": "wtn", "arch": "published", "base_channels": 2, "image_channe
     [
         ({"format": 2}, "have format 2: this version of cellprep reads 1"),
         ({"format": None}, "have format None"),
-        ({"network": None}, "described wrongly"),
-        ({"network": {**NETWORK, "name": "x"}}, "described wrongly .network 'x' is unknown"),
-        ({"network": {**NETWORK, "base_channels": 1e9}}, "described wrongly"),
-        ({"network": {**NETWORK, "base_channels": 10**9}}, "base channels 1000000000 is not possible"),
-        ({"network": {**NETWORK, "masked": 1}}, "described wrongly"),
-        ({"normalisation": {"kind": "dataset", "low": ["1"], "high": [2]}}, "described wrongly"),
-        ({"normalisation": {"kind": "dataset", "low": [1], "high": []}}, "described wrongly"),
-        ({"recipe": {"bins": [2, 1]}}, "described wrongly .*bins must ascend"),
-        ({"recipe": {"wall_width": 4}}, "described wrongly .*odd"),
-        ({"mask": "walls"}, "described wrongly"),
-        ({"training": []}, "described wrongly"),
-        ({"version": 1}, "described wrongly"),
+        ({"network": None}, "an invalid description"),
+        ({"network": {**NETWORK, "name": "x"}}, "an invalid description .network 'x' is unknown"),
+        ({"network": {**NETWORK, "base_channels": 1e9}}, "an invalid description"),
+        ({"network": {**NETWORK, "base_channels": 10**9}}, "base channels is 1000000000: "),
+        ({"network": {**NETWORK, "masked": 1}}, "an invalid description"),
+        ({"normalisation": {"kind": "dataset", "low": ["1"], "high": [2]}}, "an invalid description"),
+        ({"normalisation": {"kind": "dataset", "low": [1], "high": []}}, "an invalid description"),
+        ({"recipe": {"bins": [2, 1]}}, "an invalid description .*bins must ascend"),
+        ({"recipe": {"wall_width": 4}}, "an invalid description .*odd"),
+        ({"mask": "walls"}, "an invalid description"),
+        ({"training": []}, "an invalid description"),
+        ({"version": 1}, "an invalid description"),
     ],
 )
 def test_refuses_wrong_descriptions(saved, description, words):
@@ -259,13 +259,13 @@ def test_refuses_wrong_descriptions(saved, description, words):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "NaN", "[" * 100_000])
 def test_refuses_descriptions_that_are_none(saved, text):
     rewrite(saved, metadata={"cellprep": text})
-    refused(saved, "described wrongly|have format None")
+    refused(saved, "an invalid description|have format None")
 
 
 def test_a_large_name_costs_no_memory(saved):
     """The tensors are compared before any memory is taken for what the description promises."""
     rewrite(saved, network={**NETWORK, "base_channels": 1024})
-    refused(saved, r"tensor body\.conv1\.1\.weight has shape \(2, 2, 5, 5\), its network's \(1024, 2, 5, 5\)")
+    refused(saved, r"tensor body\.conv1\.1\.weight has shape \(2, 2, 5, 5\): it must be \(1024, 2, 5, 5\)")
 
 
 def changed(**changes):
@@ -283,7 +283,7 @@ def changed(**changes):
         (changed(more=lambda _: torch.ones(1)), r"have an unknown tensor more \(1 such\)"),
         (changed(body__fcn1__bias=lambda old: old[:-1].clone()), r"body\.fcn1\.bias has shape \(3,\)"),
         (changed(body__fcn1__bias=lambda old: old[None].clone()), r"body\.fcn1\.bias has shape \(1, 4\)"),
-        (changed(body__fcn1__bias=lambda old: old.long()), r"is torch\.int64: it should be torch\.float32"),
+        (changed(body__fcn1__bias=lambda old: old.long()), r"is torch\.int64: it must be torch\.float32"),
         (changed(body__fcn1__bias=lambda old: old * math.nan), "body.fcn1.bias has values that are not finite"),
         (changed(body__fcn1__bias=lambda old: old.double() + 1e300), "body.fcn1.bias has values that are not finite"),
     ],

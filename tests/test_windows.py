@@ -1,4 +1,4 @@
-"""Windows, turns and warps of images, against slow and obvious references."""
+"""Windows, flips, rotations and warps of images against slow, obvious references."""
 
 import cv2
 import numpy as np
@@ -174,7 +174,7 @@ def test_free_warps_are_no_quarter_turns_and_keep_their_limits():
 
 
 @pytest.mark.parametrize(
-    ("names", "problem"), [(("flip",), "'flip' is unknown: use one of flips, "), ("grey", "is a text")]
+    ("names", "problem"), [(("flip",), "'flip' is unknown: use one of flips, "), ("grey", "is a string")]
 )
 def test_refuses_unknown_augmentations(names, problem):
     with pytest.raises(UsageError, match=problem):

@@ -1,8 +1,8 @@
-"""Families of targets beside the packages that they are from: whether they are equal, and what they cost.
+"""Families of targets compared with the packages that they come from: equality and costs.
 
-Each other file here is one comparison. It offers ``PACKAGE``, the distribution to compare with, or None where a rule is
-reimplemented because no package has it; ``peer(labels)`` and ``ours(labels)``, arrays by the same names; and may offer
-``ALIKE``, how far values may be from each other that count as the same.
+Each other file here is one comparison. It defines ``PACKAGE``, the distribution to compare with, or None if a rule is
+reimplemented because no package has it; ``peer(labels)`` and ``ours(labels)``, arrays by the same names; and optionally
+``ALIKE``, the largest difference between values that count as equal.
 """
 
 import importlib
@@ -25,14 +25,14 @@ from cellprep.store.chunks import encode_chunk
 #: Sources of real images in the folder of test data.
 SOURCES = {"sartorius": "sartorius/train.csv", "dsb2018": "dsb2018/masks", "usiigaci": "usiigaci/masks"}
 
-#: What is measured of each comparison: by set of images, then by figure.
+#: The measurements of each comparison: by set of images, then by figure.
 Figures = dict[str, dict[str, Any]]
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class Image(NamedTuple):
-    """A label image, and the set of images that it counts with."""
+    """A label image, and the set of images that it belongs to."""
 
     name: str
     labels: NDArray[Any]
@@ -44,7 +44,7 @@ def comparisons() -> list[str]:
 
 
 def load(name: str) -> tuple[ModuleType, str]:
-    """Return a comparison, and the version of what it compares with.
+    """Return a comparison, and the version of the package that it compares with.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def load(name: str) -> tuple[ModuleType, str]:
         found = version(module.PACKAGE)
     except PackageNotFoundError:
         raise ImportError(f"{module.PACKAGE} is not installed") from None
-    module.peer(np.array([[0, 1, 1], [0, 1, 1], [2, 2, 0]], np.uint16))  # which loads it
+    module.peer(np.array([[0, 1, 1], [0, 1, 1], [2, 2, 0]], np.uint16))  # loads it
     return module, found
 
 
@@ -66,7 +66,7 @@ def real_images(data: Path, limit: int | None = None) -> Iterator[Image]:
     """Yield the label images of each source, evenly chosen if there are more than `limit` of a set."""
     for source, path in SOURCES.items():
         if not (data / path).exists():
-            sys.stderr.write(f"{data / path} is not there: left out\n")
+            sys.stderr.write(f"{data / path} does not exist: skipped\n")
             continue
         records = images_of(data / path)
         sets: dict[str, list[Any]] = {}
@@ -97,7 +97,7 @@ _QUARTILES = ("ours", "theirs", "ratio", "bytes")
 
 
 def _compare(module: ModuleType, labels: NDArray[Any], repeats: int) -> dict[str, Any]:
-    """Return what one image shows: milliseconds, differences, and bytes that a store takes."""
+    """Return the results of one image: milliseconds, differences, and bytes in a store."""
     (ours, our_time), (theirs, their_time) = (_timed(make, labels, repeats) for make in (module.ours, module.peer))
     if ours.keys() != theirs.keys():
         raise ValueError(f"{module.__name__} compares {', '.join(ours)} with {', '.join(theirs)}")
@@ -121,26 +121,26 @@ def _compare(module: ModuleType, labels: NDArray[Any], repeats: int) -> dict[str
 
 
 def _timed(make: Callable[[Any], Arrays], labels: NDArray[Any], repeats: int) -> tuple[Arrays, float]:
-    """Return what a function makes, and the milliseconds of the fastest repeat."""
+    """Return the result of a function, and the milliseconds of the fastest repeat."""
     made: list[Arrays] = []
     timing = time_each(lambda given: made.append(make(given)), [labels], repeats)
     return made[-1], timing.median
 
 
 def load_results(path: Path) -> dict[str, Any]:
-    """Return what earlier runs found, by comparison."""
+    """Return the results of earlier runs, by comparison."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def save_results(path: Path, results: dict[str, Any]) -> None:
-    """Keep results for later runs, which may be in environments with other packages."""
+    """Save results for later runs, which may be in environments with other packages."""
     aside = path.with_suffix(".part")
     aside.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     aside.replace(path)
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Return two tables: which values are equal, and what they cost."""
+    """Return two tables: of equality, and of costs."""
     equality, costs = [], []
     for name, found in results.items():
         peer = f"{found['package']} {found['version']}" if found["package"] else "reimplemented"
@@ -175,7 +175,7 @@ def _spread(figures: list[float]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw the processor time of an image, of each family and its package, a panel for each source."""
+    """Draw the processor time per image of each family and its package, with a panel for each source."""
     from matplotlib.figure import Figure
 
     names = list(results)
@@ -204,7 +204,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _median(sets: Figures, source: str, key: str) -> float:
-    """Return the median of a figure over the sets of a source, each by its number of images; NaN if it has none."""
+    """Return the median of a figure over the sets of a source, weighted by their numbers of images; NaN if none."""
     values = [figures[key][0] for name, figures in sets.items() if name.split()[0] == source]
     weights = [figures["images"] for name, figures in sets.items() if name.split()[0] == source]
     return float(np.median(np.repeat(values, weights))) if values else float("nan")

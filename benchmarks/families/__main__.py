@@ -17,23 +17,25 @@ CHART = HERE.parent.parent / "docs" / "families.webp"
 
 
 def main() -> None:
-    """Measure those whose package is here, add them to the results, print all of these, and draw them."""
+    """Measure families whose packages are installed, add them to the results, and print and draw all results."""
     names = comparisons()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.families", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; else all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; by default all")
     data = os.environ.get("CELLPREP_TEST_DATA")
-    parser.add_argument("--data", type=Path, default=data, help="folder of real images; else CELLPREP_TEST_DATA")
-    parser.add_argument("--limit", type=int, help="images of each set at most; else all")
-    parser.add_argument("--repeats", type=int, default=3, help="of each image, of which the fastest counts; default 3")
+    parser.add_argument("--data", type=Path, default=data, help="folder of real images; by default CELLPREP_TEST_DATA")
+    parser.add_argument("--limit", type=int, help="largest number of images of each set; by default all")
     parser.add_argument(
-        "--results", type=Path, default=HERE / "results.json", help="where results are kept, with tables beside them"
+        "--repeats", type=int, default=3, help="repeats for each image, the fastest of which is used; default 3"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=HERE / "results.json", help="file of results; tables are written next to it"
     )
     parser.add_argument("--chart", type=Path, default=CHART, help="picture to draw")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
-        parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; use some of {', '.join(names)}")
     if options.data is None:
-        parser.error("name a folder of real images by --data or CELLPREP_TEST_DATA")
+        parser.error("name a folder of real images with --data or CELLPREP_TEST_DATA")
     warnings.simplefilter("ignore")  # of the other packages
     cv2.setNumThreads(1)
     keep_freed_memory()  # as the command does
@@ -42,7 +44,7 @@ def main() -> None:
         try:
             module, version = load(name)
         except ImportError as error:
-            sys.stderr.write(f"{name} is left out: {error}\n")
+            sys.stderr.write(f"{name} is skipped: {error}\n")
             continue
         before = noise()
         sets = compare(module, real_images(options.data, options.limit), options.repeats)

@@ -1,4 +1,4 @@
-"""Affinities, beside torch-em's `AffinityTransform`, whose loop over pixels is compiled (bioimage-cpp)."""
+"""Affinities compared with torch-em's `AffinityTransform`, whose loop over pixels is compiled (bioimage-cpp)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Borders and cores, beside acvl_utils, of which nnU-Net's authors make them. It takes stacks only: one slice."""
+"""Borders and cores compared with acvl_utils by nnU-Net's authors, which only takes stacks: here, of one slice."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def ours(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def peer(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return the same as acvl_utils makes them, by the faster one of its two functions."""
+    """Return the same as acvl_utils makes them, with the faster of its two functions."""
     from acvl_utils.instance_segmentation import instance_as_semantic_seg
 
     return {"boundary": instance_as_semantic_seg.convert_instanceseg_to_semantic_patched(labels[None])[0]}

@@ -1,4 +1,4 @@
-"""Inner, outer and thick boundaries, beside scikit-image's `find_boundaries`."""
+"""Inner, outer and thick boundaries compared with scikit-image's `find_boundaries`."""
 
 from typing import Any
 

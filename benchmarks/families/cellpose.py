@@ -1,4 +1,4 @@
-"""Cellpose's flows, beside the package cellpose."""
+"""Cellpose's flows compared with the package cellpose."""
 
 import importlib
 import sys
@@ -25,7 +25,7 @@ def peer(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _dynamics() -> ModuleType:
-    """Import cellpose's module; flows need no torchvision, which it loads for other things."""
+    """Import cellpose's module without torchvision, which flows do not need."""
     try:
         importlib.import_module("torchvision")
     except ImportError:
@@ -33,5 +33,5 @@ def _dynamics() -> ModuleType:
             stand_in = ModuleType(name)
             stand_in.__dict__.update(transforms=None, functional=None, _functional_tensor=None)
             sys.modules[name] = stand_in
-    importlib.import_module("torch").set_num_threads(1)  # threads that wait take time, too
+    importlib.import_module("torch").set_num_threads(1)  # waiting threads take time, too
     return importlib.import_module("cellpose.dynamics")

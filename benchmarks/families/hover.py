@@ -1,8 +1,8 @@
-"""HoVer-Net's maps, beside its own way of making them.
+"""HoVer-Net's maps compared with its own implementation.
 
-HoVer-Net is no package. `peer` does what ``gen_instance_hv_map``, ``fix_mirror_padding`` and ``get_bounding_box`` of
-https://github.com/vqdang/hover_net do (MIT, (c) 2018 vqdang), step by step, written anew: the image is padded, so
-that no cell is at its edge, and is searched once for each cell. Its ``remove_small_objects`` is scikit-image's.
+HoVer-Net is not a package. `peer` reimplements ``gen_instance_hv_map``, ``fix_mirror_padding`` and ``get_bounding_box``
+of https://github.com/vqdang/hover_net (MIT, (c) 2018 vqdang) step by step: the image is padded, so that no cell is at
+its edge, and is searched once for each cell. Its ``remove_small_objects`` is scikit-image's.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ def peer(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _apart(cells: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give all pieces of a cell but the first numbers of their own."""
+    """Renumber all pieces of a cell except the first."""
     from scipy.ndimage import label
 
     for number in np.unique(cells)[1:]:

@@ -1,4 +1,4 @@
-"""Distances of each instance, plain and signed, beside edt, which is compiled."""
+"""Distances of each instance, plain and signed, compared with edt, which is compiled."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Distances within each object, beside torch-em's `PerObjectDistanceTransform`."""
+"""Distances within each object compared with torch-em's `PerObjectDistanceTransform`."""
 
 from typing import Any
 

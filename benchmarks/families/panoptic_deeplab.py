@@ -1,4 +1,4 @@
-"""Centres and ways there, beside the rule of Panoptic-DeepLab's target generator, which no index has: restated."""
+"""Centres and offsets compared with Panoptic-DeepLab's target generator, reimplemented as it is not a package."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def ours(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def peer(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return the same cell by cell, each looked for in the whole image, as the generator does."""
+    """Return the same cell by cell, searching the whole image for each, as the generator does."""
     reach = 3 * SIGMA + 1
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     hill = np.exp(-(x**2 + y**2) / (2 * SIGMA**2))

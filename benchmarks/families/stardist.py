@@ -1,4 +1,4 @@
-"""StarDist's rays and probability, beside the package stardist."""
+"""StarDist's rays and probability compared with the package stardist."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""How cells look in images, in a few numbers: what tells images that networks learned from apart from others."""
+"""Appearance of cells in a few numbers: they show which images differ from those that a network learned from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ from numpy.typing import NDArray
 
 from cellprep.errors import UsageError
 
-#: How an image may differ from others, the most telling way first.
+#: The ways in which an image may differ from others, the most informative first.
 DIFFERENCES = ("polarity", "coverage", "background", "contrast", "noise", "size")
 
-_MOST_PIXELS = 1 << 22  # of an image that are looked at; of a larger one some windows
+_MOST_PIXELS = 1 << 22  # of an image that are measured; of larger images, windows
 _WINDOW, _WINDOWS_A_SIDE = 512, 4
 
-_BLUR = 5  # pixels: a mean over so many takes out noise, and leaves nuclei
-_SURROUNDINGS = 9  # pixels: a square about each pixel of a cell
+_BLUR = 5  # pixels: a mean over this width removes noise, but not nuclei
+_SURROUNDINGS = 9  # pixels: side of a square around each pixel of a cell
 
-# Two or three found cells may be dirt: they say little of cells, and of the range of the image's intensities.
+# Two or three detected cells may be dirt: they say little about cells and about the range of intensities.
 _FEW = 4
 # The limits were set on images of nuclei, phase contrast and their negatives; see docs/predict.md.
 _TOLERANCE = 0.2  # of the range of intensities
-_TOLERANCE_WITH_FEW = 0.45  # the background of mere noise lies in the middle of its range
-_TOLERANCE_WITH_NONE = 0.75  # and with uneven light anywhere but at the end where cells would be
+_TOLERANCE_WITH_FEW = 0.45  # the background of pure noise is in the middle of its range
+_TOLERANCE_WITH_NONE = 0.75  # and with uneven illumination anywhere except where cells would be
 _CONTRAST_TOLERANCE = 2
-_LEAST_CONTRAST = 0.05  # cells of less are brighter than their surroundings in one image and darker in the next
-_COVERAGE_TOLERANCE = 2  # of the pixels that are of no cell
+_LEAST_CONTRAST = 0.05  # below, cells are brighter than their surroundings in some images and darker in others
+_COVERAGE_TOLERANCE = 2  # of the share of background pixels
 _SIZE_TOLERANCE = 1.25
 _NOISE_TOLERANCE = 3
 
-#: Differences of differences, across and down: 0 on any slope, and of white noise `RESIDUAL_WIDTH` times as wide as it.
+#: Second differences, across and down: 0 on any slope. Those of white noise are `RESIDUAL_WIDTH` times as wide as it.
 RESIDUAL = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
 RESIDUAL_WIDTH = 6
-_HALF_WITHIN = 0.6745  # half of normal values are within so many standard deviations
+_HALF_WITHIN = 0.6745  # half of normally distributed values are within so many standard deviations
 
 Window = tuple[slice, slice]
 Sampled = list[tuple[Window, NDArray[np.float32]]]
@@ -42,24 +42,24 @@ Sampled = list[tuple[Window, NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """How the cells of an image look.
+    """The appearance of the cells of an image.
 
     Attributes
     ----------
     cells
-        How many there are.
+        Number of cells.
     coverage
-        Share of the pixels that are of a cell.
+        Share of the pixels that belong to cells.
     background
-        Median intensity outside of cells. 0 is the darkest and 1 the brightest of the image, leaving out outliers.
-        None if all pixels are of cells.
+        Median intensity outside cells. 0 is the darkest and 1 the brightest intensity of the image, without outliers.
+        None if all pixels belong to cells.
     contrast
-        Median intensity of the cells' pixels less that of the pixels around them: above 0 where cells are brighter.
+        Median intensity of the cells' pixels minus that of the pixels around them: above 0 if cells are brighter.
         None without cells, or without pixels around them.
     diameter
-        Median diameter of the cells, as discs of their area, in pixels. None without cells.
+        Median equivalent diameter of the cells (discs of equal area), in pixels. None without cells.
     noise
-        Standard deviation of what differs from pixel to pixel, as a share of the range of intensities.
+        Standard deviation of the noise from pixel to pixel, as a share of the range of intensities.
     """
 
     cells: int
@@ -72,23 +72,23 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class AppearanceRange:
-    """How cells look in many images: lows and highs, each of an `Appearance`'s number.
+    """The appearance of cells in many images: the lowest and highest usual value of each number of `Appearance`.
 
     Attributes
     ----------
     coverage, background, contrast
         Percentiles 1 and 99 over images.
     diameter
-        Percentiles 1 and 99 over all cells, in pixels; None if it is not known where cells part.
+        Percentiles 1 and 99 over all cells, in pixels; None if touching cells are not separated.
     noise
-        As of images; None in weights that were made before it was measured.
+        Percentiles 1 and 99 over images; None in weights from before it was measured.
     median_diameter
-        Of all cells, in pixels; None if it is not known, or in weights that were made before it was kept.
+        Of all cells, in pixels; None if it is unknown, or in weights from before it was saved.
 
     Raises
     ------
     UsageError
-        If a low is above its high, or no finite number.
+        If a low is above its high, or not finite.
 
     Examples
     --------
@@ -110,20 +110,20 @@ class AppearanceRange:
         for name in ("coverage", "background", "contrast", "diameter", "noise"):
             low, high = getattr(self, name) or (0, 0)
             if not -np.inf < low <= high < np.inf:
-                raise UsageError(f"the {name} of cells from {low} to {high} is no range")
+                raise UsageError(f"the {name} of cells from {low} to {high} is not a valid range")
         if self.median_diameter is not None and not 0 < self.median_diameter < np.inf:
-            raise UsageError(f"the median diameter of cells, {self.median_diameter}, is no length above 0")
+            raise UsageError(f"the median diameter of cells is {self.median_diameter}: it must be above 0")
 
     @classmethod
     def of(cls, found: Sequence[Appearance], diameters: NDArray[np.float64] | None) -> "AppearanceRange | None":
-        """Return the ranges of what was measured on images; None where nothing was.
+        """Return the ranges of measured images; None if no image was measured.
 
         Parameters
         ----------
         found
             One per image.
         diameters
-            (n,): of all cells in them, in pixels, where they are known.
+            (n,): of all their cells, in pixels, if they are known.
         """
         measured = [image for image in found if image.background is not None and image.contrast is not None]
         if not measured:
@@ -139,7 +139,7 @@ class AppearanceRange:
 
     @property
     def middle_diameter(self) -> float | None:
-        """The median diameter; where it was not kept the geometric mean of the usual ones; None if none is known."""
+        """The median diameter; if it was not saved, the geometric mean of the usual ones; None if these are unknown."""
         if self.median_diameter is not None or self.diameter is None or self.diameter[0] <= 0:
             return self.median_diameter
         low, high = self.diameter
@@ -147,12 +147,12 @@ class AppearanceRange:
 
     @property
     def polarity(self) -> int:
-        """1 if cells are brighter than what surrounds them, -1 if darker; 0 if now this, now that, or hardly."""
+        """1 if cells are brighter than their surroundings, -1 if darker; 0 if it varies, or differs too little."""
         low, high = self.contrast
         return int(low > _LEAST_CONTRAST) - int(high < -_LEAST_CONTRAST)
 
     def difference(self, image: Appearance) -> str:
-        """Return the first way in which an image differs, a name in `DIFFERENCES`; nothing if it is alike."""
+        """Return the first way in which an image differs, a name in `DIFFERENCES`; an empty string if it is similar."""
         few = image.cells < _FEW
         tests = {
             "polarity": not few and self._stands_out(image) < 0,
@@ -165,7 +165,7 @@ class AppearanceRange:
         return next((name for name in DIFFERENCES if tests[name]), "")
 
     def _stands_out(self, image: Appearance) -> float:
-        """Return the contrast as a multiple of the least usual one, below 0 if it is reversed; 1 if none is usual."""
+        """Return the contrast as a multiple of the lowest usual one: below 0 if reversed, 1 if none is usual."""
         if image.contrast is None or not self.polarity:
             return 1.0
         return image.contrast / (self.contrast[0] if self.polarity > 0 else self.contrast[1])
@@ -188,24 +188,24 @@ def _range(values: Any, digits: int = 3) -> tuple[float, float]:
 
 
 def sample_pixels(image: Any) -> Sampled:
-    """Return the intensities of an image, the mean of its channels, or of windows that are spread over a large one.
+    """Return the intensities of an image, as the mean of its channels; of a large image, those of spread windows.
 
     Parameters
     ----------
     image
-        (C, H, W), of any real dtype: an array, or a `WindowedArray`, of which no more is read than is returned.
+        (C, H, W), of any real dtype: an array, or a `WindowedArray`, of which only what is returned is read.
 
     Returns
     -------
     list
-        Windows, as rows and columns, each with its (h, w) float32 intensities.
+        Windows as rows and columns, each with its (h, w) float32 intensities.
     """
     windows = sample_windows(image.shape[1:])
     return [(window, np.asarray(image[(..., *window)]).mean(0, dtype=np.float32)) for window in windows]
 
 
 def sample_windows(shape: tuple[int, int]) -> list[Window]:
-    """Return all of an image of a shape (H, W), or windows that are spread over a large one: rows and columns."""
+    """Return rows and columns of a whole image of a shape (H, W); of a large image, those of spread windows."""
     height, width = shape
     if height * width <= _MOST_PIXELS:
         return [(slice(0, height), slice(0, width))]
@@ -213,22 +213,22 @@ def sample_windows(shape: tuple[int, int]) -> list[Window]:
 
 
 def _spread(size: int) -> list[slice]:
-    """Return parts of one side of an image, evenly apart; none twice."""
+    """Return evenly spaced parts of one side of an image, without repetition."""
     starts = np.linspace(0, max(0, size - _WINDOW), _WINDOWS_A_SIDE).astype(int)
     return [slice(start, min(size, start + _WINDOW)) for start in sorted(set(starts.tolist()))]
 
 
 def measure_appearance(pixels: Sampled, labels: Any, areas: NDArray[np.int64]) -> Appearance:
-    """Measure how cells look in an image.
+    """Measure the appearance of cells in an image.
 
     Parameters
     ----------
     pixels
-        Of the image, from `sample_pixels`.
+        Intensities of the image, from `sample_pixels`.
     labels
         (H, W) integers, 0 = background: an array, or a `WindowedArray`.
     areas
-        (n,): pixels of each cell.
+        (n,): area of each cell, in pixels.
 
     Examples
     --------
@@ -261,12 +261,12 @@ def measure_appearance(pixels: Sampled, labels: Any, areas: NDArray[np.int64]) -
 
 
 def _noise_of(parts: list[NDArray[np.float32]]) -> float:
-    """Return the standard deviation of the noise in parts of an image, whatever shapes and slopes there are."""
+    """Return the standard deviation of the noise in parts of an image, regardless of shapes and slopes."""
     residuals = [np.abs(cv2.filter2D(part, -1, RESIDUAL, borderType=cv2.BORDER_REFLECT)).ravel() for part in parts]
     return float(np.median(np.concatenate(residuals))) / (_HALF_WITHIN * RESIDUAL_WIDTH)
 
 
 def diameters_of(areas: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the diameters of discs of so many pixels."""
+    """Return the diameters of discs of these areas."""
     diameters: NDArray[np.float64] = np.sqrt(4 / np.pi * areas)
     return diameters

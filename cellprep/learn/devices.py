@@ -1,4 +1,4 @@
-"""Where networks run, and what they compute in."""
+"""Devices and numeric precision of networks."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from cellprep.learn.processes import processes
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A device, and the numbers that it computes in.
+    """A device and its precision.
 
     Attributes
     ----------
@@ -30,39 +30,39 @@ class Machine:
         return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which a network is to be run."""
+        """Return the context for running a network."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     @contextmanager
     def predicting(self) -> Iterator[None]:
-        """Let torch compute so, without gradients, and as exactly as it can, while this context lasts."""
+        """Run torch with this precision, without gradients, and as exactly as possible in this context."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             stack.enter_context(self.autocast())
-            if self.device.type == "cuda":  # whose convolutions in float32 else round to 11 bits
+            if self.device.type == "cuda":  # float32 convolutions would round to 11 bits
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             yield
 
     def workers(self) -> int:
-        """Return how many processes should load samples, so that the network need not wait and has its cores."""
+        """Return the number of processes for loading samples that neither starve the network nor take its cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, min(cores - 1, 2 if self.device.type == "cpu" else 8))
 
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """Choose where and how to compute.
+    """Choose the device and the precision.
 
     Parameters
     ----------
     device
-        ``cpu``, ``cuda``, ``mps``, or ``auto`` for what there is.
+        ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best that is available.
     precision
-        ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the processor has it built in.
+        ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where the processor supports it natively.
 
     Raises
     ------
     UsageError
-        If there is no such device here.
+        If the device is not available.
 
     Examples
     --------
@@ -72,13 +72,13 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     chosen = next(name for name in there if there[name]) if device == "auto" else device
     if not there[chosen]:
-        raise UsageError(f"device {device!r} is not there: give {', '.join(name for name in there if there[name])}")
+        raise UsageError(f"device {device!r} is not available: use {', '.join(name for name in there if there[name])}")
     fast = precision == "bfloat16" or (precision == "auto" and _gains(chosen))
     return Machine(_of_this_process(chosen), torch.bfloat16 if fast else torch.float32)
 
 
 def _of_this_process(device: str) -> torch.device:
-    """Return the graphics card of this process, if there are several of both."""
+    """Return the GPU of this process if there are several processes and GPUs."""
     here = processes()
     if device != "cuda" or here.count == 1:
         return torch.device(device)
@@ -90,6 +90,6 @@ def _gains(device: str) -> bool:
     """Return whether a device computes faster in bfloat16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Older torch has no such question; then float32 is as right as ever.
+    # Older torch lacks these functions: float32 is then used, which is always right.
     asks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     return device == "cpu" and any(ask is not None and ask() for ask in asks)

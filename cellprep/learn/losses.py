@@ -1,8 +1,8 @@
-"""The losses of networks: weighted means over the pixels that count.
+"""The losses of networks: weighted means over pixels.
 
-All are computed in float32 at least, also under autocast. Each is a mean over the pixels of the whole batch, not
-one of the images' means, nor of those of the processes that share it. Where no pixel counts, it is 0 and so is its
-gradient.
+All are computed in float32 at least, also under autocast. Each is a mean over the pixels of the whole batch, rather
+than of means over images or over the processes that share the batch. If no pixel counts, the loss and its gradient
+are 0.
 """
 
 import math
@@ -13,28 +13,28 @@ from torch.nn import functional
 
 from cellprep.learn.processes import all_sum
 
-# Weights of the lowest levels, where cells are told apart; those above have 1 (Bai & Urtasun 2017).
+# Weights of the lowest levels, which separate cells; higher levels have weight 1 (Bai & Urtasun 2017).
 _LEVEL_WEIGHTS = (3.0, 3.0, 3.0, 2.0)
 
-# Weights of cell, wall and background: walls are some pixels of a thousand, and what parts cells.
+# Weights of cell, wall and background: walls are a few pixels in a thousand, but they separate cells.
 _CLASS_WEIGHTS = (1.0, 5.0, 1.0)
 
-# Smaller values are taken for 0: sums of weights, and squares of lengths. No pixel has so small a weight.
+# Smaller sums of weights and squares of lengths count as 0. No pixel has such a small weight.
 _NOTHING = 1e-12
 
 
 def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
     """Return the mean squared angle between vectors, in square radians.
 
-    A pixel's weight is 1 / sqrt(area), so that small cells are not lost among large ones (Bai & Urtasun
-    2017). The angle is taken from sine and cosine together: the arc cosine has no finite gradient at 0 and π.
+    A pixel's weight is 1 / sqrt(area), so that large cells do not outweigh small ones (Bai & Urtasun 2017). The angle
+    is computed from sine and cosine: the gradient of the arc cosine is not finite at 0 and π.
 
     Parameters
     ----------
     predicted
-        (N, 2, H, W) vectors. One without length counts as a right angle off.
+        (N, 2, H, W) vectors. A vector of length 0 has an error of a right angle.
     target
-        (N, 2, H, W) vectors. Where there is none, 0 in both components, the pixel does not count.
+        (N, 2, H, W) vectors. Pixels with the vector 0 do not count.
     area
         (N, H, W) area in pixels of the cell that owns the pixel; at least 1 where a pixel counts.
     counts
@@ -55,16 +55,16 @@ def direction_loss(predicted: Tensor, target: Tensor, area: Tensor, counts: Tens
     y, x = _exact(predicted).unbind(1)
     target_y, target_x = _exact(target).unbind(1)
     sine, cosine = y * target_x - x * target_y, y * target_y + x * target_x
-    undefined = sine.square() + cosine.square() <= _NOTHING  # which NaN is not: it is to be seen in the loss
+    undefined = sine.square() + cosine.square() <= _NOTHING  # False for NaN, which must reach the loss
     angle = torch.atan2(sine.masked_fill(undefined, 1), cosine.masked_fill(undefined, 0))
     return _weighted_mean(angle.square(), _by_area(area, counts), counts & ((target_y != 0) | (target_x != 0)))
 
 
 def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean cross entropy of energy levels, each level being a yes or no of its own.
+    """Return the mean binary cross entropy of the energy levels.
 
     For a pixel of level t it is ``-sum_k c_k (t_k log y_k + (1 - t_k) log(1 - y_k))``, where ``t_k`` is 1 for ``k = t``
-    and 0 else, y the softmax of the logits, and c is 3, 3, 3, 2, and then 1. A pixel's weight is 1 / sqrt(area)
+    and otherwise 0, y the softmax of the logits, and c is 3, 3, 3, 2, and then 1. A pixel's weight is 1 / sqrt(area)
     (Bai & Urtasun 2017; both terms as in their code).
 
     Parameters
@@ -101,10 +101,10 @@ def energy_loss(logits: Tensor, target: Tensor, area: Tensor, counts: Tensor) ->
 
 
 def semseg_loss(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean cross entropy, walls weighted by 5, plus one minus the soft Dice coefficient.
+    """Return the mean cross entropy, with weight 5 for walls, plus one minus the soft Dice coefficient.
 
-    The Dice coefficient of a class is that of all pixels of the batch together, and the mean is over the classes that
-    some counted pixel has: it makes up for walls being few.
+    The Dice coefficient of a class is computed over all pixels of the batch, and averaged over the classes of the
+    counted pixels: it compensates for the small number of walls.
 
     Parameters
     ----------
@@ -146,9 +146,9 @@ def class_loss(logits: Tensor, target: Tensor, weights: Tensor, counts: Tensor) 
     logits
         (N, classes, H, W).
     target
-        (N, H, W) int64: the class of the cell that owns the pixel, -1 where there is none, or nobody knows its class.
+        (N, H, W) int64: the class of the cell that owns the pixel; -1 without a cell, or if its class is unknown.
     weights
-        (classes,) weight of a pixel of each class.
+        (classes,): weight of a pixel of each class.
     counts
         (N, H, W) bool: whether the pixel counts.
 
@@ -185,7 +185,7 @@ def _weighted_mean(values: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
 def _log_of_the_rest(logits: Tensor, log_yes: Tensor) -> Tensor:
     """Return log(1 - softmax) along axis 1.
 
-    ``log1p(-y)`` is exact but for the likeliest class, whose y may round to 1: there the other classes are added up.
+    ``log1p(-y)`` is exact except for the most probable class, whose y may round to 1: there, the others are summed.
     """
     likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, logits.argmax(1, keepdim=True), True)
     rest = logits.masked_fill(likeliest, -math.inf).logsumexp(1, keepdim=True) - logits.logsumexp(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Intensities as networks see them: normalised in the same way for every image, which is kept with the weights."""
+"""Normalisation of the intensities that networks see: the same for every image, and saved with the weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,29 +12,30 @@ from cellprep.errors import UsageError
 from cellprep.learn.appearance import RESIDUAL, RESIDUAL_WIDTH, sample_windows
 from cellprep.learn.windowed import parts
 
-#: The kinds, the default one first, and what each does.
+#: The kinds, the default one first, with a description of each.
 NORMALISATIONS = {
     "dataset": "each channel has mean 0 and standard deviation 1 over all images",
     "percentile": "percentiles 1 and 99.8 of each channel of each image become 0 and 1",
-    "noise-floor": "as percentile, but 1 is many times the noise above 0, and what is above 4 is 4",
+    "noise-floor": "as percentile, but the range is at least many times the noise, and values above 4 become 4",
 }
 
 
 _MOST_SORTED = 1 << 24  # pixels
 
-_BRIGHTEST = 4.0  # so that hot pixels and bright debris do not drown what is around them
+_BRIGHTEST = 4.0  # so that hot pixels and bright debris do not hide their surroundings
 
-# Noise that neighbours share is seen in means of 2 x 2 or 4 x 4 pixels. Of single pixels half may be cut off at 0, so
-# that three quarters are looked at; of means half, as more of them lie at the rims of cells. Per scale: the share that
-# is looked at; within how many deviations that share of normal values lies; and the least range, in deviations. Of 600
-# images of nuclei 99 % have a larger one at all scales; that of mere noise is 5 to 20 deviations at one scale at least.
+# Correlated noise is visible in means of 2 x 2 or 4 x 4 pixels. Half of the single pixels may be clipped at 0, so
+# that three quarters are used; of the means half are used, as more of them are at the rims of cells. Per scale: the
+# share that is used; the number of deviations that contains this share of normally distributed values; and the least
+# range, in deviations. Of 600 images of nuclei, 99 % have a larger range at all scales; that of pure noise is 5 to 20
+# deviations at one scale at least.
 _NOISE_SCALES = {1: (0.75, 1.1503, 40), 2: (0.5, 0.6745, 60), 4: (0.5, 0.6745, 80)}
-_ROUNDED = 12**-0.5  # deviation of what rounding to whole numbers adds
+_ROUNDED = 12**-0.5  # deviation of the noise from rounding to whole numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """How intensities are brought to the range that networks learn from.
+    """A mapping of intensities to the range that networks are trained on.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Normalisation:
     Raises
     ------
     UsageError
-        If there is no such kind, or the channels do not agree.
+        If the kind is unknown, or the numbers of channels differ.
 
     Examples
     --------
@@ -83,7 +84,7 @@ class Normalisation:
         Returns
         -------
         ndarray
-            (2, C) float64. For a channel of one value the second is greater by 1.
+            (2, C) float64. For a constant channel, the second is greater by 1.
 
         Raises
         ------
@@ -108,14 +109,14 @@ class Normalisation:
         image
             (C, H, W), of any real dtype.
         whole
-            The (C, H', W') image that it is a part of, whose percentiles count; itself unless given.
+            The (C, H', W') image that it is a part of, whose percentiles are used; by default the image itself.
         limits
-            The `limits` of the whole image, where they are known.
+            The `limits` of the whole image, if known.
 
         Returns
         -------
         ndarray
-            (C, H, W) float32. A channel of one value becomes 0.
+            (C, H, W) float32. A constant channel becomes 0.
 
         Raises
         ------
@@ -126,13 +127,13 @@ class Normalisation:
         if limits is None:
             limits = self.limits(image if whole is None else whole)
         low, high = limits[:, :, None, None]
-        if image.dtype in (np.uint8, np.uint16, np.float32):  # which lose nothing as float32
+        if image.dtype in (np.uint8, np.uint16, np.float32):  # lossless in float32
             low, high = low.astype(np.float32), high.astype(np.float32)
         normalised: NDArray[np.float32] = ((image - low) / (high - low)).astype(np.float32, copy=False)
         return np.minimum(normalised, np.float32(_BRIGHTEST)) if self.kind == "noise-floor" else normalised
 
     def apply_alone(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise an image that no camera took: by itself, or for ``dataset`` to a spread of 1 at most."""
+        """Normalise a synthetic image: by its own percentiles, or for ``dataset`` to a spread of 1 at most."""
         if self.kind != "dataset":
             return self.apply(image)
         scale = max(float(image.std()), 1.0)
@@ -141,15 +142,15 @@ class Normalisation:
 
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 3 or len(image) != self.channels:
-            raise UsageError(f"the image has shape {image.shape}: it should be ({self.channels}, H, W)")
+            raise UsageError(f"the image has shape {image.shape}: it must be ({self.channels}, H, W)")
 
 
 def least_range(image: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the range of intensities that each channel of an image has if it shows more than noise: (C,).
+    """Return the least range of intensities of a channel that shows more than noise: (C,).
 
-    That is 40 times the standard deviation of white noise; 60 and 80 times that of noise in means of 2 x 2 and 4 x 4
-    pixels, if it is more. Noise is what neither shapes nor slopes explain: second differences across and down. Whole
-    numbers have that of their rounding at least. Of an image beyond 4 million pixels, windows are looked at.
+    It is 40 times the standard deviation of white noise, or 60 or 80 times that of the noise in means of 2 x 2 or 4 x 4
+    pixels, whichever is largest. Noise is estimated from second differences, across and down, which neither shapes nor
+    slopes affect. For integers, it is at least that of rounding. Of images above 4 million pixels, windows are used.
 
     Parameters
     ----------
@@ -173,13 +174,13 @@ def least_range(image: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _shifted(part: NDArray[Any]) -> NDArray[np.float32]:
-    """Return intensities above the least one, of which float32 keeps the differences."""
+    """Return intensities relative to the lowest one, so that float32 preserves their differences."""
     shifted: NDArray[np.float32] = np.subtract(part, part.min(), dtype=np.float64).astype(np.float32)
     return shifted
 
 
 def _range_at(parts: list[NDArray[np.float32]], scale: int) -> float:
-    """Return the least range by the noise in means of `scale` x `scale` pixels; 0 where there are too few of them."""
+    """Return the least range by the noise in means of `scale` x `scale` pixels; 0 if there are too few means."""
     residuals = [np.zeros(0, np.float32)]
     for part in parts:
         height, width = (side // scale for side in part.shape)
@@ -195,7 +196,7 @@ def _range_at(parts: list[NDArray[np.float32]], scale: int) -> float:
 def _percentiles(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.float64]:
     """Return percentiles of each channel as `numpy.percentile` does: (2, C).
 
-    Small whole numbers are counted, which is many times as fast; of others in a huge image some are chosen, evenly.
+    Small integers are counted, which is many times as fast; of other types, huge images are sampled evenly.
     """
     if image.dtype not in (np.uint8, np.uint16):
         step = int(np.ceil(np.sqrt(image.shape[1] * image.shape[2] / _MOST_SORTED)))

@@ -1,16 +1,16 @@
-"""The size of the pixels that networks learn from, as far as it is one."""
+"""The pixel size of training images, if they agree."""
 
 from collections.abc import Iterable
 from statistics import median
 
 from cellprep.store import StoredImage
 
-#: By what part sizes may differ for networks to see the same: they see more than that in the sizes of cells.
+#: Relative difference up to which pixel sizes count as equal: the sizes of cells vary more than that.
 ALIKE = 0.05
 
 
 def learned_size(images: Iterable[StoredImage]) -> float | None:
-    """Return the side of a pixel of images, in micrometres; None if one is unknown, or they differ by more than 5 %."""
+    """Return the side of the images' pixels, in micrometres; None if one is unknown, or they differ by over 5 %."""
     sizes = [image.metadata.pixel_size for image in images]
     known = [float(size) for size in sizes if size]
     if len(known) < len(sizes) or not known or max(known) > (1 + ALIKE) * min(known):

@@ -1,7 +1,7 @@
-"""Several processes that train one network, as `torchrun` starts them: each computes its share of every batch.
+"""Training one network in several processes, started by `torchrun`: each computes its share of every batch.
 
-What they compute is what one process would of the whole batch: sums that losses and normalisations are made of are
-those of all processes.
+The result equals that of a single process with the whole batch: sums in losses and normalisations run over all
+processes.
 """
 
 import os
@@ -23,11 +23,11 @@ class Processes:
     Attributes
     ----------
     rank
-        Which of them this is, from 0; the first one writes and tells.
+        Number of this process, from 0; only the first writes files and messages.
     count
-        How many they are.
+        Number of processes.
     local_rank
-        Which of those on this machine this is.
+        Number of this process among those on this machine.
     """
 
     rank: int = 0
@@ -36,7 +36,7 @@ class Processes:
 
 
 def processes() -> Processes:
-    """Return what `torchrun` says of the processes; one alone if it did not start this one."""
+    """Return the processes according to `torchrun`; a single one if it did not start this process."""
     if not (distributed.is_available() and distributed.is_torchelastic_launched()):
         return Processes()
     return Processes(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
@@ -44,7 +44,7 @@ def processes() -> Processes:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """Let the processes exchange tensors while this context lasts, or the one around it that did so already."""
+    """Connect the processes for exchanging tensors in this context; nested contexts share the connection."""
     here = processes()
     if here.count == 1 or distributed.is_initialized():
         yield here
@@ -57,7 +57,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
 
 def share(value: T) -> T:
-    """Return the first process's value in all."""
+    """Return the first process's value in all processes."""
     if processes().count == 1:
         return value
     box = [value]
@@ -66,7 +66,7 @@ def share(value: T) -> T:
 
 
 def gather(values: list[T]) -> list[T]:
-    """Return the values of all processes, those of the first one first."""
+    """Return the values of all processes, in the order of their ranks."""
     here = processes()
     if here.count == 1:
         return values
@@ -76,9 +76,9 @@ def gather(values: list[T]) -> list[T]:
 
 
 def all_sum(part: Tensor) -> Tensor:
-    """Return the sum of a tensor over the processes, whose gradient is that of this process's part.
+    """Return the sum of a tensor over the processes; its gradient is that of this process's part.
 
-    Without gradients it is this process's own: in validation each has images of its own.
+    Without gradients, the process's own tensor is returned: in validation, each process has its own images.
     """
     if processes().count == 1 or not torch.is_grad_enabled():
         return part
@@ -86,7 +86,7 @@ def all_sum(part: Tensor) -> Tensor:
 
 
 def sum_over_processes(part: Tensor) -> Tensor:
-    """Return the sum of a tensor over the processes, through which no gradients go."""
+    """Return the sum of a tensor over the processes, without gradients."""
     total = part.detach().clone(memory_format=torch.contiguous_format)
     if processes().count == 1:
         return total

@@ -1,4 +1,4 @@
-"""Settings of networks that the command line offers: known without torch."""
+"""Settings of networks for the command line, available without torch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,39 +6,37 @@ from typing import Annotated, Any
 
 from cellprep.core.decode import DECODERS, DEFAULT_DECODER, find_decoder, parse_options
 from cellprep.errors import UsageError
-from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - the place that it had before
+from cellprep.learn.networks.kind import NetworkSettings  # noqa: F401 - its former module
 from cellprep.system.options import Option
 from cellprep.text.wording import described
 
-#: How weights that are given are trained on: the highest learning rate, the epochs, and the crops that an epoch of few
-#: images has at least; chosen by small experiments (docs/finetuning.md).
+#: Defaults for fine-tuning: the highest learning rate, the epochs, and the least number of crops in an epoch; chosen by
+#: small experiments (docs/finetuning.md).
 FINE_TUNING_RATE, FINE_TUNING_EPOCHS, FINE_TUNING_SAMPLES = 1e-3, 20, 64
 
-#: The highest learning rate of a network of several that were trained on their own, as in the notes of qAp.
+#: The highest learning rate of a network whose parts were trained separately, as in the notes of qAp.
 END_TO_END_RATE = 1e-4
 
-#: Where networks run; the first takes CUDA where there is one, else MPS, else the CPU.
+#: Devices for networks; ``auto`` uses CUDA if available, otherwise MPS, otherwise the CPU.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: What networks compute in, and what each does.
+#: Precisions of networks, with a description of each.
 PRECISIONS = {
-    "auto": "bfloat16 where the processor has it built in, else float32",
-    "float32": "the same results everywhere, but for rounding",
-    "bfloat16": "half the bytes, and 3 digits: pixels at the limit of two levels may change",
+    "auto": "bfloat16 where the processor supports it natively, otherwise float32",
+    "float32": "the same results everywhere, except for rounding",
+    "bfloat16": "half the memory, but only 3 digits: pixels between two levels may change",
 }
 
-Device = Annotated[str, Option("Where networks run; auto takes a GPU where there is one", DEVICES, group="Run")]
+Device = Annotated[str, Option("Device for the networks; auto uses a GPU if there is one", DEVICES, group="Run")]
 Precision = Annotated[
     str,
-    Option("What networks compute in; auto is bfloat16 where the processor has it built in", PRECISIONS, group="Run"),
+    Option("Precision of the networks; auto is bfloat16 where the processor supports it", PRECISIONS, group="Run"),
 ]
-Decoder = Annotated[
-    str | None, Option("Decoder; the one that the weights name unless given", DECODERS, group="Decoding")
-]
+Decoder = Annotated[str | None, Option("Decoder; by default that of the weights", DECODERS, group="Decoding")]
 MinArea = Annotated[
     int | None,
     Option(
-        "Least area of an instance, in pixels; what the weights say unless given.",
+        "Minimum area of an instance, in pixels; by default that of the weights.",
         aliases=("--min-size",),
         group="Decoding",
     ),
@@ -47,23 +45,23 @@ MinArea = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How what networks tell becomes instances.
+    """The decoding of predicted maps into instances.
 
     Attributes
     ----------
     decoder
         A name in `cellprep.DECODERS`.
     min_area
-        Pixels that an instance has at least; smaller ones are left out.
+        Minimum number of pixels of an instance; smaller ones are removed.
     options
         Values of the decoder's options by name; the others keep their defaults.
     by_class
-        How instances of single classes are decoded, by the names of these; those of other classes as above.
+        Decoding of instances of single classes, by class name; other classes are decoded as above.
 
     Raises
     ------
     CellprepError
-        If a value is none that it can have.
+        If a value is not valid.
 
     Examples
     --------
@@ -79,9 +77,9 @@ class Decoding:
     def __post_init__(self) -> None:
         find_decoder(self.decoder, self.options)
         if self.min_area < 0:
-            raise UsageError(f"minimal area {self.min_area} is not possible: give 0 or more pixels")
+            raise UsageError(f"the minimum area is {self.min_area}: give 0 or more pixels")
         if any(of_class.by_class for of_class in self.by_class.values()):
-            raise UsageError("the decoding of a class has classes itself: give one level of them")
+            raise UsageError("the decoding of a class contains classes itself: give only one level")
 
     def changed(
         self,
@@ -90,11 +88,11 @@ class Decoding:
         options: Mapping[str, float] | None = None,
         by_class: "Mapping[str, OfClass] | None" = None,
     ) -> "Decoding":
-        """Return it with what is given in place of its own.
+        """Return a copy with the given values.
 
-        Options of the same decoder that are not named stay; those of another one go with it. What is given without a
-        class counts for those that have their own decoding, too; options without a decoder only where it is the same
-        decoder. `by_class` goes before: of a class that has no decoding of its own, it changes the one without a class.
+        If the decoder stays the same, other options keep their values; if it changes, they are reset. Values without a
+        class also apply to classes with their own decoding; options without a decoder only if these use the same
+        decoder. `by_class` takes precedence; for a class without its own decoding, it changes the general one.
 
         Examples
         --------
@@ -121,17 +119,17 @@ class Decoding:
         return replace(changed, by_class=dict(sorted(of_class.items())))
 
     def of(self, name: str) -> "Decoding":
-        """Return how instances of a class are decoded."""
+        """Return the decoding of instances of a class."""
         return self.by_class.get(name) or replace(self, by_class={})
 
     @property
     def key(self) -> tuple[str, int, tuple[tuple[str, float], ...]]:
-        """The decoder, the least area and all its options, so that equal ways have equal keys; classes apart."""
+        """The decoder, the minimum area and all options, equal for equal decodings; without those of classes."""
         defaults = DECODERS[self.decoder].defaults()
         return self.decoder, self.min_area, tuple(sorted({**defaults, **self.options}.items()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it, without what is empty."""
+        """Return it as JSON values, without empty ones."""
         options = {"options": dict(self.options)} if self.options else {}
         by_class = {name: of_class.to_dict() for name, of_class in self.by_class.items()}
         return {
@@ -144,12 +142,12 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class OfClass:
-    """What of the decoding of a class differs from what it was: None where nothing does.
+    """Changes to the decoding of a class: None for what does not change.
 
     Attributes
     ----------
     decoder, min_area, options
-        As `Decoding` has them.
+        As in `Decoding`.
     """
 
     decoder: str | None = None
@@ -158,14 +156,14 @@ class OfClass:
 
 
 def parse_by_class(texts: Iterable[str]) -> dict[str, OfClass]:
-    """Read how instances of single classes are decoded, from texts such as ``neuron:min_area=40``.
+    """Parse decodings of single classes from strings such as ``neuron:min_area=40``.
 
-    `Decoding.changed` tells whether the values are possible.
+    `Decoding.changed` checks whether the values are valid.
 
     Raises
     ------
     UsageError
-        If a text is no class, name and value, or a value is given twice.
+        If a string is not a class, name and value, or a value is given twice.
 
     Examples
     --------
@@ -178,8 +176,8 @@ def parse_by_class(texts: Iterable[str]) -> dict[str, OfClass]:
         name, colon, option = left.rpartition(":")
         if not (equals and colon and name and option and value):
             raise UsageError(
-                f"{text!r} is no class, option and value: give CLASS:OPTION=VALUE, as neuron:min_area=40; options are "
-                "decoder, min_area and those of the decoder"
+                f"{text!r} is not a class, option and value: give CLASS:OPTION=VALUE, such as neuron:min_area=40; "
+                "options are decoder, min_area and those of the decoder"
             )
         if option in given.setdefault(name, {}):
             raise UsageError(f"{option} of class {name} is given twice: give it once")
@@ -188,12 +186,12 @@ def parse_by_class(texts: Iterable[str]) -> dict[str, OfClass]:
 
 
 def of_classes(given: Mapping[str, Any]) -> dict[str, OfClass]:
-    """Return how instances of single classes are decoded: an `OfClass` each, or values by name, as they are typed.
+    """Return decodings of single classes, given as `OfClass` objects, or as values by name or as typed strings.
 
     Raises
     ------
     UsageError
-        If a value is impossible.
+        If a value is invalid.
 
     Examples
     --------
@@ -209,7 +207,7 @@ def _of_class(name: str, given: Any) -> OfClass:
     values = {option: str(value) for option, value in given.items()}
     area = values.pop("min_area", None)
     if area is not None and not area.isdecimal():
-        raise UsageError(f"minimal area {area} of class {name} is not possible: give 0 or more pixels")
+        raise UsageError(f"the minimum area of class {name} is {area}: give 0 or more pixels")
     decoder = values.pop("decoder", None)
     options = parse_options(f"{option}={value}" for option, value in values.items())
     return OfClass(decoder, None if area is None else int(area), options)
@@ -218,8 +216,8 @@ def _of_class(name: str, given: Any) -> OfClass:
 ByClass = Annotated[
     Mapping[str, OfClass],
     Option(
-        "How instances of a class are decoded, repeatable: as neuron:min_area=40 or neuron:decoder=tops. Options are "
-        "decoder, min_area and those of the decoder; what is not named is as for all classes.",
+        "Decoding of the instances of a class, such as neuron:min_area=40 or neuron:decoder=tops; repeatable. Options "
+        "are decoder, min_area and those of the decoder; others are as for all classes.",
         flags=("--per-class",),
         metavar="CLASS:OPTION=VALUE",
         group="Decoding",

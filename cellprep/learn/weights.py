@@ -1,4 +1,4 @@
-"""Files of weights: each holds all that its network needs to be built and used again, and no code."""
+"""Files of weights: each contains everything needed to rebuild and use its network, but no code."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,43 +25,43 @@ from cellprep.system.output import write_whole
 from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
-#: The name of the best weights in the folder of a training.
+#: The name of the best weights in the folder of a run.
 BEST = "best.safetensors"
 
-#: The names of the bundle in the folder of a training of all networks, and of fine-tuning.
+#: The names of the bundle in the folders of trainings of all networks, and of fine-tuning.
 BUNDLE, FINE_TUNED = "cells.safetensors", "finetuned.safetensors"
 
 _FORMAT = 1
 _KEY = "cellprep"
-_RIGHT = "give a file that `cellprep train` wrote"
+_RIGHT = "give a file from `cellprep train`"
 
 Mask = Literal["cells-and-walls", "cells", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A network with all that is needed to use it.
+    """A network with everything needed to use it.
 
     Attributes
     ----------
     network
         The network; `settings` are those that it was built from.
     normalisation
-        How the images that it sees are brought to its range; None for ``wtn``, which sees none.
+        Normalisation of its images; None for ``wtn``, which sees none.
     recipe
-        How the targets were made that it learned from.
+        Recipe of the targets that it was trained on.
     mask
-        Which pixels its input mask held: ``cells-and-walls``, ``cells``, or ``none`` if it sees no mask.
+        Pixels in its input mask: ``cells-and-walls``, ``cells``, or ``none`` if it sees no mask.
     training
-        Facts about its training: anything that JSON can hold.
+        Facts about its training: any JSON values.
     version
         The version of cellprep that trained it.
     decoding
-        How the energy that it predicts is decoded unless the user says otherwise; that of ``wtn`` or ``wn`` counts.
+        Default decoding of predicted energy; that of ``wtn`` or ``wn`` is used.
     appearance
-        How the cells looked that it learned from; None if it sees no images, or nobody measured it.
+        Appearance of the training cells; None if it sees no images, or if it was not measured.
     pixel_size
-        The side of a pixel of the images that it learned from, in micrometres; None if it is unknown, or not one.
+        Side of the training images' pixels, in micrometres; None if it is unknown, or varies.
     """
 
     network: Network
@@ -100,19 +100,19 @@ class _Description:
 
 
 def save_weights(path: Path | str, weights: Weights) -> None:
-    """Write a file of weights, whole or not at all; the same weights give the same bytes.
+    """Write a file of weights, completely or not at all; equal weights give equal bytes.
 
     Parameters
     ----------
     path
-        The file, in the format safetensors; its one metadata key, ``cellprep``, holds JSON.
+        The file, in the safetensors format; its only metadata key, ``cellprep``, contains JSON.
     weights
-        The weights, each tensor with its own dtype.
+        The weights; each tensor keeps its dtype.
 
     Raises
     ------
     WeightsError
-        If a weight is not finite, or JSON cannot hold what is said about the training.
+        If a weight is not finite, or the facts about the training are not JSON values.
     OutputError
         If the file cannot be written.
     """
@@ -120,9 +120,9 @@ def save_weights(path: Path | str, weights: Weights) -> None:
 
 
 def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool = False) -> None:
-    """Write the weights of several networks into one file, whole or not at all.
+    """Write the weights of several networks into one file, completely or not at all.
 
-    They are told apart by their names, and further ones of a name by a number behind it, such as ``semseg-2``.
+    Networks are distinguished by name; further ones with the same name get a number, such as ``semseg-2``.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def save_all_weights(path: Path | str, parts: Sequence[Weights], *, half: bool =
     parts
         The weights.
     half
-        Whether they are written as float16, but for the variances of batch normalisations, whose range is too wide.
+        Whether to write float16, except for the variances of batch normalisations, whose range is too wide.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _describe(weights: Weights) -> dict[str, Any]:
     network, recipe = weights.settings.to_dict(), weights.recipe.to_dict()
     if weights.appearance:
         others["appearance"] = asdict(weights.appearance)
-        if weights.appearance.median_diameter is None:  # so that older weights stay the same bytes
+        if weights.appearance.median_diameter is None:  # so that the bytes of older weights do not change
             del others["appearance"]["median_diameter"]
     if weights.pixel_size:
         others["pixel_size"] = weights.pixel_size
@@ -184,18 +184,18 @@ def _write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) 
         document = {"format": _FORMAT, **description}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"weights {path}: JSON cannot hold what is said about them: {error}") from error
+        raise WeightsError(f"weights {path}: their description is not valid JSON: {error}") from error
     write_whole(path, safetensors.torch.save(tensors, {_KEY: text}))
 
 
 def load_weights(path: Path | str) -> Weights:
-    """Read a file of weights and build its network; no code in the file is run.
+    """Read a file of weights and build its network, without executing any code in the file.
 
     Parameters
     ----------
     path
-        A file that `save_weights` wrote, its tensors of any floating point dtype; or the folder of a training, which
-        means the best weights in it.
+        A file from `save_weights`, with tensors of any floating point dtype; or the folder of a run, which stands for
+        the best weights in it.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def load_weights(path: Path | str) -> Weights:
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, of another program, or its tensors are not those of its network.
+        If the file is missing, damaged or from another program, or its tensors are not those of its network.
     """
     parts = load_all_weights(path)
     if len(parts) != 1:
@@ -220,7 +220,7 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     Parameters
     ----------
     path
-        A file that `save_weights` or `save_all_weights` wrote, or the folder of a training: the best weights in it.
+        A file from `save_weights` or `save_all_weights`, or the folder of a run, for the best weights in it.
 
     Raises
     ------
@@ -240,23 +240,23 @@ def load_all_weights(path: Path | str) -> list[Weights]:
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"weights {path} are damaged or no safetensors file ({error}): {_RIGHT}") from error
+        raise WeightsError(f"weights {path} are damaged or not a safetensors file ({error}): {_RIGHT}") from error
     _check_finite(path, tensors)
     return [_weights(descriptions[prefix], network, tensors, prefix) for prefix, network in networks.items()]
 
 
 def weights_file(path: Path) -> Path:
-    """Return the file of weights that a path means: of the folder of a training the best ones."""
+    """Return the file of weights for a path: for the folder of a run, the best weights in it."""
     return path / BEST if path.is_dir() else path
 
 
 def describe_weights(path: Path | str) -> dict[str, dict[str, Any]]:
-    """Read what a file says of the training of each network in it, by its name there; no tensor is read.
+    """Read the facts about the training of each network in a file, by its name there; no tensor is read.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged or of another program.
+        If the file is missing, damaged or from another program.
     """
     path = Path(path)
     try:
@@ -275,9 +275,9 @@ def _weights(found: _Description, network: Network, tensors: Mapping[str, Tensor
 
 
 def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _Description]:
-    """Return the description of each network, by what the names of its tensors begin with."""
+    """Return the description of each network, by the prefix of its tensors."""
     if _KEY not in metadata:
-        raise WeightsError(f"weights {path} are of another program: {_RIGHT}")
+        raise WeightsError(f"weights {path} are from another program: {_RIGHT}")
     try:
         document = msgspec.json.decode(metadata[_KEY])
         found = document.pop("format", None) if isinstance(document, dict) else None
@@ -290,7 +290,7 @@ def _read_descriptions(path: Path, metadata: Mapping[str, str]) -> dict[str, _De
     except WeightsError:
         raise
     except (msgspec.MsgspecError, CellprepError, RecursionError) as error:
-        raise WeightsError(f"weights {path} are described wrongly ({error}): {_RIGHT}") from error
+        raise WeightsError(f"weights {path} have an invalid description ({error}): {_RIGHT}") from error
 
 
 def _check_names(path: Path, found: set[str], expected: set[str]) -> None:
@@ -298,21 +298,21 @@ def _check_names(path: Path, found: set[str], expected: set[str]) -> None:
         if names:
             raise WeightsError(
                 f"weights {path} {kind} tensor {printable(min(names))} ({len(names):,} such): "
-                f"they are not those of the network that they name; {_RIGHT}"
+                f"they do not match the network that they name; {_RIGHT}"
             )
 
 
 def _read(path: Path, file: Any, name: str, expected: Tensor) -> Tensor:
     shape = tuple(file.get_slice(name).get_shape())
     if shape != expected.shape:
-        raise WeightsError(f"weights {path}: tensor {name} has shape {shape}, its network's {tuple(expected.shape)}")
+        raise WeightsError(f"weights {path}: tensor {name} has shape {shape}: it must be {tuple(expected.shape)}")
     tensor: Tensor = file.get_tensor(name)
     if tensor.is_floating_point() != expected.is_floating_point():
-        raise WeightsError(f"weights {path}: tensor {name} is {tensor.dtype}: it should be {expected.dtype}")
-    return tensor.to(expected.dtype, copy=True)  # a copy: the file may change under a mapped one
+        raise WeightsError(f"weights {path}: tensor {name} is {tensor.dtype}: it must be {expected.dtype}")
+    return tensor.to(expected.dtype, copy=True)  # a copy: the mapped file may change
 
 
 def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise WeightsError(f"weights {path}: tensor {name} has values that are not finite: training went wrong")
+            raise WeightsError(f"weights {path}: tensor {name} has values that are not finite: the training failed")

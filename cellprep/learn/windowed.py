@@ -1,4 +1,4 @@
-"""Arrays of huge images, of which only the windows are read that samples and tiles are made of."""
+"""Arrays of huge images that are read in windows, as samples and tiles need them."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from cellprep.text.wording import printable
 
 @dataclass(frozen=True, slots=True)
 class WindowedArray:
-    """An array in a store, as far as samples and tiles need it to be one: its shape, windows of it, and its channels.
+    """An array in a store with the array interface that samples and tiles need: shape, windows and channels.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class WindowedArray:
     name
         Its name.
     shape
-        Its shape; of ``image`` always (C, H, W).
+        Its shape; for ``image`` always (C, H, W).
     channel
-        Which channel of the image it is, if it is one; its shape is then (H, W).
+        Index of the channel if it is a single channel of the image; its shape is then (H, W).
     """
 
     image: StoredImage
@@ -53,11 +53,11 @@ class WindowedArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Their type."""
+        """Type of the values."""
         return self.image.form(self.name)[1]
 
     def __getitem__(self, window: tuple[Any, ...]) -> NDArray[Any]:
-        """Read rows and columns: the last two of the indices, before which may be an Ellipsis."""
+        """Read rows and columns, the last two indices, which an Ellipsis may precede."""
         *_, rows, columns = window
         part = self.image.read(self.name, (rows, columns))
         if self.name != "image":
@@ -74,7 +74,7 @@ class WindowedArray:
         return cls(image, "image", shape if len(shape) == 3 else (1, *shape))
 
     def with_channels(self, channels: int) -> Self:
-        """Return an image of one channel as one of several equal ones."""
+        """Return an image with one channel as one with several equal channels."""
         return replace(self, shape=(channels, *self.shape[1:]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -82,7 +82,7 @@ class WindowedArray:
 
 
 def parts(array: Any) -> Iterator[NDArray[Any]]:
-    """Yield an array whole, or if it is a `WindowedArray` some rows after the other."""
+    """Yield a whole array, or successive bands of rows of a `WindowedArray`."""
     if isinstance(array, WindowedArray):
         yield from (array[band] for band in array.image.bands())
     else:
@@ -90,12 +90,12 @@ def parts(array: Any) -> Iterator[NDArray[Any]]:
 
 
 def checked(image: StoredImage, pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return pixels of an image that are all numbers.
+    """Return pixels of an image after checking that they are finite.
 
     Raises
     ------
     StoreError
-        If one is not.
+        If a pixel is not finite.
     """
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise StoreError(f"image {printable(image.id)}: some intensities are NaN or infinite")

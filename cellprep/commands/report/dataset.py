@@ -13,7 +13,7 @@ from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
-from cellprep.commands.report.page import Table, choices, page
+from cellprep.commands.report.page import Table, choices, page, require_jinja
 from cellprep.commands.report.scored import draw_lowest
 from cellprep.commands.roundtrip.families import ALL, decoding_families
 from cellprep.core.targets import Family
@@ -140,6 +140,8 @@ def report_dataset(
 
     Raises
     ------
+    MissingExtraError
+        If Jinja2 is not installed.
     OutputError
         If the file cannot be written.
     ImageFileError
@@ -161,6 +163,7 @@ def report_dataset(
     options = options_of(ReportOptions, options, keywords)
     out = local_path(out)
     check_place(out)
+    require_jinja()
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
     shared = {name: getattr(options, name) for name in ("images", "orientation", "planes", "jobs", "quiet")}
     check = check_source(source, **shared)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from cellprep.errors import MissingExtraError
 from cellprep.text.wording import printable
 
 _SCRIPTS = ("page.js", "pictures.js", "review.js")
@@ -20,6 +21,14 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def require_jinja() -> None:
+    """Raise MissingExtraError if no page can be made, as Jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("a report", "jinja2", "plot") from error
+
+
 def page(template: str, title: str, **values: Any) -> str:
     """Return a complete page, which loads nothing and runs only its own script.
 
@@ -31,7 +40,13 @@ def page(template: str, title: str, **values: Any) -> str:
         Title of the page.
     values
         Values for the template.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja2 is not installed.
     """
+    require_jinja()
     import jinja2
     from markupsafe import Markup
 

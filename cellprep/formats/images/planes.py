@@ -78,13 +78,11 @@ class StackOptions:
             group="Images",
         ),
     ] = None
-    time: Annotated[
-        int | None, Option("The time of the images to read, which counts from 0.", metavar="N", group="Images")
-    ] = None
+    time: Annotated[int | None, Option("Number of the time point to read, from 0.", metavar="N", group="Images")] = None
     grey: Annotated[
         bool,
         Option(
-            "Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type.",
+            "Convert RGB images to one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in the same type.",
             group="Images",
         ),
     ] = False
@@ -93,13 +91,13 @@ class StackOptions:
         take_values(self)
         for one in self.channel:
             if not (isinstance(one, str) or _is_number(one)):
-                raise UsageError(f"channel is {one!r:.60}: give the name of a channel, or its number, from 0")
+                raise UsageError(f"channel is {one!r:.60}: give the name of a channel, or its number from 0")
         if not (self.z is None or self.z in PROJECTIONS or _is_number(self.z)):
             raise UsageError(
                 f"z is {self.z!r:.60}: give the number of a plane, from 0, or one of {', '.join(PROJECTIONS)}"
             )
         if not (self.scene is None or isinstance(self.scene, str) or _is_number(self.scene)):
-            raise UsageError(f"scene is {self.scene!r:.60}: give the name of a scene, or its number, from 0")
+            raise UsageError(f"scene is {self.scene!r:.60}: give the name of a scene, or its number from 0")
         if not (self.time is None or _is_number(self.time)):
             raise UsageError(f"time is {self.time!r:.60}: give the number of a time point, from 0")
         object.__setattr__(self, "scene", _plain(self.scene))

@@ -1,4 +1,4 @@
-"""Augmentations by name: each draws its share of the changes to a sample."""
+"""Augmentations by name: each draws its part of the random changes to a sample."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from cellprep.learn.data.warp import Warp, Waves
 _MOST_ZOOM = 4 / 3
 _MOST_SCALE = 2
 
-# Shares of the samples: where hardly one looks like a real image, networks get worse at those.
+# Shares of the samples: if hardly any sample looks like a real image, networks get worse at real images.
 _AT_CONTACTS = 0.5
 _CHANGED, _PASTED, _WITH_DEBRIS = 0.4, 0.5, 0.2
 _PHOTOGRAPHED = 0.35
 _EMPTY = 0.08
 _WAVES = 8
 _SHORTEST_WAVE, _LONGEST_WAVE = 48, 160  # pixels
-_MOST_STRETCH = 0.6  # no length changes by a larger share, so that nothing folds; points move by some 2 pixels
+_MOST_STRETCH = 0.6  # largest relative change of a length, so that nothing folds; points move by about 2 pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,17 @@ class Plan:
     Attributes
     ----------
     warp
-        How it is moved: all geometric augmentations in one.
+        The movement: all geometric augmentations in one.
     grey
-        How its intensities change, if they do.
+        Changes of the intensities, if any.
     changes
-        What is done to the image and its cells before they are moved, each with the seed of its random numbers.
+        Changes of the image and its cells before they are moved, each with the seed of its random numbers.
     camera
-        Seed of what `photograph` does to the sample, if it does.
+        Seed for `photograph`, if it is applied.
     contact
-        Which of the places where cells touch is shown in the middle, as a share of all; None for any place.
+        The contact between cells to show in the middle, as a share of all contacts; None for any position.
     empty
-        Seed of a picture without cells in place of the sample, if it is one.
+        Seed of a picture without cells that replaces the sample, if any.
     """
 
     warp: Warp
@@ -84,7 +84,7 @@ def _deform(plan: Plan, channels: int, rng: np.random.Generator) -> Plan:
     frequencies = (2 * np.pi / lengths) * np.array([np.sin(directions), np.cos(directions)])
     slopes = rng.standard_normal((_WAVES, 2))
     slopes *= rng.uniform(0, _MOST_STRETCH) / np.linalg.norm(slopes, axis=1).sum()
-    amplitudes = slopes * lengths[:, None] / (2 * np.pi)  # so that long waves move more, and all deform alike
+    amplitudes = slopes * lengths[:, None] / (2 * np.pi)  # long waves move more, so that all deform equally
     return replace(plan, warp=replace(plan.warp, waves=Waves(amplitudes, frequencies.T, phases)))
 
 
@@ -121,7 +121,7 @@ def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**32))
 
 
-#: The augmentations by name, in the order in which they draw.
+#: The augmentations by name, in the order in which they draw random numbers.
 AUGMENTATIONS: dict[str, Augmentation] = {
     "flips": _flip,
     "rotation": _rotate,
@@ -137,15 +137,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "empty": _empty,
 }
 
-#: Those of a training unless it names others.
+#: Those that trainings use by default.
 USUAL_AUGMENTATIONS = ("flips", "rotation", "zoom", "elastic", "grey")
 
-#: Those that move no pixel but onto another, and do not look at cells.
+#: Those that map pixels onto pixels and do not depend on cells.
 SIMPLE_AUGMENTATIONS = frozenset({"flips", "grey", "camera"})
 
 
 def check_augmentations(names: Collection[str]) -> None:
-    """Refuse what is no augmentation.
+    """Refuse unknown augmentations.
 
     Raises
     ------
@@ -153,14 +153,14 @@ def check_augmentations(names: Collection[str]) -> None:
         If a name is not in `AUGMENTATIONS`.
     """
     if isinstance(names, str):
-        raise UsageError(f"augment={names!r} is a text: give a sequence of names")
+        raise UsageError(f"augment={names!r} is a string: give a sequence of names")
     for name in names:
         if name not in AUGMENTATIONS:
             raise UsageError(f"augmentation {name!r} is unknown: use one of {', '.join(AUGMENTATIONS)}")
 
 
 def finish_image(plan: Plan, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an image (C, H, W) as a plan changes intensities, after it was moved."""
+    """Apply a plan's changes of intensities to an image (C, H, W) that was moved already."""
     changed = plan.grey.apply(image) if plan.grey else image
     return changed if plan.camera is None else photograph(changed, np.random.default_rng(plan.camera))
 
@@ -175,7 +175,7 @@ def draw_plan(names: Collection[str], channels: int, rng: np.random.Generator) -
     channels
         Number of the image's channels.
     rng
-        Where the random numbers come from.
+        Source of the random numbers.
 
     Examples
     --------

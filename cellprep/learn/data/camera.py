@@ -1,22 +1,22 @@
-"""What microscopes and files do to images, more than `Grey` does."""
+"""Effects of microscopes and file formats on images, beyond those of `Grey`."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_DIM = 0.3, 0.12  # share of the samples, and least factor of their intensities
+_DIM = 0.3, 0.12  # share of the samples, and lowest factor of their intensities
 _GAMMA = 0.3, 1.6
 _BLUR = 0.2, 3.0  # pixels
 _UNEVEN = 0.25, 0.2
-_NOISE = 0.4, (0.003, 0.03), 1.5  # share, deviations, and most blur of it in pixels
+_NOISE = 0.4, (0.003, 0.03), 1.5  # share, deviations, and largest blur of the noise in pixels
 _JPEG = 0.2, (30, 95)  # share, and qualities
 
 
 def photograph(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change an image (C, H, W) float32, of intensities between about 0 and 1.
+    """Change an image (C, H, W) float32 with intensities between about 0 and 1.
 
-    Some are bent by a power up to 1.6, dimmed to as little as 0.12, blurred by up to 3 pixels, unevenly lit, noisy, or
-    as JPEG has them at qualities of 30 to 95; all of it in this order.
+    Random effects, in this order: gamma up to 1.6, dimming down to a factor of 0.12, blur up to 3 pixels, uneven
+    illumination, noise, and JPEG compression at qualities of 30 to 95.
     """
     gamma = np.exp(rng.uniform(-1, 1) * np.log(_GAMMA[1])) if rng.random() < _GAMMA[0] else 1.0
     factor = np.exp(rng.uniform(np.log(_DIM[1]), 0)) if rng.random() < _DIM[0] else 1.0

@@ -1,4 +1,4 @@
-"""Which images a network learns from, and which it is validated on."""
+"""The choice of images for training and for validation."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ from cellprep.text.wording import count, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_NAMED = 20  # names in a line; more are counted
+_NAMED = 20  # names in a line; the rest are counted
 
 
 def choose_images(
@@ -31,27 +31,27 @@ def choose_images(
 ) -> tuple[list[str], list[str]]:
     """Choose the images to train on, and those to validate on.
 
-    The share is drawn from the images with pixels, so that networks that see images and those that see none are
-    validated on the same ones; if no image has pixels, it is drawn from all.
+    The share is drawn from the images with pixels, so that networks that see pixels and those that do not are
+    validated on the same images. If no image has pixels, it is drawn from all.
 
     Parameters
     ----------
     store
         From `cellprep.open_store`.
     val_ids
-        Text file of the ids to validate on, one a line; all others are trained on.
+        Text file of the ids to validate on, one a line; all others are used for training.
     val_fraction
-        Share of the images to validate on, where no file names them: drawn at random, each type of cells its share.
-        With 0 no image is kept apart: both lists hold all images.
+        Share of the images to validate on if no file names them, drawn at random in equal proportion from each type
+        of cells. With 0, no image is held out: both lists contain all images.
     folds
-        CSV that ``cellprep split`` wrote, or another table or a data frame with its columns image and fold. Images
+        CSV file from ``cellprep split``, or another table or data frame with its columns image and fold. Images
         that are in no fold are in neither list.
     fold
         The fold to validate on.
     seed
-        Of the random choice, from 0.
+        Seed of the random choice, from 0.
     pixels
-        Whether pixels are needed: images without are then in neither list.
+        Whether pixels are needed: images without pixels are then in neither list.
 
     Returns
     -------
@@ -61,23 +61,23 @@ def choose_images(
     Raises
     ------
     UsageError
-        If the choice leaves nothing to train on or to validate on, no image has the pixels that are needed, or the
-        options do not fit each other.
+        If no image is left for training or for validation, if pixels are needed but no image has them, or if the
+        options contradict each other.
     SourceError
         If a file cannot be read, or names images that are not in the store.
     StoreError
         If the store has damaged images.
     """
     if (folds is None) != (fold is None):
-        raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
+        raise UsageError("a file of folds and the number of the validation fold belong together: give both")
     if val_ids is not None and folds is not None:
-        raise UsageError("the images to validate on are given twice, by ids and by a fold: give one of both")
+        raise UsageError("the validation images are given both by ids and by a fold: give only one of them")
     ids = all_images(store)
     with_pixels = [image_id for image_id in ids if "image" in store[image_id].arrays]
     if pixels and ids and not with_pixels:
         raise UsageError(
-            f"no image of {store.path} has pixels: run `build-targets SOURCE --images FOLDER` again, which adds them; "
-            "of the networks, only wtn learns without"
+            f"no image of {store.path} has pixels: add them by running `build-targets SOURCE --images FOLDER` again; "
+            "only wtn can be trained without pixels"
         )
     if folds is not None and fold is not None:
         fold_of, folds = read_folds(folds)
@@ -98,9 +98,9 @@ def choose_images(
         ids = [image_id for image_id in ids if image_id in seen]
     train = [image_id for image_id in ids if image_id not in chosen or keeps_none]
     if not chosen:
-        raise UsageError(f"none of the {count(len(ids), 'image')} is left to validate on")
+        raise UsageError(f"none of the {count(len(ids), 'image')} is left for validation")
     if not train:
-        raise UsageError(f"none of the {count(len(ids), 'image')} is left to train on")
+        raise UsageError(f"none of the {count(len(ids), 'image')} is left for training")
     return train, sorted(chosen)
 
 
@@ -115,20 +115,20 @@ def all_images(store: Store) -> list[str]:
     ids = list(store)
     if damaged := damaged_images(store.path, set(ids)):
         raise StoreError(f"{store.path} has {count(len(damaged), 'damaged image')}: {_listed(damaged)}; "
-                         "`verify --repair` removes them, to be built again")  # fmt: skip
+                         "remove them with `verify --repair`, then build them again")  # fmt: skip
     return ids
 
 
 def _draw(store: Store, ids: list[str], fraction: float, seed: int) -> set[str]:
-    """Draw ids evenly from a list that is sorted by type, and in random order within a type; for a share of 0, all."""
+    """Draw ids evenly from a list that is sorted by type and shuffled within a type; all of them for a share of 0."""
     if not 0 <= fraction < 1:
-        raise UsageError(f"{fraction} is no share of the images to validate on: give 0 or more and less than 1")
+        raise UsageError(f"the share of validation images is {fraction}: it must be at least 0 and less than 1")
     if fraction == 0:
         return set(ids)
     if len(ids) < 2:
         raise UsageError(
-            f"{store.path} has {count(len(ids), 'image')}: to train and to validate, give two or more, or validate on "
-            "what is trained on (--val-fraction 0)"
+            f"{store.path} has {count(len(ids), 'image')}: give two or more, or validate on the training images "
+            "(--val-fraction 0)"
         )
     rng = np.random.default_rng(seed)
     types = {image_id: store[image_id].metadata.cell_type or "" for image_id in ids}
@@ -144,7 +144,7 @@ def _read_ids(path: Path) -> list[str]:
 
 def _refuse_unknown(chosen: Iterable[str], ids: list[str], path: Path) -> None:
     if unknown := sorted(set(chosen) - set(ids)):
-        raise SourceError(f"{path} names {count(len(unknown), 'image')} that the store lacks: {_listed(unknown)}")
+        raise SourceError(f"{path} names {count(len(unknown), 'image')} that are not in the store: {_listed(unknown)}")
 
 
 def _listed(names: Iterable[str]) -> str:

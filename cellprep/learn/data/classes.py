@@ -1,4 +1,4 @@
-"""The classes of cells that a network learns: which a store has, how many cells of each, and the weight of a pixel."""
+"""The classes of cells in a store: their names, their numbers of cells, and their weights in the loss."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,14 +12,14 @@ from cellprep.errors import StoreError, UsageError
 from cellprep.store import Store, StoredImage
 from cellprep.text.wording import count, printable
 
-#: The name of the array of samples that holds the class of each pixel.
+#: The name of the array of samples with the class of each pixel.
 CLASSES = "classes"
 
-#: The class of a pixel of no cell, or of a cell without a type.
+#: The class of pixels of the background, and of cells without a type.
 NO_CLASS = -1
 
 _FEW = 30  # training cells of a class, below which a network may not learn it
-_HEAVIEST = 20.0  # weight of a pixel of a rare class, in weights of one of the most frequent one
+_HEAVIEST = 20.0  # largest weight of a pixel, relative to one of the most frequent class
 
 
 def class_names(images: Iterable[StoredImage]) -> list[str]:
@@ -28,32 +28,32 @@ def class_names(images: Iterable[StoredImage]) -> list[str]:
 
 
 def classes_of_labels(image: StoredImage, table: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the class of each label of an image, by its place among some names: (n + 1,), from label 0 on.
+    """Return the class of each label of an image as an index into `names`: (n + 1,), starting with label 0.
 
     Parameters
     ----------
     image
         The image.
     table
-        (n, 3): its array ``cells``.
+        (n, 3): the image's array ``cells``.
     names
         The classes; cells of other types have `NO_CLASS`.
 
     Raises
     ------
     StoreError
-        If the table names categories that the image does not have.
+        If the table contains categories that the image does not have.
     """
     places = {name: place for place, name in enumerate(names)}
     numbers = np.array([*(places.get(name, NO_CLASS) for name in image.metadata.categories), NO_CLASS])
     categories = table[:, 2]
     if len(table) and not (categories.min() >= -1 and categories.max() < len(numbers) - 1):
         raise StoreError(f"image {printable(image.id)}: a cell has a category that the image lacks: run `verify`")
-    return np.concatenate([[NO_CLASS], numbers[categories]])  # the category -1, none, is the last number
+    return np.concatenate([[NO_CLASS], numbers[categories]])  # the category -1 (none) is the last element
 
 
 def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
-    """Return where each of so many classes is, (number, H, W) of 0 and 1, from the class of each pixel.
+    """Return a mask of 0 and 1 for each class, (number, H, W), from the class of each pixel.
 
     Examples
     --------
@@ -66,19 +66,19 @@ def of_each_class(classes: NDArray[Any], number: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes that a network is trained on, with the numbers of their cells.
+    """The classes that a network is trained on, with their numbers of cells.
 
     Attributes
     ----------
     names
         In the order of the network's channels.
     cells, images
-        Per class the number of cells to train on, and of images with such cells.
+        For each class, the number of training cells, and of images with such cells.
     untyped
-        Number of the cells to train on that have no type.
+        Number of training cells without a type.
     weights
-        Per class the weight of a pixel in the loss. A class that has few pixels weighs more, so that all classes count
-        alike, but no more than 20 times as much as the most frequent one; the mean over pixels is 1.
+        For each class, the weight of a pixel in the loss. Classes with few pixels have larger weights, so that all
+        classes count equally, but at most 20 times that of the most frequent one; the mean over pixels is 1.
     """
 
     names: tuple[str, ...]
@@ -89,7 +89,7 @@ class Classes:
 
     @classmethod
     def of(cls, store: Store, train_ids: Sequence[str], names: Sequence[str]) -> Self:
-        """Count the cells to train on; each image's table of cells is read."""
+        """Count the training cells in the tables of all images."""
         cells, images, pixels = Counter[int](), Counter[int](), np.zeros(len(names))
         for image_id in train_ids:
             table = store[image_id].read("cells")
@@ -116,7 +116,7 @@ class Classes:
         lines = [f"classes to train on: {'; '.join(told)}"]
         if self.untyped:
             lines.append(
-                f"{count(self.untyped, 'cell')} without a type: the mask is trained on them, the classes are not"
+                f"{count(self.untyped, 'cell')} without a type: used for training the mask, but not the classes"
             )
         rare = [(name, cells) for name, cells in zip(self.names, self.cells, strict=True) if cells < _FEW]
         if rare:
@@ -143,7 +143,7 @@ def class_weights(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def two_classes(store: Store, images: Sequence[StoredImage]) -> list[str]:
-    """Return the types of the cells of images, of which there must be two or more.
+    """Return the types of the cells of images; there must be two or more.
 
     Raises
     ------
@@ -153,24 +153,24 @@ def two_classes(store: Store, images: Sequence[StoredImage]) -> list[str]:
     names = class_names(images)
     if not names:
         raise UsageError(
-            f"the cells of {store.path} have no types, so that --classes has nothing to learn: build the store from "
-            "annotations with types, such as a CSV with a column cell_type or COCO categories, or leave --classes out"
+            f"the cells of {store.path} have no types, which --classes needs: build the store from annotations with "
+            "types, such as a CSV file with a column cell_type or COCO categories, or omit --classes"
         )
     if len(names) == 1:
         raise UsageError(
-            f"all cells with a type in {store.path} have the type {printable(names[0])}: --classes needs two types or "
-            "more; leave it out"
+            f"all cells with a type in {store.path} have the type {printable(names[0])}, but --classes needs two "
+            "or more: omit it"
         )
     return names
 
 
 def refuse_unknown_classes(store: Store, images: Sequence[StoredImage], known: Sequence[str], origin: str) -> None:
-    """Refuse images whose types are not among the classes of the weights to start from.
+    """Refuse images whose types are not among the classes of the initial weights.
 
     Raises
     ------
     UsageError
-        If there is another type, or none at all.
+        If there is another type, or no type at all.
     """
     told = f"{origin} has the classes {', '.join(map(printable, known))}"
     names = class_names(images)

@@ -1,4 +1,4 @@
-"""Places where cells touch, which are few and matter most."""
+"""Contacts between cells, which are few and matter most."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cellprep.learn.windowed import parts
 
-_MOST = 1024  # of an image, evenly chosen from all
+_MOST = 1024  # per image, evenly chosen from all
 
 
 def find_contacts(labels: Any) -> NDArray[np.int64]:
@@ -16,8 +16,8 @@ def find_contacts(labels: Any) -> NDArray[np.int64]:
     Parameters
     ----------
     labels
-        (H, W) integers, 0 = background: an array, or a `WindowedArray`, of which contacts between its bands are left
-        out.
+        (H, W) integers, 0 = background: an array, or a `WindowedArray`. Contacts between the bands of the latter are
+        omitted.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A store as a data set of torch, for training with any code."""
+"""Stores as torch datasets, for training with other code."""
 
 import operator
 import os
@@ -26,12 +26,12 @@ from cellprep.system.executor import Failed
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
 
-#: Tensors by name, and ``id``, a text.
+#: Tensors by name, and ``id``, a string.
 Sample = dict[str, Any]
 
 
 class StoreDataset(Dataset[Sample]):
-    """Crops of the images of a store, or whole images, with their targets: a map-style data set of torch.
+    """Crops of the images of a store, or whole images, with their targets: a map-style torch dataset.
 
     A sample is a dict of tensors, with h = w = `crop`:
 
@@ -43,19 +43,19 @@ class StoreDataset(Dataset[Sample]):
     - ``energy``, (h, w) int64: levels from 0;
     - ``area``, (h, w) float32, in pixels;
     - ``classes``, (h, w) int64, if asked for: the place of the cell's type among `classes`, -1 where there is none;
-    - ``counts``, (h, w) bool: False where a pixel is to be left out of the loss, because it is padding, lies in a
-      region to ignore, or has a target that needs the whole of a cell that reaches more than 256 pixels farther;
-    - ``position``, (2,) int64: row and column of the image where the sample begins, before it is rotated or zoomed;
+    - ``counts``, (h, w) bool: False for pixels to exclude from the loss, because they are padding, are in a region
+    to ignore, or have a target that needs a whole cell that extends more than 256 pixels beyond the crop;
+    - ``position``, (2,) int64: row and column of the image where the sample starts, before it is rotated or zoomed;
     - ``id``, a str: the image.
 
-    Of the targets it has those that are asked for. Any other target in `cellprep.TARGETS` can be asked for, too: as
-    (channels, h, w), or (h, w) if it has no channels, in its own dtype. The targets belong to the crop as it is seen:
-    vectors turn with the image, and after a rotation, a zoom or an elastic deformation all targets are computed anew
-    from the warped labels. There, distances of more than 240 pixels are lower bounds.
+    It contains the requested targets only. Any other target in `cellprep.TARGETS` can be requested, too: as
+    (channels, h, w), or (h, w) if it has no channels, in its own dtype. The targets match the augmented crop: vectors
+    are flipped and rotated with the image, and after a rotation, a zoom or an elastic deformation all targets are
+    recomputed from the warped labels. Distances above 240 pixels are then lower bounds.
 
-    Crops are drawn from the images in proportion to their area, in random order. Sample k of epoch e depends on the
-    seed, e and k alone, whatever the number of workers. `set_epoch` begins another epoch, also for persistent
-    workers. Each worker opens files by itself, so workers may be forked or spawned::
+    Crops are drawn from the images in proportion to their area, in random order. Sample k of epoch e depends only on
+    the seed, e and k, not on the number of workers. `set_epoch` starts another epoch, also in persistent workers. Each
+    worker opens files itself, so workers may be forked or spawned::
 
         dataset = StoreDataset("data.zarr", ["semseg", "uvec"])
         loader = DataLoader(dataset, batch_size=8, num_workers=4, persistent_workers=True)
@@ -64,58 +64,61 @@ class StoreDataset(Dataset[Sample]):
             for batch in loader:  # image (8, C, 256, 256), semseg (8, 256, 256), uvec (8, 2, 256, 256), ...
                 ...
 
-    Without `set_epoch` every epoch shows the same crops. Neither ``shuffle`` nor ``worker_init_fn`` is needed.
-    ``crop=None`` shows the whole images in order, without augmentation; they differ in size, so use a batch size of
-    1. Images of more than 4096 x 4096 pixels come in parts of 1024 x 1024; 64 pixels around each do not count.
+    Without `set_epoch`, every epoch has the same crops. Neither ``shuffle`` nor ``worker_init_fn`` is needed.
+    ``crop=None`` returns the whole images in order, without augmentation; they differ in size, so use a batch size of
+    1. Images of more than 4096 x 4096 pixels are split into parts of 1024 x 1024 pixels, each with 64 pixels around it
+    that do not count.
 
     Parameters
     ----------
     store
         A store, or its path.
     targets
-        Names in `cellprep.TARGETS`, ``labels`` and ``classes``. Unless given, ``labels`` and all targets of the store's
+        Names in `cellprep.TARGETS`, ``labels`` and ``classes``. By default, ``labels`` and all targets of the store's
         recipe except ``distance``.
     crop
         Side of a crop, in pixels. Smaller images are mirrored at their border. None for whole images.
     augment
-        Names of augmentations. ``flips``, ``rotation``, ``zoom``, ``elastic`` and ``grey`` unless given; besides them
-        there are ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. None for
-        whole images.
+        Names of augmentations. The default is ``flips``, ``rotation``, ``zoom``, ``elastic`` and ``grey``; others are
+        ``scale``, ``contacts``, ``brightness``, ``paste``, ``debris``, ``camera`` and ``empty``. Whole images have
+        none.
     seed
         Seed of the crops and the augmentation, from 0.
     ids
-        Ids of the images; all images of the store unless given.
+        Ids of the images; by default all images of the store.
     normalisation
         ``dataset``, for which every image is read once, ``percentile`` or ``noise-floor``; or a `Normalisation`, such
-        as that of the training images. None gives samples without ``image``, for stores without pixels.
+        as that of the training images. None makes samples without ``image``, for stores without pixels.
     samples_per_epoch
-        Number of crops in an epoch; unless given, as many as cover the area of all images.
+        Number of crops in an epoch; by default, enough to cover the area of all images.
     multiple
-        Sides of samples are multiples of it: whole images are padded, mirrored, below and at the right.
+        Sides of samples are multiples of this: whole images are padded with their mirror image at the bottom and the
+        right.
     classes
-        Names of the classes of cells, in order, where ``classes`` are asked for; unless given all types of the images'
+        Names of the classes of cells, in order, if ``classes`` are requested; by default all types of the images'
         cells, sorted.
     transform
-        Called with each sample; what it returns is the sample. To be sent to spawned workers, it must be picklable.
+        Function that is called with each sample and returns the sample to use. It must be picklable for spawned
+        workers.
 
     Raises
     ------
     UsageError
-        If a value is not possible, an image is not in the store, or the images cannot be used together because they
+        If a value is not valid, an image is not in the store, or the images cannot be used together because they
         differ in their channels or recipes.
     StoreError
-        If there is no store, or what it says of an image is damaged.
+        If there is no store, or the metadata of an image are damaged.
 
     Attributes
     ----------
     ids, targets : list of str
         The images, and the targets.
     classes : list of str
-        The classes of cells; none unless ``classes`` are asked for.
+        The classes of cells; none unless ``classes`` are requested.
     recipe : Recipe
-        How the targets were made; its ``levels`` is the number of energy levels.
+        The recipe of the targets; its ``levels`` is the number of energy levels.
     normalisation : Normalisation or None
-        How intensities are normalised.
+        The normalisation of the intensities.
     transform : callable or None
         As given.
     """
@@ -146,7 +149,7 @@ class StoreDataset(Dataset[Sample]):
         if isinstance(normalisation, str):
             normalisation = fit_to(images, normalisation)
         elif normalisation and images.channels != (known := normalisation.channels):
-            raise UsageError(f"the images have {images.channels} channels, and the normalisation is for {known}")
+            raise UsageError(f"the images have {images.channels} channels, but the normalisation is for {known}")
         self.ids = [image.id for image in images.images]
         self.targets = images.targets
         self.classes = images.classes
@@ -167,7 +170,7 @@ class StoreDataset(Dataset[Sample]):
         self._settle()
 
     def _settle(self) -> None:
-        """Note the process, and share the epoch with those that it forks or spawns."""
+        """Record the process, and share the epoch with processes that it forks or spawns."""
         self._process = os.getpid()
         with suppress(RuntimeError):  # without shared memory there are no workers
             self._epoch.share_memory_()  # type: ignore[no-untyped-call]
@@ -178,9 +181,9 @@ class StoreDataset(Dataset[Sample]):
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Show the samples of an epoch from now on, also in workers that run already.
+        """Use the samples of an epoch from now on, also in workers that are running.
 
-        Call it before the loader is iterated over.
+        Call it before iterating over the loader.
 
         Parameters
         ----------
@@ -196,24 +199,24 @@ class StoreDataset(Dataset[Sample]):
         self._epoch.fill_(epoch)
 
     def keep_in_memory(self, copies: int = 1) -> None:
-        """Read all that samples are made of, and keep it in memory.
+        """Read all arrays that samples are made of, and keep them in memory.
 
         Parameters
         ----------
         copies
-            Number of processes that have a copy each. Forked workers share one; spawned ones have one each.
+            Number of copies: forked workers share one; spawned ones have one each.
 
         Raises
         ------
         UsageError
-            If it does not fit into the memory that is available.
+            If they do not fit into the available memory.
         StoreError
             If an array is damaged.
         """
         self._maker.images.keep(self._maker.names(whole=self._is_whole), copies)
 
     def draw(self, index: int) -> Draw:
-        """Return which image of `ids` a sample of this epoch shows, without making the sample."""
+        """Return the image of `ids` that a sample of this epoch shows, without making the sample."""
         place = operator.index(index)
         if not -len(self) <= place < len(self):
             raise IndexError(f"sample {place} of {len(self)}")
@@ -226,7 +229,7 @@ class StoreDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Any:
         """Make a sample of this epoch; raises as `arrays` does."""
         draw = self.draw(index)
-        # Copies, as arrays may have negative strides, and be views of what is kept in memory.
+        # Copies, as arrays may have negative strides, or be views of arrays that are kept in memory.
         arrays = {name: np.array(array, order="C") for name, array in self.arrays(draw).items()}
         sample: Sample = {name: torch.from_numpy(array) for name, array in arrays.items()}
         sample["id"] = self.ids[draw.image]
@@ -262,9 +265,9 @@ def _settings(
 ) -> CropSettings:
     if crop is None and (augment or samples_per_epoch):
         given = f"augment={augment!r}" if augment else f"samples_per_epoch={samples_per_epoch}"
-        raise UsageError(f"{given} is for crops, and crop=None shows whole images: leave one of them out")
+        raise UsageError(f"{given} is for crops, but crop=None returns whole images: omit one of them")
     names = [*USUAL_AUGMENTATIONS] if augment is None else _names("augment", augment)
-    side = 256 if crop is None else crop  # of whole images nobody asks for it
+    side = 256 if crop is None else crop  # not used for whole images
     return CropSettings(side, tuple(names), samples_per_epoch=samples_per_epoch, seed=seed)
 
 
@@ -272,16 +275,16 @@ def _check_multiple(multiple: int, crop: int | None) -> None:
     check_whole_number("multiple", multiple, 1)
     if crop is not None and crop % multiple:
         nearest = max(1, round(crop / multiple)) * multiple
-        raise UsageError(f"crop {crop} is no multiple of {multiple}, as the network wants it: give {nearest}")
+        raise UsageError(f"crop {crop} is not a multiple of {multiple}, as the network needs: give {nearest}")
 
 
 def _channels(normalisation: str | Normalisation | None) -> int | None:
-    """Return the number of channels of the images; 0 if they are not needed, None if it is not known."""
+    """Return the number of channels of the images; 0 if images are not needed, None if it is unknown."""
     if normalisation is None or isinstance(normalisation, Normalisation):
         return normalisation.channels if normalisation else 0
     if not isinstance(normalisation, str):
         kinds = ", ".join(map(repr, NORMALISATIONS))
-        raise UsageError(f"normalisation={normalisation!r} is none: give {kinds}, a Normalisation or None")
+        raise UsageError(f"normalisation={normalisation!r} is not valid: give {kinds}, a Normalisation or None")
     return None
 
 
@@ -298,11 +301,11 @@ def _checked_targets(targets: Iterable[str] | None, store: Store, ids: list[str]
 
 
 def _names(argument: str, given: Iterable[str]) -> list[str]:
-    """Return the names that an argument gives."""
+    """Return the names in an argument, checked."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise UsageError(f"{argument}={given!r} is no sequence: give a list of names")
+        raise UsageError(f"{argument}={given!r} is not a sequence: give a list of names")
     names = [*given]
     for name in names:
         if not isinstance(name, str):
-            raise UsageError(f"{argument} has {name!r}: give names, which are texts")
+            raise UsageError(f"{argument} contains {name!r}: give names as strings")
     return names

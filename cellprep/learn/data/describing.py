@@ -1,4 +1,4 @@
-"""Describing how the cells look that a network learns from, so that images of other cells are noticed."""
+"""The appearance of the training cells, so that images of other cells are noticed at prediction."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,25 @@ _MOST_IMAGES = 500  # more would change the ranges little
 
 
 def describe_cells(store: Store, ids: Sequence[str]) -> AppearanceRange | None:
-    """Measure how the cells look in images of a store, in 20 milliseconds an image.
+    """Measure the appearance of cells in images of a store, at 20 milliseconds an image.
 
     Parameters
     ----------
     store
         From `cellprep.open_store`.
     ids
-        The images; of more than 500 some, evenly spread.
+        The images; at most 500 of them, evenly spread, are measured.
 
     Returns
     -------
     AppearanceRange or None
-        None if no image has both cells and background. Without diameters if no image has several cells: the masks
-        are then semantic, and their areas not those of cells.
+        None if no image has both cells and background. There are no diameters if no image has several cells: the
+        masks are then semantic, so that areas are not those of cells.
 
     Raises
     ------
     UsageError
-        If the images cannot be learned from together, as `TrainingSet` has it.
+        If the images cannot be used for training together, as in `TrainingSet`.
     StoreError
         If an image is damaged.
     """
@@ -39,7 +39,7 @@ def describe_cells(store: Store, ids: Sequence[str]) -> AppearanceRange | None:
     for index in range(len(images)):
         arrays = images.read(index, ["image", "labels", "cells"])
         here = arrays["cells"][:, 1]
-        areas.append(here[here > 0])  # an annotation without a pixel is no small cell
+        areas.append(here[here > 0])  # an annotation without pixels is not a small cell
         found.append(measure_appearance(sample_pixels(arrays["image"]), arrays["labels"], here))
     are_cells = any(image.cells > 1 for image in found)
     return AppearanceRange.of(found, diameters_of(np.concatenate(areas)) if are_cells else None)

@@ -1,4 +1,4 @@
-"""The images that an epoch shows, their order, and their batches."""
+"""The images of an epoch, their order and their batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -11,11 +11,11 @@ from cellprep.errors import UsageError
 from cellprep.learn.data.samples import CropSettings
 from cellprep.store.documents import is_huge
 
-_PART = 1024  # pixels on a side, of a huge image
+_PART = 1024  # pixels: side of the parts of a huge image
 
 
 def crops_of(shapes: Sequence[tuple[int, int]], crop: int) -> NDArray[np.float64]:
-    """Return how many crops are in each image: its area in crops, but at least one.
+    """Return the number of crops in each image: its area in crops, but at least one.
 
     Parameters
     ----------
@@ -33,22 +33,22 @@ def crops_of(shapes: Sequence[tuple[int, int]], crop: int) -> NDArray[np.float64
 
 
 def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw images in proportion to their weights, each as evenly as whole numbers allow.
+    """Draw images in proportion to their weights, as evenly as whole numbers allow.
 
     Parameters
     ----------
     weights
-        (n,): of each image.
+        (n,): weight of each image.
     count
-        How many to draw.
+        Number of images to draw.
     rng
-        Where the random numbers come from.
+        Source of the random numbers.
 
     Returns
     -------
     ndarray
-        (count,) indices of images, in random order. How often an image is drawn differs by less than one from
-        its share.
+        (count,) indices of images, in random order. The number of times an image is drawn differs from its share by
+        less than one.
 
     Examples
     --------
@@ -62,16 +62,16 @@ def draw_images(weights: NDArray[np.float64], count: int, rng: np.random.Generat
 
 
 class Draw(NamedTuple):
-    """One sample to make.
+    """A sample to make.
 
     Attributes
     ----------
     image
-        Place of its image in the set.
+        Index of its image in the set.
     epoch, place
-        The numbers that its random numbers derive from, with the seed.
+        Numbers that, with the seed, determine its random numbers.
     part
-        Rows and columns of the part of a huge image that is shown whole, part by part.
+        Rows and columns of the part to show, if a huge image is shown in parts.
     """
 
     image: int
@@ -125,7 +125,7 @@ class WholeDraws:
 
 
 def crop_batches(count: int, batch_size: int, rank: int = 0, processes: int = 1) -> list[list[int]]:
-    """Return the places of the samples in each batch of an epoch; of each batch, the share of one process of several.
+    """Return the positions of the samples in each batch of an epoch, or one process's share of each batch.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def crop_batches(count: int, batch_size: int, rank: int = 0, processes: int = 1)
     """
     if (least := (count - 1) % batch_size + 1) < processes:
         raise UsageError(
-            f"the last batch of an epoch has {least} samples, too few for {processes} processes: give another "
+            f"the last batch of an epoch has {least} samples, too few for {processes} processes: change the "
             "--batch-size"
         )
     batches = (range(first, min(first + batch_size, count)) for first in range(0, count, batch_size))

@@ -15,23 +15,23 @@ _PERCENTILES = (1.0, 99.8)
 def fit_normalisation(
     store: Store, ids: Sequence[str], kind: str = "dataset", channels: int | None = None
 ) -> Normalisation:
-    """Fit a normalisation to images of a store, which are read one after the other.
+    """Fit a normalisation to images of a store, reading one image at a time.
 
     Parameters
     ----------
     store
         From `cellprep.open_store`.
     ids
-        The images; each pixel of them counts alike.
+        The images; all their pixels have the same weight.
     kind
         A name in `NORMALISATIONS`.
     channels
-        As `TrainingSet` takes it.
+        As in `TrainingSet`.
 
     Raises
     ------
     UsageError
-        If there is no such kind, or the images cannot be learned from together, as `TrainingSet` has it.
+        If the kind is unknown, or the images cannot be used for training together, as in `TrainingSet`.
     StoreError
         If an image is damaged.
     """

@@ -1,4 +1,4 @@
-"""Changes of intensities, as other microscopes, exposures and focuses would make them."""
+"""Changes of intensities that mimic other microscopes, exposures and focus."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,17 +23,17 @@ class Grey:
     Attributes
     ----------
     gamma
-        (C,): the exponent, of values between the channel's least, 0, and greatest, 1.
+        (C,): the exponent, for values scaled so that the channel's lowest is 0 and its highest 1.
     contrast
         (C,): the factor, about the channel's mean.
     brightness
-        (C,): what is added, in standard deviations of the channel.
+        (C,): the offset, in standard deviations of the channel.
     blur
         Standard deviation of the Gaussian blur, in pixels; 0 for none.
     noise
         Standard deviation of the normal noise, in standard deviations of the channel; 0 for none.
     seed
-        Of the noise.
+        Seed of the noise.
     """
 
     gamma: NDArray[np.float64]
@@ -45,7 +45,7 @@ class Grey:
 
     @classmethod
     def draw(cls, channels: int, rng: np.random.Generator) -> "Grey":
-        """Draw a change for images of so many channels."""
+        """Draw a change for images with this number of channels."""
         return cls(
             gamma=_factors(_MOST_GAMMA, channels, rng),
             contrast=_factors(_MOST_CONTRAST, channels, rng),
@@ -56,7 +56,7 @@ class Grey:
         )
 
     def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Change an image (C, H, W) float32; a channel of one value stays as it is."""
+        """Change an image (C, H, W) float32; a constant channel stays unchanged."""
         rng = np.random.default_rng(self.seed)
         return np.stack([self._change(place, channel, rng) for place, channel in enumerate(image)])
 
@@ -67,7 +67,7 @@ class Grey:
         changed: Any = cv2.pow((channel - np.float32(low)) / np.float32(high - low), self.gamma[place])
         mean, deviation = (float(value.item()) for value in cv2.meanStdDev(changed))
         old_deviation = cv2.meanStdDev(channel)[1].item()
-        # Gamma has moved mean and spread; contrast and brightness alone are to say what they become.
+        # Gamma changed mean and spread: restore them, as only contrast and brightness determine these.
         scale = old_deviation / deviation * self.contrast[place]
         offset = cv2.mean(channel)[0] + self.brightness[place] * old_deviation - mean * scale
         changed = changed * np.float32(scale) + np.float32(offset)

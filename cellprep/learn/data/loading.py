@@ -1,4 +1,4 @@
-"""Batches of samples, made by worker processes, and the same whatever their number."""
+"""Batches of samples, made by worker processes; their number does not change the batches."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ from cellprep.system.memory import keep_freed_memory
 from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
 
-#: Tensors by name, each with a first axis for the samples; and ``id``, a list of their images' ids.
+#: Tensors by name, with the samples along the first axis; and ``id``, a list of their images' ids.
 Batch = dict[str, Any]
 
 
@@ -44,7 +44,7 @@ class _Failure:
 
 
 class _Samples(Dataset[dict[str, Any] | _Failure]):
-    """Samples for networks; it notes what each worker is at, so that what a killed one was at can be told."""
+    """Samples for networks. It records which sample each worker is making, to report it if a worker is killed."""
 
     def __init__(self, dataset: StoreDataset, settings: CropSettings, workers: int) -> None:
         self.dataset = dataset
@@ -58,11 +58,11 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
         try:
             arrays = self._for_networks(self.dataset.arrays(draw))
             return {**arrays, "id": self.dataset.ids[draw.image], **_told(draw.part)}
-        except Exception as error:  # noqa: BLE001 - torch would tell of it by a traceback
+        except Exception as error:  # noqa: BLE001 - torch would print a traceback
             return _Failure(Failed.of(error).problem)
 
     def _for_networks(self, arrays: Arrays) -> Arrays:
-        """Add the input mask, with one for each class that is learned, and where vectors and energy are defined."""
+        """Add the input mask, those of the classes if any, and the domain of vectors and energy."""
         semseg = arrays["semseg"]
         mask = (semseg == 0 if self._settings.mask == "cells" else semseg < 2).astype(np.float32)[None]
         everywhere = self.dataset.recipe.background_cell
@@ -73,7 +73,7 @@ class _Samples(Dataset[dict[str, Any] | _Failure]):
         return made
 
     def under_way(self, processes: set[int]) -> list[str]:
-        """Return the names of the images that some workers were at."""
+        """Return the names of the images that the given workers were reading."""
         pairs = zip(self._under_way[::2], self._under_way[1::2], strict=True)
         images = {self.dataset.draw(sample).image for process, sample in pairs if process in processes}
         return sorted(printable(self.dataset.ids[image]) for image in images)
@@ -85,20 +85,19 @@ class Loader:
     A batch is a dict: ``image`` (N, C, H, W) float32, normalised, unless there is no normalisation; ``mask``
     (N, 1, H, W) float32, 0 or 1: the input mask; ``domain`` (N, 1, H, W) float32, 0 or 1: where vectors and energy are
     defined; ``semseg`` (N, H, W) int64, 0 cell, 1 wall, 2 background; ``uvec`` (N, 2, H, W) float32, components (y, x);
-    ``energy`` (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False where something is to be
-    ignored, where no pixel of the image is shown, and around a part of a huge image; ``id``, a list of N ids; for such
-    parts also ``part``, a list of where each begins, as ``y1024 x0``. The rest is as `StoreDataset` has it.
+    ``energy`` (N, H, W) int64; ``area`` (N, H, W) float32; ``counts`` (N, H, W) bool, False for pixels to ignore, for
+    padding, and around a part of a huge image; ``id``, a list of N ids; for such parts also ``part``, a list of their
+    positions, such as ``y1024 x0``. The rest is as in `StoreDataset`.
 
-    With classes to learn, ``mask`` has a channel more for each of them, (N, 1 + classes, H, W); ``classes``
-    (N, H, W) int64 is the class of each pixel, -1 for none; and ``class_weights`` (N, classes) float32 are the same
-    for each sample.
+    With classes, ``mask`` has one more channel for each of them, (N, 1 + classes, H, W); ``classes`` (N, H, W) int64 is
+    the class of each pixel, -1 for none; and ``class_weights`` (N, classes) float32 are the same for all samples.
     """
 
     def __init__(self, samples: _Samples, batches: list[list[int]], workers: int, start_method: str) -> None:
         self._samples = samples
         self._batches = batches
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of more workers than cores: it is the user's choice
+            warnings.simplefilter("ignore", UserWarning)  # about more workers than cores, which are the user's choice
             self._loader = DataLoader(
                 samples,
                 batch_sampler=batches,
@@ -108,7 +107,7 @@ class Loader:
                 worker_init_fn=_begin_worker,
                 persistent_workers=workers > 0,
                 pin_memory=torch.cuda.is_available(),
-                generator=torch.Generator(),  # else each epoch would draw from torch's own
+                generator=torch.Generator(),  # otherwise each epoch would use torch's global one
             )
 
     def __len__(self) -> int:
@@ -116,7 +115,7 @@ class Loader:
         return len(self._batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, which depend on its number and nothing that was before.
+        """Yield the batches of an epoch, which depend only on its number, not on earlier epochs.
 
         Raises
         ------
@@ -135,16 +134,16 @@ class Loader:
             raise
 
     def _begin(self) -> Iterator[Batch | _Failure]:
-        """Begin an epoch; the first one starts the workers."""
+        """Start an epoch; the first one starts the workers."""
         with interrupts_kept_from_workers(), _child_signals_kept(), one_opencv_thread(), warnings.catch_warnings():
-            # Python 3.12 warns of forks in processes with threads. OpenCV's, for which workers would wait, are gone
-            # meanwhile; torch knows of its own.
+            # Python 3.12 warns about forking with threads. OpenCV's threads, which workers would wait for, have ended
+            # by then, and torch handles its own.
             warnings.simplefilter("ignore", DeprecationWarning)
             return iter(self._loader)
 
     def _death(self, processes: set[int]) -> str:
         images = ", ".join(self._samples.under_way(processes)) or "no image yet"
-        return f"a worker that was to load images was killed, probably because memory ran out; it was at {images}"
+        return f"a worker that loads images was killed, probably because memory ran out; it was reading {images}"
 
 
 def train_loader(
@@ -156,11 +155,11 @@ def train_loader(
     batch_size: int,
     workers: int,
 ) -> Loader:
-    """Load random crops of images, augmented.
+    """Load augmented random crops of images.
 
-    All that is random derives from the seed, the epoch, and a sample's place in it. Images are drawn in proportion to
-    their area, those smaller than a crop as if they were one. Unless ``settings`` say how many samples an epoch
-    has, it shows every image at least once, and of large ones as many crops as they could be cut into.
+    All random choices depend on the seed, the epoch and the sample's position in it. Images are drawn in proportion to
+    their area, at least that of a crop. By default, an epoch shows every image at least once, and as many crops of
+    large images as fit into their area.
 
     Parameters
     ----------
@@ -169,25 +168,25 @@ def train_loader(
     ids
         The images.
     settings
-        How samples are made.
+        The settings of the samples.
     normalisation
-        Of the intensities; None loads no images.
+        Normalisation of the intensities; None loads no images.
     multiple
-        A sample's sides must be multiples of it, in pixels.
+        The sides of samples must be multiples of this, in pixels.
     batch_size
         Samples in a batch; the last one may have fewer.
     workers
-        Number of processes that make samples; 0 for none but this.
+        Number of processes that make samples; 0 for this process only.
 
     Raises
     ------
     UsageError
-        If the crop is no multiple, the images cannot be learned from together, or they do not fit into memory.
+        If the crop is not a multiple, or the images cannot be used together, or do not fit into memory.
     StoreError
-        If what the store says of an image is damaged.
+        If the metadata of an image are damaged.
     """
     if batch_size < 1:
-        raise UsageError(f"{batch_size} samples are no batch: give 1 or more")
+        raise UsageError(f"the batch size is {batch_size}: give 1 or more")
     dataset = StoreDataset(
         store,
         _targets(settings),
@@ -212,10 +211,10 @@ def validation_loader(
     multiple: int,
     workers: int,
 ) -> Loader:
-    """Load whole images, one a batch, in the order of `ids`, neither cropped nor augmented.
+    """Load whole images, one per batch, in the order of `ids`, neither cropped nor augmented.
 
-    They are padded symmetrically, below and at the right, to a multiple of so many pixels. Huge ones come part by part,
-    each with pixels around it that do not count. Parameters and errors are those of `train_loader`.
+    They are padded symmetrically at the bottom and the right to a multiple of `multiple` pixels. Huge images are loaded
+    in parts, each with pixels around it that do not count. Parameters and errors are those of `train_loader`.
     """
     dataset = StoreDataset(
         store,
@@ -239,19 +238,19 @@ def _loader(
     store: Store, dataset: StoreDataset, settings: CropSettings, batches: list[list[int]], workers: int
 ) -> Loader:
     if workers < 0:
-        raise UsageError(f"{workers} workers are not possible: give 0 or more")
+        raise UsageError(f"the number of workers is {workers}: give 0 or more")
     if settings.in_memory:
         dataset.keep_in_memory(_copies(store, workers))
     return Loader(_Samples(dataset, settings, workers), batches, workers, _start_method(store))
 
 
 def _start_method(store: Store) -> str:
-    """Return how workers start: forked ones could not use the connections to an object store."""
+    """Return the start method of workers: forked ones could not use connections to an object store."""
     return "spawn" if is_remote(store.path) else multiprocessing.get_start_method()
 
 
 def _copies(store: Store, workers: int) -> int:
-    """Return how many processes have the images in memory of their own: forked ones share them."""
+    """Return the number of copies of the images in memory: forked processes share one."""
     return 1 if _start_method(store) == "fork" else 1 + workers
 
 
@@ -267,7 +266,7 @@ def _collate(samples: list[dict[str, Any] | _Failure]) -> Batch | _Failure:
 
 
 def _handed_over(batch: Batch) -> Batch | _Failure:
-    """Put a batch where other processes read it: torch would do so in a thread whose errors nobody gets to know."""
+    """Move a batch to shared memory: torch would do so in a thread, whose errors would be lost."""
     try:
         for value in batch.values():
             if isinstance(value, Tensor):
@@ -275,8 +274,8 @@ def _handed_over(batch: Batch) -> Batch | _Failure:
     except RuntimeError as error:
         reason = re.sub(r" \(\d+\)$", "", str(error).rpartition(": ")[2])
         return _Failure(
-            f"a worker that loads images cannot hand them over in shared memory: {reason}; "
-            "give /dev/shm more room (and `ulimit -f`), or train with --workers 0"
+            f"a worker that loads images cannot return them through shared memory: {reason}; "
+            "enlarge /dev/shm (and `ulimit -f`), or train with --workers 0"
         )
     return batch
 
@@ -286,14 +285,14 @@ def _told(part: tuple[slice, slice] | None) -> dict[str, str]:
 
 
 def _begin_worker(number: int) -> None:
-    if cv2.getNumThreads() > 1:  # not in a forked process, which would wait for threads that only its parent had
+    if cv2.getNumThreads() > 1:  # not in a forked process, which would wait for threads of its parent
         cv2.setNumThreads(1)
     keep_freed_memory()
 
 
 @contextmanager
 def _child_signals_kept() -> Iterator[None]:
-    """Keep torch from raising at whatever line runs when a worker dies: the next batch tells of it within seconds."""
+    """Keep torch from raising at an arbitrary line when a worker dies: the next batch reports it within seconds."""
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         yield
         return

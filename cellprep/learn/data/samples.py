@@ -1,4 +1,4 @@
-"""Samples: the pixels of a crop or a whole image, and its targets; arrays, without torch."""
+"""Samples: the pixels of a crop or a whole image with its targets, as arrays, without torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ from cellprep.learn.data.warping import most_pixels_around, warp_targets
 from cellprep.learn.data.windows import Span, cut, cut_targets, turned_targets
 from cellprep.learn.normalisation import Normalisation
 
-#: What the direction network is told of where cells are: the default first.
+#: The input masks of the direction network, the default first.
 MASKS = {
-    "cells-and-walls": "all that belongs to a cell",
-    "cells": "cells without their walls, which gives the walls away",
-    "none": "no mask: the network sees the whole image; only where the background is a cell",
+    "cells-and-walls": "all pixels of cells",
+    "cells": "cells without their walls, which reveals the walls",
+    "none": "no mask: the network sees the whole image; only with the background as a cell",
 }
 
-_STAGE = 384  # pixels around a crop that may be changed with it, at least; few targets look as far
+_STAGE = 384  # least number of pixels around a crop that may be changed with it; few targets depend on more
 _MOST_NEW = 64  # cells
-_AROUND = 64  # pixels around a part of an image: what lies farther off hardly changes what a network makes of it
+_AROUND = 64  # pixels around a part of an image: farther ones hardly affect the output of a network
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
-    """How samples are made of images.
+    """The settings for making samples of images.
 
     Attributes
     ----------
@@ -59,20 +59,20 @@ class CropSettings:
     mask
         A name in `MASKS`.
     samples_per_epoch
-        How many samples an epoch has; unless given, as many as `crops_of` counts in all images.
+        Number of samples in an epoch; by default, the number of crops in all images by `crops_of`.
     seed
-        Of all that is random, from 0.
+        Random seed, from 0.
     in_memory
         Whether all images are kept in memory.
     classes
-        Names of the classes of cells that are learned, in the order of the network's channels; none unless given.
+        Names of the classes of cells, in the order of the network's channels; by default none.
     class_weights
-        Weight of a pixel of each class; 1 unless given.
+        Weight of a pixel of each class; by default 1.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is not valid.
 
     Examples
     --------
@@ -107,11 +107,11 @@ class SampleMaker:
     Parameters
     ----------
     images
-        The set, whose `TrainingSet.targets` the samples have.
+        The set; its `TrainingSet.targets` are those of the samples.
     settings
-        How.
+        The settings of the samples.
     normalisation
-        Of the intensities; None makes samples without ``image``.
+        Normalisation of the intensities; None makes samples without ``image``.
     """
 
     def __init__(self, images: TrainingSet, settings: CropSettings, normalisation: Normalisation | None) -> None:
@@ -123,13 +123,13 @@ class SampleMaker:
         self._contacts: dict[int, NDArray[np.int64]] = {}
 
     def names(self, whole: bool) -> list[str]:
-        """Return the names of the arrays that samples are made of, be they crops or whole images."""
+        """Return the names of the arrays that samples are made of, for crops or for whole images."""
         targets = ["labels", "cells"] if self._warps and not whole else self._made_of
         return [*(["image"] if self.normalisation else []), *targets, "ignore"]
 
     @property
     def _made_of(self) -> list[str]:
-        """The names of the arrays that targets are cut out of: classes are those of the labels."""
+        """The names of the arrays that targets are cut from; classes follow from the labels."""
         targets = [name for name in self.images.targets if name != CLASSES]
         return [*dict.fromkeys([*targets, "labels", "cells"])] if CLASSES in self.images.targets else targets
 
@@ -140,21 +140,21 @@ class SampleMaker:
         return not (SIMPLE_AUGMENTATIONS - are_moved).issuperset(self.settings.augment)
 
     def crop(self, index: int, rng: np.random.Generator) -> Arrays:
-        """Make a sample of a place of an image, both drawn, and augment it.
+        """Make and augment a sample at a random position of an image.
 
         Parameters
         ----------
         index
-            The image's place in the set.
+            Index of the image in the set.
         rng
-            Where the random numbers come from.
+            Source of the random numbers.
 
         Returns
         -------
         dict of str to ndarray
             With h = w = ``settings.crop``: ``image`` (C, h, w) float32, normalised, if there is a normalisation; each
-            target as `Target.sample` has it; ``labels`` (h, w) int64, if they are wanted; ``counts`` (h, w) bool; and
-            ``position`` (2,) int64: row and column of the image where the crop begins before it is moved.
+            target as in `Target.sample`; ``labels`` (h, w) int64, if requested; ``counts`` (h, w) bool; and
+            ``position`` (2,) int64: row and column of the image where the crop starts, before it is moved.
 
         Raises
         ------
@@ -179,10 +179,10 @@ class SampleMaker:
         return self._finish(start, image, moved, moved.pop("counts"), plan)
 
     def whole(self, index: int, multiple: int, part: tuple[slice, slice] | None = None) -> Arrays:
-        """Make a sample of a whole image, or of a part of it, as `crop` does, but not augmented.
+        """Make a sample of a whole image or a part of it, as `crop` does, but without augmentation.
 
-        It is padded symmetrically below and at the right to a multiple of so many pixels. These do not count, nor do
-        those around a part, which are there because networks see them when they predict.
+        It is padded symmetrically at the bottom and the right to a multiple of `multiple` pixels. The padding does not
+        count, nor do the pixels around a part, which are included because networks see them at prediction.
         """
         arrays = self.images.read(index, self.names(whole=True))
         shape = self.images.images[index].shape
@@ -200,7 +200,7 @@ class SampleMaker:
     def _cut(
         self, index: int, arrays: Arrays, rows: Span, columns: Span
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
-        """Cut a window of the image, normalised, and of its targets, and return which pixels count as well."""
+        """Cut a window out of the normalised image and its targets, and return the pixels that count, too."""
         height, width = self.images.images[index].shape
         targets = {name: array for name, array in arrays.items() if name not in ("image", "cells")}
         windows = cut_targets(targets, rows, columns)
@@ -215,7 +215,7 @@ class SampleMaker:
         return self._normalise(index, image, arrays["image"]), windows, counts
 
     def _at_contact(self, index: int, labels: NDArray[Any], start: list[int], share: float) -> list[int]:
-        """Return where a crop begins that shows a place where cells touch in its middle; `start` if there is none."""
+        """Return the start of a crop with a contact between cells in its middle; `start` if there is no contact."""
         if index not in self._contacts:
             self._contacts[index] = find_contacts(labels)
         contacts = self._contacts[index]
@@ -228,7 +228,7 @@ class SampleMaker:
     def _warp(
         self, index: int, arrays: Arrays, start: Sequence[int], plan: Plan
     ) -> tuple[NDArray[np.float32] | None, Arrays, NDArray[np.bool_]]:
-        """Warp the crop that begins at `start`, as `_cut` cuts it."""
+        """Warp the crop that starts at `start`, as `_cut` does for windows."""
         size = self.settings.crop
         middle = (size - 1) / 2
         place = Placement((middle, middle), (start[0] + middle, start[1] + middle))
@@ -275,9 +275,9 @@ class SampleMaker:
         areas: NDArray[Any],
         normalised: Callable[[NDArray[Any]], NDArray[np.float32]],
     ) -> tuple[View, Scene, Arrays]:
-        """Copy what a sample and its targets may depend on, so that it can be changed; return it in place of the whole.
+        """Copy everything that a sample and its targets may depend on, so that it can be changed.
 
-        Beyond it nothing is known to the targets: it reaches farther than they ever look.
+        The copy replaces the whole image: it extends farther than targets can depend on.
         """
         size = self.settings.crop
         stage = max(_STAGE, most_pixels_around(self.images.targets, self.images.recipe) + GRID)
@@ -303,11 +303,11 @@ class SampleMaker:
         return View(shape, view.warp, Placement(view.place.sample, (y, x))), scene, parts
 
     def _classes_of(self, index: int, arrays: Arrays) -> NDArray[np.int64]:
-        """Return the class of each label of an image, from 0 on."""
+        """Return the class of each label of an image, starting with label 0."""
         return classes_of_labels(self.images.images[index], arrays["cells"], self.images.classes)
 
     def _empty(self, seed: int) -> NDArray[np.float32]:
-        """Draw a sample without cells, normalised as an image by itself if images are."""
+        """Draw a sample without cells, normalised on its own if images are."""
         assert self.normalisation is not None
         rng = np.random.default_rng(seed)
         shape = self.settings.crop, self.settings.crop
@@ -321,7 +321,7 @@ class SampleMaker:
         return self._facts(index).sizes
 
     def _facts(self, index: int) -> WholeImage:
-        """Read the labels of an image for what is known of all of it; they would be kept with it."""
+        """Read the labels of an image for the values of the whole image, with which they would be kept."""
         read = self.images.read(index, ["labels", "cells"])
         return WholeImage.of(read["labels"].__getitem__, read["labels"].shape, len(read["cells"]))
 
@@ -339,7 +339,7 @@ class SampleMaker:
         counts: NDArray[np.bool_],
         plan: Plan | None = None,
     ) -> Arrays:
-        """Change intensities, and give the arrays the form that networks want."""
+        """Change intensities, and convert the arrays to the form that networks need."""
         seen = {} if image is None else {"image": finish_image(plan, image) if plan else image}
         shown = {
             name: TARGETS[name].sample(targets[name]) if name in TARGETS else targets[name].astype(np.int64)
@@ -349,19 +349,19 @@ class SampleMaker:
 
 
 def check_whole_number(name: str, value: object, least: int) -> None:
-    """Refuse what is no whole number from `least`.
+    """Refuse values that are not whole numbers from `least`.
 
     Raises
     ------
     UsageError
-        If it is none.
+        If it is not such a number.
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) < 2**63:
-        raise UsageError(f"{name} {value!r} is not possible: give a whole number from {least}")
+        raise UsageError(f"{name} is {value!r}: give a whole number from {least}")
 
 
 def _change(scene: Scene, plan: Plan, whole: WholeImage) -> WholeImage:
-    """Change a scene as planned, and return what is then known of the whole image."""
+    """Change a scene as planned, and return the resulting values of the whole image."""
     before = np.count_nonzero(scene.labels == 0)
     if plan.empty is not None:
         scene.labels[...] = 0
@@ -376,5 +376,5 @@ def _change(scene: Scene, plan: Plan, whole: WholeImage) -> WholeImage:
 
 
 def _draw_start(length: int, size: int, rng: np.random.Generator) -> int:
-    """Draw where a crop begins along an axis; where the image is smaller, it may be anywhere within the crop."""
+    """Draw the start of a crop along an axis; a smaller image may be anywhere within the crop."""
     return int(rng.integers(min(0, length - size), max(0, length - size) + 1))

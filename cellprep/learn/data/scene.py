@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from cellprep.learn.data.specks import add_specks
 
-_EDGE = 3  # pixels around a cell that its light reaches
-_LEAST_AREA, _LONGEST = 12, 160  # pixels of a cell that is copied, and its longest side
-_MOST_COVERED = 0.5  # of a cell, by one that is pasted
+_EDGE = 3  # pixels around a cell that receive its light
+_LEAST_AREA, _LONGEST = 12, 160  # least number of pixels of a cell to copy, and its longest side
+_MOST_COVERED = 0.5  # share of a cell covered by a pasted one
 _MEAN_PASTED, _MOST_PASTED = 3, 12
-_TOUCHING = 0.75  # share of the pasted cells that are put beside another
+_TOUCHING = 0.75  # share of the pasted cells that are placed next to another
 _DISTANCES = 0.6, 1.05  # between the centres of two such cells, as a share of the sum of their radii
-_FACTORS = 0.35, 2.5  # of a cell's light
+_FACTORS = 0.35, 2.5  # factors of a cell's brightness
 _SPREAD = 0.45  # standard deviation of the logarithm of such factors
 
 
@@ -27,15 +27,15 @@ class Scene:
     Attributes
     ----------
     image
-        (C, H, W) float32, normalised; None where no pixels are needed.
+        (C, H, W) float32, normalised; None if no pixels are needed.
     labels
-        (H, W) unsigned integers, 0 = nobody.
+        (H, W) unsigned integers, 0 = background.
     areas
-        (n,): pixels of each annotation before overlaps.
+        (n,): pixels of each annotation before overlaps are resolved.
     seen
-        Rows and columns that a sample shows, and some more.
+        Rows and columns that a sample shows, with a margin.
     copied
-        The label of which each cell that was added is a copy, in their order.
+        For each added cell, in order, the label that it is a copy of.
     """
 
     image: NDArray[np.float32] | None
@@ -45,7 +45,7 @@ class Scene:
     copied: list[int] = field(default_factory=list)
 
     def background(self) -> NDArray[np.float32]:
-        """Return the median of each channel where nobody is, (C, 1, 1); its 5th percentile if no place is left."""
+        """Return the background's median of each channel, (C, 1, 1); the 5th percentile if there is no background."""
         assert self.image is not None
         some = (slice(None, None, 3),) * 2
         nobody = self.labels[some] == 0
@@ -57,7 +57,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    """Pixels of a cell: `image`, (C, h, w), of which each counts by its `share`, (h, w), 0 to 1."""
+    """Pixels of a cell: `image`, (C, h, w), and the weight `share` of each pixel, (h, w), 0 to 1."""
 
     share: NDArray[np.float32]
     image: NDArray[np.float32]
@@ -68,7 +68,7 @@ Change = Callable[[Scene, np.random.Generator], None]
 
 
 def change_cells(scene: Scene, rng: np.random.Generator) -> None:
-    """Make some cells brighter and some darker, each by itself."""
+    """Make some cells brighter and some darker, each independently."""
     if scene.image is None:
         return
     factors = np.ones(len(scene.areas) + 1, np.float32)
@@ -79,8 +79,8 @@ def change_cells(scene: Scene, rng: np.random.Generator) -> None:
 
 
 def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
-    """Copy some cells, turned, larger or smaller, brighter or darker, most of them onto or against another one."""
-    from scipy import ndimage  # which no command is to wait for
+    """Copy some cells with rotation, rescaling and changes of brightness, most of them onto or next to another cell."""
+    from scipy import ndimage  # slow to import
 
     boxes = {label: box for label, box in enumerate(ndimage.find_objects(scene.labels), 1) if box}
     pixels = np.bincount(scene.labels.ravel())
@@ -106,7 +106,7 @@ def paste_cells(scene: Scene, rng: np.random.Generator) -> None:
 
 
 def add_debris(scene: Scene, rng: np.random.Generator) -> None:
-    """Add what is no cell: bright specks and fibres that are smaller than cells, and haze that is larger."""
+    """Add debris: bright specks and fibres that are smaller than cells, and haze that is larger."""
     if scene.image is None:
         return
     shown = scene.image[(..., *scene.seen)]
@@ -139,7 +139,7 @@ def _copy(
     box: tuple[slice, slice],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], _Copied | None]:
-    """Return a cell's mask (h, w), moved at random, and its pixels."""
+    """Return a cell's mask (h, w), randomly transformed, and its pixels."""
     rows, columns = (slice(max(0, side.start - _EDGE), side.stop + _EDGE) for side in box)
     labels = scene.labels[rows, columns]
     own = labels == label
@@ -168,12 +168,12 @@ def _put(
     *,
     additive: bool,
 ) -> bool:
-    """Put a copied cell on top of a scene, unless it leaves the image, or covers more of another than can be spared.
+    """Paste a copied cell on top of a scene, unless it extends beyond the image, or covers too much of another cell.
 
     Returns
     -------
     bool
-        Whether it was put there.
+        Whether it was pasted.
     """
     corner = np.rint(centre - (len(mask) - 1) / 2).astype(int)
     if (corner < 0).any() or (corner + len(mask) > scene.labels.shape).any() or mask.sum() < _LEAST_AREA:
@@ -182,7 +182,7 @@ def _put(
     labels = scene.labels[rows, columns]
     covered = np.bincount(labels[mask], minlength=len(spare))
     if len(covered) > len(spare) or (covered > spare).any():
-        return False  # what was pasted before stays in sight
+        return False  # earlier pasted cells stay visible
     spare -= covered
     scene.areas = np.append(scene.areas, mask.sum())
     labels[mask] = len(scene.areas)

@@ -1,4 +1,4 @@
-"""Pictures of what is no cell: specks, fibres, haze and noise."""
+"""Pictures of things that are not cells: specks, fibres, haze and noise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,16 +17,16 @@ _MOST_HAZE_LIGHT = 0.3
 
 
 def add_specks(shape: tuple[int, ...], diameter: float, rng: np.random.Generator) -> Picture:
-    """Draw debris, (H, W) float32: 0 where there is none, and about 1 where it is as bright as a bright cell.
+    """Draw debris, (H, W) float32: 0 in the background, and about 1 where it is as bright as a bright cell.
 
     Parameters
     ----------
     shape
         (H, W), in pixels.
     diameter
-        Of a cell, in pixels; specks are smaller.
+        Diameter of a cell, in pixels; specks are smaller.
     rng
-        Where the random numbers come from.
+        Source of the random numbers.
     """
     height, width = shape
     drawn = np.zeros((height, width), np.float32)
@@ -44,7 +44,7 @@ def add_specks(shape: tuple[int, ...], diameter: float, rng: np.random.Generator
 
 
 def _add_blob(drawn: Picture, deviations: NDArray[np.float64], height: float, rng: np.random.Generator) -> None:
-    """Add a Gaussian blob, along the axes, anywhere."""
+    """Add an axis-aligned Gaussian blob at a random position."""
     centre = rng.uniform(0, drawn.shape)
     profiles = [
         np.exp(-0.5 * ((np.arange(size) - middle) / deviation) ** 2).astype(np.float32)
@@ -94,9 +94,9 @@ def _debris(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
     return add_specks(shape, rng.uniform(8, 25), rng) * np.float32(_log_uniform(rng, 5, 100))
 
 
-_ALONE = 0.4  # share of such pictures that are one thing alone, which another's noise would hide
+_ALONE = 0.4  # share of the pictures with a single component, which the noise of another would hide
 
-#: What a picture without cells may be made of, each with the share of such pictures that have it.
+#: The components of pictures without cells, each with the share of such pictures that contain it.
 _PARTS: dict[Callable[[tuple[int, int], np.random.Generator], Picture], float] = {
     _noise: 0.7,
     _soft_noise: 0.5,
@@ -109,9 +109,9 @@ _PARTS: dict[Callable[[tuple[int, int], np.random.Generator], Picture], float] =
 
 
 def draw_empty(shape: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """Draw a picture without cells, (H, W) float32: noise, uneven light, haze and debris; one, some or none of them.
+    """Draw a picture without cells, (H, W) float32: any of noise, uneven illumination, haze and debris, or none.
 
-    The deviation of its noise is 1, before some are rounded to whole numbers.
+    The standard deviation of its noise is 1. Some pictures are then rounded to whole numbers.
 
     Examples
     --------

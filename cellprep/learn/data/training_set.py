@@ -1,4 +1,4 @@
-"""The images of a store that a network learns from: checked together once, read one by one."""
+"""The training images of a store: checked together once, then read one by one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from cellprep.system.files import ask_all
 from cellprep.system.memory import available_memory
 from cellprep.text.wording import printable
 
-_TABLES = 8  # of the cells of huge images that are kept, as each crop takes some of perhaps a million
+_TABLES = 8  # of cells of huge images that are cached, as each crop uses few rows of perhaps a million
 
 
 class TrainingSet:
@@ -26,22 +26,22 @@ class TrainingSet:
     store
         From `cellprep.open_store`.
     ids
-        The images, of which there must be one at least.
+        The images, at least one.
     channels
-        Of the images that these belong to, if they are some of many; 0 if their pixels are not needed.
+        Number of channels, if it is known from other images; 0 if pixels are not needed.
     targets
-        Names of the targets that are needed, ``labels``, and ``classes``; unless given all of their recipe that
-        networks are shown.
+        Names of the targets that are needed, ``labels``, and ``classes``; by default all targets of the recipe that
+        networks use.
     classes
-        Names of the classes of cells; unless given the types of the images' cells, sorted.
+        Names of the classes of cells; by default the types of the images' cells, sorted.
 
     Raises
     ------
     UsageError
-        If there are no images, or one is not in the store, lacks the pixels that are needed, or differs from the
-        first in its number of channels or its recipe.
+        If there are no images, or one is not in the store, lacks pixels that are needed, or differs from the first in
+        its number of channels or its recipe.
     StoreError
-        If what the store says of an image is damaged.
+        If the metadata of an image are damaged.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class TrainingSet:
     targets : list of str
         Names of the targets.
     classes : list of str
-        Names of the classes of cells, in order; none unless ``classes`` are among the targets.
+        Names of the classes of cells, in order; empty unless ``classes`` are among the targets.
     recipe : Recipe
-        That of their targets.
+        The recipe of their targets.
     channels : int
-        Of their pixels. Among images of three, one of one channel is grey that was stored so: it stands for three.
+        Number of channels. If other images have three, a grey image with one channel counts as three equal ones.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TrainingSet:
         classes: Sequence[str] = (),
     ) -> None:
         if not ids:
-            raise UsageError(f"no image of {store.path} is chosen: there is nothing to learn from")
+            raise UsageError(f"no image of {store.path} is chosen: there is nothing to train on")
         self.images = [_find(store, image_id, channels != 0) for image_id in ids]
         self.recipe = _recipe_of(self.images[0])
         self.targets = sampled_targets(self.recipe) if targets is None else [*targets]
@@ -84,19 +84,19 @@ class TrainingSet:
     def read(self, index: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
         """Read arrays of an image, by name; ``ignore`` only if it has one, ``image`` always as (C, H, W).
 
-        Those of a huge image are `WindowedArray`, which read no more than what is cut out of them.
+        Those of a huge image are `WindowedArray`, which only read the windows that are cut out of them.
 
         Raises
         ------
         StoreError
-            If one is damaged.
+            If an array is damaged.
         TrainingError
-            If the image was removed, or built anew from something else, since this set was made.
+            If the image was removed or rebuilt from other data after this set was made.
         """
         image = self.images[index]
         replaced = TrainingError(
-            f"{image.path} was built anew by another recipe, or of other data, while this training goes on: train on "
-            "it from the beginning, with another --out; or build it as it was before, and go on with --resume"
+            f"{image.path} was rebuilt with another recipe or from other data during this training: start a new "
+            "training with another --out; or build it as it was before, and continue with --resume"
         )
         try:
             read = {name: self._read(index, name) for name in names if name in image}
@@ -104,7 +104,9 @@ class TrainingSet:
             if image.is_as_opened():
                 raise
             if not image.path.exists():
-                raise TrainingError(f"{image.path} is no longer there: leave a store alone while it is read") from None
+                raise TrainingError(
+                    f"{image.path} was removed during the training: leave stores in use unchanged"
+                ) from None
             raise replaced from None
         if all((index, name) in self._kept for name in read) or image.is_as_opened():
             return read
@@ -116,22 +118,22 @@ class TrainingSet:
         Parameters
         ----------
         names
-            Which arrays.
+            Names of the arrays.
         copies
-            The number of processes that will have a copy each.
+            Number of processes, each of which will have its own copy.
 
         Raises
         ------
         UsageError
-            If they do not fit into the memory that is available.
+            If they do not fit into the available memory.
         """
         wanted = [(index, name) for index, image in enumerate(self.images) for name in names if name in image]
         needed = copies * sum(_bytes_of(self.images[index], name) for index, name in wanted)
         available = available_memory()
         if available is not None and needed > available:
             raise UsageError(
-                f"{len(self)} images need {_size(needed)} of memory, and {_size(available)} are available: "
-                "read them from the disk instead, or choose fewer"
+                f"{len(self)} images need {_size(needed)} of memory, but only {_size(available)} are available: "
+                "read them from disk instead, or choose fewer"
             )
         self._kept = {(index, name): np.asarray(self._read(index, name)) for index, name in wanted}
 
@@ -159,7 +161,7 @@ class TrainingSet:
         return self._tables[index]
 
     def _as_wanted(self, pixels: Any) -> Any:
-        """Return pixels, (C, H, W), with the set's number of channels."""
+        """Return pixels (C, H, W) with the set's number of channels."""
         if len(pixels) == self.channels:
             return pixels
         if isinstance(pixels, WindowedArray):
@@ -171,13 +173,13 @@ class TrainingSet:
         channels = _channels_of(image) if self.channels else 0
         if channels != self.channels and (channels, self.channels) != (1, 3):
             raise UsageError(
-                f"image {printable(image.id)} has {channels} channels and {printable(first.id)} has {self.channels}: "
+                f"image {printable(image.id)} has {channels} channels, but {printable(first.id)} has {self.channels}: "
                 "all images must have the same number"
             )
         if _recipe_of(image) != self.recipe:
             raise UsageError(
-                f"image {printable(image.id)} was built by another recipe than {printable(first.id)}: "
-                "build all of them by one, or choose images of one"
+                f"image {printable(image.id)} was built with another recipe than {printable(first.id)}: "
+                "build all images with one recipe, or choose images with the same one"
             )
 
 
@@ -213,7 +215,7 @@ def _channels_of(image: StoredImage) -> int:
 
 
 def _common_channels(images: Sequence[StoredImage], known: int | None) -> int:
-    """Return the number of channels of images, among which grey ones may stand for three equal channels."""
+    """Return the number of channels of images, where grey images may stand for three equal channels."""
     counts = set(ask_all(images[0].path, _channels_of, images))
     are_colours = counts <= {1, 3} and (3 in counts or known == 3)
     return 3 if are_colours else _channels_of(images[0])

@@ -1,4 +1,4 @@
-"""Looking at an image through a warp: windows of pixels that show some place of it, or of its mirror image."""
+"""Views of an image through a warp: windows of pixels that show parts of the image, or of its mirror image."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,16 +14,16 @@ from cellprep.learn.data.windows import Span, cut
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a sample shows an image, which goes on beyond its border as its own mirror image.
+    """The view of an image in a sample; beyond its border, the image continues as its own mirror image.
 
     Attributes
     ----------
     shape
         (H, W) of the image.
     warp
-        How it is moved.
+        The movement of the image.
     place
-        Which point of the sample shows which point of the image.
+        The point of the sample that shows a given point of the image.
     """
 
     shape: tuple[int, int]
@@ -31,7 +31,7 @@ class View:
     place: Placement
 
     def window(self, rows: Span, columns: Span) -> "Window":
-        """Return a window of the sample; rows and columns each begin at a multiple of `GRID`."""
+        """Return a window of the sample; its rows and columns start at multiples of `GRID`."""
         there = self.warp.map(self.place, rows, columns)
         bounds = self.warp.bounds(self.place, rows, columns)
         real = None
@@ -43,16 +43,16 @@ class View:
 
 @dataclass(frozen=True)
 class Window:
-    """Some pixels of a sample.
+    """A window of a sample.
 
     Attributes
     ----------
     rows, columns
-        The region that they are made of, of the image and what is beyond its border.
+        The region that its pixels are made of, in the image and beyond its border.
     there
-        (2, h, w) float32: y and x in this region that each pixel shows.
+        (2, h, w) float32: y and x in this region of the point that each pixel shows.
     real
-        (h, w) bool: which of them show a pixel of the image, not of its mirror image; None if all do.
+        (h, w) bool: True for pixels that show the image, not its mirror image; None if all do.
     """
 
     rows: Span
@@ -65,18 +65,18 @@ class Window:
         return cut(array, self.rows, self.columns)
 
     def show(self, region: NDArray[Any], interpolation: int) -> NDArray[Any]:
-        """Return what the pixels show of a region.
+        """Return the pixels of the window, interpolated from a region.
 
         Parameters
         ----------
         region
             From `cut`, (h', w'): of any dtype that OpenCV's ``remap`` takes, or uint32 with ``INTER_NEAREST``.
         interpolation
-            As ``remap`` takes it.
+            Interpolation flag of ``remap``.
         """
         region = np.ascontiguousarray(region)
-        taken = region.view(np.int32) if region.dtype == np.uint32 else region  # which copies it as it is
-        shown = cv2.remap(taken, *self._maps, interpolation)  # the region is large enough to need no border
+        taken = region.view(np.int32) if region.dtype == np.uint32 else region  # remap copies the bits unchanged
+        shown = cv2.remap(taken, *self._maps, interpolation)  # the region is large enough that no border is needed
         return shown.view(region.dtype)
 
     @cached_property
@@ -84,7 +84,7 @@ class Window:
         return np.ascontiguousarray(self.there[1]), np.ascontiguousarray(self.there[0])
 
     def box(self) -> tuple[Span, Span]:
-        """Return the rows and columns of the window that hold all its real pixels; all of them if none is real."""
+        """Return the rows and columns of the window that contain all its real pixels; all if no pixel is real."""
         if self.real is None or not self.real.any():
             return self.all
         rows, columns = (np.flatnonzero(self.real.any(axis=axis)) for axis in (1, 0))

@@ -1,4 +1,4 @@
-"""Where each pixel of a moved image comes from: one map for rotation, zoom, flips and elastic deformation together."""
+"""The origin of each pixel of a moved image: one map for rotation, zoom, flips and elastic deformation together."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from cellprep.learn.data.windows import Span
 
-#: Pixels between the points at which a warp is computed; it is linear in between. Windows begin at multiples of it.
+#: Pixels between the points at which a warp is computed; it is linear in between. Windows start at multiples of it.
 GRID = 8
-_TAPS = 2  # pixels beside a point that cubic interpolation uses
+_TAPS = 2  # pixels on each side of a point that cubic interpolation uses
 
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """A smooth random displacement: a sum of plane waves, so that it has no border.
+    """A smooth random displacement: a sum of plane waves, which has no border.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Waves:
 
     @property
     def longest(self) -> float:
-        """A length that no displacement exceeds, in pixels."""
+        """An upper bound of the displacements, in pixels."""
         return float(np.linalg.norm(self.amplitudes, axis=1).sum())
 
 
@@ -51,8 +51,8 @@ class Waves:
 class Warp:
     """A movement of the image plane.
 
-    A pixel at the offset `o` from a point of the sample shows what is at ``matrix @ (o + waves)`` from a point of the
-    image; `Placement` names the two points.
+    A pixel at the offset `o` from a point of the sample shows the point at the offset ``matrix @ (o + waves)`` from a
+    point of the image; `Placement` holds these two points.
 
     Attributes
     ----------
@@ -67,18 +67,18 @@ class Warp:
 
     @property
     def zoom(self) -> float:
-        """By how much lengths grow."""
+        """Factor by which lengths grow."""
         return float(1 / np.sqrt(abs(np.linalg.det(self.matrix))))
 
     @property
     def quarter_turn(self) -> NDArray[np.int64] | None:
-        """The matrix, where it only flips and turns by quarters, so that pixels fall on pixels; else None."""
+        """The matrix if it only flips and rotates by multiples of 90 degrees (pixels onto pixels); otherwise None."""
         turn = np.rint(self.matrix).astype(np.int64)
         exact = self.waves is None and np.array_equal(turn, self.matrix) and np.array_equal(turn @ turn.T, np.eye(2))
         return turn if exact else None
 
     def bounds(self, place: "Placement", rows: Span, columns: Span) -> tuple[Span, Span]:
-        """Return rows and columns of the image that hold all that a window shows, and some more.
+        """Return rows and columns of the image that contain everything that a window shows, with a margin.
 
         Parameters
         ----------
@@ -95,14 +95,14 @@ class Warp:
         return Span(int(low[0]), int(high[0])), Span(int(low[1]), int(high[1]))
 
     def map(self, place: "Placement", rows: Span, columns: Span) -> NDArray[np.float32]:
-        """Return where each pixel of a window comes from: (2, h, w) float32, the image's y and x.
+        """Return the origin of each pixel of a window: (2, h, w) float32, the image's y and x.
 
         Parameters
         ----------
         place
             Which point of the sample shows which point of the image.
         rows, columns
-            The window, in pixels of the sample; each begins at a multiple of `GRID`.
+            The window, in pixels of the sample; both start at a multiple of `GRID`.
         """
         y, x = _grid(rows), _grid(columns)
         offsets = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1) - place.sample
@@ -116,14 +116,14 @@ class Warp:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which point of a sample shows which point of an image.
+    """A point of a sample, and the point of the image that it shows.
 
     Attributes
     ----------
     sample
-        (y, x) in the sample, about which the warp turns; whole numbers are the centres of pixels.
+        (y, x) in the sample, the centre of the warp; whole numbers are the centres of pixels.
     image
-        (y, x) in the image, which is seen there.
+        (y, x) in the image.
     """
 
     sample: tuple[float, float]
@@ -131,6 +131,6 @@ class Placement:
 
 
 def _grid(span: Span) -> NDArray[np.float64]:
-    """Return the coordinates whose values `cv2.resize` puts between a span's pixels, and one more at each end."""
+    """Return the coordinates that `cv2.resize` interpolates between for a span's pixels, and one more at each end."""
     count = -(-len(span) // GRID) + 2
     return np.arange(-1.0, count - 1) * GRID + span.start + (GRID - 1) / 2

@@ -1,4 +1,4 @@
-"""Targets of an image that is moved freely: its labels are warped, and all else computed anew from them."""
+"""Targets of an image that is moved freely: labels are warped, and everything else is recomputed from them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from cellprep.learn.data.views import View, Window
 from cellprep.learn.data.warp import GRID
 from cellprep.learn.data.windows import Span, cut, cut_targets
 
-_FIRST_HALO = 32  # pixels around a crop that are computed as well; most cells are no deeper
+_FIRST_HALO = 32  # pixels around a crop that are computed as well; few cells are deeper
 _MOST_HALO = 256
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -41,9 +41,9 @@ def warp_targets(
 ) -> tuple[Targets, NDArray[np.bool_]]:
     """Compute the targets of a sample from warped labels.
 
-    A distance is known if it is not longer than the way to the edge of what is computed around the crop. Where one
-    is longer, more is computed, up to 256 pixels, or the highest bin if that is more. What is then still deeper
-    inside has its true level, the highest, the vector 0, and a distance that is too short.
+    A distance is exact if it is not longer than the distance to the edge of the region computed around the crop. For
+    longer ones a larger region is computed: up to 256 pixels around the crop, or the highest bin if that is more.
+    Pixels that are deeper still have the right level (the highest), the vector 0, and a distance that is too short.
 
     Parameters
     ----------
@@ -52,23 +52,23 @@ def warp_targets(
     labels
         (H, W) integers from 0 to n.
     areas
-        (n,) int64: pixels of each annotation before overlaps.
+        (n,) int64: pixels of each annotation before overlaps are resolved.
     whole
-        What is known of the whole image.
+        Values of the whole image.
     recipe
-        How the targets are made.
+        The recipe of the targets.
     view
-        How the sample shows the image.
+        The view of the image in the sample.
     crop
         Side of the sample, in pixels.
 
     Returns
     -------
     targets : dict of str to ndarray
-        By name, (crop, crop, ...), as the store has them. Areas are those of whole cells, times the zoom squared.
+        By name, (crop, crop, ...), as in the store. Areas are those of whole cells, times the zoom squared.
     counts : ndarray
-        (crop, crop) bool: which pixels show the image and not its mirror image. Where its border is slanted, its
-        last pixels do not count either: half of their gradient would be the mirror image's.
+        (crop, crop) bool: True for pixels that show the image, not its mirror image. At a slanted border the last
+        pixels of the image are False, too: half of their gradient would be the mirror image's.
     """
     most = _most_halo(recipe)
     made = with_needs(name for name in names if name in TARGETS)
@@ -82,7 +82,7 @@ def warp_targets(
 
 
 def most_pixels_around(names: Iterable[str], recipe: Recipe) -> int:
-    """Return how many pixels around a sample `warp_targets` looks at, at most."""
+    """Return the largest number of pixels around a sample that `warp_targets` uses."""
     return _most_halo(recipe) + _around(with_needs(name for name in names if name in TARGETS), recipe)
 
 
@@ -96,21 +96,21 @@ def _around(names: Iterable[str], recipe: Recipe) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """A crop with what is around it, as far as it is real.
+    """A crop with its surroundings, as far as they are real.
 
     Attributes
     ----------
     counts
-        (size, size) bool: which pixels of the crop are real, and have real neighbours or none.
+        (size, size) bool: True for pixels of the crop that are real, and have real neighbours or none.
     cut_off
-        (size, size) bool: which belong to cells that are not seen whole, where there is a target that needs that.
+        (size, size) bool: True for pixels of cells that are not entirely visible, if a target needs whole cells.
     crop
         Rows and columns of the crop within the arrays.
     cells, done
-        Of the crop and some pixels more on each side, for what the other targets need; they end where the image ends.
+        Of the crop and some pixels around it that the other targets need, up to the end of the image.
         `done` are the targets that depend on more than those pixels.
     known
-        Up to which distance `done` is true; above, it is at least so much.
+        The distance up to which `done` is exact; longer distances are at least this.
     """
 
     counts: NDArray[np.bool_]
@@ -132,21 +132,21 @@ class _Surroundings:
         size: int,
         halo: int,
     ) -> "_Surroundings":
-        """Look at so many pixels around a crop, as far as some targets and all that they need depend on them.
+        """Compute with this many pixels around a crop, as far as the given targets and their inputs depend on them.
 
-        Nothing is computed where cells are cut off, as more will be looked at then, unless that is all that may be.
+        Nothing is computed if cells are truncated, as a larger region is then used, unless this is the largest one.
         """
         far = with_needs(name for name in names if TARGETS[name].beyond is not Beyond.NOTHING)
-        # The outermost pixels lack farther walls, and whatever else targets of the crop look at.
+        # The outermost pixels lack farther walls, and the other pixels that targets of the crop depend on.
         margin = halo + _around(names, recipe)
         span = Span(-margin, size + margin)
         window = view.window(span, span)
         box = window.box()
-        complete = all(side.start > 0 and side.stop < len(span) for side in box)  # there is no more of the image
+        complete = all(side.start > 0 and side.stop < len(span) for side in box)  # the image does not continue
         if window.real is not None and not cut(window.real, *box).all():
-            box = window.all  # the image's border is slanted: cells go on beyond it as their mirror images
+            box = window.all  # the image's border is slanted: cells continue beyond it as their mirror images
         shown = restore_cells(window.show(window.cut(labels), cv2.INTER_NEAREST), areas, recipe.overlap)
-        zoom = view.warp.zoom  # areas are those of whole cells, as large as they are seen here
+        zoom = view.warp.zoom  # areas are those of whole cells, at this zoom
         cells = replace(_part(shown, box), areas=areas * zoom**2, whole=whole.scaled(zoom))
         seen = _without_mirror(cells, window, box)
         inner = [Span(margin, margin + size).moved(-side.start) for side in box]
@@ -168,22 +168,22 @@ class _Surroundings:
 
     @property
     def deepest(self) -> float:
-        """The longest distance, of the background, too, where there it is below 0."""
+        """The longest distance, including that of the background if it is below 0 there."""
         return max((float(np.abs(self.done[name]).max()) for name in self._distances()), default=0.0)
 
     @property
     def suffice(self) -> bool:
-        """Whether all targets are true."""
+        """True if all targets are exact."""
         return self.deepest <= self.known and not self.cut_off.any()
 
     def targets(self, names: Collection[str], recipe: Recipe) -> Targets:
-        """Return some targets of the crop."""
+        """Return the named targets of the crop."""
         made = with_needs(name for name in names if name in TARGETS)
         done = compute_some(self.cells, dict(self.done), recipe, made - self.done.keys())
         for distance in self._distances():
             unknown = np.abs(self.done[distance]) > self.known
             for name in made if unknown.any() else ():
-                if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of two unknown ones
+                if distance in TARGETS[name].needs and TARGETS[name].around(recipe):  # a difference of unknowns
                     done[name][unknown] = 0
             done[distance] = np.clip(done[distance], -self.known, self.known)
         done["labels"] = self.cells.labels
@@ -194,7 +194,7 @@ class _Surroundings:
 
 
 def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
-    """Return how many pixels around a pixel a target depends on in those that are far targets."""
+    """Return the number of pixels around a pixel in which a target depends on far targets."""
     if name in far:
         return 0
     target = TARGETS[name]
@@ -204,9 +204,9 @@ def _pixels_around(name: str, far: set[str], recipe: Recipe) -> int:
 def _cut_off(
     reach: int | None, labels: NDArray[Any], inner: Sequence[Span], box: Sequence[Span], size: int
 ) -> NDArray[np.bool_]:
-    """Return which pixels of a crop are so near to cells that go on beyond the edge of the window around it.
+    """Return the pixels of a crop that are near cells that continue beyond the edge of the window around it.
 
-    The label image shows rows and columns `box` of a window of so many; where it ends earlier, the image does.
+    The label image shows rows and columns `box` of a window of this size; where it ends earlier, the image ends.
     """
     rows, columns = box
     ends = [
@@ -228,13 +228,13 @@ def _counts(window: Window, box: Sequence[Span]) -> NDArray[np.bool_]:
     if window.real is None:
         return np.ones(window.there.shape[1:], np.bool_)
     counts = np.zeros(window.real.shape, np.bool_)
-    # Beyond the box erosion takes nothing away.
+    # Erosion removes nothing beyond the box.
     cut(counts, *box)[...] = cv2.erode(cut(window.real, *box).astype(np.uint8), _CROSS) > 0
     return counts
 
 
 def _without_mirror(cells: Cells, window: Window, box: Sequence[Span]) -> Cells:
-    """Return the cells as far as they are in the image: one and its mirror image would be one cell in two pieces."""
+    """Return the parts of cells inside the image: a cell and its mirror image would be one cell in two pieces."""
     if window.real is None or (real := cut(window.real, *box)).all():
         return cells
     return replace(cells, ranks=cells.ranks * real, labels=cells.labels * real)
@@ -245,7 +245,7 @@ def _part(cells: Cells, box: Sequence[Span]) -> Cells:
 
 
 def _with_neighbours(span: Span, size: int, more: int) -> Span:
-    """Return a span and more pixels at each end; all that there are if it leaves them, for their mirror image."""
+    """Return a span with more pixels at each end; all pixels if it leaves the image, for their mirror image."""
     return Span(span.start - more, span.stop + more).limited(size) if span.within(size) else Span(0, size)
 
 

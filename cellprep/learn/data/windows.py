@@ -1,4 +1,4 @@
-"""Windows into an image, which goes on beyond its border as its own mirror image."""
+"""Windows into an image that continues beyond its border as its own mirror image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cellprep.core.targets import TARGETS
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of pixels along one axis of an image: from `start` up to `stop`, which may both lie outside it.
+    """A range of pixels along one axis of an image: from `start` up to `stop`, which may both lie outside it.
 
     Examples
     --------
@@ -26,29 +26,29 @@ class Span:
     stop: int
 
     def indices(self, size: int) -> NDArray[np.intp]:
-        """Return the pixels of an axis of so many that are seen, as ``numpy.pad(mode="symmetric")`` has it."""
+        """Return the visible pixels of an axis of this size, as in ``numpy.pad(mode="symmetric")``."""
         places = np.arange(self.start, self.stop) % (2 * size)
         return np.minimum(places, 2 * size - 1 - places)
 
     def mirrored(self, size: int) -> NDArray[np.bool_]:
-        """Return which of them are mirrored, so that vectors along the axis point the other way."""
+        """Return a mask of the mirrored pixels, in which vectors along the axis change sign."""
         return np.arange(self.start, self.stop) % (2 * size) >= size
 
     def real(self, size: int) -> NDArray[np.bool_]:
-        """Return which of them are in the image."""
+        """Return a mask of the pixels inside the image."""
         places = np.arange(self.start, self.stop)
         return (places >= 0) & (places < size)
 
     def within(self, size: int) -> bool:
-        """Return whether all of them are in the image."""
+        """Return whether all pixels are inside the image."""
         return self.start >= 0 and self.stop <= size
 
     def moved(self, by: int) -> "Span":
-        """Return the span so many pixels farther on."""
+        """Return the span shifted by a number of pixels."""
         return Span(self.start + by, self.stop + by)
 
     def limited(self, size: int) -> "Span":
-        """Return what of the span is within an axis of so many pixels."""
+        """Return the part of the span that is within an axis of this size."""
         return Span(max(self.start, 0), min(self.stop, size))
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ def cut(array: NDArray[Any], rows: Span, columns: Span) -> NDArray[Any]:
 
 
 def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) -> dict[str, NDArray[Any]]:
-    """Cut a window out of arrays (H, W, ...) by name; what is seen in the mirror is as each target has it there."""
+    """Cut a window out of arrays (H, W, ...) by name; mirrored parts are as each target defines them."""
     windows = {name: cut(array, rows, columns) for name, array in targets.items()}
     height, width = next((array.shape[:2] for array in targets.values()), (0, 0))
     if not targets or (rows.within(height) and columns.within(width)):
@@ -81,14 +81,14 @@ def cut_targets(targets: Mapping[str, NDArray[Any]], rows: Span, columns: Span) 
 
 
 def turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
-    """Turn and flip an array by quarter turns.
+    """Flip an array and rotate it by multiples of 90 degrees.
 
     Parameters
     ----------
     array
         (H, W, ...).
     turn
-        (2, 2) of 0, 1 and -1: takes offsets (y, x) from the result's centre to those from the array's centre.
+        (2, 2) of 0, 1 and -1: maps offsets (y, x) from the result's centre to those from the array's centre.
 
     Examples
     --------
@@ -102,6 +102,6 @@ def turned(array: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def turned_targets(targets: Mapping[str, NDArray[Any]], turn: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Turn arrays (H, W, ...) by name as `turned` does, and the values of targets that turn with the image."""
+    """Transform arrays (H, W, ...) by name as `turned` does, and rotate the values of targets that are vectors."""
     arrays = {name: turned(array, turn) for name, array in targets.items()}
     return {name: TARGETS[name].turned(array, turn) if name in TARGETS else array for name, array in arrays.items()}

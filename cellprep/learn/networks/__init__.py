@@ -1,4 +1,4 @@
-"""The networks: each is one file that says what it is, without torch, which its functions load."""
+"""The networks: each is described by one file that does not import torch; its functions load it."""
 
 from cellprep.learn.networks.dn import DN
 from cellprep.learn.networks.kind import NETWORKS, NetworkKind, NetworkSettings
@@ -8,5 +8,5 @@ from cellprep.learn.networks.wtn import WTN
 
 __all__ = ["NETWORKS", "NetworkKind", "NetworkSettings"]
 
-# In the order in which `cellprep train all` trains them: parts come first. A new one is one file and its name here.
+# In the order in which `cellprep train all` trains them: parts first. To add one, write its file and name it here.
 NETWORKS.update({kind.name: kind for kind in (SEMSEG, DN, WTN, WN)})

@@ -1,4 +1,4 @@
-"""The layers that a network may have: known without torch, and loaded when a network is built."""
+"""The layers that a network may have, listed without torch and loaded when a network is built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The layers of a network, and how it is trained with them by default.
+    """The layers of a network, and the defaults for training it with them.
 
     Attributes
     ----------
     body
-        Makes the layers from numbers of channels: of what they are given, of what they answer, of the first of them.
+        Makes the layers (the backbone) from the numbers of channels of their input, their output and the first layer.
     base_channels
         Channels of the first layers.
     max_lr
@@ -29,7 +29,7 @@ class Architecture:
 
 
 def layers(module: str, name: str, **options: int) -> Callable[[int, int, int], "Body"]:
-    """Return what makes layers of a class in a module of this package, which is loaded only then."""
+    """Return a function that makes the layers of a class; it imports the class's module in this package when called."""
 
     def make(inputs: int, outputs: int, base: int) -> "Body":
         made: Body = getattr(import_module(f"cellprep.learn.networks.{module}"), name)(inputs, outputs, base, **options)
@@ -38,5 +38,5 @@ def layers(module: str, name: str, **options: int) -> Callable[[int, int, int], 
     return make
 
 
-#: Trained by default: what did best in equal time on one core (docs/experiments.md).
+#: The default: it performed best in equal time on one core (docs/experiments.md).
 UNET = Architecture(layers("unet", "UNet"), base_channels=16, max_lr=3e-3)

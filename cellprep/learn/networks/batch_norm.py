@@ -1,4 +1,4 @@
-"""Batch normalisation of the batch of all processes."""
+"""Batch normalisation over the batch of all processes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cellprep.learn.processes import processes, sum_over_processes
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation by the mean and variance of the batch of all processes, on any device."""
+    """Batch normalisation with the mean and variance of the batch of all processes, on any device."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
         """Normalise (N, C, H, W)."""
@@ -33,7 +33,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class _Normalised(torch.autograd.Function):
-    """Values (N, C, H, W), normalised; with the mean and variance of each channel, and the number of its pixels."""
+    """Normalised values (N, C, H, W), with the mean, the variance and the number of pixels of each channel."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
@@ -50,7 +50,7 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients; those of weight and bias are of this process's part, as of all parameters."""
+        """Return the gradients; those of weight and bias cover this process's part only, as for all parameters."""
         centred, inverse, weight, pixels = ctx.saved_tensors
         plain, along = _channel_sums(gradient), _channel_sums(gradient * centred)
         means = sum_over_processes(torch.stack([plain, along])) / pixels

@@ -12,11 +12,11 @@ from cellprep.learn.networks.panels import Panel, show_values, show_vectors
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: The value of the mask's channel within the mask. The original has 32 next to 8-bit intensities, whose standard
-#: deviation is about 64; images here have standard deviation 1, and so the proportion is kept.
+#: The value of the mask's channel inside the mask. The original uses 32 with 8-bit intensities, whose standard
+#: deviation is about 64; here it is 1, so that this value keeps the ratio.
 MASK_VALUE = 32 / 64
 
-# Of its published size, which is for a GPU.
+# The published size, for a GPU.
 _PUBLISHED = Architecture(layers("published_dn", "PublishedDN"), base_channels=64, max_lr=1e-4)
 
 
@@ -25,10 +25,10 @@ def _forward(
 ) -> "Tensor":
     """Return unit vectors (y, x).
 
-    The body sees the image, 0 outside the mask, and the mask itself as one more channel (`MASK_VALUE`). Of a network
-    that is not ``masked`` it sees the whole image; with ``signed_mask`` the mask, too, `MASK_VALUE` inside and minus
-    `MASK_VALUE` outside, as the network of the notes' author for the background as a cell does (qAp,
-    sartorius_cell_instance_segmentation_kaggle). With ``classes`` the mask of each is a channel, too.
+    The backbone sees the image, 0 outside the mask, and the mask as one more channel (`MASK_VALUE`). If the network is
+    not ``masked``, it sees the whole image; with ``signed_mask``, also the mask, `MASK_VALUE` inside and minus
+    `MASK_VALUE` outside, as in the network with the background as a cell by the author of the notes (qAp,
+    sartorius_cell_instance_segmentation_kaggle). With ``classes``, the mask of each class is a channel, too.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def _forward(
     image
         (N, C, H, W), normalised.
     mask
-        (N, 1 + classes, H, W) float, 0 or 1: all cells, then those of each class; not looked at unless the network
-        is ``masked`` or has a ``signed_mask``.
+        (N, 1 + classes, H, W) float, 0 or 1: all cells, then those of each class; ignored unless the network is
+        ``masked`` or has a ``signed_mask``.
 
     Returns
     -------
     Tensor
-        (N, 2, H, W) float32: components (y, x), length 1, but 0 outside the mask of a network that is
-        ``masked``, and where the body answers 0 (features are all dead there, which only tiny ones have).
+        (N, 2, H, W) float32: components (y, x), length 1, but 0 outside the mask of a ``masked`` network, and where
+        the backbone's output is 0 (only tiny networks have no active feature there).
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The definition of a network: its inputs, maps and layers, its training, and its measures and pictures."""
+"""The definition of a network: its inputs, maps, layers, training, metrics and pictures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
     from cellprep.learn.networks.layers import Body
 
 Batch = dict[str, "Tensor"]  # of samples: see `cellprep.learn.data.loading.Loader`
-Maps = dict[str, "Tensor"]  # what a network predicts, by name
-Share = tuple[float, float]  # a measure as its sum and its weight, so that images of all sizes can be pooled
+Maps = dict[str, "Tensor"]  # predicted maps, by name
+Share = tuple[float, float]  # a metric as sum and weight, for pooling images of all sizes
 Arrays = Mapping[str, NDArray[Any]]
 
-#: Classes of cells that a network can tell, at most: the number of one fits into a byte beside "none".
+#: Largest number of classes of cells: a byte holds the number of a class, or "none".
 MOST_CLASSES = 254
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkKind:
-    """A network, apart from its settings and weights: known without torch, which its functions load.
+    """A kind of network, without settings and weights. It is available without torch, which its functions load.
 
     Attributes
     ----------
     name
-        Of the network.
+        Name of the network.
     about
         Its purpose, in a few words.
     inputs
-        Names of the arrays of a sample that it sees, in the order in which it takes them.
+        Names of its input arrays of a sample, in order.
     maps
-        The maps that it answers with by name, each with its number of channels; None for one channel per energy level.
+        Names of its output maps, each with its number of channels; None for one channel per energy level.
     tells_classes
-        Whether it can learn the classes of cells, too: ``classes`` is then one more map, with a channel per class.
+        Whether it can also predict classes of cells: ``classes`` is then one more map, with a channel per class.
     architectures
-        The layers that it may have, by name; the first ones are meant where settings name none.
+        The layers that it may have, by name; the first are the default in settings.
     trained_with
         The architecture that is trained by default.
     parts
         Names of the networks that it consists of; it has their layers, and can start from their weights. ``cellprep
-        train all`` trains it last, from these.
+        train all`` trains it last, starting from these.
     options
-        Those options of a training that only some networks have, of which it has these.
+        The training options that it supports, among those that only some networks support.
     needs_cells
-        Whether it can learn from cells alone, each with a label of its own.
+        Whether it can only be trained on instances, cells with their own labels.
     forward
-        Takes the settings, the layers or else the parts, and the inputs, (N, channels, H, W); returns the map, or a
-        tuple of several. Unless given, the layers answer to a single input.
+        Function of the settings, the layers or the parts, and the inputs, (N, channels, H, W); returns the map, or a
+        tuple of several. By default, the layers are applied to a single input.
     loss
-        Takes the maps and the batch, and returns a scalar.
+        Function of the maps and the batch; returns a scalar.
     measure
-        Takes the settings, the maps and the batch, and returns measures by name.
+        Function of the settings, the maps and the batch; returns metrics by name.
     panels
-        Takes the settings, and the maps and the sample of an image as arrays, and returns pictures by their titles.
+        Function of the settings, and of the maps and the sample of an image as arrays; returns pictures by title.
     """
 
     name: str
@@ -81,12 +81,12 @@ class NetworkKind:
 
     @property
     def sees_images(self) -> bool:
-        """Whether it sees images."""
+        """True if it sees images."""
         return "image" in self.inputs
 
     @property
     def depends_on(self) -> list[str]:
-        """Names of the settings that decide what its layers are."""
+        """Names of the settings that determine its layers."""
         return [
             *("arch", "base_channels"),
             *(["image_channels"] if self.sees_images else []),
@@ -96,21 +96,21 @@ class NetworkKind:
         ]
 
     def channels(self, settings: "NetworkSettings") -> dict[str, int]:
-        """Return the number of channels of each input; 0 for one that it does not look at."""
+        """Return the number of channels of each input; 0 for inputs that it ignores."""
         mask = 1 + len(settings.classes) if settings.masked or settings.signed_mask else 0
         known = {"image": settings.image_channels, "mask": mask}
         others = {name: len(TARGETS[name].channel_names(Recipe())) or 1 for name in self.inputs if name in TARGETS}
         return {name: (others | known)[name] for name in self.inputs}
 
     def body(self, settings: "NetworkSettings") -> "Body":
-        """Make its layers."""
+        """Make its backbone."""
         seen = sum(self.channels(settings).values())
         answered = sum(settings.levels if number is None else number for number in self.maps.values())
         answered += len(settings.classes) if self.tells_classes else 0
         return self.architectures[settings.arch].body(seen, answered, settings.base_channels)
 
     def named(self, answer: "Tensor | tuple[Tensor, ...]") -> Maps:
-        """Return what `forward` returned, by name."""
+        """Return the result of `forward` by name."""
         answers = answer if isinstance(answer, tuple) else (answer,)
         names = [*self.maps, "classes"][: len(answers)]
         return dict(zip(names, answers, strict=True))
@@ -121,7 +121,7 @@ class NetworkKind:
 
 
 def _shown(name: str, batch: Batch) -> "Tensor":
-    """Return an input, (N, channels, H, W); a target that another network is to predict is shown where that answers."""
+    """Return an input (N, channels, H, W); a target that another network predicts is 0 outside its domain."""
     if name not in TARGETS:
         return batch[name]
     target = batch[name] if TARGETS[name].channels else batch[name][:, None]
@@ -129,11 +129,11 @@ def _shown(name: str, batch: Batch) -> "Tensor":
 
 
 def in_domain(batch: Batch) -> "Tensor":
-    """Return which pixels count of those where vectors and energy are defined: (N, H, W) bool."""
+    """Return the counted pixels in the domain of vectors and energy: (N, H, W) bool."""
     return batch["counts"] & (batch["domain"][:, 0] > 0)
 
 
-#: The networks by name; the package fills it, as its modules build on this one.
+#: The networks by name; the package fills it, as its modules import this one.
 NETWORKS: dict[str, NetworkKind] = {}
 
 
@@ -143,7 +143,7 @@ def find_kind(name: str) -> NetworkKind:
     Raises
     ------
     UsageError
-        If there is no such network.
+        If the network is unknown.
     """
     if name not in NETWORKS:
         raise UsageError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
@@ -151,7 +151,7 @@ def find_kind(name: str) -> NetworkKind:
 
 
 def having(option: str, last: str = "and") -> str:
-    """Name the networks that have an option."""
+    """Return the names of the networks that support an option, joined."""
     return f" {last} ".join(name for name, kind in NETWORKS.items() if option in kind.options)
 
 
@@ -168,23 +168,22 @@ class NetworkSettings:
     base_channels
         Channels of the first layers, which scale all the others; 64 as published.
     image_channels
-        Channels of the images that it sees (not of ``wtn``).
+        Channels of its images (not of ``wtn``).
     levels
         Energy levels (of ``wtn`` and ``wn``).
     masked
-        Whether it sees, and answers for, the pixels of its input mask only. False where the background is
-        a cell of its own.
+        Whether its input and output are limited to the pixels of its input mask. False with the background as a cell.
     signed_mask
-        Whether a network that is not ``masked`` sees the mask as one more channel, positive within and negative
+        Whether a network that is not ``masked`` sees the mask as one more channel, positive inside and negative
         outside.
     classes
-        Names of the classes of cells: ``semseg`` tells them, one channel each, and ``dn`` and ``wn`` see the mask of
-        each besides the mask of all cells. Unless given there are none.
+        Names of the classes of cells, by default none: ``semseg`` predicts them, one channel each, and ``dn`` and
+        ``wn`` see the mask of each class in addition to the mask of all cells.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is not valid.
 
     Examples
     --------
@@ -205,14 +204,14 @@ class NetworkSettings:
         known = [*find_kind(self.name).architectures]
         object.__setattr__(self, "arch", self.arch or known[0])
         if self.arch not in known:
-            raise UsageError(f"{self.name} has no architecture {self.arch!r}: it is one of {', '.join(known)}")
+            raise UsageError(f"{self.name} has no architecture {self.arch!r}: use one of {', '.join(known)}")
         if self.masked and self.signed_mask:
-            raise UsageError("a network is masked, or sees a mask of both signs: choose one")
+            raise UsageError("masked and signed_mask contradict each other: choose one")
         for name, least, most in (("base_channels", 1, 1024), ("image_channels", 1, 64), ("levels", 2, 256)):
             value = getattr(self, name)
             if not (isinstance(value, int) and least <= value <= most):
                 words = name.replace("_", " ")
-                raise UsageError(f"{words} {value!r} is not possible: give a whole number from {least} to {most}")
+                raise UsageError(f"{words} is {value!r}: give a whole number from {least} to {most}")
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.classes:
             _check_classes(self.classes)
@@ -223,16 +222,16 @@ class NetworkSettings:
         return NETWORKS[self.name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return them as JSON has them; ``classes`` only if there are some, as older weights have none."""
+        """Return them as JSON values; ``classes`` only if there are any, as older weights have none."""
         values = asdict(self)
         return values if self.classes else {name: value for name, value in values.items() if name != "classes"}
 
 
 def _check_classes(names: tuple[str, ...]) -> None:
-    """Refuse names of classes that cannot be told apart, or are too many to be kept in a byte a pixel."""
+    """Refuse names of classes that are not different, or too many for one byte per pixel."""
     are_names = all(isinstance(name, str) and 0 < len(name) <= LONGEST_TYPE for name in names)
     if not are_names or len(set(names)) < len(names) or not 2 <= len(names) <= MOST_CLASSES:
         raise UsageError(
-            f"classes {str(names)[:80]!r} are not possible: give 2 to {MOST_CLASSES} different names, each of "
+            f"classes {str(names)[:80]!r} are not valid: give 2 to {MOST_CLASSES} different names, each of "
             f"1 to {LONGEST_TYPE} characters"
         )

@@ -1,16 +1,16 @@
-"""The layers that networks are made of, and how they start."""
+"""The layers of networks, and their initialisation."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-# Below this length a vector is too short to be stretched: its gradient would grow without bound.
+# Shorter vectors are not scaled to unit length: their gradients would grow without bound.
 _SHORTEST = 1e-6
 
 
 class Body(nn.Module):
-    """The layers of a network: they take (N, channels, H, W), and keep N, H and W.
+    """The backbone of a network: its layers take (N, channels, H, W), and keep N, H and W.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Upsampling(nn.ConvTranspose2d):
     Parameters
     ----------
     channels
-        Number of channels that come in and go out.
+        Number of channels of the input and the output.
     factor
         Factor by which height and width grow: 2 or 4.
     """
@@ -56,7 +56,7 @@ class Upsampling(nn.ConvTranspose2d):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Make each channel its own bilinear interpolation (long2015fcn's start of such layers)."""
+        """Initialise each channel as bilinear interpolation of itself (as long2015fcn does)."""
         size, factor = self.kernel_size[0], self.stride[0]
         ramp = 1 - (torch.arange(size, device=self.weight.device) - (size - 1) / 2).abs() / factor
         self.weight.zero_()
@@ -65,7 +65,7 @@ class Upsampling(nn.ConvTranspose2d):
 
 
 def stage(*convolutions: nn.Module) -> nn.Sequential:
-    """Return modules in a row, named 1, 2, ... as the paper counts them."""
+    """Return a sequence of modules named 1, 2, ..., as in the paper."""
     row = nn.Sequential()
     for number, module in enumerate(convolutions, 1):
         row.add_module(str(number), module)
@@ -73,7 +73,7 @@ def stage(*convolutions: nn.Module) -> nn.Sequential:
 
 
 def unit_length(vectors: Tensor) -> Tensor:
-    """Return vectors (N, 2, H, W) stretched to length 1, at least float32.
+    """Return vectors (N, 2, H, W) scaled to length 1, at least float32.
 
     A zero vector stays zero, and its gradient is finite.
 
@@ -89,15 +89,15 @@ def unit_length(vectors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator | None) -> None:
-    """Give every parameter and buffer its first value.
+    """Initialise every parameter and buffer.
 
-    Convolutions start as He et al. (2015, arXiv 1502.01852) have it, normal with variance 2 / fan-in and no bias,
-    so that networks of any depth learn from nothing; `Upsampling` starts as bilinear interpolation.
+    Convolutions are initialised as in He et al. (2015, arXiv 1502.01852), normal with variance 2 / fan-in and bias 0,
+    so that networks of any depth can be trained from scratch; `Upsampling` starts as bilinear interpolation.
 
     Parameters
     ----------
     network
-        Of convolutions and batch normalisations; what its tensors hold is not looked at.
+        Consists of convolutions and batch normalisations; the present values of its tensors are ignored.
     generator
         Source of the random numbers; torch's own if None.
     """
@@ -111,6 +111,6 @@ def initialise(network: nn.Module, generator: torch.Generator | None) -> None:
 
 
 def _fan_in(module: nn.Conv2d | nn.ConvTranspose2d) -> float:
-    """Return the number of products that are added up for a value that comes out."""
+    """Return the number of products that are summed for an output value."""
     products = module.in_channels * math.prod(module.kernel_size)
     return products / math.prod(module.stride) if module.transposed else products

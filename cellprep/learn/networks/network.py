@@ -1,4 +1,4 @@
-"""A network: its layers with their weights."""
+"""Networks: layers with their weights."""
 
 from dataclasses import replace
 from math import lcm
@@ -12,14 +12,14 @@ from cellprep.learn.networks.layers import Body, initialise
 
 
 class Network(nn.Module):
-    """A network that knows what it was built from; `build_network` makes one.
+    """A network with its settings; `build_network` makes one.
 
     Attributes
     ----------
     settings
         The settings that it was built from.
     multiple
-        Height and width of what it is given must be multiples of this.
+        Height and width of inputs must be multiples of this.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -33,7 +33,7 @@ class Network(nn.Module):
         self.multiple: int = lcm(*(part.multiple for part in parts.values()))
 
     def forward(self, *given: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the map, or a tuple of several, of the inputs of its kind, each (N, channels, H, W)."""
+        """Return the network's map, or a tuple of several, for its inputs, each (N, channels, H, W)."""
         kind = self.settings.kind
         for tensor, channels in zip(given, kind.channels(self.settings).values(), strict=True):
             if channels:
@@ -41,7 +41,7 @@ class Network(nn.Module):
         return kind.forward(self.settings, *self.children(), *given)
 
     def _check(self, given: Tensor, channels: int) -> None:
-        """Refuse what the network cannot see.
+        """Refuse inputs of invalid shape.
 
         Raises
         ------
@@ -51,17 +51,17 @@ class Network(nn.Module):
         good = given.ndim == 4 and given.shape[1] == channels and not any(n % self.multiple for n in given.shape[2:])
         if not good:
             raise UsageError(
-                f"{self.settings.name} is given shape {tuple(given.shape)}: it should be (N, {channels}, H, W), "
-                f"H and W multiples of {self.multiple}"
+                f"the input of {self.settings.name} has shape {tuple(given.shape)}: it must be (N, {channels}, H, W), "
+                f"with H and W multiples of {self.multiple}"
             )
 
     def start_from(self, *networks: "Network") -> None:
-        """Take over the weights of the networks that it consists of, which were trained on their own.
+        """Copy the weights of the networks that it consists of, which were trained separately.
 
         Raises
         ------
         UsageError
-            If they were built from other settings than its parts; what one of them does not use may differ.
+            If their settings differ from those of its parts, except in settings that a part does not use.
         """
         parts = [part for part in self.children() if isinstance(part, Network)]
         pairs = list(zip(parts, networks, strict=True))
@@ -74,14 +74,14 @@ class Network(nn.Module):
 
 
 def build_network(settings: NetworkSettings, seed: int | None = None) -> Network:
-    """Build a network with its first weights.
+    """Build a network with initial weights.
 
     Parameters
     ----------
     settings
         The settings that it is built from.
     seed
-        Decides the first weights, and leaves torch's own random numbers alone; these are used if None.
+        Random seed of the initial weights, which leaves torch's global random state unchanged; None uses the latter.
 
     Returns
     -------

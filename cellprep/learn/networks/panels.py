@@ -1,4 +1,4 @@
-"""Pictures of arrays that networks see and answer, each drawn into the axes of a figure."""
+"""Pictures of the inputs and outputs of networks, each drawn into the axes of a figure."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ def show_image(image: NDArray[np.float32]) -> Panel:
 
 
 def show_mask(mask: NDArray[np.bool_]) -> Panel:
-    """Show what is True in (H, W) in white."""
+    """Show the True pixels of (H, W) in white."""
     return lambda axes: axes.imshow(mask, cmap="gray", interpolation="nearest")
 
 
@@ -30,8 +30,8 @@ def show_classes(classes: NDArray[Any]) -> Panel:
 
 
 def show_types(types: NDArray[np.integer[Any]], names: Sequence[str]) -> Panel:
-    """Show the classes of cells (H, W), by their places among the names, dark where it is -1; and their colours."""
-    colours = np.concatenate([type_colours(len(names)), SEMSEG_COLOURS[-1:]])  # the last one is the place -1
+    """Show the classes of cells (H, W), given as indices into the names, -1 as dark, with a legend."""
+    colours = np.concatenate([type_colours(len(names)), SEMSEG_COLOURS[-1:]])  # the last one is for -1
 
     def draw(axes: "Axes") -> None:
         from matplotlib.patches import Patch
@@ -52,7 +52,7 @@ def show_vectors(vectors: NDArray[np.float32]) -> Panel:
 
 
 def show_values(values: NDArray[Any], colours: str, highest: float) -> Panel:
-    """Show values (H, W) from 0 to the highest one, and the scale."""
+    """Show values (H, W) from 0 to the highest one, with a scale."""
 
     def draw(axes: "Axes") -> None:
         shown = axes.imshow(values, cmap=colours, vmin=0, vmax=highest, interpolation="nearest")

@@ -1,4 +1,4 @@
-"""The body of the Direction Network as published."""
+"""The backbone of the Direction Network as published."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from cellprep.learn.networks.layers import Body, ConvReLU, Upsampling, stage
 class PublishedDN(Body):
     """The Direction Network of Bai & Urtasun (2017, arXiv 1611.08303), before its vectors are made unit vectors.
 
-    The convolutions are those of VGG-16, but the last two pools are averages. Three heads look at the features
-    at 1/4, 1/8 and 1/16 of the size; their answers are brought to 1/4, joined, and fused.
+    The convolutions are those of VGG-16, but the last two pools are averages. Three heads process the features
+    at 1/4, 1/8 and 1/16 of the size; their outputs are resampled to 1/4, concatenated, and fused.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The body of the Watershed Transform Network as published."""
+"""The backbone of the Watershed Transform Network as published."""
 
 from torch import Tensor, nn
 
@@ -10,8 +10,8 @@ _DROPPED = 0.3  # the original keeps 0.7
 class PublishedWTN(Body):
     """The Watershed Transform Network of Bai & Urtasun (2017, arXiv 1611.08303).
 
-    The authors' code has a ReLU and dropout behind the last convolution as well. Here the logits are left as they are:
-    dropping some of them, or cutting them at 0, makes learning slower and the levels worse (docs/networks.md).
+    The authors' code has a ReLU and dropout after the last convolution, too. Here the logits are unchanged: dropping
+    some of them, or clipping them at 0, slows down learning and makes the levels worse (docs/networks.md).
 
     Parameters
     ----------

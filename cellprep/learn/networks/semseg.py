@@ -1,6 +1,6 @@
 """Semantic segmentation: image to logits of cell, wall and background, in the order of the channels of ``semseg``.
 
-A network that learned classes answers with a second map, ``classes``: logits of the class of the cell at each pixel.
+A network with classes has a second map, ``classes``: logits of the class of the cell at each pixel.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _CELLS = len(TARGET.classes) - 1  # the classes before the background
 def _forward(
     settings: NetworkSettings, body: Callable[["Tensor"], "Tensor"], image: "Tensor"
 ) -> "Tensor | tuple[Tensor, Tensor]":
-    """Return logits (N, 3, H, W), and with ``classes`` those of the classes, (N, classes, H, W), of one body."""
+    """Return logits (N, 3, H, W), and with ``classes`` those of the classes, (N, classes, H, W), of one backbone."""
     answer = body(image)
     if not settings.classes:
         return answer
@@ -38,7 +38,7 @@ def _loss(maps: Maps, batch: Batch) -> "Tensor":
 
 
 def _measure(settings: NetworkSettings, maps: Maps, batch: Batch) -> dict[str, Share]:
-    """Intersection over union of cell, wall and background; shares of cells' pixels whose class is right."""
+    """Return the intersection over union of cell, wall and background, and the shares of right classes of cells."""
     predicted, true, counts = maps["semseg"].argmax(dim=1), batch["semseg"], batch["counts"]
     shares = {}
     for number, name in enumerate(TARGET.classes):
@@ -52,7 +52,7 @@ def _measure(settings: NetworkSettings, maps: Maps, batch: Batch) -> dict[str, S
         shares |= {
             f"right_class{name}": (float((right & part).sum()), float(part.sum()))
             for name, part in parts.items()
-            if not name or part.any()  # of a class that no validation image has, no share is right
+            if not name or part.any()  # a class without a pixel in the validation image has no share
         }
     return shares
 

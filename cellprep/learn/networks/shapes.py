@@ -1,4 +1,4 @@
-"""The layers of a network: their names, output shapes and numbers of parameters."""
+"""Summaries of a network's layers: names, output shapes and numbers of parameters."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,13 @@ class Layer:
     Attributes
     ----------
     name
-        Its path within the network's body.
+        Its path within the network's backbone.
     kind
         Its class and the side of its kernel, if it has one.
     shape
-        (channels, height, width) that come out.
+        (channels, height, width) of its output.
     parameters
-        How many numbers it learns.
+        Number of its parameters.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Layer:
 
 
 def describe_layers(network: Network, side: int = 256) -> list[Layer]:
-    """Return the layers in the order in which they are used, without computing anything.
+    """Return the layers in the order of their use, without running the network.
 
     Parameters
     ----------
     network
-        From `empty_network`; one layer used several times, such as a pool, is listed as often.
+        From `empty_network`; a layer that is used several times, such as a pool, is listed each time.
     side
         Height and width of the image.
 
@@ -64,7 +64,7 @@ def describe_layers(network: Network, side: int = 256) -> list[Layer]:
 
 
 def layer_table(network: Network, side: int = 256) -> str:
-    """Return the layers as a table in Markdown, and the total of the parameters as its last row."""
+    """Return the layers as a Markdown table; its last row is the total number of parameters."""
     layers = describe_layers(network, side)
     rows = [
         f"| {layer.name} | {layer.kind} | {' x '.join(map(str, layer.shape))} | {layer.parameters:,} |"

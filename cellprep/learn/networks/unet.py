@@ -1,4 +1,4 @@
-"""A U-Net: the body of the semantic segmentation, and of the other networks if asked for."""
+"""A U-Net: the backbone of the semantic segmentation, and optionally of the other networks."""
 
 from itertools import pairwise
 
@@ -53,7 +53,7 @@ class UNet(Body):
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
-    """Return two convolutions; what follows normalises their channels, so that a bias would do nothing."""
+    """Return two convolutions without bias, which the batch normalisation after each would remove."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         BatchNorm2d(outputs),

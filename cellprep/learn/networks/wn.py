@@ -1,4 +1,4 @@
-"""DN and WTN in a row, to be trained end to end: image and mask to unit vectors and logits of the energy levels."""
+"""DN and WTN in sequence, for end-to-end training: image and mask to unit vectors and logits of energy levels."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 def _forward(
     _: NetworkSettings, dn: Callable[..., "Tensor"], wtn: Callable[..., "Tensor"], image: "Tensor", mask: "Tensor"
 ) -> "tuple[Tensor, Tensor]":
-    """Return unit vectors (N, 2, H, W) and logits (N, levels, H, W), as the two networks do."""
+    """Return the unit vectors (N, 2, H, W) and logits (N, levels, H, W) of the two networks."""
     uvec = dn(image, mask)
     return uvec, wtn(uvec)
 
 
-# It is trained for its energy alone, as in the paper; what becomes of the vectors between its two parts is measured.
+# Only the energy is in the loss, as in the paper; the vectors between the two parts are measured.
 WN = NetworkKind(
     name="wn",
     about="image and mask -> unit vectors and energy levels: DN and WTN, end to end",

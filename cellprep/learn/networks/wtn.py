@@ -12,10 +12,10 @@ from cellprep.learn.networks.panels import Panel, show_values
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of its published size, which is for a GPU.
+# The published size, for a GPU.
 _PUBLISHED = Architecture(layers("published_wtn", "PublishedWTN"), base_channels=64, max_lr=1e-4)
 
-# It sees about as far as the published body: how deep in a cell a pixel is, is seen nearby.
+# Its receptive field is about that of the published backbone: the depth of a pixel in a cell is a local property.
 _SHALLOW = replace(UNET, body=layers("unet", "UNet", depth=2))
 
 
@@ -26,7 +26,7 @@ def _loss(maps: Maps, batch: Batch) -> "Tensor":
 
 
 def _measure(_: NetworkSettings, maps: Maps, batch: Batch) -> dict[str, Share]:
-    """Shares of the pixels whose level is right, and right to one level."""
+    """Return the shares of pixels with the right level, and within one level of it."""
     counts = in_domain(batch)
     error = (maps["energy"].argmax(dim=1) - batch["energy"]).abs()[counts]
     return {

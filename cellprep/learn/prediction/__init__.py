@@ -1,1 +1,1 @@
-"""Prediction: images to instances, by networks that were trained. What needs no torch here is known without it."""
+"""Prediction: images to instances, with trained networks. Whatever does not need torch works without it."""

@@ -1,4 +1,4 @@
-"""The weights and stores in the folder that a command runs in."""
+"""The weights and stores in the working directory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from cellprep.learn.weights import BEST, BUNDLE, FINE_TUNED, describe_weights
 from cellprep.text.tables import text_table
 from cellprep.text.wording import printable
 
-#: The store that is meant unless one is named.
+#: The default store.
 DEFAULT_STORE = Path("data.zarr")
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsAtHand:
-    """Weights that may be named.
+    """Available weights.
 
     Attributes
     ----------
     name
-        The value of ``--weights`` that names them.
+        Their value of ``--weights``.
     networks
-        Whose they are.
+        Their networks.
     epoch
-        The epoch that they are of, if they are of one training.
+        Their epoch, if they are from one training.
     figures
-        How they did in validation then.
+        Their validation metrics at that epoch.
     origin
-        When they were written, or by whom.
+        Their date, or their origin.
     """
 
     name: str
@@ -42,7 +42,7 @@ class WeightsAtHand:
 
 
 def find_weights_at_hand() -> list[WeightsAtHand]:
-    """Find the runs and files of weights in this folder, the runs in its folder ``runs``, and what the package has."""
+    """Find the runs and weights in this folder, the runs in its folder ``runs``, and the bundled weights."""
     here = Path()
     names = (BEST, BUNDLE, FINE_TUNED)
     runs = [file for name in names for place in ("*", "runs/*") for file in here.glob(f"{place}/{name}")]
@@ -53,7 +53,7 @@ def find_weights_at_hand() -> list[WeightsAtHand]:
 
 
 def list_weights() -> list[str]:
-    """Lay out the weights at hand, one a line."""
+    """Return the available weights, one per line."""
     header = ["weights", "networks", "epoch", "validation", "written"]
     rows = [
         [printable(its.name), ", ".join(its.networks), its.epoch, its.figures, its.origin]
@@ -68,14 +68,14 @@ def find_stores() -> list[Path]:
 
 
 def _describe(name: str, file: Path, origin: str = "") -> WeightsAtHand | None:
-    """Return what a file holds; None if it holds no weights."""
+    """Return the weights in a file; None if it contains none."""
     try:
         trainings = describe_weights(file)
         written = datetime.fromtimestamp(file.stat().st_mtime)
     except (OSError, WeightsError):
         return None
     told = [training.get("figures") for training in trainings.values()] if len(trainings) == 1 else []
-    figures = {  # a file may say anything of its training
+    figures = {  # the facts in a file may be anything
         name: value
         for of_one in told
         if isinstance(of_one, dict)

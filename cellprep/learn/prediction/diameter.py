@@ -1,4 +1,4 @@
-"""The size of an image's cells, estimated by a first look at it."""
+"""The size of an image's cells, estimated by a first prediction."""
 
 from math import sqrt
 from typing import Any, NamedTuple
@@ -11,20 +11,20 @@ from cellprep.learn.prediction.maps import PredictedMaps, count_pixels, find_ins
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.scaling import LEAST_CELLS, Scale
 
-_ALIKE = 1.3  # networks that learned from cells of many sizes find those as well
+_ALIKE = 1.3  # factor up to which networks find cells of other sizes equally well
 
 
 class FirstLook(NamedTuple):
-    """What a first look at an image tells.
+    """The result of a first prediction of an image.
 
     Attributes
     ----------
     scale
-        The scale at which networks should see it; None if that is its own.
+        The scale at which networks should see it; None for its own scale.
     maps
-        What they saw, if it was at that scale.
+        The predicted maps, if they were made at that scale.
     diameter
-        The median diameter of what they found, in pixels of the image; None if they found too little.
+        The median diameter of the cells found, in pixels of the image; None if too few were found.
     """
 
     scale: Scale | None
@@ -40,7 +40,7 @@ def look_first(
     types: NDArray[np.uint8] | None = None,
     **keep: bool,
 ) -> FirstLook:
-    """Look at an image once, and return the scale at which its cells are as large as those of the weights.
+    """Predict an image once, to find the scale at which its cells are as large as the training cells.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def look_first(
     image
         (C, H, W).
     classes
-        As `Predictor.predict` takes them, of the image.
+        Classes of the image's pixels, as in `Predictor.predict`.
     scale
-        The scale of the first look.
+        The scale of this prediction.
     types
-        As `Predictor.predict` takes them, of the image.
+        Types of the cells' pixels, as in `Predictor.predict`.
     **keep
-        What is kept of the maps, as `Predictor.predict` takes it.
+        The maps to keep, as in `Predictor.predict`.
     """
     maps = predictor.look(image, classes, scale, types, **keep)
     areas = count_pixels(find_instances(maps, predictor.decoding_at(scale))[0])[1:]

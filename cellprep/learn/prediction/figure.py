@@ -10,13 +10,13 @@ from cellprep.core.colours import SEMSEG_COLOURS, draw_wheel, grey_levels, vecto
 from cellprep.learn.prediction.maps import BACKGROUND, PredictedMaps
 from cellprep.text.wording import printable
 
-_MOST_PIXELS = 1500  # on a side; a panel shows no more
+_MOST_PIXELS = 1500  # on the longest side of a panel
 _DPI = 110
 _LEAST, _MOST = 3.0, 8.0  # inches of a panel
 
 
 def draw_vectors(name: str, image: Any, maps: PredictedMaps) -> bytes:
-    """Draw an image, its mask and its predicted vectors side by side, and what the colours mean.
+    """Draw an image, its mask and its predicted vectors side by side, with a colour key.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def draw_vectors(name: str, image: Any, maps: PredictedMaps) -> bytes:
     image
         (C, H, W).
     maps
-        From a `Predictor`, vectors kept.
+        From a `Predictor`, with vectors.
 
     Returns
     -------

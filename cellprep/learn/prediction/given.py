@@ -1,4 +1,4 @@
-"""Which images are predicted, and what tells where their cells are: as asked for, and else as is at hand."""
+"""The images to predict and their masks: as requested, otherwise from what is in the working directory."""
 
 import json
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Given:
     masks
         The masks of cells; None where the semantic network predicts them.
     notes
-        The choices that were left open.
+        Lines that report choices made by default.
     """
 
     images: list[InputImage]
@@ -51,28 +51,28 @@ def find_given(
     bundle
         The networks.
     images
-        Files, folders, globs, or stores. Without these, the images of the store `data`, or else of ``data.zarr``, are
-        meant: those that all of the `runs` were validated on, and all of them without a run.
+        Files, folders, globs, or stores. None means the images of the store `data` (by default ``data.zarr``) that all
+        of the `runs` were validated on, or all of its images if there are no runs.
     runs
-        Folders of the trainings whose weights are in the bundle.
+        Folders of the training runs whose weights are in the bundle.
     masks
-        Label or mask images, or other annotations, which tell where cells are.
+        Label or mask images, or other annotations, used as masks of cells.
     data
-        Store that tells where cells are.
+        Store used as masks of cells.
     of_one_scene
-        Whether one scene of each file is chosen.
+        Whether one scene is read from each file.
 
     Raises
     ------
     UsageError
-        If there are no images, or nothing tells where their cells are.
+        If there are no images, or no masks of cells for them.
     ImageFileError, StoreError
         If images or masks cannot be found.
     """
     if images is not None:
         source = MaskFiles(masks) if masks else StoredMasks(as_place(data)) if data else None
         if source is None and bundle.semseg is None:
-            raise UsageError(f"nothing tells where cells are: {_masks_at_hand()}")
+            raise UsageError(f"there is no mask of cells: {_masks_at_hand()}")
         inputs = find_images(images, of_one_scene=of_one_scene)
         return Given(inputs.images, source, [*inputs.notes, *(source.notes if source else [])])
     store = DEFAULT_STORE if data is None else as_place(data)
@@ -84,18 +84,18 @@ def find_given(
         return Given(found, told, [note, *told.notes])
     if bundle.semseg:
         return Given(found, None, [note])
-    return Given(found, StoredMasks(store), [note, f"masks: those of {store}, as there is no semantic network"])
+    return Given(found, StoredMasks(store), [note, f"masks: from {store}, as there is no semantic network"])
 
 
 def find_runs(places: Iterable[Path | str]) -> list[Path]:
-    """Return which of the places of weights are folders of trainings, or files of weights in such."""
+    """Return the paths of weights that are folders of training runs, or files in such folders."""
     return [path for place in places for path in find_weights(place) if _settings(path).is_file()]
 
 
 def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
     found = find_images([store]).images
     if not runs:
-        return found, f"images: {count(len(found), 'image')} of {store}, all that it holds"
+        return found, f"images: all {count(len(found), 'image')} of {store}"
     validated = [_validation_images(run) for run in runs]
     *others, last = map(str, runs)
     names = f"{', '.join(others)} and {last} were" if others else f"{last} was"
@@ -105,10 +105,10 @@ def _of_store(store: Path, runs: list[Path]) -> tuple[list[InputImage], str]:
     missing = chosen - {image.id for image in found}
     if missing:
         raise UsageError(
-            f"{store} does not hold {printable(min(missing))}, which {names} validated on: "
-            "give the store that it was trained on by --data, or the images to predict"
+            f"{store} does not contain {printable(min(missing))}, which {names} validated on: "
+            "give the store of the training with --data, or the images to predict"
         )
-    note = f"images: {count(len(chosen), 'image')} of {store}, those that {names} validated on"
+    note = f"images: {count(len(chosen), 'image')} of {store} that {names} validated on"
     return [image for image in found if image.id in chosen], note
 
 
@@ -120,12 +120,12 @@ def _validation_images(run: Path) -> set[str]:
 
 
 def _settings(weights: Path) -> Path:
-    """Return the file that tells of a run, by its folder or one of its files of weights."""
+    """Return the settings file of a run, given its folder or one of its weights files."""
     return (weights if weights.is_dir() else weights.parent) / SETTINGS
 
 
 def _masks_at_hand() -> str:
-    ways = "give --semseg-weights, --masks or --data, or a bundle that holds a semseg"
+    ways = "give --semseg-weights, --masks or --data, or a bundle with a semseg network"
     semantic = [f"--semseg-weights {its.name}" for its in find_weights_at_hand() if its.networks == (SEMANTIC,)]
     return "; at hand: ".join([ways, *_listed([*semantic, *(f"--data {store}" for store in find_stores())])])
 
@@ -136,6 +136,6 @@ def _images_at_hand() -> str:
 
 
 def _listed(names: Iterable[str]) -> list[str]:
-    """Return the names in one text; none if there are none."""
+    """Return a list of one string that joins the names; an empty list if there are none."""
     text = ", ".join(names)
     return [text] if text else []

@@ -1,4 +1,4 @@
-"""The images that are to be predicted: files, folders, globs and stores, as images by their ids."""
+"""The images to predict: images by id from files, folders, globs and stores."""
 
 import re
 from collections import defaultdict
@@ -34,11 +34,11 @@ class InputImage:
     Attributes
     ----------
     id
-        Its name: that of its file without the end, or that in its store.
+        Its name: that of its file without the extension, or that in its store.
     pixels
-        Where it is; None if it cannot be predicted:
+        Its location; None if it cannot be predicted.
     problem
-        Why.
+        The reason why it cannot be predicted.
     """
 
     id: str
@@ -46,12 +46,12 @@ class InputImage:
     problem: str = ""
 
     def read_as(self, orientation: Orientation | None, planes: StackOptions | None = None) -> "InputImage":
-        """Choose how it is read, if it is a file: whether its Orientation tag is applied, and of a stack which planes.
+        """Set how a file is read: whether its Orientation tag is applied, and which planes of a stack are used.
 
         Raises
         ------
         UsageError
-            If planes are chosen, and it is in a store.
+            If planes are chosen, but the image is in a store.
         """
         pixels = with_planes(self.pixels, planes)
         if isinstance(pixels, ImageFile):
@@ -60,18 +60,18 @@ class InputImage:
 
     @property
     def shrunk(self) -> int:
-        """N, if it is in a store that has it at 1/N of its size."""
-        with suppress(StoreError):  # of a recipe that is damaged, which its pixels do not need
+        """N if its store has it at 1/N of its size."""
+        with suppress(StoreError):  # a damaged recipe, which its pixels do not need
             return self.pixels.image.recipe.shrink if isinstance(self.pixels, StoredPixels) else 1
         return 1
 
     def load(self) -> Any:
-        """Return it as (C, H, W): an array, or for a huge image in a store what reads no more than is asked for.
+        """Return it as (C, H, W): an array, or for a huge image in a store an object that reads only requested parts.
 
         Raises
         ------
         CellprepError
-            If it cannot be predicted, or read.
+            If it cannot be predicted or read.
         """
         if self.pixels is None:
             raise CellprepError(self.problem)
@@ -83,14 +83,14 @@ class InputImage:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The images at some places.
+    """The images at some paths or URIs.
 
     Attributes
     ----------
     images
         The images.
     notes
-        Which files were left out, and why.
+        Lines that report skipped files, with reasons.
     """
 
     images: list[InputImage] = field(default_factory=list)
@@ -98,23 +98,23 @@ class Inputs:
 
 
 def find_images(places: Iterable[Path | str], *, of_one_scene: bool = False) -> Inputs:
-    """Find images, in the order of the places; within a folder, a glob or a store in that of their names.
+    """Find images, in the order of the places; within a folder, glob or store, in the order of their names.
 
-    Masks and label images, by their names, are left out: the images of a data set are predicted, not their truth. Of a
-    file of several scenes each is an image, ``<id>_<scene>``.
+    Masks and label images, recognised by their names, are skipped: the images of a data set are predicted, not their
+    ground truth. Each scene of a file with several scenes is an image, ``<id>_<scene>``.
 
     Parameters
     ----------
     places
         Files, folders of files, stores, OME-Zarr images, folders or plates of these, and globs such as
-        ``plate-*/*.tif``, where ``**`` stands for any folders.
+        ``plate-*/*.tif``, where ``**`` matches any folders.
     of_one_scene
-        Whether one scene of each file is chosen, so that each file is an image.
+        Whether one scene is read from each file, so that each file is one image.
 
     Raises
     ------
     ImageFileError
-        If there is nothing at a place.
+        If a place has no image.
     CellprepError
         If a folder or store cannot be read.
     """
@@ -152,7 +152,7 @@ def _find(place: str) -> Inputs:
             inputs = _of_folder(layout)
             if not inputs.images and (images := ome_zarr_images(path, layout)):
                 inputs = Inputs(_of_ome_zarr(images))
-        nothing = zarr_problem(path) or f"{printable(place)} holds no image ({', '.join(IMAGE_FORMATS)})"
+        nothing = zarr_problem(path) or f"{printable(place)} contains no image ({', '.join(IMAGE_FORMATS)})"
     else:
         inputs = _of_glob(place)
         nothing = f"there is no image {printable(place)}"
@@ -162,7 +162,7 @@ def _find(place: str) -> Inputs:
 
 
 def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
-    """Return files as images, but for the masks of these; masks alone are images only if somebody has chosen them."""
+    """Return files as images, without the masks of these; masks alone are images only if they were `chosen`."""
     images, masks = [], []
     folders: dict[str, list[Path]] = defaultdict(list)
     for file in files:
@@ -182,7 +182,7 @@ def _of_files(files: list[Path], *, chosen: bool = False) -> Inputs:
 
 
 def _of_glob(pattern: str) -> Inputs:
-    """Return files as images, by the ids that they have in the folder before the first wildcard."""
+    """Return files as images, with their ids relative to the folder before the first wildcard."""
     inputs = _of_files(matches(pattern))
     if not inputs.images:
         return inputs
@@ -190,7 +190,7 @@ def _of_glob(pattern: str) -> Inputs:
     levels = pattern.count("/", len(fixed[0]) + 1)
     try:
         folder = _of_folder(Layout(as_place("".join(fixed[:2]) or "."), None if "**" in pattern else levels + 1))
-    except CellprepError:  # a folder that nobody named cannot be read
+    except CellprepError:  # an unreadable folder that was not named explicitly
         return inputs
     ids = {str(image.pixels): image.id for image in folder.images}
     images = [InputImage(ids.get(str(image.pixels), image.id), image.pixels) for image in inputs.images]
@@ -198,7 +198,7 @@ def _of_glob(pattern: str) -> Inputs:
 
 
 def _of_folder(layout: Layout) -> Inputs:
-    """Return the images of a folder, by the ids that readers of annotations give them."""
+    """Return the images of a folder, with the ids that readers of annotations use."""
     path = layout.path
     notes = layout.aside()
     if cells := layout.cell_folders:
@@ -213,12 +213,12 @@ def _of_folder(layout: Layout) -> Inputs:
         found = [(name, file) for name, (_, pair) in zip(layout.ids(pairs), pairs, strict=True) for file in pair.images]
         notes = [*_left_out([file for _, pair in pairs for file in pair.masks]), *notes]
     if is_mask_folder(path.resolve().name) and any(file.parent == path for _, file in found):
-        notes.append(f"note: {path} has the name of a folder of masks; its files are taken for images")
+        notes.append(f"note: {path} is named like a folder of masks; its files are read as images")
     return Inputs([InputImage(image_id, ImageFile(file)) for image_id, file in sorted(found)], notes)
 
 
 def _of_one_image(group: Group) -> list[Path]:
-    """Return the image of the folder of an image: the one of its name, if there are several."""
+    """Return the image in the folder of an image: the one with the folder's name, if there are several."""
     files = images_among(group.images)
     return (
         files
@@ -231,11 +231,12 @@ def _left_out(masks: list[Path]) -> list[str]:
     if not masks:
         return []
     names = listed([str(file) for file in masks])
-    return [f"note: {count(len(masks), 'mask')} by name left out: {names}; name a file itself to predict it"]
+    files = count(len(masks), "file")
+    return [f"note: skipped {files} named like masks: {names}; to predict one, give the file itself"]
 
 
 def _scenes_of(image: InputImage) -> list[InputImage]:
-    """Return the scenes of a file as images, if it holds several; a file that cannot be read stays one, and fails."""
+    """Return the scenes of a file as images if it has several; an unreadable file stays one image, and fails later."""
     if isinstance(image.pixels, ImageFile) and may_have_scenes(image.pixels.path):
         with suppress(ImageFileError):
             if scenes := images_of_scenes(image.pixels):
@@ -247,7 +248,7 @@ def _of_ome_zarr(found: dict[str, list[Path]]) -> list[InputImage]:
     return [
         InputImage(image_id, OMEZarrPixels(path, StackOptions()))
         if "multiscales" in ome_attributes(path)
-        else InputImage(image_id, None, f"{path} has label images and no image")
+        else InputImage(image_id, None, f"{path} has label images, but no image")
         for image_id, paths in found.items()
         for path in paths
     ]
@@ -257,7 +258,7 @@ def _of_store(path: Path) -> list[InputImage]:
     return [
         InputImage(record.image_id, None, record.problem)
         if isinstance(record, FaultyImage)
-        else InputImage(record.image_id, record.pixels, "" if record.pixels else "the store has no image of it")
+        else InputImage(record.image_id, record.pixels, "" if record.pixels else "the store has no pixels of it")
         for record in CellprepStore(path).images()
     ]
 
@@ -265,5 +266,5 @@ def _of_store(path: Path) -> list[InputImage]:
 def _checked(image: InputImage, paths: list[str]) -> InputImage:
     problem = image.problem or id_problem(image.id) or ""
     if len(paths) > 1:
-        problem = f"several images have this id: {', '.join(paths)}; predict them apart"
+        problem = f"several images have this id: {', '.join(paths)}; predict them separately"
     return InputImage(image.id, None, problem) if problem else image

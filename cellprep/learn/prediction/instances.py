@@ -1,4 +1,4 @@
-"""The instances of an image with their classes, each class decoded in its own way where it has one."""
+"""The instances of an image with their classes, which may have their own decodings."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ class Instances:
     Attributes
     ----------
     labels
-        (H, W) uint16 or uint32: 0 = background, then 1 to n in the order in which rows meet them.
+        (H, W) uint16 or uint32: 0 = background, instances 1 to n in raster order.
     left_out
-        How many were left out, as too small, or as instances of other classes have most of their pixels.
+        Number of instances removed because they were too small, or lost most pixels to instances of other classes.
     names
-        The names of all classes that the networks know; none if they know none.
+        The names of all classes of the networks; empty if they have none.
     types
-        (n,) the number of each instance's class among these; None without classes.
+        (n,): index of each instance's class in `names`; None without classes.
     type_scores
-        (n,) the mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
+        (n,): mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
     """
 
     labels: NDArray[Any]
@@ -49,12 +49,12 @@ class Instances:
         return None if self.types is None else [self.names[number] for number in self.types]
 
     def at_scale_of_image(self, scale: Scale) -> tuple[Self, NDArray[np.int64]]:
-        """Return the instances at the scale of the image, and the number that each of them had."""
+        """Return the instances at the scale of the image, and their former numbers."""
         labels, kept = scale.labels(self.labels)
         return self._taken(labels, kept, self.left_out + self.count - len(kept)), kept
 
     def of_types(self, wanted: set[str]) -> tuple[Self, NDArray[np.int64]]:
-        """Return the instances of some classes, and the number that each of them had."""
+        """Return the instances of some classes, and their former numbers."""
         assert self.types is not None
         kept = np.flatnonzero(np.isin(self.types, [self.names.index(name) for name in wanted])) + 1
         table = np.zeros(self.count + 1, self.labels.dtype)
@@ -68,12 +68,12 @@ class Instances:
 
 
 def find_typed_instances(maps: PredictedMaps, decoding: Decoding) -> Instances:
-    """Decode maps, each class of cells in its own way where the decoding has one for it.
+    """Decode maps, with class-specific decodings where there are any.
 
-    The whole mask is decoded in each way. Of what each way finds, the instances count whose class is decoded in that
-    way. Where two ways claim a pixel, it goes to the instance whose class is the more probable one; of equals to that
-    of the class that the networks tell first, then to that which rows meet first. An instance that has lost more than
-    half of its pixels so, or is smaller than its class may be, is left out, and its pixels are free again.
+    The whole mask is decoded with each decoding, and only instances of the classes with that decoding are kept. If two
+    instances claim a pixel, it belongs to the one with the more probable class; of equals, to that of the first class,
+    then to the first in raster order. An instance that loses more than half of its pixels, or is smaller than the
+    minimum of its class, is removed, and its pixels become free again.
 
     Without classes, all instances are decoded as `decoding` says without one.
     """
@@ -98,7 +98,7 @@ def find_typed_instances(maps: PredictedMaps, decoding: Decoding) -> Instances:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What one way of decoding finds; `is_own` (n,) are those whose class is decoded in that way."""
+    """The instances of one decoding; `is_own` (n,) is True for those of classes with that decoding."""
 
     labels: NDArray[Any]
     types: NDArray[np.intp]
@@ -108,7 +108,7 @@ class _Layer:
 
 
 def _joined(layers: list[_Layer], maps: PredictedMaps) -> Instances:
-    """Put layers into one, the instance with the most probable class first."""
+    """Combine layers, starting with the instances of the most probable class."""
     claims = [
         (-layer.scores[place], order, place)
         for order, layer in enumerate(layers)
@@ -126,7 +126,7 @@ def _joined(layers: list[_Layer], maps: PredictedMaps) -> Instances:
             kept.append(layer.types[place])
             found[box][free] = len(kept)
     labels = number_in_raster_order(found)
-    places = np.zeros(len(kept) + 1, np.int64)  # by the final number, that of the order in which they were put
+    places = np.zeros(len(kept) + 1, np.int64)  # for each final number, the number in the order of insertion
     places[labels[found > 0]] = found[found > 0]
     types = np.array(kept, np.intp)[places[1:] - 1]
     assert maps.type_probabilities is not None
@@ -144,14 +144,14 @@ def type_instances(
     probabilities
         (K, H, W) uint8, 255 for a probability of 1.
     labels
-        (H, W), 0 = background, then 1 to n, each with a pixel.
+        (H, W), 0 = background, instances 1 to n, each with at least one pixel.
 
     Returns
     -------
     types
-        (n,) the number of the class whose mean probability over the instance's pixels is highest; the first of equals.
+        (n,): index of the class with the highest mean probability over the instance's pixels; the first of equals.
     scores
-        (n,) that mean, from 0 to 1.
+        (n,): that mean, from 0 to 1.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def type_instances(
 
 
 def _means(probabilities: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean probability of each class over each instance: (K, n), equal where sums of bytes are equal."""
+    """Return the mean probability of each class over each instance: (K, n), exactly equal for equal sums of bytes."""
     totals = np.stack([sums_of_labels(one, labels)[1:] for one in probabilities])
     means: NDArray[np.float64] = totals / count_pixels(labels)[1:] / 255
     return means

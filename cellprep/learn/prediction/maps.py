@@ -1,4 +1,4 @@
-"""The predicted maps of an image, in as few bytes as its decoding needs, and the decoding."""
+"""The predicted maps of an image, in as few bytes as decoding needs, and their decoding."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +10,10 @@ from cellprep.core.cells import ROWS_AT_ONCE, look_up
 from cellprep.core.decode import energy_to_labels
 from cellprep.learn.settings import Decoding
 
-#: Numbers of the channels of ``semseg``.
+#: Indices of the channels of ``semseg``.
 WALL, BACKGROUND = 1, 2
 
-_AT_ONCE = 1 << 24  # pixels that are decoded at once; 25 to 40 bytes each, and hundreds if most of them are walls
+_AT_ONCE = 1 << 24  # pixels decoded at once; they take 25 to 40 bytes each, or hundreds if most of them are walls
 _CORE, _HALO = 1024, 512
 
 
@@ -26,21 +26,21 @@ class PredictedMaps:
     classes
         (H, W) uint8: the channel of ``semseg`` that is 1.
     walls_known
-        Whether `classes` tell walls from cells; a mask from elsewhere has none.
+        Whether `classes` contain walls; given masks have none.
     energy
-        (H, W) uint8: levels, 0 outside the cells. None from a dn alone, which tells vectors only.
+        (H, W) uint8: levels, 0 outside the cells. None for a dn alone, which only predicts vectors.
     still
         (H, W) bool: pixels of cells without a vector.
     confidence
         (H, W) uint8, 255 for a probability of 1: that of a cell or wall by the semantic network; without one, that of
-        the energy's level. None unless it is asked for.
+        the energy level. None unless requested.
     uvec
-        (H, W, 2) float16 unit vectors, components (y, x). None unless they are asked for.
+        (H, W, 2) float16 unit vectors, components (y, x). None unless requested.
     types
-        The names of the classes of cells that the networks know, in the order of the network's channels.
+        The names of the networks' classes of cells, in the order of the network's channels.
     type_probabilities
-        (K, H, W) uint8, 255 for a probability of 1: that of each of these classes, given that there is a cell. None
-        where the networks know no classes, or did not see the image.
+        (K, H, W) uint8, 255 for a probability of 1: that of each of these classes, given that there is a cell. None if
+        the networks have no classes, or did not see the image.
     """
 
     classes: NDArray[np.uint8]
@@ -60,21 +60,21 @@ class PredictedMaps:
 
 
 def find_instances(maps: PredictedMaps, decoding: Decoding) -> tuple[NDArray[Any], int]:
-    """Decode maps, and leave out what is too small for a cell.
+    """Decode maps, and remove instances that are too small.
 
     Returns
     -------
     labels
-        (H, W) uint16, or uint32 beyond 65,535 instances; numbered in the order in which rows meet them.
-    int
-        How many instances were left out.
+        (H, W) uint16, or uint32 beyond 65,535 instances; numbered in raster order.
+        int
+            Number of instances removed.
     """
     labels = decode_maps(maps, decoding)
     return labels, leave_out_small(labels, decoding.min_area)
 
 
 def leave_out_small(labels: NDArray[Any], min_area: int) -> int:
-    """Set the instances of fewer pixels to 0, number the others anew, and return how many are left out."""
+    """Set instances with fewer pixels to 0, renumber the others, and return the number of instances removed."""
     large = count_pixels(labels) >= min_area
     large[0] = False
     left_out = len(large) - 1 - int(large.sum())
@@ -84,13 +84,13 @@ def leave_out_small(labels: NDArray[Any], min_area: int) -> int:
 
 
 def _look_up_in_place(table: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Put ``table[labels]`` where the labels are: there may be no room for two of them."""
+    """Replace labels by ``table[labels]`` in place, as there may be no memory for both."""
     for top in range(0, len(labels), ROWS_AT_ONCE):
         labels[top : top + ROWS_AT_ONCE] = table[labels[top : top + ROWS_AT_ONCE]]
 
 
 def count_pixels(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the number of pixels of each label from 0 on: (n + 1,)."""
+    """Return the number of pixels of each label, starting with 0: (n + 1,)."""
     area = np.zeros(int(labels.max()) + 1, np.int64)
     for top in range(0, len(labels), ROWS_AT_ONCE):
         area += np.bincount(labels[top : top + ROWS_AT_ONCE].ravel(), minlength=len(area))
@@ -100,18 +100,18 @@ def count_pixels(labels: NDArray[Any]) -> NDArray[np.int64]:
 def decode_maps(maps: PredictedMaps, decoding: Decoding, at_once: int = _AT_ONCE) -> NDArray[Any]:
     """Decode maps as `cellprep.energy_to_labels` does, large ones in overlapping blocks.
 
-    A block is decoded with 512 pixels around it, and its instances are those whose first pixel lies in it. What
-    touches nothing beyond those 512 pixels comes out as if all were decoded at once; of larger clusters, where two
-    blocks disagree the earlier one counts.
+    A block is decoded with 512 pixels around it, and its instances are those whose first pixel is in it. Clusters that
+    end within those 512 pixels have the same result as if everything were decoded at once; in larger ones, the earlier
+    of two blocks that disagree is used.
 
     Parameters
     ----------
     maps
         The maps.
     decoding
-        By which decoder, and with which options of it.
+        The decoder and its options.
     at_once
-        Pixels from which on there are blocks.
+        Number of pixels above which the maps are split into blocks.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def _decode_blocks(maps: PredictedMaps, decoding: Decoding, core: int, halo: int
 
 
 def _first_pixels(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns of the first pixel of each label that is there."""
+    """Return rows and columns of the first pixel of each existing label."""
     flat = labels.ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=0))  # a label first occurs where the value changes
     values, place = np.unique(flat[starts], return_index=True)
@@ -169,7 +169,7 @@ def _first_pixels(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _renumber(labels: NDArray[np.uint32], firsts: NDArray[np.int64]) -> NDArray[Any]:
-    """Give the labels 1 to n, whose first pixels are told, their numbers by these."""
+    """Renumber the labels 1 to n in the order of their first pixels."""
     number = np.zeros(len(firsts) + 1, np.uint16 if len(firsts) <= np.iinfo(np.uint16).max else np.uint32)
     number[1 + np.argsort(firsts)] = np.arange(1, len(firsts) + 1)
     if number.dtype == labels.dtype:
@@ -191,7 +191,7 @@ def mean_confidence(confidence: NDArray[np.uint8], labels: NDArray[Any]) -> NDAr
 
 
 def sums_of_labels(values: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the exact sum of the values of the pixels of each label from 0 on: (n + 1,)."""
+    """Return the exact sum of the values of the pixels of each label, starting with 0: (n + 1,)."""
     total = np.zeros(int(labels.max()) + 1)
     for top in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)

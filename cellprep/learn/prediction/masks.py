@@ -1,4 +1,4 @@
-"""Where cells are, as somebody else tells: label or mask images, or a store."""
+"""Given masks of cells: label or mask images, or a store."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,12 +19,12 @@ from cellprep.learn.prediction.inputs import InputImage
 from cellprep.learn.prediction.maps import BACKGROUND
 from cellprep.store import StoredImage, open_store
 
-#: What stands for a cell of no known class, or no cell, where classes are bytes.
+#: The byte for background, or a cell of unknown class.
 NO_TYPE = 255
 
 
 class MaskSource(Protocol):
-    """Tells where cells are; `notes` say how it was read."""
+    """A source of masks; `notes` report how it was read."""
 
     notes: list[str]
 
@@ -36,18 +36,18 @@ class MaskSource(Protocol):
         image
             The image.
         shape
-            (H, W) of it, for masks that tell no size.
+            (H, W) of the image, for masks without a size.
         """
 
     def find_types(self, image: InputImage, names: Sequence[str]) -> NDArray[np.uint8] | None:
-        """Return the class of the cell at each pixel: (H, W) uint8, its place among the names, or `NO_TYPE`.
+        """Return the class of the cell at each pixel: (H, W) uint8, its index in the names, or `NO_TYPE`.
 
-        None if nothing tells classes.
+        None if the source has no classes.
         """
 
 
 def classes_of_mask(mask: ArrayLike) -> NDArray[np.uint8]:
-    """Return the classes of a mask or label image, above 0 where there are cells.
+    """Return the classes of a mask or label image, which is above 0 in cells.
 
     Raises
     ------
@@ -56,17 +56,17 @@ def classes_of_mask(mask: ArrayLike) -> NDArray[np.uint8]:
     """
     inside = as_numbers(mask, "mask", "a file, or an array (H, W)")
     if inside.ndim != 2:
-        raise UsageError(f"the mask has shape {inside.shape}: it should be (H, W)")
+        raise UsageError(f"the mask has shape {inside.shape}: it must be (H, W)")
     return np.where(inside > 0, np.uint8(0), np.uint8(BACKGROUND))
 
 
 class MaskFiles:
-    """Label or mask images, or other annotations of the images' ids: read as they are to build targets.
+    """Label or mask images, or other annotations with the images' ids, read as for building targets.
 
     Raises
     ------
     CellprepError
-        If they cannot be read, or there are none.
+        If they cannot be read, or do not exist.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -78,7 +78,7 @@ class MaskFiles:
         """Read the annotations; `shape` is that of the image."""
         record = self._records.get(image.id)
         if record is None:
-            raise ImageFileError(f"there is no mask of it in {self._source.path}")
+            raise ImageFileError(f"it has no mask in {self._source.path}")
         if isinstance(record, FaultyImage):
             raise ImageFileError(record.problem)
         orientation = image.pixels.orientation if isinstance(image.pixels, ImageFile) else None
@@ -86,7 +86,7 @@ class MaskFiles:
         return classes_of_mask(read.load(shape if read.needs_shape else None).runs.coverage())
 
     def find_types(self, image: InputImage, names: Sequence[str]) -> None:
-        """Tell no classes: one annotation may cover another of another class."""
+        """Return None: annotations of different classes may overlap."""
 
 
 class StoredMasks:
@@ -103,7 +103,7 @@ class StoredMasks:
         self._store = open_store(path)
 
     def find(self, image: InputImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """Read an array, whatever the shape."""
+        """Read an array, regardless of the shape."""
         stored = self._stored(image)
         classes = np.empty(stored.shape, np.uint8)
         for band in stored.bands():
@@ -122,5 +122,5 @@ class StoredMasks:
 
     def _stored(self, image: InputImage) -> StoredImage:
         if image.id not in self._store:
-            raise CellprepError(f"{self._store.path} has no image of this id, which would tell its mask")
+            raise CellprepError(f"it has no mask, as {self._store.path} has no image with this id")
         return self._store[image.id]

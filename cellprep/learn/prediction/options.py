@@ -1,4 +1,4 @@
-"""How prediction runs and what it writes: known without torch."""
+"""Options of prediction, available without torch."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,15 +18,15 @@ from cellprep.text.wording import printable
 
 _MODELS = Path(__file__).parents[1] / "models"
 
-#: Bundles that come with the package: their names stand for them where weights to predict by are asked for.
+#: Bundled weights, which can be given by name for prediction.
 SHIPPED = {path.stem: path for path in sorted(_MODELS.glob("*.safetensors"))}
 
-#: The bundle that is meant unless weights are named.
+#: The default weights.
 DEFAULT_WEIGHTS = "nuclei"
 
 
 def _as_diameter(given: Any) -> float | str:
-    """Return a diameter as it is meant: a number, or auto."""
+    """Parse a diameter: a number, or auto."""
     try:
         return "auto" if given == "auto" else float(given)
     except (TypeError, ValueError):
@@ -36,12 +36,12 @@ def _as_diameter(given: Any) -> float | str:
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionOptions:
-    """How prediction runs.
+    """The options of a prediction run.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is not valid.
 
     Examples
     --------
@@ -55,16 +55,16 @@ class PredictionOptions:
     pixel_size: Annotated[
         float | None,
         Option(
-            "Side of a pixel of the images, in micrometres; what their files say unless given. Weights that know "
-            "theirs see images at this scale.",
+            "Side of the images' pixels, in micrometres; by default read from their files. Images are rescaled to the "
+            "pixel size of the weights, if these have one.",
             group="Images",
         ),
     ] = None
     diameter: Annotated[
         float | Literal["auto"] | None,
         Option(
-            "Typical diameter of the cells, in pixels. Images are rescaled so that it is that of the cells that the "
-            "weights learned from; auto estimates it for each image.",
+            "Typical diameter of the cells, in pixels. Images are rescaled so that it matches that of the training "
+            "cells; auto estimates it for each image.",
             metavar="PIXELS|auto",
             parse=_as_diameter,
             group="Images",
@@ -75,40 +75,40 @@ class PredictionOptions:
     min_area: MinArea = None
     by_class: ByClass = field(default_factory=dict)
     tta: Annotated[
-        bool, Option("Look at each image in its eight flips and turns, and take the mean.", group="Decoding")
+        bool, Option("Average the predictions over the eight flips and rotations of each image.", group="Decoding")
     ] = False
     device: Device = "auto"
     precision: Precision = "float32"
     tile_size: Annotated[
         int,
-        Option("Longest side of what a network sees at once, in pixels; larger images are seen in tiles.", group="Run"),
+        Option("Longest side that a network processes at once, in pixels; larger images are tiled.", group="Run"),
     ] = 1024
     batch_size: Annotated[
-        int, Option("Number of tiles that a network sees at once.", aliases=("--batch",), group="Run")
+        int, Option("Number of tiles that a network processes at once.", aliases=("--batch",), group="Run")
     ] = 1
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
         take_values(self)
         object.__setattr__(self, "by_class", of_classes(self.by_class))
-        if self.decoder is None:  # the options are checked when it is known
+        if self.decoder is None:  # its options are checked once it is known
             Decoding().changed(min_area=self.min_area)
         else:
             self.decoding(Decoding())
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
-            raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+            raise UsageError(f"pixel size {self.pixel_size} is not a length above 0, in micrometres")
         if isinstance(self.diameter, float) and not 0 < self.diameter < float("inf"):
-            raise UsageError(f"diameter {self.diameter} is no length above 0, in pixels, and not auto")
+            raise UsageError(f"diameter {self.diameter} is neither a length above 0, in pixels, nor auto")
         if self.diameter is not None and self.pixel_size is not None:
-            raise UsageError("--pixel-size and --diameter both tell how large cells are: give one of them")
+            raise UsageError("--pixel-size and --diameter both set the scale of the images: give only one of them")
         for name, number in (("tile size", self.tile_size), ("batch size", self.batch_size)):
             if number < 1:
-                raise UsageError(f"{name} {number} is not possible: give 1 or more")
+                raise UsageError(f"{name} is {number}: give 1 or more")
 
     def decoding(self, usual: Decoding, factor: float = 1.0) -> Decoding:
-        """Return how maps are decoded: as asked for, and else as usual.
+        """Return the decoding of maps: `usual`, changed by these options.
 
-        A least area that is asked for counts pixels of the image, of which networks see `factor` for one.
+        A minimum area in the options is in pixels of the image; networks see `factor` pixels for each.
         """
         by_class = {name: replace(its, min_area=_scaled(its.min_area, factor)) for name, its in self.by_class.items()}
         return usual.changed(self.decoder, _scaled(self.min_area, factor), self.decoder_options, by_class)
@@ -119,24 +119,24 @@ def _scaled(area: int | None, factor: float) -> int | None:
 
 
 SemsegWeights = Annotated[
-    Path | str | None, Option("Weights of a semseg, which tells where cells and walls are.", group="Weights")
+    Path | str | None, Option("Weights of a semseg network, which predicts masks of cells and walls.", group="Weights")
 ]
 
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskOptions:
-    """What tells where cells are, one of these, unless weights are a bundle that holds a semseg.
+    """The source of masks: one of these, unless the weights are a bundle with a semseg network.
 
-    A store tells the masks of cells, but not their walls, which would tell the instances. Where it is the store of the
-    images, too, a semantic network goes before it.
+    From a store, the masks of cells are used, but not their walls, which would reveal the instances. If it is also the
+    store of the images, a semantic network takes precedence.
     """
 
     semseg_weights: SemsegWeights = None
     masks: Annotated[
         Path | str | None,
         Option(
-            "Label or mask images, named by id, or other annotations, which tell where cells are.",
+            "Label or mask images, named by id, or other annotations, used as masks of cells.",
             metavar="SOURCE",
             group="Weights",
         ),
@@ -144,7 +144,7 @@ class MaskOptions:
     data: Annotated[
         Store | Path | str | None,
         Option(
-            "Store, or its URL, whose true masks tell where cells are; without IMAGES the store of these.",
+            "Store or its URL, whose true masks are used; without IMAGES, the store of the images, too.",
             metavar="STORE",
             group="Weights",
         ),
@@ -157,25 +157,25 @@ _DEFAULT_TO = ("label-tiff",)
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
-    """What prediction writes.
+    """The outputs of a prediction.
 
     Raises
     ------
     UsageError
-        If there is no such format, or none.
+        If a format is unknown, repeated or missing.
     """
 
     to: Annotated[
-        Sequence[str], Option(f"Format to write, repeatable; {_DEFAULT_TO[0]} unless given", EXPORTERS, group="Output")
+        Sequence[str], Option(f"Format to write, repeatable; by default {_DEFAULT_TO[0]}", EXPORTERS, group="Output")
     ] = _DEFAULT_TO
     maps: Annotated[
-        Path | str | None, Option("Zarr to write, with semseg, uvec and energy of every image.", group="Output")
+        Path | str | None, Option("Zarr group to write, with semseg, uvec and energy of every image.", group="Output")
     ] = None
-    overlay: Annotated[bool, Option("Draw the outlines of instances onto each image, too.", group="Output")] = False
+    overlay: Annotated[bool, Option("Also write images with the outlines of instances.", group="Output")] = False
     classes: Annotated[
         Sequence[str],
         Option(
-            "Class of cells to keep, repeatable, or several after commas; all unless given.",
+            "Class of cells to keep, repeatable or comma-separated; by default all.",
             flags=("--class",),
             metavar="NAME",
             group="Output",
@@ -184,7 +184,7 @@ class OutputOptions:
 
     @property
     def needs_scores(self) -> bool:
-        """Whether a format writes how sure the networks are."""
+        """True if a format contains confidences."""
         return any("scores" in format_of_predictions(name).holds for name in self.to)
 
     def __post_init__(self) -> None:
@@ -196,12 +196,12 @@ class OutputOptions:
 
 
 def known_classes(asked: Iterable[str], known: Sequence[str]) -> set[str]:
-    """Return the classes that are asked for; one text may hold several after commas.
+    """Return the requested classes; a string may contain several, separated by commas.
 
     Raises
     ------
     UsageError
-        If one is not known.
+        If a class is unknown.
 
     Examples
     --------
@@ -210,18 +210,18 @@ def known_classes(asked: Iterable[str], known: Sequence[str]) -> set[str]:
     """
     names = {name for text in asked for name in ([text] if text in known else map(str.strip, text.split(",")))}
     if unknown := sorted(names.difference(known)):
-        there = f"they know {', '.join(map(printable, known))}" if known else "they know no classes of cells"
+        there = f"use {', '.join(map(printable, known))}" if known else "they have no classes of cells"
         raise UsageError(f"class {printable(unknown[0])} is unknown to these weights: {there}")
     return names
 
 
 def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None:
-    """Refuse what only instances can be asked, where none are told.
+    """Refuse options for instances if none are predicted.
 
     Raises
     ------
     UsageError
-        If it was asked for.
+        If such an option is given.
     """
     asked = {
         "--to": outputs.to != _DEFAULT_TO,
@@ -235,4 +235,4 @@ def refuse_instances(outputs: OutputOptions, options: PredictionOptions) -> None
     }
     wrong = [name for name, given in asked.items() if given]
     if wrong:
-        raise UsageError(f"a dn alone tells no instances, which {wrong[0]} is of: leave it out, or give a wtn, too")
+        raise UsageError(f"{wrong[0]} needs instances, which a dn alone does not predict: omit it, or give a wtn, too")

@@ -1,4 +1,4 @@
-"""Predictions in the formats of `cellprep.formats.writers`: all formats of a run in one folder."""
+"""Writing predictions in the formats of `cellprep.formats.writers`, all formats of a run in one folder."""
 
 import json
 import tempfile
@@ -27,17 +27,17 @@ class Prediction:
     id
         The image.
     labels
-        (H, W) uint16 or uint32: 0 = background, then 1 to n.
+        (H, W) uint16 or uint32: 0 = background, instances 1 to n.
     scores
-        (n,) how sure the networks are of each, from 0 to 1; None unless a format needs it.
+        (n,): confidence of each instance, from 0 to 1; None unless a format needs it.
     pixels
         The image itself.
     pixel_size
         Side of a pixel in micrometres, if known.
     types
-        The name of each instance's class, in the order of the labels; None where the networks know no classes.
+        The name of each instance's class, in the order of the labels; None if the networks have no classes.
     type_scores
-        (n,) the mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
+        (n,): mean probability of that class over the instance's pixels, from 0 to 1; None without classes.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Prediction:
 
     @property
     def content(self) -> Content:
-        """What the writers take."""
+        """The content for the writers."""
         count = int(self.labels.max())
         types = [""] * count if self.types is None else [*self.types]
         place = str(self.pixels.path.absolute()) if isinstance(self.pixels, ImageFile) else ""
@@ -70,7 +70,7 @@ class Prediction:
 
     @property
     def listed(self) -> Listed:
-        """The image, as files list it."""
+        """The image's entry in lists of images."""
         path = self.pixels.path if isinstance(self.pixels, ImageFile) else None
         has_own_name = path is not None and composed(path.stem) == self.id
         name = path.name if path and has_own_name else f"{self.id}{path.suffix}" if path else ""
@@ -99,16 +99,16 @@ class Output:
         self._parts: IO[str] | None = None
 
     def encode(self, prediction: Prediction) -> tuple[Listed, Any]:
-        """Return an image's part of the output; nothing is written as yet."""
+        """Return an image's part of the output, without writing it."""
         content = replace(prediction.content, types=self._whole.types)
         if self._format.needs_pictures and prediction.pixels:
             content = replace(content, picture=Picture(pixels=prediction.pixels, shape=content.shape))
         return prediction.listed, self._format.encode(content)
 
     def add(self, encoded: tuple[Listed, Any]) -> None:
-        """Take the part of an image."""
+        """Add the part of an image."""
         listed, part = encoded
-        if isinstance(self._format, OneFile):  # its file may have to begin with what is known at the end
+        if isinstance(self._format, OneFile):  # the start of its file may depend on all images
             self._folder.mkdir(parents=True, exist_ok=True)
             self._parts = self._parts or tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder)  # noqa: SIM115
             self._parts.write(json.dumps([listed.id, listed.shape, listed.file_name, part]) + "\n")
@@ -117,7 +117,7 @@ class Output:
         self._listed.append(listed)
 
     def finish(self) -> None:
-        """Write what is left to write when all images have been taken."""
+        """Write the rest of the output after all images have been added."""
         if not isinstance(self._format, OneFile):
             write_files(self._folder, self._format.finish(self._whole, self._listed))
         elif self._parts:
@@ -127,17 +127,17 @@ class Output:
 
 
 def outputs_in(folder: Path, names: Sequence[str], types: Sequence[str] = ()) -> list[Output]:
-    """Return what writes some formats into a folder; `types` are the classes that instances may have.
+    """Return the outputs for some formats in a folder; `types` are the classes that instances may have.
 
-    The files of formats side by side must not be taken for each other's: but for label images, each format of files per
-    image has a folder of its own then.
+    The files of several formats must not be mistaken for each other: except for label images, each format with one file
+    per image then has its own folder.
     """
     alone = [name for name in names if name == "label-tiff" or isinstance(EXPORTERS[name], OneFile) or len(names) == 1]
     return [Output(name, folder if name in alone else folder / name, types) for name in names]
 
 
 def format_of_predictions(name: str) -> Exporter:
-    """Return the form of a format in which predictions are written."""
+    """Return the variant of a format that is used for predictions."""
     known = EXPORTERS[name]
     return (known.of_predictions or known) if isinstance(known, OneFile) else known
 

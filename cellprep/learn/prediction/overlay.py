@@ -10,7 +10,7 @@ from cellprep.core.cells import ROWS_AT_ONCE
 from cellprep.core.colours import TYPE_COLOURS, type_colours
 from cellprep.text.wording import printable
 
-_TEXT_SIZES = (10, 40)  # pixels of a legend's letters, at least and at most
+_TEXT_SIZES = (10, 40)  # smallest and largest height of a legend's letters, in pixels
 _LIMITS = (0.5, 99.5)  # percentiles of intensities that become black and white
 
 
@@ -22,11 +22,11 @@ def draw_overlay(
     Parameters
     ----------
     image
-        (C, H, W): shown in colours if there are three channels, else the first one in grey.
+        (C, H, W): three channels are shown in colour, otherwise the first one is shown in grey.
     labels
         (H, W), 0 = background.
     types
-        (n,) the number of each instance's class among `names`; None without classes.
+        (n,): index of each instance's class in `names`; None without classes.
     names
         The names of all classes.
 
@@ -34,7 +34,7 @@ def draw_overlay(
     -------
     ndarray
         (H, W, 3) uint8, RGB. Instances with successive numbers have different colours; with classes, each class has a
-        colour, and rows below the image say which.
+        colour, and there is a legend below the image.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def draw_overlay(
 
 
 def draw_legend(texts: Sequence[str], colours: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """Draw texts with their colours in front, in as many rows as they need: (height, width, 3) uint8, RGB."""
+    """Draw a legend of texts and colours, in as many rows as needed: (height, width, 3) uint8, RGB."""
     from PIL import Image, ImageDraw, ImageFont
 
     size = int(np.clip(width // 40, *_TEXT_SIZES))
@@ -89,7 +89,7 @@ def _to_8_bit(channel: NDArray[Any], low: float, high: float) -> NDArray[np.uint
 
 
 def _edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the pixels of instances beside another one, or beside the background."""
+    """Return the pixels of instances next to another instance or the background."""
     padded = np.pad(labels, 1, mode="edge")
     edge = np.zeros(labels.shape, bool)
     for beside in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):

@@ -1,4 +1,4 @@
-"""Networks over whole images: an image and perhaps its mask to the maps that instances are decoded from."""
+"""Applying networks to whole images: from an image, and optionally its mask, to the maps for decoding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from cellprep.text.wording import count, printable
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Networks in a row; at each place of it one, or several of a kind.
+    """Networks in sequence; at each step one, or several of a kind.
 
     Attributes
     ----------
     multiple
-        The sides of an image must be multiples of it.
+        The sides of an image must be multiples of this.
     margin
-        How far they see, in pixels.
+        Radius of their receptive field, in pixels.
     """
 
     multiple: int
@@ -51,32 +51,32 @@ class _Stage:
 
     @property
     def least(self) -> int:
-        """The smallest tile that shows anything as the whole would."""
+        """The smallest tile with any pixel that has the same result as in the whole image."""
         return 2 * self.margin + self.multiple
 
 
 class Predictor:
-    """Networks that are ready to look at images.
+    """Networks that are ready for prediction.
 
     Parameters
     ----------
     bundle
         The networks; they are moved to the device.
     options
-        How they run.
+        The options of the prediction.
 
     Raises
     ------
     UsageError
-        If the device is not there, tiles are too small for what the networks see, or a diameter of cells is given,
-        and the weights know none.
+        If the device is not available, tiles are too small for the receptive field, or a diameter of cells is given but
+        the weights have none.
 
     Attributes
     ----------
     machine : Machine
-        Where they run.
+        The device and precision.
     decoding : Decoding
-        How their maps are decoded.
+        The decoding of their maps.
     """
 
     def __init__(self, bundle: Bundle, options: PredictionOptions) -> None:
@@ -93,28 +93,27 @@ class Predictor:
         least = max(stage.least for stage in (self._instances, self._semantic) if stage)
         if options.tile_size < least:
             raise UsageError(
-                f"tile size {options.tile_size} is too small: these networks see up to {(least - 1) // 2:,} pixels "
-                f"around each pixel, and need {least} or more"
+                f"tile size {options.tile_size} is too small: the receptive field of these networks extends "
+                f"{(least - 1) // 2:,} pixels around each pixel, so use {least} or more"
             )
         if options.diameter and bundle.diameter is None:
             raise UsageError(
-                "the weights do not know how large the cells were that they learned from: leave --diameter out, or "
-                "train them again"
+                "the weights do not have the diameter of their training cells: omit --diameter, or train again"
             )
         for part in bundle.parts:
             part.network.to(self.machine.device).eval()
 
     def scale(self, image: Any, sides: Sides | None, shrunk: int = 1) -> Scale | None:
-        """Return the scale at which the networks see an image, (C, H, W); None if they see it as it is.
+        """Return the scale at which the networks see an image (C, H, W); None if it is not scaled.
 
         Parameters
         ----------
         image
             The image.
         sides
-            Those of its pixels, (y, x) in micrometres, unless the options tell one.
+            Sides of its pixels, (y, x) in micrometres; the pixel size in the options takes precedence.
         shrunk
-            N, if it is from a store that has it at 1/N of its size.
+            N if it is from a store that has it at 1/N of its size.
         """
         bundle, given = self.bundle, self.options.pixel_size
         height, width = image.shape[-2:]
@@ -134,14 +133,14 @@ class Predictor:
         types: NDArray[np.uint8] | None = None,
         **keep: bool,
     ) -> PredictedMaps:
-        """Predict the maps of an image, as `predict` does, at a scale; `classes` and `types` are of its own pixels."""
+        """Predict the maps of an image at a scale, as `predict` does; `classes` and `types` are of unscaled pixels."""
         if scale is None:
             return self.predict(image, classes, types, **keep)
         told = [None if known is None else scale.classes_of(known) for known in (classes, types)]
         return self.predict(scale.image(image), told[0], told[1], **keep)
 
     def decoding_at(self, scale: Scale | None) -> Decoding:
-        """Return how maps are decoded: a least area that was asked for counts pixels of the image."""
+        """Return the decoding at a scale: a minimum area in the options is in pixels of the image."""
         return self.decoding if scale is None else self.options.decoding(self.bundle.decoding, prod(scale.factors))
 
     def predict(
@@ -160,18 +159,18 @@ class Predictor:
         image
             (C, H, W), of any real dtype: an array, or a `WindowedArray`, which is read tile by tile.
         classes
-            (H, W) uint8: the channel of ``semseg`` that is 1, as somebody else tells; as the semantic network tells
-            unless given.
+            (H, W) uint8: the channel of ``semseg`` that is 1, from a given mask; by default predicted by the semantic
+            network.
         types
-            (H, W) uint8: the class of each cell's pixels, by its place among those that the networks see, as somebody
-            else tells, `NO_TYPE` where nobody does; as the semantic network tells if it learned classes.
+            (H, W) uint8: the given class of each cell's pixels, as an index into the classes that the networks see, or
+            `NO_TYPE`; by default predicted by the semantic network if it has classes.
         keep_uvec, keep_confidence
-            Whether the vectors, and how sure the networks are, are kept.
+            Whether the vectors and the confidence are kept.
 
         Raises
         ------
         UsageError
-            If the image or its mask are not such that the networks can look at them.
+            If the image or its mask do not match the networks.
         """
         image = _as_colours(image) if self.bundle.channels == 3 else image
         self._check(image, classes)
@@ -192,23 +191,23 @@ class Predictor:
 
     @property
     def types_needed(self) -> tuple[str, ...]:
-        """The classes whose masks somebody has to give, as the networks see them, and none of them tells them."""
+        """The classes that must be given, as the networks see their masks, but do not predict them."""
         return () if self.bundle.types else self._seen_types
 
     @property
     def _seen_types(self) -> tuple[str, ...]:
-        """The classes of which the networks that tell vectors see the masks."""
+        """The classes whose masks the networks that predict vectors see."""
         return self.bundle.vectors.settings.classes
 
     def _types_by_window(
         self, types: NDArray[np.uint8] | None, probabilities: NDArray[np.uint8] | None
     ) -> Callable[[tuple[slice, slice]], NDArray[Any]] | None:
-        """Return what tells the class of the pixels of a window; None if the networks do not look at it.
+        """Return a function from a window to the classes of its pixels; None if the networks do not see classes.
 
         Raises
         ------
         UsageError
-            If they do, and nothing tells it.
+            If they do, but the classes are unknown.
         """
         if not self._seen_types:
             return None
@@ -224,24 +223,24 @@ class Predictor:
 
     def _check(self, image: Any, classes: NDArray[np.uint8] | None) -> None:
         if image.ndim != 3 or len(image) != self.bundle.channels or not image.size:
-            fits = f"and the weights are for {self.bundle.channels}"
+            fits = f"but the weights are for {self.bundle.channels}"
             if image.ndim != 3 or not image.size:
                 raise UsageError(f"the image is {image.shape}, {fits}")
-            advice = "take some of them, or their mean, or weights for as many"
+            advice = "select or average channels, or use weights for this number"
             if len(image) > self.bundle.channels:
-                advice += "; of files --channel takes some, and --grey makes one channel of RGB"
+                advice += "; for files, --channel selects channels, and --grey converts RGB to one channel"
             raise UsageError(f"the image has {count(len(image), 'channel')}, {fits}: {advice}")
-        is_array = isinstance(image, np.ndarray)  # what is no array looks for such values where it is read
+        is_array = isinstance(image, np.ndarray)  # other objects check this when they are read
         if image.dtype.kind not in "uif" or (is_array and image.dtype.kind == "f" and not np.isfinite(image).all()):
-            raise UsageError("the image holds values that are no finite numbers")
+            raise UsageError("the image contains values that are not finite")
         if classes is not None and classes.shape != image.shape[1:]:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, image.shape[1:])]
-            raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
+            raise UsageError(f"the mask is {sizes[0]}, but the image {sizes[1]} (height x width)")
 
     def _find_classes(
         self, image: Any, confidence: NDArray[np.uint8] | None, types: NDArray[np.uint8] | None
     ) -> NDArray[np.uint8]:
-        """Return the class of each pixel; fill in how sure that is, and the probabilities of the classes of cells."""
+        """Return the class of each pixel; fill in its confidence, and the probabilities of the classes of cells."""
         assert self._semantic is not None
         shape = image.shape[1:]
         classes = np.empty(shape, np.uint8)
@@ -313,7 +312,7 @@ class Predictor:
         given: Callable[[tuple[slice, slice]], list[NDArray[np.float32]]],
         answer: Callable[..., list[Tensor]],
     ) -> Iterator[tuple[Tile, list[NDArray[Any]]]]:
-        """Yield each tile with what networks answer of its core; ``given`` takes a window."""
+        """Yield each tile with the networks' results for its core; ``given`` takes a window."""
         tiles = cut_tiles(shape, stage.multiple, stage.margin, self.options.tile_size)
         size = self.options.batch_size
         quiet = self.options.quiet or len(tiles) <= size
@@ -330,11 +329,11 @@ class Predictor:
 
 
 def _normaliser(parts: Sequence[Weights], image: Any) -> Callable[[NDArray[Any]], list[NDArray[np.float32]]]:
-    """Return what normalises parts of an image for each network, with percentiles of the whole computed once."""
+    """Return a function that normalises parts of an image for each network; percentiles are computed once."""
     limits = {}
     for weights in parts:
         if weights.normalisation is None:
-            raise UsageError(f"the weights of {weights.settings.name} do not tell how images are normalised")
+            raise UsageError(f"the weights of {weights.settings.name} have no normalisation")
         if weights.normalisation not in limits:
             limits[weights.normalisation] = weights.normalisation.limits(image)
 
@@ -346,14 +345,14 @@ def _normaliser(parts: Sequence[Weights], image: Any) -> Callable[[NDArray[Any]]
 
 
 def _as_colours(image: Any) -> Any:
-    """Return grey as colours: three equal channels are stored as one."""
+    """Return a grey image as colours: three equal channels are stored as one."""
     if image.ndim != 3 or len(image) != 1:
         return image
     return np.broadcast_to(image, (3, *image.shape[1:])) if isinstance(image, np.ndarray) else image.with_channels(3)
 
 
 def _input_mask(classes: NDArray[np.uint8], weights: Weights) -> NDArray[np.bool_]:
-    """Return the mask that a network learned to see."""
+    """Return the input mask for a network."""
     inside: NDArray[np.bool_] = classes == 0 if weights.mask == "cells" else classes != BACKGROUND
     return inside
 

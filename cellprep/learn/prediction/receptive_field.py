@@ -18,9 +18,9 @@ _FARTHEST = 1 << 14
 def find_receptive_field(settings: NetworkSettings) -> int:
     """Return the radius of a network's receptive field, in pixels; a multiple of its `multiple`.
 
-    Of images that are cut at multiples, an answer depends on nothing beyond it. It is found by trial: in a network of
-    the same layers whose weights are all positive nothing cancels, so that a single lit square of `multiple` pixels in
-    the dark lights all that depends on it. Numbers of channels do not matter, and are 1.
+    In images that are cut at multiples, an output depends on nothing beyond it. It is found by trial: in a network with
+    the same layers but only positive weights nothing cancels, so that a single bright square of `multiple` pixels
+    brightens every output that depends on it. Numbers of channels do not matter, and are 1.
 
     Examples
     --------
@@ -37,12 +37,12 @@ def find_receptive_field(settings: NetworkSettings) -> int:
         if radius is not None:
             return round_up(radius, network.multiple)
         length *= 2
-    raise AssertionError(f"{settings} sees farther than {_FARTHEST} pixels")
+    raise AssertionError(f"the receptive field of {settings} exceeds {_FARTHEST} pixels")
 
 
 @torch.no_grad()
 def _make_positive(network: nn.Module) -> None:
-    """Make every weight positive, without growth from layer to layer; in float64, in which the faintest light shows."""
+    """Make every weight positive, without growth from layer to layer; in float64, which keeps the weakest signal."""
     network.double().eval()
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -53,7 +53,7 @@ def _make_positive(network: nn.Module) -> None:
 
 @torch.inference_mode()
 def _lit_beyond(network: Network, length: int) -> int | None:
-    """Return how many pixels around a lit square are lit, of strips along both axes; None if that is all of them."""
+    """Return how many pixels around a bright square become bright, in strips along both axes; None if all do."""
     multiple = network.multiple
     middle = length // 2 // multiple * multiple
     radius = 0
@@ -72,7 +72,7 @@ def _lit_beyond(network: Network, length: int) -> int | None:
 
 
 def _answers(network: Network, given: Tensor) -> Iterable[Tensor]:
-    """Return the maps of what is given in each channel that is looked at."""
+    """Return the maps for the input in each image channel that the network uses."""
     kind = network.settings.kind
     inputs = (given.repeat(1, channels, 1, 1) for channels in kind.channels(network.settings).values())
     return kind.named(network(*inputs)).values()

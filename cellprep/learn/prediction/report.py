@@ -1,4 +1,4 @@
-"""The report of a prediction: numbers, names and notes."""
+"""The report on a prediction: numbers, names and notes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,38 +21,38 @@ class PredictionReport(Report):
     Attributes
     ----------
     out
-        The folder that was written.
+        The output folder.
     machine
-        Where networks ran, and what they computed in.
+        The device and precision.
     total
         Number of images to predict.
     chosen
-        The choices that were left open: a line each.
+        Lines that report choices made by default.
     images, cells
-        Numbers of images that were predicted, and of instances in them.
+        Numbers of predicted images, and of instances in them.
     left_out
-        Number of instances that were too small.
+        Number of instances removed as too small.
     empty, unmasked
-        How many of these images have no instance, and no pixel that is said to be of a cell.
+        Numbers of predicted images without instances, and without any pixel of a cell.
     vectors
-        A note on vectors without instances; empty where there are instances.
+        A note on vectors without instances; empty if there are instances.
     failures
-        Per image that was not predicted what is wrong with it.
+        The problem of each image that was not predicted.
     turned
-        Per image what became of its file's Orientation tag: applied or ignored; empty text if it turns nothing.
+        For each image, whether its file's Orientation tag was applied or ignored; an empty string if it has no effect.
     pixels
-        Per image that was predicted where it is.
+        The location of each predicted image.
     sizes, scales
-        The sizes of their pixels, and at which scale networks saw them.
+        The sizes of their pixels, and the scales at which networks saw them.
     unlike
-        The images that look unlike those that the networks learned from.
+        The images that look different from the training images.
     classes
-        The names of the classes of cells that the networks know.
+        The names of the networks' classes of cells.
     of_other_classes
-        Number of instances that were left out as their classes were not asked for.
+        Number of instances removed as instances of other classes than requested.
     rows
-        Per image that was predicted its numbers of instances, and whether a pixel is said to be of a cell; where the
-        networks know classes, the ``class`` of most of its instances, their ``share``, and numbers ``cells_<class>``.
+        For each predicted image, its numbers of instances, and whether it has a pixel of a cell; if the networks have
+        classes, also the ``class`` of most of its instances, their ``share``, and the numbers ``cells_<class>``.
     """
 
     out: str
@@ -84,7 +84,7 @@ class PredictionReport(Report):
         types: Sequence[str] | None = None,
         of_other_classes: int = 0,
     ) -> None:
-        """Count an image; `types` are the classes of its cells, where the networks tell some."""
+        """Count an image; `types` are the classes of its cells, if the networks have classes."""
         row = {"image": image_id, "cells": cells, "left_out": left_out, "has_mask": has_mask}
         self.rows.append({**row, **self._of_classes(types, of_other_classes)} if types is not None else row)
         self.of_other_classes += of_other_classes
@@ -95,7 +95,7 @@ class PredictionReport(Report):
         self.unmasked += not has_mask
 
     def _of_classes(self, types: Sequence[str], of_other_classes: int) -> dict[str, Any]:
-        """Return what is said of an image's classes: its own is that of most cells, of equals the one known first."""
+        """Return an image's row on classes: its own class is that of most cells, the first of equals."""
         found = Counter(types)
         counts = {name: found[name] for name in self.classes}
         most = max(counts, key=counts.__getitem__) if types else ""
@@ -104,7 +104,7 @@ class PredictionReport(Report):
         return {"of_other_classes": of_other_classes, "class": most, "share": share, **numbers}
 
     def _notes_on_classes(self) -> list[str]:
-        """Return lines on the classes of cells and images; none where the networks told none."""
+        """Return lines on the classes of cells and images; none without classes."""
         if not self.classes:
             return []
         cells = {name: sum(row[f"cells_{name}"] for row in self.rows) for name in self.classes}
@@ -112,14 +112,14 @@ class PredictionReport(Report):
         lines = [f"cells by class: {_counted(cells)}"]
         if images:
             lines.append(
-                f"images by the class of most of their cells: {_counted(images)}; {IMAGE_CLASSES} tells of each"
+                f"images by the class of most of their cells: {_counted(images)}; see {IMAGE_CLASSES} for each image"
             )
         if self.of_other_classes:
-            lines.append(f"{count(self.of_other_classes, 'cell')} of other classes than --class left out")
+            lines.append(f"{count(self.of_other_classes, 'cell')} of other classes than --class removed")
         return lines
 
     def notes(self) -> list[str]:
-        """Return what was done; if all images failed, only the choices."""
+        """Return lines on the results; if all images failed, only the choices made by default."""
         if not self.images:
             return self.chosen
         before = [*self.chosen, *turning_notes(self.turned.items()), *self.sizes.notes(), *self.scales.notes()]
@@ -136,24 +136,24 @@ class PredictionReport(Report):
         return [*before, f"{self.out}: {done}", *self._notes_on_classes(), *why, *self.unlike.notes()]
 
     def _why_no_cells(self) -> str:
-        """Return a first help for whoever expected cells."""
+        """Return advice for a prediction without any cell."""
         if self.unmasked == self.images:
             return (
-                "no cells: the masks are empty. If they are files, look at them; if the semantic network found them, "
-                "compare the images with those it learned from: the size of the cells, and whether they are brighter "
+                "no cells: the masks are empty. If they are files, check them; if the semantic network predicted them, "
+                "compare the images with its training images: the size of the cells, and whether they are brighter "
                 "than the background"
             )
         if self.of_other_classes:
-            return "no cells: all that was found is of other classes than --class names"
+            return "no cells: all cells found are of other classes than --class"
         if self.left_out:
-            return "no cells: all that was found is smaller than --min-area; a lower --min-area keeps it"
+            return "no cells: all cells found are smaller than --min-area: lower it to keep them"
         return (
-            "no cells, although the masks are not empty: the energy is too low everywhere. Train longer, look at the "
+            "no cells, although the masks are not empty: the energy is too low everywhere. Train longer, inspect the "
             "maps with --maps, or try another --decoder"
         )
 
     def errors(self) -> list[str]:
-        """Return what failed; nothing if all is well."""
+        """Return lines on failures; an empty list if there are none."""
         if not self.failures:
             return []
         nothing = "" if self.images else f"; {self.out} was not written"

@@ -1,4 +1,4 @@
-"""Predicting the instances of many images, one after the other."""
+"""Predicting the instances of many images."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -55,47 +55,46 @@ def predict(
     options: PredictionOptions | None = None,
     **keywords: Any,
 ) -> PredictionReport:
-    """Predict the instances of images, and write them; of a ``dn`` alone its vectors.
+    """Predict and write the instances of images; for a ``dn`` alone, its vectors.
 
-    What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
-    if all fail, nothing is written.
+    Results are moved to `out` when they are complete. If an image fails, the others are still predicted; if all fail,
+    nothing is written.
 
     Parameters
     ----------
     images
-        Files, folders, globs, or stores, several or a single one. None means the images of the store `data`, or of
-        ``data.zarr`` in this folder: those that `weights` were validated on if they are folders of trainings, else all
-        of them.
+        One or several files, folders, globs, or stores. None means the images of the store `data`, by default
+        ``data.zarr`` in this folder: those that `weights` were validated on if these are folders of runs, otherwise
+        all.
     out
-        Folder to write, which must not exist, or be empty; unless given ``predictions``, or with a number behind it
-        that is free.
+        Output folder, which must not exist, or must be empty; by default ``predictions``, with a number if that
+        exists.
     weights
-        From `load_bundle`, or the files that it takes; those for fluorescent nuclei that come with the package unless
-        given.
+        From `load_bundle`, or files or names as it takes them; by default the bundled weights for fluorescent nuclei.
     only
-        Ids of the images to take; all unless given.
+        Ids of the images to predict; by default all.
     outputs
-        The outputs, and how they are made.
+        The options of the outputs.
     options
-        How it is predicted.
+        The options of the prediction.
     **keywords
-        What tells where cells are (``semseg_weights``, ``masks`` or ``data``, a store), and fields of `OutputOptions`
-        and `PredictionOptions` by name, such as ``to="coco"`` or ``tta=True``.
+        The source of masks (``semseg_weights``, ``masks`` or ``data``, a store), and fields of `OutputOptions` and
+        `PredictionOptions` by name, such as ``to="coco"`` or ``tta=True``.
 
     Returns
     -------
     PredictionReport
-        The result of every image. Failures of images are in it, not raised.
+        The result of every image, including failures, which are not raised.
 
     Raises
     ------
     UsageError
-        If the weights do not fit each other, there are no images, or none of those that are asked for, or it is not
-        clear what tells where cells are.
+        If the weights do not match each other, there are no images, or not the requested ones, or there are no masks,
+        or several sources of masks.
     WeightsError, ImageFileError, StoreError
-        If weights, images or masks cannot be found or read.
+        If weights, images or masks are not found or cannot be read.
     OutputError
-        If `out` exists, or the disk takes no more.
+        If `out` exists, or the disk is full.
     """
     of_masks, others = parted(keywords, MaskOptions)
     told = options_of(MaskOptions, None, of_masks)
@@ -105,7 +104,7 @@ def predict(
     folder = None if out is None else local_path(out)
     data = None if told.data is None else store_place(told.data)
     if sum(place is not None for place in (told.semseg_weights, told.masks, data if images is not None else None)) > 1:
-        raise UsageError("--semseg-weights, --masks and --data all tell where cells are: give one of them")
+        raise UsageError("--semseg-weights, --masks and --data are all sources of masks: give only one of them")
     places = None if images is None else _places(images)
     bundle, runs = _load(weights, told.semseg_weights)
     if not bundle.tells_instances:
@@ -133,7 +132,7 @@ def predict(
             try:
                 image = image.read_as(options.orientation, options.planes)  # noqa: PLW2901
                 predicted = _predict(image, predictor, given.masks, writer)
-            except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are predicted
+            except Exception as error:  # noqa: BLE001 - a failure of one image must not stop the others
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
@@ -163,9 +162,9 @@ def predict(
 
 
 def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionReport:
-    """Return the report on images that are to be predicted."""
+    """Return the report on images to predict."""
     bundle, options = predictor.bundle, predictor.options
-    several = [f"weights: {', '.join(bundle.names)}; of several of a kind, the mean counts"] if bundle.more else []
+    several = [f"weights: {', '.join(bundle.names)}; those of the same kind are averaged"] if bundle.more else []
     notes = [*several, *given.notes, *([f"images: {options.planes}"] if options.planes else [])]
     report = PredictionReport(str(out), str(predictor.machine), len(given.images), notes)
     report.unlike = UnlikeImages(bundle.appearance)
@@ -178,34 +177,36 @@ def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionRe
 
 
 def _load(weights: Bundle | Path | str | Iterable[Path | str], semseg: Path | str | None) -> tuple[Bundle, list[Path]]:
-    """Load weights, and return which of them are folders of trainings."""
+    """Load weights, and return those of their paths that are folders of runs."""
     if isinstance(weights, Bundle):
         return weights, []
     given = weights if isinstance(weights, (str, Path)) or not isinstance(weights, Iterable) else [*weights]
-    bundle = load_bundle(given, semseg)  # which refuses what is neither
+    bundle = load_bundle(given, semseg)  # refuses other types
     places = [given] if isinstance(given, (str, Path)) else given
     return bundle, find_runs(places if semseg is None else [*places, semseg])
 
 
 def _chosen(given: Given, only: Sequence[str]) -> Given:
-    """Return those of the images that are asked for."""
+    """Return the requested images only."""
     if unknown := set(only).difference(image.id for image in given.images):
         raise UsageError(f"image {printable(min(unknown))} is not among the images to predict")
     images = [image for image in given.images if image.id in only]
-    return replace(given, images=images, notes=[*given.notes, f"of these {len(images):,} are asked for"])
+    return replace(given, images=images, notes=[*given.notes, f"{len(images):,} of these are selected"])
 
 
 def _words_on_vectors(out: Path, outputs: OutputOptions) -> list[str]:
     lines = [
-        f"maps: {outputs.maps or out / MAPS_OF_VECTORS}, to be read as Zarr",
-        "a dn alone tells vectors; for cells give the weights of a wtn beside it, or those of a wn",
+        f"maps: {outputs.maps or out / MAPS_OF_VECTORS} (Zarr)",
+        "a dn alone only predicts vectors; for cells, also give the weights of a wtn, or use those of a wn",
     ]
-    return lines if has_matplotlib() else [*lines, "no pictures, which need matplotlib: pip install 'cellprep[plot]'"]
+    return (
+        lines if has_matplotlib() else [*lines, "no pictures, as matplotlib is missing: pip install 'cellprep[plot]'"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """An image, predicted, and what the report says of it; without instances there is less to say."""
+    """A predicted image with its numbers for the report, fewer without instances."""
 
     encoded: Encoded
     has_mask: bool
@@ -249,7 +250,7 @@ def _predict(
         return _Predicted(encoded, has_mask, sides, turned)
     shown = np.asarray(pixels) if wanted.overlay else None
     sampled = sample_pixels(seen) if predictor.bundle.appearance else None
-    del pixels, seen  # which may take as much memory as its maps
+    del pixels, seen  # they may take as much memory as the maps
     found = find_typed_instances(maps, predictor.decoding_at(scale))
     scores = None if maps.confidence is None else mean_confidence(maps.confidence, found.labels)
     appearance = measure_appearance(sampled, found.labels, count_pixels(found.labels)[1:]) if sampled else None
@@ -267,7 +268,7 @@ def _predict(
 
 
 def _places(images: Any) -> list[Path | str]:
-    """Return where images are, one place or several, as a list."""
+    """Return one or several places of images as a list."""
     places = [images] if is_place(images) or not isinstance(images, Iterable) else images
     places = [images.path] if isinstance(images, Store) else list(places)
     if not all(map(is_place, places)):
@@ -278,7 +279,7 @@ def _places(images: Any) -> list[Path | str]:
 def _problem(error: Exception) -> str:
     if isinstance(error, CellprepError):
         return str(error)
-    # torch raises RuntimeError of several kinds, of which only the words tell.
+    # torch raises RuntimeError for many problems, which only the message distinguishes.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):
-        return "there is not enough memory for it: a smaller --tile-size or --batch-size needs less"
+        return "there is not enough memory for it: use a smaller --tile-size or --batch-size"
     return unexpected(error)

@@ -1,4 +1,4 @@
-"""Images at the scale that networks know, and what was found in them at their own."""
+"""Images at the scale of the training images, and results at their own scale."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from cellprep.learn.pixel_size import ALIKE
 from cellprep.system.memory import check_memory
 from cellprep.text.wording import capped, count, printable
 
-#: Fewer cells do not tell how large those of an image are.
+#: Least number of cells for estimating their size in an image.
 LEAST_CELLS = 10
 
-_TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)  # that OpenCV resizes
+_TYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)  # supported by OpenCV's resize
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Scale:
     shape
         (H, W) of the image.
     seen
-        (H, W) as the networks see it.
+        (H, W) at which the networks see it.
     shrink
-        N, if each pixel that they see is the mean of N x N, as in a store at 1/N of the size; 1 if they are resampled.
+        N if each pixel that they see is the mean of N x N, as in a store at 1/N of the size; 1 if it is resampled.
     """
 
     shape: tuple[int, int]
@@ -43,7 +43,7 @@ class Scale:
 
     @classmethod
     def of(cls, shape: tuple[int, int], sides: Sides | None, learned: float | None, shrink: int = 1) -> "Scale | None":
-        """Return the scale of an image; None if it is seen as it is.
+        """Return the scale of an image; None if it is not scaled.
 
         Parameters
         ----------
@@ -52,9 +52,9 @@ class Scale:
         sides
             (y, x): the sides of its pixels, in micrometres or any other unit; None if they are unknown.
         learned
-            The side of the pixels that networks learned from, in the same unit; None if it is unknown.
+            The side of the training images' pixels, in the same unit; None if it is unknown.
         shrink
-            N, if these stood for N x N pixels each: an image that is to be as small is so exactly.
+            N if these were means of N x N pixels: an image that is shrunk by about N is then shrunk by exactly N.
 
         Examples
         --------
@@ -75,19 +75,19 @@ class Scale:
 
     @property
     def factors(self) -> tuple[float, float]:
-        """(y, x): how many pixels the networks see for one of the image."""
+        """(y, x): the number of pixels that the networks see per pixel of the image."""
         if self.shrink > 1:
             return 1 / self.shrink, 1 / self.shrink
         (y, x), (seen_y, seen_x) = self.shape, self.seen
         return seen_y / y, seen_x / x
 
     def image(self, image: Any) -> NDArray[Any]:
-        """Return an image, (C, H, W), as the networks see it: means of pixels that become one, else interpolated.
+        """Return an image (C, H, W) as the networks see it: averaged when shrunk, otherwise interpolated.
 
         Raises
         ------
         TooLargeError
-            If there is not the memory for it.
+            If it does not fit into memory.
         """
         height, width = self.seen
         needed = len(image) * (height * width + self.shape[0] * self.shape[1]) * image.dtype.itemsize
@@ -99,39 +99,39 @@ class Scale:
         return np.stack([_resized(_resized(channel, (height, channel.shape[1])), self.seen) for channel in pixels])
 
     def classes_of(self, classes: NDArray[Any]) -> NDArray[Any]:
-        """Return what is known of each pixel of the image, (H, W), for those that the networks see.
+        """Return the classes of the image's pixels, (H, W), for the pixels that the networks see.
 
         Raises
         ------
         UsageError
-            If it is of another size.
+            If their size is not that of the image.
         """
         if classes.shape != self.shape:
             sizes = [f"{height} x {width}" for height, width in (classes.shape, self.shape)]
-            raise UsageError(f"the mask is {sizes[0]}, and the image {sizes[1]} (height x width)")
+            raise UsageError(f"the mask is {sizes[0]}, but the image {sizes[1]} (height x width)")
         if self.shrink > 1:
             return shrink_pixels(classes, self.shrink)
         return classes[np.ix_(*map(_nearest, self.seen, self.shape))]
 
     def labels(self, labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return instances that were found, at the scale of the image.
+        """Return predicted instances at the scale of the image.
 
-        Outlines of what becomes larger are interpolated: each pixel belongs to what has most of it.
+        When enlarging, outlines are interpolated: each pixel belongs to the instance that covers most of it.
 
         Parameters
         ----------
         labels
-            (H, W) as the networks see it: 0 = background, then 1 to n.
+            (H, W) as the networks see it: 0 = background, instances 1 to n.
 
         Returns
         -------
         labels
-            (H, W) of the image, numbered in the order in which rows meet them.
+            (H, W) of the image, numbered in raster order.
         kept
-            (m,) the number that each of them had; those without a pixel are left out.
+            (m,) the former number of each; instances without a pixel are omitted.
         """
         height, width = self.shape
-        if self.shrink > 1:  # the last blocks may reach beyond the image
+        if self.shrink > 1:  # the last blocks may extend beyond the image
             found = _enlarged(labels, (self.seen[0] * self.shrink, self.seen[1] * self.shrink))[:height, :width]
         elif height > self.seen[0] or width > self.seen[1]:
             found = _enlarged(labels, self.shape)
@@ -159,12 +159,12 @@ def _resized(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 
 
 def _nearest(wanted: int, there: int) -> NDArray[np.int64]:
-    """Return the index of the pixel of a row in which the middle of each wanted one lies."""
+    """Return for each wanted pixel the index of the pixel of a row that contains its centre."""
     return np.minimum(((np.arange(wanted) + 0.5) * there / wanted).astype(np.int64), there - 1)
 
 
 def _enlarged(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return labels at a larger scale: the share of each in a pixel is interpolated between the middles of pixels."""
+    """Return labels at a larger scale: the share of each in a pixel is interpolated between centres of pixels."""
     found = np.zeros(shape, labels.dtype)
     most = _resized((labels == 0).astype(np.float32), shape)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -181,9 +181,9 @@ def _enlarged(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 
 
 def _around(part: slice, wanted: int, there: int) -> tuple[slice, NDArray[np.float64]]:
-    """Return the wanted pixels of a row that an object at some of those there may reach, and where they lie in it.
+    """Return the wanted pixels of a row that an object in the given part may cover, and their positions in it.
 
-    Places count from the pixel before the object; what lies beyond the image's edge is at the edge.
+    Positions are counted from the pixel before the object; those beyond the image's edge are moved to the edge.
     """
     first = max(0, int((part.start - 0.5) * wanted / there - 0.5))
     last = min(wanted, int((part.stop + 0.5) * wanted / there + 0.5) + 1)
@@ -201,20 +201,20 @@ def _between(values: NDArray[np.float32], places: NDArray[np.float64]) -> NDArra
 
 @dataclass
 class ScaleReport:
-    """What became of the images' scales.
+    """A report on the images' scales.
 
     Attributes
     ----------
     learned
-        The side of the pixels that the networks learned from, in micrometres; None if it is unknown.
+        The side of the training images' pixels, in micrometres; None if it is unknown.
     shrink
-        N, if images were stored at 1/N of their size for them.
+        N if the training images were stored at 1/N of their size.
     of_cells
-        What is said of scales that cells decide; None where they do not.
+        The report on scales determined by cells; None if pixel sizes determine them.
     scaled
-        Per image that was scaled its scale.
+        The scale of each image that was scaled.
     known, unknown
-        Numbers of images whose pixels' sides are known, and are not.
+        Numbers of images with and without a known pixel size.
     """
 
     learned: float | None = None
@@ -225,7 +225,7 @@ class ScaleReport:
     unknown: int = 0
 
     def add(self, image_id: str, scale: Scale | None, *, is_known: bool, cells: float | None = None) -> None:
-        """Count an image; `cells` is the median diameter of what was found at first, if enough was."""
+        """Count an image; `cells` is the median diameter of the cells found at first, if there were enough."""
         self.known += is_known
         self.unknown += not is_known
         if scale:
@@ -234,40 +234,40 @@ class ScaleReport:
             self.of_cells.found[image_id] = cells
 
     def notes(self) -> list[str]:
-        """Return lines on what was scaled, and what could not be; none if no size is known."""
+        """Return lines about images that were scaled or could not be; none if no size is known."""
         if self.of_cells:
             return self.of_cells.notes(self.scaled)
         lines = []
         if shrunk := sum(scale.shrink > 1 for scale in self.scaled.values()):
             size = f"1/{self.shrink} of full size, as the training images were"
-            lines = [f"{count(shrunk, 'image')} seen at {size}; cells are given back at full size"]
+            lines = [f"{count(shrunk, 'image')} seen at {size}; cells are returned at full size"]
         if self.learned is None:
-            why = "the weights do not know the size of the pixels that they learned from, so nothing is scaled"
+            why = "the weights do not have the pixel size of their training images, so nothing is scaled"
             return lines or ([f"note: {why}"] if self.known else [])
         if others := {name: scale for name, scale in self.scaled.items() if scale.shrink == 1}:
-            what = f"seen at the scale of the weights, {self.learned:g} µm a pixel, and given back at its own"
+            what = f"seen at the scale of the weights, {self.learned:g} µm a pixel; results are at the original scale"
             lines += [f"{count(len(others), 'image')} {what}:", *_listed(others)]
         if self.unknown:
             size = f"at 1/{self.shrink} of its size" if self.shrink > 1 else "as stored"
             lines.append(
-                f"note: {count(self.unknown, 'image')} of unknown pixel size seen {size}; the weights learned from "
-                f"pixels of {self.learned:g} µm, --pixel-size tells those of the images"
+                f"note: {count(self.unknown, 'image')} of unknown pixel size seen {size}; the weights were trained on "
+                f"pixels of {self.learned:g} µm: give those of the images with --pixel-size"
             )
         return lines
 
 
 @dataclass
 class CellScales:
-    """What is said of scales that the diameters of cells decide.
+    """A report on scales determined by the diameters of cells.
 
     Attributes
     ----------
     learned
-        The median diameter of the cells that networks learned from, in pixels.
+        The median diameter of the training cells, in pixels.
     given
-        That of the images' cells; None if it is estimated.
+        The given diameter of the images' cells; None if it is estimated.
     found
-        Per image the estimate; None where too few cells were found.
+        The estimate for each image; None if too few cells were found.
     """
 
     learned: float
@@ -275,23 +275,23 @@ class CellScales:
     found: dict[str, float | None] = field(default_factory=dict)
 
     def notes(self, scaled: Mapping[str, Scale]) -> list[str]:
-        """Return lines on what was scaled, and what could not be."""
-        of_weights = f"the weights learned from cells {self.learned:.3g} pixels across in the median"
+        """Return lines about images that were scaled or could not be."""
+        of_weights = f"the weights were trained on cells with a median diameter of {self.learned:.3g} pixels"
         if self.given is not None:
-            what = f"{count(len(scaled), 'image')} seen so that cells of {self.given:g} pixels are as large:"
+            what = f"{count(len(scaled), 'image')} scaled so that cells of {self.given:g} pixels have this size:"
             return [f"{of_weights}; {what}", *_listed(scaled)]
         few = [printable(name) for name, diameter in self.found.items() if diameter is None]
         sizes = {name: _in_words(scale) for name, scale in scaled.items()}
         told = [
-            f"{printable(name)}: {diameter:.3g} pixels across, {sizes.get(name, 'seen as it is')}"
+            f"{printable(name)}: {diameter:.3g} pixels, {sizes.get(name, 'not scaled')}"
             for name, diameter in self.found.items()
             if diameter is not None
         ]
-        lines = [f"{of_weights}; the cells of {count(len(told), 'image')} were estimated:", *capped(told, "image")]
+        lines = [f"{of_weights}; estimated for {count(len(told), 'image')}:", *capped(told, "image")]
         if few:
             lines += [
-                f"note: of {count(len(few), 'image')} the size of the cells is not known, as fewer than {LEAST_CELLS} "
-                "were found; --diameter PIXELS tells it:",
+                f"note: the size of the cells is unknown in {count(len(few), 'image')}, as fewer than {LEAST_CELLS} "
+                "were found; give it with --diameter PIXELS:",
                 *capped(few, "image"),
             ]
         return lines if told else lines[1:]

@@ -37,23 +37,22 @@ def segment(
     Parameters
     ----------
     image
-        A file; or an array, (H, W), or with up to four channels before or after, of any real dtype.
+        A file, or an array (H, W), optionally with up to four channels first or last, of any real dtype.
     weights
-        From `load_bundle`, which spares loading them for each of many images, or the file or files that it takes; those
-        for fluorescent nuclei that come with the package unless given.
+        From `load_bundle`, to load them once for many images, or files or names as it takes them; by default the
+        bundled weights for fluorescent nuclei.
     mask
-        A file or an array, (H, W), above 0 where there are cells; the semantic network tells unless given.
+        A file or an array (H, W), above 0 in cells; by default predicted by the semantic network.
     options
-        How it is predicted; no progress is shown unless they say so.
+        The options of the prediction; by default no progress is shown.
     **keywords
-        The fields of `PredictionOptions` by name, such as ``tta=True``, in place of those of the options.
+        Fields of `PredictionOptions` by name, such as ``tta=True``, which replace those in `options`.
 
     Returns
     -------
     ndarray
-        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, then 1, 2, ... in the order in which rows
-        read from the top first meet them. Instances of fewer pixels than the options or the weights say, 20 unless
-        they do, are left out.
+        (H, W) uint16, or uint32 beyond 65,535 instances: 0 = background, instances 1, 2, ... in raster order.
+        Instances below the minimum area of the options or the weights, by default 20 pixels, are removed.
 
     Raises
     ------
@@ -62,8 +61,8 @@ def segment(
     ImageFileError
         If a file of the image or mask cannot be read.
     UsageError
-        If image, mask and weights do not fit each other, there is neither a mask nor a semantic network, or the weights
-        are of a ``dn`` alone, which tells vectors and no instances.
+        If image, mask and weights do not match, there is neither a mask nor a semantic network, or the weights are of a
+        ``dn`` alone, which predicts vectors, but no instances.
 
     Examples
     --------
@@ -91,24 +90,24 @@ def segment_types(
     Parameters
     ----------
     image, weights, mask, options, **keywords
-        As `segment` takes them; the weights hold a semantic network that learned classes.
+        As in `segment`; the weights must contain a semantic network with classes.
 
     Returns
     -------
     Instances
-        Its ``labels`` are what `segment` returns; its ``type_names`` the class of each instance, in the order of their
-        numbers: that whose mean probability over the instance's pixels is highest; its ``type_scores`` this mean.
+        ``labels`` are those of `segment`. ``type_names`` are the classes of the instances, in the order of their
+        numbers: the class with the highest mean probability over the instance's pixels; ``type_scores`` are these.
 
     Raises
     ------
     UsageError
-        If the weights tell no classes; and as `segment` raises.
+        If the weights have no classes; and as in `segment`.
     WeightsError, ImageFileError
-        As `segment` raises.
+        As in `segment`.
     """
     found = _segmented(image, weights, mask, options, keywords)
     if found.types is None:
-        raise UsageError("the weights have no classes: give those of a semseg that was trained with `--classes`")
+        raise UsageError("the weights have no classes: give those of a semseg trained with `--classes`")
     return found
 
 
@@ -126,10 +125,10 @@ def _segmented(
         weights = load_bundle(weights)
     if not weights.tells_instances:
         raise UsageError(
-            "a dn alone tells vectors, no instances: give the weights of a wtn beside it; `predict` writes the vectors"
+            "a dn alone predicts vectors, not instances: also give the weights of a wtn, or use `predict` for vectors"
         )
     if mask is None and weights.semseg is None:
-        raise UsageError("nothing tells where cells are: give a mask, or weights of a semseg beside the others")
+        raise UsageError("there is no mask of cells: give one, or add the weights of a semseg")
     pixels, sides = _pixels(image, weights.channels, options)
     predictor = Predictor(weights, options)
     scale = predictor.scale(pixels, sides)
@@ -147,7 +146,7 @@ def _segmented(
 def _pixels(
     image: ArrayLike | Path | str, channels: int, options: PredictionOptions
 ) -> tuple[NDArray[Any], Sides | None]:
-    """Return an image as (C, H, W): an array as it is if it has so many channels in front; and its pixels' sides."""
+    """Return an image as (C, H, W), and its pixels' sides; arrays with the channels first are not changed."""
     sides = None
     if isinstance(image, str | Path):
         file = ImageFile(as_place(image), options.orientation, planes=options.planes)
@@ -155,13 +154,13 @@ def _pixels(
     else:
         if options.planes:
             raise UsageError(
-                "image is an array: scene, channel, z, time and grey choose what is read of a file; index it"
+                "image is an array: scene, channel, z, time and grey are only for files; index the array instead"
             )
-        right = "a file, or an array (H, W), or with up to four channels before or after"
+        right = "a file, or an array (H, W), optionally with up to four channels first or last"
         pixels = as_numbers(image, "image", right)
         if pixels.ndim not in (2, 3):
             raise UsageError(f"image must be {right}, not {described(pixels)}")
         if pixels.ndim == 3 and len(pixels) != channels:
-            with suppress(ImageFileError):  # the weights are for other channels, which the predictor says
+            with suppress(ImageFileError):  # the weights are for other channels, which the predictor reports
                 pixels = place_channels(pixels)
     return pixels[None] if pixels.ndim == 2 else pixels, sides

@@ -1,4 +1,4 @@
-"""Parts of an image that a network sees one at a time, such that together they give what it would give of the whole."""
+"""Tiles of an image: a network sees one at a time, and together their results equal that of the whole image."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Pixels by which an image is padded on each side at least, so that no network takes its edge for a cell's.
+#: Pixels of padding on each side of an image at least, so that no network takes its edge for that of a cell.
 PADDING = 16
 
 
@@ -18,10 +18,10 @@ class Tile:
     Attributes
     ----------
     window
-        Rows and columns that the network sees, counted as those of the image; in its padding they are negative, or
-        beyond its last.
+        Rows and columns that the network sees, in coordinates of the image; in its padding they are negative, or
+        beyond its end.
     core
-        Rows and columns whose result counts, in the image.
+        Rows and columns whose result is used, in the image.
     inner
         The same in the window.
     """
@@ -46,21 +46,21 @@ class _Span:
 def cut_tiles(shape: tuple[int, int], multiple: int, margin: int, size: int) -> list[Tile]:
     """Cut an image into tiles whose cores cover each pixel once.
 
-    The image is padded on all sides by at least `PADDING` pixels, and to multiples of `multiple`, as evenly as can be.
-    In it windows begin at multiples of `multiple`, and they have equal shapes. Between a core and an edge of its window
-    that is not the padded image's lie at least `margin` pixels.
+    The image is padded on all sides by at least `PADDING` pixels, to multiples of `multiple`, as evenly as possible.
+    Windows start at multiples of `multiple` in the padded image, and have equal shapes. There are at least `margin`
+    pixels between a core and each edge of its window that is not an edge of the padded image.
 
     Parameters
     ----------
     shape
         (H, W) of the image.
     multiple
-        The sides of windows are multiples of it.
+        The sides of windows are multiples of this.
     margin
-        How far a network sees, in pixels; a multiple of `multiple`.
+        Radius of the network's receptive field, in pixels; a multiple of `multiple`.
     size
-        Longest side of a window along which an image is cut; at least ``2 * margin + multiple``. One that is no longer
-        is seen with its padding at once.
+        Longest side of a window in an image that is cut; at least ``2 * margin + multiple``. An image that is not
+        longer is seen as a whole, with its padding.
 
     Examples
     --------
@@ -76,12 +76,12 @@ def cut_tiles(shape: tuple[int, int], multiple: int, margin: int, size: int) -> 
 
 def _spans(length: int, multiple: int, margin: int, size: int) -> list[_Span]:
     padded = round_up(length + 2 * PADDING, multiple)
-    first = -((padded - length) // 2)  # where the padded image begins
+    first = -((padded - length) // 2)  # start of the padded image
     side = padded if length <= size else size // multiple * multiple
     spans: list[_Span] = []
-    done = 0  # where the next core begins
+    done = 0  # start of the next core
     while done < length:
-        before = max(0, done - margin - first) // multiple * multiple  # of the padded image, before the window
+        before = max(0, done - margin - first) // multiple * multiple  # pixels of the padded image before the window
         start = first + min(before, padded - side)
         stop = start + side
         end = length if stop == first + padded else min(stop - margin, length)
@@ -91,9 +91,9 @@ def _spans(length: int, multiple: int, margin: int, size: int) -> list[_Span]:
 
 
 def see(image: Any, window: tuple[slice, slice]) -> NDArray[Any]:
-    """Return a window of an image (..., H, W) that is padded symmetrically without end, on all sides.
+    """Return a window of an image (..., H, W) with infinite symmetric padding on all sides.
 
-    The image may be anything that gives arrays for ``image[..., rows, columns]``: no more is asked of it than is seen.
+    The image may be any object that returns arrays for ``image[..., rows, columns]``; only visible parts are read.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def see(image: Any, window: tuple[slice, slice]) -> NDArray[Any]:
 
 
 def _mirrored(part: slice, length: int) -> NDArray[np.int64]:
-    """Return the pixels that lie at these places of a symmetrically padded axis."""
+    """Return the pixels at these positions of a symmetrically padded axis."""
     place = np.arange(part.start, part.stop) % (2 * length)
     mirrored: NDArray[np.int64] = np.minimum(place, 2 * length - 1 - place)
     return mirrored

@@ -1,4 +1,4 @@
-"""What tuning tries, and how it chooses: known without torch."""
+"""The candidates of tuning, and the choice among them; available without torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from cellprep.learn.settings import Decoding, Device, Precision
 from cellprep.system.executor import check_jobs
 from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_values
 
-#: The least areas that are tried, in pixels.
+#: The minimum areas to try, in pixels.
 MIN_AREAS = (10, 20, 30, 50, 80)
 
-#: What can be made as large as possible, from what `cellprep.summarise` returns.
+#: The scores that can be maximised, among those that `cellprep.summarise` returns.
 SCORES: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "kaggle_map": lambda found: found["kaggle_map"],
     "ap50": lambda found: found["ap"]["0.50"],
@@ -24,37 +24,37 @@ SCORES: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "aji": lambda found: found["aji"] or 0.0,
 }
 
-#: Images of a round, and of which the choice can be checked, at least.
+#: Least number of images in a round, and for checking the choice.
 FEWEST_IMAGES = 4
 
 Value = Callable[[Sequence[ImageScore], str], float]
 
-_SHARE = 3  # one of so many goes on to the next round, which has so many times the images
+_SHARE = 3  # one in so many survives a round, and the next round has so many times the images
 
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """What is tried, and by which score it is chosen.
+    """The candidates to try, and the score to choose by.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is not valid.
     """
 
     decoders: Annotated[
         Sequence[str],
-        Option("Decoder to try, repeatable; all unless given", DECODERS, flags=("--decoder",)),
+        Option("Decoder to try, repeatable; by default all", DECODERS, flags=("--decoder",)),
     ] = ()
     by_class: Annotated[
         bool,
         Option(
-            "Find the best way for each class of cells that the weights tell, by the scores of its cells alone.",
+            "Choose a decoding for each class of cells that the weights predict, by the scores of its cells only.",
             flags=("--by-class",),
         ),
     ] = False
-    score: Annotated[str, Option("Score to make as large as possible", SCORES)] = "kaggle_map"
+    score: Annotated[str, Option("Score to maximise", SCORES)] = "kaggle_map"
     only: Only = ()
     device: Device = "auto"
     precision: Precision = "float32"
@@ -69,14 +69,14 @@ class TuneOptions:
 
 
 def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
-    """Return the ways of decoding that are tried: that of the weights first, then every combination of values.
+    """Return the decodings to try: first that of the weights, then every combination of values.
 
     Parameters
     ----------
     usual
-        That of the weights.
+        Decoding of the weights.
     decoders
-        Names in `cellprep.DECODERS`; all unless given.
+        Names in `cellprep.DECODERS`; by default all.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def candidates(usual: Decoding, decoders: Iterable[str] = ()) -> list[Decoding]:
 
 
 def rounds(image_ids: Sequence[str]) -> list[list[str]]:
-    """Return the images of each round of successive halving: few at first, all of them at last.
+    """Return the images of each round of successive halving: few in the first, all in the last.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def rounds(image_ids: Sequence[str]) -> list[list[str]]:
 
 
 def survivors(values: Sequence[float]) -> list[int]:
-    """Return the places of the candidates that go on, by their scores: the first always, and the best third.
+    """Return the indices of the candidates that survive, given their scores: the first, and the best third.
 
     Examples
     --------
@@ -121,17 +121,17 @@ def survivors(values: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best candidate of those that were tried on all images.
+    """The best of the candidates that were tried on all images.
 
     Attributes
     ----------
     place
-        Its place among them.
+        Its index among them.
     score, before
-        Its score, and that of the first candidate, which is how the weights decode.
+        Its score, and that of the first candidate, the decoding of the weights.
     checked
-        The score on images that the choice did not see: half of the images chooses, and the other half is scored, both
-        ways; None with fewer than four images.
+        The score on images not used for the choice: each half of the images is scored with the choice from the other
+        half. None with fewer than four images.
     """
 
     place: int
@@ -141,21 +141,21 @@ class Choice:
 
     @property
     def is_gain(self) -> bool:
-        """Whether it is better, also on images that the choice did not see."""
+        """True if it is better, also on images not used for the choice."""
         return self.place > 0 and (self.checked is None or self.checked > self.before)
 
 
 def choose(scores: Sequence[Sequence[ImageScore]], name: str, value: Value | None = None) -> Choice:
-    """Choose among candidates, of which each has the scores of the same images; the first is how the weights decode.
+    """Choose among candidates with scores of the same images; the first is the decoding of the weights.
 
     Parameters
     ----------
     scores
-        Per candidate its score of each image.
+        For each candidate, its score of each image.
     name
         A name in `SCORES`.
     value
-        What takes scores and this name to one value; `value_of` unless given.
+        Function of scores and this name that returns one value; by default `value_of`.
     """
     value = value or value_of
     number = len(scores[0])
@@ -176,7 +176,7 @@ def value_of(scores: Sequence[ImageScore], name: str) -> float:
 
 
 def value_in_class(scores: Sequence[ImageScore], name: str) -> float:
-    """Return a score of the images in which either side has a cell, as `evaluate` has it by class; 0 without such.
+    """Return a score of the images in which either side has a cell, as `evaluate` does by class; 0 without such images.
 
     Examples
     --------

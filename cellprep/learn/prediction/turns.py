@@ -1,18 +1,18 @@
-"""The eight flips and quarter turns of an image, and of what networks say about it.
+"""The eight flips and rotations of an image and of predicted maps.
 
-A turn is a number from 0 to 7. Its bits say what is done: 4 rows become columns, then 2 the rows are put upside down,
-then 1 the columns. Vectors turn with the image: where rows become columns their components change places, and what is
-put upside down changes its sign.
+Each is a number from 0 to 7, whose bits are applied in this order: 4 transposes rows and columns, 2 reverses the rows,
+1 reverses the columns. Vectors change with the image: transposing swaps their components, and reversing an axis changes
+the sign of its component.
 """
 
 from torch import Tensor
 
-#: All of them; 0 leaves an image as it is.
+#: All of them; 0 is the identity.
 TURNS = range(8)
 
 
 def turn(image: Tensor, number: int) -> Tensor:
-    """Turn (N, C, H, W).
+    """Flip and rotate (N, C, H, W).
 
     Examples
     --------
@@ -31,11 +31,11 @@ def turn_back(turned: Tensor, number: int) -> Tensor:
 
 
 def turn_vectors_back(turned: Tensor, number: int) -> Tensor:
-    """Undo a turn of vectors (N, 2, H, W), components (y, x): each lies where it was, and points where it did.
+    """Undo `turn` for vectors (N, 2, H, W), components (y, x): both their positions and their directions.
 
     Examples
     --------
-    A vector to the right of an image that was put upside down and whose rows had become columns pointed down:
+    A vector that points right in a transposed image whose rows were then reversed pointed down originally:
 
     >>> import torch
     >>> turn_vectors_back(torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1), 6).flatten().tolist()

@@ -1,4 +1,4 @@
-"""Images that look unlike those that networks learned from: collected by what differs, and said in few lines."""
+"""Images that look different from the training images: collected by difference, and reported in a few lines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,33 +6,33 @@ from dataclasses import dataclass, field
 from cellprep.learn.appearance import Appearance, AppearanceRange
 from cellprep.text.wording import count, printable
 
-_NAMED = 3  # of the images of a kind
+_NAMED = 3  # images named per difference
 
-_NEXT = "look at them with --overlay; for images like these, `cellprep finetune` makes weights out of some of them"
+_NEXT = "check them with --overlay; for images like these, fine-tune the weights on some with `cellprep finetune`"
 
 
 @dataclass
 class UnlikeImages:
-    """The images that look unlike those that the networks learned from.
+    """The images that look different from the training images.
 
     Attributes
     ----------
     usual
-        How the cells looked that the networks learned from; None if that is not known, and no image is unlike.
+        Appearance of the training cells; None if it is unknown, so that no image counts as different.
     found
-        Per difference, a name in `DIFFERENCES`, the ids of images and how they look.
+        Ids and appearance of images, by the name of the difference in `DIFFERENCES`.
     """
 
     usual: AppearanceRange | None = None
     found: dict[str, list[tuple[str, Appearance]]] = field(default_factory=dict)
 
     def add(self, image_id: str, appearance: Appearance) -> None:
-        """Compare an image, and keep it if it is unlike."""
+        """Compare an image, and keep it if it differs."""
         if self.usual and (difference := self.usual.difference(appearance)):
             self.found.setdefault(difference, []).append((image_id, appearance))
 
     def notes(self) -> list[str]:
-        """Return a warning per difference, and what to do."""
+        """Return a warning for each difference, and a line of advice."""
         if not self.usual or not self.found:
             return []
         lines = [self._warning(self.usual, name, images) for name, images in self.found.items()]
@@ -49,15 +49,16 @@ class UnlikeImages:
 def _polarity(usual: AppearanceRange, _: list[Appearance]) -> str:
     learned, here = ("brighter", "darker") if usual.polarity > 0 else ("darker", "brighter")
     return (
-        f"what was found is {here} than its surroundings; these weights learned from cells that are {learned}: "
-        "inverted images may suit them"
+        f"the predicted cells are {here} than their surroundings, but these weights were trained on cells that are "
+        f"{learned}: try inverting the images"
     )
 
 
 def _coverage(usual: AppearanceRange, found: list[Appearance]) -> str:
     return (
-        f"what was found covers {_percent([image.coverage for image in found])} of the pixels; these weights learned "
-        f"from {_cells(usual)} that cover {usual.coverage[1]:.0%} at most: the background may have been taken for cells"
+        f"the predicted cells cover {_percent([image.coverage for image in found])} of the pixels, but these weights "
+        f"were trained on {_cells(usual)} that cover {usual.coverage[1]:.0%} at most: the background "
+        "may have been mistaken for cells"
     )
 
 
@@ -65,8 +66,8 @@ def _background(usual: AppearanceRange, found: list[Appearance]) -> str:
     here = [image.background for image in found if image.background is not None]
     side = "brighter" if min(here) > usual.background[1] else "darker" if max(here) < usual.background[0] else "unlike"
     return (
-        f"the background is {side}, at {_percent(here)} of the range of intensities; these weights learned from "
-        f"{_cells(usual)} and a background at {_percent(usual.background)}: cells may be missed or made up"
+        f"the background is {side}, at {_percent(here)} of the range of intensities, but these weights were trained on "
+        f"{_cells(usual)} and a background at {_percent(usual.background)}: cells may be missed or spurious"
     )
 
 
@@ -74,16 +75,16 @@ def _contrast(usual: AppearanceRange, found: list[Appearance]) -> str:
     low = min(map(abs, usual.contrast))
     here = [abs(image.contrast) for image in found if image.contrast is not None]
     return (
-        f"what was found differs from its surroundings by {_percent(here)} of the range of intensities; these weights "
-        f"learned from cells that differ by {low:.0%} or more: cells may be missed or made up"
+        f"the predicted cells differ from their surroundings by {_percent(here)} of the range of intensities, but "
+        f"these weights were trained on cells that differ by {low:.0%} or more: cells may be missed or spurious"
     )
 
 
 def _noise(usual: AppearanceRange, found: list[Appearance]) -> str:
     _, high = usual.noise or (0.0, 0.0)
     return (
-        f"the noise is at {_percent([image.noise for image in found])} of the range of intensities; these weights "
-        f"learned from images with {high:.0%} at most: noise may be taken for cells; smoothed images may suit them"
+        f"the noise is {_percent([image.noise for image in found])} of the range of intensities, but these weights "
+        f"were trained on images with {high:.0%} at most: noise may be mistaken for cells; try smoothing the images"
     )
 
 
@@ -92,8 +93,8 @@ def _size(usual: AppearanceRange, found: list[Appearance]) -> str:
     here = [image.diameter for image in found if image.diameter is not None]
     ends = " to ".join(dict.fromkeys(f"{value:.0f}" for value in (min(here), max(here))))
     return (
-        f"what was found is {ends} pixels across in the median; these weights learned from cells of {low:.0f} to "
-        f"{high:.0f}: --diameter auto, or --diameter with a number of pixels, scales such images"
+        f"the median diameter of the predicted cells is {ends} pixels, but these weights were trained on cells of "
+        f"{low:.0f} to {high:.0f}: scale such images with --diameter auto, or --diameter and a number of pixels"
     )
 
 

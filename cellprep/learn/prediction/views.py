@@ -1,4 +1,4 @@
-"""The answer of networks to a batch, seen once or in all its flips and rotations by quarters."""
+"""Predictions of networks for a batch, seen once or in all its flips and rotations."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,21 +12,21 @@ from cellprep.learn.prediction.turns import turn, turn_back, turn_vectors_back
 def class_probabilities(
     networks: Sequence[Callable[[Tensor], Tensor | tuple[Tensor, ...]]], images: Sequence[Tensor], turns: Sequence[int]
 ) -> list[Tensor]:
-    """Return the mean probability of each class over networks and the turns of an image, of each map.
+    """Return the mean probability of each class in each map, over networks and over flips and rotations.
 
     Parameters
     ----------
     networks
-        Each takes images (N, C, H, W) to logits (N, classes, H, W), or to several maps of such.
+        Each maps images (N, C, H, W) to logits (N, classes, H, W), or to several such maps.
     images
-        (N, C, H, W): the image as each network wants it.
+        (N, C, H, W): the image, normalised for each network.
     turns
-        Numbers that `turn` takes; 0 alone for the image as it is.
+        Numbers of flips and rotations, as in `turn`; only 0 for the image itself.
 
     Returns
     -------
     list of Tensor
-        Of each map (N, classes, H, W) float32.
+        For each map, (N, classes, H, W) float32.
     """
     views = [
         [turn_back(_probabilities(logits), number) for logits in _maps(network(turn(image, number)))]
@@ -43,26 +43,26 @@ def vectors_and_levels(
     turns: Sequence[int],
     energy: Sequence[Callable[[Tensor], Tensor]] = (),
 ) -> tuple[Tensor, Tensor | None]:
-    """Return mean unit vectors and the mean probability of each energy level, over networks and turns of an image.
+    """Return mean unit vectors and the mean probability of each energy level, over networks, flips and rotations.
 
     Parameters
     ----------
     networks
-        Each takes images (N, C, H, W) and masks (N, M, H, W) to unit vectors (N, 2, H, W), or to these and logits
+        Each maps images (N, C, H, W) and masks (N, M, H, W) to unit vectors (N, 2, H, W), or to these and logits
         (N, levels, H, W).
     images
-        The image as each network wants it.
+        The image, normalised for each network.
     mask
         Their other input.
     turns
-        As `class_probabilities`.
+        As in `class_probabilities`.
     energy
-        Networks that take the mean unit vectors of a turn to logits, after those that tell none.
+        Networks that map mean unit vectors to logits, after networks without logits.
 
     Returns
     -------
     uvec
-        (N, 2, H, W) float32, components (y, x); of length 1, or 0 where all views say so or contradict each other.
+        (N, 2, H, W) float32, components (y, x); of length 1, or 0 where all views are 0 or cancel each other.
     probabilities
         (N, levels, H, W) float32; None without logits.
     """

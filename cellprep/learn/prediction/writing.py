@@ -1,4 +1,4 @@
-"""Writing what was predicted, so that whoever looks finds it whole or not at all."""
+"""Writing predictions, so that the output is either complete or absent."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ from cellprep.learn.prediction.scaling import Scale, ScaleReport
 from cellprep.store.plain import write_group
 from cellprep.system.aside import publish, written_aside
 
-#: Where maps are in the folder of vectors, unless another place is named.
+#: Default path of maps in the folder of vectors.
 MAPS_OF_VECTORS = "maps.zarr"
 
 #: The columns of the table of images, before a number of cells for each class.
@@ -39,7 +39,7 @@ _MAPS = "cellprep-maps"  # the key of the groups' attributes
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """All that is to be written of one image.
+    """The encoded results of one image.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class Encoded:
     parts
         Its part of each output.
     picture
-        The bytes of its picture, if there is one.
+        The bytes of its picture, if any.
     maps
         Its maps, if they are written.
     scale
-        The scale at which networks saw it, if it is not its own: that of its maps.
+        The scale at which networks saw it, which is that of its maps; None for its own.
     """
 
     id: str
@@ -63,20 +63,20 @@ class Encoded:
 
 
 class PredictionWriter:
-    """Writes images one by one, aside; `publish` puts all into place.
+    """Writes images one by one to temporary folders; `publish` moves them into place.
 
     Parameters
     ----------
     out, maps
-        Where it comes in the end; maps may come nowhere.
+        Final paths; None for no maps.
     aside, maps_aside
-        Where it is written.
+        Temporary paths.
     options
-        The names of the outputs.
+        The options of the outputs.
     vectors
-        Whether it is vectors, without instances.
+        Whether to write vectors without instances.
     planes
-        What was read of the images, which is recorded with the maps.
+        The planes that were read of the images, which are recorded with the maps.
     types
         The names of all classes that instances may have.
     """
@@ -108,7 +108,7 @@ class PredictionWriter:
     def encode(
         self, prediction: Prediction, maps: PredictedMaps, image: NDArray[Any] | None, scale: Scale | None = None
     ) -> Encoded:
-        """Encode the instances of an image; nothing is written as yet. An overlay needs the (C, H, W) image itself."""
+        """Encode the instances of an image, without writing them. An overlay needs the (C, H, W) image itself."""
         classes = None if prediction.types is None else [self.types.index(name) for name in prediction.types]
         picture = None if image is None else _png(draw_overlay(image, prediction.labels, classes, self.types))
         parts = [output.encode(prediction) for output in self._outputs]
@@ -117,7 +117,7 @@ class PredictionWriter:
     def encode_vectors(
         self, image_id: str, maps: PredictedMaps, image: Any | None, scale: Scale | None = None
     ) -> Encoded:
-        """Encode the vectors of an image; a picture needs the (C, H, W) image as the networks saw it."""
+        """Encode the vectors of an image; a picture needs the (C, H, W) image at the networks' scale."""
         picture = None if image is None else draw_vectors(image_id, image, maps)
         return Encoded(image_id, [], picture, maps, scale)
 
@@ -134,16 +134,16 @@ class PredictionWriter:
             write_group(self._maps_aside / encoded.id, _arrays(encoded.maps), {_MAPS: told})
 
     def write_record(self, pixels: Mapping[str, Pixels], scales: ScaleReport) -> None:
-        """Write which planes were read of images, and at which scale networks saw them; no file where that is nothing.
+        """Write the planes that were read of images, and the scales of images; no file if there are neither.
 
-        Where the diameter of cells was estimated, it is written, too.
+        Estimated diameters of cells are written, too.
 
         Parameters
         ----------
         pixels
             The images by their ids.
         scales
-            What became of their scales.
+            Their scales.
         """
         images: dict[str, dict[str, Any]] = {}
         for image_id, one in pixels.items():
@@ -159,7 +159,7 @@ class PredictionWriter:
             (self._aside / RECORD).write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def write_images(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write what is said of each image as a whole, as a table; nothing where the networks know no classes."""
+        """Write the table of images with their classes; nothing if the networks have no classes."""
         if self.types:
             text = io.StringIO()
             columns = [*IMAGE_COLUMNS, *(f"cells_{name}" for name in self.types)]
@@ -169,7 +169,7 @@ class PredictionWriter:
             (self._aside / IMAGE_CLASSES).write_text(text.getvalue(), encoding="utf-8")
 
     def publish(self) -> None:
-        """Put what was written into its place."""
+        """Move the output into place."""
         for output in self._outputs:
             output.finish()
         publish(self._aside, self._out)
@@ -186,21 +186,21 @@ def prediction_writer(
     planes: StackOptions | None = None,
     types: Sequence[str] = (),
 ) -> Iterator[PredictionWriter]:
-    """Give a writer; what it has written is removed at the end unless it was published.
+    """Provide a writer; its files are removed at the end unless they were published.
 
-    Of vectors without instances maps are written in any case, within `out` unless the options name a place.
+    For vectors without instances, maps are always written, by default inside `out`.
 
     Raises
     ------
     UsageError
-        If one of the places lies within the other.
+        If one of the paths is inside the other.
     OutputError
-        If something is in one of the places already, but for an empty folder; or if the disk takes no more.
+        If one of the paths exists and is not an empty folder, or if the disk is full.
     """
     maps = Path(options.maps) if options.maps else None
     places = [place.resolve() for place in (out, maps) if place]
     if len(places) == 2 and (places[0].is_relative_to(places[1]) or places[1].is_relative_to(places[0])):
-        raise UsageError(f"--maps {maps} and --out {out} lie in one another: choose places apart")
+        raise UsageError(f"one of --maps {maps} and --out {out} is inside the other: choose separate paths")
     with ExitStack() as stack:
         aside = stack.enter_context(written_aside(out))
         inside = aside / MAPS_OF_VECTORS if vectors else None
@@ -209,7 +209,7 @@ def prediction_writer(
 
 
 def _arrays(maps: PredictedMaps) -> dict[str, NDArray[Any]]:
-    """Return the maps as a store has them, but for the bytes of vectors."""
+    """Return the maps as in a store, except for the bytes of vectors."""
     assert maps.uvec is not None
     semseg = np.stack([maps.classes == number for number in range(3)], axis=-1).view(np.uint8)
     arrays: dict[str, NDArray[Any]] = {"semseg": semseg, "uvec": maps.uvec}

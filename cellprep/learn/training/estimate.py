@@ -1,4 +1,4 @@
-"""How long a training will take, found out by timed steps before it starts."""
+"""Estimates of the duration of a training, from timed steps before it starts."""
 
 import copy
 import time
@@ -17,33 +17,34 @@ from cellprep.learn.networks.network import Network, build_network
 from cellprep.learn.training.options import TrainOptions
 from cellprep.text.wording import count
 
-_LONG = 3 * 3600.0  # seconds of a whole training, from which on a smaller network is suggested
+_LONG = 3 * 3600.0  # seconds: a smaller network is suggested for longer trainings
 _SMALL = 16  # base channels
-_MOST_STEPS, _ENOUGH = 6, 3.0  # steps that are timed, or seconds: other work on the machine disturbs single ones
+_MOST_STEPS, _ENOUGH = 6, 3.0  # timed steps, or seconds: other work on the machine may delay single steps
 
 
 def expect_duration(network: Network, options: TrainOptions, machine: Machine, steps: int, epochs: int) -> list[str]:
-    """Tell how long an epoch and the whole training will take on a CPU, and how long a smaller network would.
+    """Estimate the duration of an epoch and of a whole training on a CPU, also with a smaller network.
 
-    Steps of one crop are timed on a copy of the network, and the fastest counts. Loading and validation come on top.
+    Steps with one crop are timed on a copy of the network, and the fastest is used. Loading and validation are not
+    included.
 
     Parameters
     ----------
     network
         The network.
     options
-        How it is trained.
+        The options of the training.
     machine
-        Where.
+        The device and precision.
     steps
         Steps in an epoch.
     epochs
-        Epochs to come.
+        Remaining epochs.
 
     Returns
     -------
     list of str
-        One line, or two; none for other devices than CPUs, where the first steps tell little.
+        One or two lines; none for other devices than CPUs, where the first steps are not representative.
     """
     if machine.device.type != "cpu":
         return []
@@ -60,18 +61,18 @@ def expect_duration(network: Network, options: TrainOptions, machine: Machine, s
 
 def _advice(network: Network, options: TrainOptions, machine: Machine, steps: int) -> str:
     base = network.settings.base_channels
-    if base <= _SMALL or options.init or options.encoder:  # whose weights decide the size
-        return "fewer --epochs take less time, and so does a GPU; an interrupted training goes on with --resume"
+    if base <= _SMALL or options.init or options.encoder:  # their weights determine the size
+        return "use fewer --epochs, or a GPU, to save time; resume an interrupted training with --resume"
     small = build_network(replace(network.settings, base_channels=_SMALL), seed=0)
     seconds = _time_step(small, options, machine) * options.batch_size * steps
     return (
-        f"that is long: with --base-channels {_SMALL} instead of {base} an epoch takes about "
+        f"this is long: with --base-channels {_SMALL} instead of {base}, an epoch takes about "
         f"{describe_duration(seconds)}; or use a GPU"
     )
 
 
 def _time_step(network: Network, options: TrainOptions, machine: Machine) -> float:
-    """Return the seconds of a step of one crop; the network and torch's random numbers stay as they are."""
+    """Return the seconds of a step with one crop; the network and torch's random state are not changed."""
     timed = copy.deepcopy(network).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     batch = _blank_batch(network, options.crop)
     taken: list[float] = []
@@ -82,11 +83,11 @@ def _time_step(network: Network, options: TrainOptions, machine: Machine) -> flo
                 maps = options.kind.predict(timed, batch)
             options.kind.loss(maps, batch).backward()  # type: ignore[no-untyped-call]
             taken.append(time.perf_counter() - started)
-    return min(taken[1:])  # the first one also finds out how to compute
+    return min(taken[1:])  # the first one also chooses algorithms
 
 
 def _blank_batch(network: Network, crop: int) -> Batch:
-    """Return a batch of one crop, all of which is a cell."""
+    """Return a batch of one crop that is entirely a cell."""
     plane = torch.ones(1, 1, crop, crop)
     classes = len(network.settings.classes)
     return {
@@ -101,7 +102,7 @@ def _blank_batch(network: Network, crop: int) -> Batch:
 
 
 def _blank_sample(target: Target, crop: int) -> NDArray[Any]:
-    """Return what a network is shown of a target that is 1 everywhere, in its first channel if there are several."""
+    """Return the sample of a target that is 1 everywhere, in its first channel if there are several."""
     shape = target.shape(crop, crop, Recipe())
     blank = np.zeros(shape if len(shape) == 3 else (*shape, 1), target.dtype)
     blank[..., 0] = 1
@@ -109,7 +110,7 @@ def _blank_sample(target: Target, crop: int) -> NDArray[Any]:
 
 
 def describe_duration(seconds: float) -> str:
-    """Return a duration in words, to two digits at most.
+    """Return a duration as text, with at most two digits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The network that a training begins with."""
+"""The initial network of a training."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from cellprep.text.wording import printable
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Weights that a training begins with.
+    """Initial weights of a training.
 
     Attributes
     ----------
     place
-        The name or path by which the options call them.
+        Their name or path in the options.
     weights
         The weights of one network.
     sha256
@@ -44,7 +44,7 @@ class Origin:
         return f"the {self.weights.settings.name} of {self.place}"
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
-        """Return what a run records of them; of a path the name alone if others are to see it."""
+        """Return the record of them for a run; without `folders`, only the name of a path."""
         return {
             "weights": self.place if folders else Path(self.place).name,
             "network": self.weights.settings.name,
@@ -54,14 +54,14 @@ class Origin:
 
 
 def find_origins(options: TrainOptions) -> list[Origin]:
-    """Read the weights that a training begins with: those of its network, or of each network that this consists of.
+    """Read the initial weights of a training: those of its network, or of each network that it consists of.
 
-    Of a bundle those that are needed are taken, and the others left.
+    From a bundle, only the weights that are needed are used.
 
     Raises
     ------
     UsageError
-        If the weights are those of other networks.
+        If the weights are of other networks.
     WeightsError
         If a file of weights cannot be read.
     """
@@ -75,7 +75,7 @@ def find_origins(options: TrainOptions) -> list[Origin]:
     *others, last = sorted(origin.weights.settings.name for origin in held)
     names = f"{', '.join(others)} and {last}" if others else last
     parts = f", or of a {' and a '.join(options.kind.parts)}" if options.kind.parts else ""
-    raise UsageError(f"--init gives weights of {names}: give those of a {options.network}{parts}")
+    raise UsageError(f"--init contains weights of {names}: give those of a {options.network}{parts}")
 
 
 def _read(place: str) -> list[Origin]:
@@ -88,28 +88,28 @@ def _read(place: str) -> list[Origin]:
 
 
 def agreed_normalisation(options: TrainOptions, origins: Sequence[Origin]) -> str:
-    """Return the kind of normalisation: what the options leave open, the weights to start from decide.
+    """Return the kind of normalisation, from the options or the initial weights.
 
     Raises
     ------
     UsageError
-        If both name one, and these differ.
+        If the two differ.
     """
     for origin in origins:
         if its := origin.weights.normalisation:
             if options.normalisation not in ("", its.kind):
                 raise UsageError(
-                    f"{origin} saw images normalised by {its.kind}, and this training normalises by "
-                    f"{options.normalisation}: they must be the same; leave --normalisation out"
+                    f"{origin} has the normalisation {its.kind}, but this training has "
+                    f"{options.normalisation}: they must be the same; omit --normalisation"
                 )
             return its.kind
     return options.normalisation or next(iter(NORMALISATIONS))
 
 
 def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe) -> None:
-    """Refuse weights that learned from images at 1/N of their size, where a store has them larger.
+    """Refuse weights that were trained on images at 1/N of their size if the images in a store are larger.
 
-    Weights that learned at full size may go on with smaller images: that is a choice.
+    Weights that were trained at full size may be used with smaller images.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe
         if by > recipe.shrink:
             size = f"at 1/{recipe.shrink}" if recipe.shrink > 1 else "at full size"
             raise UsageError(
-                f"{origin} learned from images at 1/{by} of their size, and {store.path} has them {size}: build a "
+                f"{origin} was trained on images at 1/{by} of their size, but {store.path} has them {size}: build a "
                 f"store with --shrink {by}"
             )
 
@@ -133,10 +133,10 @@ def first_network(
     levels: int,
     classes: Sequence[str] = (),
 ) -> Network:
-    """Build the network, with random weights or those that it begins with.
+    """Build the network, with random or given initial weights.
 
-    Weights without classes may start a network with classes: its new outputs start at random, and its new inputs with
-    weights of 0.
+    Weights without classes can initialise a network with classes: weights of its new outputs start at random, and those
+    of its new inputs at 0.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def first_network(
 
 
 def _widened(before: Network, after: Network) -> dict[str, Tensor]:
-    """Return the weights of a network for one that learns classes as well, whose channels come after the others."""
+    """Return the weights of a network for one with classes, whose channels follow the others."""
     state = before.state_dict()
     if before.settings.classes == after.settings.classes:
         return state
@@ -180,12 +180,12 @@ def _settings(
     levels: int,
     classes: tuple[str, ...],
 ) -> NetworkSettings:
-    """Return the settings: what the options leave open, the weights to start from decide."""
+    """Return the settings, from the options or the initial weights."""
     arch, base_channels = options.arch, options.base_channels
     if origins:
         arch = arch or origins[0].weights.settings.arch
         base_channels = base_channels or origins[0].weights.settings.base_channels
-    assert base_channels is not None  # the options leave it open only if weights are given
+    assert base_channels is not None  # missing only if weights are given
     signed_mask = options.background_cell and options.mask != "none"
     settings = NetworkSettings(
         options.network,
@@ -201,15 +201,15 @@ def _settings(
         found = origin.weights.settings
         for name in found.kind.depends_on:
             if name == "classes" and not found.classes and found.name == options.network:
-                continue  # they are learned from here on
+                continue  # they are new in this training
             if name == "classes" and found.classes and not classes:
                 raise UsageError(f"{origin} has the classes {_in_words(found.classes)}: give --classes, too")
             if getattr(found, name) != getattr(settings, name):
                 given = name in ("arch", "base_channels", "classes") and getattr(options, name)
                 raise UsageError(
-                    f"{origin} has {name.replace('_', ' ')} {_in_words(getattr(found, name))}, and this training "
+                    f"{origin} has {name.replace('_', ' ')} {_in_words(getattr(found, name))}, but this training has "
                     f"{_in_words(getattr(settings, name))}: they must be the same"
-                    + (f"; leave --{name.replace('_', '-')} out" if given else "")
+                    + (f"; omit --{name.replace('_', '-')}" if given else "")
                 )
     return settings
 

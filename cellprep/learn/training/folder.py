@@ -1,7 +1,7 @@
-"""The folder of a run: what is where, and in which order it is written.
+"""The folder of a run: its files, and the order of writing them.
 
-After each epoch come the weights, the figures and the pictures, and last the state. Whatever interrupts this, every
-file is whole, and the state is that of an epoch all of whose files are written.
+After each epoch, the weights, the metrics and the pictures are written, and finally the state. After an interruption,
+every file is complete, and all files of the epoch of the state exist.
 """
 
 import json
@@ -26,18 +26,18 @@ class RunFolder:
     Parameters
     ----------
     path
-        Where it is.
+        Path of the folder.
 
     Attributes
     ----------
     best, last : Path
         Weights of the epoch with the lowest validation loss, and of the last one.
     metrics, curves : Path
-        Figures of every epoch, and their picture.
+        Metrics of every epoch, and their picture.
     pictures : Path
         Folder of pictures of validation images at the best epoch.
     tensorboard : Path
-        Folder of TensorBoard's files.
+        Folder of the logs for TensorBoard.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,16 +52,16 @@ class RunFolder:
         self._state = path / "state.pt"
 
     def check_new(self) -> None:
-        """Refuse a folder in which something is, before long work is done for it.
+        """Refuse a folder that is not empty, before any long work.
 
         Raises
         ------
         UsageError
-            If something is there already, or it is no folder.
+            If it is not empty, or not a folder.
         """
         remove_leftovers(
             self.path, self._settings.name
-        )  # else a run that was killed at its very start could neither begin nor go on
+        )  # otherwise a run that was killed at its very start could neither be started nor resumed
         try:
             if not self.path.exists() or not any(self.path.iterdir()):
                 return
@@ -69,21 +69,21 @@ class RunFolder:
             raise UsageError(f"--out {self.path} cannot be used: {error.strerror}") from error
         if self._settings.is_file():
             raise UsageError(
-                f"{self.path} has a run already: --resume goes on with it, --overwrite replaces it; "
+                f"{self.path} contains a run already: resume it with --resume, replace it with --overwrite, "
                 "or give another --out"
             )
         raise UsageError(f"{self.path} is not empty: give another --out")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training in this folder meanwhile.
+        """Keep other processes from training in this folder in this context.
 
         Raises
         ------
         UsageError
-            If one does already.
+            If another process is training in it.
         OutputError
-            If the folder that it is in cannot be written to.
+            If its parent folder cannot be written to.
         """
         self._make(self.path.parent)
         file = self.path.parent / f".{self.path.name}.lock"
@@ -91,7 +91,7 @@ class RunFolder:
         try:
             lock.acquire()
         except Timeout as error:
-            raise UsageError(f"another process trains in {self.path}: wait until it ends") from error
+            raise UsageError(f"another process is training in {self.path}: wait until it ends") from error
         except OSError as error:
             raise OutputError(f"cannot write {file}: {error.strerror}") from error
         try:
@@ -102,7 +102,7 @@ class RunFolder:
             lock.release()
 
     def begin(self, settings: dict[str, Any]) -> None:
-        """Make the folder and write what the run is.
+        """Make the folder and write the settings of the run.
 
         Raises
         ------
@@ -117,26 +117,26 @@ class RunFolder:
         self._make(self.pictures)
 
     def take_up(self, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the state of the run; None if it was interrupted within its first epoch.
+        """Return the state of the run; None if it was interrupted in its first epoch.
 
-        With a constant learning rate the number of epochs may be another one than before.
+        With a constant learning rate, the number of epochs may change.
 
         Raises
         ------
         UsageError
-            If there is no run, or it is another one than these settings describe.
+            If there is no run, or its settings differ from these.
         WeightsError
             If its files are damaged.
         """
         if not self._settings.is_file():
-            raise UsageError(f"there is no run in {self.path} to go on with: leave --resume out to begin one")
+            raise UsageError(f"there is no run in {self.path} to resume: omit --resume to start one")
         try:
             before = json.loads(self._settings.read_text(encoding="utf-8"))
             options = before["options"]
             differences = _differences(options, settings["options"], {**settings["options"], **options})
-            differences += _differences(before, settings, settings)  # a run also records what nobody compares
+            differences += _differences(before, settings, settings)  # a run also records values that are not compared
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise WeightsError(f"{self._settings} is damaged: begin again in another folder") from error
+            raise WeightsError(f"{self._settings} is damaged: start again in another folder") from error
         prolonged = differences == ["epochs", "options"]
         if prolonged:
             self._check_epochs(before["options"], settings["options"]["epochs"])
@@ -144,7 +144,7 @@ class RunFolder:
             names = ", ".join(name.replace("_", " ") for name in differences if name != "options")
             raise UsageError(
                 f"the run in {self.path} differs in {names}: "
-                "give the same options and data to go on with it, or another --out"
+                "give the same options and data to resume it, or another --out"
             )
         self._make(self.pictures)
         for folder in (self.path, self.pictures):
@@ -160,9 +160,9 @@ class RunFolder:
     def _check_epochs(self, before: dict[str, Any], epochs: int) -> None:
         if before["schedule"] != "constant":
             raise UsageError(
-                f"the learning rate of the run in {self.path} falls to nearly 0 by epoch {before['epochs']}, so that "
-                f"--epochs {epochs} cannot go on with it: train on from its weights by `--init {self.path}`, with "
-                "another --out; runs with --schedule constant can be prolonged"
+                f"the learning rate of the run in {self.path} decreases to nearly 0 by epoch {before['epochs']}, so it "
+                f"cannot be extended to --epochs {epochs}: start a new run from its weights with `--init {self.path}` "
+                "and another --out; only runs with --schedule constant can be extended"
             )
 
     def make(self) -> None:
@@ -171,17 +171,17 @@ class RunFolder:
         Raises
         ------
         OutputError
-            If that cannot be.
+            If it cannot be made.
         """
         self._make(self.path)
 
     def keep(self, state: dict[str, Any]) -> None:
-        """Write the state, after all that belongs to its epoch.
+        """Write the state, after all other files of its epoch.
 
         Raises
         ------
         OutputError
-            If it cannot be written; the state before is then still there.
+            If it cannot be written; the previous state is then kept.
         """
         save_state(self._state, state)
 
@@ -193,5 +193,5 @@ class RunFolder:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], names: Iterable[str]) -> list[str]:
-    now = json.loads(json.dumps(now))  # which makes tuples lists
+    now = json.loads(json.dumps(now))  # which converts tuples to lists
     return [name for name in names if before.get(name) != now.get(name)]

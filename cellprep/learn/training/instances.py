@@ -1,4 +1,4 @@
-"""Whether images hold cells to learn from, and each its own: vectors and energy cannot be had from semantic masks."""
+"""Checks that images contain cells, and instances: vectors and energy cannot be made from semantic masks."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NETWORKS
 from cellprep.store import Store
 
-_LOOKED_AT = 20  # images; the smallest are as telling as all
+_LOOKED_AT = 20  # images; the smallest are as informative as all
 
 
 def refuse_no_cells(store: Store, image_ids: Iterable[str], network: str, purpose: str) -> None:
-    """Refuse images without any cell: the loss of every network that looks at cells alone would be 0.
+    """Refuse images without any cell: the loss of every network that only sees cells would be 0.
 
     Raises
     ------
     UsageError
-        If there is no cell in any of them.
+        If none of them contains a cell.
     """
     if not any(store[image_id].metadata.cells for image_id in image_ids):
         raise UsageError(
@@ -32,7 +32,7 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
     Raises
     ------
     UsageError
-        If the store holds no instances.
+        If the store contains no instances.
     """
     ids = list(image_ids)
     counts = np.array([store[image_id].metadata.cells for image_id in ids])
@@ -43,7 +43,7 @@ def refuse_semantic_masks(store: Store, image_ids: Iterable[str], network: str) 
     if np.median(pieces) > 1:
         others = ", ".join(name for name, kind in NETWORKS.items() if not kind.needs_cells)
         raise UsageError(
-            f"{store.path} holds semantic masks: no image has more than one cell, and most are in pieces "
-            f"({int(np.median(pieces))} in the median). {network} learns how cells part, which takes a label per cell; "
-            f"{others} can be trained on it"
+            f"{store.path} contains semantic masks: no image has more than one cell, and most are in pieces "
+            f"({int(np.median(pieces))} in the median). {network} learns to separate cells, which takes one label per "
+            f"cell; {others} can be trained on this store"
         )

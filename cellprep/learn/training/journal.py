@@ -1,4 +1,4 @@
-"""The record of a run: a row of figures per epoch, as a CSV, as curves, and for TensorBoard."""
+"""The record of a run: a row of metrics per epoch, as a CSV file, as curves, and for TensorBoard."""
 
 import csv
 import io
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 Row = dict[str, float]
 
-#: The file in the folder of a run that has its figures.
+#: The file of metrics in the folder of a run.
 METRICS = "metrics.csv"
 
-#: The figure of instances that a network makes of validation images: see `cellprep.learn.training.scoring`.
+#: The metric of instances on validation images: see `cellprep.learn.training.scoring`.
 INSTANCES = "val_ap50"
 
-_WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are no measure
+_WHERE = {"epoch": 0, "rate": 1, "seconds": 2}  # columns that are not metrics
 
 
 def write_metrics(path: Path, rows: list[Row]) -> None:
-    """Write a CSV with a row per epoch; a figure that an epoch does not have is ``nan``.
+    """Write a CSV file with a row per epoch; metrics that an epoch does not have are ``nan``.
 
     Raises
     ------
@@ -43,12 +43,12 @@ def write_metrics(path: Path, rows: list[Row]) -> None:
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
-    """Return the names of all figures; a training that goes on may have others than before."""
+    """Return the names of all metrics; they may differ in a resumed training."""
     return [*dict.fromkeys(name for row in rows for name in row)]
 
 
 def metrics_dataframe(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
-    """Return a table with a row per epoch, ``epoch`` first, and a column per figure."""
+    """Return a table with a row per epoch and a column per metric, ``epoch`` first."""
     from pandas import DataFrame
 
     frame = DataFrame(list(rows))
@@ -56,25 +56,25 @@ def metrics_dataframe(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
 
 
 def read_metrics(run: Path | str) -> "DataFrame":
-    """Read the figures of a training, finished or not; torch is not needed.
+    """Read the metrics of a training, finished or not; torch is not needed.
 
     Parameters
     ----------
     run
-        Its folder, or that of ``train all``.
+        Folder of the run, or of ``train all``.
 
     Returns
     -------
     DataFrame
-        A row per epoch: ``epoch``, ``rate``, ``seconds``, ``train_loss``, ``val_loss`` and the network's measures. Of
-        ``train all`` the rows of all networks, with their names in ``network`` in front.
+        A row per epoch: ``epoch``, ``rate``, ``seconds``, ``train_loss``, ``val_loss`` and the network's metrics. For
+        ``train all``, the rows of all networks, with their names in the first column, ``network``.
 
     Raises
     ------
     UsageError
-        If the folder has no figures of a training.
+        If the folder has no metrics.
     WeightsError
-        If these are damaged.
+        If the metrics are damaged.
     """
     from pandas import concat, read_csv
 
@@ -86,13 +86,13 @@ def read_metrics(run: Path | str) -> "DataFrame":
             raise WeightsError(f"{run / METRICS} is damaged: train again, or resume the training") from error
     parts = [path.parent for path in sorted(run.glob(f"*/{METRICS}"))]
     if not parts:
-        raise UsageError(f"{run} has no {METRICS}: give the folder of a training that has ended an epoch")
+        raise UsageError(f"{run} has no {METRICS}: give the folder of a training that has finished an epoch")
     tables = {part.name: read_metrics(part) for part in parts}
     return concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
 
 def draw_curves(path: Path, rows: list[Row], title: str) -> None:
-    """Draw the losses and every measure over the epochs.
+    """Draw the losses and every metric over the epochs.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def draw_curves(path: Path, rows: list[Row], title: str) -> None:
 
 
 def _in_words(measure: str) -> str:
-    """Return a measure as a legend has it, which takes a text between two dollars for mathematics."""
+    """Return a metric for a legend, in which text between two dollars would be mathematics."""
     return printable(measure.replace("_", " ").removeprefix("val ")).replace("$", r"\$")
 
 
@@ -156,7 +156,7 @@ class TensorBoard:
     Parameters
     ----------
     folder
-        Folder of its event files; it is made with the first row.
+        Folder of its event files; it is created with the first row.
 
     Raises
     ------
@@ -174,7 +174,7 @@ class TensorBoard:
         self._writer: Any = None
 
     def write(self, rows: list[Row]) -> None:
-        """Add the last row; the first time all rows, in place of what earlier runs in this folder wrote.
+        """Add the last row; the first call writes all rows, replacing those of earlier runs in this folder.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The commands to type after a training, which fit the runs that are there."""
+"""The commands to run after a training, depending on the existing runs."""
 
 import shlex
 from pathlib import Path
@@ -12,24 +12,24 @@ from cellprep.system.output import free_name
 
 
 def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]:
-    """Return the commands that come after a training, as a shell takes them, each with its purpose.
+    """Return the shell commands to run after a training, each with its purpose.
 
-    One shows what the network does, if it does anything alone; another trains the network that is still missing, or
-    predicts when none is.
+    One shows the results of the network, if it can be used alone; another trains the network that is still missing, or
+    predicts if none is.
 
     Parameters
     ----------
     out
-        The run's folder. Those beside it are looked at, too; of several runs of a network the newest counts.
+        The run's folder. Runs next to it are considered, too; of several runs of a network, the newest is used.
     options
-        How it was trained.
+        The options of the training.
     store
-        The store that it learned from.
+        The store of the training.
     """
     network = options.network
     data = data_option(store)
     look = ["cellprep", "predict", "--weights", str(out), *data]
-    looks = [f"to see what it does: {shlex.join(look)}"] if network in (END_TO_END, IN_A_ROW[0]) else []
+    looks = [f"to see its results: {shlex.join(look)}"] if network in (END_TO_END, IN_A_ROW[0]) else []
     runs = {**_runs_in(out.parent), network: out}
     needed = [SEMANTIC, *(IN_A_ROW if END_TO_END not in runs else [])]
     missing = [name for name in needed if name not in runs]
@@ -37,7 +37,7 @@ def next_steps(out: Path, options: TrainOptions, store: Path) -> tuple[str, ...]
         words = ["cellprep", "train", missing[0], *data]
         kind = NETWORKS[missing[0]]
         words += ["--background-cell"] if options.background_cell and "background_cell" in kind.options else []
-        words += ["--classes"] if options.classes and kind.tells_classes else []  # as vectors need none
+        words += ["--classes"] if options.classes and kind.tells_classes else []  # vectors need none
         words += ["--out", str(free_name(out.parent / missing[0]))] if out.parent != RUNS else []
         return (*looks, f"next: {shlex.join(words)}")
     names = [END_TO_END] if END_TO_END in runs else IN_A_ROW

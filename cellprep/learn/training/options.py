@@ -1,4 +1,4 @@
-"""How a network is trained: what the command line offers, known without torch."""
+"""Options of training, available without torch."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -20,40 +20,40 @@ from cellprep.learn.settings import (
 )
 from cellprep.system.options import Option, Quiet, documented, take_values
 
-#: What stands for all networks, one after the other.
+#: Stands for all networks, one after the other.
 ALL = "all"
 
-#: What stands for every fold, each with a network of its own.
+#: Stands for every fold, each with its own network.
 ALL_FOLDS = -1
 
 OPTIMISERS = ("adamw", "adam")
 SCHEDULES = ("one-cycle", "constant")
 
-#: Options that only some networks have: see `NetworkKind.options`.
+#: Options of some networks only: see `NetworkKind.options`.
 OF_SOME = ("mask", "background_cell", "encoder", "classes")
 
-_EPOCHS = 50  # of a training that begins with random weights
+_EPOCHS = 50  # of a training from random weights
 
-#: What stands for fine-tuning, where a run says what it trains.
+#: Stands for fine-tuning in the records of runs.
 FINE_TUNING = "finetune"
 
-#: Options that weights decide which are trained on, and those that a run of several networks has of its own.
+#: Options determined by the weights for fine-tuning, and those that differ in a run of several networks.
 DECIDED_BY_WEIGHTS = (
     *("network", "out", "resume", "init", "encoder", "arch", "base_channels"),
     *("mask", "background_cell", "normalisation"),
 )
 
-#: What a run may change when it goes on, because its result does not depend on it.
+#: Options that may change when a run is resumed, as the result does not depend on them.
 MAY_CHANGE = {"out", "device", "workers", "in_memory", "validation_instances", "resume", "tensorboard", "quiet"}
 
 OnlyNetworks = Annotated[
     Sequence[str],
-    Option("Network to train, repeatable; all that the weights hold unless given", NETWORKS, group="Network"),
+    Option("Network to train, repeatable; by default all in the weights", NETWORKS, group="Network"),
 ]
 
 _DESCRIBED = {
     **{name: kind.about for name, kind in NETWORKS.items()},
-    ALL: "all of these in turn, then a bundle of them, and its scores on the validation images",
+    ALL: "all of these in turn, then a bundle of them and its scores on the validation images",
 }
 _ARCHITECTURES = {name: arch for kind in NETWORKS.values() for name, arch in kind.architectures.items()}
 _MADE_OF = [f"for {kind.name}, those of a {' and of a '.join(kind.parts)}" for kind in NETWORKS.values() if kind.parts]
@@ -68,19 +68,19 @@ def _parse_fold(typed: Any) -> int:
     if typed == ALL:
         return ALL_FOLDS
     if not str(typed).isdecimal():
-        raise UsageError(f"fold {typed!r} is not possible: give its number, from 0, or {ALL}")
+        raise UsageError(f"fold {typed!r} is not valid: give a number from 0, or {ALL}")
     return int(typed)
 
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """How a network is trained.
+    """The options of a training.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have, or two do not go together.
+        If a value is not valid, or two contradict each other.
 
     Examples
     --------
@@ -98,8 +98,8 @@ class TrainOptions:
     out: Annotated[
         Path | None,
         Option(
-            "Folder of the run, for weights, figures and pictures; it must be new.",
-            usual="runs/NETWORK, or with a number behind it",
+            "New folder for the run, with its weights, metrics and pictures.",
+            usual="runs/NETWORK, with a number if that exists",
             group="Output",
         ),
     ] = None
@@ -116,7 +116,7 @@ class TrainOptions:
         int | None,
         Option(
             "Crops in an epoch.",
-            usual=f"as many as the training images could be cut into; {FINE_TUNING_SAMPLES} at least with --init",
+            usual=f"enough to cover the training images once; at least {FINE_TUNING_SAMPLES} with --init",
             group="Data",
         ),
     ] = None
@@ -128,11 +128,11 @@ class TrainOptions:
         int | None,
         Option("Channels of the first layers, which scale all others.", usual=_usual("base_channels"), group="Network"),
     ] = None
-    arch: Annotated[str, Option("Architecture of the network; unet unless given", _ARCHITECTURES, group="Network")] = ""
+    arch: Annotated[str, Option("Architecture of the network; by default unet", _ARCHITECTURES, group="Network")] = ""
     mask: Annotated[
         str,
         Option(
-            f"Input mask of {having('mask')}; `cells` gives the walls away, `none` goes with --background-cell",
+            f"Input mask of {having('mask')}; `cells` reveals the walls, `none` requires --background-cell",
             MASKS,
             group="Network",
         ),
@@ -140,22 +140,22 @@ class TrainOptions:
     background_cell: Annotated[
         bool,
         Option(
-            f"Train {having('background_cell', 'or')} on the whole image, the background being a cell; "
-            "the store must be built so.",
+            f"Train {having('background_cell', 'or')} on the whole image, with the background as a cell; "
+            "the store must be built with this option, too.",
             group="Network",
         ),
     ] = False
     classes: Annotated[
         bool,
         Option(
-            "Learn the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
+            "Use the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
             "each class."
         ),
     ] = False
     augment: Annotated[
         tuple[str, ...],
         Option(
-            f"Augmentation, repeatable; {', '.join(USUAL_AUGMENTATIONS)} unless given, `none` for none",
+            f"Augmentation, repeatable; by default {', '.join(USUAL_AUGMENTATIONS)}; `none` for none",
             AUGMENTATIONS,
             parse=lambda names: tuple(name for name in names if name != "none"),
             group="Augmentation",
@@ -164,16 +164,16 @@ class TrainOptions:
     ema: Annotated[
         float,
         Option(
-            "Share that each step keeps of a running mean of the weights, such as 0.998; 0 = no such mean.",
+            "Decay of an exponential moving average of the weights, such as 0.998; 0 = no average.",
             group="Optimisation",
         ),
     ] = 0.0
     normalisation: Annotated[
         str,
         Option(
-            f"How intensities are normalised: {', '.join(NORMALISATIONS)}.",
+            f"Normalisation of the intensities: {', '.join(NORMALISATIONS)}.",
             NORMALISATIONS,
-            usual="dataset, and with --init as for the weights",
+            usual="dataset; with --init that of the weights",
             aliases=("--normalization",),
             group="Data",
         ),
@@ -181,8 +181,8 @@ class TrainOptions:
     init: Annotated[
         tuple[str, ...],
         Option(
-            "Weights to start from: a file, a run's folder, or a bundle such as `nuclei`, of which the network's are "
-            f"taken; {'; '.join(_MADE_OF)}: repeat it.",
+            "Initial weights: a file, the folder of a run, or a bundle such as `nuclei` that contains the network; "
+            f"{'; '.join(_MADE_OF)} (repeat the option).",
             metavar="WEIGHTS",
             aliases=("--pretrained-weights",),
             group="Network",
@@ -193,7 +193,7 @@ class TrainOptions:
         Option(f"VGG-16's weights in torchvision's layout, for the encoder of {having('encoder')}.", group="Network"),
     ] = None
     optimiser: Annotated[str, Option("Optimiser", OPTIMISERS, aliases=("--optimizer",), group="Optimisation")] = "adamw"
-    schedule: Annotated[str, Option("Course of the learning rate", SCHEDULES, group="Optimisation")] = "one-cycle"
+    schedule: Annotated[str, Option("Learning rate schedule", SCHEDULES, group="Optimisation")] = "one-cycle"
     max_lr: Annotated[
         float | None,
         Option(
@@ -207,15 +207,15 @@ class TrainOptions:
         float | None, Option("Weight decay.", usual="0.01 with adamw, 0 with adam", group="Optimisation")
     ] = None
     patience: Annotated[
-        int, Option("Epochs without a lower validation loss after which to stop; 0 = never.", group="Optimisation")
+        int, Option("Stop after this many epochs without a lower validation loss; 0 = never.", group="Optimisation")
     ] = 0
     val_ids: Annotated[Path | None, Option("File of the validation images' ids, one per line.", group="Data")] = None
-    val_fraction: Annotated[float, Option("Share of the images to validate on.", group="Data")] = 0.1
-    folds: Annotated[Path | None, Option("CSV that `cellprep split` wrote; give --fold, too.", group="Data")] = None
+    val_fraction: Annotated[float, Option("Fraction of the images for validation.", group="Data")] = 0.1
+    folds: Annotated[Path | None, Option("CSV file from `cellprep split`; requires --fold.", group="Data")] = None
     fold: Annotated[
         int | None,
         Option(
-            "The fold of --folds to validate on; `all` trains a network for each, and --out holds their runs.",
+            "Fold of --folds to validate on; `all` trains one network per fold, with their runs in --out.",
             metavar="FOLD",
             parse=_parse_fold,
             group="Data",
@@ -224,7 +224,8 @@ class TrainOptions:
     validation_instances: Annotated[
         int,
         Option(
-            "Number of validation images whose instances are scored after each epoch, all else being true; 0 for none.",
+            "Number of validation images whose instances are scored after each epoch, with true maps for all that the "
+            "network does not predict; 0 = none.",
             group="Run",
         ),
     ] = 4
@@ -232,19 +233,19 @@ class TrainOptions:
     device: Device = "auto"
     precision: Precision = "auto"
     workers: Annotated[
-        int, Option("Processes that load crops; -1 chooses by the device.", aliases=("--num-workers",), group="Data")
+        int, Option("Processes that load crops; -1 depends on the device.", aliases=("--num-workers",), group="Data")
     ] = -1
     in_memory: Annotated[bool, Option("Keep all training images in memory.", group="Data")] = False
     resume: Annotated[
-        bool, Option("Go on with the run in --out, or the newest run, with that run's options.", group="Run")
+        bool, Option("Resume the run in --out, or the newest run, with the options of that run.", group="Run")
     ] = False
-    tensorboard: Annotated[bool, Option("Write a record for TensorBoard, too.", group="Output")] = False
+    tensorboard: Annotated[bool, Option("Also write logs for TensorBoard.", group="Output")] = False
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
         take_values(self, but=("network", "arch"))
         check_augmentations(self.augment)
-        for name in ("out", "encoder", "val_ids", "folds"):  # paths may be texts
+        for name in ("out", "encoder", "val_ids", "folds"):  # paths may be strings
             object.__setattr__(self, name, getattr(self, name) and Path(getattr(self, name)))
         object.__setattr__(self, "init", tuple(map(as_named, self.init)))
         if self.arch not in ("", *self.kind.architectures):
@@ -258,27 +259,27 @@ class TrainOptions:
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 words = name.replace("_", " ")
-                raise UsageError(f"{words} {getattr(self, name)} is not possible: give {least} or more")
+                raise UsageError(f"{words} is {getattr(self, name)}: give {least} or more")
         if not 0 <= self.ema < 1:
-            raise UsageError(f"a running mean that keeps {self.ema} is not possible: give 0 to below 1")
+            raise UsageError(f"ema is {self.ema}: give at least 0 and less than 1")
         if not 0 < self.max_lr < 10 or not 0 <= self.weight_decay < 1:
             raise UsageError(
-                f"a rate of {self.max_lr} with a decay of {self.weight_decay} is not possible: "
-                "give a rate above 0 and below 10, and a decay from 0 to below 1"
+                f"the learning rate is {self.max_lr} and the weight decay {self.weight_decay}: "
+                "give a rate above 0 and below 10, and a decay of at least 0 and below 1"
             )
         masked = having("mask")
         usual = {its.name: its.default for its in fields(self)}
         wrong = {name for name in {*OF_SOME} - {*self.kind.options} if getattr(self, name) != usual[name]}
         if wrong - {"classes"}:
-            raise UsageError(f"a mask, the background as a cell and an encoder's weights belong to {masked} only")
+            raise UsageError(f"only {masked} take a mask, the background as a cell and weights of an encoder")
         if wrong:
-            raise UsageError(f"--classes is for {having('classes')} only: leave it out")
+            raise UsageError(f"only {having('classes')} take --classes: omit it")
         if self.mask == "none" and not self.background_cell:
-            raise UsageError(f"without a mask {masked} see the background as a cell: give --background-cell, too")
+            raise UsageError(f"without a mask, {masked} need the background as a cell: give --background-cell, too")
         if self.mask == "none" and self.classes:
-            raise UsageError(f"without a mask {masked} take no classes: leave --classes out, or give a mask")
+            raise UsageError(f"without a mask, {masked} take no classes: omit --classes, or give a mask")
         if self.encoder and self.init:
-            raise UsageError("--encoder and --init both give the first weights: give one of them")
+            raise UsageError("--encoder and --init both set the initial weights: give only one of them")
 
     @property
     def kind(self) -> NetworkKind:
@@ -286,7 +287,7 @@ class TrainOptions:
         return find_kind(self.network)
 
     def _fill_in(self) -> None:
-        """Decide what is left open; of a network that starts from weights, these decide what it is."""
+        """Set the missing values; for a network with initial weights, these determine its settings."""
         known = self.kind.architectures
         arch = self.arch or ("published" if self.encoder else self.kind.trained_with)
         rate = END_TO_END_RATE if self.kind.parts else FINE_TUNING_RATE
@@ -303,20 +304,20 @@ class TrainOptions:
                 object.__setattr__(self, name, value)
 
     def to_dict(self, *, folders: bool = True) -> dict[str, Any]:
-        """Return what the result depends on, as JSON has it; of paths the names alone if others are to see it."""
+        """Return the options that the result depends on, as JSON values; without `folders`, only the names of paths."""
         values = asdict(self) | ({} if folders else {"init": tuple(map(Path, self.init))})
         unset = MAY_CHANGE | {name for name in ("ema", "classes") if not getattr(self, name)}  # older runs have none
         return {name: as_json(value, folders) for name, value in values.items() if name not in unset}
 
 
 def as_named(weights: Path | str) -> str:
-    """Return the text that names weights; that of a path is not the name of a bundle that comes with the package."""
+    """Return the string that names weights; that of a path differs from the name of any bundled weights."""
     text = str(weights)
     return f"./{text}" if isinstance(weights, Path) and weights.name == text else text
 
 
 def as_json(value: Any, folders: bool = True) -> Any:
-    """Return an option's value as JSON has it; of paths the names alone if others are to see it."""
+    """Return an option's value as a JSON value; without `folders`, only the names of paths."""
     if isinstance(value, tuple):
         return [as_json(item, folders) for item in value]
     if isinstance(value, Path):

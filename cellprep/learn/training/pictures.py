@@ -1,4 +1,4 @@
-"""Pictures of validation images: what is true, what a network makes of it, and where they differ."""
+"""Pictures of validation images: true maps, predicted maps and their differences."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def has_matplotlib() -> bool:
-    """Return whether pictures can be drawn."""
+    """Return whether Matplotlib is installed."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
@@ -25,7 +25,7 @@ def has_matplotlib() -> bool:
 
 
 def draw_validation(folder: Path, settings: NetworkSettings, shown: "list[Shown]", row: Row) -> None:
-    """Draw images with their true and predicted maps, a PNG each, named by the image and the part of it.
+    """Draw images with their true and predicted maps, one PNG each, named by the image and its part.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def draw_validation(folder: Path, settings: NetworkSettings, shown: "list[Shown]
 
 
 def _panels(settings: NetworkSettings, item: "Shown") -> dict[str, Panel]:
-    """Return the panels of an image by their titles: for each map the true one, the predicted one, the error."""
+    """Return the panels of an image by title: the true map, the predicted map and the error of each map."""
     true = {name: value[0].numpy() for name, value in item.batch.items() if name not in ("id", "part")}
     found = {name: value[0].numpy() for name, value in item.maps.items()}
     image = {"image": show_image(true["image"])} if "image" in true else {}

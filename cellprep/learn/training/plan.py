@@ -1,4 +1,4 @@
-"""The plan of a training, made before it starts: everything that can be wrong is reported here."""
+"""The plan of a training, made before it starts, so that problems are reported early."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,25 +31,25 @@ class Plan:
     Attributes
     ----------
     train_ids, val_ids
-        The images to train on, and those to validate on.
+        The training images and the validation images.
     recipe
-        That of the store's targets.
+        The recipe of the store's targets.
     normalisation
-        Fitted to the images to train on; None for a network that sees no images.
+        The normalisation, fitted to the training images; None for a network that sees no images.
     crops
-        How crops are made.
+        The settings of the crops.
     classes
-        The classes of cells that it learns; None if it learns none.
+        The classes of cells; None without classes.
     data
-        Digest of the images and their targets: what it takes to notice that they have changed.
+        Digest of the images and their targets, for detecting changes.
     without_pixels
-        Number of images of the store that are left out because they have no pixels.
+        Number of images of the store that are skipped because they have no pixels.
     appearance
-        How the cells of the images to train on look; None for a network that sees no images.
+        Appearance of the training cells; None for a network that sees no images.
     pixel_size
-        The side of a pixel of the images to train on, in micrometres; None if it is unknown, or not one.
+        Side of the training images' pixels, in micrometres; None if it is unknown, or varies.
     origins
-        The weights that it begins with; none if these are random.
+        The initial weights; empty if these are random.
     """
 
     train_ids: list[str]
@@ -66,16 +66,16 @@ class Plan:
 
     @property
     def validation_images(self) -> int:
-        """How many images it is validated on that it is not trained on."""
+        """Number of validation images that are not training images."""
         return len(set(self.val_ids).difference(self.train_ids))
 
     @property
     def decoding(self) -> Decoding:
-        """How energy is decoded: as that of the weights that it begins with."""
+        """The decoding of energy: that of the initial weights."""
         return self.origins[-1].weights.decoding if self.origins else Decoding()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a run that goes on must agree with, as JSON has it."""
+        """Return the values that must not change when a run is resumed, as JSON values."""
         return {
             "train_images": self.train_ids,
             "validation_images": self.val_ids,
@@ -87,14 +87,14 @@ class Plan:
 
 
 def make_plan(store: Store, options: TrainOptions) -> Plan:
-    """Choose images, and find out whether the store has what the network needs.
+    """Choose images, and check that the store has what the network needs.
 
     Raises
     ------
     UsageError
-        If the options do not fit the store, or the weights that it begins with.
+        If the options do not match the store or the initial weights.
     WeightsError
-        If a file of weights to begin with cannot be read.
+        If a file of initial weights cannot be read.
     """
     train_ids, val_ids, together = choose_and_check(store, options)
     origins = find_origins(options)
@@ -117,7 +117,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
         appearance = describe_cells(store, train_ids)
         left_out = sum("image" not in image.arrays for image in store.opened())
     data = _digest(store, train_ids + val_ids)
-    recipe = replace(together.recipe, targets=Recipe().targets)  # the others' are not learned
+    recipe = replace(together.recipe, targets=Recipe().targets)  # other targets are not used
     size = learned_size(store[image_id] for image_id in train_ids)
     return Plan(train_ids, val_ids, recipe, normalisation, crops, data, left_out, appearance, size, origins, classes)
 
@@ -125,7 +125,7 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
 def learned_classes(
     store: Store, options: TrainOptions, origins: Sequence[Origin], together: TrainingSet
 ) -> tuple[str, ...]:
-    """Return the names of the classes that a network learns: those that weights to start from tell, else all types.
+    """Return the names of a network's classes: those of the initial weights, otherwise all types in the store.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def learned_classes(
 
 
 def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[StoredImage]) -> int | None:
-    """Return how many crops an epoch has; None for as many as the images could be cut into."""
+    """Return the number of crops in an epoch; None for enough to cover the images once."""
     begins_as_it_is = [origin.weights.settings.name for origin in origins] == [options.network]
     if options.samples_per_epoch or not begins_as_it_is:
         return options.samples_per_epoch
@@ -151,12 +151,12 @@ def _samples(options: TrainOptions, origins: list[Origin], images: Sequence[Stor
 
 
 def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], list[str], TrainingSet]:
-    """Return the images to train on, those to validate on, and all of them, if a network can be trained on them.
+    """Return the training images, the validation images, and the set of all, checked for a network.
 
     Raises
     ------
     UsageError
-        As `make_plan`.
+        As in `make_plan`.
     """
     train_ids, val_ids = choose_images(
         store,
@@ -172,11 +172,11 @@ def choose_and_check(store: Store, options: TrainOptions) -> tuple[list[str], li
     recipe = together.recipe
     if "background_cell" in options.kind.options and options.background_cell != recipe.background_cell:
         raise UsageError(
-            f"in {store.path} the background is a cell of its own: train with --background-cell"
+            f"the background is a cell in {store.path}: train with --background-cell"
             if recipe.background_cell
-            else f"in {store.path} the background is no cell: build a store with `build-targets --background-cell`"
+            else f"the background is not a cell in {store.path}: build a store with `build-targets --background-cell`"
         )
-    if options.classes and not options.init:  # else what the weights tell decides
+    if options.classes and not options.init:  # otherwise the weights determine them
         two_classes(store, together.images)
     if options.kind.needs_cells:
         for ids, purpose in ((train_ids, "train"), (val_ids, "validate")):

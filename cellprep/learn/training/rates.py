@@ -1,4 +1,4 @@
-"""Optimisers, and the learning rate over a run."""
+"""Optimisers and learning rate schedules."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ _OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "a
 
 
 def make_optimiser(network: nn.Module, options: TrainOptions) -> Optimizer:
-    """Return the optimiser; weights decay, but neither biases nor what scales a normalised channel."""
+    """Return the optimiser, with weight decay for weights, but not for biases and scales of normalised channels."""
     assert options.max_lr is not None
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
@@ -29,14 +29,14 @@ def make_optimiser(network: nn.Module, options: TrainOptions) -> Optimizer:
 
 
 def make_schedule(optimiser: Optimizer, options: TrainOptions, steps: int) -> LambdaLR:
-    """Return the learning rate over so many steps; it is to be stepped after each of them."""
+    """Return the schedule of the learning rate over a number of steps; call its ``step`` after each of them."""
     if options.schedule == "constant":
         return LambdaLR(optimiser, lambda step: 1.0)
     return LambdaLR(optimiser, lambda step: one_cycle(step / steps))
 
 
 def one_cycle(share: float) -> float:
-    """Return the learning rate after a share of the steps, in parts of the highest: it rises, and falls to nearly 0.
+    """Return the learning rate after a share of the steps, relative to the highest: it rises, then falls to nearly 0.
 
     Both are half a cosine (Smith & Topin 2017, arXiv 1708.07120, in the form of torch's ``OneCycleLR``).
 

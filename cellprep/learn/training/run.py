@@ -36,7 +36,7 @@ from cellprep.text.wording import count, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_SHOWN = 4  # validation images, or parts of huge ones, that are drawn
+_SHOWN = 4  # validation images, or parts of huge ones, to draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ class TrainReport:
     out
         The run's folder.
     rows
-        The figures of every epoch.
+        The metrics of every epoch.
     train_images, val_images
-        Number of images that it was trained on, and of others that it was validated on; 0 for the same ones.
+        Numbers of training images and of other images for validation; 0 if these are the same.
     machine
-        Where, in words.
+        Description of the device and precision.
     drawn
         Whether pictures were drawn.
     next_steps
-        The commands that come next, each with its purpose.
+        The next commands, each with its purpose.
     without_pixels
-        Number of images that were left out because they have no pixels.
+        Number of images that were skipped because they have no pixels.
     tells
-        Whether this process is to tell of it: the first of several.
+        Whether this process prints the report: the first of several does.
     """
 
     out: Path
@@ -78,20 +78,20 @@ class TrainReport:
         return f"<TrainReport {self.out}: {count(len(self.rows), 'epoch')} on {images}; best: {_in_words(self.best)}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table of what is told."""
+        """Return a table for notebooks."""
         return notebook_html("TrainReport", [(str(self.out), self.notes())])
 
     @property
     def best(self) -> Row:
-        """The figures of the epoch with the lowest validation loss."""
+        """The metrics of the epoch with the lowest validation loss."""
         return _best(self.rows)
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per epoch: what ``metrics.csv`` in the run's folder has, with all digits."""
+        """Return a table with a row per epoch, like ``metrics.csv`` in the run's folder, but with all digits."""
         return metrics_dataframe(self.rows)
 
     def notes(self) -> list[str]:
-        """Return what is to be told."""
+        """Return the lines to print."""
         if not self.tells:
             return []
         return [
@@ -104,57 +104,56 @@ class TrainReport:
         ]
 
     def notes_on_data(self) -> list[str]:
-        """Return what is to be told of images that were left out, and of pictures that were not drawn."""
+        """Return lines on images that were skipped, and on pictures that were not drawn."""
         lines = []
         if self.without_pixels:
             lines.append(f"{count(self.without_pixels, 'image')} of the store left out: no pixels")
         if not self.drawn:
-            lines.append("no pictures, which need matplotlib: pip install 'cellprep[plot]'")
+            lines.append("no pictures, as matplotlib is missing: pip install 'cellprep[plot]'")
         return lines
 
     def errors(self) -> list[str]:
-        """Return what failed: nothing, as a training that fails raises."""
+        """Return an empty list, as a training that fails raises."""
         return []
 
 
 @takes(TrainOptions)
 def train(store: StoreLike, options: TrainOptions | str | None = None, **keywords: Any) -> TrainReport:
-    """Train a network, and leave its weights, figures and pictures in a folder.
+    """Train a network, and write its weights, metrics and pictures to a folder.
 
-    The same options on the same data give the same weights on the same machine with the same number of threads,
-    whether or not the run was interrupted and resumed. Several processes that `torchrun` started share each batch; the
-    first one writes.
+    Equal options and data give equal weights on the same machine with the same number of threads, even if the run was
+    interrupted and resumed. Processes started by `torchrun` share each batch; the first one writes files.
 
     Parameters
     ----------
     store
-        A store, or its path; of its images those with pixels are used, but ``wtn`` needs none.
+        A store, or its path. Only images with pixels are used, except for ``wtn``, which needs none.
     options
-        The network, such as ``"dn"``, or how it is trained.
+        The network, such as ``"dn"``, or the options of the training.
     **keywords
         Fields of `TrainOptions` by name.
 
     Returns
     -------
     TrainReport
-        Its result.
+        The result.
 
     Raises
     ------
     UsageError
-        If options do not fit the data, or the folder is not the one that they need.
+        If the options do not match the data or the folder.
     WeightsError
-        If weights to start from, or the state to go on with, cannot be read.
+        If the initial weights, or the state to resume, cannot be read.
     TrainingError
-        If the loss is no finite number any more.
+        If the loss is no longer finite.
     OutputError
-        If something cannot be written; what was written before is whole.
+        If a file cannot be written; earlier files are complete.
     """
     given = options if isinstance(options, TrainOptions) else None
     named = {} if given or options is None else {"network": options}
     store, options = as_store(store), options_of(TrainOptions, given, {**named, **keywords})
     if options.fold == ALL_FOLDS:
-        raise UsageError("this trains one network: give the number of a fold; train_folds trains a network for each")
+        raise UsageError("train trains one network: give the number of a fold, or use train_folds for all folds")
     machine = choose_machine(options.device, options.precision)
     with joined(machine.device) as here:
         return _train(store, options, machine, here)
@@ -217,7 +216,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
 
 
 def _evenly(total: int, number: int) -> list[int]:
-    """Return the places of some validation images, evenly apart among those of all processes."""
+    """Return evenly spaced positions of some validation images among those of all processes."""
     return [int(place) for place in np.linspace(0, total - 1, number).round()]
 
 
@@ -231,7 +230,7 @@ def _epochs(
     *,
     quiet: bool,
 ) -> Generator[list[Shown], None, None]:
-    """Train epoch after epoch; add the figures of each to the rows, and yield the images to be drawn."""
+    """Train epoch by epoch; append the metrics of each to the rows, and yield the images to draw."""
     drawn = set(_evenly(sum(gather([len(whole)])), _SHOWN))
     assert options.epochs is not None
     total, done = options.epochs * len(batches), len(rows) * len(batches)
@@ -248,14 +247,14 @@ def _epochs(
 def _beginning(
     folder: RunFolder, plan: Plan, options: TrainOptions, trainer: Trainer, steps: int, rows: list[Row]
 ) -> Iterator[str]:
-    """Yield what is to be told before the first epoch, line by line: the last ones take seconds to find out."""
+    """Yield the lines to print before the first epoch; the last ones take seconds to compute."""
     yield f"{_begin_in_words(folder, trainer.network, plan)}, on {trainer.machine}"
     yield from plan.classes.notes() if plan.classes else ()
     assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
-        yield f"it goes on after epoch {len(rows)}" if left else "it is finished already"
-    if left and trainer.processes.count == 1:  # a step of several processes needs all of them
+        yield f"resuming after epoch {len(rows)}" if left else "already finished"
+    if left and trainer.processes.count == 1:  # a step with several processes needs all of them
         yield from expect_duration(trainer.network, options, trainer.machine, steps, left)
 
 
@@ -276,7 +275,7 @@ def _others(number: int) -> str:
 def _keep(
     folder: RunFolder, trainer: Trainer, plan: Plan, options: TrainOptions, rows: list[Row], shown: list[Shown]
 ) -> None:
-    """Write all that an epoch leaves, the state last."""
+    """Write all files of an epoch, the state last."""
     figures = {name: value for name, value in rows[-1].items() if name not in ("seconds", INSTANCES)}
     training = {"options": options.to_dict(folders=False), "images": len(plan.train_ids), "figures": figures}
     if plan.origins:
@@ -314,7 +313,7 @@ def _ends(rows: list[Row], options: TrainOptions) -> bool:
 
 
 def _is_stale(rows: list[Row], patience: int) -> bool:
-    """Return whether the validation loss has not become lower for that many epochs."""
+    """Return whether the validation loss has not decreased for this number of epochs."""
     return bool(patience and rows) and len(rows) - _best(rows)["epoch"] >= patience
 
 

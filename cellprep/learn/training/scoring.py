@@ -1,9 +1,9 @@
-"""The instances that a network makes of validation images, scored after each epoch: what losses do not tell.
+"""Scores of the instances in validation images after each epoch, which losses do not show.
 
-What the network answers stands in place of the true targets, and all else is true: of a ``wn`` or ``wtn`` the energy
-(and vectors) within true masks, whose walls are not told; of a ``semseg`` the masks and walls, with the true energy. So
-each score is that of one network alone, and cells cannot be had better from it. A network that answers neither has
-none: vectors alone part no cells, as those of one cell meet along its ridge, not in a point.
+The network's maps replace the true ones, and everything else is true. For a ``wn`` or ``wtn``, this is the energy (and
+the vectors) inside true masks without walls; for a ``semseg``, the masks and walls with the true energy. So each score
+measures a single network, and is an upper bound for its cells. A network with neither map has no score: vectors alone
+do not separate cells, as those of one cell meet along its ridge, not in a point.
 """
 
 import time
@@ -23,24 +23,24 @@ from cellprep.store import Store
 if TYPE_CHECKING:
     from cellprep.learn.training.trainer import Shown
 
-_MOST_SECONDS = 5.0  # of the processor in an epoch; if it takes more, later epochs score fewer images
-_TELLING = {"semseg", "energy"}  # maps of which one decides the instances
+_MOST_SECONDS = 5.0  # seconds of CPU time per epoch; if scoring takes longer, later epochs score fewer images
+_TELLING = {"semseg", "energy"}  # maps that determine the instances
 _NEEDED = {*_TELLING, "uvec"}
 
 
 class InstanceScorer:
-    """Scores the instances of some validation images, the same ones after each epoch.
+    """Scores the instances of some validation images, the same after each epoch.
 
     Parameters
     ----------
     store
-        The store, which has the true cells.
+        The store with the true cells.
     kind
         The network.
     decoding
-        How its maps are decoded.
+        The decoding of its maps.
     places
-        Places of the images among those that are validated; of huge images, which come in parts, none is scored.
+        Positions of the images among the validation images; huge images, which are validated in parts, are not scored.
     """
 
     def __init__(self, store: Store, kind: NetworkKind, decoding: Decoding, places: Sequence[int]) -> None:
@@ -48,7 +48,7 @@ class InstanceScorer:
         self.places = [*dict.fromkeys(places)] if _TELLING.intersection(kind.maps) else []
 
     def score(self, shown: "Iterable[Shown]") -> Row:
-        """Return the average precision at an IoU of .5 over all cells; nothing if no image is scored."""
+        """Return the average precision at an IoU of .5 over all cells; an empty row if no image is scored."""
         started = time.process_time()
         found: list[ImageScore] = []
         done: list[int] = []
@@ -59,7 +59,7 @@ class InstanceScorer:
                 break
             found.append(self._score(image))
             done.append(image.place)
-        self.places = done  # comparable from here on, whatever the machine is busy with
+        self.places = done  # fixed from here on, so that scores are comparable regardless of the machine's load
         return {INSTANCES: float(summarise(found)["ap"]["0.50"])} if found else {}
 
     def _score(self, shown: "Shown") -> ImageScore:
@@ -75,7 +75,7 @@ class InstanceScorer:
 
 
 def maps_of(answered: Arrays, true: Arrays) -> PredictedMaps:
-    """Return the maps of an image to decode: those that a network answered, and else the true ones.
+    """Return the maps of an image for decoding: those that a network predicts, otherwise the true ones.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def maps_of(answered: Arrays, true: Arrays) -> PredictedMaps:
     inside = classes != BACKGROUND
     vectors = answered.get("uvec", true["uvec"])
     still = (vectors == 0).all(axis=0) & inside
-    walls_known = "semseg" in answered  # true walls would tell the instances, whatever the energy is
+    walls_known = "semseg" in answered  # true walls would reveal the instances, regardless of the energy
     return PredictedMaps(classes, walls_known, _highest(answered, true, "energy") * inside, still)
 
 

@@ -1,4 +1,4 @@
-"""A run's moving parts: a network, what changes it, and what is measured. It knows no network by name."""
+"""The training loop: a network, its optimisation and its validation. It does not depend on any specific network."""
 
 import copy
 import math
@@ -23,21 +23,23 @@ from cellprep.learn.training.journal import Row
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.training.rates import make_optimiser, make_schedule
 
-_STEEPEST = 1.0  # gradients are cut to this norm: that of a direction grows without bound as its vector nears 0
+_STEEPEST = (
+    1.0  # gradients are clipped to this norm: that of a direction grows without bound as its vector approaches 0
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A validation image and what the network makes of it, to be drawn.
+    """A validation image with its predicted maps, for drawing.
 
     Attributes
     ----------
     batch
         The image and its targets, N = 1, on the CPU.
     maps
-        The predicted maps, likewise, float32.
+        The predicted maps, N = 1, on the CPU, float32.
     place
-        Its place among the images that are validated.
+        Its position among the validation images.
     """
 
     batch: Batch
@@ -47,7 +49,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """The measures of a validation image, or of a part of a huge one."""
+    """The metrics of a validation image, or of a part of a huge one."""
 
     place: int
     image: str
@@ -64,16 +66,16 @@ class Trainer:
     network
         The network; it is moved to the machine's device.
     options
-        How it is trained.
+        The options of the training.
     machine
-        Where.
+        The device and precision.
     steps
-        Steps in the whole run, for the learning rate.
+        Number of steps in the whole run, for the learning rate.
 
     Attributes
     ----------
     result : Network
-        The network that is validated and kept: the running mean of the one in training, if there is one, else this.
+        The network that is validated and saved: the moving average of the trained one if there is one, otherwise this.
     """
 
     def __init__(self, network: Network, options: TrainOptions, machine: Machine, steps: int) -> None:
@@ -89,15 +91,15 @@ class Trainer:
         self.result = copy.deepcopy(self.network) if options.ema else self.network
 
     def train(self, epoch: int, batches: Iterable[Batch], bar: "tqdm[Any]") -> Row:
-        """Go through the batches of an epoch, and return its loss, learning rate and seconds.
+        """Train on the batches of an epoch, and return its loss, learning rate and seconds.
 
-        All randomness in the network follows from the seed and the epoch alone, so that an interrupted run
-        goes on as if it had not been interrupted.
+        Random numbers in the network depend only on the seed and the epoch, so that a resumed run continues as if it
+        had not been interrupted.
 
         Raises
         ------
         TrainingError
-            If the loss is no finite number any more.
+            If the loss is no longer finite.
         """
         rank = [self.processes.rank] if self.processes.rank else []
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch, *rank]).generate_state(1)[0]))
@@ -119,7 +121,7 @@ class Trainer:
             maps = self.kind.predict(self._trained, batch)
         loss = self.kind.loss(maps, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        whole = loss * self.processes.count  # as the mean of the processes' gradients is taken, not the sum
+        whole = loss * self.processes.count  # as the gradients of the processes are averaged, not summed
         whole.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), _STEEPEST)
         self.optimiser.step()
@@ -130,7 +132,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_mean(self) -> None:
-        """Take the newest weights into their running mean, which forgets sooner in the first steps."""
+        """Update the moving average of the weights, whose decay is faster in the first steps."""
         steps = self.schedule.last_epoch
         share = 1 - min(self._keeps, (1 + steps) / (10 + steps))
         newest = self.network.state_dict()
@@ -149,17 +151,17 @@ class Trainer:
         batches
             One image each, or a part of a huge one; the share of this process.
         shown
-            Places of the images to return with what was made of them.
+            Positions of the images to return with their predicted maps.
 
         Returns
         -------
         tuple
-            The mean loss over the images and each measure over all their pixels; and the images, or parts, shown.
+            The mean loss over the images and each metric over all their pixels; and the requested images or parts.
 
         Raises
         ------
         TrainingError
-            If a loss is no finite number any more.
+            If a loss is no longer finite.
         """
         self.result.eval()
         found: list[_Measured] = []
@@ -187,12 +189,12 @@ class Trainer:
         return row, [image.shown for image in found if image.shown]
 
     def _at_hand(self, batch: Batch) -> Batch:
-        """Move what a network takes to its device."""
+        """Move a batch to the network's device."""
         tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
         return {name: value.to(self.machine.device, non_blocking=True) for name, value in tensors.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return all that changes in training."""
+        """Return everything that changes in training."""
         return {
             "network": _on_cpu(self.network),
             **({"mean": _on_cpu(self.result)} if self._keeps else {}),
@@ -201,12 +203,12 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` returned.
+        """Restore a result of `state`.
 
         Raises
         ------
         WeightsError
-            If it is that of another training.
+            If it is from another training.
         """
         try:
             self.network.load_state_dict(state["network"])
@@ -215,7 +217,7 @@ class Trainer:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError("the run's state is that of another training: begin again in another folder") from error
+            raise WeightsError("the run's state is from another training: start again in another folder") from error
 
 
 def _on_cpu(network: Network) -> dict[str, torch.Tensor]:
@@ -223,7 +225,7 @@ def _on_cpu(network: Network) -> dict[str, torch.Tensor]:
 
 
 def _mean_loss(found: list[_Measured]) -> float:
-    """Return the mean loss over images; that of one in parts is the mean over these, by the pixels measured in each."""
+    """Return the mean loss over images; for an image in parts, their mean weighted by the number of pixels."""
     parts: dict[str, list[_Measured]] = {}
     for part in found:
         parts.setdefault(part.image, []).append(part)
